@@ -1,0 +1,1 @@
+"""Backgrounds: what is seen behind the person."""

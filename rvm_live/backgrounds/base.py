@@ -1,0 +1,84 @@
+"""The contract of a background, and the three kinds of layer one can hand to a compositor."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Background", "Blur", "Clear", "Layer", "Plate"]
+
+
+@dataclass(frozen=True, repr=False)
+class Plate:
+    """A picture behind the person.
+
+    Attributes:
+        image: uint8 (H, W, 3) BGR, C-contiguous, of the frame's size; not written to after it was handed out.
+        version: equal versions of one background mean equal pixels, so that a compositor may keep its upload.
+    """
+
+    image: NDArray[np.uint8]
+    version: int
+
+
+@dataclass(frozen=True)
+class Blur:
+    """The frame's own surroundings, blurred, without the person in them.
+
+    ``B = G * ((1 - a) S) / (G * (1 - a))`` with a Gaussian G: blur weighted by 1 - alpha (normalised convolution,
+    Knutsson and Westin 1993), so that the person's colours do not bleed into the background.
+
+    Attributes:
+        strength: standard deviation of G in pixels at 720 lines of height; scales with the frame's height.
+    """
+
+    strength: float
+
+
+@dataclass(frozen=True)
+class Clear:
+    """Nothing: the result keeps its alpha."""
+
+
+Layer: TypeAlias = "Plate | Blur | Clear"
+
+
+class Background(ABC):
+    """Draws what is behind the person.
+
+    Who calls what: construction checks the settings and opens nothing slow. ``open``, ``layer`` and ``close`` are
+    called by the compositing thread alone; ``open`` once before use, ``close`` exactly once after ``open`` was
+    called. ``layer`` must not block for longer than a frame time.
+
+    Attributes:
+        label: short name for the overlay, e.g. ``image studio``.
+    """
+
+    label: str
+
+    def open(self) -> None:  # noqa: B027 - optional hook
+        """Get ready.
+
+        Raises:
+            BackgroundError: it cannot be read; the message says why.
+        """
+
+    @abstractmethod
+    def layer(self, width: int, height: int, now_ns: int) -> Layer:
+        """The background at one moment.
+
+        Args:
+            width: of the frame, pixels.
+            height: of the frame, pixels.
+            now_ns: monotonic time, for backgrounds that move.
+
+        Raises:
+            BackgroundError: it failed; the caller falls back to a plain colour.
+        """
+
+    def close(self) -> None:  # noqa: B027 - optional hook
+        """Free files and threads."""

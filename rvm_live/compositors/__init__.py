@@ -1,0 +1,1 @@
+"""Compositors: put a matte over a background."""

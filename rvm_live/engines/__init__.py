@@ -1,0 +1,1 @@
+"""Matting engines: a frame in, a matte out, state in between."""

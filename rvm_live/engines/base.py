@@ -1,0 +1,80 @@
+"""The contract of a matting engine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+from rvm_live.frames import Frame, Matte
+from rvm_live.settings import EngineSettings
+
+__all__ = ["Engine", "EngineInfo"]
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What runs, as opposed to what was asked for.
+
+    Attributes:
+        engine: name of the engine, e.g. ``rvm``.
+        model: network, e.g. ``mobilenetv3``.
+        device: torch device string that does the work, e.g. ``cpu`` or ``cuda:0``.
+        device_name: the device in words, e.g. ``NVIDIA GeForce RTX 4070``.
+        precision: ``fp32``, ``fp16``, ...
+        downsample_ratio: ratio the network works at, in (0, 1]; 0.0 while no frame size is known.
+    """
+
+    engine: str
+    model: str
+    device: str
+    device_name: str
+    precision: str
+    downsample_ratio: float = 0.0
+
+    def at_ratio(self, ratio: float) -> EngineInfo:
+        return replace(self, downsample_ratio=ratio)
+
+
+class Engine(ABC):
+    """Estimates alpha and foreground, frame after frame, with recurrent state.
+
+    Who calls what: construction is cheap and takes one :class:`~rvm_live.settings.EngineSettings`. Everything
+    else is called by the matting thread alone, in this order: ``open`` once, ``prepare`` once the frame size is
+    known, then ``matte`` for every frame, ``reset`` whenever the epoch changes, and ``close`` exactly once (even
+    if ``open`` failed). The recurrent state belongs to the engine; nobody else touches it.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def open(self) -> EngineInfo:
+        """Load the weights and move them to the device.
+
+        Raises:
+            WeightsError: the weights are missing or unusable.
+            UnavailableError: the device that was asked for is not there.
+        """
+
+    @property
+    @abstractmethod
+    def info(self) -> EngineInfo:
+        """What runs now. Valid after ``open``; read from other threads for display."""
+
+    def prepare(self, width: int, height: int) -> None:  # noqa: B027 - optional hook
+        """Warm up for a frame size; leaves the recurrent state empty."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget the recurrent state: the next frame starts a new sequence."""
+
+    @abstractmethod
+    def matte(self, frame: Frame) -> Matte:
+        """Estimate the matte of ``frame`` and advance the state.
+
+        Raises:
+            EngineError: the estimate failed.
+        """
+
+    def close(self) -> None:  # noqa: B027 - optional hook
+        """Free the device."""

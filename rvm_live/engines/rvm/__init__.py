@@ -1,0 +1,1 @@
+"""RobustVideoMatting, written anew from the paper and the shapes of the official checkpoints."""

@@ -1,0 +1,116 @@
+"""Every error this package raises on purpose.
+
+::
+
+    RvmLiveError
+    ├── SettingsError            a setting or option is out of range, unknown or contradictory
+    ├── UnavailableError         a back end cannot work on this machine; says why
+    ├── SourceError
+    │   ├── SourceUnavailableError   cannot be opened, or holds no picture
+    │   └── SourceLostError          stopped delivering after it had delivered
+    ├── WeightsError             missing, unreadable, foreign or altered weights
+    ├── EngineError              the matting engine failed
+    ├── CompositorError          a compositing back end failed
+    ├── BackgroundError          a background cannot be read or drawn
+    └── SinkError
+        └── DisplayError             no display, or it went away
+
+    EndOfSource                  control flow: the source has no more frames (not an error)
+    QueueClosed                  control flow: the queue is closed and empty (not an error)
+
+The message of an ``RvmLiveError`` is one line that says what is wrong and what to do; the command line prints
+it as it is and exits with 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = [
+    "BackgroundError",
+    "CompositorError",
+    "DisplayError",
+    "EndOfSource",
+    "EngineError",
+    "QueueClosed",
+    "RvmLiveError",
+    "SettingsError",
+    "SinkError",
+    "SourceError",
+    "SourceLostError",
+    "SourceUnavailableError",
+    "UnavailableError",
+    "WeightsError",
+]
+
+
+class RvmLiveError(Exception):
+    """Base of all errors raised on purpose; the message is meant for a person."""
+
+
+class SettingsError(RvmLiveError):
+    """A setting or option is out of range, unknown or contradictory."""
+
+
+class UnavailableError(RvmLiveError):
+    """A back end cannot work on this machine.
+
+    Attributes:
+        reasons: name of each back end that was tried -> why it cannot work (empty if only one was).
+    """
+
+    def __init__(self, message: str, reasons: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.reasons = dict(reasons or {})
+
+
+class SourceError(RvmLiveError):
+    """A source of frames failed."""
+
+
+class SourceUnavailableError(SourceError):
+    """A source cannot be opened, or holds no picture."""
+
+
+class SourceLostError(SourceError):
+    """A source stopped delivering after it had delivered."""
+
+
+class WeightsError(RvmLiveError):
+    """Weights are missing, unreadable, of another network, or not what was recorded."""
+
+
+class EngineError(RvmLiveError):
+    """The matting engine failed."""
+
+
+class CompositorError(RvmLiveError):
+    """A compositing back end failed."""
+
+
+class BackgroundError(RvmLiveError):
+    """A background cannot be read or drawn."""
+
+
+class SinkError(RvmLiveError):
+    """Frames cannot be shown or written."""
+
+
+class DisplayError(SinkError):
+    """There is no display, or it went away."""
+
+
+class EndOfSource(Exception):
+    """The source has no more frames."""
+
+
+class QueueClosed(Exception):
+    """The queue is closed and holds nothing more.
+
+    Attributes:
+        error: what closed it, or None at an ordinary end.
+    """
+
+    def __init__(self, name: str, error: BaseException | None = None) -> None:
+        super().__init__(f"queue {name!r} is closed")
+        self.error = error

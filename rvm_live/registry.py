@@ -1,0 +1,102 @@
+"""Names to lazily imported classes: built in, from plug-ins, or spelled out as ``package.module:Class``.
+
+A registry imports nothing until a name is loaded. Plug-ins announce themselves through the entry-point group
+``rvm_live.<kind>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+from rvm_live.errors import SettingsError, UnavailableError
+
+__all__ = ["COMPOSITORS", "ENGINES", "Registry"]
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Finds classes of one kind by name.
+
+    Args:
+        kind: plural noun for messages and the entry-point group, e.g. ``engines``.
+        builtin: name -> ``package.module:Class``.
+        auto: names that ``auto`` tries, best first.
+    """
+
+    def __init__(self, kind: str, builtin: Mapping[str, str], auto: Iterable[str]) -> None:
+        self.kind = kind
+        self._builtin = dict(builtin)
+        self.auto = tuple(auto)
+
+    def names(self) -> list[str]:
+        """All names that can be loaded, sorted, plug-ins included."""
+        plugins = {point.name for point in entry_points(group=f"rvm_live.{self.kind}")}
+        return sorted(plugins | set(self._builtin))
+
+    def load(self, name: str) -> Callable[..., T]:
+        """Import the class called ``name``, or written as ``package.module:Class``.
+
+        Raises:
+            SettingsError: there is no such name, or it cannot be imported.
+        """
+        target = self._builtin.get(name)
+        if target is None:
+            for point in entry_points(group=f"rvm_live.{self.kind}"):
+                if point.name == name:
+                    target = point.value
+        if target is None:
+            if ":" not in name:
+                known = ", ".join(self.names())
+                raise SettingsError(
+                    f"unknown {self.kind.removesuffix('s')} {name!r}: choose auto, {known}, or package.module:Class"
+                )
+            target = name
+        module_name, _, attribute = target.partition(":")
+        try:
+            loaded: Any = import_module(module_name)
+            for part in attribute.split("."):
+                loaded = getattr(loaded, part)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise SettingsError(f"cannot load {self.kind.removesuffix('s')} {name!r}: {error}") from error
+        if not callable(loaded):
+            raise SettingsError(f"{self.kind.removesuffix('s')} {name!r} is not a class")
+        return loaded  # type: ignore[no-any-return]
+
+    def first(self, names: Iterable[str], attempt: Callable[[str], T]) -> tuple[str, T, dict[str, str]]:
+        """Return the first of ``names`` for which ``attempt`` succeeds, with every refusal's reason.
+
+        Raises:
+            UnavailableError: none works; its ``reasons`` hold all refusals.
+        """
+        reasons: dict[str, str] = {}
+        for name in names:
+            try:
+                return name, attempt(name), reasons
+            except UnavailableError as error:
+                reasons[name] = str(error)
+        told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        raise UnavailableError(f"no {self.kind.removesuffix('s')} works here ({told})", reasons)
+
+
+ENGINES: Registry[Any] = Registry(
+    "engines",
+    {
+        "rvm": "rvm_live.engines.rvm.engine:RvmEngine",
+        "torchscript": "rvm_live.engines.torchscript:TorchScriptEngine",
+    },
+    auto=("rvm",),
+)
+
+COMPOSITORS: Registry[Any] = Registry(
+    "compositors",
+    {
+        "cpu": "rvm_live.compositors.cpu:CpuCompositor",
+        "opencv-cuda": "rvm_live.compositors.opencv_cuda:OpenCvCudaCompositor",
+        "torch": "rvm_live.compositors.torch:TorchCompositor",
+    },
+    auto=("opencv-cuda", "torch", "cpu"),
+)

@@ -1,0 +1,175 @@
+"""What the user asked for: frozen, validated on construction, free of heavy imports."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rvm_live.errors import SettingsError
+
+__all__ = ["DISPLAY_MODES", "EngineSettings", "LiveSettings", "SourceSettings", "parse_ratio"]
+
+DISPLAY_MODES = ("result", "comparison", "matte")
+"""In the order in which the ``o`` key goes through them; the first is the default and shows no camera pixel."""
+
+MODELS = ("mobilenetv3", "resnet50")
+MAX_SIDE = 16384
+MAX_FPS = 1000.0
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,2})?")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise SettingsError(message)
+
+
+def parse_ratio(text: str) -> float | None:
+    """Read a downsample ratio: ``auto`` gives None, otherwise a number in (0, 1].
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    if text == "auto":
+        return None
+    try:
+        ratio = float(text)
+    except ValueError:
+        raise SettingsError(f"downsample ratio {text!r} is neither 'auto' nor a number") from None
+    _check_ratio(ratio)
+    return ratio
+
+
+def _check_ratio(ratio: float | None) -> None:
+    _require(
+        ratio is None or 0.0 < ratio <= 1.0,
+        f"downsample ratio {ratio} is out of range: it must be above 0 and at most 1 (or 'auto')",
+    )
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How to estimate mattes.
+
+    Attributes:
+        engine: ``auto``, a name from the registry, or ``package.module:Class``.
+        model: ``mobilenetv3`` or ``resnet50``; ignored where the weights file decides. None: mobilenetv3.
+        weights: file or folder; None: ``RVM_LIVE_WEIGHTS``, else the cache, else the official release.
+        device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
+        precision: ``auto``, ``fp32`` or ``fp16``.
+        downsample_ratio: in (0, 1], or None for the published rule ``min(512 / max(H, W), 1)``.
+        offline: never go to the network for weights.
+    """
+
+    engine: str = "auto"
+    model: str | None = None
+    weights: Path | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    downsample_ratio: float | None = None
+    offline: bool = False
+
+    def __post_init__(self) -> None:
+        _require(bool(self.engine), "the engine's name is empty")
+        _require(
+            self.model is None or self.model in MODELS,
+            f"unknown model {self.model!r}: choose one of {', '.join(MODELS)}",
+        )
+        _require(
+            _DEVICE.fullmatch(self.device) is not None,
+            f"unknown device {self.device!r}: choose auto, cpu, mps, cuda or cuda:N",
+        )
+        _require(
+            self.precision in ("auto", "fp32", "fp16"),
+            f"unknown precision {self.precision!r}: choose auto, fp32 or fp16",
+        )
+        _check_ratio(self.downsample_ratio)
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """Where frames come from and how they are asked for.
+
+    Attributes:
+        source: ``auto``, ``demo``, a camera's index or name, a path, or a URL.
+        width: pixels asked of a camera and of the demo (1280 where None); files and streams keep their own size
+            unless width or height is given, then they are scaled to fit inside it.
+        height: likewise (720 where None).
+        fps: frames per second asked of a camera and of the demo.
+        fourcc: pixel format asked of a camera, four characters.
+        loop: a file starts over at its end.
+        realtime: a file plays at its own rate; otherwise as fast as it is read.
+        mirror: flip left and right.
+    """
+
+    source: str = "auto"
+    width: int | None = None
+    height: int | None = None
+    fps: float = 60.0
+    fourcc: str = "MJPG"
+    loop: bool = False
+    realtime: bool = True
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        _require(bool(self.source.strip()), "the source's name is empty")
+        for name, side in (("width", self.width), ("height", self.height)):
+            _require(
+                side is None or 16 <= side <= MAX_SIDE,
+                f"{name} {side} is out of range: it must be between 16 and {MAX_SIDE} pixels",
+            )
+        _require(1.0 <= self.fps <= MAX_FPS, f"fps {self.fps:g} is out of range: it must be between 1 and {MAX_FPS:g}")
+        _require(
+            len(self.fourcc) == 4 and self.fourcc.isascii(),
+            f"fourcc {self.fourcc!r} must be four characters, such as MJPG or YUYV",
+        )
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """Everything ``rvm-live`` takes on its command line.
+
+    Attributes:
+        source: where frames come from.
+        engine: how mattes are estimated.
+        compositor: ``auto`` or a name from the registry.
+        foreground: ``model`` (spill-free estimate) or ``source`` (the camera's own pixels).
+        backgrounds: specifications such as ``blur:25``; the first is shown first. Empty: the built-in ones.
+        display: view shown first, one of :data:`DISPLAY_MODES`.
+        statistics: show the overlay at start.
+        headless: open no window.
+        fullscreen: start in full screen.
+        record: file or folder to write, or None.
+        frames: stop after this many unique frames, or None.
+        duration: stop after this many seconds, or None.
+        stats_json: file for the final report, or None.
+    """
+
+    source: SourceSettings = SourceSettings()
+    engine: EngineSettings = EngineSettings()
+    compositor: str = "auto"
+    foreground: str = "model"
+    backgrounds: tuple[str, ...] = ()
+    display: str = DISPLAY_MODES[0]
+    statistics: bool = True
+    headless: bool = False
+    fullscreen: bool = False
+    record: str | None = None
+    frames: int | None = None
+    duration: float | None = None
+    stats_json: Path | None = None
+
+    def __post_init__(self) -> None:
+        _require(
+            self.foreground in ("model", "source"),
+            f"unknown foreground {self.foreground!r}: choose model or source",
+        )
+        _require(
+            self.display in DISPLAY_MODES,
+            f"unknown display mode {self.display!r}: choose one of {', '.join(DISPLAY_MODES)}",
+        )
+        _require(self.frames is None or self.frames >= 1, f"frames {self.frames} is out of range: at least 1")
+        _require(
+            self.duration is None or 0 < self.duration < 1e9,
+            f"duration {self.duration} is out of range: it must be above 0 seconds",
+        )

@@ -1,0 +1,1 @@
+"""Where composites go: windows and files."""

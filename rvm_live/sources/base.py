@@ -1,0 +1,85 @@
+"""The contract of a source of frames."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Grab", "Source", "SourceInfo"]
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What a source really delivers, read back after opening (not what was asked for).
+
+    Attributes:
+        label: one line for people, e.g. ``camera 0 (HD Webcam)`` or ``file clip.mp4``.
+        kind: ``camera``, ``video``, ``url``, ``image``, ``demo``, or a plug-in's own word.
+        width: pixels.
+        height: pixels.
+        fps: nominal frames per second, 0.0 if unknown.
+        live: frames arrive at their own pace and cannot be asked for again.
+        frame_count: number of frames, None if unknown or endless.
+        notes: lines for the log, such as why other sources were passed over.
+    """
+
+    label: str
+    kind: str
+    width: int
+    height: int
+    fps: float
+    live: bool
+    frame_count: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, repr=False)
+class Grab:
+    """One picture as it came from the source.
+
+    Attributes:
+        image: uint8 (H, W, 3) BGR, C-contiguous, owned by the receiver (the source does not write to it again).
+        captured_ns: monotonic time of the grab, taken before decoding and colour conversion.
+        media_ns: position in the file, nanoseconds from its start, or None for a live source.
+    """
+
+    image: NDArray[np.uint8]
+    captured_ns: int
+    media_ns: int | None = None
+
+
+class Source(ABC):
+    """Delivers frames, one at a time.
+
+    Who calls what: construction happens on any thread and is cheap (it checks the settings, opens nothing).
+    ``open`` and ``read`` are called by the capture thread alone and may block. ``release`` is called exactly once
+    after ``open`` was called (even if it failed), from any thread, possibly while ``read`` blocks: it makes
+    that ``read`` return or raise within two seconds and frees the device. After ``release``, ``read`` raises
+    :class:`~rvm_live.errors.EndOfSource`.
+    """
+
+    @abstractmethod
+    def open(self) -> SourceInfo:
+        """Open the device or file.
+
+        Raises:
+            SourceUnavailableError: it cannot be opened or holds no picture; the message says why.
+        """
+
+    @abstractmethod
+    def read(self) -> Grab:
+        """Block until the next frame.
+
+        A source that plays in real time paces itself here.
+
+        Raises:
+            EndOfSource: there are no more frames.
+            SourceLostError: it stopped delivering.
+        """
+
+    @abstractmethod
+    def release(self) -> None:
+        """Free the device and unblock ``read``; safe from any thread."""

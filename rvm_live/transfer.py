@@ -1,0 +1,65 @@
+"""The only two places where pixels cross between host memory and a device, counted.
+
+Invariant 8 (a frame goes up once and comes down once) is tested by these counts; on the CPU the calls are the
+same and the copies are free, so the same test runs everywhere.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["TransferCount", "counts", "download", "upload"]
+
+
+@dataclass(frozen=True)
+class TransferCount:
+    """How many tensors went up and came down so far in this process."""
+
+    uploads: int
+    downloads: int
+
+
+_lock = threading.Lock()
+_uploads = 0
+_downloads = 0
+
+
+def counts() -> TransferCount:
+    """The counts so far; subtract two to count a span."""
+    with _lock:
+        return TransferCount(_uploads, _downloads)
+
+
+def upload(image: NDArray[Any], device: torch.device | str) -> torch.Tensor:
+    """Copy a host array to ``device``, same shape and dtype (shares memory when the device is the CPU)."""
+    import torch
+
+    global _uploads
+    with _lock:
+        _uploads += 1
+    if not image.flags.writeable:
+        image = image.copy()  # torch cannot express read-only memory and warns about it
+    host = torch.from_numpy(np.ascontiguousarray(image))
+    target = torch.device(device)
+    if target.type == "cpu":
+        return host
+    if target.type == "cuda":
+        host = host.pin_memory()
+    return host.to(target, non_blocking=True)
+
+
+def download(tensor: torch.Tensor) -> NDArray[Any]:
+    """Copy a tensor to a C-contiguous host array, same shape and dtype; waits for that copy alone."""
+    global _downloads
+    with _lock:
+        _downloads += 1
+    array: NDArray[Any] = tensor.detach().contiguous().cpu().numpy()
+    return array

@@ -1,0 +1,70 @@
+"""Hygiene for every test, and the data they share."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.clock import FakeClock
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def missing(reason: str, *, required: str) -> None:
+    """Skip, or fail where the environment says that the thing must be there."""
+    if os.environ.get(required) == "1":
+        pytest.fail(f"{reason} ({required}=1)")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder with real weights, reference outputs and clips."""
+    folder = Path(os.environ.get("RVM_LIVE_TEST_DATA", ROOT.parent / "shared"))
+    if not (folder / "weights").is_dir():
+        missing(
+            f"no test data in {folder}: set RVM_LIVE_TEST_DATA to a folder with weights/, reference/ and clips/",
+            required="RVM_LIVE_REQUIRE_DATA",
+        )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def weights(data: Path) -> Path:
+    """A real RVM checkpoint."""
+    return data / "weights" / "rvm_mobilenetv3_fgf.pth"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_threads() -> Iterator[None]:
+    """Fail a test that leaves one of the program's own threads running."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 2
+    while True:
+        leaked = [t for t in threading.enumerate() if t not in before and t.name.startswith("rvm-")]
+        if not leaked or time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    assert not leaked, f"threads left running: {[t.name for t in leaked]}"
+
+
+@pytest.fixture(autouse=True)
+def no_error_logs(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail a test during which the program logged an ERROR it did not expect (marker ``expects_errors``)."""
+    yield
+    if request.node.get_closest_marker("expects_errors"):
+        return
+    errors = [r.getMessage() for r in caplog.get_records("call") if r.levelno >= logging.ERROR]
+    assert not errors, f"unexpected errors in the log: {errors}"

@@ -34,6 +34,7 @@ class Frame:
         epoch: generation of the recurrent state it belongs to.
         captured_ns: monotonic time of the grab, before decoding.
         media_ns: position in the file, nanoseconds, or None for a live source.
+        repeated: the picture is byte for byte that of the frame before (a camera that repeats itself).
     """
 
     image: NDArray[np.uint8]
@@ -41,6 +42,7 @@ class Frame:
     epoch: int
     captured_ns: int
     media_ns: int | None = None
+    repeated: bool = False
 
     @property
     def height(self) -> int:

@@ -140,7 +140,7 @@ class LiveSettings:
         headless: open no window.
         fullscreen: start in full screen.
         record: file or folder to write, or None.
-        frames: stop after this many unique frames, or None.
+        frames: stop after this many frames were shown, or None.
         duration: stop after this many seconds, or None.
         stats_json: file for the final report, or None.
     """

@@ -22,6 +22,7 @@ class EngineInfo:
         device_name: the device in words, e.g. ``NVIDIA GeForce RTX 4070``.
         precision: ``fp32``, ``fp16``, ...
         downsample_ratio: ratio the network works at, in (0, 1]; 0.0 while no frame size is known.
+        notes: one line for each thing that differs from what was asked for, such as an engine passed over.
     """
 
     engine: str
@@ -30,6 +31,7 @@ class EngineInfo:
     device_name: str
     precision: str
     downsample_ratio: float = 0.0
+    notes: tuple[str, ...] = ()
 
     def at_ratio(self, ratio: float) -> EngineInfo:
         return replace(self, downsample_ratio=ratio)

@@ -1,0 +1,271 @@
+"""THE PICTURE: four stages, three queues.
+
+::
+
+              captured            matted              composed
+   CAPTURE ──▶ queue ──▶ MATTING ──▶ queue ──▶ COMPOSITING ──▶ queue ──▶ DISPLAY / UI
+   thread                thread                thread                    the thread that calls run()
+   Source      Frame     Engine      Matte     Composer        Composite Sinks
+
+Live video drops the oldest frame of a full queue, files block (:class:`~rvm_live.queues.Overflow`). An error in any
+stage closes the queues behind it and is raised by :meth:`Pipeline.run` with its own traceback. Leaving the
+pipeline, however it happens, closes the queues, releases the source and joins every thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from rvm_live.clock import SYSTEM_CLOCK, Clock
+from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.errors import QueueClosed
+from rvm_live.frames import Composite, Frame, Matte
+from rvm_live.metrics import Metrics, Snapshot
+from rvm_live.notices import Notices
+from rvm_live.pacing import Pacer
+from rvm_live.queues import FrameQueue, Overflow
+from rvm_live.sinks.base import Sink
+from rvm_live.sources.base import Source, SourceInfo
+from rvm_live.stages import CaptureStage, Compose, CompositingStage, Epoch, MattingStage, is_stale
+
+__all__ = ["Pipeline"]
+
+LIVE_SIZES = (1, 2, 2)
+BLOCK_SIZES = (4, 4, 4)
+_IDLE_S = 0.01
+
+
+class Pipeline:
+    """Runs a source through an engine and a composer into sinks.
+
+    Args:
+        source: where frames come from; opened, read and released by the pipeline.
+        engine: how mattes are made; opened, used and closed on the matting thread.
+        composer: how composites are made; opened, used and closed on the compositing thread.
+        sinks: where composites go; opened, used and closed on the thread that calls :meth:`run`.
+        overflow: ``DROP_OLDEST`` for live video, ``BLOCK`` to lose nothing.
+        max_fps: composites handed to the sinks per second at most; None hands on every one at once.
+        mirror: flip frames left to right at capture.
+        notices: where fallbacks are told; its own list if None.
+        clock: monotonic time.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        engine: Engine,
+        composer: Compose,
+        sinks: Iterable[Sink] = (),
+        *,
+        overflow: Overflow = Overflow.DROP_OLDEST,
+        max_fps: float | None = None,
+        mirror: bool = False,
+        notices: Notices | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.notices = Notices() if notices is None else notices
+        self.metrics = Metrics(clock)
+        self.exit_reason = "running"
+        self._clock = clock
+        self._source = source
+        self._sinks = list(sinks)
+        self._pacer = None if max_fps is None else Pacer(max_fps)
+        self._stop = threading.Event()
+        self._started = False
+        self._epoch = Epoch()
+
+        sizes = LIVE_SIZES if overflow is Overflow.DROP_OLDEST else BLOCK_SIZES
+        self.captured: FrameQueue[Frame] = FrameQueue("captured", sizes[0], overflow)
+        self.matted: FrameQueue[Matte] = FrameQueue("matted", sizes[1], overflow)
+        self.composed: FrameQueue[Composite] = FrameQueue("composed", sizes[2], overflow)
+
+        self._capture = CaptureStage(
+            source,
+            self.captured,
+            epoch=self._epoch,
+            metrics=self.metrics,
+            notices=self.notices,
+            mirror=mirror,
+        )
+        self._matting = MattingStage(
+            engine,
+            self.captured,
+            self.matted,
+            source_info=self._capture.info,
+            epoch=self._epoch,
+            notices=self.notices,
+        )
+        self._compositing = CompositingStage(
+            composer,
+            self.matted,
+            self.composed,
+            source_info=self._capture.info,
+            engine_info=self._matting.ready,
+            epoch=self._epoch,
+        )
+        self._stages = (self._capture, self._matting, self._compositing)
+        # Nothing is grabbed before it can be used: a file starts at its first frame, a camera with a fresh one.
+        self._capture.gates = (self._matting.ready, self._compositing.ready)
+
+    # Running ------------------------------------------------------------------------------------------------
+
+    def run(self, *, frames: int | None = None, duration: float | None = None) -> Snapshot:
+        """Show composites in the calling thread until something ends the run, then shut everything down.
+
+        Args:
+            frames: stop after this many were shown.
+            duration: stop this many seconds after the first frame was captured.
+
+        Returns:
+            The final counts; ``exit_reason`` says what ended the run.
+
+        Raises:
+            BaseException: whatever failed in any stage or sink, with its original traceback.
+        """
+        with self:
+            self._display(frames, duration)
+        return self.snapshot()
+
+    def __enter__(self) -> Pipeline:
+        opened = 0
+        try:
+            for sink in self._sinks:
+                opened += 1
+                sink.open()
+            for stage in self._stages:
+                self._started = True
+                stage.start()
+        except BaseException:
+            self._sinks = self._sinks[:opened]
+            self._shut_down(failed=True)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None and self.exit_reason == "running":
+            self.exit_reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
+        self._shut_down(failed=isinstance(error, Exception))
+
+    def _display(self, frames: int | None, duration: float | None) -> None:
+        shown = 0
+        ended: QueueClosed | None = None
+        while not self._stop.is_set():
+            if duration is not None and self.metrics.elapsed_s() >= duration:
+                self.stop("duration reached")
+                return
+            if not self._may_show():
+                continue
+            try:
+                composite = self.composed.get(timeout=_IDLE_S)
+            except TimeoutError:
+                self._idle()
+                continue
+            except QueueClosed as closed:
+                ended = closed
+                break
+            if is_stale(composite.epoch, self._epoch, self.composed):
+                continue
+            for sink in self._sinks:
+                sink.write(composite)
+            now = self._clock.now_ns()
+            self.metrics.shown(composite, now)
+            if self._pacer is not None:
+                self._pacer.shown(now)
+            shown += 1
+            if frames is not None and shown >= frames:
+                self.stop("frames reached")
+        # Raised outside the except clause, so that the error keeps its own cause and context.
+        if ended is not None and ended.error is not None:
+            raise ended.error
+        if ended is not None:
+            self.stop("end of source")
+
+    def _may_show(self) -> bool:
+        """Whether the pace allows a picture now; if not, spends a moment of the wait on the sinks."""
+        if self._pacer is None:
+            return True
+        wait = self._pacer.wait_ns(self._clock.now_ns())
+        if wait <= 0:
+            return True
+        self._idle()
+        wait = self._pacer.wait_ns(self._clock.now_ns())
+        self._clock.sleep(min(wait / 1e9, _IDLE_S))
+        return False
+
+    def _idle(self) -> None:
+        for sink in self._sinks:
+            sink.idle()
+
+    def _shut_down(self, *, failed: bool) -> None:
+        self._stop.set()
+        errors: list[BaseException] = []
+        for queue in (self.captured, self.matted, self.composed):
+            queue.cancel()
+        for stage in self._stages:
+            stage.break_promises()
+        if self._started:
+            _attempt(self._source.release, errors)
+        for stage in self._stages:
+            stage.join()
+        for sink in self._sinks:
+            _attempt(partial(sink.close, failed=failed), errors)
+        if errors and not failed:
+            raise errors[0]
+
+    # Controls, from any thread ------------------------------------------------------------------------------
+
+    def stop(self, reason: str) -> None:
+        """End the run soon; the first reason counts."""
+        if self.exit_reason == "running":
+            self.exit_reason = reason
+        self._stop.set()
+
+    def reset(self) -> None:
+        """Start a new epoch with the next frame: the engine forgets its recurrent state."""
+        self._capture.reset_wanted.set()
+
+    @property
+    def mirror(self) -> bool:
+        """Whether frames are flipped left to right; may be set at any time."""
+        return self._capture.mirror
+
+    @mirror.setter
+    def mirror(self, value: bool) -> None:
+        self._capture.mirror = value
+
+    # What runs ----------------------------------------------------------------------------------------------
+
+    @property
+    def source_info(self) -> SourceInfo | None:
+        """What the source delivers; None until it is open."""
+        future = self._capture.info
+        return future.result() if _kept(future) else None
+
+    @property
+    def engine_info(self) -> EngineInfo | None:
+        """What the engine runs on; None until it is ready."""
+        future = self._matting.ready
+        return self._matting.engine_info if _kept(future) else None
+
+    def snapshot(self) -> Snapshot:
+        """The counts and latencies now."""
+        return self.metrics.snapshot({q.name: q.dropped for q in (self.captured, self.matted, self.composed)})
+
+
+def _kept(promise: Future[Any]) -> bool:
+    return promise.done() and not promise.cancelled() and promise.exception() is None
+
+
+def _attempt(action: Callable[[], None], errors: list[BaseException]) -> None:
+    """Call ``action`` and keep its error, so that the rest of a shutdown still happens."""
+    try:
+        action()
+    except Exception as error:
+        errors.append(error)

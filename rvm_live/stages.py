@@ -1,0 +1,291 @@
+"""The bodies of the three worker threads, and the frame around a body that lets no error die in its thread.
+
+Every stage opens what it owns on its own thread, says so through a future that the others may wait for, works until
+its inlet is closed, and closes what it owns. Whatever ends it, its outlet is closed (with the error, if there
+was one) and its inlet is cancelled, so that both neighbours learn of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.errors import EndOfSource, QueueClosed
+from rvm_live.frames import Composite, Frame, Matte
+from rvm_live.metrics import Metrics
+from rvm_live.notices import Notices
+from rvm_live.queues import FrameQueue, Overflow
+from rvm_live.sources.base import Grab, Source, SourceInfo
+
+__all__ = ["CaptureStage", "Compose", "CompositingStage", "Epoch", "MattingStage", "Stage"]
+
+T = TypeVar("T")
+
+GAP_NS = 1_000_000_000
+"""A live source that was silent for longer than this starts a new epoch: the person may have moved on."""
+
+
+class Compose(Protocol):
+    """What the compositing stage needs; :class:`rvm_live.composer.Composer` is one."""
+
+    def open(self, width: int, height: int, device: str) -> None: ...
+    def compose(self, matte: Matte) -> Composite: ...
+    def close(self) -> None: ...
+
+
+class Epoch:
+    """The generation of the recurrent state. Written by the capture thread alone, read by all."""
+
+    def __init__(self) -> None:
+        self.current = 0
+
+    def advance(self) -> None:
+        self.current += 1
+
+
+class Stage(ABC):
+    """One worker thread between two queues.
+
+    Args:
+        name: of the thread, behind ``rvm-``.
+        inlet: where items come from, None for the first stage.
+        outlet: where results go.
+    """
+
+    def __init__(self, name: str, inlet: FrameQueue[Any] | None, outlet: FrameQueue[Any]) -> None:
+        self.inlet = inlet
+        self.outlet = outlet
+        self.promises: Sequence[Future[Any]] = ()
+        self._thread = threading.Thread(target=self._run, name=f"rvm-{name}", daemon=False)
+        self._started = False
+
+    def start(self) -> None:
+        self._started = True
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until the thread has ended (at once if it was never started)."""
+        if self._started:
+            self._thread.join()
+
+    def break_promises(self, error: BaseException | None = None) -> None:
+        """Wake whoever waits for this stage to be ready: with the error, or to leave."""
+        for promise in self.promises:
+            # A promise that was kept already refuses; so does one that is being kept this moment.
+            with suppress(InvalidStateError):
+                if error is None:
+                    promise.cancel()
+                else:
+                    promise.set_exception(error)
+
+    def _keep(self, promise: Future[T], value: T) -> None:
+        """Say that the stage is ready, unless the run is over already."""
+        try:
+            promise.set_result(value)
+        except InvalidStateError:
+            raise CancelledError from None
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            try:
+                self.work()
+            finally:
+                self.close()
+        except QueueClosed as closed:
+            error = closed.error
+        except (EndOfSource, CancelledError):
+            pass
+        except BaseException as caught:  # every error travels the data path; Pipeline.run() raises it
+            error = caught
+        finally:
+            self.outlet.close(error)
+            if self.inlet is not None:
+                self.inlet.cancel(error)
+            self.break_promises(error)
+
+    @abstractmethod
+    def work(self) -> None:
+        """Run until the end; raises QueueClosed or EndOfSource at an ordinary one."""
+
+    def close(self) -> None:  # noqa: B027 - optional hook
+        """Free what the stage owns, on its own thread."""
+
+
+class CaptureStage(Stage):
+    """Grabs frames, numbers them, and decides which epoch each belongs to."""
+
+    outlet: FrameQueue[Frame]
+
+    def __init__(
+        self,
+        source: Source,
+        outlet: FrameQueue[Frame],
+        *,
+        epoch: Epoch,
+        metrics: Metrics,
+        notices: Notices,
+        mirror: bool,
+    ) -> None:
+        super().__init__("capture", None, outlet)
+        self.info: Future[SourceInfo] = Future()
+        self.promises = (self.info,)
+        self.gates: Sequence[Future[Any]] = ()
+        self.mirror = mirror
+        self.reset_wanted = threading.Event()
+        self._source = source
+        self._epoch = epoch
+        self._metrics = metrics
+        self._notices = notices
+        self._previous: Frame | None = None
+        self._mirrored = mirror
+
+    def work(self) -> None:
+        info = self._source.open()
+        for note in info.notes:
+            self._notices.fallback(note)
+        self._keep(self.info, info)
+        for gate in self.gates:
+            gate.result()
+        while not self.outlet.closed:
+            grab = self._source.read()
+            self._metrics.captured(grab.captured_ns)
+            self.outlet.put(self._frame(grab))
+
+    def _frame(self, grab: Grab) -> Frame:
+        mirror = self.mirror
+        image = np.ascontiguousarray(grab.image[:, ::-1]) if mirror else grab.image
+        previous = self._previous
+        if previous is not None and self._starts_epoch(previous, image, grab, mirror):
+            self._epoch.advance()
+        self._mirrored = mirror
+        frame = Frame(
+            image=image,
+            seq=0 if previous is None else previous.seq + 1,
+            epoch=self._epoch.current,
+            captured_ns=grab.captured_ns,
+            media_ns=grab.media_ns,
+            repeated=previous is not None and _same_picture(previous.image, image),
+        )
+        self._previous = frame
+        return frame
+
+    def _starts_epoch(self, previous: Frame, image: NDArray[np.uint8], grab: Grab, mirror: bool) -> bool:
+        wanted = self.reset_wanted.is_set()
+        self.reset_wanted.clear()
+        # A file that is read as fast as its frames are worked off has no gaps, however long a frame takes.
+        live = self.outlet.policy is Overflow.DROP_OLDEST
+        gap = live and grab.captured_ns - previous.captured_ns > GAP_NS
+        # A file that loops jumps back in its own time: another scene.
+        jump = grab.media_ns is not None and previous.media_ns is not None and grab.media_ns < previous.media_ns
+        return wanted or gap or jump or image.shape != previous.image.shape or mirror != self._mirrored
+
+
+class MattingStage(Stage):
+    """Owns the engine: opens it, feeds it, resets its state at every new epoch."""
+
+    inlet: FrameQueue[Frame]
+    outlet: FrameQueue[Matte]
+
+    def __init__(
+        self,
+        engine: Engine,
+        inlet: FrameQueue[Frame],
+        outlet: FrameQueue[Matte],
+        *,
+        source_info: Future[SourceInfo],
+        epoch: Epoch,
+        notices: Notices,
+    ) -> None:
+        super().__init__("matting", inlet, outlet)
+        self.ready: Future[EngineInfo] = Future()
+        self.promises = (self.ready,)
+        self._engine = engine
+        self._source_info = source_info
+        self._epoch = epoch
+        self._notices = notices
+
+    def work(self) -> None:
+        info = self._engine.open()
+        for note in info.notes:
+            self._notices.fallback(note)
+        source = self._source_info.result()
+        self._engine.prepare(source.width, source.height)
+        self._keep(self.ready, self._engine.info)
+        epoch = None
+        while True:
+            frame = self.inlet.get()
+            if is_stale(frame.epoch, self._epoch, self.inlet):
+                continue
+            if frame.epoch != epoch:
+                self._engine.reset()
+                epoch = frame.epoch
+            self.outlet.put(self._engine.matte(frame))
+
+    @property
+    def engine_info(self) -> EngineInfo:
+        return self._engine.info
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+class CompositingStage(Stage):
+    """Puts every matte over the background."""
+
+    inlet: FrameQueue[Matte]
+    outlet: FrameQueue[Composite]
+
+    def __init__(
+        self,
+        composer: Compose,
+        inlet: FrameQueue[Matte],
+        outlet: FrameQueue[Composite],
+        *,
+        source_info: Future[SourceInfo],
+        engine_info: Future[EngineInfo],
+        epoch: Epoch,
+    ) -> None:
+        super().__init__("compositing", inlet, outlet)
+        self.ready: Future[None] = Future()
+        self.promises = (self.ready,)
+        self._composer = composer
+        self._source_info = source_info
+        self._engine_info = engine_info
+        self._epoch = epoch
+
+    def work(self) -> None:
+        source, engine = self._source_info.result(), self._engine_info.result()
+        self._composer.open(source.width, source.height, engine.device)
+        self._keep(self.ready, None)
+        while True:
+            matte = self.inlet.get()
+            if is_stale(matte.frame.epoch, self._epoch, self.inlet):
+                continue
+            self.outlet.put(self._composer.compose(matte))
+
+    def close(self) -> None:
+        self._composer.close()
+
+
+def is_stale(epoch: int, present: Epoch, queue: FrameQueue[Any]) -> bool:
+    """Whether a live item is from before the last reset; if so it is counted as dropped by its queue."""
+    if queue.policy is Overflow.BLOCK or epoch >= present.current:
+        return False
+    queue.count_drop()
+    return True
+
+
+def _same_picture(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    # A coarse grid settles nearly every case in microseconds; only look-alikes are compared in full.
+    if one.shape != other.shape or not np.array_equal(one[::16, ::16], other[::16, ::16]):
+        return False
+    return one is other or np.array_equal(one, other)

@@ -15,6 +15,7 @@ __all__ = [
     "Engine",
     "Frame",
     "Matte",
+    "Notices",
     "Pipeline",
     "RvmLiveError",
     "Sink",
@@ -28,6 +29,7 @@ _HOMES = {
     "Engine": "rvm_live.engines.base",
     "Frame": "rvm_live.frames",
     "Matte": "rvm_live.frames",
+    "Notices": "rvm_live.notices",
     "Pipeline": "rvm_live.pipeline",
     "RvmLiveError": "rvm_live.errors",
     "Sink": "rvm_live.sinks.base",
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from rvm_live.engines.session import open_engine
     from rvm_live.errors import RvmLiveError
     from rvm_live.frames import Composite, Frame, Matte
+    from rvm_live.notices import Notices
     from rvm_live.pipeline import Pipeline
     from rvm_live.sinks.base import Sink
     from rvm_live.sources.base import Source

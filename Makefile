@@ -1,0 +1,52 @@
+# One Makefile for people and for CI. `make run` and `make test` work on a fresh clone.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+ARGS   ?=
+
+.PHONY: run test check bench assets display clean help
+
+help:
+	@echo "make run    set up and run rvm-live (ARGS='--source demo ...' passes options on)"
+	@echo "make test   set up and run every test (ARGS='-k queue' selects)"
+	@echo "make check  ruff and mypy"
+	@echo "make bench  every benchmark (or: $(BIN)/python -m benchmarks NAME)"
+	@echo "make assets draw the built-in backgrounds anew"
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "rvm-live needs Python 3.10 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: $(READY)
+	$(BIN)/rvm-live $(ARGS)
+
+test: $(READY) display
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks all
+
+assets: $(READY)
+	$(BIN)/python assets/make_backgrounds.py
+
+# The window tests need a virtual screen and something that presses keys. Install them where that is possible
+# without asking anybody; otherwise the tests say what is missing.
+display:
+	@if [ "$$(uname)" = Linux ] && ! { command -v Xvfb && command -v xdotool; } >/dev/null 2>&1; then \
+	  if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq xvfb xdotool >/dev/null; \
+	  else \
+	    echo "window tests need Xvfb and xdotool: sudo apt-get install xvfb xdotool (or your system's like)"; \
+	  fi; \
+	fi
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

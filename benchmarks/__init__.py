@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m benchmarks NAME``. Comparisons are ratios inside one run; machines differ, ratios less so."""

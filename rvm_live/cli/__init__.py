@@ -1,0 +1,111 @@
+"""The command line: parse, call, print, exit code. Nothing heavy is imported before a command runs.
+
+Exit codes: 0 done, 1 a bug or a probe that found nothing, 2 bad input or a failure that was understood,
+130 and 143 ended by SIGINT and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from rvm_live import __version__
+from rvm_live.cli.live import live_options, run_live
+from rvm_live.errors import RvmLiveError
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "hwtest": ("rvm_live.cli.hwtest:hwtest", "Probe the camera and this machine."),
+    "weights": ("rvm_live.cli.weights:weights", "List, pull, verify and locate RVM's weights."),
+}
+
+
+class _LazyGroup(click.Group):
+    """Knows its commands' names and summaries, and imports one only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in sorted(_COMMANDS.items())])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            known = ", ".join(sorted(_COMMANDS))
+            raise click.UsageError(
+                f"unknown command {args[0]!r}: choose {known}; to open a file or camera, say --source {args[0]}"
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_LazyGroup, invoke_without_command=True, context_settings={"max_content_width": 110})
+@click.version_option(__version__, prog_name="rvm-live")
+@live_options
+@click.pass_context
+def cli(ctx: click.Context, /, **options: object) -> None:
+    """Cut a person out of live video, hair and all, and put another background behind them.
+
+    Without a command it opens the camera (or the demo, where there is none) in a window. Keys there: h shows
+    help, o changes the view, b the background, g the compositor, q quits.
+    """
+    _set_up_logging(str(options["log_level"]), debug=bool(options["debug"]))
+    if ctx.invoked_subcommand is None:
+        sys.exit(run_live(options))
+
+
+def _set_up_logging(level: str, *, debug: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s" if not debug else logging.BASIC_FORMAT))
+    log = logging.getLogger("rvm_live")
+    log.handlers[:] = [handler]
+    log.propagate = False
+    log.setLevel(logging.DEBUG if debug else level.upper())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit. An understood error is one line on standard error and exit code 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        code = cli.main(args=given, prog_name="rvm-live", standalone_mode=False)
+    except click.exceptions.Exit as leaving:
+        code = leaving.exit_code
+    except click.ClickException as error:
+        code = _fail(error.format_message(), debug=debug)
+    except RvmLiveError as error:
+        code = _fail(str(error), debug=debug)
+    except (KeyboardInterrupt, click.Abort):
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output has gone; keep the interpreter from complaining about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:
+        text = " ".join(str(error).split()) or "no message"
+        _fail(f"unexpected {type(error).__name__}: {text} (run again with --debug for the traceback)", debug=debug)
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"rvm-live: error: {' '.join(message.split())}", err=True)
+    return 2

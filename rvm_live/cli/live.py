@@ -1,0 +1,157 @@
+"""``rvm-live`` without a command: options to settings, report to text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rvm_live.metrics import STAGES, Percentiles
+from rvm_live.report import LiveReport
+from rvm_live.settings import DISPLAY_MODES, MODELS, EngineSettings, LiveSettings, SourceSettings, parse_ratio
+
+__all__ = ["live_options", "run_live"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = [
+    click.option(
+        "--source",
+        default="auto",
+        help="auto, demo, a camera's number or name, a video or image file, or a URL.  [default: auto]",
+    ),
+    click.option("--width", type=int, help="Pixels asked of the camera.  [default: 1280]"),
+    click.option("--height", type=int, help="Pixels asked of the camera.  [default: 720]"),
+    click.option("--fps", type=float, default=60.0, help="Frames per second at most.  [default: 60]"),
+    click.option("--fourcc", default="MJPG", help="Pixel format asked of the camera.  [default: MJPG]"),
+    click.option("--mirror/--no-mirror", default=False, help="Flip left and right (key m)."),
+    click.option("--loop", is_flag=True, help="Start a file over at its end."),
+    click.option(
+        "--realtime/--no-realtime",
+        default=True,
+        help="Play a file at its own rate, or take every frame of it as fast as they are worked off.",
+    ),
+    click.option("--engine", default="auto", help="auto, rvm, torchscript, or package.module:Class.  [default: auto]"),
+    click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]"),
+    click.option("--weights", type=click.Path(path_type=Path), help="Weights: a file, or a folder that holds them."),
+    click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]"),
+    click.option("--precision", default="auto", help="auto, fp32 or fp16.  [default: auto]"),
+    click.option("--downsample-ratio", default="auto", help="auto, or a number in (0, 1].  [default: auto]"),
+    click.option("--offline", is_flag=True, help="Never go to the network for weights."),
+    click.option("--compositor", default="auto", help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]"),
+    click.option(
+        "--foreground",
+        type=click.Choice(["model", "source"]),
+        default="model",
+        help="The person's colours: estimated without spill, or the camera's own.  [default: model]",
+    ),
+    click.option(
+        "--background",
+        "backgrounds",
+        multiple=True,
+        help="transparent, blur:25, color:#00ff88, image:PATH, video:PATH or a folder; may be repeated (key b).",
+    ),
+    click.option(
+        "--display",
+        type=click.Choice(DISPLAY_MODES),
+        default=DISPLAY_MODES[0],
+        help="View shown first (key o).  [default: result]",
+    ),
+    click.option("--stats/--no-stats", "statistics", default=True, help="Show the overlay (key s)."),
+    click.option("--fullscreen", is_flag=True, help="Start in full screen (key f)."),
+    click.option("--headless", is_flag=True, help="Open no window."),
+    click.option("--record", help="Record to .mp4, .mov, .webm or a folder/ of PNGs."),
+    click.option("--frames", type=int, help="Stop after this many frames."),
+    click.option("--duration", type=float, help="Stop after this many seconds."),
+    click.option("--stats-json", type=click.Path(path_type=Path), help="Write the final report there."),
+    click.option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        default="warning",
+        help="How much is told on standard error.  [default: warning]",
+    ),
+    click.option("--debug", is_flag=True, help="Show tracebacks and everything in the log."),
+]
+
+
+def live_options(function: F) -> F:
+    """Add the options of the live application to a click command."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def settings_from(options: Mapping[str, Any]) -> LiveSettings:
+    """Turn parsed options into validated settings.
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+    return LiveSettings(
+        source=SourceSettings(
+            source=options["source"],
+            width=options["width"],
+            height=options["height"],
+            fps=options["fps"],
+            fourcc=options["fourcc"],
+            loop=options["loop"],
+            realtime=options["realtime"],
+            mirror=options["mirror"],
+        ),
+        engine=EngineSettings(
+            engine=options["engine"],
+            model=options["model"],
+            weights=options["weights"],
+            device=options["device"],
+            precision=options["precision"],
+            downsample_ratio=parse_ratio(options["downsample_ratio"]),
+            offline=options["offline"],
+        ),
+        compositor=options["compositor"],
+        foreground=options["foreground"],
+        backgrounds=tuple(options["backgrounds"]),
+        display=options["display"],
+        statistics=options["statistics"],
+        headless=options["headless"],
+        fullscreen=options["fullscreen"],
+        record=options["record"],
+        frames=options["frames"],
+        duration=options["duration"],
+        stats_json=options["stats_json"],
+    )
+
+
+def run_live(options: Mapping[str, Any]) -> int:
+    """Run the live application and print its report; returns the exit code."""
+    settings = settings_from(options)
+    from rvm_live.cli.weights import download_progress
+    from rvm_live.live import run
+
+    report = run(settings, tell=lambda line: click.echo(line, err=True), progress=download_progress)
+    click.echo(report_text(report))
+    return {"interrupted": 130, "terminated": 143}.get(report.exit_reason, 0)
+
+
+def report_text(report: LiveReport) -> str:
+    """The report as a few aligned lines for people."""
+    ran, snapshot = report.ran, report.snapshot
+    device = f"{ran.device} ({report.device_name})" if report.device_name else ran.device
+    lines = [
+        f"rvm-live: {report.exit_reason}",
+        f"  source      {ran.source}, {ran.width}x{ran.height}",
+        f"  engine      {ran.engine} {ran.model} on {device}, {ran.precision}, ratio {ran.downsample_ratio:.3g}",
+        f"  compositor  {ran.compositor}",
+        f"  frames      {snapshot.captured} captured, {snapshot.unique} unique shown, {snapshot.repeated} repeated",
+        f"  unique fps  {snapshot.unique_fps:.1f}",
+        f"  dropped     {', '.join(f'{name} {count}' for name, count in snapshot.dropped.items())}",
+        "  latency ms     p50     p95     p99",
+    ]
+    for stage in STAGES:
+        track = snapshot.latency_ms.get(stage, Percentiles())
+        lines.append(f"  {stage:<11}{track.p50:7.1f} {track.p95:7.1f} {track.p99:7.1f}")
+    lines += [f"  fallback    {line}" for line in report.fallbacks]
+    if report.recording:
+        lines.append(f"  recording   {report.recording}")
+    return "\n".join(lines)

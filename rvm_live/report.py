@@ -1,0 +1,93 @@
+"""The final report of a live run: what ran, what it did, how fast it was, what it fell back to."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rvm_live.errors import SinkError
+from rvm_live.metrics import STAGES, Percentiles, Snapshot
+
+__all__ = ["LiveReport", "Ran", "write_json"]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What did the work, as opposed to what was asked for; empty where a run ended before it was known."""
+
+    engine: str = ""
+    model: str = ""
+    device: str = ""
+    precision: str = ""
+    compositor: str = ""
+    downsample_ratio: float = 0.0
+    source: str = ""
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True)
+class LiveReport:
+    """Everything a finished run has to tell.
+
+    Attributes:
+        ran: what did the work.
+        snapshot: counts and latencies of the whole run.
+        fallbacks: everything that ran differently from what was asked for, one line each.
+        exit_reason: what ended the run.
+        recording: path of the recording, or None.
+    """
+
+    ran: Ran
+    snapshot: Snapshot
+    fallbacks: tuple[str, ...] = ()
+    exit_reason: str = ""
+    recording: str | None = None
+    device_name: str = field(default="", compare=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """The documented form of ``--stats-json``; latencies in milliseconds."""
+        snapshot = self.snapshot
+        return {
+            "ran": asdict(self.ran),
+            "frames": {
+                "captured": snapshot.captured,
+                "unique": snapshot.unique,
+                "repeated": snapshot.repeated,
+                "dropped": dict(snapshot.dropped),
+            },
+            "fps": {"unique": round(snapshot.unique_fps, 3)},
+            "latency_ms": {
+                stage: {name: round(value, 3) for name, value in asdict(track).items()}
+                for stage in STAGES
+                for track in [snapshot.latency_ms.get(stage, Percentiles())]
+            },
+            "fallbacks": list(self.fallbacks),
+            "exit_reason": self.exit_reason,
+            "recording": self.recording,
+        }
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON so that the file is there whole or not at all.
+
+    Raises:
+        SinkError: it cannot be written; the message says why.
+    """
+    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SinkError(f"cannot write {path}: {error.strerror or error}") from error

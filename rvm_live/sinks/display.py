@@ -1,0 +1,202 @@
+"""Is there a display? Found out before the first window, because Qt ends the whole process where there is none.
+
+On Linux the X server is greeted over its own socket (X Window System Protocol, version 11, section 8): that needs
+no library, cannot hang, and tells the size of the screen.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Screen", "display_available", "probe", "quiet_qt"]
+
+_TIMEOUT_SECONDS = 5.0
+_COOKIE = b"MIT-MAGIC-COOKIE-1"
+_DISPLAY = re.compile(r"(?P<host>.*):(?P<number>\d{1,5})(\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What was found out about the display.
+
+    Attributes:
+        reason: why no window can be opened, one line; None if one can.
+        size: width and height of the whole screen in pixels, or None if unknown.
+    """
+
+    reason: str | None = None
+    size: tuple[int, int] | None = None
+
+
+def display_available() -> str | None:
+    """One line telling why no window can be opened here, or None if one can. Opens nothing, never raises."""
+    return probe().reason
+
+
+def probe() -> Screen:
+    """Find out whether a window can be opened, and how large the screen is."""
+    import cv2
+
+    if _framework(cv2) == "":
+        return Screen(
+            f"OpenCV {cv2.__version__} was built without windows (opencv-python-headless?): "
+            "pip uninstall it and install opencv-contrib-python"
+        )
+    if sys.platform.startswith("win"):
+        return Screen(size=_windows_screen())
+    if not sys.platform.startswith("linux"):
+        return Screen()
+    name = os.environ.get("DISPLAY", "")
+    if not name:
+        if os.environ.get("WAYLAND_DISPLAY"):
+            return Screen("DISPLAY is not set: this Wayland session runs no XWayland, which OpenCV's windows need")
+        return Screen("DISPLAY is not set (no desktop session, or a remote shell without X forwarding)")
+    try:
+        return Screen(size=_greet(name))
+    except (OSError, ValueError, struct.error) as error:
+        return Screen(f"the X display {name!r} cannot be used: {_words(error)}")
+
+
+def quiet_qt() -> None:
+    """Set the environment that Qt reads when the first window opens, where the user has not set it."""
+    if not sys.platform.startswith("linux"):
+        return
+    os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.fonts.warning=false")
+    plugins = Path(os.environ.get("QT_QPA_PLATFORM_PLUGIN_PATH", "")) / "platforms"
+    shipped = [plugin.name for plugin in plugins.glob("libq*.so")] if plugins.is_dir() else []
+    if shipped == ["libqxcb.so"]:
+        # A desktop-wide QT_QPA_PLATFORM=wayland would make the wheel's Qt abort: it ships this plug-in alone.
+        os.environ["QT_QPA_PLATFORM"] = "xcb"
+
+
+def _framework(cv2: object) -> str | None:
+    """Name of the window system OpenCV was built for, empty without one, None if it does not tell."""
+    ask = getattr(cv2, "currentUIFramework", None)
+    if ask is None:
+        return None
+    try:
+        return str(ask())
+    except Exception:  # a headless build has the function, and it throws
+        return ""
+
+
+def _windows_screen() -> tuple[int, int] | None:
+    try:
+        import ctypes
+
+        metrics = ctypes.windll.user32.GetSystemMetrics  # type: ignore[attr-defined,unused-ignore]
+        return int(metrics(0)), int(metrics(1))
+    except Exception:
+        return None
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "the X server does not answer"
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        return "no X server runs there"
+    if isinstance(error, struct.error):
+        return "what answers is no X server"
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def _greet(name: str) -> tuple[int, int]:
+    """Connect as a client would; the size of the first screen.
+
+    Raises:
+        ValueError: the name is malformed, or the server refuses us.
+        OSError: it cannot be reached.
+    """
+    matched = _DISPLAY.fullmatch(name)
+    if matched is None:
+        raise ValueError("its name is not of the form host:number, such as :0")
+    host, number = matched["host"], int(matched["number"])
+    refusal = ""
+    for cookie in _cookies(number):
+        with _connect(host, number) as connection:
+            answer = _handshake(connection, cookie)
+        if answer[0] == 1:
+            return _screen_size(answer)
+        refusal = answer[8 : 8 + answer[1]].decode("latin-1").strip()
+    raise ValueError(f"the X server refuses us ({refusal or 'no permission'})")
+
+
+def _connect(host: str, number: int) -> socket.socket:
+    if host and host != "unix" and not host.startswith("/"):
+        return socket.create_connection((host.strip("[]"), 6000 + number), timeout=_TIMEOUT_SECONDS)
+    path = f"/tmp/.X11-unix/X{number}"
+    error: OSError | None = None
+    for address in (path, "\0" + path):  # the second is Linux's abstract name for the same server
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(_TIMEOUT_SECONDS)
+        try:
+            connection.connect(address)
+            return connection
+        except OSError as failed:
+            connection.close()
+            error = error or failed
+    raise error or OSError("no address")
+
+
+def _handshake(connection: socket.socket, cookie: bytes) -> bytes:
+    name = _COOKIE if cookie else b""
+    order = b"l" if sys.byteorder == "little" else b"B"
+    greeting = struct.pack("=cxHHHHxx", order, 11, 0, len(name), len(cookie))
+    connection.sendall(greeting + _padded(name) + _padded(cookie))
+    head = _receive(connection, 8)
+    if head[0] not in (0, 1, 2):
+        raise ValueError("what answers is no X server")
+    (words,) = struct.unpack_from("=H", head, 6)
+    return head + _receive(connection, 4 * words)
+
+
+def _receive(connection: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        part = connection.recv(count - len(data))
+        if not part:
+            raise ValueError("the X server hangs up")
+        data += part
+    return data
+
+
+def _screen_size(answer: bytes) -> tuple[int, int]:
+    (vendor,) = struct.unpack_from("=H", answer, 24)
+    formats = answer[29]
+    first_screen = 40 + len(_padded(bytes(vendor))) + 8 * formats
+    width, height = struct.unpack_from("=HH", answer, first_screen + 20)
+    return width, height
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
+
+def _cookies(number: int) -> Iterator[bytes]:
+    """Cookies of the user's authority file for this display, this host's first; then none at all."""
+    path = Path(os.environ.get("XAUTHORITY") or Path.home() / ".Xauthority")
+    try:
+        content = path.read_bytes()
+    except OSError:
+        content = b""
+    found: list[tuple[bool, bytes]] = []
+    position = 2  # behind the family of the first entry
+    while position < len(content):
+        fields: list[bytes] = []
+        for _ in range(4):  # address, display number, name, data: each a big-endian length and that many bytes
+            size = int.from_bytes(content[position : position + 2], "big")
+            fields.append(content[position + 2 : position + 2 + size])
+            position += 2 + size
+        address, display, name, data = fields
+        position += 2
+        if name == _COOKIE and display in (b"", str(number).encode()):
+            found.append((address != socket.gethostname().encode(), data))
+    yield from [data for _, data in sorted(found, key=lambda entry: entry[0])][:4]
+    yield b""

@@ -1,0 +1,80 @@
+"""One composite as a PNG with alpha."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.errors import SinkError
+from rvm_live.frames import Composite
+
+__all__ = ["cut_out", "encode_png", "explain", "save_png", "write_whole"]
+
+_COMPRESSION = 1  # zlib level: within a few percent of the size of the best, at a tenth of its time
+
+
+def cut_out(composite: Composite) -> NDArray[np.uint8]:
+    """The person alone, uint8 (H, W, 4) BGRA with straight alpha; colour is zero wherever alpha is."""
+    if composite.transparent:
+        return composite.image
+    matte = composite.matte.host()
+    image: NDArray[np.uint8] = cv2.merge([*cv2.split(matte.foreground), matte.alpha])
+    image[matte.alpha == 0] = 0
+    return image
+
+
+def encode_png(image: NDArray[np.uint8]) -> bytes:
+    """``image`` (uint8 (H, W, 3) BGR or (H, W, 4) BGRA) as the bytes of a PNG file."""
+    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, _COMPRESSION])
+    if not done:
+        raise SinkError(f"a picture of {image.shape[1]}x{image.shape[0]} pixels cannot be written as PNG")
+    return bytes(data)
+
+
+def explain(error: OSError, path: Path | str) -> SinkError:
+    """A system's refusal to write ``path`` as one clear line."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return SinkError(f"disk full while writing {path}: free some space or choose another place")
+    if error.errno == errno.EFBIG:
+        return SinkError(f"the file system allows no larger file while writing {path}")
+    return SinkError(f"cannot write {path}: {error.strerror or error}")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write ``data`` beside ``path`` and rename it: the file is there whole or not at all.
+
+    Raises:
+        SinkError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        try:
+            part.write_bytes(data)
+            os.replace(part, path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+def save_png(composite: Composite, path: Path) -> None:
+    """Save the person alone, with the matte's alpha and the foreground's colour, as a BGRA PNG.
+
+    Args:
+        composite: any; also one over an opaque background.
+        path: of the file; its folder is made where missing.
+
+    Raises:
+        SinkError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(error, path) from error
+    write_whole(path, encode_png(cut_out(composite)))

@@ -1,0 +1,150 @@
+"""What the window shows: pure functions from a composite to a picture of the window's size.
+
+Only :func:`comparison` shows the camera's pixels (invariant 2); the others are made of the composite and the matte.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.frames import Composite
+from rvm_live.sinks import panel
+
+__all__ = ["Box", "checkerboard", "comparison", "fit", "matte", "over_checkerboard", "plain", "render", "result"]
+
+Picture = NDArray[np.uint8]
+
+_LIGHT, _DARK = 204, 153  # of the checkerboard that stands for transparency
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+def fit(width: int, height: int, into: Box) -> Box:
+    """The largest box of the shape ``width`` x ``height`` in the middle of ``into``; at least 1 pixel each way."""
+    scale = min(into.width / width, into.height / height)
+    fitted_width = min(max(1, round(width * scale)), into.width)
+    fitted_height = min(max(1, round(height * scale)), into.height)
+    return Box(
+        into.x + (into.width - fitted_width) // 2,
+        into.y + (into.height - fitted_height) // 2,
+        fitted_width,
+        fitted_height,
+    )
+
+
+@lru_cache(maxsize=2)
+def checkerboard(width: int, height: int) -> Picture:
+    """The usual sign for transparency, uint8 (H, W, 3) BGR; shared, read-only."""
+    cell = max(6, min(width, height) // 40)
+    odd = (np.arange(height)[:, None] // cell + np.arange(width)[None, :] // cell) % 2
+    grey = np.where(odd, _DARK, _LIGHT).astype(np.uint8)
+    board: Picture = np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
+    board.flags.writeable = False
+    return board
+
+
+def over_checkerboard(image: Picture) -> Picture:
+    """A BGRA picture with straight alpha over the checkerboard, uint8 (H, W, 3)."""
+    height, width = image.shape[:2]
+    alpha = cv2.merge([cv2.extractChannel(image, 3)] * 3)
+    colour = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)
+    front = cv2.multiply(colour, alpha, scale=1 / 255)
+    back = cv2.multiply(checkerboard(width, height), cv2.bitwise_not(alpha), scale=1 / 255)
+    shown: Picture = cv2.add(front, back, dst=front)
+    return shown
+
+
+def plain(image: Picture) -> Picture:
+    """``image`` as BGR: as it is, grey made BGR, or over the checkerboard where it has alpha."""
+    if image.ndim == 2:
+        grey: Picture = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        return grey
+    return over_checkerboard(image) if image.shape[2] == 4 else image
+
+
+def _place(canvas: Picture, image: Picture, into: Box) -> Box:
+    """Put ``image`` into ``into``, whole, in its own shape and as large as it gets."""
+    height, width = image.shape[:2]
+    box = fit(width, height, into)
+    area = canvas[box.y : box.y + box.height, box.x : box.x + box.width]
+    if (box.width, box.height) == (width, height):
+        scaled = image
+    else:
+        smaller = box.width < width
+        scaled = cv2.resize(
+            image, (box.width, box.height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        )
+    area[...] = plain(scaled) if scaled.ndim == 2 else scaled
+    return box
+
+
+def _canvas(width: int, height: int, image: Picture) -> Picture:
+    """Room for a picture; black only where the picture will leave bars."""
+    if fit(image.shape[1], image.shape[0], Box(0, 0, width, height)) == (0, 0, width, height):
+        return np.empty((height, width, 3), np.uint8)
+    return np.zeros((height, width, 3), np.uint8)
+
+
+def picture(image: Picture, width: int, height: int) -> Picture:
+    """Any picture (grey, BGR, BGRA), letterboxed to ``width`` x ``height``."""
+    canvas = _canvas(width, height, image)
+    _place(canvas, image if image.ndim == 2 else plain(image), Box(0, 0, width, height))
+    return canvas
+
+
+def result(composite: Composite, width: int, height: int) -> Picture:
+    """The finished picture, over a checkerboard where it is transparent."""
+    return picture(composite.image, width, height)
+
+
+def matte(composite: Composite, width: int, height: int) -> Picture:
+    """Alpha as grey: white is the person."""
+    return picture(composite.matte.host().alpha, width, height)
+
+
+def comparison(composite: Composite, width: int, height: int) -> Picture:
+    """What the camera saw on the left, the result of that very frame on the right, each with a caption."""
+    canvas = np.zeros((height, width, 3), np.uint8)
+    half = max(1, width // 2)
+    gap = 1 if width > 64 else 0
+    size = panel.text_size(width // 2, height)
+    sides = (
+        ("source", composite.frame.image, Box(0, 0, max(1, half - gap), height)),
+        ("result", plain(composite.image), Box(min(half + gap, width - 1), 0, max(1, width - half - gap), height)),
+    )
+    for caption, image, into in sides:
+        box = _place(canvas, image, into)
+        if box.width > 6 * size and box.height > 4 * size:
+            label = panel.caption(caption, size)
+            panel.blend(canvas, label, box.x + box.width - label.width - size // 2, box.y + size // 2)
+    return canvas
+
+
+_VIEWS = {"comparison": comparison, "matte": matte, "result": result}
+
+
+def render(composite: Composite, display: str, width: int, height: int) -> Picture:
+    """Draw one view.
+
+    Args:
+        composite: what to show.
+        display: ``result``, ``comparison`` or ``matte``.
+        width: of the window, pixels.
+        height: of the window, pixels.
+
+    Returns:
+        New uint8 (height, width, 3) BGR that the caller may draw on.
+    """
+    return _VIEWS[display](composite, width, height)

@@ -1,0 +1,113 @@
+"""A real WindowSink in a process of its own, driven from outside: ``python -m tests.support.window_app '{...}'``.
+
+Prints one JSON line for everything the window asks for, and for every change of its view.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+
+from rvm_live.errors import SinkError
+from rvm_live.frames import Composite
+from rvm_live.gpu import GpuReading
+from rvm_live.sinks.hotkeys import ViewState, WindowActions
+from rvm_live.sinks.overlay import Status
+from rvm_live.sinks.snapshot import save_png
+from rvm_live.sinks.window import WindowSink
+from tests.support.pictures import BACKGROUND, make_composite
+
+STATUS = Status(
+    unique_fps=29.97,
+    matting_ms=23.4,
+    compositing_ms=2.1,
+    total_ms=41.2,
+    total_p95_ms=55.7,
+    device="cpu",
+    device_name="a processor",
+    backend="cpu",
+    engine="rvm",
+    model="mobilenetv3",
+    precision="fp32",
+    ratio=0.4,
+    source="demo",
+    size=(320, 180),
+    drops={"captured": 3, "matted": 0},
+    repeats=2,
+    background="color",
+    gpu=GpuReading("Card", "555", 37, 3 << 30, 8 << 30, 61, 123.4, 1980),
+    phase="loading the model",
+)
+
+
+def tell(**event: object) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def main(options: dict) -> None:
+    running = True
+
+    def end(reason: str) -> None:
+        nonlocal running
+        running = False
+        tell(action="quit", reason=reason)
+
+    def save(composite: Composite) -> None:
+        if "save" not in options:
+            raise SinkError("cannot save here")
+        save_png(composite, Path(options["save"]))
+        tell(action="save", seq=composite.seq)
+
+    def placeholder(width: int, height: int):
+        import numpy as np
+
+        return np.full((height, width, 3), BACKGROUND, np.uint8)
+
+    view = ViewState(
+        display=options.get("display", "result"),
+        statistics=options.get("statistics", False),
+        fullscreen=options.get("fullscreen", False),
+    )
+    sink = WindowSink(
+        view,
+        size=tuple(options.get("size", (320, 180))),
+        status=lambda: dataclasses.replace(STATUS, messages=tuple(options.get("messages", ()))),
+        actions=WindowActions(
+            background=lambda: tell(action="background"),
+            compositor=lambda: tell(action="compositor"),
+            mirror=lambda: tell(action="mirror"),
+            reset=lambda: tell(action="reset"),
+            save=save,
+            quit=end,
+        ),
+        placeholder=placeholder,
+    )
+    seen: dict = {}
+    seq = 0
+    width, height = options.get("frame", (320, 180))
+    sink.open()
+    tell(action="opened")
+    started = time.monotonic()
+    try:
+        while running and time.monotonic() - started < options.get("limit", 60):
+            if time.monotonic() - started >= options.get("silent", 0):
+                sink.write(make_composite(width, height, seq=seq, transparent=options.get("transparent", False)))
+                seq += 1
+            for _ in range(2):
+                sink.idle()
+                time.sleep(0.01)
+            now = {**dataclasses.asdict(view), "size": list(sink.size)}
+            if now != seen:
+                tell(view=now)
+                seen = now
+    finally:
+        sink.close(failed=False)
+    tell(action="ended", written=seq)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

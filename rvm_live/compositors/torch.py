@@ -37,7 +37,7 @@ class TorchCompositor(Compositor):
     def open(self) -> None:
         self._device = usable_device(self.device)
         if self._device.type == "cuda":
-            self._stream = torch.cuda.Stream(self._device)
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
 
     def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> NDArray[np.uint8]:
         check_inputs(matte, layer)

@@ -37,14 +37,14 @@ def apply_linear(a: Tensor, b: Tensor, src: Tensor) -> Tensor:
 
 
 def _box(x: Tensor) -> Tensor:
-    """Mean over 3x3, zero outside: (N, 4, h, w) -> the same.
+    """Mean over 3x3, zero outside: (N, 16, h, w) -> the same.
 
     Two passes of convolution rather than one average pooling: where the picture is flat the variance is a
     difference of near-equal numbers, and only the same roundings give the official network's result to 1e-4.
     """
-    rows = torch.full([4, 1, 1, 3], 1.0 / 3.0, dtype=x.dtype, device=x.device)
-    x = functional.conv2d(x, rows, padding=[0, 1], groups=4)
-    return functional.conv2d(x, rows.transpose(2, 3), padding=[1, 0], groups=4)
+    rows = torch.full([16, 1, 1, 3], 1.0 / 3.0, dtype=x.dtype, device=x.device)
+    x = functional.conv2d(x, rows, padding=[0, 1], groups=16)
+    return functional.conv2d(x, rows.transpose(2, 3), padding=[1, 0], groups=16)
 
 
 class DeepGuidedFilter(nn.Module):
@@ -102,10 +102,9 @@ class FastGuidedFilter(nn.Module):
         exact = torch.float64 if mat.dtype == torch.float64 else torch.float32
         x = with_mean(base.to(exact))
         y = mat.to(exact)
-        mean_x = _box(x)
-        mean_y = _box(y)
-        cov_xy = _box(x * y) - mean_x * mean_y
-        var_x = _box(x * x) - mean_x * mean_x
+        mean_x, mean_y, mean_xy, mean_xx = torch.chunk(_box(torch.cat([x, y, x * y, x * x], dim=1)), 4, dim=1)
+        cov_xy = mean_xy - mean_x * mean_y
+        var_x = mean_xx - mean_x * mean_x
         a = cov_xy / (var_x + self.eps)
         b = mean_y - a * mean_x
         return a.to(mat.dtype), b.to(mat.dtype)

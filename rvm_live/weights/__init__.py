@@ -1,0 +1,25 @@
+"""Where the network's weights come from: a file, a folder, the cache, or the official release.
+
+Importing this loads neither torch nor anything that downloads.
+"""
+
+from __future__ import annotations
+
+from rvm_live.weights.cache import Status, cache_dir, list_known, pull
+from rvm_live.weights.catalog import KNOWN, KnownWeights
+from rvm_live.weights.files import LoadedWeights
+from rvm_live.weights.resolve import Verified, load, resolve, verify
+
+__all__ = [
+    "KNOWN",
+    "KnownWeights",
+    "LoadedWeights",
+    "Status",
+    "Verified",
+    "cache_dir",
+    "list_known",
+    "load",
+    "pull",
+    "resolve",
+    "verify",
+]

@@ -1,0 +1,188 @@
+"""The cache of downloaded checkpoints. A file appears in it only when whole; its SHA-256 lies beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from rvm_live.errors import WeightsError
+from rvm_live.weights.catalog import KNOWN, KnownWeights, known
+from rvm_live.weights.download import Progress, fetch
+from rvm_live.weights.files import LoadedWeights, file_bytes, read, sha256_of
+
+__all__ = ["Status", "cache_dir", "cached", "check_record", "list_known", "pull", "record_path"]
+
+_STALE_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of one official checkpoint on this machine.
+
+    Attributes:
+        weights: which one.
+        path: where it lies in the cache, or would.
+        state: ``verified``, ``not fetched``, or ``altered: ...`` with the reason.
+    """
+
+    weights: KnownWeights
+    path: Path
+    state: str
+
+
+def cache_dir() -> Path:
+    """Folder of downloaded checkpoints: ``weights`` in ``RVM_LIVE_CACHE``, else in the platform's cache folder."""
+    chosen = os.environ.get("RVM_LIVE_CACHE")
+    return (Path(chosen) if chosen else platformdirs.user_cache_path("rvm-live", appauthor=False)) / "weights"
+
+
+def cached(model: str | None) -> Path:
+    """Where the official checkpoint of ``model`` lies once it was fetched."""
+    return cache_dir() / known(model).file
+
+
+def record_path(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def check_record(path: Path, data: bytes) -> bool:
+    """Compare a file's content with what was recorded when it was fetched.
+
+    Returns:
+        Whether there is a record (a file that was put into the cache by hand has none yet).
+
+    Raises:
+        WeightsError: it is not what was recorded.
+    """
+    record = record_path(path)
+    try:
+        entry: Any = json.loads(record.read_text(encoding="utf-8"))
+        expected = entry["sha256"]
+        if not isinstance(expected, str) or not re.fullmatch(r"[0-9a-f]{64}", expected):
+            raise ValueError("no SHA-256 in it")
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"the record {record} is damaged ({error}): {_refetch(path)}") from error
+    actual = sha256_of(data)
+    if actual != expected:
+        raise WeightsError(
+            f"weights {path} changed since they were fetched: SHA-256 expected {expected}, actual {actual}; "
+            + _refetch(path)
+        )
+    return True
+
+
+def _refetch(path: Path) -> str:
+    for model, weights in KNOWN.items():
+        if weights.file == path.name:
+            return f"run `rvm-live weights pull {model}` to fetch them anew, or delete {path}"
+    return f"delete {path}"
+
+
+def write_record(path: Path, sha256: str, size: int, url: str | None) -> None:
+    """Note what ``path`` holds; the note appears whole or not at all."""
+    when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    text = json.dumps({"sha256": sha256, "bytes": size, "url": url, "recorded": when}, indent=1)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        os.replace(name, record_path(path))
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def pull(model: str | None = None, progress: Progress | None = None) -> Path:
+    """Make sure that the official checkpoint of ``model`` lies in the cache, whole and unaltered.
+
+    Does nothing if it does; an altered one is fetched anew.
+
+    Args:
+        model: ``mobilenetv3`` (also None) or ``resnet50``.
+        progress: told of bytes as they come.
+
+    Raises:
+        WeightsError: it cannot be fetched, or what came is not it.
+    """
+    weights = known(model)
+    path = cache_dir() / weights.file
+    if path.is_file():
+        with suppress(WeightsError):
+            data = file_bytes(path)
+            if check_record(path, data):
+                return path
+    url = weights.url
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise WeightsError(
+            f"cannot write to the cache {path.parent}: {error.strerror or error}; set RVM_LIVE_CACHE to another folder"
+        ) from error
+    part = Path(name)
+    try:
+        fetch(url, part, progress)
+        loaded, size = _examine(part, url, weights)
+        # The record first: were it last, a crash between the two would leave a file that nothing vouches for.
+        write_record(path, loaded.sha256, size, url)
+        os.replace(part, path)
+    except OSError as error:
+        raise WeightsError(f"cannot store {path}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+    return path
+
+
+def _examine(part: Path, url: str, weights: KnownWeights) -> tuple[LoadedWeights, int]:
+    """Load what was fetched; anything but the wanted checkpoint is refused under its URL's name."""
+    try:
+        data = file_bytes(part)
+        loaded = read(part, data)
+        if loaded.variant != weights.model:
+            raise WeightsError(f"weights {part} is for {loaded.variant}, not {weights.model}")
+        if len(data) < weights.least_bytes:
+            raise WeightsError(f"weights {part} has {len(data)} bytes, fewer than its parameters take")
+    except WeightsError as error:
+        told = str(error).replace(f"weights {part}", f"what came from {url}")
+        raise WeightsError(f"{told}; nothing was stored") from error
+    return loaded, len(data)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed download left behind."""
+    for part in folder.glob(".*.part"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
+                part.unlink()
+
+
+def list_known() -> list[Status]:
+    """The official checkpoints and whether each lies in the cache, verified."""
+    told = []
+    for weights in KNOWN.values():
+        path = cache_dir() / weights.file
+        if not path.is_file():
+            state = "not fetched"
+        else:
+            try:
+                state = "verified" if check_record(path, file_bytes(path)) else "no record"
+            except WeightsError as error:
+                state = f"altered: {error}"
+        told.append(Status(weights, path, state))
+    return told

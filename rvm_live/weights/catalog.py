@@ -1,0 +1,59 @@
+"""The official checkpoints."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from rvm_live.errors import SettingsError
+
+__all__ = ["DEFAULT_MODEL", "KNOWN", "RELEASE", "KnownWeights", "known"]
+
+RELEASE = "https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/"
+"""Base of the official files; ``RVM_LIVE_WEIGHTS_URL`` names a mirror instead."""
+
+DEFAULT_MODEL = "mobilenetv3"
+
+
+@dataclass(frozen=True)
+class KnownWeights:
+    """One official checkpoint.
+
+    Attributes:
+        model: the network's variant.
+        file: name of the file in the release and in the cache.
+        parameters: number of trainable values.
+    """
+
+    model: str
+    file: str
+    parameters: int
+
+    @property
+    def url(self) -> str:
+        """Where it is fetched from; reads ``RVM_LIVE_WEIGHTS_URL``."""
+        base = os.environ.get("RVM_LIVE_WEIGHTS_URL") or RELEASE
+        return base.rstrip("/") + "/" + self.file
+
+    @property
+    def least_bytes(self) -> int:
+        """No whole file is smaller: four bytes for each parameter."""
+        return 4 * self.parameters
+
+
+KNOWN = {
+    "mobilenetv3": KnownWeights("mobilenetv3", "rvm_mobilenetv3.pth", 3_748_633),
+    "resnet50": KnownWeights("resnet50", "rvm_resnet50.pth", 26_890_461),
+}
+
+
+def known(model: str | None) -> KnownWeights:
+    """The checkpoint of ``model`` (None: the default).
+
+    Raises:
+        SettingsError: there is no such model.
+    """
+    name = model or DEFAULT_MODEL
+    if name not in KNOWN:
+        raise SettingsError(f"unknown model {name!r}: choose one of {', '.join(KNOWN)}")
+    return KNOWN[name]

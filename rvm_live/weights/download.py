@@ -1,0 +1,137 @@
+"""Fetches one file over HTTP with retries; gives up within about ten seconds where there is no network."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from rvm_live.errors import WeightsError
+
+__all__ = ["Progress", "fetch"]
+
+_ATTEMPTS = 3
+_BACKOFF_SECONDS = 0.5
+_CONNECT_SECONDS = 3.0
+_READ_SECONDS = 20.0
+_LOOKUP_SECONDS = 4.0
+_UNREACHABLE_SECONDS = 5.0  # past this, a machine that cannot connect does not try again
+_CHUNK = 64 * 1024
+
+
+class Progress(Protocol):
+    """Told how far a download has come."""
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """``done`` bytes have come of ``total`` (None if the server did not say)."""
+        ...
+
+
+class _Bar:
+    """What pooch takes for a progress bar; also keeps the size the server announced."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.total = 0
+        self._progress = progress
+        self._done = 0
+
+    def update(self, amount: int) -> None:
+        self._done += amount
+        if self._progress is not None:
+            done = min(self._done, self.total) if self.total else self._done
+            self._progress(done, self.total or None)
+
+    def reset(self) -> None:
+        self._done = 0
+
+    def close(self) -> None:
+        pass
+
+
+def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
+    """Download ``url`` to ``target``, overwriting it.
+
+    Connection errors, time-outs, short bodies and 5xx answers are tried again, three attempts in all.
+
+    Raises:
+        WeightsError: it could not be had; names the other ways.
+    """
+    started = time.monotonic()
+    reason = ""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_BACKOFF_SECONDS * 2 ** (attempt - 1))
+        again, reached, reason = _attempt(url, target, progress)
+        if not reason:
+            return
+        if not again or (not reached and time.monotonic() - started > _UNREACHABLE_SECONDS):
+            break
+    raise WeightsError(
+        f"cannot fetch {url} ({reason}): run `rvm-live weights pull` on a machine with internet access and copy the "
+        "file here, or name one with --weights PATH or RVM_LIVE_WEIGHTS"
+    )
+
+
+def _attempt(url: str, target: Path, progress: Progress | None) -> tuple[bool, bool, str]:
+    """Try once: whether to try again, whether the server was reached, and why it failed (empty: it did not)."""
+    import pooch
+    import requests
+
+    host = _host_to_look_up(url)
+    if host is not None and not _resolves(*host):
+        return True, False, f"the name {host[0]} cannot be resolved; is there a network?"
+    bar = _Bar(progress)
+    download: Any = pooch.HTTPDownloader(progressbar=bar, chunk_size=_CHUNK, timeout=(_CONNECT_SECONDS, _READ_SECONDS))
+    try:
+        download(url=url, output_file=str(target), pooch=None)
+    except requests.exceptions.HTTPError as error:
+        status = 0 if error.response is None else error.response.status_code
+        return status >= 500 or status == 429, True, f"the server answered with HTTP {status}"
+    except requests.exceptions.SSLError:
+        return False, True, "the secure connection could not be established"
+    except requests.exceptions.Timeout as error:
+        reached = not isinstance(error, requests.exceptions.ConnectTimeout)
+        return True, reached, "the server did not answer in time"
+    except requests.exceptions.ChunkedEncodingError:
+        return True, True, "the connection broke off"
+    except requests.exceptions.ConnectionError as error:
+        reached = "Read timed out" in str(error)
+        return True, reached, "no connection; is there a network?" if not reached else "the connection stalled"
+    except (requests.exceptions.RequestException, ValueError) as error:
+        return False, False, str(error).splitlines()[0] if str(error) else type(error).__name__
+    size = target.stat().st_size
+    if bar.total and size < bar.total:
+        return True, True, f"only {size} of {bar.total} bytes came"
+    return False, True, ""
+
+
+def _host_to_look_up(url: str) -> tuple[str, int] | None:
+    """Host and port that must resolve here; None where a proxy does that."""
+    import requests
+
+    parts = urlsplit(url)
+    if not parts.hostname or requests.utils.get_environ_proxies(url):
+        return None
+    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _resolves(host: str, port: int) -> bool:
+    """Whether ``host`` resolves within a few seconds.
+
+    The resolver itself may take half a minute to give up and cannot be interrupted, so it runs in a daemon thread.
+    """
+    found: list[bool] = []
+
+    def look_up() -> None:
+        try:
+            found.append(bool(socket.getaddrinfo(host, port)))
+        except (OSError, UnicodeError):
+            found.append(False)
+
+    thread = threading.Thread(target=look_up, name="weights-lookup", daemon=True)
+    thread.start()
+    thread.join(_LOOKUP_SECONDS)
+    return bool(found) and found[0]

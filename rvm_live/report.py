@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from rvm_live.errors import SinkError
 from rvm_live.metrics import STAGES, Percentiles, Snapshot
 
-__all__ = ["LiveReport", "Ran", "write_json"]
+__all__ = ["LiveReport", "Ran"]
 
 
 @dataclass(frozen=True)
@@ -70,24 +65,3 @@ class LiveReport:
             "exit_reason": self.exit_reason,
             "recording": self.recording,
         }
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON so that the file is there whole or not at all.
-
-    Raises:
-        SinkError: it cannot be written; the message says why.
-    """
-    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise SinkError(f"cannot write {path}: {error.strerror or error}") from error

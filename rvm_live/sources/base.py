@@ -59,7 +59,13 @@ class Source(ABC):
     after ``open`` was called (even if it failed), from any thread, possibly while ``read`` blocks: it makes
     that ``read`` return or raise within two seconds and frees the device. After ``release``, ``read`` raises
     :class:`~rvm_live.errors.EndOfSource`.
+
+    Attributes:
+        on_demand: frames are made or read when asked for, so that the reader may be held up without losing any
+            (files, yes; cameras and streams, no). Known before ``open``.
     """
+
+    on_demand: bool = False
 
     @abstractmethod
     def open(self) -> SourceInfo:

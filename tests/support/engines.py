@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,7 @@ from rvm_live.errors import EngineError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 
-__all__ = ["FailingEngine", "LeftHalfEngine", "PassThroughEngine"]
+__all__ = ["BuggyEngine", "FailingEngine", "LeftHalfEngine", "PassThroughEngine", "SlowThenFailingEngine"]
 
 
 class PassThroughEngine(Engine):
@@ -76,4 +78,25 @@ class FailingEngine(PassThroughEngine):
     def matte(self, frame: Frame) -> Matte:
         if self.calls.count("matte") >= 2:
             raise EngineError("the engine failed on purpose")
+        return super().matte(frame)
+
+
+class SlowThenFailingEngine(LeftHalfEngine):
+    """Takes a second and a half to open, works for thirty frames, then raises :class:`EngineError`."""
+
+    def open(self) -> EngineInfo:
+        time.sleep(1.5)
+        return super().open()
+
+    def matte(self, frame: Frame) -> Matte:
+        if self.calls.count("matte") >= 30:
+            raise EngineError("the engine failed on purpose")
+        return super().matte(frame)
+
+
+class BuggyEngine(PassThroughEngine):
+    """Has a bug."""
+
+    def matte(self, frame: Frame) -> Matte:
+        _ = 1 / (frame.width - frame.width)
         return super().matte(frame)

@@ -1,0 +1,293 @@
+"""The live application: settings in, a window or a headless run, a report out. Prints nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rvm_live import gpu, weights
+from rvm_live.backgrounds.parse import default_cycle
+from rvm_live.clock import SYSTEM_CLOCK, Clock
+from rvm_live.composer import Composer
+from rvm_live.engines.auto import AutoEngine
+from rvm_live.errors import SettingsError, SinkError
+from rvm_live.frames import Composite
+from rvm_live.notices import Notices
+from rvm_live.pipeline import Pipeline
+from rvm_live.queues import Overflow
+from rvm_live.report import LiveReport, Ran
+from rvm_live.settings import EngineSettings, LiveSettings
+from rvm_live.sinks.base import Sink
+from rvm_live.sinks.factory import open_recorder
+from rvm_live.sinks.overlay import Status
+from rvm_live.sinks.recorder import Recorder
+from rvm_live.sinks.snapshot import save_png, write_whole
+from rvm_live.sinks.window import ViewState, WindowActions, WindowSink, display_available
+from rvm_live.sources.base import Source
+from rvm_live.sources.factory import open_source
+
+__all__ = ["HEADLESS_SECONDS", "run"]
+
+HEADLESS_SECONDS = 10.0
+"""How long a run lasts that wanted a window and found no display, if nothing else ends it."""
+
+
+def run(
+    settings: LiveSettings,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    progress: Any = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> LiveReport:
+    """Run the live application until the user, the source or a limit ends it.
+
+    Args:
+        settings: what the user asked for.
+        tell: called with one-line messages that are worth the user's attention at once.
+        progress: handed on to :func:`rvm_live.weights.resolve` for a download.
+        clock: monotonic time.
+
+    Returns:
+        The report.
+
+    Raises:
+        RvmLiveError: bad input, or a failure that was understood; nothing half-written is left behind.
+    """
+    settings = _without_display(settings, tell)
+    if settings.stats_json is not None:
+        _check_writable(settings.stats_json)
+    source = open_source(settings.source, clock)
+    overflow = _overflow(settings, source)
+    settings = replace(settings, engine=_with_weights(settings.engine, progress))
+    app = _App(settings, source, overflow, clock)
+    with _sampling(app.gpu), _stopping_on_signals(app.pipeline):
+        snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
+    report = app.report(snapshot)
+    if settings.stats_json is not None:
+        write_whole(settings.stats_json, (json.dumps(report.as_json(), indent=2, sort_keys=True) + "\n").encode())
+    return report
+
+
+class _App:
+    """Wires settings to a pipeline, and the window's keys to it."""
+
+    def __init__(self, settings: LiveSettings, source: Source, overflow: Overflow, clock: Clock) -> None:
+        self.settings = settings
+        self.notices = Notices()
+        self.gpu = gpu.GpuSampler()
+        self.composer = Composer(
+            default_cycle(settings.backgrounds),
+            compositor=settings.compositor,
+            foreground=settings.foreground,
+            notices=self.notices,
+            clock=clock,
+        )
+        self.window: WindowSink | None = None
+        self.recorder: Recorder | None = None
+        realtime = overflow is Overflow.DROP_OLDEST
+        self.pipeline = Pipeline(
+            source,
+            AutoEngine(settings.engine),
+            self.composer,
+            self._sinks(overflow, clock),
+            overflow=overflow,
+            max_fps=settings.source.fps if realtime else None,
+            mirror=settings.source.mirror,
+            notices=self.notices,
+            clock=clock,
+        )
+
+    def _sinks(self, overflow: Overflow, clock: Clock) -> list[Sink]:
+        settings, sinks = self.settings, []
+        if settings.record is not None:
+            self.recorder = open_recorder(settings.record, fps=settings.source.fps, policy=overflow)
+            sinks.append(self.recorder)
+        if not settings.headless:
+            self.window = WindowSink(
+                ViewState(settings.display, statistics=settings.statistics, fullscreen=settings.fullscreen),
+                size=(settings.source.width or 1280, settings.source.height or 720),
+                status=self.status,
+                actions=WindowActions(
+                    background=self.composer.next_background,
+                    compositor=self.composer.next_compositor,
+                    mirror=self._flip_mirror,
+                    reset=self._reset,
+                    save=self._save,
+                    quit=self._quit,
+                ),
+                placeholder=self.composer.background_only,
+                clock=clock,
+            )
+            sinks.append(self.window)
+        return sinks
+
+    # Keys ---------------------------------------------------------------------------------------------------
+
+    def _flip_mirror(self) -> None:
+        self.pipeline.mirror = not self.pipeline.mirror
+
+    def _reset(self) -> None:
+        self.pipeline.reset()
+        self._say("matting state reset")
+
+    def _save(self, composite: Composite) -> None:
+        path = Path(f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}-{composite.seq:06d}.png")
+        save_png(composite, path)
+        self._say(f"saved {path}")
+
+    def _quit(self, reason: str) -> None:
+        self.pipeline.stop("quit" if reason == "key" else reason)
+
+    def _say(self, text: str) -> None:
+        if self.window is not None:
+            self.window.tell(text)
+
+    # What runs ----------------------------------------------------------------------------------------------
+
+    def dropped(self) -> dict[str, int]:
+        """The recorder's queue, if there is one; the pipeline counts its own."""
+        return {} if self.recorder is None else {self.recorder.queue.name: self.recorder.queue.dropped}
+
+    def status(self) -> Status:
+        """What the overlay shows, from what runs now."""
+        snapshot = self.pipeline.snapshot()
+        engine, source = self.pipeline.engine_info, self.pipeline.source_info
+        recent = snapshot.recent_ms
+        return Status(
+            unique_fps=snapshot.recent_fps,
+            matting_ms=recent["matting"].p50,
+            compositing_ms=recent["compositing"].p50,
+            total_ms=recent["total"].p50,
+            total_p95_ms=recent["total"].p95,
+            device=engine.device if engine else "",
+            device_name=engine.device_name if engine else "",
+            backend=self.composer.backend,
+            engine=engine.engine if engine else "",
+            model=engine.model if engine else "",
+            precision=engine.precision if engine else "",
+            ratio=engine.downsample_ratio if engine else 0.0,
+            source=source.label if source else "",
+            size=(source.width, source.height) if source else (0, 0),
+            drops={**snapshot.dropped, **self.dropped()},
+            repeats=snapshot.repeated,
+            background=self.composer.background_label,
+            recording=self.settings.record,
+            gpu=self.gpu.latest,
+            phase="opening the source" if source is None else "loading the model" if engine is None else "",
+            messages=self.notices.fallbacks,
+        )
+
+    def report(self, snapshot: Any) -> LiveReport:
+        """The final report of a finished run."""
+        engine, source = self.pipeline.engine_info, self.pipeline.source_info
+        ran = Ran(
+            engine=engine.engine if engine else "",
+            model=engine.model if engine else "",
+            device=engine.device if engine else "",
+            precision=engine.precision if engine else "",
+            compositor=self.composer.backend,
+            downsample_ratio=engine.downsample_ratio if engine else 0.0,
+            source=source.label if source else "",
+            width=source.width if source else 0,
+            height=source.height if source else 0,
+        )
+        written = self.recorder is not None and Path(self.settings.record or "").exists()
+        return LiveReport(
+            ran,
+            replace(snapshot, dropped={**snapshot.dropped, **self.dropped()}),
+            self.notices.fallbacks,
+            self.pipeline.exit_reason,
+            self.settings.record if written else None,
+            engine.device_name if engine else "",
+        )
+
+
+def _without_display(settings: LiveSettings, tell: Callable[[str], None]) -> LiveSettings:
+    """Settings for a headless run where a window is wanted and there is no display; unchanged otherwise."""
+    if settings.headless:
+        return settings
+    reason = display_available()
+    if reason is None:
+        return settings
+    limited = settings.frames is not None or settings.duration is not None
+    duration = settings.duration if limited else HEADLESS_SECONDS
+    record = settings.record or _default_recording()
+    for_how_long = "" if limited else f" for {HEADLESS_SECONDS:g} s"
+    tell(f"rvm-live: no window: {reason}; running headless{for_how_long}, recording to {record}")
+    return replace(settings, headless=True, duration=duration, record=record)
+
+
+def _default_recording() -> str:
+    folder = Path("recordings")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise SinkError(
+            f"no recording can be made in {Path.cwd()}: {error.strerror}; name a place with --record PATH"
+        ) from error
+    return str(folder / f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}.mp4")
+
+
+def _check_writable(path: Path) -> None:
+    if path.is_dir():
+        raise SinkError(f"cannot write {path}: it is a folder; name a file for --stats-json")
+    if not path.parent.is_dir():
+        raise SinkError(f"cannot write {path}: there is no folder {path.parent}")
+
+
+def _overflow(settings: LiveSettings, source: Source) -> Overflow:
+    """Live unless every frame of a file is wanted."""
+    if settings.source.realtime:
+        return Overflow.DROP_OLDEST
+    if source.on_demand:
+        return Overflow.BLOCK
+    raise SettingsError(
+        f"--no-realtime takes every frame, but {settings.source.source!r} does not wait: use a file, or leave it out"
+    )
+
+
+def _with_weights(settings: EngineSettings, progress: Any) -> EngineSettings:
+    """Find or fetch the weights before a window opens, so that a missing file is told on the terminal."""
+    if settings.engine not in ("auto", "rvm"):
+        return settings
+    return replace(settings, weights=weights.resolve(settings, progress=progress))
+
+
+@contextmanager
+def _sampling(sampler: gpu.GpuSampler) -> Iterator[None]:
+    sampler.start()
+    try:
+        yield
+    finally:
+        sampler.stop()
+
+
+@contextmanager
+def _stopping_on_signals(pipeline: Pipeline) -> Iterator[None]:
+    """The first SIGINT or SIGTERM ends the run in good order, the second one at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reasons = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+    before = {number: signal.getsignal(number) for number in reasons}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        pipeline.stop(reasons[signal.Signals(number)])
+        for each in reasons:
+            signal.signal(each, signal.SIG_DFL)
+
+    for number in reasons:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,214 @@
+"""The whole program on a screen: real windows, real keys, real clips, and eyes made of NumPy."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.support.display import Display, open_display
+from tests.support.program import finish, start
+
+GREEN = (0, 255, 0)
+PERSON = (200, 120, 40)  # blue, green, red
+ROOM = (200, 0, 200)
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[Display]:
+    with open_display() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip whose left half is a person's colour and whose right half is a magenta room; a white bar moves."""
+    path = tmp_path_factory.mktemp("room") / "room.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "bgr0"
+        for number in range(60):
+            picture = np.zeros((360, 640, 3), np.uint8)
+            picture[:, :320] = PERSON
+            picture[:, 320:] = ROOM
+            picture[100 + number * 2 : 110 + number * 2, 40:60] = 255
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def share(picture: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int = 12) -> float:
+    """Part of the picture that has a colour."""
+    return float((np.abs(picture.astype(int) - colour).max(axis=2) <= tolerance).mean())
+
+
+def half(engine: str = "LeftHalfEngine") -> list[str]:
+    return ["--engine", f"tests.support.engines:{engine}", "--no-stats"]
+
+
+def test_keys_do_what_they_say(display: Display, room: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    options = ["--source", room, "--loop", *half(), "--background", "color:#00ff00", "--stats-json", report]
+    with start(*options, env=display.env, cwd=tmp_path) as process:
+        shown = display.wait_for(lambda p: share(p, GREEN) > 0.4 and share(p, PERSON) > 0.4)
+        assert share(shown, ROOM) == 0
+        assert share(shown[:, : shown.shape[1] // 2], PERSON) > 0.9
+
+        display.key("o")  # comparison: the room is in the left picture, and only there
+        shown = display.wait_for(lambda p: share(p, ROOM) > 0.1)
+        middle = shown.shape[1] // 2
+        assert share(shown[:, :middle], ROOM) > 0.1 and share(shown[:, middle:], ROOM) == 0
+
+        display.key("o")  # matte
+        shown = display.wait_for(lambda p: share(p, (255, 255, 255)) > 0.4)
+        assert share(shown, (0, 0, 0)) > 0.4
+        display.key("o")
+        display.wait_for(lambda p: share(p, PERSON) > 0.4)
+
+        display.key("m")  # mirror: the person is on the right in the source, so the matte now takes the room
+        shown = display.wait_for(lambda p: share(p, ROOM) > 0.4)
+        assert share(shown, ROOM) > 0.4
+        display.key("m")
+        display.wait_for(lambda p: share(p, ROOM) == 0)
+
+        display.key("s")
+        with_panel = display.wait_for(lambda p: 0.02 < share(p, PERSON) < 0.47)
+        assert share(with_panel, PERSON) < 0.47
+        display.key("s")
+        display.wait_for(lambda p: share(p, PERSON) > 0.47)
+
+        display.key("b")  # away from green
+        shown = display.wait_for(lambda p: share(p, GREEN) < 0.1)
+        assert share(shown, GREEN) < 0.1 and share(shown, ROOM) == 0 and share(shown, PERSON) > 0.3
+
+        display.key("h")
+        helped = display.wait_for(lambda p: share(p, PERSON) < 0.45)
+        assert share(helped, PERSON) < 0.45
+        display.key("h")
+
+        display.key("g")
+        display.key("r")
+        display.key("p")
+        assert display.wait(lambda: list(tmp_path.glob("rvm-live-*.png")))
+        saved = cv2.imread(str(next(tmp_path.glob("rvm-live-*.png"))), cv2.IMREAD_UNCHANGED)
+        assert saved.shape == (360, 640, 4)
+        assert (saved[:, 330:] == 0).all()  # nothing of the room hides under transparent pixels
+        assert (saved[:, :310, 3] == 255).all()
+
+        display.key("f")
+        assert display.wait(lambda: display.window_geometry().width >= 1600)
+        display.key("f")
+        assert display.wait(lambda: display.window_geometry().width < 1600)
+
+        display.key("q")
+        done = finish(process)
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert "unique fps" in done.out
+    told = json.loads(report.read_text())
+    assert told["exit_reason"] == "quit"
+    assert told["ran"]["engine"] == "pass-through"
+    assert told["ran"]["compositor"] != "opencv-cuda"
+
+
+def test_escape_quits(display: Display, room: Path) -> None:
+    with start("--source", room, "--loop", *half(), env=display.env) as process:
+        display.window()
+        display.key("Escape")
+        assert finish(process).code == 0
+
+
+def test_closing_the_window_quits(display: Display, room: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    with start("--source", room, "--loop", *half(), "--stats-json", report, env=display.env) as process:
+        display.wait_for(lambda p: share(p, PERSON) > 0.3)
+        display.close_window()
+        assert finish(process).code == 0
+    assert json.loads(report.read_text())["exit_reason"] == "window closed"
+
+
+def test_the_room_is_never_shown(display: Display, room: Path) -> None:
+    """Before the first matte, while it runs, and when the engine fails: no magenta, ever, in any screenshot."""
+    options = ["--source", room, "--loop", *half("SlowThenFailingEngine"), "--background", "color:#00ff00"]
+    with start(*options, env=display.env) as process:
+        display.window()
+        seen = []
+        while process.poll() is None:
+            picture = display.screenshot()
+            assert share(picture, ROOM, 40) == 0
+            seen.append((share(picture, GREEN), share(picture, PERSON)))
+            time.sleep(0.02)
+        done = finish(process)
+    assert done.code == 2
+    assert "the engine failed on purpose" in done.complaint
+    assert any(green > 0.3 and person == 0 for green, person in seen), "the background alone, before the first matte"
+    assert any(person > 0.1 for _, person in seen), "then the person"
+
+
+def test_a_person_is_cut_out_of_a_real_clip(display: Display, data: Path, weights: Path, tmp_path: Path) -> None:
+    clip = data / "clips" / "webcam" / "volcomix_Doctor_26732.mp4"
+    report = tmp_path / "report.json"
+    options = [
+        "--source",
+        clip,
+        "--loop",
+        "--weights",
+        weights,
+        "--background",
+        "color:#ff00ff",
+        "--stats-json",
+        report,
+    ]
+    with start(*options, "--no-stats", "--width", "640", env=display.env) as process:
+        shown = display.wait_for(lambda p: 0.2 < share(p, (255, 0, 255)) < 0.9, timeout=60)
+        height, width = shown.shape[:2]
+        assert share(shown[: height // 3, : width // 8], (255, 0, 255)) > 0.9  # the wall beside the head is gone
+        assert share(shown[height * 3 // 4 :, width * 3 // 8 : width * 5 // 8], (255, 0, 255)) < 0.1  # the chest is not
+        display.key("q")
+        done = finish(process)
+    assert done.code == 0, done.err
+    ran = json.loads(report.read_text())["ran"]
+    assert (ran["engine"], ran["model"], ran["device"]) == ("rvm", "mobilenetv3", "cpu")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_the_run_in_good_order(
+    display: Display, room: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    recording = tmp_path / "out.mp4"
+    with start("--source", room, "--loop", *half(), "--record", recording, env=display.env) as process:
+        display.wait_for(lambda p: share(p, PERSON) > 0.3)
+        time.sleep(0.5)
+        process.send_signal(number)
+        done = finish(process, timeout=10)
+    assert done.code == code, done.err
+    assert "recording" in done.out
+    with av.open(str(recording)) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 5
+    assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_without_a_display_it_says_so_and_leaves_a_recording(display: Display, room: Path, tmp_path: Path) -> None:
+    environment = {k: v for k, v in display.env.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    began = time.monotonic()
+    with start("--source", room, "--loop", *half(), env=environment, cwd=tmp_path) as process:
+        done = finish(process, timeout=60)
+    assert done.code == 0, done.err
+    assert "no window" in done.err and "DISPLAY" in done.err
+    assert time.monotonic() - began >= 10
+    (path,) = re.findall(r"recording +(\S+)", done.out)
+    with av.open(str(tmp_path / path)) as container:
+        frames = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    assert len(frames) > 100
+    assert all(share(frame, ROOM, 40) < 0.01 for frame in frames[::20])

@@ -1,0 +1,108 @@
+"""The cycle of backgrounds, of which one is shown; a broken one is told, left out, and replaced by a plain colour."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from rvm_live.backgrounds.base import Background, Layer, Plate
+from rvm_live.backgrounds.color import ColorBackground
+from rvm_live.clock import Clock
+from rvm_live.errors import BackgroundError
+from rvm_live.notices import Notices
+
+__all__ = ["PLAIN", "BackgroundCycle"]
+
+_log = logging.getLogger("rvm_live")
+
+PLAIN = "#24282c"
+_READY_NS = 1_500_000_000
+_READY_COUNT = 12
+
+
+class BackgroundCycle:
+    """Opens backgrounds when they are first needed, and closes each that it opened, once.
+
+    Used by the compositing thread alone, except for ``label``.
+
+    Args:
+        backgrounds: at least one; the first is shown first.
+        notices: told of every background that fails.
+    """
+
+    def __init__(self, backgrounds: Sequence[Background], notices: Notices) -> None:
+        self._backgrounds = list(backgrounds)
+        self._notices = notices
+        self._index = 0
+        self._opened: set[int] = set()
+        self._broken: set[int] = set()
+        self._plain = ColorBackground(PLAIN)
+        self.label = self._backgrounds[0].label
+
+    def step(self) -> None:
+        """Go to the next background that is not broken; stay where there is none."""
+        for distance in range(1, len(self._backgrounds) + 1):
+            index = (self._index + distance) % len(self._backgrounds)
+            if index not in self._broken:
+                self._index = index
+                return
+
+    def layer(self, width: int, height: int, now_ns: int) -> Layer:
+        """The current background at this moment; a plain colour if it fails. Sets ``label`` to what is shown."""
+        if self._index not in self._broken:
+            try:
+                layer = self._layer(self._index, width, height, now_ns)
+                self.label = self._backgrounds[self._index].label
+                return layer
+            except Exception as error:
+                # A background of a plug-in may trip over anything; the room must not show whatever it is.
+                self._drop(self._index, error, "showing a plain colour instead")
+        self.label = self._plain.label
+        return self._plain.layer(width, height, now_ns)
+
+    def make_ready(self, width: int, height: int, clock: Clock) -> Layer:
+        """Open the backgrounds in the order of the cycle, as far as time and memory allow; return the current layer.
+
+        What is ready can be switched to without a stall. Those beyond the limits are opened when they come up.
+        """
+        started = clock.now_ns()
+        current = self.layer(width, height, started)
+        for index in range(min(len(self._backgrounds), _READY_COUNT)):
+            if clock.now_ns() - started > _READY_NS:
+                break
+            if index not in self._opened | self._broken:
+                try:
+                    self._layer(index, width, height, clock.now_ns())
+                except Exception as error:
+                    self._drop(index, error, "it is left out")
+        return current
+
+    def close(self) -> None:
+        """Close everything that was opened."""
+        for index in sorted(self._opened):
+            self._close(index)
+
+    def _layer(self, index: int, width: int, height: int, now_ns: int) -> Layer:
+        background = self._backgrounds[index]
+        if index not in self._opened:
+            self._opened.add(index)
+            background.open()
+        layer = background.layer(width, height, now_ns)
+        if isinstance(layer, Plate) and (layer.image.shape != (height, width, 3) or layer.image.dtype != np.uint8):
+            raise BackgroundError(f"it drew {layer.image.dtype} {layer.image.shape} for a frame of {width}x{height}")
+        return layer
+
+    def _drop(self, index: int, error: Exception, outcome: str) -> None:
+        self._broken.add(index)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        self._notices.fallback(f"background {self._backgrounds[index].label} failed ({reason}): {outcome}")
+        self._close(index)
+
+    def _close(self, index: int) -> None:
+        self._opened.discard(index)
+        try:
+            self._backgrounds[index].close()
+        except Exception:
+            _log.warning("closing background %s failed", self._backgrounds[index].label, exc_info=True)

@@ -1,0 +1,118 @@
+"""What the user writes for a background."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rvm_live.backgrounds.base import Background
+from rvm_live.backgrounds.blur import BlurBackground
+from rvm_live.backgrounds.color import ColorBackground
+from rvm_live.backgrounds.fit import check_fit
+from rvm_live.backgrounds.image import IMAGE_SUFFIXES, ImageBackground
+from rvm_live.backgrounds.transparent import TransparentBackground
+from rvm_live.backgrounds.video import VIDEO_SUFFIXES, VideoBackground
+from rvm_live.errors import BackgroundError, SettingsError
+
+__all__ = ["SYNTAX", "parse"]
+
+SYNTAX = "transparent, blur, blur:25, color:#00ff88, image:PATH, video:PATH, or the path of a file or folder"
+
+_FIT = re.compile(r"(?P<path>.+)\?fit=(?P<fit>\w*)")
+
+
+def parse(spec: str) -> list[Background]:
+    """Read one background specification.
+
+    ===================================  =====================================================================
+    ``transparent``                      keep alpha
+    ``blur``, ``blur:25``                the surroundings out of focus; strength 1 to 100
+    ``color:#0f8``, ``color:navy``       one colour (``colour:`` too)
+    ``image:PATH``, ``video:PATH``       a file; ``?fit=cover``, ``contain`` or ``stretch`` may follow the path
+    ``PATH``                             a file by its suffix; or a folder: all its images and videos, by name
+    ===================================  =====================================================================
+
+    Returns:
+        One background, or several for a folder; files were looked into, but stay closed.
+
+    Raises:
+        SettingsError: unknown kind, colour, strength or fit.
+        BackgroundError: a file is missing, unreadable or not what it should be; a folder holds nothing to show.
+    """
+    text = spec.strip()
+    if "\0" in text:
+        raise SettingsError("a background's name holds a zero byte")
+    kind, colon, value = text.partition(":")
+    kind = kind.lower()
+    if kind == "transparent" and not value:
+        return [TransparentBackground()]
+    if kind == "blur":
+        return [BlurBackground(_strength(value)) if colon else BlurBackground()]
+    if kind in ("color", "colour") and colon:
+        return [ColorBackground(value)]
+    if kind in ("image", "video") and colon:
+        if not value:
+            raise SettingsError(f"background {spec!r} names no file: write {kind}:PATH")
+        return [_file(*_split_fit(value), kind)]
+    return _path(text, spec)
+
+
+def _strength(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise SettingsError(f"blur strength {value!r} is not a number: write blur:25, from 1 to 100") from None
+
+
+def _split_fit(text: str) -> tuple[Path, str]:
+    match = _FIT.fullmatch(text)
+    if match is None:
+        return Path(text).expanduser(), "cover"
+    return Path(match["path"]).expanduser(), check_fit(match["fit"])
+
+
+def _path(text: str, spec: str) -> list[Background]:
+    path, fit = _split_fit(text)
+    try:
+        is_folder, exists = path.is_dir() and bool(text), path.exists() and bool(text)
+    except OSError as error:
+        raise BackgroundError(f"cannot read the background {path}: {error.strerror or error}") from error
+    if is_folder:
+        return _folder(path, fit)
+    suffix = path.suffix.lower()
+    if exists or suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+        if suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+            raise BackgroundError(
+                f"cannot tell from its name what the background {path} is: write image:{path} or video:{path}"
+            )
+        return [_file(path, fit, "video" if suffix in VIDEO_SUFFIXES else "image")]
+    if re.search(r"[/\\]", text):
+        raise BackgroundError(f"there is no background file or folder {path}")
+    raise SettingsError(f"unknown background {spec!r}: write {SYNTAX}")
+
+
+def _file(path: Path, fit: str, kind: str) -> Background:
+    if path.is_dir():
+        raise BackgroundError(f"{path} is a folder: write it without '{kind}:' to use all that is in it")
+    background = VideoBackground(path, fit) if kind == "video" else ImageBackground(path, fit)
+    background.check()
+    return background
+
+
+def _folder(folder: Path, fit: str) -> list[Background]:
+    try:
+        files = sorted((f for f in folder.iterdir() if f.is_file()), key=lambda f: (f.name.casefold(), f.name))
+    except OSError as error:
+        raise BackgroundError(f"cannot read the background folder {folder}: {error.strerror or error}") from error
+    found: list[Background] = []
+    for file in files:
+        # Not looked into here, since there may be hundreds: what turns out to be broken is told and passed over.
+        if file.name.startswith("."):
+            continue
+        if file.suffix.lower() in IMAGE_SUFFIXES:
+            found.append(ImageBackground(file, fit))
+        elif file.suffix.lower() in VIDEO_SUFFIXES:
+            found.append(VideoBackground(file, fit))
+    if not found:
+        raise BackgroundError(f"the background folder {folder} holds no image and no video")
+    return found

@@ -1,0 +1,227 @@
+"""A looping video, decoded ahead in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+from av.stream import Disposition
+from av.video.reformatter import Colorspace
+from numpy.typing import NDArray
+
+from rvm_live.backgrounds.base import Background, Plate
+from rvm_live.backgrounds.fit import check_fit, fit_image, placed
+from rvm_live.errors import BackgroundError, QueueClosed
+from rvm_live.queues import FrameQueue, Overflow
+
+__all__ = ["VIDEO_SUFFIXES", "VideoBackground"]
+
+VIDEO_SUFFIXES = frozenset({".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".ogv", ".ts", ".webm"})
+
+_AHEAD = 6  # frames; covers opening the file anew at the end of the loop
+_PAUSE_NS = 500_000_000
+_MOST_SKIPPED = 4
+_UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
+
+
+class _Shown(NamedTuple):
+    """One decoded picture and the moment from which it is to be seen, nanoseconds on the video's endless clock."""
+
+    start_ns: int
+    image: NDArray[np.uint8]
+
+
+class VideoBackground(Background):
+    """A video that plays at its own rate and starts over at its end without a pause.
+
+    Its clock stands still while it is not asked for, so it goes on where it was left.
+
+    Args:
+        path: any format FFmpeg reads, ``.gif`` included.
+        fit: one of :data:`~rvm_live.backgrounds.fit.FITS`.
+
+    Raises:
+        SettingsError: unknown ``fit``.
+    """
+
+    def __init__(self, path: Path, fit: str = "cover") -> None:
+        self.path = Path(path)
+        self.fit = check_fit(fit)
+        self.label = f"video {self.path.stem}"
+        self._first: NDArray[np.uint8] | None = None
+        self._player: _Player | None = None
+        self._plate: Plate | None = None
+        self._pending: _Shown | None = None
+        self._started_ns = 0
+        self._asked_ns = 0
+        self._version = 0
+
+    def check(self) -> None:
+        """Find out cheaply whether it can be shown.
+
+        Raises:
+            BackgroundError: it is missing, unreadable, or holds no moving picture.
+        """
+        with _opened(self.path):
+            pass
+
+    def open(self) -> None:
+        for frame, _, _ in _one_pass(self.path):
+            self._first = _converted(frame, None, self.fit)
+            return
+        raise BackgroundError(f"the background video {self.path} holds no picture that can be decoded")
+
+    def layer(self, width: int, height: int, now_ns: int) -> Plate:
+        plate = self._plate
+        if plate is None or plate.image.shape[:2] != (height, width):
+            plate = self._start(width, height, now_ns)
+        if now_ns - self._asked_ns > _PAUSE_NS:
+            self._started_ns += now_ns - self._asked_ns
+        self._asked_ns = now_ns
+        image = self._due(now_ns - self._started_ns)
+        return plate if image is None else self._show(image)
+
+    def close(self) -> None:
+        self._stop()
+        self._plate = self._first = None
+
+    def _start(self, width: int, height: int, now_ns: int) -> Plate:
+        self._stop()
+        if self._first is None:
+            raise BackgroundError(f"the background video {self.path} is not open")
+        self._player = _Player(self.path, (width, height), self.fit)
+        self._player.start()
+        self._started_ns = self._asked_ns = now_ns
+        # The first frame is known already, so that the first call need not wait for the thread.
+        return self._show(fit_image(self._first, width, height, self.fit))
+
+    def _stop(self) -> None:
+        if self._player is not None:
+            self._player.stop()
+        self._player = self._pending = None
+
+    def _show(self, image: NDArray[np.uint8]) -> Plate:
+        self._version += 1
+        self._plate = Plate(image, self._version)
+        return self._plate
+
+    def _due(self, position_ns: int) -> NDArray[np.uint8] | None:
+        """The newest decoded picture that is due, or None if none has become due since the last call."""
+        player = self._player
+        if player is None:
+            return None
+        player.position_ns = position_ns
+        image = None
+        while True:
+            if self._pending is None:
+                try:
+                    self._pending = player.queue.get(timeout=0)
+                except TimeoutError:
+                    return image
+                except QueueClosed as closed:
+                    reason = closed.error or "its decoder ended"
+                    raise BackgroundError(f"the background video {self.path} failed: {reason}") from closed.error
+            if self._pending.start_ns > position_ns:
+                return image
+            image, self._pending = self._pending.image, None
+
+
+class _Player(threading.Thread):
+    """Decodes one pass after the other, resizes, and waits while enough is decoded ahead."""
+
+    def __init__(self, path: Path, size: tuple[int, int], fit: str) -> None:
+        super().__init__(name="rvm-background", daemon=True)
+        self.queue: FrameQueue[_Shown] = FrameQueue("background", _AHEAD, Overflow.BLOCK)
+        self.position_ns = 0
+        self._path, self._size, self._fit = path, size, fit
+
+    def run(self) -> None:
+        with suppress(QueueClosed):
+            try:
+                self._play()
+            except QueueClosed:
+                raise
+            except Exception as error:
+                self.queue.close(error)
+
+    def stop(self) -> None:
+        self.queue.cancel()
+        self.join()
+
+    def _play(self) -> None:
+        offset = 0
+        while not self.queue.closed:
+            end = skipped = 0
+            for frame, start, end in _one_pass(self._path):  # the last end is the length of the pass
+                # A frame whose time is over is not worth converting, unless that would mean showing none at all.
+                if offset + end < self.position_ns and skipped < _MOST_SKIPPED:
+                    skipped += 1
+                    continue
+                skipped = 0
+                image = fit_image(_converted(frame, self._size, self._fit), *self._size, self._fit)
+                self.queue.put(_Shown(offset + start, image))
+            if not end:
+                raise BackgroundError("it holds no picture any more")
+            offset += end
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """The open container and its video stream; every error of FFmpeg becomes a :class:`BackgroundError`."""
+    try:
+        if not path.exists():
+            raise BackgroundError(f"there is no background video {path}")
+        with av.open(str(path)) as container:
+            streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+            if not streams:
+                raise BackgroundError(f"{path} holds no moving picture" + (", only sound" if container.streams else ""))
+            yield container, streams[0]
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BackgroundError(f"cannot read the background video {path}: {reason}") from error
+
+
+def _one_pass(path: Path) -> Iterator[tuple[Any, int, int]]:
+    """Every frame from the first to the last, with its start and end in nanoseconds from the first frame's start."""
+    with _opened(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = 2  # the matting engine needs the other cores more
+        step = round(1e9 / float(stream.average_rate)) if stream.average_rate else 40_000_000
+        first: int | None = None
+        start = -1
+        frames = container.decode(stream)
+        while True:
+            try:
+                frame = next(frames)
+            except StopIteration:
+                return
+            except av.FFmpegError:
+                if start < 0:
+                    raise
+                return  # damaged further on: what could be decoded is the loop
+            time = start + step if frame.pts is None else round(frame.pts * frame.time_base * 1_000_000_000)
+            first = time if first is None else first
+            start = max(time - first, start + 1)
+            length = round(frame.duration * frame.time_base * 1_000_000_000) if frame.duration else step
+            yield frame, start, start + max(length, 10_000_000)
+
+
+def _converted(frame: Any, size: tuple[int, int] | None, fit: str) -> NDArray[np.uint8]:
+    """The frame as uint8 (h, w, 3) BGR, upright; scaled (but not cut) to fit into ``size``, (width, height)."""
+    turns = round(frame.rotation / 90) % 4
+    width, height = frame.width, frame.height
+    if size is not None:
+        upright = (height, width) if turns % 2 else (width, height)
+        wanted = placed(upright, size, fit)
+        width, height = wanted[::-1] if turns % 2 else wanted
+    # Untagged video is BT.709 from 720 lines on by convention; FFmpeg's scaler would take it for BT.601.
+    space = (Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601) if frame.colorspace == _UNTAGGED else None
+    kind = "AREA" if width < frame.width else "BICUBIC"
+    scaled = frame.reformat(width, height, "bgr24", src_colorspace=space, interpolation=kind)
+    image: NDArray[np.uint8] = np.ascontiguousarray(np.rot90(scaled.to_ndarray(), turns))
+    return image

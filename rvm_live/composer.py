@@ -1,0 +1,285 @@
+"""Compositors and backgrounds with their fallbacks: what the compositing thread calls for every matte."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.backgrounds.base import Background, Blur, Clear, Layer, Plate
+from rvm_live.backgrounds.color import ColorBackground
+from rvm_live.backgrounds.cycle import PLAIN, BackgroundCycle
+from rvm_live.backgrounds.transparent import checkerboard
+from rvm_live.clock import SYSTEM_CLOCK, Clock
+from rvm_live.errors import CompositorError, SettingsError, UnavailableError
+from rvm_live.frames import Composite, Frame, Matte, Stamps
+from rvm_live.notices import Notices
+from rvm_live.registry import COMPOSITORS
+
+if TYPE_CHECKING:
+    from rvm_live.compositors.base import Compositor
+
+__all__ = ["Composer"]
+
+_log = logging.getLogger("rvm_live")
+
+_TIMED = 5
+_TIMING_NS = 400_000_000
+
+
+class Composer:
+    """Puts every matte over the current background with the current back end, and goes on when either fails.
+
+    ``open``, ``compose`` and ``close`` are called by the compositing thread alone. Everything else may be called by
+    any thread; ``next_background`` and ``next_compositor`` take effect at the next ``compose``.
+
+    Args:
+        backgrounds: at least one; the first is shown first. The composer opens and closes them.
+        compositor: ``auto`` for the fastest that works here, a name from the registry, or ``package.module:Class``.
+        foreground: ``model`` (estimated, free of spill) or ``source`` (the camera's own pixels).
+        notices: told of every fallback.
+        clock: for the stamps, for moving backgrounds and for finding the fastest back end.
+
+    Raises:
+        SettingsError: no background, or a back end or foreground that does not exist.
+    """
+
+    def __init__(
+        self,
+        backgrounds: Sequence[Background],
+        *,
+        compositor: str = "auto",
+        foreground: str = "model",
+        notices: Notices,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        if not backgrounds:
+            raise SettingsError("there is no background to show: name one with --background")
+        if foreground not in ("model", "source"):
+            raise SettingsError(f"unknown foreground {foreground!r}: choose model or source")
+        if compositor not in ("auto", *COMPOSITORS.names()):
+            COMPOSITORS.load(compositor)
+        self._wanted = compositor
+        self._source_foreground = foreground == "source"
+        self._notices = notices
+        self._clock = clock
+        self._cycle = BackgroundCycle(backgrounds, notices)
+        self._lock = threading.Lock()
+        self._background_steps = 0
+        self._compositor_steps = 0
+        self._compositors: dict[str, Compositor] = {}
+        self._timings: dict[str, float] = {}
+        self._refusals: dict[str, str] = {}
+        self._backend = ""
+        self._shown: Layer | None = None
+
+    def open(self, width: int, height: int, device: str) -> None:
+        """Open and warm up every back end that works, choose one, and make the backgrounds ready.
+
+        Args:
+            width: of the frames to come, pixels.
+            height: of the frames to come, pixels.
+            device: torch device on which the engine's mattes lie.
+
+        Raises:
+            UnavailableError: the back end that was asked for cannot work here, or none can.
+        """
+        names = list(dict.fromkeys([*COMPOSITORS.auto, *COMPOSITORS.names()]))
+        if self._wanted != "auto" and self._wanted not in names:
+            names.insert(0, self._wanted)
+        for name in names:
+            self._try(name, width, height, device)
+        if not self._compositors:
+            told = "; ".join(f"{name}: {reason}" for name, reason in self._refusals.items())
+            raise UnavailableError(f"no compositor works here ({told})", self._refusals)
+        if self._wanted == "auto":
+            self._backend = min(self._compositors, key=self._timings.__getitem__)
+        elif self._wanted in self._compositors:
+            self._backend = self._wanted
+        else:
+            reason, others = self._refusals[self._wanted], ", ".join(self._compositors)
+            self._close_compositors()
+            raise UnavailableError(
+                f"compositor {self._wanted} cannot work here: {reason}. Those that can: {others}", self._refusals
+            )
+        _log.info("compositor %s (%s)", self._backend, self._told())
+        self._shown = self._cycle.make_ready(width, height, self._clock)
+
+    def compose(self, matte: Matte) -> Composite:
+        """Put one matte over the background of this moment.
+
+        Raises:
+            CompositorError: every back end has failed, or the matte does not fit its frame.
+        """
+        from rvm_live.compositors.common import check_inputs
+
+        started = self._clock.now_ns()
+        self._apply_requests()
+        frame = matte.frame
+        layer = self._shown = self._cycle.layer(frame.width, frame.height, started)
+        background = self._cycle.label
+        check_inputs(matte, layer)  # here, so that no back end is blamed for what the engine made
+        image = self._composed(matte, layer)
+        stamps = Stamps(
+            frame.captured_ns, matte.started_ns, matte.finished_ns, started, max(self._clock.now_ns(), started)
+        )
+        return Composite(image, matte, stamps, self._backend, background)
+
+    def close(self) -> None:
+        """Close every back end and background."""
+        self._close_compositors()
+        self._cycle.close()
+
+    def background_only(self, width: int, height: int) -> NDArray[np.uint8]:
+        """The background as last shown, without a person and without any camera pixel: uint8 (H, W, 3) BGR.
+
+        A blur shows a plain colour, for there is nothing to blur; transparency shows a checkerboard.
+        """
+        layer = self._shown
+        if isinstance(layer, Clear):
+            return np.array(checkerboard(width, height))
+        if not isinstance(layer, Plate):
+            return ColorBackground(PLAIN).layer(width, height, 0).image
+        if layer.image.shape[:2] == (height, width):
+            return np.array(layer.image)
+        from rvm_live.backgrounds.fit import fit_image
+
+        return fit_image(layer.image, width, height)
+
+    def next_background(self) -> None:
+        """Show the next background of the cycle from the next frame on."""
+        with self._lock:
+            self._background_steps += 1
+
+    def next_compositor(self) -> None:
+        """Use the next back end that works from the next frame on."""
+        with self._lock:
+            self._compositor_steps += 1
+
+    @property
+    def backend(self) -> str:
+        """Name of the back end in use; empty before ``open``."""
+        return self._backend
+
+    @property
+    def background_label(self) -> str:
+        """Short name of what is shown behind the person."""
+        return self._cycle.label
+
+    @property
+    def working(self) -> list[str]:
+        """Names of the back ends that work here."""
+        return list(self._compositors)
+
+    @property
+    def refusals(self) -> dict[str, str]:
+        """Name of each back end that does not work -> why, in one line."""
+        return dict(self._refusals)
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Name of each back end that was opened -> median milliseconds a frame, measured at ``open``."""
+        return dict(self._timings)
+
+    def _try(self, name: str, width: int, height: int, device: str) -> None:
+        compositor: Compositor | None = None
+        try:
+            compositor = COMPOSITORS.load(name)(device)
+            compositor.open()
+            self._timings[name] = self._warmed(compositor, width, height, device)
+        except Exception as error:
+            # Whatever a back end or a plug-in trips over, it is a reason not to use it, never a reason to stop.
+            self._refusals[name] = _one_line(error)
+            if compositor is not None:
+                _quietly_close(compositor)
+            return
+        self._compositors[name] = compositor
+
+    def _warmed(self, compositor: Compositor, width: int, height: int, device: str) -> float:
+        """Compose a made-up matte over every kind of layer; return the median time over a plate, milliseconds."""
+        plate = Plate(np.zeros((height, width, 3), np.uint8), -1)
+        for layer in (plate, Clear(), Blur(25.0)):
+            compositor.composite(_made_up(width, height, device), layer, source_foreground=self._source_foreground)
+        spent: list[int] = []
+        while len(spent) < _TIMED and sum(spent) < _TIMING_NS:
+            matte = _made_up(width, height, device)
+            started = self._clock.now_ns()
+            compositor.composite(matte, plate, source_foreground=self._source_foreground)
+            spent.append(self._clock.now_ns() - started)
+        return statistics.median(spent) / 1e6
+
+    def _composed(self, matte: Matte, layer: Layer) -> NDArray[np.uint8]:
+        while self._backend:
+            name, compositor = self._backend, self._compositors[self._backend]
+            try:
+                return compositor.composite(matte, layer, source_foreground=self._source_foreground)
+            except Exception as error:
+                self._drop(name, compositor, error)
+        told = "; ".join(f"{name}: {reason}" for name, reason in self._refusals.items())
+        raise CompositorError(f"every compositor failed ({told})")
+
+    def _drop(self, name: str, compositor: Compositor, error: Exception) -> None:
+        order = list(self._compositors)
+        place = order.index(name)
+        rest = order[place + 1 :] + order[:place]
+        self._refusals[name] = _one_line(error)
+        self._compositors = {other: self._compositors[other] for other in order if other != name}
+        self._backend = rest[0] if rest else ""
+        if rest:
+            self._notices.fallback(f"compositor {name} failed ({_one_line(error)}): going on with {rest[0]}")
+        _quietly_close(compositor)
+
+    def _apply_requests(self) -> None:
+        with self._lock:
+            backgrounds, self._background_steps = self._background_steps, 0
+            compositors, self._compositor_steps = self._compositor_steps, 0
+        for _ in range(backgrounds):
+            self._cycle.step()
+        if compositors and self._backend:
+            order = list(self._compositors)
+            self._backend = order[(order.index(self._backend) + compositors) % len(order)]
+
+    def _close_compositors(self) -> None:
+        compositors, self._compositors, self._backend = self._compositors, {}, ""
+        for compositor in compositors.values():
+            _quietly_close(compositor)
+
+    def _told(self) -> str:
+        measured = [f"{name} {self._timings[name]:.1f} ms" for name in self._compositors]
+        return ", ".join([*measured, *(f"{name}: {reason}" for name, reason in self._refusals.items())])
+
+
+def _made_up(width: int, height: int, device: str) -> Matte:
+    """A matte with every alpha in it, lying where the engine's lie."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 1] = np.linspace(0, 255, width, dtype=np.uint8)
+    alpha = np.ascontiguousarray(image[..., 1])
+    frame = Frame(image, seq=0, epoch=0, captured_ns=0)
+    if device == "cpu":
+        return Matte(frame, alpha, image)
+    from rvm_live import transfer
+
+    placed = transfer.upload(image, device)
+    ready: Any = None
+    if device.startswith("cuda"):
+        import torch
+
+        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        ready.record(torch.cuda.current_stream(placed.device))
+    return Matte(frame, transfer.upload(alpha, device), placed, placed, ready)
+
+
+def _quietly_close(compositor: Compositor) -> None:
+    try:
+        compositor.close()
+    except Exception:
+        _log.warning("closing compositor %s failed", compositor.name, exc_info=True)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

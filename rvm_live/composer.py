@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from rvm_live.backgrounds.base import Background, Blur, Clear, Layer, Plate
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.cycle import PLAIN, BackgroundCycle
-from rvm_live.backgrounds.transparent import checkerboard
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import CompositorError, SettingsError, UnavailableError
 from rvm_live.frames import Composite, Frame, Matte, Stamps
@@ -142,6 +141,8 @@ class Composer:
         """
         layer = self._shown
         if isinstance(layer, Clear):
+            from rvm_live.sinks.views import checkerboard
+
             return np.array(checkerboard(width, height))
         if not isinstance(layer, Plate):
             return ColorBackground(PLAIN).layer(width, height, 0).image

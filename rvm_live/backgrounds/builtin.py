@@ -1,8 +1,7 @@
-"""The backgrounds that come with the program, and the cycle that the ``b`` key goes through."""
+"""The backgrounds that come with the program."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -10,11 +9,10 @@ from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.blur import BlurBackground
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.image import IMAGE_SUFFIXES, ImageBackground
-from rvm_live.backgrounds.parse import parse
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VIDEO_SUFFIXES, VideoBackground
 
-__all__ = ["assets", "builtin", "default_cycle"]
+__all__ = ["assets", "builtin"]
 
 FIRST = "studio"
 SCREEN_GREEN = "#00b140"
@@ -38,20 +36,3 @@ def builtin() -> list[Background]:
     videos: list[Background] = [VideoBackground(path) for path in shipped if path.suffix in VIDEO_SUFFIXES]
     plain = [BlurBackground(), *videos, TransparentBackground(), ColorBackground(SCREEN_GREEN)]
     return [*images[:1], *plain, *images[1:]]
-
-
-def default_cycle(specs: Sequence[str]) -> list[Background]:
-    """The user's backgrounds, first shown first, then the built-in ones.
-
-    A blur or transparency of the user's own takes the place of the built-in one.
-
-    Args:
-        specs: as :func:`~rvm_live.backgrounds.parse.parse` reads them.
-
-    Raises:
-        SettingsError, BackgroundError: one of them cannot be used.
-    """
-    chosen = [background for spec in specs for background in parse(spec)]
-    single = (BlurBackground, TransparentBackground)
-    kinds = {type(background) for background in chosen if isinstance(background, single)}
-    return [*chosen, *(background for background in builtin() if type(background) not in kinds)]

@@ -1,12 +1,14 @@
-"""What the user writes for a background."""
+"""What the user writes for a background, and the cycle it starts."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.blur import BlurBackground
+from rvm_live.backgrounds.builtin import builtin
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.fit import check_fit
 from rvm_live.backgrounds.image import IMAGE_SUFFIXES, ImageBackground
@@ -14,7 +16,7 @@ from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VIDEO_SUFFIXES, VideoBackground
 from rvm_live.errors import BackgroundError, SettingsError
 
-__all__ = ["SYNTAX", "parse"]
+__all__ = ["SYNTAX", "default_cycle", "parse"]
 
 SYNTAX = "transparent, blur, blur:25, color:#00ff88, image:PATH, video:PATH, or the path of a file or folder"
 
@@ -55,6 +57,23 @@ def parse(spec: str) -> list[Background]:
             raise SettingsError(f"background {spec!r} names no file: write {kind}:PATH")
         return [_file(*_split_fit(value), kind)]
     return _path(text, spec)
+
+
+def default_cycle(specs: Sequence[str]) -> list[Background]:
+    """What the ``b`` key goes through: the user's backgrounds, first shown first, then the built-in ones.
+
+    A blur or transparency of the user's own takes the place of the built-in one.
+
+    Args:
+        specs: as :func:`parse` reads them.
+
+    Raises:
+        SettingsError, BackgroundError: one of them cannot be used.
+    """
+    chosen = [background for spec in specs for background in parse(spec)]
+    single = (BlurBackground, TransparentBackground)
+    kinds = {type(background) for background in chosen if isinstance(background, single)}
+    return [*chosen, *(background for background in builtin() if type(background) not in kinds)]
 
 
 def _strength(value: str) -> float:

@@ -1,0 +1,70 @@
+"""The first camera that delivers, else the demo."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rvm_live.clock import SYSTEM_CLOCK, Clock
+from rvm_live.errors import EndOfSource, SourceUnavailableError
+from rvm_live.settings import SourceSettings
+from rvm_live.sources.base import Grab, Source, SourceInfo
+from rvm_live.sources.camera import CameraSource, list_cameras
+from rvm_live.sources.demo import DemoSource
+
+__all__ = ["AutoSource"]
+
+
+class AutoSource(Source):
+    """Takes the first camera that delivers frames; where none does, goes on with the demo and says why.
+
+    Args:
+        settings: ``source`` is not looked at.
+        clock: stamps and paces.
+    """
+
+    def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._chosen: Source | None = None
+        self._released = False
+
+    def open(self) -> SourceInfo:
+        reasons: list[str] = []
+        for camera in list_cameras():
+            source = CameraSource(replace(self._settings, source=str(camera.index)), self._clock)
+            info = self._try(source, reasons)
+            if info is not None:
+                return replace(info, notes=tuple(reasons))
+        why = "; ".join(reasons) if reasons else "this machine shows no camera"
+        demo = DemoSource(replace(self._settings, source="demo"), self._clock)
+        try:
+            info = self._use(demo)
+        except SourceUnavailableError as error:
+            raise SourceUnavailableError(
+                f"no camera delivers ({why}), and the demo cannot stand in: {error}; or name a file with --source"
+            ) from error
+        return replace(info, notes=(f"no camera delivers ({why}): showing the demo instead",))
+
+    def _try(self, source: Source, reasons: list[str]) -> SourceInfo | None:
+        try:
+            return self._use(source)
+        except SourceUnavailableError as error:
+            source.release()
+            reasons.append(str(error))
+            return None
+
+    def _use(self, source: Source) -> SourceInfo:
+        self._chosen = source
+        if self._released:  # while the source before was being opened
+            raise EndOfSource
+        return source.open()
+
+    def read(self) -> Grab:
+        if self._chosen is None:
+            raise EndOfSource
+        return self._chosen.read()
+
+    def release(self) -> None:
+        self._released = True
+        if self._chosen is not None:
+            self._chosen.release()

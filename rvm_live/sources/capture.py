@@ -1,0 +1,93 @@
+"""``cv2.VideoCapture`` with stamps taken at the right moment and a release that is safe from any thread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rvm_live.clock import Clock
+from rvm_live.sources.base import Grab
+from rvm_live.sources.guard import ReleaseGuard
+
+__all__ = ["Capture"]
+
+
+class Capture:
+    """One ``cv2.VideoCapture``, opened and read by one thread, released by any.
+
+    Args:
+        clock: stamps frames.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._capture = cv2.VideoCapture()
+        self.guard = ReleaseGuard(self._free)
+
+    def open(self, target: int | str, backend: int, parameters: dict[int, float]) -> bool:
+        """Open a device or URL; the parameters are handed over while opening.
+
+        Raises:
+            EndOfSource: released meanwhile.
+        """
+        flat = [round(value) for pair in parameters.items() for value in pair]
+        with self.guard:
+            try:
+                return bool(self._capture.open(target, backend, flat))
+            except cv2.error:
+                return False
+
+    def grab(self) -> Grab | None:
+        """Wait for the next picture; None if there is none.
+
+        Raises:
+            EndOfSource: released.
+        """
+        with self.guard:
+            if not self._capture.grab():
+                return None
+            # A camera's grab waits for the buffer, its retrieve decodes: this is the moment in between.
+            captured_ns = self._clock.now_ns()
+            done, image = self._capture.retrieve()
+        if not done or image is None or image.size == 0:
+            return None
+        if image.ndim == 2:
+            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        return Grab(np.ascontiguousarray(image), captured_ns)
+
+    def get(self, what: int) -> float:
+        """A property as the library tells it, 0.0 or -1.0 where it does not know."""
+        with self.guard:
+            return float(self._capture.get(what))
+
+    def set(self, what: int, value: float) -> bool:
+        """Ask for a property; whether that was obeyed shows only in what comes."""
+        with self.guard:
+            return bool(self._capture.set(what, value))
+
+    @property
+    def backend(self) -> str:
+        """Name of the library's back end, e.g. ``V4L2``."""
+        try:
+            return str(self._capture.getBackendName())
+        except cv2.error:
+            return ""
+
+    def fourcc(self) -> str:
+        """The pixel format in use, four characters, or an empty string."""
+        code = int(self.get(cv2.CAP_PROP_FOURCC))
+        text = "".join(chr(code >> shift & 0xFF) for shift in (0, 8, 16, 24)) if code > 0 else ""
+        return text if text.isascii() and text.isprintable() else ""
+
+    def fps(self) -> float:
+        """The rate the library tells, 0.0 where that is nothing believable."""
+        told = self.get(cv2.CAP_PROP_FPS)
+        return told if 0.5 <= told <= 1000 else 0.0
+
+    def release(self) -> None:
+        self.guard.release()
+
+    def _free(self) -> Any:
+        self._capture.release()

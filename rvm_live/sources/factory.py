@@ -1,0 +1,78 @@
+"""From what the user typed behind ``--source`` to a source."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rvm_live.clock import SYSTEM_CLOCK, Clock
+from rvm_live.errors import SourceUnavailableError
+from rvm_live.settings import SourceSettings
+from rvm_live.sources.base import Source
+
+__all__ = ["open_source"]
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".gif", ".ts", ".wmv", ".flv", ".3gp", ".ogv"}
+)
+
+
+def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source:
+    """Choose the source that ``settings.source`` names. Opens no device yet, but looks whether a file is there.
+
+    In this order: ``auto``, ``demo``, a URL, a number (a camera), a file that exists, something that looks like a file
+    and does not exist, a camera's name.
+
+    Raises:
+        SourceUnavailableError: there is no such file, or it is a folder.
+    """
+    spec = settings.source
+    if spec == "auto":
+        from rvm_live.sources.auto import AutoSource
+
+        return AutoSource(settings, clock)
+    if spec == "demo":
+        from rvm_live.sources.demo import DemoSource
+
+        return DemoSource(settings, clock)
+    if _SCHEME.match(spec):
+        return _from_url(settings, clock)
+    path = Path(spec)
+    if spec.isdecimal() and not path.is_file():
+        return _camera(settings, clock)
+    if path.exists():
+        return _from_file(path, settings, clock)
+    if len(path.parts) > 1 or path.suffix:
+        raise SourceUnavailableError(f"there is no file {spec}")
+    return _camera(settings, clock)
+
+
+def _camera(settings: SourceSettings, clock: Clock) -> Source:
+    from rvm_live.sources.camera import CameraSource
+
+    return CameraSource(settings, clock)
+
+
+def _from_url(settings: SourceSettings, clock: Clock) -> Source:
+    parts = urlsplit(settings.source)
+    if parts.scheme in ("http", "https") and Path(parts.path).suffix.lower() in _VIDEO_SUFFIXES:
+        from rvm_live.sources.video import VideoFileSource
+
+        return VideoFileSource(settings, clock)
+    from rvm_live.sources.stream import UrlSource
+
+    return UrlSource(settings, clock)
+
+
+def _from_file(path: Path, settings: SourceSettings, clock: Clock) -> Source:
+    if path.is_dir():
+        raise SourceUnavailableError(f"{path} is a folder: name one video or image file in it")
+    from rvm_live.sources.image import IMAGE_SUFFIXES, ImageSource
+
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImageSource(settings, clock)
+    from rvm_live.sources.video import VideoFileSource
+
+    return VideoFileSource(settings, clock)

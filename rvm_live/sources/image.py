@@ -1,0 +1,78 @@
+"""A still picture as a source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from rvm_live.clock import SYSTEM_CLOCK, Clock
+from rvm_live.errors import EndOfSource, SourceUnavailableError
+from rvm_live.settings import SourceSettings
+from rvm_live.sources.base import Grab, Source, SourceInfo
+from rvm_live.sources.guard import ReleaseGuard
+from rvm_live.sources.scaling import fit_inside
+
+__all__ = ["IMAGE_SUFFIXES", "ImageSource"]
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".ppm", ".pgm"})
+
+
+class ImageSource(Source):
+    """One picture over and over at the wanted rate; once only where every frame is taken as fast as it is read.
+
+    Args:
+        settings: ``source`` is the path; a given width or height scales the picture.
+        clock: stamps and paces.
+    """
+
+    on_demand = True
+
+    def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._path = Path(settings.source)
+        self._settings = settings
+        self._clock = clock
+        self._guard = ReleaseGuard(lambda: None)
+        self._count = 0
+        self._began_ns = 0
+
+    def open(self) -> SourceInfo:
+        try:
+            data = np.frombuffer(self._path.read_bytes(), np.uint8)
+        except OSError as error:
+            raise SourceUnavailableError(f"cannot read {self._path}: {error.strerror or error}") from error
+        if data.size == 0:
+            raise SourceUnavailableError(f"{self._path} is empty")
+        try:
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        except cv2.error:
+            image = None
+        if image is None:
+            raise SourceUnavailableError(f"{self._path} is not a picture that can be read")
+        self._image = np.ascontiguousarray(fit_inside(image, (self._settings.width, self._settings.height)))
+        height, width = self._image.shape[:2]
+        realtime = self._settings.realtime
+        return SourceInfo(
+            label=f"image {self._path.name}",
+            kind="image",
+            width=width,
+            height=height,
+            fps=self._settings.fps if realtime else 0.0,
+            live=False,
+            frame_count=None if realtime else 1,
+        )
+
+    def read(self) -> Grab:
+        with self._guard:
+            if self._settings.realtime:
+                if self._count == 0:
+                    self._began_ns = self._clock.now_ns()
+                self._guard.wait_until(self._began_ns + round(self._count * 1e9 / self._settings.fps), self._clock)
+            elif self._count:
+                raise EndOfSource
+            self._count += 1
+            return Grab(self._image, self._clock.now_ns())
+
+    def release(self) -> None:
+        self._guard.release()

@@ -1,0 +1,84 @@
+"""Streams over the network: MJPEG over HTTP, RTSP and whatever else FFmpeg reads."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import cv2
+
+from rvm_live.clock import SYSTEM_CLOCK, Clock
+from rvm_live.errors import SourceLostError, SourceUnavailableError
+from rvm_live.settings import SourceSettings
+from rvm_live.sources.base import Grab, Source, SourceInfo
+from rvm_live.sources.capture import Capture
+from rvm_live.sources.scaling import fit_inside
+
+__all__ = ["UrlSource"]
+
+OPEN_TIMEOUT_MS = 5000
+READ_TIMEOUT_MS = 1500
+_CREDENTIALS = re.compile(r"//[^/@]*@")
+
+
+class UrlSource(Source):
+    """A live stream. One that ends or falls silent is lost: a stream has no last frame.
+
+    FFmpeg decodes inside the grab, so the stamp of a stream's frame is taken right after its decoding; what the
+    network took before that nobody here can know.
+
+    Args:
+        settings: ``source`` is the URL; a given width or height scales the pictures.
+        clock: stamps frames.
+    """
+
+    def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._url = settings.source
+        self._box = (settings.width, settings.height)
+        self._clock = clock
+        self._capture = Capture(clock)
+        self._first: Grab | None = None
+        # Passwords in URLs are for the server, not for logs and screenshots.
+        self.label = f"stream {_CREDENTIALS.sub('//', self._url)}"
+
+    @property
+    def capture(self) -> Capture:
+        """The stream, for probing its properties."""
+        return self._capture
+
+    def open(self) -> SourceInfo:
+        timeouts = {
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: float(OPEN_TIMEOUT_MS),
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC: float(READ_TIMEOUT_MS),
+        }
+        if not self._capture.open(self._url, cv2.CAP_FFMPEG, timeouts):
+            raise SourceUnavailableError(
+                f"{self.label} cannot be opened: is the address right, and does something answer there?"
+            )
+        first = self._next()
+        if first is None:
+            raise SourceUnavailableError(f"{self.label} opened, but delivered no picture")
+        self._first = first
+        height, width = first.image.shape[:2]
+        return SourceInfo(label=self.label, kind="url", width=width, height=height, fps=self._capture.fps(), live=True)
+
+    def read(self) -> Grab:
+        first, self._first = self._first, None
+        if first is not None and self._clock.now_ns() - first.captured_ns < 100_000_000:
+            return first
+        began_ns = self._clock.now_ns()
+        grab = self._next()
+        if grab is not None:
+            return grab
+        waited = (self._clock.now_ns() - began_ns) / 1e9
+        if waited >= 0.9 * READ_TIMEOUT_MS / 1000:
+            raise SourceLostError(f"{self.label} stalled: no picture for {waited:.1f} s")
+        raise SourceLostError(f"{self.label} ended")
+
+    def _next(self) -> Grab | None:
+        grab = self._capture.grab()
+        return None if grab is None else replace(grab, image=fit_inside(grab.image, self._box))
+
+    def release(self) -> None:
+        self._first = None
+        self._capture.release()

@@ -1,0 +1,212 @@
+"""Video files, through PyAV."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.video.reformatter import Colorspace
+from numpy.typing import NDArray
+
+from rvm_live.clock import SYSTEM_CLOCK, Clock
+from rvm_live.errors import EndOfSource, SourceUnavailableError
+from rvm_live.settings import SourceSettings
+from rvm_live.sources.base import Grab, Source, SourceInfo
+from rvm_live.sources.guard import ReleaseGuard
+from rvm_live.sources.scaling import fit_inside
+
+__all__ = ["VideoFileSource", "picture_of"]
+
+_log = logging.getLogger("rvm_live.sources")
+
+_LATE_NS = 100_000_000
+_GIVE_UP_NS = 500_000_000
+_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
+_HD_LINES = 720
+
+
+class VideoFileSource(Source):
+    """A file that plays as a camera would, or as fast as it is read.
+
+    In real time a frame is handed out when it is due by its own time stamp. A reader that falls more than a tenth of
+    a second behind gets the frame that is due now, and those in between are skipped, as a camera would; where even
+    decoding cannot keep up, the file plays slower. Rotation flags are obeyed, damaged packets passed over.
+
+    Args:
+        settings: ``source`` is the path (or the URL of a file); a given width or height scales the pictures.
+        clock: stamps and paces.
+    """
+
+    on_demand = True
+
+    def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._settings = settings
+        self._name = settings.source
+        self._clock = clock
+        self._guard = ReleaseGuard(self._free)
+        self._container: Any = None
+        self._frames: Iterator[Any] = iter(())
+        self._first: Any = None
+        self._first_s = Fraction(0)
+        self._anchor: tuple[int, int] | None = None  # (clock, media) of a frame that was on time
+        self._period_ns = round(1e9 / 30)
+        self._last_media_ns = 0
+        self._delivered = 0
+
+    def open(self) -> SourceInfo:
+        with self._guard:
+            self._start()
+            first = self._first
+            stream = self._container.streams.video[0]
+            rate = stream.average_rate or stream.guessed_rate
+            fps = float(rate) if rate else 0.0
+            if fps > 0:
+                self._period_ns = round(1e9 / fps)
+            height, width = self._picture(first).shape[:2]
+            return SourceInfo(
+                label=f"file {Path(self._name).name}",
+                kind="video",
+                width=width,
+                height=height,
+                fps=fps,
+                live=False,
+                frame_count=None if self._settings.loop else (stream.frames or None),
+            )
+
+    def read(self) -> Grab:
+        with self._guard:
+            frame, media_ns = self._next()
+            if self._settings.realtime:
+                frame, media_ns = self._when_due(frame, media_ns)
+            captured_ns = self._clock.now_ns()
+            self._delivered += 1
+            return Grab(self._picture(frame), captured_ns, media_ns)
+
+    def release(self) -> None:
+        self._guard.release()
+
+    def _when_due(self, frame: Any, media_ns: int) -> tuple[Any, int]:
+        """Wait for the frame's time, or skip to the one that is due now."""
+        began_ns = self._clock.now_ns()
+        if self._anchor is None:
+            self._anchor = (began_ns, media_ns)
+        while True:
+            now_ns = self._clock.now_ns()
+            due_ns = self._anchor[0] + media_ns - self._anchor[1]
+            if now_ns <= due_ns + _LATE_NS:
+                self._guard.wait_until(due_ns, self._clock)
+                return frame, media_ns
+            if now_ns - began_ns > _GIVE_UP_NS:
+                self._anchor = (now_ns, media_ns)
+                return frame, media_ns
+            frame, media_ns = self._next()
+
+    def _next(self) -> tuple[Any, int]:
+        """The next decoded frame and its position in the file, nanoseconds from its first."""
+        frame = self._first
+        self._first = None
+        while frame is None:
+            frame = next(self._frames, None)
+            if frame is None:
+                self._end()
+                frame, self._first = self._first, None
+        if frame.pts is None:  # raw streams carry no stamps: count frames instead
+            media_ns = self._last_media_ns + self._period_ns
+        else:
+            media_ns = round((frame.pts * frame.time_base - self._first_s) * 1_000_000_000)
+        self._last_media_ns = media_ns
+        return frame, media_ns
+
+    def _end(self) -> None:
+        """Start over, or end."""
+        if not self._settings.loop:
+            raise EndOfSource
+        self._free()
+        self._start()
+        if self._anchor is not None:
+            due_ns = self._anchor[0] + self._last_media_ns - self._anchor[1] + self._period_ns
+            self._anchor = (due_ns, 0)
+
+    def _start(self) -> None:
+        path = Path(self._name)
+        if "://" not in self._name:
+            _check_readable(path)
+        try:
+            self._container = av.open(self._name, metadata_errors="ignore")
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise SourceUnavailableError(f"{self._name} is not a video that can be read: {_words(error)}") from error
+        if not self._container.streams.video:
+            what = "sound only" if self._container.streams.audio else "neither picture nor sound"
+            raise SourceUnavailableError(f"{self._name} holds no picture: {what}")
+        stream = self._container.streams.video[0]
+        stream.thread_type = "AUTO"
+        self._frames = self._decode(stream)
+        self._first = next(self._frames, None)
+        if self._first is None:
+            raise SourceUnavailableError(f"{self._name} holds no picture that can be decoded: damaged, or cut short")
+        first = self._first
+        self._first_s = Fraction(0) if first.pts is None else first.pts * first.time_base
+
+    def _decode(self, stream: Any) -> Iterator[Any]:
+        """Every frame that decodes; damaged packets are passed over, a file that breaks off ends there."""
+        damaged = 0
+        packets = self._container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, OSError) as error:
+                _log.warning("%s breaks off: %s", self._name, _words(error))
+                packet = None
+            if packet is None:
+                break
+            try:
+                yield from packet.decode()
+            except av.error.FFmpegError as error:
+                damaged += 1
+                if damaged == 1:
+                    _log.warning("%s has damaged packets, which are passed over: %s", self._name, _words(error))
+
+    def _picture(self, frame: Any) -> NDArray[np.uint8]:
+        return fit_inside(picture_of(frame), (self._settings.width, self._settings.height))
+
+    def _free(self) -> None:
+        self._frames = iter(())
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+
+def picture_of(frame: Any) -> NDArray[np.uint8]:
+    """A PyAV video frame as uint8 (H, W, 3) BGR, upright.
+
+    A file that does not say which matrix its colours use is taken by the usual rule: BT.709 from 720 lines up, BT.601
+    below.
+    """
+    matrix = None
+    if frame.colorspace == _UNSPECIFIED:
+        matrix = Colorspace.ITU709 if frame.height >= _HD_LINES else Colorspace.ITU601
+    image: NDArray[np.uint8] = frame.reformat(format="bgr24", src_colorspace=matrix).to_ndarray()
+    turns = round(frame.rotation / 90) % 4  # counterclockwise, as np.rot90
+    return np.ascontiguousarray(np.rot90(image, turns) if turns else image)
+
+
+def _check_readable(path: Path) -> None:
+    if path.is_dir():
+        raise SourceUnavailableError(f"{path} is a folder: name one video or image file in it")
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise SourceUnavailableError(f"{path} is empty")
+    except OSError as error:
+        raise SourceUnavailableError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _words(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(str(text).split())

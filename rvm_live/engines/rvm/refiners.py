@@ -75,7 +75,7 @@ class DeepGuidedFilter(nn.Module):
         Returns:
             Slope and offset, both (N, 4, h, w).
         """
-        x = with_mean(base)
+        x = with_mean(base.to(mat.dtype))
         mean_x = self.box_filter(x)
         mean_y = self.box_filter(mat)
         cov_xy = self.box_filter(x * mat) - mean_x * mean_y
@@ -97,7 +97,11 @@ class FastGuidedFilter(nn.Module):
         self.eps = eps
 
     def coefficients(self, base: Tensor, mat: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Fit the model; arguments and result as in :meth:`DeepGuidedFilter.coefficients` (``hidden`` is unused)."""
+        """Fit the model; arguments as in :meth:`DeepGuidedFilter.coefficients` (``hidden`` is unused).
+
+        Returns:
+            Slope and offset, both (N, 4, h, w), never in less than single precision.
+        """
         # In half precision the difference of two near-equal moments would drown eps.
         exact = torch.float64 if mat.dtype == torch.float64 else torch.float32
         x = with_mean(base.to(exact))
@@ -107,9 +111,9 @@ class FastGuidedFilter(nn.Module):
         var_x = mean_xx - mean_x * mean_x
         a = cov_xy / (var_x + self.eps)
         b = mean_y - a * mean_x
-        return a.to(mat.dtype), b.to(mat.dtype)
+        return a, b
 
     def forward(self, src: Tensor, base: Tensor, mat: Tensor, hidden: Tensor) -> Tensor:
         """Fit at low resolution, apply to ``src`` (N, 3, H, W); returns (N, 4, H, W)."""
         a, b = self.coefficients(base, mat, hidden)
-        return apply_linear(a, b, src)
+        return apply_linear(a.to(src.dtype), b.to(src.dtype), src)

@@ -1,0 +1,145 @@
+"""Chooses the engine at the moment it is opened, on the matting thread, so that nothing heavy is imported before."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.errors import EngineError, RvmLiveError, SettingsError
+from rvm_live.frames import Frame, Matte
+from rvm_live.registry import ENGINES
+from rvm_live.settings import EngineSettings
+
+__all__ = ["AutoEngine"]
+
+T = TypeVar("T")
+
+_REQUIRED = ("open", "info", "reset", "matte")
+
+
+class AutoEngine(Engine):
+    """The engine that ``settings.engine`` names: ``auto``, a registered name, or ``package.module:Class``.
+
+    A class of the user's own need not derive from :class:`~rvm_live.engines.base.Engine`; it needs its methods
+    (``prepare`` and ``close`` may be left out). Whatever it raises that is no ``RvmLiveError`` becomes an
+    ``EngineError`` in one line.
+
+    Attributes:
+        refusals: engines that ``auto`` passed over -> why.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        super().__init__(settings)
+        self.refusals: dict[str, str] = {}
+        self._name = settings.engine
+        self._inner: Any = None
+
+    def open(self) -> EngineInfo:
+        """Choose and open the engine.
+
+        Raises:
+            SettingsError: there is no such engine, or the class does not meet the contract.
+            UnavailableError: none of those that ``auto`` tries works here.
+            WeightsError: the weights are missing or unusable.
+            EngineError: it failed to open.
+        """
+        if self.settings.engine == "auto":
+            self._name, self._inner, self.refusals = ENGINES.first(ENGINES.auto, self._opened)
+        else:
+            self._inner = self._opened(self.settings.engine)
+        return self.info
+
+    def _opened(self, name: str) -> Any:
+        self._name = name
+        engine = _construct(name, self.settings)
+        try:
+            self._guard(engine.open)
+        except BaseException:
+            _close(engine)
+            raise
+        return engine
+
+    def _guard(self, call: Callable[..., T], *arguments: Any) -> T:
+        """Call into the engine; errors it does not raise on purpose are named and chained."""
+        try:
+            return call(*arguments)
+        except RvmLiveError:
+            raise
+        except Exception as error:
+            gist = (str(error).splitlines() or [""])[0]
+            told = f"{type(error).__name__}: {gist}" if gist else type(error).__name__
+            raise EngineError(f"engine {self._name!r} failed: {told}") from error
+
+    def _require(self) -> Any:
+        if self._inner is None:
+            raise EngineError("the engine is not open")
+        return self._inner
+
+    @property
+    def info(self) -> EngineInfo:
+        """What runs now; before ``open``, what was asked for."""
+        if self._inner is None:
+            settings = self.settings
+            return EngineInfo(settings.engine, settings.model or "", settings.device, "", settings.precision)
+        info = self._inner.info
+        if not isinstance(info, EngineInfo):
+            raise EngineError(f"engine {self._name!r} has an info that is no EngineInfo but {type(info).__name__}")
+        passed_over = tuple(f"engine {name} was passed over: {reason}" for name, reason in self.refusals.items())
+        return replace(info, notes=info.notes + passed_over) if passed_over else info
+
+    def prepare(self, width: int, height: int) -> None:
+        prepare = getattr(self._require(), "prepare", None)
+        if prepare is not None:
+            self._guard(prepare, width, height)
+
+    def reset(self) -> None:
+        self._guard(self._require().reset)
+
+    def matte(self, frame: Frame) -> Matte:
+        matte = self._guard(self._require().matte, frame)
+        if not isinstance(matte, Matte) or matte.frame is not frame:
+            what = "the matte of another frame" if isinstance(matte, Matte) else f"a {type(matte).__name__}"
+            raise EngineError(f"engine {self._name!r} returned {what} where the matte of {frame!r} was asked for")
+        return matte
+
+    def close(self) -> None:
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            _close(inner)
+
+
+def _close(engine: Any) -> None:
+    close = getattr(engine, "close", None)
+    if close is not None:
+        close()
+
+
+def _construct(name: str, settings: EngineSettings) -> Any:
+    """Make the engine called ``name`` and check that it has what the contract asks for.
+
+    Raises:
+        SettingsError: it has not.
+    """
+    made: Any = ENGINES.load(name)
+    abstract = sorted(getattr(made, "__abstractmethods__", ()))
+    if abstract:
+        raise SettingsError(f"engine {name!r} lacks {', '.join(abstract)}")
+    try:
+        inspect.signature(made).bind(settings)
+    except TypeError as error:
+        raise SettingsError(f"engine {name!r} must be made with one argument, the EngineSettings: {error}") from error
+    except ValueError:
+        pass  # no signature to be had; calling it will tell
+    try:
+        engine = made(settings)
+    except RvmLiveError:
+        raise
+    except Exception as error:
+        raise EngineError(f"engine {name!r} cannot be made: {type(error).__name__}: {error}") from error
+    missing = [method for method in _REQUIRED if inspect.getattr_static(engine, method, None) is None]
+    if missing:
+        raise SettingsError(f"engine {name!r} lacks {', '.join(missing)}")
+    return engine

@@ -1,0 +1,168 @@
+"""Matting without a pipeline: one call per picture."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.engines.auto import AutoEngine
+from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.errors import EngineError, SettingsError
+from rvm_live.frames import Frame, Matte
+from rvm_live.settings import EngineSettings
+
+__all__ = ["EngineSession", "open_engine"]
+
+
+def open_engine(
+    engine: str = "auto",
+    *,
+    model: str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    downsample_ratio: float | None = None,
+    offline: bool = False,
+) -> EngineSession:
+    """Open a matting engine for use from your own program.
+
+    ::
+
+        import cv2
+        import rvm_live
+
+        with rvm_live.open_engine() as engine:
+            camera = cv2.VideoCapture(0)
+            while True:
+                ok, image = camera.read()
+                if not ok:
+                    break
+                matte = engine.matte(image).host()
+                cv2.imshow("alpha", matte.alpha)
+                cv2.waitKey(1)
+
+    Args:
+        engine: ``auto``, a registered name, or ``package.module:Class``.
+        model: ``mobilenetv3`` or ``resnet50``; None: mobilenetv3, or what the weights file holds.
+        weights: file or folder; None: ``RVM_LIVE_WEIGHTS``, else the cache, else the official release.
+        device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
+        precision: ``auto``, ``fp32`` or ``fp16``.
+        downsample_ratio: in (0, 1]; None: ``min(512 / max(H, W), 1)``.
+        offline: never go to the network for weights.
+
+    Returns:
+        An open session; leave its ``with`` block or call ``close()`` to free the device.
+
+    Raises:
+        SettingsError: a setting is out of range or unknown.
+        WeightsError: the weights are missing or unusable.
+        UnavailableError: the device is not there, or no engine works here.
+    """
+    settings = EngineSettings(
+        engine=engine,
+        model=model,
+        weights=None if weights is None else Path(weights),
+        device=device,
+        precision=precision,
+        downsample_ratio=downsample_ratio,
+        offline=offline,
+    )
+    return EngineSession(AutoEngine(settings))
+
+
+class EngineSession:
+    """An open engine that numbers the pictures and keeps the recurrent state between them.
+
+    Use it from one thread at a time. Made by :func:`open_engine`.
+
+    Args:
+        engine: a fresh engine, not yet opened; the session opens and closes it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._closed = False
+        self._seq = 0
+        self._epoch = 0
+        self._size: tuple[int, int] | None = None
+        try:
+            engine.open()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def info(self) -> EngineInfo:
+        """What runs: engine, model, device, precision, and, from the first picture on, the ratio."""
+        return self._engine.info
+
+    def matte(self, image_bgr: NDArray[np.uint8]) -> Matte:
+        """Estimate the matte of the next picture of the video.
+
+        A picture of another size than the one before starts a new video.
+
+        Args:
+            image_bgr: uint8 (H, W, 3) BGR, as OpenCV delivers it; copied, so the caller may reuse its memory.
+
+        Returns:
+            The matte; its ``host()`` gives alpha uint8 (H, W) and foreground uint8 (H, W, 3) BGR.
+
+        Raises:
+            SettingsError: the picture is not as described.
+            EngineError: the estimate failed, or the session is closed.
+        """
+        if self._closed:
+            raise EngineError("the session is closed: open a new one with open_engine()")
+        captured_ns = SYSTEM_CLOCK.now_ns()
+        image = _checked(image_bgr)
+        size = (image.shape[1], image.shape[0])
+        if self._size is None:
+            self._engine.prepare(*size)
+        elif size != self._size:
+            self.reset()
+        self._size = size
+        frame = Frame(image, self._seq, self._epoch, captured_ns)
+        self._seq += 1
+        return self._engine.matte(frame)
+
+    def reset(self) -> None:
+        """Start a new video: forget the recurrent state. Call it at a cut."""
+        if self._closed:
+            raise EngineError("the session is closed: open a new one with open_engine()")
+        self._epoch += 1
+        self._engine.reset()
+
+    def close(self) -> None:
+        """Free the device; a second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._engine.close()
+
+    def __enter__(self) -> EngineSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"EngineSession({self.info!r}, {'closed' if self._closed else 'open'})"
+
+
+def _checked(image: object) -> NDArray[np.uint8]:
+    """A C-contiguous copy of a picture that is as it should be."""
+    if not isinstance(image, np.ndarray):
+        raise SettingsError(f"the picture is a {type(image).__name__}: it must be a numpy array")
+    if image.dtype != np.uint8:
+        raise SettingsError(f"the picture is {image.dtype}: it must be uint8, 0 to 255")
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise SettingsError(f"the picture has shape {image.shape}: it must be (height, width, 3), BGR")
+    if image.size == 0:
+        raise SettingsError(f"the picture has shape {image.shape}: it is empty")
+    return np.array(image, dtype=np.uint8, order="C", copy=True)

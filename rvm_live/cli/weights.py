@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from rvm_live.settings import MODELS
 
-__all__ = ["weights"]
+__all__ = ["download_progress", "weights"]
 
 _MODEL = click.Choice(MODELS)
+
+
+class _RichBar:
+    """A progress bar on the terminal, there while a download runs; satisfies ``rvm_live.weights.download.Progress``."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __call__(self, done: int, total: int | None) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+            columns = (TextColumn("fetching weights"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("weights", total=total)
+            self._bar.start()
+        self._bar.update(self._task, completed=done, total=total)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+download_progress = _RichBar()
+"""Shows any download of weights."""
 
 
 @click.group()
@@ -37,20 +67,10 @@ def list_() -> None:
 @click.argument("model", type=_MODEL, default=MODELS[0])
 def pull(model: str) -> None:
     """Fetch the official checkpoint of MODEL into the cache (does nothing if it is there, unaltered)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
     from rvm_live.weights import pull as fetch
     from rvm_live.weights import verify as check
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(model, total=None)
-
-        def told(done: int, total: int | None) -> None:
-            bar.update(task, completed=done, total=total)
-
-        path = fetch(model, told)
+    path = fetch(model, download_progress)
     click.echo(f"{path}\nSHA-256 {check(model).sha256}")
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.errors import EngineError, RvmLiveError, SettingsError
+from rvm_live.errors import EngineError, SettingsError
 from rvm_live.frames import Frame, Matte
 from rvm_live.registry import ENGINES
 from rvm_live.settings import EngineSettings
 
 __all__ = ["AutoEngine"]
-
-T = TypeVar("T")
 
 _REQUIRED = ("open", "info", "reset", "matte")
 
@@ -24,8 +21,7 @@ class AutoEngine(Engine):
     """The engine that ``settings.engine`` names: ``auto``, a registered name, or ``package.module:Class``.
 
     A class of the user's own need not derive from :class:`~rvm_live.engines.base.Engine`; it needs its methods
-    (``prepare`` and ``close`` may be left out). Whatever it raises that is no ``RvmLiveError`` becomes an
-    ``EngineError`` in one line.
+    (``prepare`` and ``close`` may be left out).
 
     Attributes:
         refusals: engines that ``auto`` passed over -> why.
@@ -44,7 +40,6 @@ class AutoEngine(Engine):
             SettingsError: there is no such engine, or the class does not meet the contract.
             UnavailableError: none of those that ``auto`` tries works here.
             WeightsError: the weights are missing or unusable.
-            EngineError: it failed to open.
         """
         if self.settings.engine == "auto":
             self._name, self._inner, self.refusals = ENGINES.first(ENGINES.auto, self._opened)
@@ -56,22 +51,11 @@ class AutoEngine(Engine):
         self._name = name
         engine = _construct(name, self.settings)
         try:
-            self._guard(engine.open)
+            engine.open()
         except BaseException:
             _close(engine)
             raise
         return engine
-
-    def _guard(self, call: Callable[..., T], *arguments: Any) -> T:
-        """Call into the engine; errors it does not raise on purpose are named and chained."""
-        try:
-            return call(*arguments)
-        except RvmLiveError:
-            raise
-        except Exception as error:
-            gist = (str(error).splitlines() or [""])[0]
-            told = f"{type(error).__name__}: {gist}" if gist else type(error).__name__
-            raise EngineError(f"engine {self._name!r} failed: {told}") from error
 
     def _require(self) -> Any:
         if self._inner is None:
@@ -93,13 +77,13 @@ class AutoEngine(Engine):
     def prepare(self, width: int, height: int) -> None:
         prepare = getattr(self._require(), "prepare", None)
         if prepare is not None:
-            self._guard(prepare, width, height)
+            prepare(width, height)
 
     def reset(self) -> None:
-        self._guard(self._require().reset)
+        self._require().reset()
 
     def matte(self, frame: Frame) -> Matte:
-        matte = self._guard(self._require().matte, frame)
+        matte = self._require().matte(frame)
         if not isinstance(matte, Matte) or matte.frame is not frame:
             what = "the matte of another frame" if isinstance(matte, Matte) else f"a {type(matte).__name__}"
             raise EngineError(f"engine {self._name!r} returned {what} where the matte of {frame!r} was asked for")
@@ -133,12 +117,7 @@ def _construct(name: str, settings: EngineSettings) -> Any:
         raise SettingsError(f"engine {name!r} must be made with one argument, the EngineSettings: {error}") from error
     except ValueError:
         pass  # no signature to be had; calling it will tell
-    try:
-        engine = made(settings)
-    except RvmLiveError:
-        raise
-    except Exception as error:
-        raise EngineError(f"engine {name!r} cannot be made: {type(error).__name__}: {error}") from error
+    engine = made(settings)
     missing = [method for method in _REQUIRED if inspect.getattr_static(engine, method, None) is None]
     if missing:
         raise SettingsError(f"engine {name!r} lacks {', '.join(missing)}")

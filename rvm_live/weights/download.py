@@ -23,7 +23,7 @@ _CHUNK = 64 * 1024
 
 
 class Progress(Protocol):
-    """Told how far a download has come."""
+    """Told how far a download has come. Its ``close()``, if it has one, is called when the download is over, or failed."""
 
     def __call__(self, done: int, total: int | None) -> None:
         """``done`` bytes have come of ``total`` (None if the server did not say)."""
@@ -59,6 +59,15 @@ def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
     Raises:
         WeightsError: it could not be had; names the other ways.
     """
+    try:
+        _fetch(url, target, progress)
+    finally:
+        close = getattr(progress, "close", None)
+        if close is not None:
+            close()
+
+
+def _fetch(url: str, target: Path, progress: Progress | None) -> None:
     started = time.monotonic()
     reason = ""
     for attempt in range(_ATTEMPTS):

@@ -19,6 +19,13 @@ WIDTH, HEIGHT = 1280, 720
 _FIRST_FRAME_S = 5.0
 _FAILURES = 3
 
+_BACKENDS: dict[str, tuple[int, ...]] = {
+    "linux": (cv2.CAP_V4L2,),
+    # DirectShow opens quickly and obeys the pixel format; Media Foundation takes cameras it does not know.
+    "win32": (cv2.CAP_DSHOW, cv2.CAP_MSMF),
+    "darwin": (cv2.CAP_AVFOUNDATION,),
+}
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -40,14 +47,7 @@ class Camera:
 
 def backends() -> tuple[int, ...]:
     """OpenCV back ends for cameras on this system, best first."""
-    if sys.platform.startswith("linux"):
-        return (cv2.CAP_V4L2,)
-    if sys.platform == "win32":
-        # DirectShow opens quickly and obeys the pixel format; Media Foundation takes cameras it does not know.
-        return (cv2.CAP_DSHOW, cv2.CAP_MSMF)
-    if sys.platform == "darwin":
-        return (cv2.CAP_AVFOUNDATION,)
-    return (cv2.CAP_ANY,)
+    return _BACKENDS.get(sys.platform, (cv2.CAP_ANY,))
 
 
 def list_cameras() -> list[Camera]:
@@ -147,6 +147,7 @@ class CameraSource(Source):
             grab = self._capture.grab()
             if grab is not None:
                 return grab
+        self._capture.guard.check()
         raise SourceLostError(f"{self.camera} stopped delivering pictures: is it unplugged, or used elsewhere?")
 
     def release(self) -> None:

@@ -56,6 +56,11 @@ class ReleaseGuard:
         if free:
             self._free()
 
+    def check(self) -> None:
+        """Raise :class:`EndOfSource` if it was released."""
+        if self._released.is_set():
+            raise EndOfSource
+
     def wait_until(self, due_ns: int, clock: Clock) -> None:
         """Sleep until ``due_ns``, in slices, so that a release is noticed.
 

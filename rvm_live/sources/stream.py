@@ -70,6 +70,7 @@ class UrlSource(Source):
         grab = self._next()
         if grab is not None:
             return grab
+        self._capture.guard.check()
         waited = (self._clock.now_ns() - began_ns) / 1e9
         if waited >= 0.9 * READ_TIMEOUT_MS / 1000:
             raise SourceLostError(f"{self.label} stalled: no picture for {waited:.1f} s")

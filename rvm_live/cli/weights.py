@@ -48,25 +48,33 @@ def weights() -> None:
 
 @weights.command("list")
 def list_() -> None:
-    """Show the official checkpoints and which of them lie on this machine."""
+    """Show the official checkpoints, and which are here."""
     from rich.console import Console
     from rich.table import Table
 
-    from rvm_live.weights import list_known
+    from rvm_live.weights import cache_dir, list_known
 
     table = Table(box=None, pad_edge=False)
-    for column in ("model", "file", "parameters", "state", "path"):
-        table.add_column(column, justify="right" if column == "parameters" else "left", overflow="fold")
-    for status in list_known():
+    for column in ("model", "file", "parameters", "state"):
+        table.add_column(column, justify="right" if column == "parameters" else "left")
+    states = list_known()
+    for status in states:
         known = status.weights
-        table.add_row(known.model, known.file, f"{known.parameters:,}", status.state, str(status.path))
+        table.add_row(known.model, known.file, f"{known.parameters:,}", status.state)
     Console().print(table)
+    click.echo(f"cache: {cache_dir()}")
+    for status in states:
+        if status.problem:
+            click.echo(f"{status.weights.model}: {status.problem}", err=True)
 
 
 @weights.command()
 @click.argument("model", type=_MODEL, default=MODELS[0])
 def pull(model: str) -> None:
-    """Fetch the official checkpoint of MODEL into the cache (does nothing if it is there, unaltered)."""
+    """Fetch the official checkpoint of MODEL.
+
+    It goes to the cache; if it lies there already, unaltered, nothing happens.
+    """
     from rvm_live.weights import pull as fetch
     from rvm_live.weights import verify as check
 
@@ -77,7 +85,10 @@ def pull(model: str) -> None:
 @weights.command()
 @click.argument("what", metavar="[MODEL|PATH]", default=MODELS[0])
 def verify(what: str) -> None:
-    """Check a fetched MODEL against its recorded SHA-256, or any file at PATH for what it holds."""
+    """Check a fetched MODEL, or any file at PATH.
+
+    The first is compared with its recorded SHA-256; both must hold a whole, usable checkpoint.
+    """
     from rvm_live.weights import verify as check
 
     found = check(what)
@@ -89,7 +100,10 @@ def verify(what: str) -> None:
 @weights.command()
 @click.argument("model", type=_MODEL, required=False)
 def path(model: str | None) -> None:
-    """Print the file that a run (with MODEL, if given) would load, without fetching anything."""
+    """Print the file that a run would load.
+
+    Nothing is fetched; with MODEL, the file of that network.
+    """
     from rvm_live.settings import EngineSettings
     from rvm_live.weights import resolve
 

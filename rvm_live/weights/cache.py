@@ -32,12 +32,14 @@ class Status:
     Attributes:
         weights: which one.
         path: where it lies in the cache, or would.
-        state: ``verified``, ``not fetched``, or ``altered: ...`` with the reason.
+        state: ``verified``, ``not fetched``, ``no record`` (put there by hand) or ``altered``.
+        problem: what to do about it, if altered.
     """
 
     weights: KnownWeights
     path: Path
     state: str
+    problem: str = ""
 
 
 def cache_dir() -> Path:
@@ -178,11 +180,11 @@ def list_known() -> list[Status]:
     for weights in KNOWN.values():
         path = cache_dir() / weights.file
         if not path.is_file():
-            state = "not fetched"
-        else:
-            try:
-                state = "verified" if check_record(path, file_bytes(path)) else "no record"
-            except WeightsError as error:
-                state = f"altered: {error}"
-        told.append(Status(weights, path, state))
+            told.append(Status(weights, path, "not fetched"))
+            continue
+        try:
+            state = "verified" if check_record(path, file_bytes(path)) else "no record"
+            told.append(Status(weights, path, state))
+        except WeightsError as error:
+            told.append(Status(weights, path, "altered", str(error)))
     return told

@@ -23,7 +23,7 @@ _CHUNK = 64 * 1024
 
 
 class Progress(Protocol):
-    """Told how far a download has come. Its ``close()``, if it has one, is called when the download is over, or failed."""
+    """Told how far a download has come. Its ``close()``, if it has one, is called at the end, whether good or bad."""
 
     def __call__(self, done: int, total: int | None) -> None:
         """``done`` bytes have come of ``total`` (None if the server did not say)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import warnings
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -141,16 +142,21 @@ def _read_pickle(path: Path, data: bytes) -> dict[str, Any]:
             )
         if not any(name.endswith("data.pkl") for name in names):
             raise WeightsError(f"weights {path} is a zip archive, not a RobustVideoMatting checkpoint")
+    damaged = f"weights {path} is not a checkpoint, or a truncated or damaged one"
     try:
-        loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of foreign pickles; what is wrong is told below
+            loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "not an allowed global" in str(error):
+        if "GLOBAL" in str(error):  # the opcode by which a pickle names code
             raise WeightsError(
                 f"weights {path} holds pickled code beside tensors; it was not run, and the file is not used"
             ) from error
-        raise WeightsError(f"weights {path} is not a checkpoint, or a truncated or damaged one") from error
+        if data[:1] == b"\x80":
+            raise WeightsError(f"weights {path} is a Python pickle, not a checkpoint; nothing in it was run") from error
+        raise WeightsError(damaged) from error
     except Exception as error:  # torch answers damage with nearly every type there is
-        raise WeightsError(f"weights {path} is not a checkpoint, or a truncated or damaged one") from error
+        raise WeightsError(damaged) from error
     if not isinstance(loaded, dict) or not loaded:
         raise WeightsError(f"weights {path} holds a {type(loaded).__name__}, not a state dict")
     for name, value in loaded.items():
@@ -197,7 +203,7 @@ def _check_shapes(path: Path, tensors: dict[str, Any], variant: str, refiner: st
             raise WeightsError(f"{what} {name!r} has shape {list(tensors[name].shape)} instead of {list(shape)}")
     extra = sorted(tensors.keys() - wanted.keys())
     if extra:
-        raise WeightsError(f"{what} holds {len(extra)} tensors that are not its own, such as {extra[0]!r}")
+        raise WeightsError(f"{what} holds tensors that are not its own, such as {extra[0]!r}")
 
 
 def _as_float32(path: Path, tensors: dict[str, Any]) -> dict[str, Any]:

@@ -246,7 +246,7 @@ class Composer:
             self._backend = order[(order.index(self._backend) + compositors) % len(order)]
 
     def _close_compositors(self) -> None:
-        compositors, self._compositors, self._backend = self._compositors, {}, ""
+        compositors, self._compositors = self._compositors, {}
         for compositor in compositors.values():
             _quietly_close(compositor)
 

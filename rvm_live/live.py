@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rvm_live import gpu, weights
 from rvm_live.backgrounds.parse import default_cycle
@@ -26,13 +26,15 @@ from rvm_live.queues import Overflow
 from rvm_live.report import LiveReport, Ran
 from rvm_live.settings import EngineSettings, LiveSettings
 from rvm_live.sinks.base import Sink
-from rvm_live.sinks.factory import open_recorder
 from rvm_live.sinks.overlay import Status
-from rvm_live.sinks.recorder import Recorder
 from rvm_live.sinks.snapshot import save_png, write_whole
 from rvm_live.sinks.window import ViewState, WindowActions, WindowSink, display_available
 from rvm_live.sources.base import Source
 from rvm_live.sources.factory import open_source
+from rvm_live.sources.quiet import silence_backends
+
+if TYPE_CHECKING:
+    from rvm_live.sinks.recorder import Recorder
 
 __all__ = ["HEADLESS_SECONDS", "run"]
 
@@ -61,6 +63,7 @@ def run(
     Raises:
         RvmLiveError: bad input, or a failure that was understood; nothing half-written is left behind.
     """
+    silence_backends()
     settings = _without_display(settings, tell)
     if settings.stats_json is not None:
         _check_writable(settings.stats_json)
@@ -108,6 +111,8 @@ class _App:
     def _sinks(self, overflow: Overflow, clock: Clock) -> list[Sink]:
         settings, sinks = self.settings, []
         if settings.record is not None:
+            from rvm_live.sinks.factory import open_recorder
+
             self.recorder = open_recorder(settings.record, fps=settings.source.fps, policy=overflow)
             sinks.append(self.recorder)
         if not settings.headless:

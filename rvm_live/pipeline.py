@@ -250,9 +250,8 @@ class Pipeline:
 
     @property
     def engine_info(self) -> EngineInfo | None:
-        """What the engine runs on; None until it is ready."""
-        future = self._matting.ready
-        return self._matting.engine_info if _kept(future) else None
+        """What the engine runs on, or ran on last; None until it is ready."""
+        return self._matting.engine_info
 
     def snapshot(self) -> Snapshot:
         """The counts and latencies now."""

@@ -209,6 +209,8 @@ class MattingStage(Stage):
         self.ready: Future[EngineInfo] = Future()
         self.promises = (self.ready,)
         self._engine = engine
+        self._opened = False
+        self._last: EngineInfo | None = None
         self._source_info = source_info
         self._epoch = epoch
         self._notices = notices
@@ -219,6 +221,7 @@ class MattingStage(Stage):
             self._notices.fallback(note)
         source = self._source_info.result()
         self._engine.prepare(source.width, source.height)
+        self._opened = True
         self._keep(self.ready, self._engine.info)
         epoch = None
         while True:
@@ -231,10 +234,13 @@ class MattingStage(Stage):
             self.outlet.put(self._engine.matte(frame))
 
     @property
-    def engine_info(self) -> EngineInfo:
-        return self._engine.info
+    def engine_info(self) -> EngineInfo | None:
+        """What the engine runs on now, or ran on last; None until it is ready."""
+        return self._last or (self._engine.info if self._opened else None)
 
     def close(self) -> None:
+        if self._opened:
+            self._last = self._engine.info
         self._engine.close()
 
 

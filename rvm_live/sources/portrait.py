@@ -9,6 +9,8 @@ shine through.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -57,13 +59,15 @@ def load_portrait() -> Portrait:
     Raises:
         SourceUnavailableError: scikit-image is not installed.
     """
-    try:
-        from skimage.data import astronaut
-    except ImportError as error:
+    # Only the file is wanted: importing the package would take longer than everything else here.
+    package = find_spec("skimage")
+    photograph = Path(package.origin).parent / "data" / "astronaut.png" if package and package.origin else None
+    picture = cv2.imread(str(photograph)) if photograph and photograph.exists() else None
+    if picture is None:
         raise SourceUnavailableError(
             "the demo's portrait comes with scikit-image, which is not installed: pip install 'rvm-live[demo]'"
-        ) from error
-    image = np.ascontiguousarray(astronaut()[:BOTTOM, :, ::-1])
+        )
+    image = np.ascontiguousarray(picture[:BOTTOM])
     alpha = _alpha(image)
     columns = np.flatnonzero(alpha.max(axis=0) > 0.5)
     rows = np.flatnonzero(alpha.max(axis=1) > 0.5)

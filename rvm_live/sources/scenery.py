@@ -69,7 +69,7 @@ def _room(width: int, height: int, *, evening: bool) -> NDArray[np.float32]:
     u, v = x / width, y / height
     wall = np.array([92, 84, 78] if evening else [176, 184, 186], np.float32)
     light = 0.72 + 0.34 * np.exp(-(((u - (0.82 if evening else 0.12)) / 0.45) ** 2) - ((v - 0.3) / 0.6) ** 2)
-    picture = wall * light[..., None]
+    picture: NDArray[np.float32] = wall * light[..., None]
 
     def box(left: float, top: float, right: float, bottom: float, colour: tuple[int, int, int]) -> None:
         corners = (round(left * width), round(top * height)), (round(right * width), round(bottom * height))

@@ -94,7 +94,9 @@ def one_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # TorchScript wraps the reason in a traceback of its own and puts it last.
     gist = lines[-1] if lines and "torchscript" in lines[0].lower() else (lines[0] if lines else "")
-    return f"{type(error).__name__}: {gist[:300]}" if gist else type(error).__name__
+    kind = type(error).__name__
+    gist = gist.removeprefix(f"{kind}: ")[:300]
+    return f"{kind}: {gist}" if gist else kind
 
 
 class Lane:

@@ -6,16 +6,18 @@ no library, cannot hang, and tells the size of the screen.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import socket
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Screen", "display_available", "probe", "quiet_qt"]
+__all__ = ["Screen", "display_available", "prepare_qt", "probe"]
 
 _TIMEOUT_SECONDS = 5.0
 _COOKIE = b"MIT-MAGIC-COOKIE-1"
@@ -64,16 +66,25 @@ def probe() -> Screen:
         return Screen(f"the X display {name!r} cannot be used: {_words(error)}")
 
 
-def quiet_qt() -> None:
-    """Set the environment that Qt reads when the first window opens, where the user has not set it."""
+def prepare_qt() -> None:
+    """Make the Qt inside OpenCV's wheel fit for this desktop; to be called before the first window.
+
+    Sets what Qt reads from the environment when its first window opens, and loads the system's libX11-xcb: the wheel
+    brings an old one of its own whose idea of libX11's internals is wrong beside a newer libX11. Xlib then takes
+    events away from Qt; where the one that says that the window is on the screen is among them (one start in ten,
+    measured under Xvfb), the window stays black for good.
+    """
     if not sys.platform.startswith("linux"):
         return
     os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.fonts.warning=false")
     plugins = Path(os.environ.get("QT_QPA_PLATFORM_PLUGIN_PATH", "")) / "platforms"
     shipped = [plugin.name for plugin in plugins.glob("libq*.so")] if plugins.is_dir() else []
-    if shipped == ["libqxcb.so"]:
-        # A desktop-wide QT_QPA_PLATFORM=wayland would make the wheel's Qt abort: it ships this plug-in alone.
-        os.environ["QT_QPA_PLATFORM"] = "xcb"
+    if shipped != ["libqxcb.so"]:
+        return  # not the wheel's Qt
+    # A desktop-wide QT_QPA_PLATFORM=wayland would make the wheel's Qt abort: it ships this plug-in alone.
+    os.environ["QT_QPA_PLATFORM"] = "xcb"
+    with suppress(OSError):
+        ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
 
 
 def _framework(cv2: object) -> str | None:
@@ -89,8 +100,6 @@ def _framework(cv2: object) -> str | None:
 
 def _windows_screen() -> tuple[int, int] | None:
     try:
-        import ctypes
-
         metrics = ctypes.windll.user32.GetSystemMetrics  # type: ignore[attr-defined,unused-ignore]
         return int(metrics(0)), int(metrics(1))
     except Exception:

@@ -109,9 +109,9 @@ def statistics_rows(status: Status, display: str) -> list[Row]:
     p95 = f"p95 {status.total_p95_ms:.1f}" if status.total_p95_ms else ""
     rows = [
         Row("", "fps", f"{status.unique_fps:.1f}", rank=0, scale=1.5),
-        Row("AI", "ms", _number(status.matting_ms), rank=2),
-        Row("Compositing", "ms", _number(status.compositing_ms), rank=3),
-        Row("Total", _joined("ms", p95), _number(status.total_ms), rank=1),
+        _latency("AI", status.matting_ms, rank=2),
+        _latency("Compositing", status.compositing_ms, rank=3),
+        _latency("Total", status.total_ms, p95, rank=1),
         Row("Device", device, rank=4) if device else None,
         Row("Backend", status.backend, rank=5) if status.backend else None,
         Row("Model", _joined(model, ratio), rank=6) if model else None,
@@ -127,8 +127,10 @@ def statistics_rows(status: Status, display: str) -> list[Row]:
     return [row for row in rows if row is not None]
 
 
-def _number(milliseconds: float) -> str:
-    return f"{milliseconds:.1f}" if milliseconds else "-"
+def _latency(label: str, milliseconds: float, more: str = "", *, rank: int) -> Row:
+    if not milliseconds:
+        return Row(label, "-", rank=rank)
+    return Row(label, _joined("ms", more), f"{milliseconds:.1f}", rank=rank)
 
 
 class Overlay:

@@ -15,7 +15,7 @@ from rvm_live.errors import DisplayError, RvmLiveError
 from rvm_live.frames import Composite
 from rvm_live.sinks import views
 from rvm_live.sinks.base import Sink
-from rvm_live.sinks.display import display_available, probe, quiet_qt
+from rvm_live.sinks.display import display_available, prepare_qt, probe
 from rvm_live.sinks.hotkeys import ViewState, WindowActions, action_for
 from rvm_live.sinks.overlay import MESSAGE_SECONDS, Overlay, Status
 
@@ -100,7 +100,7 @@ class WindowSink(Sink):
         if screen.reason is not None:
             raise DisplayError(f"no window can be opened: {screen.reason}; use --headless to run without one")
         self._screen = screen.size
-        quiet_qt()
+        prepare_qt()
         try:
             cv2.namedWindow(self.title, _FLAGS)
             self._open = True
@@ -285,7 +285,7 @@ def show_preview(title: str, image: NDArray[np.uint8]) -> int:
         reason = display_available()
         if reason is not None:
             raise DisplayError(f"no window can be opened: {reason}")
-        quiet_qt()
+        prepare_qt()
         cv2.namedWindow(title, _FLAGS & ~cv2.WINDOW_FREERATIO)
         height, width = image.shape[:2]
         scale = min(1.0, _LIMIT[0] / width, _LIMIT[1] / height)

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -168,14 +169,21 @@ def require_display() -> None:
 
 
 @contextmanager
-def open_display(width: int = 1600, height: int = 1000) -> Iterator[Display]:
-    """Start an X server of our own on a free display number; it ends with the block."""
+def open_display(width: int = 1600, height: int = 1000, *, authority: Path | None = None) -> Iterator[Display]:
+    """Start an X server of our own on a free display number; it ends with the block.
+
+    Args:
+        width: of the screen, pixels.
+        height: of the screen, pixels.
+        authority: file with the cookies that clients must know; None lets everybody in.
+    """
     require_display()
     reader, writer = os.pipe()
     server = subprocess.Popen(
         [
             *("Xvfb", "-displayfd", str(writer), "-screen", "0", f"{width}x{height}x24"),
             *("-nolisten", "tcp", "-noreset", "-dpi", "96"),
+            *(() if authority is None else ("-auth", str(authority))),
         ],
         pass_fds=[writer],
         stdout=subprocess.DEVNULL,

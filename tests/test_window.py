@@ -1,0 +1,685 @@
+"""The window: a real one under Xvfb with a real keyboard, and the pictures and panels in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from rvm_live.errors import DisplayError, SettingsError
+from rvm_live.gpu import GpuReading
+from rvm_live.sinks import display as display_module
+from rvm_live.sinks import overlay as overlay_module
+from rvm_live.sinks import panel, text, views
+from rvm_live.sinks.display import display_available, probe
+from rvm_live.sinks.hotkeys import HOTKEYS, ViewState, action_for
+from rvm_live.sinks.overlay import Overlay, Status, statistics_rows
+from rvm_live.sinks.window import WindowSink
+from tests.conftest import ROOT
+from tests.support.clock import FakeClock
+from tests.support.display import Display, open_display
+from tests.support.pictures import BACKGROUND, CAMERA, FOREGROUND, make_composite
+from tests.support.window_app import STATUS
+
+window = pytest.mark.window
+
+
+def share(picture: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int = 24) -> float:
+    """Which part of the pixels has about this colour."""
+    near = np.abs(picture.astype(np.int16) - np.int16(colour)).max(axis=2) <= tolerance
+    return float(near.mean())
+
+
+def pinkish(picture: NDArray[np.uint8]) -> float:
+    """Which part of the pixels has any of the camera's magenta: more red than green, where nothing else is so."""
+    values = picture.astype(np.int16)
+    return float((values[:, :, 2] > values[:, :, 1] + 12).mean())
+
+
+def extent(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> tuple[int, int, int, int]:
+    """Left, top, width and height of what has this colour."""
+    near = (np.abs(picture.astype(np.int16) - np.int16(colour)).max(axis=2) <= 24).astype(np.uint8)
+    return tuple(cv2.boundingRect(near))  # type: ignore[return-value]
+
+
+# A real window -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def screen() -> Iterator[Display]:
+    with open_display() as opened:
+        yield opened
+
+
+class App:
+    """The program behind the window, and all it said."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.events: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.events.append(json.loads(line))
+
+    def waits(self, test: Callable[[], bool], timeout: float = 15.0) -> bool:
+        return Display.wait(test, timeout)
+
+    def did(self, action: str, times: int = 1) -> bool:
+        return self.waits(lambda: sum(event.get("action") == action for event in self.events) >= times)
+
+    @property
+    def view(self) -> dict[str, Any]:
+        return next((event["view"] for event in reversed(self.events) if "view" in event), {})
+
+    def shows(self, **wanted: object) -> bool:
+        return self.waits(lambda: all(self.view.get(name) == value for name, value in wanted.items()))
+
+    def end(self) -> tuple[int, str]:
+        """Wait for its end: exit code and what it wrote to stderr."""
+        code = self.process.wait(20)
+        self._reader.join(5)
+        assert self.process.stderr is not None
+        return code, self.process.stderr.read()
+
+
+@contextmanager
+def running(screen: Display, env: dict[str, str] | None = None, **options: object) -> Iterator[App]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.window_app", json.dumps(options)],
+        env={**screen.env, **(env or {})},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        app = App(process)
+        try:
+            assert app.did("opened"), app.process.poll()
+            yield app
+        finally:
+            if process.poll() is None:
+                process.terminate()
+
+
+@window
+def test_every_key_does_what_the_help_says(screen: Display, tmp_path: Path) -> None:
+    target = tmp_path / "shots" / "person.png"
+    with running(screen, save=str(target)) as app:
+        assert app.waits(lambda: bool(app.view))
+        for key, action in (("b", "background"), ("g", "compositor"), ("m", "mirror"), ("r", "reset")):
+            screen.key(key)
+            assert app.did(action), key
+        screen.key("shift+b")
+        assert app.did("background", 2)
+        screen.key("Caps_Lock")
+        screen.key("b")
+        screen.key("Caps_Lock")
+        assert app.did("background", 3)
+        for key, name in (("s", "statistics"), ("h", "help")):
+            before = app.view[name]
+            screen.key(key)
+            assert app.shows(**{name: not before}), key
+            screen.key(key)
+            assert app.shows(**{name: before}), key
+        screen.key("p")
+        assert app.did("save")
+        saved = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
+        expected = make_composite(transparent=True).image
+        assert np.array_equal(saved, expected)
+        for key in ("Left", "Up", "Shift_L", "x", "F1"):  # the left arrow's code ends in that of Q
+            screen.key(key)
+        screen.key("m")
+        assert app.did("mirror", 2)
+        assert app.process.poll() is None
+        screen.key("q")
+        assert app.end() == (0, "")
+        assert [event for event in app.events if event.get("action") == "quit"] == [{"action": "quit", "reason": "key"}]
+        counts = {name: sum(event.get("action") == name for event in app.events) for name in ("background", "reset")}
+        assert counts == {"background": 3, "reset": 1}
+
+
+@window
+def test_result_comparison_and_matte_show_what_they_say(screen: Display) -> None:
+    with running(screen, frame=[640, 360], size=[640, 360]) as app:
+        shown = screen.wait_for(lambda picture: share(picture, FOREGROUND) > 0.1)
+        assert shown.shape[:2] == (360, 640)
+        assert share(shown, FOREGROUND) > 0.12 and share(shown, BACKGROUND) > 0.8
+        assert pinkish(shown) == 0.0, "the camera's pixels are in the result"
+
+        screen.key("o")
+        assert app.shows(display="comparison")
+        shown = screen.wait_for(lambda picture: share(picture, CAMERA) > 0.1)
+        left, right = shown[:, :320], shown[:, 320:]
+        assert extent(left, CAMERA)[2:] == (319, 179) or share(left[90:270], CAMERA) > 0.9
+        assert pinkish(right) == 0.0
+        assert share(right[90:270], FOREGROUND) > 0.1
+
+        screen.key("o")
+        assert app.shows(display="matte")
+        shown = screen.wait_for(lambda picture: share(picture, (255, 255, 255)) > 0.1)
+        assert np.ptp(shown.astype(np.int16), axis=2).max() == 0, "the matte is not grey"
+        assert pinkish(shown) == 0.0
+        assert tuple(shown[180, 320]) == (255, 255, 255) and tuple(shown[5, 5]) == (0, 0, 0)
+
+        screen.key("O")
+        assert app.shows(display="result")
+        shown = screen.wait_for(lambda picture: share(picture, FOREGROUND) > 0.1)
+        assert pinkish(shown) == 0.0
+        screen.key("Escape")
+        assert app.end() == (0, "")
+        assert {"action": "quit", "reason": "key"} in app.events
+
+
+@window
+def test_a_transparent_result_lies_over_a_checkerboard(screen: Display) -> None:
+    with running(screen, frame=[640, 360], size=[640, 360], transparent=True) as app:
+        shown = screen.wait_for(lambda picture: share(picture, FOREGROUND) > 0.1)
+        assert share(shown, (204, 204, 204), 2) > 0.3 and share(shown, (153, 153, 153), 2) > 0.3
+        assert pinkish(shown) == 0.0
+        screen.key("q")
+        assert app.end() == (0, "")
+
+
+@window
+def test_statistics_and_help_come_and_go(screen: Display) -> None:
+    with running(screen, frame=[640, 360], size=[640, 360], statistics=True) as app:
+        corner = (slice(4, 150), slice(4, 200))
+        shown = screen.wait_for(lambda picture: share(picture[corner], panel.TEXT) > 0.02)
+        assert share(shown[corner], panel.TEXT, 40) > 0.02
+        assert share(shown[corner], BACKGROUND) < 0.05, "the panel does not dim the picture"
+        screen.key("s")
+        shown = screen.wait_for(lambda picture: share(picture[corner], BACKGROUND) > 0.99)
+        assert share(shown[corner], BACKGROUND) > 0.99
+        right = (slice(4, 150), slice(440, 636))
+        screen.key("h")
+        shown = screen.wait_for(lambda picture: share(picture[right], panel.TEXT) > 0.02)
+        assert share(shown[right], panel.TEXT, 40) > 0.02
+        screen.key("q")
+        assert app.end() == (0, "")
+
+
+@window
+def test_the_picture_follows_the_windows_size_whole_and_undistorted(screen: Display) -> None:
+    with running(screen, frame=[640, 360], size=[640, 360], display="result") as app:
+        for width, height in ((900, 300), (300, 700), (1280, 720)):
+            screen.resize("rvm-live", width, height)
+            assert app.shows(size=[width, height])
+            scale = min(width / 640, height / 360)
+            bars = (height - 360 * scale) / 2 + (width - 640 * scale) / 2
+
+            def fits(picture: NDArray[np.uint8], scale: float = scale) -> bool:
+                return abs(extent(picture, FOREGROUND)[2] - 2 * 0.3 * 360 * scale) < 12
+
+            shown = screen.wait_for(fits)
+            _, _, disc_width, disc_height = extent(shown, FOREGROUND)
+            assert abs(disc_width - disc_height) <= 2, "the disc is no circle"
+            assert abs(disc_width - 216 * scale) < 12
+            if bars > 1:
+                assert tuple(shown[1, 1]) == (0, 0, 0)
+        screen.key("q")
+        assert app.end() == (0, "")
+
+
+@window
+def test_f_fills_the_screen_and_gives_it_back(screen: Display) -> None:
+    with running(screen, frame=[640, 360], size=[640, 360]) as app:
+        assert app.shows(size=[640, 360])
+        screen.key("f")
+        assert app.shows(fullscreen=True, size=[1600, 1000])
+        assert screen.window_geometry().width == 1600
+        screen.key("f")
+        assert app.shows(fullscreen=False, size=[640, 360])
+        screen.key("q")
+        assert app.end() == (0, "")
+
+
+@window
+def test_it_can_start_in_full_screen(screen: Display) -> None:
+    with running(screen, fullscreen=True) as app:
+        assert app.shows(fullscreen=True, size=[1600, 1000])
+        screen.key("Escape")
+        assert app.end() == (0, "")
+
+
+@window
+def test_closing_the_window_quits(screen: Display) -> None:
+    with running(screen) as app:
+        screen.window()
+        assert app.waits(lambda: bool(app.view))
+        screen.close_window()
+        assert app.end() == (0, "")
+        quits = [event for event in app.events if event.get("action") == "quit"]
+        assert quits == [{"action": "quit", "reason": "window closed"}]
+
+
+@window
+def test_before_the_first_composite_the_background_alone_is_shown(screen: Display) -> None:
+    with running(screen, silent=1e9, size=[640, 360], messages=["camera 0 is busy"]) as app:
+        shown = screen.wait_for(lambda picture: share(picture, panel.AMBER) > 0.0001)
+        assert share(shown, BACKGROUND) > 0.7
+        assert share(shown[100:260, 100:540], panel.TEXT, 40) > 0.004, "the words are missing"
+        assert share(shown, panel.AMBER) > 0.0001
+        assert share(shown, CAMERA) == 0.0 and share(shown, FOREGROUND) == 0.0
+        screen.key("o")
+        assert app.shows(display="comparison")
+        time.sleep(0.1)
+        assert share(screen.screenshot("rvm-live"), CAMERA) == 0.0
+        screen.key("p")  # nothing to save: nothing happens
+        screen.key("q")
+        assert app.end() == (0, "")
+
+
+@window
+def test_the_window_opens_at_the_frames_size_and_twice_as_wide_for_a_comparison(screen: Display) -> None:
+    for frame, mode, expected in (
+        ((800, 600), "result", (800, 600)),
+        ((800, 600), "comparison", (1600, 600)),
+        ((1920, 1080), "result", (1280, 720)),
+        ((1920, 1080), "comparison", (1600, 450)),
+        ((320, 180), "result", (640, 360)),
+    ):
+        with running(screen, frame=frame, size=(1280, 720), display=mode) as app:
+            assert app.shows(size=list(expected)), (frame, mode, app.view)
+            screen.key("q")
+            assert app.end() == (0, "")
+
+
+@window
+def test_a_failing_action_is_told_and_the_window_goes_on(screen: Display) -> None:
+    with running(screen, size=[640, 360], frame=[640, 360]) as app:
+        assert app.waits(lambda: bool(app.view))
+        screen.key("p")
+        shown = screen.wait_for(lambda picture: share(picture[300:], panel.AMBER) > 0.0001)
+        assert share(shown[300:], panel.AMBER) > 0.0001
+        screen.key("q")
+        code, told = app.end()
+        assert code == 0 and told.strip() == "cannot save here"
+
+
+@window
+def test_a_wayland_desktops_settings_do_not_stop_the_wheels_qt(screen: Display) -> None:
+    settings = {"QT_QPA_PLATFORM": "wayland", "XDG_SESSION_TYPE": "wayland", "XDG_RUNTIME_DIR": ""}
+    with running(screen, settings) as app:
+        screen.key("q")
+        assert app.end() == (0, "")
+
+
+@window
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads the Linux process map")
+def test_qt_hands_its_events_to_the_systems_own_xlib(screen: Display) -> None:
+    """Or else some windows stay black: see prepare_qt."""
+    with running(screen) as app:
+        screen.window()
+        mapped = {line.split()[-1] for line in Path(f"/proc/{app.process.pid}/maps").read_text().splitlines()}
+        names = {Path(name).name for name in mapped if name.startswith("/")}
+        if any(name.startswith("libX11-xcb-") for name in names):  # the wheel's own copy
+            assert any(name.startswith("libX11-xcb.so") for name in names)
+        screen.key("q")
+        assert app.end() == (0, "")
+
+
+PREVIEW = """
+import sys, time
+import numpy as np
+from rvm_live.sinks.window import close_preview, preview_closed, show_preview
+picture = np.full((90, 160, 3), (0, 200, 255), np.uint8)
+keys = []
+started = time.monotonic()
+while time.monotonic() - started < 20:
+    keys.append(show_preview("look", picture))
+    if keys[-1] == ord("k"):
+        sys.stdout.write("key\\n"); sys.stdout.flush()
+    if preview_closed("look"):
+        sys.stdout.write("closed\\n")
+        break
+close_preview("look")
+"""
+
+
+@window
+def test_the_preview_shows_a_picture_takes_keys_and_notices_its_end(screen: Display) -> None:
+    command = [sys.executable, "-c", PREVIEW]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=screen.env, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+        shown = screen.wait_for(lambda picture: share(picture, (0, 200, 255)) > 0.9, "look")
+        assert share(shown, (0, 200, 255)) > 0.9
+        screen.key("k", "look")
+        assert process.stdout is not None and process.stdout.readline() == "key\n"
+        screen.close_window("look")
+        told, complaints = process.communicate(timeout=20)
+    assert told == "closed\n" and complaints == ""
+
+
+# No display ---------------------------------------------------------------------------------------------------
+
+OPEN = """
+import sys
+from rvm_live.errors import DisplayError
+from rvm_live.sinks.hotkeys import ViewState
+from rvm_live.sinks.window import WindowSink
+try:
+    WindowSink(ViewState()).open()
+except DisplayError as error:
+    sys.stdout.write(str(error))
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "DISPLAY is not set (no desktop session"),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "DISPLAY is not set: this Wayland session runs no XWayland"),
+        ({"DISPLAY": ":993"}, "the X display ':993' cannot be used: no X server runs there"),
+        ({"DISPLAY": "localhost:993"}, "the X display 'localhost:993' cannot be used: no X server runs there"),
+        ({"DISPLAY": "garbage"}, "the X display 'garbage' cannot be used: its name is not of the form host:number"),
+        ({"DISPLAY": ":4711111"}, "its name is not of the form host:number"),
+        ({"DISPLAY": ":99999"}, "cannot be used"),
+        ({"DISPLAY": "127.0.0.1:99999"}, "cannot be used"),
+    ],
+)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="X displays are Linux's")
+def test_without_a_display_there_is_one_clear_line(settings: dict[str, str], words: str) -> None:
+    env = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN], env={**env, **settings}, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 7, done.stderr
+    assert words in done.stdout and done.stdout.startswith("no window can be opened: ")
+    assert "\n" not in done.stdout and done.stderr == ""
+
+
+@contextmanager
+def listener(answer: bytes | None) -> Iterator[str]:
+    """A server that is no X server; its name as a DISPLAY."""
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.05)
+
+        def serve() -> None:
+            kept = []
+            while not stop.is_set():
+                try:
+                    connection, _ = server.accept()
+                except TimeoutError:
+                    continue
+                kept.append(connection)
+                if answer is not None:
+                    connection.recv(64)
+                    connection.sendall(answer)
+                    connection.close()
+            for connection in kept:
+                connection.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.getsockname()[1] - 6000}"
+        finally:
+            stop.set()
+            thread.join()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="X displays are Linux's")
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "the X server does not answer"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "what answers is no X server"),
+        (b"", "the X server hangs up"),
+        (b"\x01" + bytes(7), "what answers is no X server"),
+        (b"\x00\x06" + struct.pack("=HHH", 11, 0, 2) + b"go out  ", "the X server refuses us (go out)"),
+    ],
+)
+def test_something_else_that_listens_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes | None, words: str
+) -> None:
+    monkeypatch.setattr(display_module, "_TIMEOUT_SECONDS", 0.2)
+    with listener(answer) as name:
+        monkeypatch.setenv("DISPLAY", name)
+        reason = display_available()
+    assert reason is not None and words in reason
+
+
+def test_an_opencv_without_windows_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "currentUIFramework", lambda: "", raising=False)
+    with pytest.raises(DisplayError, match="built without windows"):
+        WindowSink(ViewState()).open()
+
+
+@window
+def test_the_users_authority_file_opens_a_guarded_display(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = os.urandom(16)
+
+    def entry(family: int, address: bytes, number: bytes, data: bytes) -> bytes:
+        fields = (address, number, b"MIT-MAGIC-COOKIE-1", data)
+        return struct.pack(">H", family) + b"".join(struct.pack(">H", len(field)) + field for field in fields)
+
+    host = socket.gethostname().encode()
+    authority = tmp_path / "authority"
+    authority.write_bytes(entry(256, b"elsewhere", b"", bytes(16)) + entry(256, host, b"", secret))
+    with open_display(640, 480, authority=authority) as guarded:
+        monkeypatch.setenv("DISPLAY", guarded.name)
+        monkeypatch.setenv("XAUTHORITY", str(authority))
+        assert probe() == display_module.Screen(size=(640, 480))
+        monkeypatch.setenv("XAUTHORITY", str(tmp_path / "nothing"))
+        monkeypatch.setenv("HOME", str(tmp_path))
+        reason = display_available()
+        assert reason is not None and "refuses us" in reason
+        authority.write_bytes(b"\x01\x00\xff")  # damaged
+        monkeypatch.setenv("XAUTHORITY", str(authority))
+        assert "refuses us" in (display_available() or "")
+
+
+# Keys ---------------------------------------------------------------------------------------------------------
+
+
+def test_keys_work_in_both_cases_and_special_keys_are_no_letters() -> None:
+    for hotkey in HOTKEYS:
+        for key in hotkey.keys:
+            assert action_for(key) == hotkey.action
+            assert action_for(ord(chr(key).upper())) == hotkey.action
+            assert action_for(0x100000 | key) == hotkey.action  # num lock, as GTK reports it
+            assert action_for(0xFF00 | key) is None
+    assert action_for(-1) is None and action_for(0) is None and action_for(ord("x")) is None
+    assert len({hotkey.action for hotkey in HOTKEYS}) == len(HOTKEYS)
+
+
+def test_an_unknown_display_mode_is_refused() -> None:
+    with pytest.raises(SettingsError, match="unknown display mode 'cinema': choose one of result, comparison, matte"):
+        ViewState(display="cinema")
+
+
+# Views --------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 4000))
+def test_a_fitted_box_lies_inside_touches_two_sides_and_keeps_the_shape(w: int, h: int, W: int, H: int) -> None:
+    box = views.fit(w, h, views.Box(7, 9, W, H))
+    assert box.x >= 7 and box.y >= 9 and box.x + box.width <= 7 + W and box.y + box.height <= 9 + H
+    assert box.width == W or box.height == H
+    scale = min(W / w, H / h)
+    assert abs(box.width - max(1, w * scale)) <= 1 and abs(box.height - max(1, h * scale)) <= 1
+
+
+@pytest.mark.parametrize("size", [(320, 180), (500, 500), (37, 91), (1, 1), (2, 700), (641, 359)])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_only_the_comparison_shows_the_camera(size: tuple[int, int], transparent: bool) -> None:
+    composite = make_composite(transparent=transparent)
+    before = composite.image.copy()
+    for mode in ("result", "matte", "comparison"):
+        picture = views.render(composite, mode, *size)
+        assert picture.shape == (size[1], size[0], 3) and picture.dtype == np.uint8
+        if mode != "comparison":
+            assert pinkish(picture) == 0.0
+        elif size[0] > 40:
+            half = size[0] // 2
+            assert share(picture[:, :half], CAMERA) > 0.1 and pinkish(picture[:, half + 2 :]) == 0.0
+        picture[:] = 0  # the caller draws on it
+    assert np.array_equal(composite.image, before), "a view shares memory with the composite"
+
+
+def test_a_transparent_edge_over_the_checkerboard_is_the_blend_of_both() -> None:
+    composite = make_composite(transparent=True)
+    shown = views.result(composite, 320, 180).astype(np.float32)
+    alpha = composite.image[:, :, 3:].astype(np.float32) / 255
+    expected = composite.image[:, :, :3] * alpha + views.checkerboard(320, 180) * (1 - alpha)
+    assert np.abs(shown - expected).max() <= 1.0
+
+
+# Overlay ------------------------------------------------------------------------------------------------------
+
+
+def labels(status: Status) -> dict[str, str]:
+    return {row.label or "fps": f"{row.number} {row.text}".strip() for row in statistics_rows(status, "result")}
+
+
+def test_the_statistics_tell_everything_that_is_known_with_its_unit() -> None:
+    assert labels(dataclasses.replace(STATUS, recording="/videos/take.mp4")) == {
+        "fps": "30.0 fps",
+        "AI": "23.4 ms",
+        "Compositing": "2.1 ms",
+        "Total": "41.2 ms · p95 55.7",
+        "Device": "cpu · a processor",
+        "Backend": "cpu",
+        "Model": "rvm mobilenetv3 fp32 · ratio 0.4",
+        "Drops": "captured 3 · 2 repeated",
+        "GPU": "37 % · 3.0/8.0 GiB · 61 °C · 123 W · 1980 MHz",
+        "Background": "color",
+        "Source": "320x180 · demo",
+        "View": "result",
+        "Recording": "take.mp4",
+    }
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    assert labels(Status()) == {
+        "fps": "0.0 fps",
+        "AI": "-",
+        "Compositing": "-",
+        "Total": "-",
+        "Drops": "none",
+        "View": "result",
+    }
+    partly = labels(Status(gpu=GpuReading("Card", memory_used=1 << 30, utilisation=0)))
+    assert partly["GPU"] == "0 % · 1.0 GiB"
+
+
+def draw(overlay: Overlay, canvas: NDArray[np.uint8], status: Status, **options: bool) -> None:
+    wanted = {"statistics": True, "help": False, "starting": False, **options}
+    overlay.draw(canvas, lambda: status, display="result", **wanted)
+
+
+@pytest.mark.parametrize("size", [(320, 180), (640, 360), (1280, 720), (3840, 2160), (200, 900), (90, 40), (3, 2)])
+@pytest.mark.parametrize("options", [{}, {"help": True}, {"starting": True}, {"statistics": False}])
+@pytest.mark.parametrize("stroke_fonts", [False, True])
+def test_panels_stay_inside_and_text_is_readable_at_every_size(
+    size: tuple[int, int],
+    options: dict[str, bool],
+    stroke_fonts: bool,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if stroke_fonts:  # OpenCV 4
+        monkeypatch.setattr(text, "_face", lambda: None)
+    text.measure.cache_clear()
+    width, height = size
+    margin = np.full((height + 20, width + 20, 3), 77, np.uint8)
+    canvas = margin[10:-10, 10:-10]
+    long = "a notice that is so long that it has to be broken into several lines, and then some, " * 4
+    draw(Overlay(clock), canvas, dataclasses.replace(STATUS, messages=(long, "short")), **options)
+    text.measure.cache_clear()
+    canvas_free = margin.copy()
+    canvas_free[10:-10, 10:-10] = 77
+    assert (canvas_free == 77).all(), "drawn outside of the canvas"
+    if width >= 320:
+        assert panel.text_size(width, height) >= 11
+        assert (canvas > 180).any(), "no bright letters"
+        assert (canvas < 77).any(), "no dark ground"
+
+
+def test_at_a_tiny_size_the_most_important_lines_stay() -> None:
+    rows = statistics_rows(STATUS, "result")
+    size = panel.text_size(320, 180)
+    kept = [row.label for row in panel.fit_rows(rows, 100, size)]
+    assert kept[:2] == ["", "AI"] and "Total" in kept and "View" not in kept
+    assert panel.panel_height(panel.fit_rows(rows, 100, size), size) <= 100
+
+
+def test_panels_are_drawn_five_times_a_second_and_blended_every_time(clock: FakeClock) -> None:
+    overlay = Overlay(clock)
+    asked: list[int] = []
+
+    def status() -> Status:
+        asked.append(clock.now_ns())
+        return STATUS
+
+    pictures = []
+    for _ in range(60):
+        canvas = np.full((360, 640, 3), 77, np.uint8)
+        overlay.draw(canvas, status, display="result", statistics=True, help=False)
+        pictures.append(canvas)
+        clock.advance(1 / 60)
+    assert len(asked) == overlay.redraws == 5
+    assert all(np.array_equal(picture, pictures[0]) for picture in pictures)
+    overlay.draw(np.zeros((200, 640, 3), np.uint8), status, display="result", statistics=True, help=False)
+    assert overlay.redraws == 6, "another size needs another drawing at once"
+
+
+def amber(clock: FakeClock, overlay: Overlay, messages: tuple[str, ...], **options: bool) -> bool:
+    clock.advance(overlay_module.REFRESH_SECONDS)
+    canvas = np.full((360, 640, 3), 20, np.uint8)
+    draw(overlay, canvas, Status(messages=messages), **options)
+    return share(canvas, panel.AMBER) > 0.0001
+
+
+def test_a_notice_is_shown_for_some_seconds_also_without_statistics(clock: FakeClock) -> None:
+    overlay = Overlay(clock)
+    assert not amber(clock, overlay, ())
+    assert amber(clock, overlay, ("the GPU is gone",), statistics=False)
+    clock.advance(overlay_module.MESSAGE_SECONDS / 2)
+    assert amber(clock, overlay, ("the GPU is gone",))
+    clock.advance(overlay_module.MESSAGE_SECONDS / 2)
+    assert not amber(clock, overlay, ("the GPU is gone",))
+    assert amber(clock, overlay, ("the GPU is gone", "the disk is slow"))
+    overlay.restart_messages()
+    clock.advance(overlay_module.MESSAGE_SECONDS - 1)
+    assert amber(clock, overlay, ("the GPU is gone",))
+
+
+@given(st.text(max_size=60), st.integers(0, 400), st.integers(8, 30))
+def test_shortened_text_fits(words: str, width: int, size: int) -> None:
+    short = text.shorten(words, width, size)
+    assert text.measure(short, size) <= width or short == ""
+    assert short == words or short.endswith("…") or short == ""
+
+
+@given(st.lists(st.text("abc ", min_size=1, max_size=12), max_size=20), st.integers(60, 400), st.integers(1, 4))
+def test_wrapped_text_fits_and_loses_nothing_but_its_end(words: list[str], width: int, lines: int) -> None:
+    whole = " ".join(" ".join(words).split())
+    broken = text.wrap(whole, width, 12, lines)
+    assert len(broken) <= lines and all(text.measure(line, 12) <= width for line in broken)
+    joined = " ".join(broken)
+    assert joined == whole or "…" in joined

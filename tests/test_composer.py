@@ -1,0 +1,406 @@
+"""The composer: choosing, falling back, cycling; the room is never shown."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rvm_live import registry
+from rvm_live.backgrounds.base import Background, Clear, Layer, Plate
+from rvm_live.backgrounds.blur import BlurBackground
+from rvm_live.backgrounds.color import ColorBackground, parse_color
+from rvm_live.backgrounds.cycle import PLAIN
+from rvm_live.backgrounds.transparent import TransparentBackground
+from rvm_live.composer import Composer
+from rvm_live.compositors.base import Compositor
+from rvm_live.compositors.cpu import CpuCompositor
+from rvm_live.errors import BackgroundError, CompositorError, SettingsError, UnavailableError
+from rvm_live.frames import Frame, Matte
+from rvm_live.notices import Notices
+from tests.support.clock import FakeClock
+
+WIDTH, HEIGHT = 48, 32
+ROOM = (1, 2, 3)
+
+
+class Scripted(CpuCompositor):
+    """A back end that does what the test wants: takes time, fails, counts."""
+
+    def __init__(self, name: str, log: list[str], clock: FakeClock, seconds: float, refuses: str = "") -> None:
+        super().__init__()
+        self.name = name
+        self.log, self.clock, self.seconds, self.refuses = log, clock, seconds, refuses
+        self.error: Exception | None = None
+
+    def open(self) -> None:
+        self.log.append(f"open {self.name}")
+        if self.refuses:
+            raise UnavailableError(self.refuses)
+
+    def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> NDArray[np.uint8]:
+        self.clock.advance(self.seconds)
+        if self.error is not None:
+            raise self.error
+        return super().composite(matte, layer, source_foreground=source_foreground)
+
+    def close(self) -> None:
+        self.log.append(f"close {self.name}")
+        super().close()
+
+
+class Bench:
+    """Three scripted back ends, ``fast``, ``slow`` and ``broken``, in place of the real ones."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+        self.log: list[str] = []
+        self.made: dict[str, Scripted] = {}
+        self.clock = clock
+        plans: dict[str, tuple[float, str]] = {"broken": (0.0, "no such chip"), "slow": (0.02, ""), "fast": (0.002, "")}
+
+        class Fake(registry.Registry[Any]):
+            def load(self_, name: str) -> Callable[..., Any]:
+                def make(device: str) -> Compositor:
+                    self.made[name] = Scripted(name, self.log, clock, *plans[name])
+                    return self.made[name]
+
+                if name not in plans:
+                    return super().load(name)
+                return make
+
+        monkeypatch.setattr(
+            "rvm_live.composer.COMPOSITORS", Fake("compositors", dict.fromkeys(plans, ""), tuple(plans))
+        )
+
+
+class Failing(Background):
+    """A background that opens, draws a few times, then fails."""
+
+    label = "failing"
+
+    def __init__(self, good: int, error: Exception | None = None, *, opens: bool = True) -> None:
+        self.good, self.opens, self.log = good, opens, [""]
+        self.error = error or BackgroundError("the disk is gone")
+
+    def open(self) -> None:
+        self.log.append("open")
+        if not self.opens:
+            raise BackgroundError("cannot be opened")
+
+    def layer(self, width: int, height: int, now_ns: int) -> Plate:
+        self.good -= 1
+        if self.good < 0:
+            raise self.error
+        return Plate(np.full((height, width, 3), 77, np.uint8), self.good)
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+def matte(alpha: int = 0, width: int = WIDTH, height: int = HEIGHT) -> Matte:
+    image = np.empty((height, width, 3), np.uint8)
+    image[:] = ROOM
+    return Matte(
+        Frame(image, seq=5, epoch=2, captured_ns=11),
+        np.full((height, width), alpha, np.uint8),
+        np.full((height, width, 3), 200, np.uint8),
+        started_ns=22,
+        finished_ns=33,
+    )
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> Bench:
+    return Bench(monkeypatch, clock)
+
+
+def composer(bench: Bench, backgrounds: list[Background] | None = None, **options: Any) -> tuple[Composer, Notices]:
+    notices = Notices()
+    chosen = backgrounds or [ColorBackground("#102030")]
+    return Composer(chosen, notices=notices, clock=bench.clock, **options), notices
+
+
+def is_plain(image: NDArray[np.uint8], color: str = PLAIN) -> bool:
+    return bool((image == parse_color(color)).all())
+
+
+# Choosing a back end -------------------------------------------------------------------------------------------
+
+
+def test_auto_takes_the_fastest_that_works_and_keeps_the_reasons(bench: Bench) -> None:
+    subject, notices = composer(bench)
+    assert subject.backend == "" and subject.working == []
+    subject.open(WIDTH, HEIGHT, "cpu")
+    assert subject.backend == "fast"
+    assert subject.working == ["slow", "fast"]
+    assert subject.refusals == {"broken": "no such chip"}
+    assert subject.timings == pytest.approx({"slow": 20, "fast": 2})
+    assert notices.fallbacks == ()
+    subject.close()
+    assert sorted(bench.log) == [
+        *("close broken", "close fast", "close slow"),
+        *("open broken", "open fast", "open slow"),
+    ]
+
+
+def test_a_back_end_asked_for_by_name_is_taken_or_refused(bench: Bench) -> None:
+    subject, _ = composer(bench, compositor="slow")
+    subject.open(WIDTH, HEIGHT, "cpu")
+    assert subject.backend == "slow" == subject.compose(matte()).backend
+    subject.close()
+    subject, _ = composer(bench, compositor="broken")
+    with pytest.raises(UnavailableError, match=r"broken cannot work here: no such chip\. .*slow, fast") as caught:
+        subject.open(WIDTH, HEIGHT, "cpu")
+    assert caught.value.reasons == {"broken": "no such chip"}
+    subject.close()
+    opened = [entry for entry in bench.log if entry.startswith("open")]
+    assert len(opened) == len(bench.log) - len(opened), "each is closed once"
+
+
+def test_names_that_do_not_exist_are_refused_at_once(bench: Bench) -> None:
+    with pytest.raises(SettingsError, match="unknown compositor 'warp'"):
+        composer(bench, compositor="warp")
+    with pytest.raises(SettingsError, match="unknown foreground"):
+        composer(bench, foreground="other")
+    with pytest.raises(SettingsError, match="no background"):
+        Composer([], notices=Notices())
+
+
+def test_a_class_of_ones_own(bench: Bench) -> None:
+    subject, _ = composer(bench, compositor="rvm_live.compositors.cpu:CpuCompositor")
+    subject.open(WIDTH, HEIGHT, "cpu")
+    assert subject.compose(matte()).backend == "rvm_live.compositors.cpu:CpuCompositor"
+    subject.close()
+
+
+def test_the_next_back_end_is_one_that_works(bench: Bench) -> None:
+    subject, _ = composer(bench)
+    subject.open(WIDTH, HEIGHT, "cpu")
+    names = []
+    for _ in range(3):
+        names.append(subject.compose(matte()).backend)
+        subject.next_compositor()
+        assert subject.backend == names[-1], "in effect from the next frame on"
+    assert names == ["fast", "slow", "fast"]
+    subject.next_compositor()
+    assert subject.compose(matte()).backend == "fast"  # two steps were asked for
+    subject.close()
+
+
+# Composites ----------------------------------------------------------------------------------------------------
+
+
+def test_a_composite_carries_its_frame_and_every_stamp(bench: Bench) -> None:
+    subject, _ = composer(bench)
+    subject.open(WIDTH, HEIGHT, "cpu")
+    source = matte(255)
+    began = bench.clock.now_ns()
+    done = subject.compose(source)
+    assert done.matte is source and done.frame is source.frame
+    assert done.stamps.captured_ns == 11
+    assert (done.stamps.matting_started_ns, done.stamps.matting_finished_ns) == (22, 33)
+    assert done.stamps.compositing_started_ns == began
+    assert done.stamps.compositing_finished_ns == began + 2_000_000
+    assert (done.backend, done.background) == ("fast", "color #102030")
+    assert (done.image == 200).all()
+    subject.close()
+
+
+def test_source_foreground_takes_the_cameras_pixels(bench: Bench) -> None:
+    subject, _ = composer(bench, foreground="source")
+    subject.open(WIDTH, HEIGHT, "cpu")
+    assert (subject.compose(matte(255)).image == ROOM).all()
+    subject.close()
+
+
+def test_backgrounds_go_round(bench: Bench) -> None:
+    subject, _ = composer(bench, [ColorBackground("red"), TransparentBackground(), BlurBackground(30)])
+    subject.open(WIDTH, HEIGHT, "cpu")
+    seen = []
+    for _ in range(4):
+        done = subject.compose(matte())
+        seen.append((done.background, done.transparent))
+        assert subject.background_label == done.background
+        subject.next_background()
+    assert seen == [("color #ff0000", False), ("transparent", True), ("blur 30", False), ("color #ff0000", False)]
+    subject.close()
+
+
+def test_real_back_ends_agree_when_switched(clock: FakeClock) -> None:
+    subject = Composer([BlurBackground(25)], notices=Notices(), clock=clock)
+    subject.open(WIDTH, HEIGHT, "cpu")
+    assert {"cpu", "torch"} <= set(subject.working)
+    assert set(subject.working) | set(subject.refusals) == {"cpu", "torch", "opencv-cuda"}
+    assert all(subject.refusals.values())
+    results = {}
+    for _ in subject.working:
+        done = subject.compose(matte(100))
+        results[done.backend] = done.image.astype(int)
+        subject.next_compositor()
+    assert set(results) == set(subject.working)
+    for image in results.values():
+        assert np.abs(image - results["cpu"]).max() <= 1
+    subject.close()
+
+
+# Falling back --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [CompositorError("out of memory"), RuntimeError("device\nlost"), MemoryError()])
+def test_a_failing_back_end_is_replaced_within_the_same_frame(bench: Bench, error: Exception) -> None:
+    subject, notices = composer(bench)
+    subject.open(WIDTH, HEIGHT, "cpu")
+    bench.made["fast"].error = error
+    source = matte(255)
+    done = subject.compose(source)
+    assert done.matte is source and done.backend == "slow" and (done.image == 200).all()
+    (told,) = notices.fallbacks
+    reason = " ".join(str(error).split()) or type(error).__name__
+    assert told == f"compositor fast failed ({reason}): going on with slow"
+    assert subject.working == ["slow"] and subject.refusals["fast"] == reason
+    assert bench.log[-1] == "close fast"
+    subject.next_compositor()
+    assert subject.compose(matte()).backend == "slow"
+    subject.close()
+    assert bench.log.count("close fast") == 1
+
+
+def test_when_all_fail_it_says_why_each_did(bench: Bench) -> None:
+    subject, _ = composer(bench)
+    subject.open(WIDTH, HEIGHT, "cpu")
+    for made in bench.made.values():
+        made.error = CompositorError(f"{made.name} burnt")
+    with pytest.raises(CompositorError, match=r"every compositor failed \(broken: no such chip; fast: fast burnt; slow: slow burnt"):
+        subject.compose(matte())
+    assert is_plain(subject.background_only(WIDTH, HEIGHT), "#102030")
+    subject.close()
+
+
+def test_no_back_end_is_blamed_for_a_bad_matte(bench: Bench) -> None:
+    subject, notices = composer(bench)
+    subject.open(WIDTH, HEIGHT, "cpu")
+    good = matte()
+    with pytest.raises(CompositorError, match="alpha has the shape"):
+        subject.compose(Matte(good.frame, good.alpha[1:], good.foreground))
+    assert subject.working == ["slow", "fast"] and notices.fallbacks == ()
+    subject.close()
+
+
+@pytest.mark.parametrize("error", [BackgroundError("the disk is gone"), ZeroDivisionError("oh")])
+def test_a_failing_background_becomes_a_plain_colour_in_the_same_frame(bench: Bench, error: Exception) -> None:
+    failing = Failing(good=2, error=error)  # one for getting ready, one for the first frame
+    subject, notices = composer(bench, [failing, ColorBackground("red")])
+    subject.open(WIDTH, HEIGHT, "cpu")
+    assert (subject.compose(matte()).image == 77).all()
+    done = subject.compose(matte())
+    assert is_plain(done.image) and done.background == f"color {PLAIN}"
+    assert notices.fallbacks == (f"background failing failed ({error}): showing a plain colour instead",)
+    assert is_plain(subject.background_only(WIDTH, HEIGHT))
+    subject.next_background()
+    assert subject.compose(matte()).background == "color #ff0000"
+    subject.next_background()
+    assert subject.compose(matte()).background == "color #ff0000", "what is broken has left the cycle"
+    subject.close()
+    assert failing.log == ["", "open", "close"]
+
+
+def test_a_background_that_cannot_be_opened_is_told_and_left_out(bench: Bench) -> None:
+    failing = Failing(good=9, opens=False)
+    subject, notices = composer(bench, [ColorBackground("red"), failing, ColorBackground("blue")])
+    subject.open(WIDTH, HEIGHT, "cpu")
+    assert notices.fallbacks == ("background failing failed (cannot be opened): it is left out",)
+    subject.next_background()
+    assert subject.compose(matte()).background == "color #0000ff"
+    subject.close()
+    assert failing.log == ["", "open", "close"]
+
+
+def test_a_plate_of_the_wrong_size_is_the_backgrounds_fault(bench: Bench) -> None:
+    class Wrong(Failing):
+        def layer(self, width: int, height: int, now_ns: int) -> Plate:
+            return Plate(np.zeros((3, 3, 3), np.uint8), 0)
+
+    subject, notices = composer(bench, [Wrong(9)])
+    subject.open(WIDTH, HEIGHT, "cpu")
+    assert is_plain(subject.compose(matte()).image)
+    assert "drew uint8 (3, 3, 3)" in notices.fallbacks[0]
+    assert subject.working == ["slow", "fast"]
+    subject.close()
+
+
+def test_many_backgrounds_are_opened_when_they_come_up(bench: Bench) -> None:
+    backgrounds = [Failing(good=99) for _ in range(30)]
+    subject, _ = composer(bench, list(backgrounds))
+    subject.open(WIDTH, HEIGHT, "cpu")
+    ready = sum("open" in background.log for background in backgrounds)
+    assert 2 <= ready < 30
+    for _ in range(29):
+        subject.next_background()
+    subject.compose(matte())
+    assert backgrounds[29].log == ["", "open"]
+    subject.close()
+    assert all(b.log in ([""], ["", "open", "close"]) for b in backgrounds)
+
+
+# The background alone ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("background", [ColorBackground("#102030"), BlurBackground(), TransparentBackground()])
+def test_the_background_alone_holds_no_camera_pixel(bench: Bench, background: Background) -> None:
+    subject, _ = composer(bench, [background])
+    alone = [subject.background_only(WIDTH, HEIGHT)]
+    subject.open(WIDTH, HEIGHT, "cpu")
+    alone.append(subject.background_only(WIDTH, HEIGHT))
+    subject.compose(matte(128))
+    alone += [subject.background_only(WIDTH, HEIGHT), subject.background_only(31, 77)]
+    for image in alone:
+        assert image.dtype == np.uint8 and image.shape[2] == 3 and image.flags.writeable
+        assert not (image == ROOM).all(axis=2).any()
+    assert is_plain(alone[0]) and alone[3].shape == (77, 31, 3)
+    layer = background.layer(WIDTH, HEIGHT, 0)
+    if isinstance(layer, Plate):
+        assert is_plain(alone[1], "#102030") and is_plain(alone[3], "#102030")
+    elif isinstance(layer, Clear):
+        assert len(np.unique(alone[1])) == 2, "a checkerboard"
+    else:
+        assert is_plain(alone[2])
+    alone[2][:] = 0
+    assert subject.background_only(WIDTH, HEIGHT).any(), "a copy: the caller may draw on it"
+    subject.close()
+
+
+def test_requests_and_questions_may_come_from_other_threads(bench: Bench) -> None:
+    subject, notices = composer(bench, [ColorBackground("red"), TransparentBackground(), BlurBackground()])
+    subject.open(WIDTH, HEIGHT, "cpu")
+    stop, problems = threading.Event(), []
+
+    def press() -> None:
+        try:
+            while not stop.is_set():
+                subject.next_background()
+                subject.next_compositor()
+                subject.background_only(WIDTH, HEIGHT)
+                assert subject.backend in subject.working and subject.background_label
+        except Exception as error:
+            problems.append(error)
+
+    thread = threading.Thread(target=press, name="rvm-test-keys")
+    thread.start()
+    for _ in range(200):
+        assert subject.compose(matte()).image.shape[:2] == (HEIGHT, WIDTH)
+    stop.set()
+    thread.join()
+    subject.close()
+    assert not problems and not notices.fallbacks
+
+
+def test_a_new_frame_size_needs_no_new_composer(bench: Bench) -> None:
+    subject, _ = composer(bench, [ColorBackground("#102030"), BlurBackground()])
+    subject.open(WIDTH, HEIGHT, "cpu")
+    for size in ((WIDTH, HEIGHT), (64, 20), (5, 5)):
+        assert subject.compose(matte(0, *size)).image.shape == (size[1], size[0], 3)
+    subject.close()

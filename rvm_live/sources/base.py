@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Grab", "Source", "SourceInfo"]
+__all__ = ["Grab", "Source", "SourceInfo", "without_credentials"]
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/]*@")
+
+
+def without_credentials(url: str) -> str:
+    """A URL without user name and password, which are for the server and not for logs and screenshots."""
+    return _CREDENTIALS.sub("", url)
 
 
 @dataclass(frozen=True)

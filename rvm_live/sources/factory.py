@@ -40,9 +40,14 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source
     if _SCHEME.match(spec):
         return _from_url(settings, clock)
     path = Path(spec)
-    if spec.isdecimal() and not path.is_file():
+    try:
+        is_file, exists = path.is_file(), path.exists()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise SourceUnavailableError(f"cannot look for a file called {spec[:80]!r}: {why}") from error
+    if spec.isdecimal() and not is_file:
         return _camera(settings, clock)
-    if path.exists():
+    if exists:
         return _from_file(path, settings, clock)
     if len(path.parts) > 1 or path.suffix:
         raise SourceUnavailableError(f"there is no file {spec}")

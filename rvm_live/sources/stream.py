@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import cv2
@@ -10,7 +9,7 @@ import cv2
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import SourceLostError, SourceUnavailableError
 from rvm_live.settings import SourceSettings
-from rvm_live.sources.base import Grab, Source, SourceInfo
+from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
 from rvm_live.sources.capture import Capture
 from rvm_live.sources.scaling import fit_inside
 
@@ -18,7 +17,6 @@ __all__ = ["UrlSource"]
 
 OPEN_TIMEOUT_MS = 5000
 READ_TIMEOUT_MS = 1500
-_CREDENTIALS = re.compile(r"//[^/@]*@")
 
 
 class UrlSource(Source):
@@ -38,8 +36,7 @@ class UrlSource(Source):
         self._clock = clock
         self._capture = Capture(clock)
         self._first: Grab | None = None
-        # Passwords in URLs are for the server, not for logs and screenshots.
-        self.label = f"stream {_CREDENTIALS.sub('//', self._url)}"
+        self.label = f"stream {without_credentials(self._url)}"
 
     @property
     def capture(self) -> Capture:

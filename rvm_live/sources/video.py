@@ -15,9 +15,9 @@ from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import EndOfSource, SourceUnavailableError
+from rvm_live.errors import EndOfSource, SourceLostError, SourceUnavailableError
 from rvm_live.settings import SourceSettings
-from rvm_live.sources.base import Grab, Source, SourceInfo
+from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
 from rvm_live.sources.guard import ReleaseGuard
 from rvm_live.sources.scaling import fit_inside
 
@@ -47,7 +47,7 @@ class VideoFileSource(Source):
 
     def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
         self._settings = settings
-        self._name = settings.source
+        self._name = without_credentials(settings.source)
         self._clock = clock
         self._guard = ReleaseGuard(self._free)
         self._container: Any = None
@@ -56,8 +56,7 @@ class VideoFileSource(Source):
         self._first_s = Fraction(0)
         self._anchor: tuple[int, int] | None = None  # (clock, media) of a frame that was on time
         self._period_ns = round(1e9 / 30)
-        self._last_media_ns = 0
-        self._delivered = 0
+        self._last_media_ns: int | None = None
 
     def open(self) -> SourceInfo:
         with self._guard:
@@ -70,7 +69,7 @@ class VideoFileSource(Source):
                 self._period_ns = round(1e9 / fps)
             height, width = self._picture(first).shape[:2]
             return SourceInfo(
-                label=f"file {Path(self._name).name}",
+                label=f"file {_file_name(self._name)}",
                 kind="video",
                 width=width,
                 height=height,
@@ -85,7 +84,6 @@ class VideoFileSource(Source):
             if self._settings.realtime:
                 frame, media_ns = self._when_due(frame, media_ns)
             captured_ns = self._clock.now_ns()
-            self._delivered += 1
             return Grab(self._picture(frame), captured_ns, media_ns)
 
     def release(self) -> None:
@@ -117,7 +115,7 @@ class VideoFileSource(Source):
                 self._end()
                 frame, self._first = self._first, None
         if frame.pts is None:  # raw streams carry no stamps: count frames instead
-            media_ns = self._last_media_ns + self._period_ns
+            media_ns = 0 if self._last_media_ns is None else self._last_media_ns + self._period_ns
         else:
             media_ns = round((frame.pts * frame.time_base - self._first_s) * 1_000_000_000)
         self._last_media_ns = media_ns
@@ -127,18 +125,22 @@ class VideoFileSource(Source):
         """Start over, or end."""
         if not self._settings.loop:
             raise EndOfSource
+        last_ns = self._last_media_ns or 0
         self._free()
-        self._start()
+        try:
+            self._start()
+        except SourceUnavailableError as error:
+            raise SourceLostError(f"{self._name} cannot be played again: {error}") from error
         if self._anchor is not None:
-            due_ns = self._anchor[0] + self._last_media_ns - self._anchor[1] + self._period_ns
-            self._anchor = (due_ns, 0)
+            self._anchor = (self._anchor[0] + last_ns - self._anchor[1] + self._period_ns, 0)
 
     def _start(self) -> None:
-        path = Path(self._name)
-        if "://" not in self._name:
-            _check_readable(path)
+        target = self._settings.source
+        if "://" not in target:
+            _check_readable(Path(target))
+        self._last_media_ns = None
         try:
-            self._container = av.open(self._name, metadata_errors="ignore")
+            self._container = av.open(target, metadata_errors="ignore")
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceUnavailableError(f"{self._name} is not a video that can be read: {_words(error)}") from error
         if not self._container.streams.video:
@@ -205,6 +207,10 @@ def _check_readable(path: Path) -> None:
                 raise SourceUnavailableError(f"{path} is empty")
     except OSError as error:
         raise SourceUnavailableError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _file_name(target: str) -> str:
+    return Path(target.partition("?")[0] if "://" in target else target).name
 
 
 def _words(error: BaseException) -> str:

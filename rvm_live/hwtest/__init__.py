@@ -1,1 +1,1 @@
-"""``hwtest``: probes cameras and this machine, and finds out what to use here. Settings in, a result out; prints nothing."""
+"""``hwtest``: probes cameras and this machine, and finds out what to use here. Prints nothing."""

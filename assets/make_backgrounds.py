@@ -250,7 +250,7 @@ def write_video(path: Path, frames: Iterator[NDArray[np.uint8]]) -> None:
         stream = container.add_stream("libx264", rate=RATE)
         stream.width, stream.height, stream.pix_fmt = VIDEO_WIDTH, VIDEO_HEIGHT, "yuv420p"
         stream.time_base = Fraction(1, RATE)
-        stream.options = {"crf": "24", "preset": "slower", "tune": "film", "aq-mode": "3", "threads": "1"}
+        stream.options = {"crf": "19", "preset": "slower", "tune": "film", "aq-mode": "3", "threads": "1"}
         stream.options |= {"colorprim": "bt709", "transfer": "bt709", "colormatrix": "bt709"}
         stream.codec_context.colorspace = stream.codec_context.color_primaries = stream.codec_context.color_trc = 1
         for image in frames:

@@ -1,0 +1,125 @@
+"""What a frame costs in each compositor, on one core, against a plain NumPy blend in floating point.
+
+    python -m benchmarks compositors [--count N] [--device DEVICE] [--threads N]
+
+Target: the cpu back end takes at most 4 ms at 1280x720. The ratio is how many times faster than the NumPy blend of the
+same run; a blur or a cut-out is compared to that blend too, although it does more, or less.
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.report import publish, time_calls
+from rvm_live import transfer
+from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
+from rvm_live.compositors.base import Compositor
+from rvm_live.errors import UnavailableError
+from rvm_live.frames import Frame, Matte
+from rvm_live.registry import COMPOSITORS
+
+SIZES = ((1280, 720), (1920, 1080))
+COLUMNS = ("backend and layer", "size", "median ms", "p95 ms", "times NumPy")
+TARGET_MS = 4.0
+
+
+def run(arguments: list[str]) -> dict[str, Any]:
+    """Measure, print one table, write one JSON file, and return what was written."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks compositors", description=__doc__)
+    parser.add_argument("--count", type=int, default=60, help="frames timed for each row")
+    parser.add_argument("--device", default="cpu", help="torch device on which the mattes lie")
+    parser.add_argument("--threads", type=int, default=1, help="threads for OpenCV and torch")
+    options = parser.parse_args(arguments)
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    cv2.setNumThreads(options.threads)
+    torch.set_num_threads(options.threads)
+    try:
+        return _measured(options.count, options.device, options.threads)
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])
+
+
+def _measured(count: int, device: str, threads: int) -> dict[str, Any]:
+    rows: list[tuple[Any, ...]] = []
+    refusals: dict[str, str] = {}
+    for width, height in SIZES:
+        rows += _at_size(width, height, count, device, refusals)
+    hd = next(row for row in rows if row[:2] == ("cpu, plate", "1280x720"))
+    return publish(
+        "compositors",
+        COLUMNS,
+        rows,
+        device=device,
+        threads=threads,
+        refusals=refusals,
+        target={"cpu_plate_720p_ms": TARGET_MS, "met": hd[2] <= TARGET_MS},
+    )
+
+
+def _at_size(width: int, height: int, count: int, device: str, refusals: dict[str, str]) -> list[tuple[Any, ...]]:
+    size = f"{width}x{height}"
+    scene = _scene(width, height)
+    plate = Plate(np.ascontiguousarray(scene.image[::-1]), version=1)
+    layers: dict[str, Layer] = {"plate": plate, "blur 25": Blur(25.0), "blur 3": Blur(3.0), "transparent": Clear()}
+    naive = time_calls(lambda: _naive(scene, plate.image), warm_up=2, count=max(count // 4, 5))
+    rows: list[tuple[Any, ...]] = [("NumPy float, plate", size, naive.median, naive.p95, 1.0)]
+    for name in COMPOSITORS.auto:
+        compositor = COMPOSITORS.load(name)(device)
+        try:
+            compositor.open()
+        except UnavailableError as error:
+            refusals[name] = str(error)
+            continue
+        for label, layer in layers.items():
+            timing = time_calls(partial(_once, compositor, scene, layer, device), warm_up=3, count=count)
+            rows.append((f"{name}, {label}", size, timing.median, timing.p95, naive.median / timing.median))
+        compositor.close()
+    return rows
+
+
+class _Scene(NamedTuple):
+    image: NDArray[np.uint8]
+    alpha: NDArray[np.uint8]
+    foreground: NDArray[np.uint8]
+
+
+def _once(compositor: Compositor, scene: _Scene, layer: Layer, device: str) -> None:
+    """One frame. A matte remembers its conversions, so each call gets a new one, as each frame does."""
+    frame = Frame(scene.image, seq=0, epoch=0, captured_ns=0)
+    if device == "cpu":
+        compositor.composite(Matte(frame, scene.alpha, scene.foreground), layer)
+        return
+    height, width = scene.alpha.shape
+    on_device = _on_device(width, height, device)
+    compositor.composite(Matte(frame, on_device.alpha, on_device.foreground, on_device.image), layer)
+
+
+@lru_cache(maxsize=2)
+def _on_device(width: int, height: int, device: str) -> Any:
+    """The same scene where the engine's mattes would lie, brought there once."""
+    parts: list[Any] = [transfer.upload(part, device) for part in _scene(width, height)]
+    return _Scene(*parts)
+
+
+def _scene(width: int, height: int) -> _Scene:
+    """A noisy room, and the matte of somebody who fills a third of it."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    inside = 0.34 - np.hypot(x / width - 0.5, (y / height - 0.7) * 0.6)
+    alpha = np.clip(inside * 4000 + 128, 0, 255).astype(np.uint8)
+    return _Scene(image, alpha, np.ascontiguousarray(image[:, ::-1]))
+
+
+def _naive(scene: _Scene, background: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    share = scene.alpha[..., None].astype(np.float32) / 255
+    blend: NDArray[np.uint8] = (scene.foreground * share + background * (1 - share) + 0.5).astype(np.uint8)
+    return blend

@@ -77,8 +77,17 @@ class Composer:
         self._backend = ""
         self._shown: Layer | None = None
 
+    def open_backgrounds(self, width: int, height: int) -> None:
+        """Make the backgrounds ready, before the engine is: the first of them is what is seen until then.
+
+        Args:
+            width: of the frames to come, pixels.
+            height: of the frames to come, pixels.
+        """
+        self._shown = self._cycle.make_ready(width, height, self._clock)
+
     def open(self, width: int, height: int, device: str) -> None:
-        """Open and warm up every back end that works, choose one, and make the backgrounds ready.
+        """Open and warm up every back end that works, choose one, and make the backgrounds ready if they are not.
 
         Args:
             width: of the frames to come, pixels.
@@ -107,7 +116,8 @@ class Composer:
                 f"compositor {self._wanted} cannot work here: {reason}. Those that can: {others}", self._refusals
             )
         _log.info("compositor %s (%s)", self._backend, self._told())
-        self._shown = self._cycle.make_ready(width, height, self._clock)
+        if self._shown is None:
+            self.open_backgrounds(width, height)
 
     def compose(self, matte: Matte) -> Composite:
         """Put one matte over the background of this moment.

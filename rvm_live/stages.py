@@ -36,6 +36,7 @@ GAP_NS = 1_000_000_000
 class Compose(Protocol):
     """What the compositing stage needs; :class:`rvm_live.composer.Composer` is one."""
 
+    def open_backgrounds(self, width: int, height: int) -> None: ...
     def open(self, width: int, height: int, device: str) -> None: ...
     def compose(self, matte: Matte) -> Composite: ...
     def close(self) -> None: ...
@@ -269,7 +270,9 @@ class CompositingStage(Stage):
         self._epoch = epoch
 
     def work(self) -> None:
-        source, engine = self._source_info.result(), self._engine_info.result()
+        source = self._source_info.result()
+        self._composer.open_backgrounds(source.width, source.height)
+        engine = self._engine_info.result()
         self._composer.open(source.width, source.height, engine.device)
         self._keep(self.ready, None)
         while True:

@@ -20,6 +20,9 @@ class DirectComposer:
         self.fail_after = fail_after
         self.calls: list[str] = []
 
+    def open_backgrounds(self, width: int, height: int) -> None:
+        self.calls.append("open_backgrounds")
+
     def open(self, width: int, height: int, device: str) -> None:
         self.calls.append("open")
 

@@ -1,1 +1,11 @@
-"""``hwtest``: probes cameras and this machine, and finds out what to use here. Prints nothing."""
+"""Probing cameras and the machine: settings in, a report out; nothing is printed here.
+
+Importing this loads neither cv2 nor torch.
+"""
+
+from __future__ import annotations
+
+from rvm_live.hwtest.report import HwTestReport
+from rvm_live.hwtest.run import HwTestSettings, run
+
+__all__ = ["HwTestReport", "HwTestSettings", "run"]

@@ -1,0 +1,75 @@
+"""The live picture with a counter and time stamps on it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.errors import DisplayError
+from rvm_live.hwtest.probe import Glimpse
+
+__all__ = ["TITLE", "Preview", "drawn"]
+
+TITLE = "rvm-live hwtest"
+_QUIT = (ord("q"), ord("Q"), 27)
+_IDLE_NS = 50_000_000
+"""Keys are asked for this often when no frame comes."""
+
+
+class Preview:
+    """Shows glimpses in a window until the user closes it; call it, and close it, on the main thread.
+
+    Raises:
+        DisplayError: there is no display.
+    """
+
+    def __init__(self) -> None:
+        from rvm_live.sinks.window import display_available
+
+        reason = display_available()
+        if reason is not None:
+            raise DisplayError(f"no window can be opened: {reason}; leave out --preview to measure without one")
+        self._picture: NDArray[np.uint8] | None = None
+        self._shown_ns = 0
+
+    def __call__(self, glimpse: Glimpse | None) -> bool:
+        """Show the newest frame, or tend to the window if there is none; True once the user has enough."""
+        from rvm_live.sinks.window import preview_closed, show_preview
+
+        if self._picture is not None and preview_closed(TITLE):
+            return True
+        if glimpse is not None:
+            self._picture = drawn(glimpse)
+        elif self._picture is None or SYSTEM_CLOCK.now_ns() - self._shown_ns < _IDLE_NS:
+            return False
+        key = show_preview(TITLE, self._picture)
+        self._shown_ns = SYSTEM_CLOCK.now_ns()
+        return key >= 0 and key & 0xFF in _QUIT
+
+    def close(self) -> None:
+        """Close the window, if it is open."""
+        from rvm_live.sinks.window import close_preview
+
+        close_preview(TITLE)
+
+
+def drawn(glimpse: Glimpse) -> NDArray[np.uint8]:
+    """A copy of the frame with its number, time stamps and rate on it, uint8 (H, W, 3) BGR."""
+    from rvm_live.sinks.panel import Row, blend, lay_out, text_size
+
+    picture = glimpse.image.copy()
+    height, width = picture.shape[:2]
+    now_ns = SYSTEM_CLOCK.now_ns()
+    rows = [
+        Row("frame", f"{glimpse.number}"),
+        Row("since first", f"{glimpse.since_first_ns / 1e9:.3f} s"),
+        Row("captured at", f"{glimpse.captured_ns / 1e9:.3f} s"),
+        Row("age", f"{(now_ns - glimpse.captured_ns) / 1e6:.1f} ms"),
+        Row("rate", f"{glimpse.fps:.1f} fps"),
+        Row("q, Esc", "ends"),
+    ]
+    size = text_size(width, height)
+    # So that the panel does not change its width with every figure.
+    blend(picture, lay_out(rows, size, width, min_width=min(width, size * 14)), size // 2, size // 2)
+    return picture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -186,6 +187,18 @@ def test_stream_is_scaled(server: MjpegServer) -> None:
     source.release()
     assert (info.width, info.height) == (64, 48)
     check_picture(grab, 64, 48)
+
+
+def test_stream_is_fresh_after_a_pause() -> None:
+    """What piled up on the wire while nobody read is thrown away: stamped now, it would lie about its age."""
+    with MjpegServer(64, 48, fps=50) as server:
+        source = UrlSource(settings(server.url))
+        source.open()
+        time.sleep(0.8)  # the engine is being warmed up
+        first, second = read_number(source.read().image), read_number(source.read().image)
+        source.release()
+    assert first >= 30
+    assert second == first + 1
 
 
 def test_stream_that_stalls_is_lost() -> None:
@@ -630,6 +643,37 @@ def test_camera_that_opens_but_stays_dark(monkeypatch: pytest.MonkeyPatch, clock
     assert "delivered no picture in 5 s" in refusal(CameraSource(settings("0"), clock))
 
 
+def test_camera_with_a_closed_cover(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+    FakeDevice.plug_in(monkeypatch, FakeDevice())
+    dark = Grab(np.full((48, 64, 3), 3, np.uint8), 0)
+
+    def grab(_: Capture) -> Grab:
+        clock.advance(0.03)
+        return dark
+
+    monkeypatch.setattr(Capture, "grab", grab)
+    assert "black pictures only" in refusal(CameraSource(settings("0"), clock))
+
+
+def test_camera_that_begins_in_the_dark(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+    FakeDevice.plug_in(monkeypatch, FakeDevice())
+    pictures = [np.zeros((48, 64, 3), np.uint8)] * 5 + [numbered(64, 48, 7)]
+    monkeypatch.setattr(Capture, "grab", lambda _: Grab(pictures.pop(0), clock.now_ns()))
+    source = CameraSource(settings("0"), clock)
+    source.open()
+    assert read_number(source.read().image) == 7
+    source.release()
+
+
+def test_camera_that_one_may_not_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    device = tmp_path / "video5"
+    device.touch()
+    monkeypatch.setattr(camera, "list_cameras", lambda: [Camera(5, "Locked", str(device))])
+    monkeypatch.setattr("rvm_live.sources.camera.os.access", lambda *_: False)
+    said = refusal(CameraSource(settings("5")))
+    assert str(device) in said and "group video" in said
+
+
 def test_camera_that_is_unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeDevice.plug_in(monkeypatch, FakeDevice(frames=3))
     source = CameraSource(settings("0"))
@@ -652,6 +696,18 @@ def test_auto_without_a_camera_shows_the_demo(monkeypatch: pytest.MonkeyPatch) -
     assert (info.kind, info.width, info.height) == ("demo", 64, 48)
     assert info.notes == ("no camera delivers (this machine shows no camera): showing the demo instead",)
     check_picture(grab, 64, 48)
+
+
+def test_auto_tries_numbers_where_cameras_cannot_be_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: int) -> None:
+        raise OSError("no such library")
+
+    monkeypatch.setattr("cv2_enumerate_cameras.enumerate_cameras", broken)
+    source = AutoSource(settings("auto", width=64, height=48))
+    info = source.open()
+    source.release()
+    (note,) = info.notes
+    assert all(f"camera {index} cannot be opened" in note for index in range(4))
 
 
 def test_auto_names_every_camera_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -873,14 +929,26 @@ def test_factory_choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         "https://camera/clip.webm?x=1": VideoFileSource,
         "http://camera/video.mjpg": UrlSource,
         "RTSP://camera/clip.mp4": UrlSource,
+        (tmp_path / "a.mp4").as_uri(): VideoFileSource,
     }.items():
         source = open_source(settings(spec))
         assert type(source) is kind, spec
 
 
+def test_factory_takes_a_device_path_for_the_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "video3").touch()
+    (tmp_path / "usb-Logi-index0").symlink_to(tmp_path / "video3")
+    pattern = re.compile(re.escape(str(tmp_path.resolve())) + r"/video(\d+)")
+    monkeypatch.setattr("rvm_live.sources.factory._V4L_DEVICE", pattern)
+    monkeypatch.setattr(camera, "list_cameras", list)
+    assert "camera 3 cannot be opened" in refusal(open_source(settings(tmp_path / "usb-Logi-index0")))
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
+        ("/dev/null", "neither a file nor a camera"),
+        ("file:///nowhere/at/all", "there is no file /nowhere/at/all"),
         ("gone.mp4", "there is no file gone.mp4"),
         ("/nowhere/at/all", "there is no file /nowhere/at/all"),
         (".", "is a folder"),

@@ -8,7 +8,7 @@ from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import EndOfSource, SourceUnavailableError
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
-from rvm_live.sources.camera import CameraSource, list_cameras
+from rvm_live.sources.camera import CameraSource, list_cameras, unlisted_cameras
 from rvm_live.sources.demo import DemoSource
 
 __all__ = ["AutoSource"]
@@ -30,7 +30,7 @@ class AutoSource(Source):
 
     def open(self) -> SourceInfo:
         reasons: list[str] = []
-        for camera in list_cameras():
+        for camera in list_cameras() or unlisted_cameras():
             source = CameraSource(replace(self._settings, source=str(camera.index)), self._clock)
             info = self._try(source, reasons)
             if info is not None:

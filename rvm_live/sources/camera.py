@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 
@@ -13,11 +14,13 @@ from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.capture import Capture
 
-__all__ = ["Camera", "CameraSource", "backends", "find_camera", "list_cameras"]
+__all__ = ["Camera", "CameraSource", "backends", "find_camera", "list_cameras", "unlisted_cameras"]
 
 WIDTH, HEIGHT = 1280, 720
 _FIRST_FRAME_S = 5.0
 _FAILURES = 3
+_BLACK = 10
+_BLIND_INDEXES = range(4)
 
 _BACKENDS: dict[str, tuple[int, ...]] = {
     "linux": (cv2.CAP_V4L2,),
@@ -52,12 +55,21 @@ def backends() -> tuple[int, ...]:
 
 def list_cameras() -> list[Camera]:
     """Every camera the system knows, by index; empty where none is found or listing fails."""
+    return _listed() or []
+
+
+def unlisted_cameras() -> list[Camera]:
+    """The first few numbers where the system cannot tell which cameras there are; empty where it can."""
+    return [Camera(index) for index in _BLIND_INDEXES] if _listed() is None else []
+
+
+def _listed() -> list[Camera] | None:
     try:
         from cv2_enumerate_cameras import enumerate_cameras
 
         found = enumerate_cameras(backends()[0])
     except Exception:  # its back ends raise whatever their system libraries do
-        return []
+        return None
     cameras = {camera.index: Camera(camera.index, camera.name or "", camera.path or "") for camera in found}
     return [cameras[index] for index in sorted(cameras)]
 
@@ -102,9 +114,7 @@ class CameraSource(Source):
     def open(self) -> SourceInfo:
         self.camera = find_camera(self._settings.source)
         if not self._opened(self.camera):
-            raise SourceUnavailableError(
-                f"{self.camera} cannot be opened: it is not there, in use by another program, or not permitted"
-            )
+            raise SourceUnavailableError(f"{self.camera} cannot be opened: {_why_not(self.camera)}")
         self._first = self._first_frame(self.camera)
         height, width = self._first.image.shape[:2]
         return SourceInfo(
@@ -112,6 +122,8 @@ class CameraSource(Source):
         )
 
     def _opened(self, camera: Camera) -> bool:
+        # The driver keeps its own number of buffers: with one alone (CAP_PROP_BUFFERSIZE 1) V4L has nowhere to put a
+        # picture while the last is being decoded, and the rate halves. The capture thread empties them all the time.
         wanted = {
             # The pixel format comes first: it decides which sizes and rates there are.
             cv2.CAP_PROP_FOURCC: float(cv2.VideoWriter.fourcc(*self._settings.fourcc)),
@@ -126,18 +138,21 @@ class CameraSource(Source):
             if self._capture.open(camera.index, backend, {}):
                 for what, value in wanted.items():
                     self._capture.set(what, value)
-                self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
                 return True
         return False
 
     def _first_frame(self, camera: Camera) -> Grab:
         began = self._clock.now_ns()
+        what = "no picture"
         while (self._clock.now_ns() - began) / 1e9 < _FIRST_FRAME_S:
             grab = self._capture.grab()
-            if grab is not None:
+            if grab is None:
+                self._clock.sleep(0.02)
+            elif grab.image.max() < _BLACK:  # many begin with a few; one whose cover is closed goes on with them
+                what = "black pictures only (is its cover closed?)"
+            else:
                 return grab
-            self._clock.sleep(0.02)
-        raise SourceUnavailableError(f"{camera} opened, but delivered no picture in {_FIRST_FRAME_S:g} s")
+        raise SourceUnavailableError(f"{camera} opened, but delivered {what} in {_FIRST_FRAME_S:g} s")
 
     def read(self) -> Grab:
         first, self._first = self._first, None
@@ -153,3 +168,9 @@ class CameraSource(Source):
     def release(self) -> None:
         self._first = None
         self._capture.release()
+
+
+def _why_not(camera: Camera) -> str:
+    if camera.path and os.path.exists(camera.path) and not os.access(camera.path, os.R_OK | os.W_OK):
+        return f"you may not use {camera.path} (on Linux, cameras are for members of the group video)"
+    return "it is not there, in use by another program, or not permitted"

@@ -13,6 +13,10 @@ from rvm_live.sources.guard import ReleaseGuard
 
 __all__ = ["Capture"]
 
+_IDLE_NS = 100_000_000
+_WAITED_NS = 10_000_000
+_SKIP_NS = 1_000_000_000
+
 
 class Capture:
     """One ``cv2.VideoCapture``, opened and read by one thread, released by any.
@@ -24,6 +28,7 @@ class Capture:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._capture = cv2.VideoCapture()
+        self._returned_ns: int | None = None
         self.guard = ReleaseGuard(self._free)
 
     def open(self, target: int | str, backend: int, parameters: dict[int, float]) -> bool:
@@ -42,20 +47,39 @@ class Capture:
     def grab(self) -> Grab | None:
         """Wait for the next picture; None if there is none.
 
+        After a pause, pictures that piled up in the driver or on the wire meanwhile are thrown away: they would be
+        stamped as fresh, and are not.
+
         Raises:
             EndOfSource: released.
         """
         with self.guard:
-            if not self._capture.grab():
+            if not self._grab_fresh():
                 return None
             # A camera's grab waits for the buffer, its retrieve decodes: this is the moment in between.
             captured_ns = self._clock.now_ns()
             done, image = self._capture.retrieve()
+            self._returned_ns = self._clock.now_ns()
         if not done or image is None or image.size == 0:
             return None
         if image.ndim == 2:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
         return Grab(np.ascontiguousarray(image), captured_ns)
+
+    def _grab_fresh(self) -> bool:
+        began_ns = self._clock.now_ns()
+        if self._returned_ns is None or began_ns - self._returned_ns < _IDLE_NS:
+            return bool(self._capture.grab())
+        # What has to be waited for is new; what is there at once was waiting for us.
+        now_ns = began_ns
+        while True:
+            asked_ns = now_ns
+            if not self._capture.grab():
+                return False
+            now_ns = self._clock.now_ns()
+            if now_ns - asked_ns >= _WAITED_NS or now_ns - began_ns >= _SKIP_NS:
+                return True
+            self.guard.check()
 
     def get(self, what: int) -> float:
         """A property as the library tells it, 0.0 or -1.0 where it does not know."""

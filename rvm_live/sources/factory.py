@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import SourceUnavailableError
@@ -14,6 +16,7 @@ from rvm_live.sources.base import Source
 __all__ = ["open_source"]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_V4L_DEVICE = re.compile(r"/dev/video(\d+)")
 _VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".gif", ".ts", ".wmv", ".flv", ".3gp", ".ogv"}
 )
@@ -38,7 +41,10 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source
 
         return DemoSource(settings, clock)
     if _SCHEME.match(spec):
-        return _from_url(settings, clock)
+        if spec[:7].lower() != "file://":
+            return _from_url(settings, clock)
+        spec = url2pathname(urlsplit(spec).path)
+        settings = replace(settings, source=spec)
     path = Path(spec)
     try:
         is_file, exists = path.is_file(), path.exists()
@@ -74,6 +80,11 @@ def _from_url(settings: SourceSettings, clock: Clock) -> Source:
 def _from_file(path: Path, settings: SourceSettings, clock: Clock) -> Source:
     if path.is_dir():
         raise SourceUnavailableError(f"{path} is a folder: name one video or image file in it")
+    device = _V4L_DEVICE.fullmatch(str(path.resolve()))
+    if device is not None:
+        return _camera(replace(settings, source=device[1]), clock)
+    if not path.is_file() and not path.is_fifo():
+        raise SourceUnavailableError(f"{path} is neither a file nor a camera")
     from rvm_live.sources.image import IMAGE_SUFFIXES, ImageSource
 
     if path.suffix.lower() in IMAGE_SUFFIXES:

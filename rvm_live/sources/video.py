@@ -80,10 +80,11 @@ class VideoFileSource(Source):
 
     def read(self) -> Grab:
         with self._guard:
+            captured_ns = self._clock.now_ns()
             frame, media_ns = self._next()
             if self._settings.realtime:
                 frame, media_ns = self._when_due(frame, media_ns)
-            captured_ns = self._clock.now_ns()
+                captured_ns = self._clock.now_ns()
             return Grab(self._picture(frame), captured_ns, media_ns)
 
     def release(self) -> None:

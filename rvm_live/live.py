@@ -260,8 +260,8 @@ def _overflow(settings: LiveSettings, source: Source) -> Overflow:
 
 
 def _with_weights(settings: EngineSettings, progress: Any) -> EngineSettings:
-    """Find or fetch the weights before a window opens, so that a missing file is told on the terminal."""
-    if settings.engine not in ("auto", "rvm"):
+    """Fetch missing weights before a window opens, so that it is seen on the terminal; those at hand load later."""
+    if settings.engine not in ("auto", "rvm") or weights.locate(settings) is not None:
         return settings
     return replace(settings, weights=weights.resolve(settings, progress=progress))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from rvm_live.weights.cache import Status, cache_dir, list_known, pull
 from rvm_live.weights.catalog import KNOWN, KnownWeights
 from rvm_live.weights.files import LoadedWeights
-from rvm_live.weights.resolve import Verified, load, resolve, verify
+from rvm_live.weights.resolve import Verified, load, locate, resolve, verify
 
 __all__ = [
     "KNOWN",
@@ -19,6 +19,7 @@ __all__ = [
     "cache_dir",
     "list_known",
     "load",
+    "locate",
     "pull",
     "resolve",
     "verify",

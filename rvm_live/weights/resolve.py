@@ -14,7 +14,7 @@ from rvm_live.weights.catalog import DEFAULT_MODEL, KNOWN, known
 from rvm_live.weights.download import Progress
 from rvm_live.weights.files import SUFFIXES, LoadedWeights, file_bytes, read
 
-__all__ = ["Verified", "load", "resolve", "verify"]
+__all__ = ["Verified", "load", "locate", "resolve", "verify"]
 
 _log = logging.getLogger("rvm_live")
 
@@ -53,19 +53,9 @@ def resolve(settings: EngineSettings, *, progress: Progress | None = None) -> Pa
     Raises:
         WeightsError: there is nothing to load; says what to do.
     """
-    named = settings.weights
-    if named is None and os.environ.get("RVM_LIVE_WEIGHTS"):
-        named = Path(os.environ["RVM_LIVE_WEIGHTS"])
-    if named is not None:
-        named = named.expanduser()
-        if named.is_dir():
-            return _find(named, settings.model)
-        if not named.exists():
-            raise WeightsError(f"weights {named} does not exist")
-        return named
-    path = cached(settings.model)
-    if path.is_file():
-        return path
+    found = locate(settings)
+    if found is not None:
+        return _find(found, settings.model) if found.is_dir() else found
     if settings.offline:
         raise WeightsError(
             f"no weights for {known(settings.model).model} in {cache_dir()}, and nothing may be fetched (offline): run "
@@ -74,6 +64,24 @@ def resolve(settings: EngineSettings, *, progress: Progress | None = None) -> Pa
         )
     _log.info("fetching %s", known(settings.model).url)
     return pull(settings.model, progress)
+
+
+def locate(settings: EngineSettings) -> Path | None:
+    """The file or folder that :func:`resolve` will take, without opening it; None if it has to fetch a file.
+
+    Raises:
+        WeightsError: what was named does not exist.
+    """
+    named = settings.weights
+    if named is None and os.environ.get("RVM_LIVE_WEIGHTS"):
+        named = Path(os.environ["RVM_LIVE_WEIGHTS"])
+    if named is None:
+        path = cached(settings.model)
+        return path if path.is_file() else None
+    named = named.expanduser()
+    if not named.exists():
+        raise WeightsError(f"weights {named} does not exist")
+    return named
 
 
 def _find(folder: Path, model: str | None) -> Path:

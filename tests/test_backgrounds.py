@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -61,6 +62,21 @@ def sound(path: Path) -> Path:
         frame.sample_rate = 8000
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
+
+
+def song_with_cover(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        audio = container.add_stream("aac", rate=8000, layout="mono")
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(np.full((32, 32, 3), 90, np.uint8), format="bgr24")))
+        container.mux(cover.encode())
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 8000, 0
+        container.mux(audio.encode(frame))
+        container.mux(audio.encode())
     return path
 
 
@@ -201,6 +217,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "bare").mkdir()
     (tmp_path / "odd.xyz").write_text("?")
     sound(tmp_path / "sound.wav")
+    song_with_cover(tmp_path / "song.mp4")
     refused = {
         f"image:{tmp_path}/none.jpg": "there is no background image",
         f"{tmp_path}/none.mp4": "there is no background video",
@@ -209,6 +226,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
         f"{tmp_path}/text.png": "is not a picture",
         f"{tmp_path}/text.mp4": "cannot read the background video",
         f"video:{tmp_path}/sound.wav": "holds no moving picture, only sound",
+        f"{tmp_path}/song.mp4": "holds no moving picture, only sound",
         f"{tmp_path}/bare": "holds no image and no video",
         f"{tmp_path}/odd.xyz": "write image:.* or video:",
         f"image:{tmp_path}": "is a folder",

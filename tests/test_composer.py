@@ -274,7 +274,9 @@ def test_when_all_fail_it_says_why_each_did(bench: Bench) -> None:
     subject.open(WIDTH, HEIGHT, "cpu")
     for made in bench.made.values():
         made.error = CompositorError(f"{made.name} burnt")
-    with pytest.raises(CompositorError, match=r"every compositor failed \(broken: no such chip; fast: fast burnt; slow: slow burnt"):
+    with pytest.raises(
+        CompositorError, match=r"every compositor failed \(broken: no such chip; fast: fast burnt; slow: slow burnt"
+    ):
         subject.compose(matte())
     assert is_plain(subject.background_only(WIDTH, HEIGHT), "#102030")
     subject.close()
@@ -298,6 +300,7 @@ def test_a_failing_background_becomes_a_plain_colour_in_the_same_frame(bench: Be
     assert (subject.compose(matte()).image == 77).all()
     done = subject.compose(matte())
     assert is_plain(done.image) and done.background == f"color {PLAIN}"
+    assert failing.log == ["", "open", "close"], "what is broken is closed at once"
     assert notices.fallbacks == (f"background failing failed ({error}): showing a plain colour instead",)
     assert is_plain(subject.background_only(WIDTH, HEIGHT))
     subject.next_background()

@@ -213,8 +213,8 @@ def test_blur_removes_detail_and_keeps_the_mean(compositor: Compositor) -> None:
     assert abs(result.mean() - image.mean()) < 1
 
 
-def test_deep_inside_the_person_the_blur_is_the_mean_of_the_surroundings(compositor: Compositor) -> None:
-    """Where the matte is a hair short of solid, what shines through is the room's colour, no noise and no person."""
+def test_a_gap_deep_inside_the_person_shows_its_own_colour(compositor: Compositor) -> None:
+    """Far from all other background, a half-covered pixel still gets the room's colour: no grey, no person."""
     image = np.full((180, 320, 3), (40, 90, 140), np.uint8)
     image[:, 40:] = (255, 0, 255)
     alpha = np.full((180, 320), 255, np.uint8)

@@ -9,8 +9,8 @@ the Gaussian so that back ends agree to the last bit there:
    (Knutsson and Westin 1993): neither the person nor the edge of the picture weighs in;
 4. rounded to 8 bits and enlarged bilinearly by ``2 ** levels``.
 
-Deep inside the person step 3 would divide nothing by nothing. A trace of the frame-wide sums, and a smaller one of
-mid-grey for a frame that is all person, make it fade to the mean colour of the surroundings there.
+Deep inside the person step 3 would divide nothing by nothing; a trace of mid-grey makes it fade to that instead. No
+pixel that is seen gets any of it: one that is not wholly the person's weighs in for itself.
 """
 
 from __future__ import annotations
@@ -26,14 +26,10 @@ from rvm_live.backgrounds.base import Layer, Plate
 from rvm_live.errors import CompositorError
 from rvm_live.frames import Matte
 
-__all__ = ["GREY", "MEAN_TRACE", "PRIOR", "ROUND_UP", "BlurPlan", "check_inputs", "plan_blur"]
+__all__ = ["GREY", "PRIOR", "ROUND_UP", "BlurPlan", "check_inputs", "plan_blur"]
 
-FULL = 255 * 255
-"""The 16-bit value of full weight."""
-MEAN_TRACE = 1 / 4096
-"""Weight of the frame-wide mean next to the neighbourhood's."""
 PRIOR = 1e-3
-"""Weight of mid-grey, in units of which :data:`FULL` are a whole pixel's."""
+"""Weight of mid-grey, where a whole pixel of the room weighs 255 * 255."""
 GREY = 128 / 255
 ROUND_UP = 0.5 + 1 / 512
 """Added before truncation. The excess over a half takes exact halves, common in flat pictures, out of the reach

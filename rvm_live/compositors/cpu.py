@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Blur, Clear, Layer
 from rvm_live.compositors.base import Compositor
-from rvm_live.compositors.common import GREY, MEAN_TRACE, PRIOR, ROUND_UP, BlurPlan, check_inputs, plan_blur
+from rvm_live.compositors.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_inputs, plan_blur
 from rvm_live.errors import CompositorError
 from rvm_live.frames import Matte
 
@@ -105,9 +105,8 @@ def _blurred(image: Bytes, alpha: Bytes, layer: Blur, scratch: _Scratch) -> Byte
     np.multiply(cv2.bitwise_not(alpha), 255, out=scratch.weight[:height, :width], dtype=np.uint16)
     colour = _halved(scratch.colour, plan.levels).astype(np.float32)
     weight = _halved(scratch.weight, plan.levels).astype(np.float32)
-    trace = np.float32(MEAN_TRACE)
-    colour_sum = _smoothed(colour, plan) + (np.array(cv2.mean(colour)[:3], np.float32) * trace + GREY_PRIOR)
-    weight_sum = _smoothed(weight, plan) + (np.float32(cv2.mean(weight)[0]) * trace + np.float32(PRIOR))
+    colour_sum = _smoothed(colour, plan) + GREY_PRIOR
+    weight_sum = _smoothed(weight, plan) + np.float32(PRIOR)
     share = np.float32(255) / weight_sum
     np.multiply(colour_sum, cv2.merge((share, share, share)), out=colour_sum)
     # Rounds to the nearest and saturates.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.compositors.base import Compositor
-from rvm_live.compositors.common import GREY, MEAN_TRACE, PRIOR, ROUND_UP, BlurPlan, check_inputs, plan_blur
+from rvm_live.compositors.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_inputs, plan_blur
 from rvm_live.compositors.cuda_memory import GpuMatte, Memory, memory_for
 from rvm_live.errors import CompositorError, UnavailableError
 from rvm_live.frames import Matte
@@ -21,17 +21,7 @@ GpuMat: TypeAlias = Any
 
 NEEDED = {
     "core": ("GpuMat", "Stream"),
-    "cudaarithm": (
-        "add",
-        "addWeighted",
-        "bitwise_and",
-        "bitwise_not",
-        "divide",
-        "merge",
-        "multiply",
-        "reduce",
-        "split",
-    ),
+    "cudaarithm": ("add", "bitwise_and", "bitwise_not", "divide", "merge", "multiply", "split"),
     "cudafilters": ("createSeparableLinearFilter",),
     "cudawarping": ("remap", "resize"),
 }
@@ -164,9 +154,6 @@ class _CudaBlur:
         self._halves = [api.GpuMat(h, w, four) for h, w in sizes]
         small = (plan.height, plan.width)
         self._smoothed = api.GpuMat(*small, four)
-        self._row = api.GpuMat(1, plan.width, four)
-        self._mean = api.GpuMat(1, 1, four)
-        self._means = api.GpuMat(*small, four)
         prior = np.array([GREY, GREY, GREY, 1.0], np.float32) * np.float32(PRIOR)
         self._prior = _uploaded(api, np.tile(prior, (*small, 1)))
         self._small_planes = [api.GpuMat(*small, one) for _ in range(4)]
@@ -194,10 +181,6 @@ class _CudaBlur:
         for half in self._halves:
             values = api.resize(values, half.size(), dst=half, interpolation=cv2.INTER_AREA, stream=stream)
         self._gauss.apply(values, dst=self._smoothed, stream=stream)
-        api.reduce(values, 0, cv2.REDUCE_AVG, vec=self._row, dtype=cv2.CV_32F, stream=stream)
-        api.reduce(self._row, 1, cv2.REDUCE_AVG, vec=self._mean, dtype=cv2.CV_32F, stream=stream)
-        api.resize(self._mean, self._means.size(), dst=self._means, interpolation=cv2.INTER_NEAREST, stream=stream)
-        api.addWeighted(self._means, MEAN_TRACE, self._smoothed, 1.0, 0.0, dst=self._smoothed, stream=stream)
         api.add(self._smoothed, self._prior, dst=self._smoothed, stream=stream)
         api.split(self._smoothed, dst=self._small_planes, stream=stream)
         api.merge(self._small_planes[:3], dst=self._colour, stream=stream)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rvm_live import transfer
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.compositors.base import Compositor
-from rvm_live.compositors.common import GREY, MEAN_TRACE, PRIOR, ROUND_UP, BlurPlan, check_inputs, plan_blur
+from rvm_live.compositors.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_inputs, plan_blur
 from rvm_live.errors import CompositorError, UnavailableError
 from rvm_live.frames import Matte, TensorMatte
 
@@ -86,7 +86,7 @@ class TorchCompositor(Compositor):
         sums = torch.einsum("xw,ywc->yxc", columns, flat.reshape(plan.height, plan.width, 4))
         prior = torch.full((4,), PRIOR * GREY, device=sums.device)
         prior[3:] = PRIOR
-        sums = sums + weighted.mean(dim=(0, 1)) * MEAN_TRACE + prior
+        sums = sums + prior
         small = (sums[..., :3] / sums[..., 3:] * 255 + ROUND_UP).clamp_(max=255).floor_()
         return _enlarged(small, plan)[:height, :width]
 

@@ -1,7 +1,7 @@
 """The part of ``cv2.cuda`` that the opencv-cuda compositor uses, on the CPU.
 
 Names, argument order and types follow OpenCV's Python bindings, and so do the rules that are easy to break: sizes and
-types of both operands must match, ``dst`` is written in place when it fits, threshold-free arithmetic saturates,
+types of both operands must match, ``dst`` is written in place when it fits, arithmetic saturates,
 separable kernels have at most 32 taps. It shows that the calls are put together rightly, not that a GPU carries them
 out.
 """
@@ -112,10 +112,6 @@ class FakeCuda:
         one, two = _pair(src1, src2)
         return _store(_saturate(one + two, src1.array.dtype), dst)
 
-    def addWeighted(self, src1, alpha, src2, beta, gamma, dst=None, dtype=-1, stream=None):
-        one, two = _pair(src1, src2)
-        return _store(_saturate(one * np.float32(alpha) + two * np.float32(beta) + gamma, src1.array.dtype), dst)
-
     def bitwise_and(self, src1, src2, dst=None, mask=None, stream=None):
         _pair(src1, src2)
         return _store(src1.array & src2.array, dst)
@@ -139,12 +135,8 @@ class FakeCuda:
         planes = [np.ascontiguousarray(src.array[..., i : i + 1]) for i in range(src.array.shape[2])]
         return [_store(plane, into) for plane, into in zip(planes, dst or [None] * len(planes), strict=True)]
 
-    def reduce(self, mtx, dim, reduceOp, vec=None, dtype=-1, stream=None):
-        assert reduceOp == cv2.REDUCE_AVG and dtype == cv2.CV_32F
-        return _store(mtx.array.mean(axis=dim, dtype=np.float32).reshape(1, -1, mtx.array.shape[2]), vec)
-
     def resize(self, src, dsize, dst=None, fx=0, fy=0, interpolation=cv2.INTER_LINEAR, stream=None):
-        assert interpolation in (cv2.INTER_AREA, cv2.INTER_NEAREST)
+        assert interpolation == cv2.INTER_AREA and dsize == (src.size()[0] // 2, src.size()[1] // 2)
         done = cv2.resize(src.array, dsize, interpolation=interpolation)
         return _store(done.reshape(dsize[1], dsize[0], -1), dst)
 

@@ -18,7 +18,7 @@ from rvm_live.settings import MODELS, EngineSettings
 __all__ = ["advise", "choose", "frame_sizes", "measure", "ratios"]
 
 TARGETS = (30, 24, 15)
-SIZES = ((640, 480), (1280, 720), (1920, 1080))
+SIZES = ((640, 360), (960, 540), (1280, 720), (1920, 1080))
 LARGE = (3840, 2160)
 SIDES = (256, 384, 512)
 """Longer side that the network sees, pixels: RVM's authors advise to stay between 256 and 512."""
@@ -117,9 +117,7 @@ def advise(
                     failed = f"{width}x{height} at ratio {ratio:g} failed: {error}"
         timings += tried
     best, keeps = choose(timings)
-    note = (
-        failed if best is None or failed is not None else "matting alone: capture, compositing and display run beside"
-    )
+    note = failed or "timed: matting alone, to the alpha and foreground in main memory"
     command = None if best is None else _command(best, source, modes, name, settings)
     return Advice(tuple(timings), best, keeps, command, note)
 

@@ -58,7 +58,7 @@ def drawn(glimpse: Glimpse) -> NDArray[np.uint8]:
     """A copy of the frame with its number, time stamps and rate on it, uint8 (H, W, 3) BGR."""
     from rvm_live.sinks.panel import Row, blend, lay_out, text_size
 
-    picture = glimpse.image.copy()
+    picture: NDArray[np.uint8] = glimpse.image.copy()
     height, width = picture.shape[:2]
     now_ns = SYSTEM_CLOCK.now_ns()
     rows = [

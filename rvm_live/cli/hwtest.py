@@ -1,0 +1,78 @@
+"""``rvm-live hwtest``: options to settings, report to tables or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rvm_live.settings import EngineSettings, SourceSettings
+
+if TYPE_CHECKING:
+    from rvm_live.hwtest import HwTestReport, HwTestSettings
+
+__all__ = ["hwtest"]
+
+
+@click.command()
+@click.option(
+    "--source",
+    default="auto",
+    metavar="N|URL|PATH",
+    help="A camera's number or name, a URL or a file; auto: the first camera that delivers.  [default: auto]",
+)
+@click.option("--width", type=int, help="Pixels asked of the camera.  [default: 1280]")
+@click.option("--height", type=int, help="Pixels asked of the camera.  [default: 720]")
+@click.option("--fps", type=float, default=60.0, help="Frames per second asked of the camera.  [default: 60]")
+@click.option("--fourcc", default="MJPG", help="Pixel format asked of the camera.  [default: MJPG]")
+@click.option("--seconds", type=float, help="How long to measure.  [default: 5; with --preview, until it is closed]")
+@click.option("--preview", is_flag=True, help="Show the picture with counter and time stamps; q, Esc or closing ends.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights to measure with: a file or a folder.")
+@click.option("--device", default="auto", help="Device to measure on: auto, cpu, cuda, cuda:N or mps.  [default: auto]")
+@click.option("--quick", is_flag=True, help="Leave out the camera's modes and the timing of the engine.")
+def hwtest(as_json: bool, **options: Any) -> None:
+    """Probe cameras and this machine, and find out by measurement what to use here.
+
+    Nothing is downloaded. The exit code is 0 where a source delivered frames, and 1 where none did.
+    """
+    from rvm_live.hwtest import HwTestSettings, run
+    from rvm_live.sources.quiet import silence_backends
+
+    settings = HwTestSettings(
+        source=SourceSettings(
+            source=options["source"],
+            width=options["width"],
+            height=options["height"],
+            fps=options["fps"],
+            fourcc=options["fourcc"],
+        ),
+        engine=EngineSettings(weights=options["weights"], device=options["device"]),
+        seconds=options["seconds"],
+        preview=options["preview"],
+        quick=options["quick"],
+    )
+    silence_backends()
+    report = _run(run, settings)
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), indent=2, sort_keys=True))
+    else:
+        from rvm_live.cli.hwtest_tables import print_report
+
+        print_report(report)
+    sys.exit(0 if report.delivered else 1)
+
+
+def _run(run: Any, settings: HwTestSettings) -> HwTestReport:
+    """Run with a line on the terminal that says what is being done."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    status = console.status("starting") if console.is_terminal else None
+    with status or nullcontext():
+        report: HwTestReport = run(settings, (lambda line: status.update(line)) if status else (lambda line: None))
+    return report

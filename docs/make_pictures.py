@@ -1,0 +1,67 @@
+"""Makes the README's pictures: runs the program on the demo source in a virtual screen and takes screenshots.
+
+    RVM_LIVE_WEIGHTS=path/to/weights python docs/make_pictures.py
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import cv2
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.support.display import Display, open_display  # noqa: E402
+from tests.support.program import finish, start  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
+SIZE = ["--source", "demo", "--width", "960", "--height", "540", "--fps", "30"]
+BACKGROUNDS = {
+    "image": "image:" + str(ROOT / "assets/backgrounds/mountains.jpg"),
+    "blur": "blur:25",
+    "color": "color:#2a9d8f",
+    "video": "video:" + str(ROOT / "assets/backgrounds/aurora.mp4"),
+    "transparent": "transparent",
+}
+
+
+def take(display: Display, name: str, seconds: float, width: int = 640) -> None:
+    """Let the program run for a moment and keep what its window shows."""
+    time.sleep(seconds)
+    picture = display.screenshot("rvm-live")
+    scale = width / picture.shape[1]
+    if scale < 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(IMAGES / f"{name}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
+
+
+def main() -> None:
+    IMAGES.mkdir(exist_ok=True)
+    with open_display(2000, 1200) as display:
+        for name, spec in BACKGROUNDS.items():
+            with start(*SIZE, "--no-stats", "--background", spec, env=display.env) as process:
+                display.window()
+                take(display, f"background-{name}", 10)
+                display.key("q")
+                finish(process)
+        studio = ["--background", str(ROOT / "assets/backgrounds/studio.jpg")]
+        for view, width in (("comparison", 1280), ("matte", 640)):
+            with start(*SIZE, *studio, "--no-stats", "--display", view, env=display.env) as process:
+                display.window()
+                take(display, view, 10, width)
+                display.key("q")
+                finish(process)
+        with start(*SIZE, *studio, env=display.env) as process:
+            display.window()
+            take(display, "overlay", 10, 960)
+            display.key("h")
+            take(display, "help", 2, 960)
+            display.key("q")
+            finish(process)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 import numpy as np
@@ -74,10 +74,6 @@ class Status:
     phase: str = ""
     messages: tuple[str, ...] = ()
 
-    def with_messages(self, *more: str) -> Status:
-        """The same with more notices at the end."""
-        return replace(self, messages=(*self.messages, *more))
-
 
 def _joined(*parts: str) -> str:
     return " · ".join(part for part in parts if part)
@@ -146,6 +142,7 @@ class Overlay:
         self._drawn_ns = 0
         self._panels: list[tuple[Panel, int, int]] = []
         self._seen: dict[str, int] = {}
+        self._own: dict[str, int] = {}
         self._width = 0
         self.redraws = 0
 
@@ -153,6 +150,11 @@ class Overlay:
     def due(self) -> bool:
         """Whether the panels are old enough to be drawn anew."""
         return self._clock.now_ns() - self._drawn_ns >= REFRESH_SECONDS * 1e9
+
+    def tell(self, message: str) -> None:
+        """Show a notice of one's own, beside the status's."""
+        self._own[message] = self._clock.now_ns()
+        self._seen.pop(message, None)
 
     def restart_messages(self) -> None:
         """Show the present notices for their full time from now on."""
@@ -209,7 +211,7 @@ class Overlay:
             bottom -= margin
         if statistics and not starting:
             rows = fit_rows(statistics_rows(status, display), bottom - margin, size)
-            limit = min(width - 2 * margin, max(28 * size, round(width * 0.42)))
+            limit = min(width - 2 * margin, max(31 * size, round(width * 0.42)))
             if rows:
                 panel = lay_out(rows, size, limit, min_width=min(self._width, limit))
                 self._width = max(self._width, panel.width)  # a panel that breathes with its numbers is restless
@@ -221,6 +223,8 @@ class Overlay:
 
     def _fresh(self, messages: tuple[str, ...]) -> list[str]:
         now = self._clock.now_ns()
+        self._own = {text: since for text, since in self._own.items() if now - since < MESSAGE_SECONDS * 1e9}
+        messages += tuple(self._own)
         self._seen = {message: self._seen.get(message, now) for message in messages}
         return [message for message in messages if now - self._seen[message] < MESSAGE_SECONDS * 1e9]
 

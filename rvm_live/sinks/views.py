@@ -15,10 +15,24 @@ from numpy.typing import NDArray
 from rvm_live.frames import Composite
 from rvm_live.sinks import panel
 
-__all__ = ["Box", "checkerboard", "comparison", "fit", "matte", "over_checkerboard", "plain", "render", "result"]
+__all__ = [
+    "Box",
+    "checkerboard",
+    "comparison",
+    "fit",
+    "matte",
+    "opening_size",
+    "over_checkerboard",
+    "picture",
+    "plain",
+    "render",
+    "result",
+]
 
 Picture = NDArray[np.uint8]
 
+_OPENING = (1280, 720)
+_SMALLEST = 360
 _LIGHT, _DARK = 204, 153  # of the checkerboard that stands for transparency
 
 
@@ -42,6 +56,18 @@ def fit(width: int, height: int, into: Box) -> Box:
         fitted_width,
         fitted_height,
     )
+
+
+def opening_size(frame: tuple[int, int], display: str, screen: tuple[int, int] | None) -> tuple[int, int]:
+    """Width and height of the window for frames of this size: whole pixels where they fit, never beyond the screen."""
+    width, height = frame
+    limits = _OPENING
+    if display == "comparison":
+        width, limits = 2 * width, (2 * limits[0], limits[1])
+    if screen is not None:
+        limits = (min(limits[0], screen[0]), min(limits[1], screen[1]))
+    scale = min(limits[0] / width, limits[1] / height, max(1.0, _SMALLEST / height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 @lru_cache(maxsize=2)

@@ -17,7 +17,7 @@ from rvm_live.sinks import views
 from rvm_live.sinks.base import Sink
 from rvm_live.sinks.display import display_available, prepare_qt, probe
 from rvm_live.sinks.hotkeys import ViewState, WindowActions, action_for
-from rvm_live.sinks.overlay import MESSAGE_SECONDS, Overlay, Status
+from rvm_live.sinks.overlay import Overlay, Status
 
 __all__ = [
     "ViewState",
@@ -32,8 +32,6 @@ __all__ = [
 _log = logging.getLogger("rvm_live.window")
 
 _FLAGS = cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_FREERATIO
-_LIMIT = (1280, 720)
-_SMALLEST = 360
 _FULLSCREEN_NS = 400_000_000
 _KEYS_AT_ONCE = 16
 
@@ -45,7 +43,7 @@ class WindowSink(Sink):
 
     Args:
         view: what is shown; the window's own keys change it.
-        title: of the window; also its name among this process's windows.
+        title: of the window, and its name for OpenCV.
         size: of the frames if known already, pixels; the window follows the first composite.
         status: asked for what the overlay tells, at most five times a second.
         actions: what keys do.
@@ -59,7 +57,7 @@ class WindowSink(Sink):
         view: ViewState,
         *,
         title: str = "rvm-live",
-        size: tuple[int, int] = _LIMIT,
+        size: tuple[int, int] = (1280, 720),
         status: Callable[[], Status] = Status,
         actions: WindowActions | None = None,
         placeholder: Callable[[int, int], NDArray[np.uint8]] | None = None,
@@ -73,7 +71,6 @@ class WindowSink(Sink):
         self._placeholder = placeholder or views.checkerboard
         self._clock = clock
         self._overlay = Overlay(clock)
-        self._told: dict[str, int] = {}
         self._composite: Composite | None = None
         self._screen: tuple[int, int] | None = None
         self._size = self._opening_size = (0, 0)
@@ -84,11 +81,6 @@ class WindowSink(Sink):
         self._seen = False
         self._quitting = False
         self._dirty = True
-
-    @property
-    def closed(self) -> bool:
-        """Whether the window is gone, or was never opened."""
-        return not self._open
 
     @property
     def size(self) -> tuple[int, int]:
@@ -137,7 +129,7 @@ class WindowSink(Sink):
 
     def tell(self, message: str) -> None:
         """Show a notice of the window's own for some seconds."""
-        self._told[message] = self._clock.now_ns()
+        self._overlay.tell(message)
 
     def close(self, *, failed: bool) -> None:
         self._composite = None
@@ -146,17 +138,8 @@ class WindowSink(Sink):
             _destroy(self.title)
 
     def _fit_to(self, frame: tuple[int, int]) -> None:
-        """Size the window for frames of this size: whole pixels where they fit, the screen's size at most."""
-        width, height = frame
         self._frame_size = frame
-        limit_width, limit_height = _LIMIT
-        if self.view.display == "comparison":
-            width, limit_width = 2 * width, 2 * limit_width
-        if self._screen is not None:
-            limit_width = min(limit_width, self._screen[0])
-            limit_height = min(limit_height, self._screen[1])
-        scale = min(limit_width / width, limit_height / height, max(1.0, _SMALLEST / height))
-        self._size = self._opening_size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        self._size = self._opening_size = views.opening_size(frame, self.view.display, self._screen)
         cv2.resizeWindow(self.title, *self._size)
         self._dirty = True
 
@@ -169,7 +152,7 @@ class WindowSink(Sink):
             canvas = views.render(self._composite, self.view.display, width, height)
         self._overlay.draw(
             canvas,
-            self._with_own_messages,
+            self._status,
             display=self.view.display,
             statistics=self.view.statistics,
             help=self.view.help,
@@ -180,12 +163,6 @@ class WindowSink(Sink):
         except cv2.error as error:
             raise DisplayError(f"the window failed: {_one_line(error)}") from error
         self._dirty = False
-
-    def _with_own_messages(self) -> Status:
-        status = self._status()
-        now = self._clock.now_ns()
-        self._told = {text: since for text, since in self._told.items() if now - since < MESSAGE_SECONDS * 1e9}
-        return status.with_messages(*self._told) if self._told else status
 
     def _pump(self) -> None:
         """Let the window system work; take keys, a new size, and the close button."""
@@ -287,9 +264,7 @@ def show_preview(title: str, image: NDArray[np.uint8]) -> int:
             raise DisplayError(f"no window can be opened: {reason}")
         prepare_qt()
         cv2.namedWindow(title, _FLAGS & ~cv2.WINDOW_FREERATIO)
-        height, width = image.shape[:2]
-        scale = min(1.0, _LIMIT[0] / width, _LIMIT[1] / height)
-        cv2.resizeWindow(title, max(1, round(width * scale)), max(1, round(height * scale)))
+        cv2.resizeWindow(title, *views.opening_size((image.shape[1], image.shape[0]), "result", None))
         _previews.add(title)
     cv2.imshow(title, image)
     return int(cv2.waitKeyEx(1))

@@ -1,0 +1,82 @@
+"""From a path to a recorder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from rvm_live.errors import SettingsError, SinkError
+from rvm_live.queues import Overflow
+from rvm_live.sinks.recorder import Recorder
+from rvm_live.sinks.snapshot import explain
+from rvm_live.sinks.video_file import SUFFIXES, VideoFile, part_path
+from rvm_live.sinks.writers import PngSequence
+
+__all__ = ["check_recording_path", "open_recorder"]
+
+
+def _is_folder(path: str | Path) -> bool:
+    text = os.fspath(path)
+    return text.endswith(("/", os.sep)) or (Path(text).suffix.lower() not in SUFFIXES and Path(text).is_dir())
+
+
+def check_recording_path(path: str | Path) -> None:
+    """Find out before anything starts whether a recording can be written; leaves nothing behind.
+
+    Args:
+        path: a file with a known suffix, or a folder: one that exists, or a path that ends in a slash.
+
+    Raises:
+        SettingsError: the suffix is not known.
+        SinkError: nothing can be written there; the message says why.
+    """
+    target = Path(path)
+    if isinstance(path, str) and not path.strip():
+        raise SettingsError("the recording's path is empty")
+    if _is_folder(path):
+        place = target
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if not place.is_dir():
+            raise SinkError(f"cannot record into {target}: {place} is not a folder")
+        probe = place / ".rvm-live.part"
+    else:
+        if target.suffix.lower() not in SUFFIXES:
+            known = ", ".join(SUFFIXES)
+            raise SettingsError(
+                f"cannot record {target}: unknown suffix {target.suffix!r}; use {known}, or a folder (ending in /) "
+                "for a PNG sequence"
+            )
+        if target.is_dir():
+            raise SinkError(f"cannot record {target}: it is a folder; add a file name, or a / for a PNG sequence")
+        if not target.parent.exists():
+            raise SinkError(f"cannot record {target}: the folder {target.parent} does not exist")
+        if not target.parent.is_dir():
+            raise SinkError(f"cannot record {target}: {target.parent} is not a folder")
+        probe = part_path(target)
+    try:
+        probe.open("wb").close()
+    except OSError as error:
+        raise explain(error, target) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
+def open_recorder(path: str, *, fps: float, policy: Overflow) -> Recorder:
+    """Make a recorder for ``path``; nothing is written before its first composite.
+
+    Args:
+        path: ``.mp4``, ``.mkv`` (H.264), ``.mov`` (ProRes 4444) or ``.webm`` (VP9), the last two with alpha where
+            the first composite has it; a folder for a PNG sequence.
+        fps: nominal frames per second, 0 if unknown.
+        policy: what happens when the encoder cannot keep up.
+
+    Raises:
+        SettingsError: the suffix is not known.
+        SinkError: nothing can be written there.
+    """
+    check_recording_path(path)
+    target = Path(path)
+    return Recorder(PngSequence(target) if _is_folder(path) else VideoFile(target, fps=fps), policy=policy)

@@ -1,0 +1,122 @@
+"""What the recorder's thread writes with: the contract of a writer, and the PNG sequence."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.frames import Composite
+from rvm_live.sinks.snapshot import encode_png, explain, write_whole
+from rvm_live.sinks.views import Box, fit
+
+__all__ = ["PngSequence", "Shot", "Writer", "fit_into", "over_black"]
+
+
+@dataclass(frozen=True, repr=False)
+class Shot:
+    """What a recorder keeps of a composite: no matte, so that no device memory waits in its queue.
+
+    Attributes:
+        image: uint8 (H, W, 3) BGR or (H, W, 4) BGRA with straight alpha.
+        seq: number of the frame.
+        captured_ns: monotonic time of the grab.
+        media_ns: position in the file it came from, or None for a live source.
+    """
+
+    image: NDArray[np.uint8]
+    seq: int
+    captured_ns: int
+    media_ns: int | None
+
+    @classmethod
+    def of(cls, composite: Composite) -> Shot:
+        return cls(composite.image, composite.seq, composite.stamps.captured_ns, composite.frame.media_ns)
+
+
+class Writer(ABC):
+    """Writes shots to one place.
+
+    Who calls what: everything is called by the recorder's thread, ``write`` for every shot in order, then exactly
+    one of ``finish`` and ``discard``. Any of them may block on the encoder and the disk.
+    """
+
+    path: Path
+
+    @abstractmethod
+    def write(self, shot: Shot) -> None:
+        """Add one picture.
+
+        Raises:
+            SinkError: it cannot be encoded or stored; ``discard`` follows.
+        """
+
+    @abstractmethod
+    def finish(self) -> bool:
+        """Complete what was written; it appears under its own name.
+
+        Returns:
+            Whether there is anything.
+
+        Raises:
+            SinkError: it cannot be completed; nothing is left.
+        """
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove what is not whole; never raises."""
+
+
+class PngSequence(Writer):
+    """A folder of ``000000.png``, ``000001.png``, ... named by the frame's number, BGRA where transparent.
+
+    Args:
+        path: of the folder; it is made when the first picture comes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._count = 0
+
+    def write(self, shot: Shot) -> None:
+        if self._count == 0:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise explain(error, self.path) from error
+        write_whole(self.path / f"{shot.seq:06d}.png", encode_png(shot.image))
+        self._count += 1
+
+    def finish(self) -> bool:
+        return self._count > 0
+
+    def discard(self) -> None:
+        # Every picture in it is whole; only a folder that stayed empty goes.
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+
+def over_black(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A BGRA picture with straight alpha over black, uint8 (H, W, 3)."""
+    alpha = cv2.extractChannel(image, 3)
+    shown: NDArray[np.uint8] = cv2.multiply(
+        cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), cv2.merge([alpha] * 3), scale=1 / 255
+    )
+    return shown
+
+
+def fit_into(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """``image`` as large as it gets in the middle of ``width`` x ``height``; the rest is black or transparent."""
+    if image.shape[:2] == (height, width):
+        return image
+    box = fit(image.shape[1], image.shape[0], Box(0, 0, width, height))
+    smaller = box.width < image.shape[1]
+    scaled = cv2.resize(image, (box.width, box.height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    canvas = np.zeros((height, width, image.shape[2]), np.uint8)
+    canvas[box.y : box.y + box.height, box.x : box.x + box.width] = scaled
+    return canvas

@@ -29,6 +29,7 @@ from rvm_live.settings import EngineSettings
 from tests.conftest import missing
 from tests.support.engines import LeftHalfEngine, PassThroughEngine
 from tests.support.scripted import KINDS, save_module, save_scripted
+from tests.support.threads import exact, torch_threads  # noqa: F401
 
 GOOD_KINDS = ("alpha", "flat alpha", "both", "recurrent", "recurrent alpha", "smaller", "wild")
 RECURRENT_KINDS = ("recurrent", "recurrent alpha")
@@ -179,6 +180,7 @@ def test_a_frame_goes_up_once(make: Make, frames: list[Frame], name: str) -> Non
 # RVM
 
 
+@pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("case", ["full", "half"])
 def test_rvm_agrees_with_the_official_network(data: Path, weights: Path, video: NDArray[np.uint8], case: str) -> None:
     """The engine folds, turns and lays out the network anew: none of that may show."""

@@ -18,6 +18,7 @@ from rvm_live.engines.rvm.network import REFINERS, VARIANTS, MattingNetwork, shr
 from rvm_live.engines.rvm.refiners import with_mean
 from tests.conftest import ROOT
 from tests.support.parity import CASES, OUTPUTS, differences, formula_network
+from tests.support.threads import exact, torch_threads  # noqa: F401
 
 NETWORKS = list(itertools.product(VARIANTS, REFINERS))
 PARAMETERS = {"mobilenetv3": 3_748_633, "resnet50": 26_890_461}
@@ -82,12 +83,12 @@ def test_parity_in_double_precision_on_any_processor(data: Path, variant: str, r
         assert largest <= 2e-2, f"{name}: {largest}"
 
 
+@pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("case", ["full", "half"])
 def test_real_weights_on_real_frames(data: Path, real: MattingNetwork, case: str) -> None:
     reference = np.load(data / "reference" / "real_mobilenetv3_fast_guided_filter.npz")
     ratio = float(reference[f"{case}_ratio"])
     states: list[torch.Tensor | None] = [None] * 4
-    # The guided filter divides by variances near zero, so its roundings matter: oneDNN's own are the reference's.
     with torch.inference_mode():
         for index, picture in enumerate(reference["src_u8"]):
             src = torch.from_numpy(picture).permute(2, 0, 1)[None].contiguous().float() / 255

@@ -191,16 +191,17 @@ def test_camera_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not device.held
 
 
+def test_camera_by_its_device_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeDevice.plug_in(monkeypatch, FakeDevice())
+    report = probe("--source", "/dev/video0", "--seconds", "0.2")
+    assert report["source"]["label"] == "camera 0 (Fake Cam)"
+
+
 def test_modes_have_their_true_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     device = FakeDevice(sizes=[(640, 480), (320, 240)], fps=60, raw_fps=20)
     FakeDevice.plug_in(monkeypatch, device)
-    asked = [
-        Mode(320, 240, 30, "MJPG"),
-        Mode(320, 240, 60, "MJPG"),
-        Mode(320, 240, 60, "YUYV"),
-        Mode(999, 0, 60, "YUYV"),
-    ]
-    asked[3] = Mode(3840, 2160, 60, "MJPG")
+    small, large = (320, 240), (3840, 2160)
+    asked = [Mode(*small, 30, "MJPG"), Mode(*small, 60, "MJPG"), Mode(*small, 60, "YUYV"), Mode(*large, 60, "MJPG")]
     results = measure_modes(SourceSettings(source="0"), open_source, 0.4, modes=asked)
     rates = [result.rhythm.fps if result.rhythm else 0 for result in results]
     assert rates == pytest.approx([30, 60, 20, 60], rel=0.2)

@@ -93,8 +93,11 @@ def _candidates(settings: HwTestSettings, cameras: tuple[CameraName, ...]) -> li
     if settings.source.source != "auto":
         # A file plays over and over, so that a short one can be measured as long as any.
         return [replace(settings.source, loop=True)]
-    # Where listing finds nothing it may have failed: the first camera is worth a try all the same.
-    return [replace(settings.source, source=str(camera)) for camera in [c.index for c in cameras] or [0]]
+    from rvm_live.sources.camera import unlisted_cameras
+
+    # The first is worth a try even where the system says that there is none: drivers have been wrong before.
+    found = [camera.index for camera in cameras] or [camera.index for camera in unlisted_cameras()] or [0]
+    return [replace(settings.source, source=str(index)) for index in found]
 
 
 def _first_source(
@@ -103,7 +106,7 @@ def _first_source(
     """Measure the first source that delivers."""
     from rvm_live.hwtest.preview import Preview
     from rvm_live.hwtest.probe import Probe
-    from rvm_live.sources.camera import CameraSource, find_camera
+    from rvm_live.sources.camera import CameraSource
     from rvm_live.sources.factory import open_source
 
     preview = Preview() if settings.preview else None
@@ -114,15 +117,14 @@ def _first_source(
     try:
         for asked in _candidates(settings, cameras):
             source = open_source(asked)
-            if isinstance(source, CameraSource):
-                find_camera(asked.source)  # a name that no camera has is bad input, not a camera that fails
             name = f"camera {asked.source}" if isinstance(source, CameraSource) else asked.source
             tell(f"measuring {name}")
             probe = Probe(source, asked, seconds, watch=preview)
             try:
                 return attempts, probe.run(), probe.pictures
             except SourceError as error:
-                if source.on_demand:  # a file or picture: what is wrong with it is wrong input
+                unknown = isinstance(source, CameraSource) and source.camera is None
+                if unknown or source.on_demand:  # no camera of that name, or a bad file: wrong input
                     raise
                 attempts.append(Attempt(name, str(error)))
     finally:

@@ -10,11 +10,11 @@ import time
 from typing import Any
 
 import numpy as np
-from rvm_live.backgrounds.parse import parse
-from rvm_live.composer import Composer
 
 from benchmarks.report import publish, summarise
+from rvm_live.backgrounds.parse import parse
 from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.composer import Composer
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.errors import QueueClosed
 from rvm_live.frames import Frame, Matte

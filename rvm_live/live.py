@@ -109,7 +109,8 @@ class _App:
         )
 
     def _sinks(self, overflow: Overflow, clock: Clock) -> list[Sink]:
-        settings, sinks = self.settings, []
+        settings = self.settings
+        sinks: list[Sink] = []
         if settings.record is not None:
             from rvm_live.sinks.factory import open_recorder
 

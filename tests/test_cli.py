@@ -110,9 +110,8 @@ def test_a_sequence_is_named_by_frame_number(clip: Path, tmp_path: Path) -> None
 
 
 def test_the_demo_is_matted_with_real_weights(weights: Path, tmp_path: Path) -> None:
-    from rvm_live.sources.demo import DemoSource
-
     from rvm_live.settings import SourceSettings
+    from rvm_live.sources.demo import DemoSource
 
     size = ["--width", "480", "--height", "270"]
     record = f"{tmp_path}/out/"

@@ -26,9 +26,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = folder / "env"
     # The heavy libraries come from the environment that runs the tests: what is tested here is our own wheel.
     venv.create(place, with_pip=False)
-    (library,) = (
-        place.glob("lib*/python*/site-packages") if sys.platform != "win32" else place.glob("Lib/site-packages")
-    )
+    # lib64 beside lib is a link to it on some systems.
+    (library,) = place.glob("Lib/site-packages" if sys.platform == "win32" else "lib/python*/site-packages")
     outer = next(Path(p) for p in sys.path if p.endswith("site-packages"))
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(library), str(wheel)],

@@ -549,6 +549,17 @@ def test_a_transparent_edge_over_the_checkerboard_is_the_blend_of_both() -> None
     assert np.abs(shown - expected).max() <= 1.0
 
 
+@pytest.mark.parametrize("size", [(1280, 720), (640, 360), (639, 359), (500, 281), (160, 90), (3, 2), (1500, 900)])
+def test_scaling_keeps_the_size_asked_for_and_does_not_alias(size: tuple[int, int]) -> None:
+    stripes = np.zeros((721, 1281, 3), np.uint8)
+    stripes[:, ::2] = 200
+    scaled = views.scale_to(stripes, *size)
+    assert scaled.shape == (size[1], size[0], 3)
+    if size[0] <= 640:
+        assert np.abs(scaled.mean() - 100) < 3 and scaled.std() < 30, "the finest stripes turned into coarse ones"
+    assert views.scale_to(stripes, 1281, 721) is stripes
+
+
 # Overlay ------------------------------------------------------------------------------------------------------
 
 

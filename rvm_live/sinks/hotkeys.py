@@ -53,9 +53,9 @@ def action_for(code: int) -> str | None:
     Special keys have codes above 255 whose low byte may look like a letter (the left arrow's is that of Q): they
     are no letters. Bits above 16 hold modifiers on some platforms.
     """
-    key = code & 0xFFFF
-    if code < 0 or not 0 < key < 128:
+    if code < 0:
         return None
+    key = code & 0xFFFF
     if ord("A") <= key <= ord("Z"):
         key += 32
     return _ACTIONS.get(key)

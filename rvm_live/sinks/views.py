@@ -27,6 +27,7 @@ __all__ = [
     "plain",
     "render",
     "result",
+    "scale_to",
 ]
 
 Picture = NDArray[np.uint8]
@@ -100,18 +101,26 @@ def plain(image: Picture) -> Picture:
     return over_checkerboard(image) if image.shape[2] == 4 else image
 
 
+def scale_to(image: Picture, width: int, height: int) -> Picture:
+    """``image`` (any number of channels) in another size; itself where it has that size.
+
+    Area averaging is slow except at whole factors: halves come first, then bilinear within a factor of two.
+    """
+    while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
+        even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
+        image = cv2.resize(even, (even.shape[1] // 2, even.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    if image.shape[:2] == (height, width):
+        return image
+    scaled: Picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return scaled
+
+
 def _place(canvas: Picture, image: Picture, into: Box) -> Box:
     """Put ``image`` into ``into``, whole, in its own shape and as large as it gets."""
     height, width = image.shape[:2]
     box = fit(width, height, into)
     area = canvas[box.y : box.y + box.height, box.x : box.x + box.width]
-    if (box.width, box.height) == (width, height):
-        scaled = image
-    else:
-        smaller = box.width < width
-        scaled = cv2.resize(
-            image, (box.width, box.height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        )
+    scaled = scale_to(image, box.width, box.height)
     area[...] = plain(scaled) if scaled.ndim == 2 else scaled
     return box
 

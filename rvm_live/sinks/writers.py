@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rvm_live.frames import Composite
 from rvm_live.sinks.snapshot import encode_png, explain, write_whole
-from rvm_live.sinks.views import Box, fit
+from rvm_live.sinks.views import Box, fit, scale_to
 
 __all__ = ["PngSequence", "Shot", "Writer", "fit_into", "over_black"]
 
@@ -115,8 +115,7 @@ def fit_into(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.ui
     if image.shape[:2] == (height, width):
         return image
     box = fit(image.shape[1], image.shape[0], Box(0, 0, width, height))
-    smaller = box.width < image.shape[1]
-    scaled = cv2.resize(image, (box.width, box.height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    scaled = scale_to(image, box.width, box.height)
     canvas = np.zeros((height, width, image.shape[2]), np.uint8)
     canvas[box.y : box.y + box.height, box.x : box.x + box.width] = scaled
     return canvas

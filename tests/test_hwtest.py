@@ -193,6 +193,8 @@ def test_camera_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_camera_by_its_device_path(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeDevice.plug_in(monkeypatch, FakeDevice())
+    there = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/dev/video0" or there(path))
     report = probe("--source", "/dev/video0", "--seconds", "0.2")
     assert report["source"]["label"] == "camera 0 (Fake Cam)"
 

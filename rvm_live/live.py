@@ -64,12 +64,12 @@ def run(
         RvmLiveError: bad input, or a failure that was understood; nothing half-written is left behind.
     """
     silence_backends()
-    settings = _without_display(settings, tell)
     if settings.stats_json is not None:
         _check_writable(settings.stats_json)
     source = open_source(settings.source, clock)
     overflow = _overflow(settings, source)
     settings = replace(settings, engine=_with_weights(settings.engine, progress))
+    settings = _without_display(settings, tell)
     app = _App(settings, source, overflow, clock)
     with _sampling(app.gpu), _stopping_on_signals(app.pipeline):
         snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 from pathlib import Path
 
 import av
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.support.mjpeg import MjpegServer
 from tests.support.program import call, finish, start
 
 THROUGH = ["--engine", "tests.support.engines:LeftHalfEngine"]
@@ -213,6 +215,17 @@ def test_a_stream_that_nobody_serves(tmp_path: Path) -> None:
     done = call(*THROUGH, "--headless", "--source", f"http://127.0.0.1:{port}/video")
     assert done.code == 2
     assert f"127.0.0.1:{port}" in done.complaint
+
+
+def test_a_stream_that_ends_finishes_the_recording_and_says_so(tmp_path: Path) -> None:
+    with MjpegServer(width=96, height=64) as server:
+        threading.Timer(1.5, server.cut).start()
+        done = call(*THROUGH, "--headless", "--source", server.url, "--record", tmp_path / "out.mp4")
+    assert done.code == 2
+    assert "ended" in done.complaint
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 10
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
 
 
 def test_weights_that_cannot_be_had_name_both_ways(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,8 +229,9 @@ def test_the_picture_follows_the_windows_size_whole_and_undistorted(screen: Disp
             scale = min(width / 640, height / 360)
             bars = (height - 360 * scale) / 2 + (width - 640 * scale) / 2
 
-            def fits(picture: NDArray[np.uint8], scale: float = scale) -> bool:
-                return abs(extent(picture, FOREGROUND)[2] - 2 * 0.3 * 360 * scale) < 12
+            def fits(picture: NDArray[np.uint8], side: float = 2 * 0.3 * 360 * scale) -> bool:
+                # Until it is drawn anew the old picture is stretched to the new size.
+                return all(abs(length - side) < 12 for length in extent(picture, FOREGROUND)[2:])
 
             shown = screen.wait_for(fits)
             _, _, disc_width, disc_height = extent(shown, FOREGROUND)
@@ -488,8 +489,9 @@ def test_the_users_authority_file_opens_a_guarded_display(tmp_path: Path, monkey
         monkeypatch.setenv("HOME", str(tmp_path))
         reason = display_available()
         assert reason is not None and "refuses us" in reason
-        authority.write_bytes(b"\x01\x00\xff")  # damaged
-        monkeypatch.setenv("XAUTHORITY", str(authority))
+        damaged = tmp_path / "damaged"
+        damaged.write_bytes(b"\x01\x00\xff")
+        monkeypatch.setenv("XAUTHORITY", str(damaged))
         assert "refuses us" in (display_available() or "")
 
 

@@ -262,7 +262,7 @@ def _overflow(settings: LiveSettings, source: Source) -> Overflow:
 
 def _with_weights(settings: EngineSettings, progress: Any) -> EngineSettings:
     """Fetch missing weights before a window opens, so that it is seen on the terminal; those at hand load later."""
-    if settings.engine not in ("auto", "rvm") or weights.locate(settings) is not None:
+    if settings.engine not in ("auto", "openvino", "rvm") or weights.locate(settings) is not None:
         return settings
     return replace(settings, weights=weights.resolve(settings, progress=progress))
 

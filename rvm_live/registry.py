@@ -85,10 +85,11 @@ class Registry(Generic[T]):
 ENGINES: Registry[Any] = Registry(
     "engines",
     {
+        "openvino": "rvm_live.engines.rvm.openvino:OpenVinoEngine",
         "rvm": "rvm_live.engines.rvm.engine:RvmEngine",
         "torchscript": "rvm_live.engines.torchscript:TorchScriptEngine",
     },
-    auto=("rvm",),
+    auto=("openvino", "rvm"),
 )
 
 COMPOSITORS: Registry[Any] = Registry(

@@ -20,6 +20,7 @@ from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.device import choose_device, choose_precision, downsample_ratio
 from rvm_live.engines.rvm.engine import RvmEngine
 from rvm_live.engines.rvm.network import MattingNetwork
+from rvm_live.engines.rvm.openvino import OpenVinoEngine
 from rvm_live.engines.session import EngineSession, open_engine
 from rvm_live.engines.torchscript import TorchScriptEngine
 from rvm_live.errors import EngineError, RvmLiveError, SettingsError, UnavailableError, WeightsError
@@ -33,8 +34,9 @@ from tests.support.threads import exact, torch_threads  # noqa: F401
 
 GOOD_KINDS = ("alpha", "flat alpha", "both", "recurrent", "recurrent alpha", "smaller", "wild")
 RECURRENT_KINDS = ("recurrent", "recurrent alpha")
-ENGINES = ("rvm", "rvm full ratio", "torchscript rvm", "auto", "pass-through", "left half", *GOOD_KINDS)
-STATEFUL = ("rvm", "rvm full ratio", "torchscript rvm", "auto", *RECURRENT_KINDS)
+RVM = ("rvm", "rvm full ratio", "openvino", "openvino full ratio", "torchscript rvm", "auto")
+ENGINES = (*RVM, "pass-through", "left half", *GOOD_KINDS)
+STATEFUL = (*RVM, *RECURRENT_KINDS)
 
 Make = Callable[[str], Engine]
 
@@ -47,6 +49,10 @@ def make(weights: Path, tmp_path: Path) -> Make:
                 return RvmEngine(EngineSettings(weights=weights, downsample_ratio=0.5, device="cpu"))
             case "rvm full ratio":
                 return RvmEngine(EngineSettings(weights=weights, device="cpu"))
+            case "openvino":
+                return OpenVinoEngine(EngineSettings(weights=weights, downsample_ratio=0.5, device="cpu"))
+            case "openvino full ratio":
+                return OpenVinoEngine(EngineSettings(weights=weights, downsample_ratio=1.0, device="cpu"))
             case "auto":
                 return AutoEngine(EngineSettings(weights=weights, device="cpu"))
             case "pass-through":
@@ -116,7 +122,8 @@ def test_contract_a_matte_belongs_to_its_frame(make: Make, frames: list[Frame], 
             assert 0 < matte.started_ns <= matte.finished_ns
             if matte.foreground is not None:
                 assert tuple(matte.foreground.shape) == (80, 96, 3)
-                assert 0 <= float(matte.foreground.min()) <= float(matte.foreground.max()) <= 1
+                top = 255 if matte.foreground.dtype == np.uint8 else 1
+                assert 0 <= float(matte.foreground.min()) <= float(matte.foreground.max()) <= top
             if matte.image is not None:
                 assert np.array_equal(matte.image.numpy(), frame.image)
             host = matte.host()
@@ -598,7 +605,7 @@ def test_choosing_an_engine_imports_nothing_heavy() -> None:
 def test_a_session_keeps_the_state(weights: Path, frames: list[Frame], make: Make) -> None:
     with opened(make("rvm full ratio")) as engine:
         expected = [alpha_of(engine.matte(frame)) for frame in frames[:3]]
-    with rvm_live.open_engine(weights=weights, device="cpu") as session:
+    with rvm_live.open_engine("rvm", weights=weights, device="cpu") as session:
         mattes = [session.matte(frame.image) for frame in frames[:3]]
         assert [matte.frame.seq for matte in mattes] == [0, 1, 2]
         for ours, theirs in zip(mattes, expected, strict=True):

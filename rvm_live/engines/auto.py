@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.engines.host import accelerator_wanted
 from rvm_live.errors import EngineError, SettingsError
 from rvm_live.frames import Frame, Matte
 from rvm_live.registry import ENGINES
@@ -14,6 +15,7 @@ from rvm_live.settings import EngineSettings
 
 __all__ = ["AutoEngine"]
 
+_FOR_CPUS = ("openvino",)
 _REQUIRED = ("open", "info", "reset", "matte")
 
 
@@ -42,7 +44,9 @@ class AutoEngine(Engine):
             WeightsError: the weights are missing or unusable.
         """
         if self.settings.engine == "auto":
-            self._name, self._inner, self.refusals = ENGINES.first(ENGINES.auto, self._opened)
+            on_gpu = accelerator_wanted(self.settings.device)
+            names = [name for name in ENGINES.auto if not (on_gpu and name in _FOR_CPUS)]
+            self._name, self._inner, self.refusals = ENGINES.first(names, self._opened)
         else:
             self._inner = self._opened(self.settings.engine)
         return self.info

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from rvm_live.engines.host import cpu_name
 from rvm_live.errors import EngineError, SettingsError, UnavailableError
 
 __all__ = ["Lane", "choose_device", "choose_precision", "device_name", "downsample_ratio", "one_line"]
@@ -66,13 +65,7 @@ def device_name(device: torch.device) -> str:
         return str(torch.cuda.get_device_name(device))
     if device.type == "mps":
         return "Apple GPU"
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine() or "CPU"
+    return cpu_name()
 
 
 def downsample_ratio(asked: float | None, width: int, height: int) -> float:

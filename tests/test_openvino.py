@@ -1,0 +1,165 @@
+"""The OpenVINO engine against the plain network, its choice of size, and its cache."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from rvm_live.engines import auto
+from rvm_live.engines.auto import AutoEngine
+from rvm_live.engines.rvm.engine import RvmEngine
+from rvm_live.engines.rvm.ladder import BUDGET_MS, SIDES, choose_side, ratio_of
+from rvm_live.engines.rvm.openvino import OpenVinoEngine
+from rvm_live.errors import UnavailableError
+from rvm_live.frames import Frame
+from rvm_live.settings import EngineSettings
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.getbasetemp() / "openvino-cache"
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip(data: Path) -> list[Frame]:
+    """Twenty real frames, 1280x720."""
+    frames = []
+    with av.open(str(data / "clips" / "webcam" / "liveportrait_s18.mp4")) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            frames.append(Frame(frame.to_ndarray(format="bgr24"), number, 0, number))
+            if len(frames) == 20:
+                break
+    return frames
+
+
+def run(engine: Any, frames: list[Frame]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Alphas (N, H, W) and foregrounds (N, H, W, 3) of consecutive frames, 0-1."""
+    engine.open()
+    try:
+        engine.prepare(frames[0].width, frames[0].height)
+        hosts = [engine.matte(frame).host() for frame in frames]
+    finally:
+        engine.close()
+    alphas = np.stack([host.alpha for host in hosts]).astype(np.float32) / 255
+    return alphas, np.stack([host.foreground for host in hosts]).astype(np.float32) / 255
+
+
+@pytest.mark.parametrize("ratio", [0.25, 0.2])
+def test_it_agrees_with_the_plain_network_on_a_real_clip(weights: Path, clip: list[Frame], ratio: float) -> None:
+    settings = EngineSettings(weights=weights, device="cpu", downsample_ratio=ratio)
+    ours, colours = run(OpenVinoEngine(settings), clip)
+    theirs, their_colours = run(RvmEngine(settings), clip)
+    assert 0.1 < theirs.mean() < 0.9
+    assert np.abs(ours - theirs).mean(axis=(1, 2)).max() <= 2e-3
+    inside = theirs > 0.1
+    assert np.abs(colours - their_colours)[inside].mean() <= 4e-3
+
+
+def test_it_chooses_a_size_by_itself_and_says_which(weights: Path, clip: list[Frame]) -> None:
+    engine = OpenVinoEngine(EngineSettings(weights=weights))
+    engine.open()
+    engine.prepare(1280, 720)
+    try:
+        assert any(engine.info.downsample_ratio == pytest.approx(side / 1280) for side in SIDES)
+        assert engine.info.device == "cpu" and engine.info.engine == "openvino"
+    finally:
+        engine.close()
+
+
+def test_a_second_start_converts_nothing(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = EngineSettings(weights=weights, downsample_ratio=0.5)
+    frames = [Frame(np.random.default_rng(n).integers(0, 256, (80, 96, 3), np.uint8), n, 0, n) for n in range(3)]
+    first, _ = run(OpenVinoEngine(settings), frames)
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("converted again")
+
+    monkeypatch.setattr(OpenVinoEngine, "_converted", forbidden)
+    second, _ = run(OpenVinoEngine(settings), frames)
+    assert np.array_equal(first, second)
+
+
+def test_a_damaged_cache_is_made_anew(weights: Path, cache: Path) -> None:
+    settings = EngineSettings(weights=weights, downsample_ratio=0.5)
+    frames = [Frame(np.full((80, 96, 3), 90, np.uint8), 0, 0, 0)]
+    first, _ = run(OpenVinoEngine(settings), frames)
+    for kept in cache.rglob("step.xml"):
+        kept.write_text("<net")
+    second, _ = run(OpenVinoEngine(settings), frames)
+    assert np.array_equal(first, second)
+
+
+@given(st.integers(16, 8000), st.integers(16, 8000), st.floats(0.1, 500))
+def test_the_chosen_side_keeps_the_budget_where_any_does(width: int, height: int, shortest_ms: float) -> None:
+    asked: list[int] = []
+
+    def measure(side: int) -> float:
+        asked.append(side)
+        return shortest_ms
+
+    side = choose_side(width, height, measure)
+    longer = max(width, height)
+    assert side <= longer and 0 < ratio_of(side, width, height) <= 1
+    assert side <= SIDES[0]
+    if asked:
+        (shortest,) = asked
+        predicted = shortest_ms * (side / shortest) ** 2
+        assert predicted <= BUDGET_MS or side == shortest
+        larger = [s for s in (*SIDES, longer) if side < s <= min(longer, SIDES[0])]
+        assert all(shortest_ms * (s / shortest) ** 2 > BUDGET_MS for s in larger)
+
+
+def test_without_openvino_auto_goes_on_with_torch_and_tells(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *arguments: Any, **options: Any) -> Any:
+        if name.split(".")[0] == "openvino":
+            raise ImportError("No module named 'openvino'")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    engine = AutoEngine(EngineSettings(weights=weights))
+    engine.open()
+    assert engine.info.engine == "rvm"
+    assert any("rvm-live[openvino]" in note for note in engine.info.notes)
+    engine.close()
+
+
+def test_on_a_gpu_auto_does_not_even_mention_it(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auto, "accelerator_wanted", lambda asked: True)
+    engine = AutoEngine(EngineSettings(weights=weights))
+    engine.open()
+    assert engine.info.engine == "rvm" and engine.info.notes == ()
+    engine.close()
+
+
+@pytest.mark.parametrize("options", [{"device": "cuda"}, {"device": "mps"}, {"precision": "fp16"}])
+def test_what_it_cannot_do_is_a_reason(weights: Path, options: dict[str, str]) -> None:
+    with pytest.raises(UnavailableError, match="openvino"):
+        OpenVinoEngine(EngineSettings(weights=weights, **options)).open()  # type: ignore[arg-type]
+
+
+def test_converting_reports_to_nobody(weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The converter of the toolkit's own command line tells its maker; the frontend that is used here does not."""
+    import socket
+
+    def forbidden(*arguments: object) -> None:
+        raise AssertionError(f"the network was used: {arguments}")
+
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
+    monkeypatch.setattr(socket.socket, "connect", forbidden)
+    monkeypatch.setattr(socket, "getaddrinfo", forbidden)
+    run(
+        OpenVinoEngine(EngineSettings(weights=weights, downsample_ratio=0.5)),
+        [Frame(np.zeros((80, 96, 3), np.uint8), 0, 0, 0)],
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("compositors", "pipeline")
+NAMES = ("compositors", "cpu", "live", "pipeline")
 
 
 def main() -> None:

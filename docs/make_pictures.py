@@ -1,6 +1,6 @@
 """Makes the README's pictures: runs the program on the demo source in a virtual screen and takes screenshots.
 
-    RVM_LIVE_WEIGHTS=path/to/weights python docs/make_pictures.py
+RVM_LIVE_WEIGHTS=path/to/weights python docs/make_pictures.py
 """
 
 from __future__ import annotations

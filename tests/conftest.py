@@ -41,6 +41,15 @@ def weights(data: Path) -> Path:
     return data / "weights" / "rvm_mobilenetv3_fgf.pth"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's own cache of weights and compiled networks out of the tests, and the tests out of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RVM_LIVE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("RVM_LIVE_WEIGHTS", raising=False)
+        yield
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()

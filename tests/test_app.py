@@ -165,18 +165,8 @@ def test_the_room_is_never_shown(display: Display, room: Path) -> None:
 def test_a_person_is_cut_out_of_a_real_clip(display: Display, data: Path, weights: Path, tmp_path: Path) -> None:
     clip = data / "clips" / "webcam" / "volcomix_Doctor_26732.mp4"
     report = tmp_path / "report.json"
-    options = [
-        "--source",
-        clip,
-        "--loop",
-        "--weights",
-        weights,
-        "--background",
-        "color:#ff00ff",
-        "--stats-json",
-        report,
-    ]
-    with start(*options, "--no-stats", "--width", "640", env=display.env) as process:
+    options = ["--source", clip, "--loop", "--weights", weights, "--background", "color:#ff00ff", "--no-stats"]
+    with start(*options, "--width", "640", "--stats-json", report, env=display.env) as process:
         shown = display.wait_for(lambda p: 0.2 < share(p, (255, 0, 255)) < 0.9, timeout=60)
         height, width = shown.shape[:2]
         assert share(shown[: height // 3, : width // 4], (255, 0, 255)) > 0.9  # the wall beside the head is gone
@@ -186,7 +176,7 @@ def test_a_person_is_cut_out_of_a_real_clip(display: Display, data: Path, weight
         done = finish(process)
     assert done.code == 0, done.err
     ran = json.loads(report.read_text())["ran"]
-    assert (ran["engine"], ran["model"], ran["device"]) == ("rvm", "mobilenetv3", "cpu")
+    assert (ran["engine"], ran["model"], ran["device"]) == ("openvino", "mobilenetv3", "cpu")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -23,13 +23,6 @@ from rvm_live.frames import Frame
 from rvm_live.settings import EngineSettings
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path_factory.getbasetemp() / "openvino-cache"
-    monkeypatch.setenv("RVM_LIVE_CACHE", str(folder))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def clip(data: Path) -> list[Frame]:
     """Twenty real frames, 1280x720."""
@@ -89,12 +82,15 @@ def test_a_second_start_converts_nothing(weights: Path, monkeypatch: pytest.Monk
     assert np.array_equal(first, second)
 
 
-def test_a_damaged_cache_is_made_anew(weights: Path, cache: Path) -> None:
+def test_a_damaged_cache_is_made_anew(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
     settings = EngineSettings(weights=weights, downsample_ratio=0.5)
     frames = [Frame(np.full((80, 96, 3), 90, np.uint8), 0, 0, 0)]
     first, _ = run(OpenVinoEngine(settings), frames)
-    for kept in cache.rglob("step.xml"):
-        kept.write_text("<net")
+    kept = list(tmp_path.rglob("step.xml"))
+    assert kept
+    for path in kept:
+        path.write_text("<net")
     second, _ = run(OpenVinoEngine(settings), frames)
     assert np.array_equal(first, second)
 

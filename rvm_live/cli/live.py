@@ -33,7 +33,7 @@ _OPTIONS = [
         default=True,
         help="Play a file at its own rate, or take every frame of it as fast as they are worked off.",
     ),
-    click.option("--engine", default="auto", help="auto, rvm, torchscript, or package.module:Class.  [default: auto]"),
+    click.option("--engine", default="auto", help="auto, rvm, openvino, torchscript, or package.module:Class.  [default: auto]"),
     click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]"),
     click.option("--weights", type=click.Path(path_type=Path), help="Weights: a file, or a folder that holds them."),
     click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]"),

@@ -287,6 +287,14 @@ def test_an_error_anywhere_is_raised_by_run_and_every_thread_ends(failure: str, 
     assert frames[-1].filename != __import__("rvm_live.pipeline", fromlist=["x"]).__file__
 
 
+def test_a_stage_that_fails_tells_the_one_before_it() -> None:
+    with Pipeline(PatternSource(), BuggyEngine(), DirectComposer()) as pipeline:
+        deadline = time.monotonic() + 5
+        while not pipeline.captured.closed and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert isinstance(pipeline.captured.error, RuntimeError)
+
+
 def test_the_traceback_shows_where_it_happened_in_the_thread() -> None:
     with pytest.raises(RuntimeError) as caught:
         Pipeline(PatternSource(), BuggyEngine(), DirectComposer()).run()

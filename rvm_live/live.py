@@ -104,6 +104,7 @@ class _App:
             overflow=overflow,
             max_fps=settings.source.fps if realtime else None,
             mirror=settings.source.mirror,
+            adaptive_fps=settings.source.fps if realtime and settings.adaptive else None,
             notices=self.notices,
             clock=clock,
         )

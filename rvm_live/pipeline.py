@@ -31,7 +31,8 @@ from rvm_live.pacing import Pacer
 from rvm_live.queues import FrameQueue, Overflow
 from rvm_live.sinks.base import Sink
 from rvm_live.sources.base import Source, SourceInfo
-from rvm_live.stages import CaptureStage, Compose, CompositingStage, Epoch, MattingStage, is_stale
+from rvm_live.stage import Epoch, is_stale
+from rvm_live.stages import CaptureStage, Compose, CompositingStage, MattingStage
 
 __all__ = ["Pipeline"]
 
@@ -51,6 +52,8 @@ class Pipeline:
         overflow: ``DROP_OLDEST`` for live video, ``BLOCK`` to lose nothing.
         max_fps: composites handed to the sinks per second at most; None hands on every one at once.
         mirror: flip frames left to right at capture.
+        adaptive_fps: move the engine's downsample ratio so that it keeps up with this many frames per second (or with
+            the source, where that is slower); None leaves it alone.
         notices: where fallbacks are told; its own list if None.
         clock: monotonic time.
     """
@@ -65,6 +68,7 @@ class Pipeline:
         overflow: Overflow = Overflow.DROP_OLDEST,
         max_fps: float | None = None,
         mirror: bool = False,
+        adaptive_fps: float | None = None,
         notices: Notices | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -99,6 +103,7 @@ class Pipeline:
             source_info=self._capture.info,
             epoch=self._epoch,
             notices=self.notices,
+            adaptive_fps=adaptive_fps,
         )
         self._compositing = CompositingStage(
             composer,

@@ -132,6 +132,7 @@ class LiveSettings:
     Attributes:
         source: where frames come from.
         engine: how mattes are estimated.
+        adaptive: in real time, move the downsample ratio so that matting keeps up; a ratio of the user's stays.
         compositor: ``auto`` or a name from the registry.
         foreground: ``model`` (spill-free estimate) or ``source`` (the camera's own pixels).
         backgrounds: specifications such as ``blur:25``; the first is shown first. Empty: the built-in ones.
@@ -147,6 +148,7 @@ class LiveSettings:
 
     source: SourceSettings = SourceSettings()
     engine: EngineSettings = EngineSettings()
+    adaptive: bool = True
     compositor: str = "auto"
     foreground: str = "model"
     backgrounds: tuple[str, ...] = ()

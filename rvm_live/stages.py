@@ -1,33 +1,29 @@
-"""The bodies of the three worker threads, and the frame around a body that lets no error die in its thread.
+"""The bodies of the three worker threads.
 
-Every stage opens what it owns on its own thread, says so through a future that the others may wait for, works until
-its inlet is closed, and closes what it owns. Whatever ends it, its outlet is closed (with the error, if there
-was one) and its inlet is cancelled, so that both neighbours learn of it.
+Every stage opens what it owns on its own thread, says so through a future that the others may wait for, works until its
+inlet is closed, and closes what it owns.
 """
 
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, Future, InvalidStateError
-from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from concurrent.futures import Future
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.adaptive import Governor
 from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.errors import EndOfSource, QueueClosed
 from rvm_live.frames import Composite, Frame, Matte
 from rvm_live.metrics import Metrics
 from rvm_live.notices import Notices
 from rvm_live.queues import FrameQueue, Overflow
 from rvm_live.sources.base import Grab, Source, SourceInfo
+from rvm_live.stage import Epoch, Stage, is_stale
 
-__all__ = ["CaptureStage", "Compose", "CompositingStage", "Epoch", "MattingStage", "Stage"]
-
-T = TypeVar("T")
+__all__ = ["CaptureStage", "Compose", "CompositingStage", "MattingStage"]
 
 GAP_NS = 1_000_000_000
 """A live source that was silent for longer than this starts a new epoch: the person may have moved on."""
@@ -40,85 +36,6 @@ class Compose(Protocol):
     def open(self, width: int, height: int, device: str) -> None: ...
     def compose(self, matte: Matte) -> Composite: ...
     def close(self) -> None: ...
-
-
-class Epoch:
-    """The generation of the recurrent state. Written by the capture thread alone, read by all."""
-
-    def __init__(self) -> None:
-        self.current = 0
-
-    def advance(self) -> None:
-        self.current += 1
-
-
-class Stage(ABC):
-    """One worker thread between two queues.
-
-    Args:
-        name: of the thread, behind ``rvm-``.
-        inlet: where items come from, None for the first stage.
-        outlet: where results go.
-    """
-
-    def __init__(self, name: str, inlet: FrameQueue[Any] | None, outlet: FrameQueue[Any]) -> None:
-        self.inlet = inlet
-        self.outlet = outlet
-        self.promises: Sequence[Future[Any]] = ()
-        self._thread = threading.Thread(target=self._run, name=f"rvm-{name}", daemon=False)
-        self._started = False
-
-    def start(self) -> None:
-        self._started = True
-        self._thread.start()
-
-    def join(self) -> None:
-        """Wait until the thread has ended (at once if it was never started)."""
-        if self._started:
-            self._thread.join()
-
-    def break_promises(self, error: BaseException | None = None) -> None:
-        """Wake whoever waits for this stage to be ready: with the error, or to leave."""
-        for promise in self.promises:
-            # A promise that was kept already refuses; so does one that is being kept this moment.
-            with suppress(InvalidStateError):
-                if error is None:
-                    promise.cancel()
-                else:
-                    promise.set_exception(error)
-
-    def _keep(self, promise: Future[T], value: T) -> None:
-        """Say that the stage is ready, unless the run is over already."""
-        try:
-            promise.set_result(value)
-        except InvalidStateError:
-            raise CancelledError from None
-
-    def _run(self) -> None:
-        error: BaseException | None = None
-        try:
-            try:
-                self.work()
-            finally:
-                self.close()
-        except QueueClosed as closed:
-            error = closed.error
-        except (EndOfSource, CancelledError):
-            pass
-        except BaseException as caught:  # every error travels the data path; Pipeline.run() raises it
-            error = caught
-        finally:
-            self.outlet.close(error)
-            if self.inlet is not None:
-                self.inlet.cancel(error)
-            self.break_promises(error)
-
-    @abstractmethod
-    def work(self) -> None:
-        """Run until the end; raises QueueClosed or EndOfSource at an ordinary one."""
-
-    def close(self) -> None:  # noqa: B027 - optional hook
-        """Free what the stage owns, on its own thread."""
 
 
 class CaptureStage(Stage):
@@ -205,8 +122,10 @@ class MattingStage(Stage):
         source_info: Future[SourceInfo],
         epoch: Epoch,
         notices: Notices,
+        adaptive_fps: float | None,
     ) -> None:
         super().__init__("matting", inlet, outlet)
+        self._adaptive_fps = adaptive_fps
         self.ready: Future[EngineInfo] = Future()
         self.promises = (self.ready,)
         self._engine = engine
@@ -224,6 +143,7 @@ class MattingStage(Stage):
         self._engine.prepare(source.width, source.height)
         self._opened = True
         self._keep(self.ready, self._engine.info)
+        governor = None if self._adaptive_fps is None else Governor(self._engine, self._adaptive_fps)
         epoch = None
         while True:
             frame = self.inlet.get()
@@ -232,7 +152,10 @@ class MattingStage(Stage):
             if frame.epoch != epoch:
                 self._engine.reset()
                 epoch = frame.epoch
-            self.outlet.put(self._engine.matte(frame))
+            matte = self._engine.matte(frame)
+            self.outlet.put(matte)
+            if governor is not None:
+                governor.observe(matte)
 
     @property
     def engine_info(self) -> EngineInfo | None:
@@ -283,14 +206,6 @@ class CompositingStage(Stage):
 
     def close(self) -> None:
         self._composer.close()
-
-
-def is_stale(epoch: int, present: Epoch, queue: FrameQueue[Any]) -> bool:
-    """Whether a live item is from before the last reset; if so it is counted as dropped by its queue."""
-    if queue.policy is Overflow.BLOCK or epoch >= present.current:
-        return False
-    queue.count_drop()
-    return True
 
 
 def _same_picture(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "rvm_live"
 FLOORS = [
     ("cli", "__main__"),
     ("live", "hwtest"),
-    ("pipeline", "stages", "report", "composer"),
+    ("pipeline", "stages", "stage", "report", "composer", "adaptive"),
     ("sinks", "sources", "engines", "compositors", "backgrounds", "weights", "gpu"),
     ("registry", "metrics", "notices", "pacing", "queues"),
     ("frames", "settings", "clock", "transfer", "errors", "__init__"),

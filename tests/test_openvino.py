@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rvm_live.engines import auto
 from rvm_live.engines.auto import AutoEngine
+from rvm_live.engines.rvm.compiling import StepCompiler
 from rvm_live.engines.rvm.engine import RvmEngine
 from rvm_live.engines.rvm.ladder import BUDGET_MS, SIDES, choose_side, ratio_of
 from rvm_live.engines.rvm.openvino import OpenVinoEngine
@@ -77,7 +78,7 @@ def test_a_second_start_converts_nothing(weights: Path, monkeypatch: pytest.Monk
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("converted again")
 
-    monkeypatch.setattr(OpenVinoEngine, "_converted", forbidden)
+    monkeypatch.setattr(StepCompiler, "converted", forbidden)
     second, _ = run(OpenVinoEngine(settings), frames)
     assert np.array_equal(first, second)
 

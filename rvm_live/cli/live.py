@@ -33,12 +33,19 @@ _OPTIONS = [
         default=True,
         help="Play a file at its own rate, or take every frame of it as fast as they are worked off.",
     ),
-    click.option("--engine", default="auto", help="auto, rvm, openvino, torchscript, or package.module:Class.  [default: auto]"),
+    click.option(
+        "--engine", default="auto", help="auto, rvm, openvino, torchscript, or package.module:Class.  [default: auto]"
+    ),
     click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]"),
     click.option("--weights", type=click.Path(path_type=Path), help="Weights: a file, or a folder that holds them."),
     click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]"),
     click.option("--precision", default="auto", help="auto, fp32 or fp16.  [default: auto]"),
     click.option("--downsample-ratio", default="auto", help="auto, or a number in (0, 1].  [default: auto]"),
+    click.option(
+        "--adaptive/--no-adaptive",
+        default=True,
+        help="Move the ratio so that matting keeps up with --fps; a ratio of yours stays.  [default: on]",
+    ),
     click.option("--offline", is_flag=True, help="Never go to the network for weights."),
     click.option("--compositor", default="auto", help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]"),
     click.option(
@@ -109,6 +116,7 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
             downsample_ratio=parse_ratio(options["downsample_ratio"]),
             offline=options["offline"],
         ),
+        adaptive=options["adaptive"],
         compositor=options["compositor"],
         foreground=options["foreground"],
         backgrounds=tuple(options["backgrounds"]),

@@ -83,6 +83,13 @@ class AutoEngine(Engine):
         if prepare is not None:
             prepare(width, height)
 
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        return tuple(getattr(self._require(), "ratios", ()))
+
+    def use_ratio(self, ratio: float) -> bool:
+        return bool(self._require().use_ratio(ratio))
+
     def reset(self) -> None:
         self._require().reset()
 

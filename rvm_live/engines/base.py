@@ -66,6 +66,20 @@ class Engine(ABC):
     def prepare(self, width: int, height: int) -> None:  # noqa: B027 - optional hook
         """Warm up for a frame size; leaves the recurrent state empty."""
 
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Downsample ratios the engine can move between while it runs, largest first; empty if it cannot, or if the
+        user fixed one. Valid after ``prepare``."""
+        return ()
+
+    def use_ratio(self, ratio: float) -> bool:
+        """Work at one of :attr:`ratios` from the next frame on; the recurrent state is carried over.
+
+        Returns:
+            False if that ratio is not ready yet: it is being made ready meanwhile, and the engine goes on as it is.
+        """
+        return False
+
     @abstractmethod
     def reset(self) -> None:
         """Forget the recurrent state: the next frame starts a new sequence."""

@@ -10,6 +10,7 @@ from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.device import Lane, choose_device, choose_precision, device_name, downsample_ratio, one_line
 from rvm_live.engines.rvm.folding import fold_batch_norm
+from rvm_live.engines.rvm.ladder import low_size, ratio_of, sides_for, state_shapes
 from rvm_live.engines.rvm.network import MattingNetwork, shrink
 from rvm_live.errors import EngineError, UnavailableError
 from rvm_live.frames import Frame, Matte
@@ -84,6 +85,28 @@ class RvmEngine(Engine):
             raise self._failed(error) from error
         finally:
             self.reset()
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        if self.settings.downsample_ratio is not None or self._size is None:
+            return ()
+        return tuple(ratio_of(side, *self._size) for side in sides_for(*self._size))
+
+    def use_ratio(self, ratio: float) -> bool:
+        if self._size is None or ratio == self._ratio:
+            return True
+        width, height = low_size(*self._size, ratio)
+        with self._lane.work():
+            carried: list[Tensor | None] = []
+            for state, shape in zip(self._states, state_shapes(self._info.model, width, height), strict=True):
+                if state is not None:
+                    state = torch.nn.functional.interpolate(state, shape[2:], mode="bilinear", align_corners=False)
+                    state = state.contiguous(memory_format=self._layout)
+                carried.append(state)
+        self._states = tuple(carried)
+        self._ratio = ratio
+        self._info = self._info.at_ratio(ratio)
+        return True
 
     def reset(self) -> None:
         self._states = _NO_STATES

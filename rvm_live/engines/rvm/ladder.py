@@ -1,15 +1,22 @@
-"""Which size the network works at where the user leaves that to the program, by measurement."""
+"""The sizes the network works at, and the choice among them where the user leaves that to the program."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["BUDGET_MS", "SIDES", "choose_side", "ratio_of"]
+__all__ = ["BUDGET_MS", "SIDES", "choose_side", "low_size", "ratio_of", "sides_for", "state_shapes"]
 
 SIDES = (512, 448, 384, 320, 256)
 """Lengths of the longer low-resolution side, best first; the authors advise to stay between 256 and 512."""
 BUDGET_MS = 20.0
 """What the network may take of the 33 ms a frame has at 30 fps; the rest belongs to the other stages."""
+
+
+def sides_for(width: int, height: int) -> list[int]:
+    """The rungs for a frame size, longest first: :data:`SIDES`, and the frame's own side where that is no longer."""
+    longer = max(width, height)
+    shorter = [side for side in SIDES if side < longer]
+    return shorter if longer > SIDES[0] else [longer, *shorter]
 
 
 def choose_side(width: int, height: int, measure: Callable[[int], float], budget_ms: float = BUDGET_MS) -> int:
@@ -23,10 +30,7 @@ def choose_side(width: int, height: int, measure: Callable[[int], float], budget
         measure: side -> milliseconds a frame.
         budget_ms: milliseconds the network may take.
     """
-    longer = max(width, height)
-    sides = [side for side in SIDES if side < longer] or [longer]
-    if longer <= SIDES[0] and longer not in sides:
-        sides.insert(0, longer)
+    sides = sides_for(width, height)
     shortest = sides[-1]
     if len(sides) == 1:
         return shortest
@@ -40,3 +44,18 @@ def choose_side(width: int, height: int, measure: Callable[[int], float], budget
 def ratio_of(side: int, width: int, height: int) -> float:
     """The downsample ratio at which the longer side becomes ``side``, at most 1."""
     return min(side / max(width, height), 1.0)
+
+
+def low_size(width: int, height: int, ratio: float) -> tuple[int, int]:
+    """Width and height the network works at: ``floor(side * ratio)``, at least 1."""
+    return max(1, int(width * ratio)), max(1, int(height * ratio))
+
+
+def state_shapes(variant: str, width: int, height: int) -> list[tuple[int, int, int, int]]:
+    """Shapes of r1 to r4 for a low-resolution size."""
+    channels = (16, 20, 40, 64) if variant == "mobilenetv3" else (16, 32, 64, 128)
+    shapes = []
+    for count in channels:
+        width, height = (width + 1) // 2, (height + 1) // 2
+        shapes.append((1, count, height, width))
+    return shapes

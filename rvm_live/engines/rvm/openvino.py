@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-import warnings
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live import __version__
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.host import cpu_name
-from rvm_live.engines.rvm.ladder import choose_side, ratio_of
+from rvm_live.engines.rvm.compiling import StepCompiler, one_line
+from rvm_live.engines.rvm.ladder import choose_side, low_size, ratio_of, sides_for, state_shapes
 from rvm_live.errors import EngineError, UnavailableError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
-from rvm_live.weights import cache_dir, load, resolve
+from rvm_live.weights import load, resolve
 
 __all__ = ["OpenVinoEngine"]
 
@@ -40,9 +35,9 @@ class OpenVinoEngine(Engine):
 
     def __init__(self, settings: EngineSettings) -> None:
         super().__init__(settings)
-        self._core: Any = None
+        self._compiler: StepCompiler | None = None
         self._request: Any = None
-        self._states: list[Any] = []
+        self._states: list[NDArray[np.float32]] = []
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
         self._info = EngineInfo("openvino", settings.model or "", "cpu", "", settings.precision)
@@ -59,7 +54,7 @@ class OpenVinoEngine(Engine):
         if self.settings.precision == "fp16":
             raise UnavailableError("openvino computes in fp32 on a CPU, not in fp16")
         self._weights = load(resolve(self.settings))
-        self._core = openvino.Core()
+        self._compiler = StepCompiler(openvino.Core(), self._weights)
         self._info = EngineInfo("openvino", self._weights.variant, "cpu", cpu_name(), "fp32")
         return self._info
 
@@ -73,7 +68,7 @@ class OpenVinoEngine(Engine):
         Raises:
             EngineError: OpenVINO refuses the network.
         """
-        self._require_open()
+        self._steps()
         ratio = self.settings.downsample_ratio
         if ratio is None:
             ratio = ratio_of(choose_side(width, height, self._measured(width, height)), width, height)
@@ -82,9 +77,10 @@ class OpenVinoEngine(Engine):
             self._infer(np.zeros((self._low[1], self._low[0], 3), np.uint8))
         self.reset()
 
-    def _require_open(self) -> None:
-        if self._core is None:
+    def _steps(self) -> StepCompiler:
+        if self._compiler is None:
             raise EngineError("the engine is not open")
+        return self._compiler
 
     def _measured(self, width: int, height: int) -> Any:
         """side -> milliseconds a frame of the network whose longer side that is, on this machine now."""
@@ -102,84 +98,39 @@ class OpenVinoEngine(Engine):
         return measure
 
     def _fit(self, width: int, height: int, ratio: float) -> None:
-        from rvm_live.engines.rvm.step import low_size, state_shapes
-
+        """Get ready for a frame size and ratio, with an empty state."""
         low = low_size(width, height, ratio)
-        if low == self._low and self._size == (width, height):
-            return
-        try:
-            compiled = self._core.compile_model(
-                self._model(low, refined=ratio != 1.0),
-                "CPU",
-                {
-                    "PERFORMANCE_HINT": "LATENCY",
-                    "INFERENCE_NUM_THREADS": os.cpu_count() or 1,
-                    # bf16 would be quicker where the CPU has it, but moved alpha by 12e-3 on a real clip.
-                    "INFERENCE_PRECISION_HINT": "f32",
-                    "CACHE_DIR": str(cache_dir() / "openvino"),
-                },
-            )
-        except RuntimeError as error:
-            raise EngineError(f"OpenVINO refuses the network: {_one_line(error)}") from error
-        self._request = compiled.create_infer_request()
-        self._shapes = state_shapes(self._weights.variant, *low)
-        self._low, self._size = low, (width, height)
+        if low != self._low or self._size != (width, height):
+            self._request = self._steps().request(low, refined=ratio != 1.0)
+            self._low, self._size = low, (width, height)
+            self._info = self._info.at_ratio(ratio)
+            self.reset()
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        if self.settings.downsample_ratio is not None or self._size is None:
+            return ()
+        return tuple(ratio_of(side, *self._size) for side in sides_for(*self._size))
+
+    def use_ratio(self, ratio: float) -> bool:
+        if self._size is None:
+            return False
+        low, refined = low_size(*self._size, ratio), ratio != 1.0
+        if not self._steps().ready(low, refined=refined):
+            return False
+        self._request = self._steps().request(low, refined=refined)
+        shapes = state_shapes(self._weights.variant, *low)
+        self._states = [_resized(state, shape) for state, shape in zip(self._states, shapes, strict=False)]
+        self._low = low
         self._info = self._info.at_ratio(ratio)
-        self.reset()
-
-    def _model(self, low: tuple[int, int], *, refined: bool) -> Any:
-        """The network for one size, from disk if it was converted before."""
-        folder = cache_dir() / "openvino"
-        name = f"{self._weights.sha256[:16]}-{low[0]}x{low[1]}{'' if refined else '-whole'}-{__version__}"
-        kept = folder / name / "step.xml"
-        if kept.is_file():
-            try:
-                return self._core.read_model(kept)
-            except RuntimeError:
-                shutil.rmtree(kept.parent, ignore_errors=True)  # of another OpenVINO, or damaged: made anew
-        import openvino
-
-        model = self._converted(low, refined=refined)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                openvino.save_model(model, Path(scratch) / "new" / "step.xml", compress_to_fp16=False)
-                if not kept.parent.exists():
-                    os.replace(Path(scratch) / "new", kept.parent)
-        except OSError:
-            pass  # a cache that cannot be written only costs time
-        return model
-
-    def _converted(self, low: tuple[int, int], *, refined: bool) -> Any:
-        import torch
-        from openvino.frontend import FrontEndManager
-        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-
-        from rvm_live.engines.rvm.step import state_shapes, step_of
-
-        width, height = low
-        example = (
-            torch.zeros((1, height, width, 3), dtype=torch.uint8),
-            *(torch.zeros(shape) for shape in state_shapes(self._weights.variant, width, height)),
-        )
-        with torch.inference_mode(), warnings.catch_warnings():
-            # Deprecated in favour of torch.export, which takes several times as long and warns, too.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            step = step_of(self._weights, refined=refined)
-            traced = torch.jit.trace(step, example, check_trace=False)  # type: ignore[no-untyped-call]
-        # The frontend itself rather than openvino.convert_model, which reports its use over the network.
-        frontend = FrontEndManager().load_by_framework("pytorch")
-        decoder = TorchScriptPythonDecoder(traced)  # must outlive the conversion, which does not hold it
-        model = frontend.convert(frontend.load(decoder))
-        model.reshape({index: list(tensor.shape) for index, tensor in enumerate(example)})
-        return model
+        return True
 
     def reset(self) -> None:
         self._states = []
 
     def matte(self, frame: Frame) -> Matte:
         started_ns = SYSTEM_CLOCK.now_ns()
-        self._require_open()
+        self._steps()
         width, height = frame.width, frame.height
         if self._size != (width, height):
             self.prepare(width, height)
@@ -190,13 +141,14 @@ class OpenVinoEngine(Engine):
             model = self._infer(small)
         except RuntimeError as error:
             self.reset()
-            raise EngineError(f"matting failed in OpenVINO: {_one_line(error)}") from error
+            raise EngineError(f"matting failed in OpenVINO: {one_line(error)}") from error
         alpha, foreground = _applied(frame.image, model)
         return Matte(frame, alpha, foreground, None, None, started_ns, SYSTEM_CLOCK.now_ns())
 
     def _infer(self, small: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Run the network and advance the state; returns slope and offset of alpha and of the foreground."""
-        states = self._states or [np.zeros(shape, np.float32) for shape in self._shapes]
+        shapes = state_shapes(self._weights.variant, *self._low)
+        states = self._states or [np.zeros(shape, np.float32) for shape in shapes]
         results = self._request.infer([small[None], *states], share_inputs=True, share_outputs=False)
         values = list(results.values())
         self._states = values[-_STATES:]
@@ -204,8 +156,10 @@ class OpenVinoEngine(Engine):
 
     def close(self) -> None:
         self._request = None
-        self._core = None
         self._states = []
+        compiler, self._compiler = self._compiler, None
+        if compiler is not None:
+            compiler.close()
 
 
 def _applied(image: NDArray[np.uint8], model: list[NDArray[np.float32]]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -223,5 +177,9 @@ def _applied(image: NDArray[np.uint8], model: list[NDArray[np.float32]]) -> tupl
     return alpha, foreground
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+def _resized(state: NDArray[np.float32], shape: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    """A state (1, C, h, w) brought to another size, so that the person is not lost when the size changes."""
+    _, _, height, width = shape
+    planes = np.ascontiguousarray(state[0].transpose(1, 2, 0))
+    planes = cv2.resize(planes, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(planes.transpose(2, 0, 1))[None]

@@ -10,9 +10,7 @@ from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.engines.rvm.network import MattingNetwork
 from rvm_live.weights import LoadedWeights
 
-__all__ = ["Step", "low_size", "state_shapes", "step_of"]
-
-_TURN = (2, 1, 0)
+__all__ = ["Step", "step_of"]
 
 
 class Step(nn.Module):
@@ -62,18 +60,3 @@ def step_of(weights: LoadedWeights, *, refined: bool) -> Step:
     network.load_state_dict(weights.state_dict, strict=True)
     fold_batch_norm(network)
     return Step(network, refined=refined).eval()
-
-
-def low_size(width: int, height: int, ratio: float) -> tuple[int, int]:
-    """Width and height the network works at: ``floor(side * ratio)``, at least 1."""
-    return max(1, int(width * ratio)), max(1, int(height * ratio))
-
-
-def state_shapes(variant: str, width: int, height: int) -> list[tuple[int, int, int, int]]:
-    """Shapes of r1 to r4 for a low-resolution size."""
-    channels = (16, 20, 40, 64) if variant == "mobilenetv3" else (16, 32, 64, 128)
-    shapes = []
-    for count in channels:
-        width, height = (width + 1) // 2, (height + 1) // 2
-        shapes.append((1, count, height, width))
-    return shapes

@@ -1,0 +1,108 @@
+"""A worker thread between two queues, and the epoch that all of them look at.
+
+The frame around a stage's body lets no error die in its thread: whatever ends it, its outlet is closed (with the error,
+if there was one) and its inlet is cancelled, so that both neighbours learn of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from rvm_live.errors import EndOfSource, QueueClosed
+from rvm_live.queues import FrameQueue, Overflow
+
+__all__ = ["Epoch", "Stage", "is_stale"]
+
+T = TypeVar("T")
+
+
+class Epoch:
+    """The generation of the recurrent state. Written by the capture thread alone, read by all."""
+
+    def __init__(self) -> None:
+        self.current = 0
+
+    def advance(self) -> None:
+        self.current += 1
+
+
+class Stage(ABC):
+    """One worker thread between two queues.
+
+    Args:
+        name: of the thread, behind ``rvm-``.
+        inlet: where items come from, None for the first stage.
+        outlet: where results go.
+    """
+
+    def __init__(self, name: str, inlet: FrameQueue[Any] | None, outlet: FrameQueue[Any]) -> None:
+        self.inlet = inlet
+        self.outlet = outlet
+        self.promises: Sequence[Future[Any]] = ()
+        self._thread = threading.Thread(target=self._run, name=f"rvm-{name}", daemon=False)
+        self._started = False
+
+    def start(self) -> None:
+        self._started = True
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until the thread has ended (at once if it was never started)."""
+        if self._started:
+            self._thread.join()
+
+    def break_promises(self, error: BaseException | None = None) -> None:
+        """Wake whoever waits for this stage to be ready: with the error, or to leave."""
+        for promise in self.promises:
+            # A promise that was kept already refuses; so does one that is being kept this moment.
+            with suppress(InvalidStateError):
+                if error is None:
+                    promise.cancel()
+                else:
+                    promise.set_exception(error)
+
+    def _keep(self, promise: Future[T], value: T) -> None:
+        """Say that the stage is ready, unless the run is over already."""
+        try:
+            promise.set_result(value)
+        except InvalidStateError:
+            raise CancelledError from None
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            try:
+                self.work()
+            finally:
+                self.close()
+        except QueueClosed as closed:
+            error = closed.error
+        except (EndOfSource, CancelledError):
+            pass
+        except BaseException as caught:  # every error travels the data path; Pipeline.run() raises it
+            error = caught
+        finally:
+            self.outlet.close(error)
+            if self.inlet is not None:
+                self.inlet.cancel(error)
+            self.break_promises(error)
+
+    @abstractmethod
+    def work(self) -> None:
+        """Run until the end; raises QueueClosed or EndOfSource at an ordinary one."""
+
+    def close(self) -> None:  # noqa: B027 - optional hook
+        """Free what the stage owns, on its own thread."""
+
+
+def is_stale(epoch: int, present: Epoch, queue: FrameQueue[Any]) -> bool:
+    """Whether a live item is from before the last reset; if so it is counted as dropped by its queue."""
+    if queue.policy is Overflow.BLOCK or epoch >= present.current:
+        return False
+    queue.count_drop()
+    return True

@@ -1,0 +1,217 @@
+"""The controller on a machine made of numbers with a clock that moves when told; then real engines changing size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from rvm_live.adaptive import PATIENCE_S, Controller, Governor
+from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.engines.rvm.engine import RvmEngine
+from rvm_live.engines.rvm.ladder import SIDES
+from rvm_live.engines.rvm.openvino import OpenVinoEngine
+from rvm_live.frames import Frame, Matte
+from rvm_live.settings import EngineSettings
+from tests.support.clock import FakeClock
+from tests.support.engines import PassThroughEngine
+
+COSTS = [side**2 / SIDES[-1] ** 2 for side in SIDES]
+BUDGET_MS = 30.0
+
+
+def simulate(
+    load: Callable[[float], float], seconds: float, rung: int = 2, seed: int = 0
+) -> list[tuple[float, int, float]]:
+    """(time, rung, milliseconds) of every frame at 30 fps on a machine whose cheapest rung takes ``load(t)``."""
+    rng = np.random.default_rng(seed)
+    clock = FakeClock(0)
+    controller = Controller(COSTS, rung, clock)
+    taken = []
+    while clock.time_ns < seconds * 1e9:
+        now = clock.time_ns / 1e9
+        ms = load(now) * COSTS[controller.rung] * float(rng.lognormal(0, 0.04))
+        taken.append((now, controller.rung, ms))
+        wanted = controller.observe(ms, BUDGET_MS)
+        if wanted is not None:
+            controller.moved(wanted)
+        clock.advance(max(ms / 1000, 1 / 30))
+    return taken
+
+
+def moves(taken: list[tuple[float, int, float]]) -> int:
+    return sum(a[1] != b[1] for a, b in pairwise(taken))
+
+
+def late(taken: list[tuple[float, int, float]], after: float = 0.0) -> float:
+    """Part of the frames since ``after`` that took longer than the budget."""
+    times = [ms for when, _, ms in taken if when >= after]
+    return sum(ms > BUDGET_MS for ms in times) / len(times)
+
+
+def test_a_steady_load_leads_to_the_best_rung_that_keeps_the_budget_and_stays_there() -> None:
+    taken = simulate(lambda t: 10.0, 60)
+    best = next(rung for rung, cost in enumerate(COSTS) if 10 * cost * 1.08 <= BUDGET_MS)
+    assert taken[-1][1] == best
+    assert moves([each for each in taken if each[0] > 20]) == 0
+    assert late(taken, after=20) <= 0.05
+
+
+def test_a_rising_load_is_answered_within_seconds() -> None:
+    taken = simulate(lambda t: 6.0 if t < 20 else 14.0, 60)
+    assert late(taken, after=24) <= 0.05
+    assert taken[-1][1] > next(rung for when, rung, _ in taken if when > 19)
+
+
+def test_a_falling_load_is_used_but_not_at_once() -> None:
+    taken = simulate(lambda t: 14.0 if t < 20 else 5.0, 90, rung=4)
+    before = next(rung for when, rung, _ in taken if when > 19)
+    soon = next(rung for when, rung, _ in taken if when > 20 + PATIENCE_S * 0.9)
+    assert soon == before
+    assert taken[-1][1] < before
+    assert late(taken, after=24) <= 0.05
+
+
+def test_an_oscillating_load_does_not_make_the_picture_change_with_it() -> None:
+    taken = simulate(lambda t: 6.0 if int(t / 8) % 2 else 12.0, 240)
+    assert moves(taken) <= 16  # the load changes thirty times
+    assert moves([each for each in taken if each[0] > 120]) <= 4
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.5, 200), st.integers(0, 4), st.integers(0, 1000))
+def test_whatever_the_load_it_settles(load: float, rung: int, seed: int) -> None:
+    taken = simulate(lambda t: load, 120, rung=rung, seed=seed)
+    assert moves([each for each in taken if each[0] > 60]) <= 2
+    assert all(0 <= each[1] < len(COSTS) for each in taken)
+    if load * 1.3 < BUDGET_MS:
+        assert late(taken, after=60) <= 0.08
+    else:
+        assert taken[-1][1] == len(COSTS) - 1 or load <= BUDGET_MS
+
+
+class Ladder(PassThroughEngine):
+    """Takes as long as its ratio costs; a new ratio is ready at the second asking."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.asked: list[float] = []
+        self._info = EngineInfo("ladder", "none", "cpu", "CPU", "fp32", 0.4)
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        return (0.4, 0.3, 0.2)
+
+    def use_ratio(self, ratio: float) -> bool:
+        self.asked.append(ratio)
+        if self.asked.count(ratio) < 2:
+            return False
+        self._info = self._info.at_ratio(ratio)
+        return True
+
+    def matte(self, frame: Frame) -> Matte:
+        started = self.clock.now_ns()
+        self.clock.advance(self.info.downsample_ratio**2 / 4)  # 40 ms, 22 ms, 10 ms
+        return Matte(frame, self.alpha(frame), started_ns=started, finished_ns=self.clock.now_ns())
+
+
+@pytest.mark.parametrize(
+    ("source_fps", "max_fps", "expected"), [(60.0, 60.0, 0.2), (30.0, 60.0, 0.3), (60.0, 30.0, 0.3), (20.0, 60.0, 0.4)]
+)
+def test_the_budget_is_a_frame_of_the_display_or_of_a_slower_source(
+    clock: FakeClock, source_fps: float, max_fps: float, expected: float
+) -> None:
+    engine = Ladder(clock)
+    governor = Governor(engine, max_fps, clock)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    start = clock.now_ns()
+    for _ in range(400):
+        seq = int((clock.now_ns() - start) / 1e9 * source_fps) + 1
+        frame = Frame(picture, seq, 0, start + round(seq * 1e9 / source_fps))
+        clock.time_ns = max(clock.time_ns, frame.captured_ns)
+        governor.observe(engine.matte(frame))
+    assert engine.info.downsample_ratio == expected
+    if expected < 0.4:
+        assert engine.asked.count(expected) >= 2  # it went on as it was until the size was ready
+
+
+def test_an_engine_that_cannot_move_is_left_alone(clock: FakeClock) -> None:
+    engine = PassThroughEngine()
+    governor = Governor(engine, 60, clock)
+    for number in range(200):
+        frame = Frame(np.zeros((8, 8, 3), np.uint8), number, 0, number)
+        governor.observe(Matte(frame, engine.alpha(frame), started_ns=0, finished_ns=10**9))
+
+
+# Real engines
+
+
+@pytest.fixture(scope="module")
+def clip(data: Path) -> list[Frame]:
+    frames = []
+    with av.open(str(data / "clips" / "webcam" / "volcomix_Doctor_26732.mp4")) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            frames.append(Frame(frame.to_ndarray(format="bgr24"), number, 0, number))
+            if len(frames) == 24:
+                break
+    return frames
+
+
+def alphas(engine: Engine, frames: list[Frame]) -> list[NDArray[np.float32]]:
+    return [engine.matte(frame).host().alpha.astype(np.float32) / 255 for frame in frames]
+
+
+def distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    return float(np.abs(one - other).mean())
+
+
+def switch(engine: Engine, ratio: float) -> None:
+    """Move to a ratio, waiting until it is ready."""
+    deadline = time.monotonic() + 60
+    while not engine.use_ratio(ratio):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("kind", [RvmEngine, OpenVinoEngine])
+def test_a_change_of_size_keeps_the_person(kind: type[Engine], weights: Path, clip: list[Frame]) -> None:
+    """After a step the network still knows who was there, as if it had been at that size all along."""
+    engine = kind(EngineSettings(weights=weights, device="cpu"))
+    engine.open()
+    try:
+        engine.prepare(clip[0].width, clip[0].height)
+        assert len(engine.ratios) == len(SIDES)
+        larger, smaller = engine.ratios[1], engine.ratios[3]
+        vague = Frame(cv2.GaussianBlur(clip[12].image, (0, 0), 25), 12, 0, 12)  # so blurred that memory decides
+        switch(engine, smaller)
+        engine.reset()
+        settled = alphas(engine, [*clip[:12], vague])[-1]  # had it been at that size all along
+        engine.reset()
+        fresh = alphas(engine, [vague])[0]  # had it forgotten everything
+        switch(engine, larger)
+        engine.reset()
+        alphas(engine, clip[:12])
+        assert engine.use_ratio(smaller)
+        assert engine.info.downsample_ratio == pytest.approx(smaller)
+        carried = alphas(engine, [vague])[0]
+        assert distance(carried, settled) < 0.5 * distance(fresh, settled)
+    finally:
+        engine.close()
+
+
+def test_a_fixed_ratio_stays(weights: Path) -> None:
+    engine = RvmEngine(EngineSettings(weights=weights, device="cpu", downsample_ratio=0.5))
+    engine.open()
+    engine.prepare(96, 80)
+    assert engine.ratios == ()
+    engine.close()

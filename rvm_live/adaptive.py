@@ -17,7 +17,7 @@ from rvm_live.frames import Frame, Matte
 
 __all__ = ["Controller", "Governor"]
 
-WINDOW = 40
+WINDOW = 90
 """Frames whose 95th percentile is looked at."""
 SETTLE_S = 1.0
 """After a step nothing is decided for so long: caches and clocks settle."""

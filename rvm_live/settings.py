@@ -56,7 +56,7 @@ class EngineSettings:
         model: ``mobilenetv3`` or ``resnet50``; ignored where the weights file decides. None: mobilenetv3.
         weights: file or folder; None: ``RVM_LIVE_WEIGHTS``, else the cache, else the official release.
         device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
-        precision: ``auto``, ``fp32`` or ``fp16``.
+        precision: ``auto``, ``fp32``, ``fp16`` (on a GPU) or ``bf16`` (on a CPU that has it, with OpenVINO).
         downsample_ratio: in (0, 1], or None for the published rule ``min(512 / max(H, W), 1)``.
         offline: never go to the network for weights.
     """
@@ -80,8 +80,8 @@ class EngineSettings:
             f"unknown device {self.device!r}: choose auto, cpu, mps, cuda or cuda:N",
         )
         _require(
-            self.precision in ("auto", "fp32", "fp16"),
-            f"unknown precision {self.precision!r}: choose auto, fp32 or fp16",
+            self.precision in ("auto", "fp32", "fp16", "bf16"),
+            f"unknown precision {self.precision!r}: choose auto, fp32, fp16 or bf16",
         )
         _check_ratio(self.downsample_ratio)
 

@@ -9,20 +9,27 @@ import tempfile
 import threading
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rvm_live import __version__
 from rvm_live.engines.rvm.ladder import state_shapes
 from rvm_live.errors import EngineError
 from rvm_live.weights import LoadedWeights, cache_dir
 
-__all__ = ["StepCompiler", "one_line"]
+__all__ = ["Requests", "StepCompiler", "one_line"]
 
 _log = logging.getLogger("rvm_live")
 
 
+class Requests(NamedTuple):
+    """Inference requests of both parts of a step."""
+
+    coarse: Any
+    model: Any
+
+
 class StepCompiler:
-    """Makes inference requests for :class:`~rvm_live.engines.rvm.step.Step`.
+    """Makes inference requests for the two parts of a step (``rvm_live/engines/rvm/step.py``).
 
     ``request`` compiles on the calling thread; ``ready`` compiles on a thread of its own, one size at a time, and tells
     when it is done, so that the frames need not wait.
@@ -30,17 +37,19 @@ class StepCompiler:
     Args:
         core: ``openvino.Core``.
         weights: the checkpoint.
+        precision: of the network, ``fp32`` or ``bf16``; the guided filter's model is always fitted in fp32.
     """
 
-    def __init__(self, core: Any, weights: LoadedWeights) -> None:
+    def __init__(self, core: Any, weights: LoadedWeights, precision: str) -> None:
         self._core = core
         self._weights = weights
-        self._requests: dict[tuple[tuple[int, int], bool], Any] = {}
+        self._precision = precision
+        self._requests: dict[tuple[tuple[int, int], bool], Requests] = {}
         self._thread: threading.Thread | None = None
         self._failed: set[tuple[int, int]] = set()
 
-    def request(self, low: tuple[int, int], *, refined: bool) -> Any:
-        """An inference request for a low-resolution size (width, height), compiled now if it is not yet.
+    def request(self, low: tuple[int, int], *, refined: bool) -> Requests:
+        """Inference requests for a low-resolution size (width, height), compiled now if it is not yet.
 
         Raises:
             EngineError: OpenVINO refuses the network.
@@ -76,63 +85,73 @@ class StepCompiler:
             self._failed.add(low)
             _log.warning("%dx%d cannot be used: %s", *low, error)
 
-    def _compiled(self, low: tuple[int, int], *, refined: bool) -> Any:
-        options = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": os.cpu_count() or 1,
-            # bf16 would be quicker where the CPU has it, but moved alpha by 12e-3 on a real clip.
-            "INFERENCE_PRECISION_HINT": "f32",
-            "CACHE_DIR": str(cache_dir() / "openvino"),
-        }
-        return self._core.compile_model(self._model(low, refined=refined), "CPU", options).create_infer_request()
+    def _compiled(self, low: tuple[int, int], *, refined: bool) -> Requests:
+        def request(model: Any, precision: str) -> Any:
+            options = {
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": os.cpu_count() or 1,
+                "INFERENCE_PRECISION_HINT": precision,
+                "CACHE_DIR": str(cache_dir() / "openvino"),
+            }
+            return self._core.compile_model(model, "CPU", options).create_infer_request()
 
-    def _model(self, low: tuple[int, int], *, refined: bool) -> Any:
-        """The network for one size, from disk if it was converted before."""
+        coarse, model = self._models(low, refined=refined)
+        return Requests(request(coarse, "bf16" if self._precision == "bf16" else "f32"), request(model, "f32"))
+
+    def _models(self, low: tuple[int, int], *, refined: bool) -> tuple[Any, Any]:
+        """Both parts for one size, from disk if they were converted before."""
         folder = cache_dir() / "openvino"
         name = f"{self._weights.sha256[:16]}-{low[0]}x{low[1]}{'' if refined else '-whole'}-{__version__}"
-        kept = folder / name / "step.xml"
-        if kept.is_file():
+        kept = folder / name
+        if kept.is_dir():
             try:
-                return self._core.read_model(kept)
+                return self._core.read_model(kept / "coarse.xml"), self._core.read_model(kept / "model.xml")
             except RuntimeError:
-                shutil.rmtree(kept.parent, ignore_errors=True)  # of another OpenVINO, or damaged: made anew
+                shutil.rmtree(kept, ignore_errors=True)  # of another OpenVINO, or damaged: made anew
         import openvino
 
-        model = self.converted(low, refined=refined)
+        coarse, model = self.converted(low, refined=refined)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                openvino.save_model(model, Path(scratch) / "new" / "step.xml", compress_to_fp16=False)
-                if not kept.parent.exists():
-                    os.replace(Path(scratch) / "new", kept.parent)
+                openvino.save_model(coarse, Path(scratch) / "new" / "coarse.xml", compress_to_fp16=False)
+                openvino.save_model(model, Path(scratch) / "new" / "model.xml", compress_to_fp16=False)
+                if not kept.exists():
+                    os.replace(Path(scratch) / "new", kept)
         except OSError as error:
             _log.info("the converted network cannot be kept in %s: %s", folder, error.strerror or error)
-        return model
+        return coarse, model
 
-    def converted(self, low: tuple[int, int], *, refined: bool) -> Any:
-        """Convert the network for one size, from scratch."""
+    def converted(self, low: tuple[int, int], *, refined: bool) -> tuple[Any, Any]:
+        """Convert both parts for one size, from scratch."""
         import torch
-        from openvino.frontend import FrontEndManager
-        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-        from rvm_live.engines.rvm.step import step_of
+        from rvm_live.engines.rvm.step import parts_of
 
         width, height = low
-        example = (
-            torch.zeros((1, height, width, 3), dtype=torch.uint8),
-            *(torch.zeros(shape) for shape in state_shapes(self._weights.variant, width, height)),
-        )
-        with torch.inference_mode(), warnings.catch_warnings():
-            # Deprecated in favour of torch.export, which takes several times as long and warns, too.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            step = step_of(self._weights, refined=refined)
-            traced = torch.jit.trace(step, example, check_trace=False)  # type: ignore[no-untyped-call]
-        # The frontend itself rather than openvino.convert_model, which reports its use over the network.
-        frontend = FrontEndManager().load_by_framework("pytorch")
-        decoder = TorchScriptPythonDecoder(traced)  # must outlive the conversion, which does not hold it
-        model = frontend.convert(frontend.load(decoder))
-        model.reshape({index: list(tensor.shape) for index, tensor in enumerate(example)})
-        return model
+        picture = torch.zeros((1, height, width, 3), dtype=torch.uint8)
+        states = [torch.zeros(shape) for shape in state_shapes(self._weights.variant, width, height)]
+        found = (torch.zeros((1, 4, height, width)), torch.zeros((1, 16, height, width)))
+        parts = parts_of(self._weights, refined=refined)
+        return _converted(parts.coarse, (picture, *states)), _converted(parts.model, (picture, *found))
+
+
+def _converted(module: Any, example: tuple[Any, ...]) -> Any:
+    """A torch module as an OpenVINO model of fixed shapes."""
+    import torch
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with torch.inference_mode(), warnings.catch_warnings():
+        # Deprecated in favour of torch.export, which takes several times as long and warns, too.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+    # The frontend itself rather than openvino.convert_model, which reports its use over the network.
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    decoder = TorchScriptPythonDecoder(traced)  # must outlive the conversion, which does not hold it
+    model = frontend.convert(frontend.load(decoder))
+    model.reshape({index: list(tensor.shape) for index, tensor in enumerate(example)})
+    return model
 
 
 def one_line(error: BaseException) -> str:

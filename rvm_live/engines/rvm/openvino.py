@@ -36,7 +36,7 @@ class OpenVinoEngine(Engine):
     def __init__(self, settings: EngineSettings) -> None:
         super().__init__(settings)
         self._compiler: StepCompiler | None = None
-        self._request: Any = None
+        self._requests: Any = None
         self._states: list[NDArray[np.float32]] = []
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
@@ -52,10 +52,14 @@ class OpenVinoEngine(Engine):
                 "OpenVINO is not installed (pip install 'rvm-live[openvino]'); it is several times faster on a CPU"
             ) from error
         if self.settings.precision == "fp16":
-            raise UnavailableError("openvino computes in fp32 on a CPU, not in fp16")
+            raise UnavailableError("openvino computes in fp32 or bf16 on a CPU, not in fp16")
         self._weights = load(resolve(self.settings))
-        self._compiler = StepCompiler(openvino.Core(), self._weights)
-        self._info = EngineInfo("openvino", self._weights.variant, "cpu", cpu_name(), "fp32")
+        core = openvino.Core()
+        precision = self.settings.precision
+        if precision == "auto":
+            precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+        self._compiler = StepCompiler(core, self._weights, precision)
+        self._info = EngineInfo("openvino", self._weights.variant, "cpu", cpu_name(), precision)
         return self._info
 
     @property
@@ -101,7 +105,7 @@ class OpenVinoEngine(Engine):
         """Get ready for a frame size and ratio, with an empty state."""
         low = low_size(width, height, ratio)
         if low != self._low or self._size != (width, height):
-            self._request = self._steps().request(low, refined=ratio != 1.0)
+            self._requests = self._steps().request(low, refined=ratio != 1.0)
             self._low, self._size = low, (width, height)
             self._info = self._info.at_ratio(ratio)
             self.reset()
@@ -118,7 +122,7 @@ class OpenVinoEngine(Engine):
         low, refined = low_size(*self._size, ratio), ratio != 1.0
         if not self._steps().ready(low, refined=refined):
             return False
-        self._request = self._steps().request(low, refined=refined)
+        self._requests = self._steps().request(low, refined=refined)
         shapes = state_shapes(self._weights.variant, *low)
         self._states = [_resized(state, shape) for state, shape in zip(self._states, shapes, strict=False)]
         self._low = low
@@ -149,13 +153,13 @@ class OpenVinoEngine(Engine):
         """Run the network and advance the state; returns slope and offset of alpha and of the foreground."""
         shapes = state_shapes(self._weights.variant, *self._low)
         states = self._states or [np.zeros(shape, np.float32) for shape in shapes]
-        results = self._request.infer([small[None], *states], share_inputs=True, share_outputs=False)
-        values = list(results.values())
-        self._states = values[-_STATES:]
-        return values[:-_STATES]
+        picture = small[None]
+        found = list(self._requests.coarse.infer([picture, *states], share_inputs=True).values())
+        self._states = found[-_STATES:]
+        return list(self._requests.model.infer([picture, *found[:-_STATES]], share_inputs=True).values())
 
     def close(self) -> None:
-        self._request = None
+        self._requests = None
         self._states = []
         compiler, self._compiler = self._compiler, None
         if compiler is not None:

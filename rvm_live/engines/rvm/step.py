@@ -1,7 +1,14 @@
 """One step of the network at low resolution, packed for runtimes that take fixed shapes: 8-bit picture and states in,
-linear model and states out. Bringing the model to full size is left to whoever is quickest at it."""
+linear model and states out. Bringing the model to full size is left to whoever is quickest at it.
+
+It comes in two parts, because they want different precision: the network itself keeps its result in 16 bits, the
+covariances of the guided filter do not (in bfloat16 throughout, alpha moved by a MAD of 12e-3 on a real clip; with the
+second part in single precision, by 0.2e-3).
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +17,37 @@ from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.engines.rvm.network import MattingNetwork
 from rvm_live.weights import LoadedWeights
 
-__all__ = ["Step", "step_of"]
+__all__ = ["Coarse", "Model", "Parts", "parts_of"]
 
 
-class Step(nn.Module):
-    """The coarse network and its guided filter's model, for one frame.
+class Coarse(nn.Module):
+    """The low-resolution network, for one frame.
+
+    Args:
+        network: with folded batch norm.
+    """
+
+    def __init__(self, network: MattingNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, picture: Tensor, r1: Tensor, r2: Tensor, r3: Tensor, r4: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Advance by one frame.
+
+        Args:
+            picture: uint8 (1, h, w, 3) BGR.
+            r1: state, float32 (1, C, ceil(h / 2), ceil(w / 2)); r2, r3, r4 likewise at 1/4, 1/8, 1/16.
+
+        Returns:
+            ``mat`` (1, 4, h, w), the hidden features (1, 16, h, w), the new states.
+        """
+        return self.network.coarse(_base(picture), r1, r2, r3, r4)
+
+
+class Model(nn.Module):
+    """The guided filter's linear model, from what :class:`Coarse` found.
 
     With slope and offset brought to full size, alpha is ``slope * mean(picture) + offset`` and the foreground
     ``slope * picture + offset``, all in grey levels 0-255, to be clamped.
@@ -29,34 +62,42 @@ class Step(nn.Module):
         self.network = network
         self.refined = refined
 
-    def forward(
-        self, picture: Tensor, r1: Tensor, r2: Tensor, r3: Tensor, r4: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Advance by one frame.
+    def forward(self, picture: Tensor, mat: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Fit the model.
 
         Args:
             picture: uint8 (1, h, w, 3) BGR.
-            r1: state, float32 (1, C, ceil(h / 2), ceil(w / 2)); r2, r3, r4 likewise at 1/4, 1/8, 1/16.
+            mat: foreground residual and alpha, float32 (1, 4, h, w).
+            hidden: float32 (1, 16, h, w).
 
         Returns:
-            Slope and offset of alpha, float32 (h, w); slope and offset of the foreground, float32 (h, w, 3) BGR; the
-            new states.
+            Slope and offset of alpha, float32 (h, w); slope and offset of the foreground, float32 (h, w, 3) BGR.
         """
-        base = picture.permute(0, 3, 1, 2).float().flip(1) / 255
-        mat, hidden, s1, s2, s3, s4 = self.network.coarse(base, r1, r2, r3, r4)
         if self.refined:
-            slope, offset = self.network.refiner.coefficients(base, mat, hidden)
+            slope, offset = self.network.refiner.coefficients(_base(picture), mat, hidden)
         else:
             slope, offset = torch.zeros_like(mat), mat
         offset = offset * 255
         colour_slope = slope[0, :3].flip(0).permute(1, 2, 0) + 1
         colour_offset = offset[0, :3].flip(0).permute(1, 2, 0)
-        return slope[0, 3], offset[0, 3], colour_slope, colour_offset, s1, s2, s3, s4
+        return slope[0, 3], offset[0, 3], colour_slope, colour_offset
 
 
-def step_of(weights: LoadedWeights, *, refined: bool) -> Step:
-    """The step of a checkpoint, in evaluation mode, float32 on the CPU."""
+class Parts(NamedTuple):
+    """Both parts of a step."""
+
+    coarse: Coarse
+    model: Model
+
+
+def parts_of(weights: LoadedWeights, *, refined: bool) -> Parts:
+    """The parts for a checkpoint, in evaluation mode, float32 on the CPU."""
     network = MattingNetwork(weights.variant, weights.refiner).eval().requires_grad_(False)
     network.load_state_dict(weights.state_dict, strict=True)
     fold_batch_norm(network)
-    return Step(network, refined=refined).eval()
+    return Parts(Coarse(network).eval(), Model(network, refined=refined).eval())
+
+
+def _base(picture: Tensor) -> Tensor:
+    """uint8 (1, h, w, 3) BGR -> float32 (1, 3, h, w) RGB in 0-1."""
+    return picture.permute(0, 3, 1, 2).float().flip(1) / 255

@@ -140,7 +140,7 @@ class OpenVinoEngine(Engine):
             self.prepare(width, height)
         small = frame.image
         if self._low != (width, height):
-            small = cv2.resize(frame.image, self._low, interpolation=cv2.INTER_LINEAR)
+            small = _shrunk(frame.image, self._low, self._info.downsample_ratio)
         try:
             model = self._infer(small)
         except RuntimeError as error:
@@ -164,6 +164,18 @@ class OpenVinoEngine(Engine):
         compiler, self._compiler = self._compiler, None
         if compiler is not None:
             compiler.close()
+
+
+def _shrunk(image: NDArray[np.uint8], low: tuple[int, int], ratio: float) -> NDArray[np.uint8]:
+    """The picture at the low-resolution size, sampled where the network's own bilinear interpolation does: at exactly
+    ``ratio``, also where the size had to be rounded."""
+    height, width = image.shape[:2]
+    if abs(width * ratio - low[0]) < 1e-3 and abs(height * ratio - low[1]) < 1e-3:
+        return cv2.resize(image, low, interpolation=cv2.INTER_LINEAR)  # type: ignore[no-any-return]
+    shift = 0.5 / ratio - 0.5  # pixel centres: x' = (x + 0.5) / ratio - 0.5
+    inverse = np.array([[1 / ratio, 0, shift], [0, 1 / ratio, shift]])
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, inverse, low, flags=how, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[no-any-return]
 
 
 def _applied(image: NDArray[np.uint8], model: list[NDArray[np.float32]]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

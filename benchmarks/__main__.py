@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from rvm_live.errors import RvmLiveError
+
 NAMES = ("compositors", "cpu", "live", "pipeline")
 
 
@@ -14,7 +16,10 @@ def main() -> None:
         sys.exit(f"usage: python -m benchmarks {{{','.join((*NAMES, 'all'))}}} [options]")
     name, *rest = arguments
     for each in NAMES if name == "all" else (name,):
-        import_module(f"benchmarks.{each}").run(rest)
+        try:
+            import_module(f"benchmarks.{each}").run(rest)
+        except RvmLiveError as error:
+            sys.exit(f"benchmark {each}: {error}")
 
 
 if __name__ == "__main__":

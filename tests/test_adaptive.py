@@ -7,7 +7,6 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -24,6 +23,7 @@ from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 from tests.support.clock import FakeClock
 from tests.support.engines import PassThroughEngine
+from tests.support.videos import read_frames
 
 COSTS = [side**2 / SIDES[-1] ** 2 for side in SIDES]
 BUDGET_MS = 30.0
@@ -158,13 +158,7 @@ def test_an_engine_that_cannot_move_is_left_alone(clock: FakeClock) -> None:
 
 @pytest.fixture(scope="module")
 def clip(data: Path) -> list[Frame]:
-    frames = []
-    with av.open(str(data / "clips" / "webcam" / "volcomix_Doctor_26732.mp4")) as container:
-        for number, frame in enumerate(container.decode(video=0)):
-            frames.append(Frame(frame.to_ndarray(format="bgr24"), number, 0, number))
-            if len(frames) == 24:
-                break
-    return frames
+    return read_frames(data / "clips" / "webcam" / "volcomix_Doctor_26732.mp4", 24)
 
 
 def alphas(engine: Engine, frames: list[Frame]) -> list[NDArray[np.float32]]:

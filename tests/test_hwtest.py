@@ -361,7 +361,8 @@ def test_advice_by_measurement(weights: Path, tmp_path: Path) -> None:
     report = parsed(outcome)
     advice = report["advice"]
     (timing,) = advice["timings"]  # a picture this small has one ratio
-    assert (timing["model"], timing["device"], timing["precision"]) == ("mobilenetv3", "cpu", "fp32")
+    assert (timing["model"], timing["device"]) == ("mobilenetv3", "cpu")
+    assert timing["precision"] in ("fp32", "bf16")  # as the processor has it
     assert (timing["width"], timing["height"], timing["downsample_ratio"]) == (128, 96, 1.0)
     assert timing["fps"] > 0
     assert timing["p95_ms"] >= 0.5 * 1000 / timing["fps"]

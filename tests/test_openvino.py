@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,18 +22,13 @@ from rvm_live.engines.rvm.openvino import OpenVinoEngine
 from rvm_live.errors import UnavailableError
 from rvm_live.frames import Frame
 from rvm_live.settings import EngineSettings
+from tests.support.videos import read_frames
 
 
 @pytest.fixture(scope="module")
 def clip(data: Path) -> list[Frame]:
     """Twenty real frames, 1280x720."""
-    frames = []
-    with av.open(str(data / "clips" / "webcam" / "liveportrait_s18.mp4")) as container:
-        for number, frame in enumerate(container.decode(video=0)):
-            frames.append(Frame(frame.to_ndarray(format="bgr24"), number, 0, number))
-            if len(frames) == 20:
-                break
-    return frames
+    return read_frames(data / "clips" / "webcam" / "liveportrait_s18.mp4", 20)
 
 
 def run(engine: Any, frames: list[Frame]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -10,9 +10,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.frames import Frame
 from tests.support.sources import numbered
 
-__all__ = ["make_sound", "make_video"]
+__all__ = ["make_sound", "make_video", "read_frames"]
 
 
 def make_video(
@@ -82,3 +83,14 @@ def make_sound(path: Path) -> Path:
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+def read_frames(path: Path, count: int) -> list[Frame]:
+    """The first ``count`` pictures of a video as numbered frames, in its own size."""
+    frames: list[Frame] = []
+    with av.open(str(path)) as container:
+        for number, picture in enumerate(container.decode(video=0)):
+            frames.append(Frame(picture.to_ndarray(format="bgr24"), number, 0, number))
+            if len(frames) == count:
+                break
+    return frames

@@ -20,7 +20,7 @@ FLOORS = [
     ("live", "hwtest"),
     ("pipeline", "stages", "stage", "report", "composer", "adaptive"),
     ("sinks", "sources", "engines", "compositors", "backgrounds", "weights", "gpu"),
-    ("registry", "metrics", "notices", "pacing", "queues"),
+    ("registry", "metrics", "notices", "pacing", "queues", "colour"),
     ("frames", "settings", "clock", "transfer", "errors", "__init__"),
 ]
 

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 from av.stream import Disposition
-from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Background, Plate
 from rvm_live.backgrounds.fit import check_fit, fit_image, placed
+from rvm_live.colour import matrix_of
 from rvm_live.errors import BackgroundError, QueueClosed
 from rvm_live.queues import FrameQueue, Overflow
 
@@ -26,7 +26,6 @@ VIDEO_SUFFIXES = frozenset({".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mp
 _AHEAD = 6  # frames; covers opening the file anew at the end of the loop
 _PAUSE_NS = 500_000_000
 _MOST_SKIPPED = 4
-_UNTAGGED = 2  # AVCOL_SPC_UNSPECIFIED
 
 
 class _Shown(NamedTuple):
@@ -219,9 +218,7 @@ def _converted(frame: Any, size: tuple[int, int] | None, fit: str) -> NDArray[np
         upright = (height, width) if turns % 2 else (width, height)
         wanted = placed(upright, size, fit)
         width, height = wanted[::-1] if turns % 2 else wanted
-    # Untagged video is BT.709 from 720 lines on by convention; FFmpeg's scaler would take it for BT.601.
-    space = (Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601) if frame.colorspace == _UNTAGGED else None
     kind = "AREA" if width < frame.width else "BICUBIC"
-    scaled = frame.reformat(width, height, "bgr24", src_colorspace=space, interpolation=kind)
+    scaled = frame.reformat(width, height, "bgr24", src_colorspace=matrix_of(frame), interpolation=kind)
     image: NDArray[np.uint8] = np.ascontiguousarray(np.rot90(scaled.to_ndarray(), turns))
     return image

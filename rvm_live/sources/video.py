@@ -11,10 +11,10 @@ from typing import Any
 import av
 import av.error
 import numpy as np
-from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
+from rvm_live.colour import matrix_of
 from rvm_live.errors import EndOfSource, SourceLostError, SourceUnavailableError
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
@@ -27,8 +27,6 @@ _log = logging.getLogger("rvm_live.sources")
 
 _LATE_NS = 100_000_000
 _GIVE_UP_NS = 500_000_000
-_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
-_HD_LINES = 720
 
 
 class VideoFileSource(Source):
@@ -186,15 +184,8 @@ class VideoFileSource(Source):
 
 
 def picture_of(frame: Any) -> NDArray[np.uint8]:
-    """A PyAV video frame as uint8 (H, W, 3) BGR, upright.
-
-    A file that does not say which matrix its colours use is taken by the usual rule: BT.709 from 720 lines up, BT.601
-    below.
-    """
-    matrix = None
-    if frame.colorspace == _UNSPECIFIED:
-        matrix = Colorspace.ITU709 if frame.height >= _HD_LINES else Colorspace.ITU601
-    image: NDArray[np.uint8] = frame.reformat(format="bgr24", src_colorspace=matrix).to_ndarray()
+    """A PyAV video frame as uint8 (H, W, 3) BGR, upright."""
+    image: NDArray[np.uint8] = frame.reformat(format="bgr24", src_colorspace=matrix_of(frame)).to_ndarray()
     turns = round(frame.rotation / 90) % 4  # counterclockwise, as np.rot90
     return np.ascontiguousarray(np.rot90(image, turns) if turns else image)
 

@@ -17,7 +17,7 @@ from rvm_live.engines import auto
 from rvm_live.engines.auto import AutoEngine
 from rvm_live.engines.rvm.compiling import StepCompiler
 from rvm_live.engines.rvm.engine import RvmEngine
-from rvm_live.engines.rvm.ladder import BUDGET_MS, SIDES, choose_side, ratio_of
+from rvm_live.engines.rvm.ladder import BUDGET_MS, LEAST_LINES, SIDES, choose_side, ratio_of, ratios_for
 from rvm_live.engines.rvm.openvino import OpenVinoEngine
 from rvm_live.errors import UnavailableError
 from rvm_live.frames import Frame
@@ -157,3 +157,11 @@ def test_converting_reports_to_nobody(weights: Path, monkeypatch: pytest.MonkeyP
         OpenVinoEngine(EngineSettings(weights=weights, downsample_ratio=0.5)),
         [Frame(np.zeros((80, 96, 3), np.uint8), 0, 0, 0)],
     )
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (640, 480), (200, 100), (8000, 100), (100, 8000), (16, 16)])
+def test_every_rung_leaves_the_network_enough_lines(size: tuple[int, int]) -> None:
+    ratios = ratios_for(*size)
+    assert list(ratios) == sorted(ratios, reverse=True)
+    assert all(min(size) * ratio >= LEAST_LINES and ratio <= 1 for ratio in ratios)
+    assert ratios or max(size) / min(size) > 16

@@ -10,7 +10,7 @@ from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.device import Lane, choose_device, choose_precision, device_name, downsample_ratio, one_line
 from rvm_live.engines.rvm.folding import fold_batch_norm
-from rvm_live.engines.rvm.ladder import low_size, ratio_of, sides_for, state_shapes
+from rvm_live.engines.rvm.ladder import low_size, ratios_for, state_shapes
 from rvm_live.engines.rvm.network import MattingNetwork, shrink
 from rvm_live.errors import EngineError, UnavailableError
 from rvm_live.frames import Frame, Matte
@@ -90,7 +90,7 @@ class RvmEngine(Engine):
     def ratios(self) -> tuple[float, ...]:
         if self.settings.downsample_ratio is not None or self._size is None:
             return ()
-        return tuple(ratio_of(side, *self._size) for side in sides_for(*self._size))
+        return ratios_for(*self._size)
 
     def use_ratio(self, ratio: float) -> bool:
         if self._size is None or ratio == self._ratio:

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["BUDGET_MS", "SIDES", "choose_side", "low_size", "ratio_of", "sides_for", "state_shapes"]
+__all__ = [
+    "BUDGET_MS",
+    "LEAST_LINES",
+    "SIDES",
+    "choose_side",
+    "low_size",
+    "ratio_of",
+    "ratios_for",
+    "sides_for",
+    "state_shapes",
+]
 
 SIDES = (512, 448, 384, 320, 256)
 """Lengths of the longer low-resolution side, best first; the authors advise to stay between 256 and 512."""
+LEAST_LINES = 16
+"""The deepest level of the network works at a sixteenth of the size."""
 BUDGET_MS = 20.0
 """What the network may take of the 33 ms a frame has at 30 fps; the rest belongs to the other stages."""
 
@@ -17,6 +29,12 @@ def sides_for(width: int, height: int) -> list[int]:
     longer = max(width, height)
     shorter = [side for side in SIDES if side < longer]
     return shorter if longer > SIDES[0] else [longer, *shorter]
+
+
+def ratios_for(width: int, height: int) -> tuple[float, ...]:
+    """The ratios of those rungs, largest first, as far as they leave the shorter side :data:`LEAST_LINES`."""
+    ratios = (ratio_of(side, width, height) for side in sides_for(width, height))
+    return tuple(ratio for ratio in ratios if min(width, height) * ratio >= LEAST_LINES)
 
 
 def choose_side(width: int, height: int, measure: Callable[[int], float], budget_ms: float = BUDGET_MS) -> int:

@@ -12,7 +12,7 @@ from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.host import cpu_name
 from rvm_live.engines.rvm.compiling import StepCompiler, one_line
-from rvm_live.engines.rvm.ladder import choose_side, low_size, ratio_of, sides_for, state_shapes
+from rvm_live.engines.rvm.ladder import choose_side, low_size, ratio_of, ratios_for, state_shapes
 from rvm_live.errors import EngineError, UnavailableError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
@@ -114,7 +114,7 @@ class OpenVinoEngine(Engine):
     def ratios(self) -> tuple[float, ...]:
         if self.settings.downsample_ratio is not None or self._size is None:
             return ()
-        return tuple(ratio_of(side, *self._size) for side in sides_for(*self._size))
+        return ratios_for(*self._size)
 
     def use_ratio(self, ratio: float) -> bool:
         if self._size is None:

@@ -206,13 +206,13 @@ class _App:
             width=source.width if source else 0,
             height=source.height if source else 0,
         )
-        written = self.recorder is not None and Path(self.settings.record or "").exists()
+        saved = None if self.recorder is None else self.recorder.saved
         return LiveReport(
             ran,
             replace(snapshot, dropped={**snapshot.dropped, **self.dropped()}),
             self.notices.fallbacks,
             self.pipeline.exit_reason,
-            self.settings.record if written else None,
+            None if saved is None else str(saved),
             engine.device_name if engine else "",
         )
 

@@ -24,9 +24,8 @@ _TICKS = 90_000
 _BT709 = 1  # ISO/IEC 23091-2: primaries, transfer and matrix all have the number 1
 _LIMITED = 1
 _QP2LAMBDA = 118
-_ROUNDED = (
-    2 | 0x40000
-)  # libswscale's SWS_BILINEAR | SWS_ACCURATE_RND: without the latter everything gets 3 levels darker
+# libswscale's SWS_BILINEAR | SWS_ACCURATE_RND: without the latter every picture gets a little darker.
+_ROUNDED = 2 | 0x40000
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ _VP9 = {
     "lag-in-frames": "0",
     "auto-alt-ref": "0",  # libvpx refuses alternate reference frames together with alpha
 }
-# A fixed quantiser: the search for one that meets a bit rate makes the encoder four times slower.
+# A fixed quantiser: the search for one that meets a bit rate is what makes this encoder too slow for live video.
 _PRORES = {"profile": "4444", "global_quality": str(4 * _QP2LAMBDA)}
 
 _KINDS = {

@@ -54,7 +54,7 @@ class Portrait:
 
 
 def load_portrait() -> Portrait:
-    """Read the photograph and cut the person out; takes about a third of a second, the same every time.
+    """Read the photograph and cut the person out. The result is the same every time.
 
     Raises:
         SourceUnavailableError: scikit-image is not installed.

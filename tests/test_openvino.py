@@ -43,7 +43,7 @@ def run(engine: Any, frames: list[Frame]) -> tuple[NDArray[np.float32], NDArray[
     return alphas, np.stack([host.foreground for host in hosts]).astype(np.float32) / 255
 
 
-@pytest.mark.parametrize(("ratio", "precision"), [(0.25, "fp32"), (0.2, "fp32"), (0.25, "bf16"), (0.3337, "fp32")])
+@pytest.mark.parametrize(("ratio", "precision"), [(0.25, "fp32"), (0.2, "fp32"), (0.25, "auto"), (0.3337, "fp32")])
 def test_it_agrees_with_the_plain_network_on_a_real_clip(
     weights: Path, clip: list[Frame], ratio: float, precision: str
 ) -> None:
@@ -141,6 +141,21 @@ def test_on_a_gpu_auto_does_not_even_mention_it(weights: Path, monkeypatch: pyte
 def test_what_it_cannot_do_is_a_reason(weights: Path, options: dict[str, str]) -> None:
     with pytest.raises(UnavailableError, match="openvino"):
         OpenVinoEngine(EngineSettings(weights=weights, **options)).open()  # type: ignore[arg-type]
+
+
+def test_bf16_is_not_named_where_the_processor_has_none(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    openvino = pytest.importorskip("openvino")
+
+    class OldCore(openvino.Core):  # type: ignore[misc, name-defined]
+        def get_property(self, *arguments: Any) -> Any:
+            return ["FP32"] if arguments[-1] == "OPTIMIZATION_CAPABILITIES" else super().get_property(*arguments)
+
+    monkeypatch.setattr(openvino, "Core", OldCore)
+    with pytest.raises(UnavailableError, match="has no bf16"):
+        OpenVinoEngine(EngineSettings(weights=weights, precision="bf16")).open()
+    engine = OpenVinoEngine(EngineSettings(weights=weights))
+    assert engine.open().precision == "fp32"
+    engine.close()
 
 
 def test_converting_reports_to_nobody(weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

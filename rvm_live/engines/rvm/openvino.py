@@ -25,7 +25,7 @@ _PROBE_FRAMES = 12
 
 
 class OpenVinoEngine(Engine):
-    """The same network and weights as the ``rvm`` engine, several times faster on a CPU.
+    """The same network and weights as the ``rvm`` engine, for CPUs; ``python -m benchmarks cpu`` compares them.
 
     The picture is shrunk and the guided filter's model brought to full size by OpenCV in 8 and 32 bits; the network in
     between is compiled by OpenVINO for one size, and kept on disk, so that a second start is quick. Without a ratio of
@@ -49,15 +49,18 @@ class OpenVinoEngine(Engine):
             import openvino
         except ImportError as error:
             raise UnavailableError(
-                "OpenVINO is not installed (pip install 'rvm-live[openvino]'); it is several times faster on a CPU"
+                "OpenVINO is not installed (pip install 'rvm-live[openvino]'); it is the faster engine on a CPU"
             ) from error
         if self.settings.precision == "fp16":
             raise UnavailableError("openvino computes in fp32 or bf16 on a CPU, not in fp16")
         self._weights = load(resolve(self.settings))
         core = openvino.Core()
+        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         precision = self.settings.precision
         if precision == "auto":
-            precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+            precision = "bf16" if has_bf16 else "fp32"
+        elif precision == "bf16" and not has_bf16:
+            raise UnavailableError(f"this CPU ({cpu_name()}) has no bf16: choose --precision auto or fp32")
         self._compiler = StepCompiler(core, self._weights, precision)
         self._info = EngineInfo("openvino", self._weights.variant, "cpu", cpu_name(), precision)
         return self._info

@@ -103,14 +103,19 @@ class Governor:
 
     def __init__(self, engine: Engine, max_fps: float, clock: Clock = SYSTEM_CLOCK) -> None:
         self._engine = engine
-        self._ratios = engine.ratios
-        ratio = engine.info.downsample_ratio
+        self._clock = clock
         self._least_ms = 1000 / max_fps
         self._interval_ms = 0.0
         self._previous: Frame | None = None
-        rung = min(range(len(self._ratios)), key=lambda i: abs(self._ratios[i] - ratio), default=0)
+        self._follow(engine.ratios)
+
+    def _follow(self, ratios: tuple[float, ...]) -> None:
+        """Stand on the rung where the engine is; frames of another size have another ladder."""
+        ratio = self._engine.info.downsample_ratio
+        rung = min(range(len(ratios)), key=lambda i: abs(ratios[i] - ratio), default=0)
+        self._ratios = ratios
         # A convolutional network's time grows with its pixels.
-        self._controller = Controller([each * each for each in self._ratios], rung, clock)
+        self._controller = Controller([each * each for each in ratios], rung, self._clock)
 
     @property
     def budget_ms(self) -> float:
@@ -119,7 +124,10 @@ class Governor:
 
     def observe(self, matte: Matte) -> None:
         """Take in one matte, and move the engine if it is time to."""
-        if len(self._ratios) < 2:
+        ratios = self._engine.ratios
+        if ratios != self._ratios:
+            self._follow(ratios)
+        if len(ratios) < 2:
             return
         self._learn_interval(matte.frame)
         wanted = self._controller.observe((matte.finished_ns - matte.started_ns) / 1e6, self.budget_ms)

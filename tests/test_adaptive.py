@@ -145,6 +145,25 @@ def test_the_budget_is_a_frame_of_the_display_or_of_a_slower_source(
         assert engine.asked.count(expected) >= 2  # it went on as it was until the size was ready
 
 
+def test_frames_of_another_size_have_another_ladder(clock: FakeClock) -> None:
+    class Resized(Ladder):
+        @property
+        def ratios(self) -> tuple[float, ...]:
+            return (0.4, 0.3, 0.2) if self.small else (0.4, 0.15, 0.1)
+
+        small = True
+
+    engine = Resized(clock)
+    governor = Governor(engine, 60, clock)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for number in range(300):
+        engine.small = number < 20
+        frame = Frame(picture, number, 0, round(number * 1e9 / 60))
+        governor.observe(engine.matte(frame))
+    assert set(engine.asked) <= {0.4, 0.15, 0.1}
+    assert engine.info.downsample_ratio == 0.15
+
+
 def test_an_engine_that_cannot_move_is_left_alone(clock: FakeClock) -> None:
     engine = PassThroughEngine()
     governor = Governor(engine, 60, clock)

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ARGS   ?=
 
-.PHONY: run test check bench assets display clean help
+.PHONY: run test check bench assets opencv-cuda display clean help
 
 help:
 	@echo "make run    set up and run rvm-live (ARGS='--source demo ...' passes options on)"
@@ -13,6 +13,7 @@ help:
 	@echo "make check  ruff and mypy"
 	@echo "make bench  every benchmark (or: $(BIN)/python -m benchmarks NAME)"
 	@echo "make assets draw the built-in backgrounds anew"
+	@echo "make opencv-cuda   build an OpenCV with CUDA for --compositor opencv-cuda (docs/opencv-cuda.md)"
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "rvm-live needs Python 3.10 or newer")'
@@ -36,6 +37,10 @@ bench: $(READY)
 
 assets: $(READY)
 	$(BIN)/python assets/make_backgrounds.py
+
+# pip's OpenCV has no CUDA. It takes about an hour and makes a wheel; nothing is installed.
+opencv-cuda: $(READY)
+	$(BIN)/python -m tools.build_opencv_cuda $(ARGS)
 
 # The window tests need a virtual screen and something that presses keys. Install them where that is possible
 # without asking anybody; otherwise the tests say what is missing.

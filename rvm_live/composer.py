@@ -134,9 +134,10 @@ class Composer:
         background = self._cycle.label
         check_inputs(matte, layer)  # here, so that no back end is blamed for what the engine made
         image = self._composed(matte, layer)
-        stamps = Stamps(
-            frame.captured_ns, matte.started_ns, matte.finished_ns, started, max(self._clock.now_ns(), started)
-        )
+        # A GPU may have been at work on the matte when compositing took it: that wait is matting's.
+        matted = matte.done_ns
+        started = max(started, matted)
+        stamps = Stamps(frame.captured_ns, matte.started_ns, matted, started, max(self._clock.now_ns(), started))
         return Composite(image, matte, stamps, self._backend, background)
 
     def close(self) -> None:

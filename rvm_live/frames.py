@@ -9,6 +9,7 @@ Colour of a foreground is straight (not premultiplied by alpha).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -94,6 +95,8 @@ class Matte:
             tensors on another stream waits for this event, not for the device.
         started_ns: monotonic time when the engine took the frame.
         finished_ns: monotonic time when the engine gave the matte back.
+        elapsed_ns: where the GPU was still at work then: waits for it, and tells how many nanoseconds after
+            ``started_ns`` it was done. None where ``finished_ns`` says it all.
     """
 
     frame: Frame
@@ -103,6 +106,14 @@ class Matte:
     ready: Any = None
     started_ns: int = 0
     finished_ns: int = 0
+    elapsed_ns: Callable[[], int] | None = None
+
+    @cached_property
+    def done_ns(self) -> int:
+        """Monotonic time when the work on the matte was done; waits for it where it still goes on."""
+        if self.elapsed_ns is None:
+            return self.finished_ns
+        return self.started_ns + self.elapsed_ns()
 
     @cached_property
     def _host(self) -> HostMatte:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -18,6 +21,8 @@ from rvm_live.frames import Matte, TensorMatte
 
 __all__ = ["TorchCompositor", "usable_device"]
 
+_log = logging.getLogger("rvm_live")
+
 
 class TorchCompositor(Compositor):
     """Composites on the matte's own device; a frame comes down to the host once, as the finished picture.
@@ -31,6 +36,7 @@ class TorchCompositor(Compositor):
         super().__init__(device)
         self._device = torch.device("cpu")
         self._stream: Any = None
+        self._blend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None = None
         self._plate: tuple[Plate, torch.Tensor] | None = None
         self._smoothing: tuple[BlurPlan, torch.Tensor, torch.Tensor] | None = None
 
@@ -38,6 +44,8 @@ class TorchCompositor(Compositor):
         self._device = usable_device(self.device)
         if self._device.type == "cuda":
             self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+            with torch.inference_mode(), self._on_stream():
+                self._blend = _quick_blend(self._device)
 
     def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> NDArray[np.uint8]:
         check_inputs(matte, layer)
@@ -49,7 +57,7 @@ class TorchCompositor(Compositor):
             raise CompositorError(f"torch failed on {self._device}: {str(error).strip().splitlines()[0]}") from error
 
     def close(self) -> None:
-        self._plate = self._smoothing = self._stream = None
+        self._plate = self._smoothing = self._stream = self._blend = None
 
     def _on_stream(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
@@ -60,6 +68,8 @@ class TorchCompositor(Compositor):
         if isinstance(layer, Clear):
             return torch.cat((colour * (alpha > 0), alpha), dim=-1)
         plate = self._blurred(matte, layer) if isinstance(layer, Blur) else self._uploaded(layer)
+        if self._blend is not None:
+            return self._blend(colour, matte.alpha, plate)
         share = alpha.float().div_(255)
         # Each product is rounded by itself, as the CPU reference does; no exact half can occur (255 is odd).
         result = (colour * share).round_()
@@ -97,6 +107,22 @@ class TorchCompositor(Compositor):
             columns = torch.from_numpy(_band(plan.kernel, plan.width)).to(self._device)
             known = self._smoothing = (plan, rows, columns)
         return known[1], known[2]
+
+
+def _quick_blend(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None:
+    """The blend as one kernel, where Triton is there and gets it right; else None."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of one version of Triton about the defaults of the next
+            from rvm_live.compositors.fused import blended, why_wrong
+
+            reason = why_wrong(device)
+    except Exception as error:  # a compiler, its cache, a driver: whatever fails there is no reason to stop
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+    if reason is None:
+        return blended
+    _log.info("the blend runs in torch's operations: %s", reason)
+    return None
 
 
 def usable_device(name: str) -> torch.device:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from rvm_live import transfer
 from rvm_live.engines.host import cpu_name
 from rvm_live.errors import EngineError, SettingsError, UnavailableError
 
@@ -96,30 +99,73 @@ def one_line(error: BaseException) -> str:
 
 
 class Lane:
-    """An engine's own CUDA stream; on other devices it does nothing.
+    """An engine's own CUDA streams: one for the way up, one for the work. On other devices it does nothing.
 
     Args:
         device: where the engine works.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._stream: Any = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._device = device
+        self.stream: Any = None
+        if device.type == "cuda":
+            self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            self._uplink = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._before: Any = None
 
     @contextmanager
     def work(self) -> Iterator[None]:
         """Kernels launched inside go to the lane, with autograd off."""
-        with torch.inference_mode(), torch.cuda.stream(self._stream):
+        with torch.inference_mode(), torch.cuda.stream(self.stream):
             yield
 
-    def finish(self) -> Any:
-        """Wait until the lane's work so far is done; its event, or None without CUDA.
+    def begin(self) -> Any:
+        """An event that marks the start of a frame; None without CUDA."""
+        if self.stream is None:
+            return None
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(self._uplink)
+        return event
 
-        Waiting here (for this event alone, never for the device) keeps the matting thread from queueing frames
-        faster than the GPU does them, and makes the time stamps those of the work and not of its launch.
+    def upload(self, image: NDArray[np.uint8]) -> torch.Tensor:
+        """Bring a picture up, while the lane may still be at work on the one before."""
+        if self.stream is None:
+            return transfer.upload(image, self._device)
+        with torch.cuda.stream(self._uplink):
+            tensor = transfer.upload(image, self._device)
+        self.stream.wait_stream(self._uplink)
+        tensor.record_stream(self.stream)
+        return tensor
+
+    def hand_over(self, begun: Any) -> tuple[Any, Callable[[], int] | None]:
+        """End a frame that :meth:`begin` began, without waiting for it.
+
+        Waits for the frame before instead (for its event alone, never for the device): so the GPU always has the next
+        frame at hand when it is done with one, and never more than that.
+
+        Returns:
+            The event that is done when the frame is, and a function that waits for it and tells how many nanoseconds
+            the frame took since its beginning; None and None without CUDA.
         """
-        if self._stream is None:
+        if self.stream is None:
+            return None, None
+        ready = torch.cuda.Event(enable_timing=True, blocking=True)  # type: ignore[no-untyped-call]
+        ready.record(self.stream)
+        before, self._before = self._before, ready
+        if before is not None:
+            before.synchronize()
+
+        def elapsed_ns() -> int:
+            ready.synchronize()
+            return int(begun.elapsed_time(ready) * 1e6)
+
+        return ready, elapsed_ns
+
+    def finish(self) -> Any:
+        """Wait until the lane's work so far is done; its event, or None without CUDA."""
+        if self.stream is None:
             return None
         event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-        event.record(self._stream)
+        event.record(self.stream)
         event.synchronize()
         return event

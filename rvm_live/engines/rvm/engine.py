@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import logging
+import warnings
+from typing import NamedTuple
 
-from rvm_live import transfer
+import torch
+
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.device import Lane, choose_device, choose_precision, device_name, downsample_ratio, one_line
 from rvm_live.engines.rvm.folding import fold_batch_norm
-from rvm_live.engines.rvm.ladder import low_size, ratios_for, state_shapes
-from rvm_live.engines.rvm.network import MattingNetwork, shrink
+from rvm_live.engines.rvm.fullsize import FullSize, PlainFullSize
+from rvm_live.engines.rvm.ladder import ratios_for
+from rvm_live.engines.rvm.network import MattingNetwork
+from rvm_live.engines.rvm.recorded import Record, Step, Steps, record_graph
 from rvm_live.errors import EngineError, UnavailableError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
@@ -19,26 +23,41 @@ from rvm_live.weights import load, resolve
 
 __all__ = ["RvmEngine"]
 
+_log = logging.getLogger("rvm_live")
+
 _WARM_UP_FRAMES = 2
-_NO_STATES: tuple[None, ...] = (None,) * 4
-_TURN = (2, 1, 0, 3)  # red, green, blue, mean <-> blue, green, red, mean
+
+
+class _Key(NamedTuple):
+    """What a step is made for."""
+
+    width: int
+    height: int
+    ratio: float
 
 
 class RvmEngine(Engine):
     """Runs :class:`~rvm_live.engines.rvm.network.MattingNetwork`.
 
-    The full-size picture stays in BGR and in single precision; only its small copy is turned to RGB for the network,
-    and the small linear model that comes back is turned to BGR before it is applied. The states belong to one frame
-    size: another size starts a new sequence by itself.
+    The full-size picture stays in BGR, and in 8 bits where ``fused.py`` works; only its small copy is turned to RGB for
+    the network, and the small linear model that comes back is turned to BGR before it is applied. On CUDA the frame's
+    whole work is one recorded graph, made anew for every size and ratio. The states belong to one frame size: another
+    size starts a new sequence by itself.
+
+    Args:
+        settings: see :class:`~rvm_live.settings.EngineSettings`.
+        recording: replay CUDA graphs; False launches every kernel, as ``python -m benchmarks gpu`` does to compare.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, *, recording: bool = True) -> None:
         super().__init__(settings)
+        self._recording = recording
         self._network: MattingNetwork | None = None
         self._info = EngineInfo("rvm", settings.model or "", settings.device, "", settings.precision)
-        self._states: tuple[Tensor | None, ...] = _NO_STATES
-        self._size: tuple[int, int] | None = None
-        self._ratio = 0.0
+        self._full_size: FullSize = PlainFullSize()
+        self._steps: Steps[_Key] = Steps(self._made, beside=False)
+        self._step: Step | None = None
+        self._key: _Key | None = None
 
     def open(self) -> EngineInfo:
         device = choose_device(self.settings.device)
@@ -55,12 +74,15 @@ class RvmEngine(Engine):
             with self._lane.work():
                 network = network.to(device, self._dtype)
                 network = network.to(memory_format=self._layout)  # type: ignore[call-overload]
-                self._turn = torch.tensor(_TURN, device=device)
+                network.refiner.float()
+                if device.type == "cuda":
+                    self._full_size = _full_size(device)
                 self._lane.finish()
         except RuntimeError as error:
             raise UnavailableError(f"device {device} cannot be used: {one_line(error)}") from error
         self._device = device
         self._network = network
+        self._steps = Steps(self._made, beside=device.type == "cuda")
         self._info = EngineInfo("rvm", weights.variant, str(device), device_name(device), precision)
         return self._info
 
@@ -68,8 +90,18 @@ class RvmEngine(Engine):
     def info(self) -> EngineInfo:
         return self._info
 
+    @property
+    def full_size(self) -> str:
+        """How the steps at full size are done: ``triton`` kernels or ``torch`` operations. Valid after ``open``."""
+        return "torch" if isinstance(self._full_size, PlainFullSize) else "triton"
+
+    @property
+    def recorded(self) -> bool:
+        """Whether frames replay a CUDA graph. Valid after ``prepare``."""
+        return self._step is not None and self._step.recorded
+
     def prepare(self, width: int, height: int) -> None:
-        """Warm up for a frame size; leaves the recurrent state empty.
+        """Record the graph and warm up for a frame size; leaves the recurrent state empty.
 
         Raises:
             EngineError: the device cannot do it, e.g. for lack of memory.
@@ -77,55 +109,55 @@ class RvmEngine(Engine):
         self._require_open()
         try:
             with self._lane.work():
+                step = self._fitted(width, height)
                 blank = torch.zeros((height, width, 3), dtype=torch.uint8, device=self._device)
                 for _ in range(_WARM_UP_FRAMES):
-                    self._estimate(blank)
+                    step(blank)
+                step.reset()
                 self._lane.finish()
         except RuntimeError as error:
             raise self._failed(error) from error
-        finally:
-            self.reset()
 
     @property
     def ratios(self) -> tuple[float, ...]:
-        if self.settings.downsample_ratio is not None or self._size is None:
+        if self.settings.downsample_ratio is not None or self._key is None:
             return ()
-        return ratios_for(*self._size)
+        return ratios_for(self._key.width, self._key.height)
 
     def use_ratio(self, ratio: float) -> bool:
-        if self._size is None or ratio == self._ratio:
+        if self._key is None or self._step is None or ratio == self._key.ratio:
             return True
-        width, height = low_size(*self._size, ratio)
+        key = self._key._replace(ratio=ratio)
         with self._lane.work():
-            carried: list[Tensor | None] = []
-            for state, shape in zip(self._states, state_shapes(self._info.model, width, height), strict=True):
-                if state is not None:
-                    state = torch.nn.functional.interpolate(state, shape[2:], mode="bilinear", align_corners=False)
-                    state = state.contiguous(memory_format=self._layout)
-                carried.append(state)
-        self._states = tuple(carried)
-        self._ratio = ratio
-        self._info = self._info.at_ratio(ratio)
+            if not self._steps.ready(key):
+                return False
+            step = self._steps.now(key)
+            step.carry(self._step.states)
+        self._use(key, step)
         return True
 
     def reset(self) -> None:
-        self._states = _NO_STATES
+        if self._step is not None:
+            with self._lane.work():
+                self._step.reset()
 
     def matte(self, frame: Frame) -> Matte:
         started_ns = SYSTEM_CLOCK.now_ns()
         self._require_open()
         try:
             with self._lane.work():
-                image = transfer.upload(frame.image, self._device)
-                alpha, foreground = self._estimate(image)
-                ready = self._lane.finish()
+                step = self._fitted(frame.width, frame.height)
+                begun = self._lane.begin()
+                image = self._lane.upload(frame.image)
+                alpha, foreground = step(image)
+                ready, elapsed_ns = self._lane.hand_over(begun)
         except RuntimeError as error:
             raise self._failed(error) from error
-        return Matte(frame, alpha, foreground, image, ready, started_ns, SYSTEM_CLOCK.now_ns())
+        return Matte(frame, alpha, foreground, image, ready, started_ns, SYSTEM_CLOCK.now_ns(), elapsed_ns)
 
     def close(self) -> None:
-        self._network = None
-        self._states = _NO_STATES
+        self._steps.close()
+        self._network = self._step = self._key = None
         if self._info.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
@@ -135,44 +167,66 @@ class RvmEngine(Engine):
         return self._network
 
     def _failed(self, error: Exception) -> EngineError:
-        self.reset()
+        # The states are no longer to be trusted, nor is the device: the next frame makes its step anew.
+        self._step = self._key = None
+        self._steps.close()
         return EngineError(f"matting failed on {self._device}: {one_line(error)}")
 
-    def _fit(self, width: int, height: int) -> None:
-        """Get ready for a frame size."""
-        if self._size != (width, height):
-            self.reset()
-            self._ratio = downsample_ratio(self.settings.downsample_ratio, width, height)
-            self._size = (width, height)
-            self._info = self._info.at_ratio(self._ratio)
+    def _fitted(self, width: int, height: int) -> Step:
+        """The step for a frame size: the present one, or one with an empty state."""
+        if self._step is None or self._key is None or self._key[:2] != (width, height):
+            key = _Key(width, height, downsample_ratio(self.settings.downsample_ratio, width, height))
+            self._steps.keep(lambda other: other[:2] == key[:2])
+            step = self._steps.now(key)
+            step.reset()
+            self._use(key, step)
+            return step
+        return self._step
 
-    def _estimate(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (H, W, 3) BGR -> alpha (H, W) and foreground (H, W, 3) BGR, float32 in 0-1; advances the state."""
-        network = self._require_open()
-        height, width = image.shape[:2]
-        self._fit(width, height)
-        # Blue, green, red and their mean, one plane each.
-        picture = torch.empty((1, 4, height, width), device=image.device)
-        colour = picture[:, :3]
-        colour.copy_(image.permute(2, 0, 1)[None]).div_(255)
-        refined = self._ratio != 1.0
-        small = shrink(colour, self._ratio) if refined else colour
-        base = small.flip(1)
-        r1, r2, r3, r4 = self._states
-        small_rgb = base.to(self._dtype, memory_format=self._layout)
-        mat, hidden, *states = network.coarse(small_rgb, r1, r2, r3, r4)
-        self._states = tuple(states)
-        if refined:
-            slope, offset = network.refiner.coefficients(base, mat, hidden)
-            slope, offset = slope.float(), offset.float()
-            # The network estimates foreground minus picture; a slope of one more adds the picture back.
-            slope[:, :3] += 1
-            model = torch.cat([slope[:, self._turn], offset[:, self._turn]], dim=1).contiguous()
-            model = torch.nn.functional.interpolate(model, (height, width), mode="bilinear", align_corners=False)
-            torch.mean(colour, dim=1, keepdim=True, out=picture[:, 3:])
-            result = model[:, 4:].addcmul_(model[:, :4], picture).clamp_(0, 1)
-        else:
-            result = mat[:, self._turn].float().contiguous()
-            result[:, :3] += colour
-            result.clamp_(0, 1)
-        return result[0, 3], result[0, :3].permute(1, 2, 0)
+    def _use(self, key: _Key, step: Step) -> None:
+        self._key, self._step = key, step
+        self._info = self._info.at_ratio(key.ratio)
+
+    def _made(self, key: _Key) -> Step:
+        """A step, recorded where that is possible; may run on a thread of its own."""
+        record = None
+        if self._device.type == "cuda" and self._recording:
+            lane = self._lane.stream
+            record = lambda work: record_graph(work, self._device, lane)  # noqa: E731
+        with self._lane.work():
+            try:
+                return self._step_for(key, record)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                if record is None:
+                    raise
+                _log.warning("the GPU's work cannot be recorded, it runs without: %s", one_line(error))
+                return self._step_for(key, None)
+
+    def _step_for(self, key: _Key, record: Record | None) -> Step:
+        return Step(
+            self._require_open(),
+            self._full_size,
+            *key,
+            foreground=True,
+            dtype=self._dtype,
+            layout=self._layout,
+            record=record,
+        )
+
+
+def _full_size(device: torch.device) -> FullSize:
+    """The quickest way of doing the steps at full size that gives the right result on a GPU."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of one version of Triton about the defaults of the next
+            from rvm_live.engines.rvm.fused import FusedFullSize, why_wrong
+
+            reason = why_wrong(device)
+    except Exception as error:  # a compiler, its cache, a driver: whatever fails there is no reason to stop
+        reason = one_line(error)
+    if reason is None:
+        return FusedFullSize()
+    _log.info("the steps at full size run in torch's operations: %s", reason)
+    return PlainFullSize()

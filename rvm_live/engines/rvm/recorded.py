@@ -1,0 +1,227 @@
+"""A frame of the network with everything in fixed places, so that a GPU can record it once and replay it.
+
+On a GPU the network at low resolution is about 150 small kernels, and launching them one by one from Python takes
+longer than running them. A CUDA graph replays them all at one call, but only with the shapes and the memory it was
+recorded with: hence one :class:`Step` for each frame size and ratio, with the picture and the recurrent states in
+buffers of its own. On other devices a step runs the same function without a recording.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from rvm_live.engines.device import one_line
+from rvm_live.engines.rvm.fullsize import FullSize
+from rvm_live.engines.rvm.ladder import low_size, state_shapes
+from rvm_live.engines.rvm.network import MattingNetwork
+
+__all__ = ["Record", "Step", "Steps", "record_graph"]
+
+_log = logging.getLogger("rvm_live")
+
+_TURN = (2, 1, 0, 3)  # red, green, blue, alpha <-> blue, green, red, alpha
+_WARM_UPS = 3
+
+Record = Callable[[Callable[[], None]], Callable[[], None]]
+"""Takes a function without arguments, and returns one that does the same work in the same memory again."""
+
+
+class Step:
+    """The network for one frame size and ratio. The states it holds are those after the last frame.
+
+    Args:
+        network: with folded batch norm; ``refiner`` in single precision, the rest in ``dtype``.
+        full_size: the steps at full size.
+        width: of the frames, pixels.
+        height: of the frames, pixels.
+        ratio: downsample ratio, in (0, 1].
+        foreground: estimate the foreground too.
+        dtype: of the network.
+        layout: memory format of picture and states.
+        record: how to record the work, or None to do it anew each time.
+    """
+
+    def __init__(
+        self,
+        network: MattingNetwork,
+        full_size: FullSize,
+        width: int,
+        height: int,
+        ratio: float,
+        *,
+        foreground: bool,
+        dtype: torch.dtype,
+        layout: torch.memory_format,
+        record: Record | None,
+    ) -> None:
+        device = next(network.parameters()).device
+        self.ratio = ratio
+        self._network = network
+        self._full_size = full_size
+        self._foreground = foreground
+        self._dtype = dtype
+        self._layout = layout
+        self._turn = torch.tensor(_TURN, device=device)
+        self._whole = torch.tensor((1.0, 1.0, 1.0, 0.0), device=device).reshape(1, 4, 1, 1)
+        self._image = torch.zeros((height, width, 3), dtype=torch.uint8, device=device)
+        self.states = [
+            torch.zeros(shape, dtype=dtype, device=device).contiguous(memory_format=layout)
+            for shape in state_shapes(network.variant, *low_size(width, height, ratio))
+        ]
+        self._found: tuple[Tensor, Tensor | None] = (self._image, None)
+        self.recorded = False
+        self._replay = self._work
+        if record is not None:
+            self._replay = record(self._work)
+            self.recorded = True
+            self.reset()
+
+    def __call__(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Advance by one frame.
+
+        Args:
+            image: uint8 (H, W, 3) BGR on the network's device.
+
+        Returns:
+            Alpha uint8 (H, W), and the foreground uint8 (H, W, 3) BGR or None; the caller's own.
+        """
+        if not self.recorded:
+            self._image = image
+            self._replay()
+            return self._found
+        self._image.copy_(image)
+        self._replay()
+        alpha, foreground = self._found
+        # The recording writes to the same memory at the next frame, when somebody may still be reading this one.
+        return alpha.clone(), None if foreground is None else foreground.clone()
+
+    def reset(self) -> None:
+        """Forget the states."""
+        for state in self.states:
+            state.zero_()
+
+    def carry(self, states: list[Tensor]) -> None:
+        """Go on from the states of another step, brought to this one's size and precision."""
+        for mine, theirs in zip(self.states, states, strict=True):
+            if mine.shape != theirs.shape:
+                size = list(mine.shape[2:])
+                theirs = torch.nn.functional.interpolate(theirs, size, mode="bilinear", align_corners=False)
+            mine.copy_(theirs)
+
+    def _work(self) -> None:
+        small, picture = self._full_size.shrunk(self._image, self.ratio)
+        network = self._network
+        r1, r2, r3, r4 = self.states
+        mat, hidden, *states = network.coarse(small.to(self._dtype, memory_format=self._layout), r1, r2, r3, r4)
+        # The guided filter takes differences of nearly equal numbers: single precision, whatever the network has.
+        mat = mat.float()
+        if self.ratio == 1.0:
+            slope, offset = self._whole.expand_as(mat), mat
+        else:
+            slope, offset = network.refiner.coefficients(small, mat, hidden.float())
+            # The network estimates foreground minus picture; a slope of one more adds the picture back.
+            slope = slope + self._whole
+        model = slope[:, self._turn], offset[:, self._turn]
+        self._found = self._full_size.applied(picture, model, foreground=self._foreground)
+        for mine, new in zip(self.states, states, strict=True):
+            mine.copy_(new)
+
+
+def record_graph(work: Callable[[], None], device: torch.device, after: Any) -> Callable[[], None]:
+    """Record a CUDA graph of ``work``; may run beside another thread that replays another one.
+
+    Args:
+        work: launches kernels on the current stream, in memory that stays where it is.
+        device: the GPU.
+        after: CUDA stream whose work so far the recording relies on.
+
+    Raises:
+        RuntimeError: something in ``work`` cannot be recorded.
+    """
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(after)
+    # cuDNN measures its algorithms once for these shapes; the recording keeps the quickest.
+    exact = torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=False)
+    with torch.inference_mode(), torch.cuda.stream(stream), exact:
+        for _ in range(_WARM_UPS):
+            work()
+        stream.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        # "thread_local": what other threads do meanwhile is their own affair.
+        graph.capture_begin(capture_error_mode="thread_local")
+        try:
+            work()
+        except BaseException:
+            try:
+                graph.capture_end()
+            except RuntimeError:
+                _log.debug("the recording was broken off", exc_info=True)
+            raise
+        graph.capture_end()
+    return graph.replay
+
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Steps(Generic[Key]):
+    """Steps by what they are for, made when first asked for: now, or on a thread beside the running one.
+
+    Args:
+        make: key -> step; may take long.
+        beside: make those that :meth:`ready` is asked for on a thread of their own.
+    """
+
+    def __init__(self, make: Callable[[Key], Step], *, beside: bool) -> None:
+        self._make = make
+        self._beside = beside
+        self._made: dict[Key, Step] = {}
+        self._failed: set[Key] = set()
+        self._thread: threading.Thread | None = None
+
+    def now(self, key: Key) -> Step:
+        """The step for ``key``, made on the calling thread if it is not there yet."""
+        if key not in self._made:
+            self._made[key] = self._make(key)
+        return self._made[key]
+
+    def ready(self, key: Key) -> bool:
+        """Whether :meth:`now` would answer at once; if not, the step is being made from now on."""
+        if key in self._made:
+            return True
+        if not self._beside:
+            self.now(key)
+            return True
+        busy = self._thread is not None and self._thread.is_alive()
+        if not busy and key not in self._failed:
+            self._thread = threading.Thread(target=self._prepare, args=(key,), name="rvm-recording")
+            self._thread.start()
+        return False
+
+    def keep(self, wanted: Callable[[Key], bool]) -> None:
+        """Free the steps that are no longer wanted."""
+        self._join()
+        self._made = {key: step for key, step in self._made.items() if wanted(key)}
+
+    def close(self) -> None:
+        """Wait for the thread and free every step."""
+        self._join()
+        self._made.clear()
+
+    def _join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _prepare(self, key: Key) -> None:
+        try:
+            self.now(key)
+        except RuntimeError as error:
+            self._failed.add(key)
+            _log.warning("the network stays at its size: another one cannot be made ready: %s", one_line(error))

@@ -241,9 +241,8 @@ def _gui(found: Survey, finder: _Finder, asked: str) -> str:
     if asked == "auto":
         found.notes.append("no window: neither GTK 3 nor Qt headers are here (package libgtk-3-dev) or no pkg-config")
     elif asked != "none":
-        found.missing.append(
-            f"the headers of {asked} or pkg-config are missing: install libgtk-3-dev, or say --gui auto"
-        )
+        package = "libgtk-3-dev" if asked == "gtk" else "qtbase5-dev"
+        found.missing.append(f"{asked}'s headers or pkg-config are missing: install {package} and pkg-config")
     return "none"
 
 

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from tools.cuda_toolchain import Machine
 
-__all__ = ["CUDA_MODULES", "MODULES", "Layout", "arguments", "npp_folder", "npp_requirement"]
+__all__ = [
+    "CUDA_MODULES",
+    "MODULES",
+    "NPP_PARTS",
+    "Layout",
+    "arguments",
+    "npp_folder",
+    "npp_requirement",
+    "parse_entries",
+]
 
 # ximgproc: the demo's portrait is cut out with its guided filter.
 MODULES = ("core", "imgproc", "imgcodecs", "videoio", "highgui", "ximgproc", "python3")

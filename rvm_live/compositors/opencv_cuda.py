@@ -33,14 +33,28 @@ def why_not(api: Any) -> str | None:
     lacking = [module for module, names in NEEDED.items() if not all(hasattr(api, name) for name in names)]
     if "cudaarithm" in lacking:  # the core names are there in every build, as empty shells
         return f"{built} is built without CUDA, as pip's always is"
-    devices = api.getCudaEnabledDeviceCount()
+    try:
+        devices = api.getCudaEnabledDeviceCount()
+    except cv2.error as error:
+        return f"{built} finds no CUDA device: {_line(error)}"
     if devices < 0:
-        return f"the CUDA driver is not installed, or too old for {built}"
+        return f"{built} finds no CUDA device: the driver is not installed, or too old for it"
     if devices == 0:
         return f"{built} finds no CUDA device"
     if lacking:
         return f"{built} is built without its modules {', '.join(lacking)}"
     return None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _try_out(api: Any) -> None:
+    """Run one kernel: a build need not have code for the GPU that is there."""
+    square, stream = api.GpuMat(8, 8, cv2.CV_8UC3), api.Stream()
+    api.multiply(square, square, dst=square, scale=1.0, stream=stream)
+    stream.waitForCompletion()
 
 
 class OpenCvCudaCompositor(Compositor):
@@ -67,8 +81,13 @@ class OpenCvCudaCompositor(Compositor):
         self._api = api
         try:
             self._memory = memory_for(api, self.device)
+            _try_out(api)
         except (cv2.error, RuntimeError) as error:
-            raise UnavailableError(f"OpenCV cannot use the CUDA device: {' '.join(str(error).split())}") from error
+            self.close()
+            if "no kernel image" in str(error):
+                lack = f"this OpenCV ({cv2.__version__}) is built without code for this GPU (see docs/opencv-cuda.md)"
+                raise UnavailableError(lack) from error
+            raise UnavailableError(f"OpenCV cannot use the CUDA device: {_line(error)}") from error
 
     def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> NDArray[np.uint8]:
         check_inputs(matte, layer)
@@ -84,7 +103,7 @@ class OpenCvCudaCompositor(Compositor):
                     self._blend(colour, gpu, layer)
                 return gpu.fetch()
         except (cv2.error, RuntimeError) as error:
-            raise CompositorError(f"OpenCV failed on CUDA: {' '.join(str(error).split())}") from error
+            raise CompositorError(f"OpenCV failed on CUDA: {_line(error)}") from error
 
     def close(self) -> None:
         self._buffers.clear()

@@ -209,7 +209,7 @@ class RvmEngine(Engine):
             self._require_open(),
             self._full_size,
             *key,
-            foreground=True,
+            foreground=self.settings.foreground == "model",
             dtype=self._dtype,
             layout=self._layout,
             record=record,

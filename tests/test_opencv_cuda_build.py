@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -27,7 +29,7 @@ from rvm_live.compositors.opencv_cuda import NEEDED, OpenCvCudaCompositor
 from rvm_live.errors import UnavailableError
 from tests.conftest import ROOT
 from tests.support.opencv_cuda import FakeCuda
-from tools import build_opencv_cuda
+from tools import build_opencv_cuda, opencv_cuda_report
 from tools.build_opencv_cuda import main, pinned
 from tools.cuda_toolchain import Survey, survey
 from tools.opencv_cuda_cmake import CUDA_MODULES, NPP_PARTS, Layout, arguments, npp_folder, npp_requirement
@@ -393,3 +395,98 @@ def test_a_build_without_code_for_the_gpu_is_a_reason(monkeypatch: pytest.Monkey
     monkeypatch.setattr(cv2, "cuda", Other())
     with pytest.raises(UnavailableError, match="built without code for this GPU"):
         OpenCvCudaCompositor().open()
+
+
+# A real build ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def site() -> Path:
+    named = os.environ.get("RVM_LIVE_OPENCV_CUDA")
+    if not named:
+        pytest.skip("no OpenCV with CUDA: make opencv-cuda, then RVM_LIVE_OPENCV_CUDA=build/opencv-cuda/site")
+    if not (Path(named) / "cv2").is_dir():
+        pytest.fail(f"RVM_LIVE_OPENCV_CUDA: there is no cv2 in {named}")
+    return Path(named).absolute()
+
+
+def with_built(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run this Python with the built ``cv2`` before the installed one."""
+    path = os.pathsep.join([str(site), str(ROOT)])
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def answer(site: Path, code: str) -> str:
+    done = with_built(site, "-c", code)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def devices(site: Path) -> int:
+    return int(answer(site, "import cv2; print(cv2.cuda.getCudaEnabledDeviceCount())"))
+
+
+def test_it_is_the_build_that_is_imported_with_npp_beside_it(site: Path) -> None:
+    code = "import cv2, re; print(cv2.__file__); print(set(re.findall(r'/.*libnpp.*', open('/proc/self/maps').read())))"
+    file, _, libraries = answer(site, code).partition("\n")
+    assert Path(file).is_relative_to(site)
+    assert all(library.startswith(str(site)) for library in re.findall(r"'([^']+)'", libraries)), libraries
+    assert "libnppial" in libraries
+
+
+def test_the_report_names_what_it_has(site: Path) -> None:
+    done = with_built(site, "-m", "tools.opencv_cuda_report")
+    assert done.returncode == 0, done.stderr
+    told = {line[:24].strip(): line[24:] for line in done.stdout.splitlines()}
+    assert told["CUDA"].startswith("YES (ver ")
+    assert re.fullmatch(r"\d+( \d+)*", told["code for GPUs"])
+    assert "libnppial" in told["NPP"]
+    assert told["devices"] == str(devices(site))
+
+
+def test_pips_opencv_is_reported_as_without(capsys: pytest.CaptureFixture[str]) -> None:
+    if hasattr(cv2.cuda, "multiply"):
+        pytest.skip("this OpenCV is built with CUDA")
+    assert opencv_cuda_report.main() == 1
+    assert "is built without CUDA" in capsys.readouterr().out
+
+
+def test_every_function_the_compositor_calls_is_there_and_takes_its_arguments(site: Path) -> None:
+    done = with_built(site, "-m", "tests.support.opencv_cuda_calls")
+    assert done.returncode == 0, done.stderr
+    outcomes = json.loads(done.stdout)
+    called = {form.split()[0] for form in outcomes}
+    assert called >= {name for names in NEEDED.values() for name in names} - {"Stream"}
+    assert {"GpuMat.convertTo", "GpuMat.upload", "Filter.apply", "wrapStream", "createGpuMatFromCudaMemory"} <= called
+    assert {form: told for form, told in outcomes.items() if not re.match("ok|understood", told)} == {}
+
+
+def test_it_has_every_name_of_cv2_that_rvm_live_uses(site: Path) -> None:
+    names = set()
+    for file in (ROOT / "rvm_live").rglob("*.py"):
+        names |= set(re.findall(r"(?<![\w.])cv2((?:\.[A-Za-z_]\w*)+)", file.read_text()))
+    assert len(names) > 50
+    code = f"import cv2, operator\nfor name in {sorted(names)!r}: operator.attrgetter(name[1:])(cv2)"
+    answer(site, code)
+
+
+def test_without_a_device_the_compositor_says_so(site: Path) -> None:
+    code = (
+        "from rvm_live.compositors.opencv_cuda import OpenCvCudaCompositor\n"
+        "from rvm_live.errors import UnavailableError\n"
+        "try: OpenCvCudaCompositor().open()\n"
+        "except UnavailableError as error: print(error)\n"
+        "else: print('works')"
+    )
+    told = answer(site, code)
+    if devices(site) > 0:
+        assert told == "works"
+    else:
+        assert "finds no CUDA device" in told and "built without" not in told

@@ -69,7 +69,7 @@ class Layout:
     @property
     def objects(self) -> Path:
         """CMake's own folder."""
-        return self.root / "cmake"
+        return self.root / "build"
 
     @property
     def stage(self) -> Path:

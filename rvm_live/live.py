@@ -98,7 +98,7 @@ class _App:
         realtime = overflow is Overflow.DROP_OLDEST
         self.pipeline = Pipeline(
             source,
-            AutoEngine(settings.engine),
+            AutoEngine(replace(settings.engine, foreground=settings.foreground)),
             self.composer,
             self._sinks(overflow, clock),
             overflow=overflow,

@@ -47,6 +47,10 @@ def _check_ratio(ratio: float | None) -> None:
     )
 
 
+def _check_foreground(foreground: str) -> None:
+    _require(foreground in ("model", "source"), f"unknown foreground {foreground!r}: choose model or source")
+
+
 @dataclass(frozen=True)
 class EngineSettings:
     """How to estimate mattes.
@@ -58,6 +62,8 @@ class EngineSettings:
         device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` (on a GPU) or ``bf16`` (on a CPU that has it, with OpenVINO).
         downsample_ratio: in (0, 1], or None for the published rule ``min(512 / max(H, W), 1)``.
+        foreground: ``model``: estimate the person's colours, too; ``source``: alpha alone is asked for, and an engine
+            that can save the rest leaves :attr:`~rvm_live.frames.Matte.foreground` None (the frame's own pixels).
         offline: never go to the network for weights.
     """
 
@@ -67,6 +73,7 @@ class EngineSettings:
     device: str = "auto"
     precision: str = "auto"
     downsample_ratio: float | None = None
+    foreground: str = "model"
     offline: bool = False
 
     def __post_init__(self) -> None:
@@ -84,6 +91,7 @@ class EngineSettings:
             f"unknown precision {self.precision!r}: choose auto, fp32, fp16 or bf16",
         )
         _check_ratio(self.downsample_ratio)
+        _check_foreground(self.foreground)
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,7 @@ class LiveSettings:
         engine: how mattes are estimated.
         adaptive: in real time, move the downsample ratio so that matting keeps up; a ratio of the user's stays.
         compositor: ``auto`` or a name from the registry.
-        foreground: ``model`` (spill-free estimate) or ``source`` (the camera's own pixels).
+        foreground: ``model`` (spill-free estimate) or ``source`` (the camera's own pixels); the engine is told, too.
         backgrounds: specifications such as ``blur:25``; the first is shown first. Empty: the built-in ones.
         display: view shown first, one of :data:`DISPLAY_MODES`.
         statistics: show the overlay at start.
@@ -162,10 +170,7 @@ class LiveSettings:
     stats_json: Path | None = None
 
     def __post_init__(self) -> None:
-        _require(
-            self.foreground in ("model", "source"),
-            f"unknown foreground {self.foreground!r}: choose model or source",
-        )
+        _check_foreground(self.foreground)
         _require(
             self.display in DISPLAY_MODES,
             f"unknown display mode {self.display!r}: choose one of {', '.join(DISPLAY_MODES)}",

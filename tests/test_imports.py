@@ -17,10 +17,10 @@ PACKAGE = ROOT / "rvm_live"
 # Who may import whom: a module may import from rooms further down this list, and from its own.
 FLOORS = [
     ("cli", "__main__"),
-    ("live", "hwtest"),
+    ("live", "hwtest", "export"),
     ("pipeline", "stages", "stage", "report", "composer", "adaptive"),
     ("sinks", "sources", "engines", "compositors", "backgrounds", "weights", "gpu"),
-    ("registry", "metrics", "notices", "pacing", "queues", "colour"),
+    ("registry", "metrics", "notices", "pacing", "queues", "colour", "buffers"),
     ("frames", "settings", "clock", "transfer", "errors", "__init__"),
 ]
 

@@ -7,19 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from rvm_live.backgrounds.base import Plate
+from rvm_live.compositors.cpu import CpuCompositor
 from rvm_live.engines import auto
 from rvm_live.engines.auto import AutoEngine
+from rvm_live.engines.rvm.applying import Applier
 from rvm_live.engines.rvm.compiling import StepCompiler
 from rvm_live.engines.rvm.engine import RvmEngine
-from rvm_live.engines.rvm.ladder import BUDGET_MS, LEAST_LINES, SIDES, choose_side, ratio_of, ratios_for
+from rvm_live.engines.rvm.ladder import BUDGET_MS, LEAST_LINES, SIDES, choose_side, low_size, ratio_of, ratios_for
 from rvm_live.engines.rvm.openvino import OpenVinoEngine
-from rvm_live.errors import UnavailableError
+from rvm_live.engines.session import open_engine
+from rvm_live.errors import SettingsError, UnavailableError
 from rvm_live.frames import Frame
 from rvm_live.settings import EngineSettings
 from tests.support.videos import read_frames
@@ -27,8 +32,8 @@ from tests.support.videos import read_frames
 
 @pytest.fixture(scope="module")
 def clip(data: Path) -> list[Frame]:
-    """Twenty real frames, 1280x720."""
-    return read_frames(data / "clips" / "webcam" / "liveportrait_s18.mp4", 20)
+    """Fourteen real frames, 1280x720."""
+    return read_frames(data / "clips" / "webcam" / "liveportrait_s18.mp4", 14)
 
 
 def run(engine: Any, frames: list[Frame]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -56,6 +61,72 @@ def test_it_agrees_with_the_plain_network_on_a_real_clip(
     assert np.abs(colours - their_colours)[inside].mean() <= 4e-3
 
 
+@pytest.mark.parametrize("ratio", [0.25, 1.0])
+def test_without_the_foreground_the_composite_of_the_cameras_own_pixels_is_the_same(
+    weights: Path, clip: list[Frame], ratio: float
+) -> None:
+    frames = clip[:4]
+    if ratio == 1.0:
+        frames = [Frame(np.ascontiguousarray(f.image[::3, ::3]), f.seq, f.epoch, f.captured_ns) for f in frames]
+    plate = Plate(np.full(frames[0].image.shape, (0, 255, 0), np.uint8), 1)
+    compositor = CpuCompositor()
+    results = {}
+    for foreground in ("model", "source"):
+        asked = EngineSettings(weights=weights, downsample_ratio=ratio, precision="fp32", foreground=foreground)
+        engine = OpenVinoEngine(asked)
+        engine.open()
+        engine.prepare(frames[0].width, frames[0].height)
+        mattes = [engine.matte(frame) for frame in frames]
+        engine.close()
+        assert all((matte.foreground is None) == (foreground == "source") for matte in mattes)
+        results[foreground] = [compositor.composite(matte, plate, source_foreground=True) for matte in mattes]
+    for one, other in zip(results["model"], results["source"], strict=True):
+        # Alpha is fitted alone, which rounds a little differently.
+        apart = np.abs(one.astype(np.int16) - other)
+        assert apart.max() <= 2 and apart.mean() < 0.01
+
+
+def test_a_session_may_ask_for_alpha_alone(weights: Path, clip: list[Frame]) -> None:
+    with open_engine("openvino", weights=weights, downsample_ratio=0.2, foreground="source") as session:
+        matte = session.matte(clip[0].image)
+        assert matte.foreground is None
+        assert np.array_equal(matte.host().foreground, clip[0].image)
+    with pytest.raises(SettingsError, match="foreground"):
+        open_engine(foreground="neither")
+
+
+@given(
+    st.tuples(st.integers(17, 200), st.integers(17, 300)),
+    st.sampled_from([1.0, 0.5, 0.4, 0.375, 0.25, 0.3337]),
+    st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_bands_have_no_seams(size: tuple[int, int], ratio: float, coloured: bool) -> None:
+    """Worked off in bands or as a whole, the result is that of the formula."""
+    full, low = (size[0], size[1] * 2), low_size(size[0], size[1] * 2, ratio)
+    rng = np.random.default_rng(size[0])
+    image = rng.integers(0, 256, (full[1], full[0], 3), np.uint8)
+    model = [rng.normal(0, 1, (low[1], low[0])).astype(np.float32) for _ in range(2)]
+    model += [rng.normal(1, 1, (low[1], low[0], 3)).astype(np.float32) for _ in range(2)]
+    alpha, foreground = Applier(full, low).apply(image, model if coloured else model[:2])
+    slope, offset, colour_slope, colour_offset = (cv2.resize(part, full) for part in model)
+    exact = slope * image.mean(axis=2) + offset
+    assert np.abs(alpha - np.clip(exact, 0, 255)).max() <= 0.51
+    assert (foreground is not None) == coloured
+    if foreground is not None:
+        assert np.abs(foreground - np.clip(colour_slope * image + colour_offset, 0, 255)).max() <= 0.51
+
+
+def test_what_was_handed_out_is_not_written_again(weights: Path, clip: list[Frame]) -> None:
+    with open_engine("openvino", weights=weights, downsample_ratio=0.2) as session:
+        mattes = [session.matte(frame.image) for frame in clip[:6]]
+        before = [(matte.alpha.copy(), matte.foreground.copy()) for matte in mattes]
+        for frame in clip[6:12]:
+            session.matte(frame.image)
+    for matte, (alpha, foreground) in zip(mattes, before, strict=True):
+        assert np.array_equal(matte.alpha, alpha) and np.array_equal(matte.foreground, foreground)
+
+
 def test_it_chooses_a_size_by_itself_and_says_which(weights: Path, clip: list[Frame]) -> None:
     engine = OpenVinoEngine(EngineSettings(weights=weights))
     engine.open()
@@ -68,28 +139,28 @@ def test_it_chooses_a_size_by_itself_and_says_which(weights: Path, clip: list[Fr
 
 
 def test_a_second_start_converts_nothing(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = EngineSettings(weights=weights, downsample_ratio=0.5)
+    asked = EngineSettings(weights=weights, downsample_ratio=0.5)
     frames = [Frame(np.random.default_rng(n).integers(0, 256, (80, 96, 3), np.uint8), n, 0, n) for n in range(3)]
-    first, _ = run(OpenVinoEngine(settings), frames)
+    first, _ = run(OpenVinoEngine(asked), frames)
 
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("converted again")
 
     monkeypatch.setattr(StepCompiler, "converted", forbidden)
-    second, _ = run(OpenVinoEngine(settings), frames)
+    second, _ = run(OpenVinoEngine(asked), frames)
     assert np.array_equal(first, second)
 
 
 def test_a_damaged_cache_is_made_anew(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
-    settings = EngineSettings(weights=weights, downsample_ratio=0.5)
+    asked = EngineSettings(weights=weights, downsample_ratio=0.5)
     frames = [Frame(np.full((80, 96, 3), 90, np.uint8), 0, 0, 0)]
-    first, _ = run(OpenVinoEngine(settings), frames)
+    first, _ = run(OpenVinoEngine(asked), frames)
     kept = list(tmp_path.rglob("*.xml"))
     assert kept
     for path in kept:
         path.write_text("<net")
-    second, _ = run(OpenVinoEngine(settings), frames)
+    second, _ = run(OpenVinoEngine(asked), frames)
     assert np.array_equal(first, second)
 
 

@@ -27,6 +27,7 @@ def open_engine(
     device: str = "auto",
     precision: str = "auto",
     downsample_ratio: float | None = None,
+    foreground: str = "model",
     offline: bool = False,
 ) -> EngineSession:
     """Open a matting engine for use from your own program.
@@ -51,8 +52,10 @@ def open_engine(
         model: ``mobilenetv3`` or ``resnet50``; None: mobilenetv3, or what the weights file holds.
         weights: file or folder; None: ``RVM_LIVE_WEIGHTS``, else the cache, else the official release.
         device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
-        precision: ``auto``, ``fp32`` or ``fp16``.
+        precision: ``auto``, ``fp32``, ``fp16`` (on a GPU) or ``bf16`` (on a CPU that has it).
         downsample_ratio: in (0, 1]; None: ``min(512 / max(H, W), 1)``.
+        foreground: ``model``, or ``source`` where alpha is all you want, which is quicker: the matte's foreground is
+            then the picture itself.
         offline: never go to the network for weights.
 
     Returns:
@@ -70,6 +73,7 @@ def open_engine(
         device=device,
         precision=precision,
         downsample_ratio=downsample_ratio,
+        foreground=foreground,
         offline=offline,
     )
     return EngineSession(AutoEngine(settings))

@@ -9,66 +9,117 @@ import tempfile
 import threading
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rvm_live import __version__
 from rvm_live.engines.rvm.ladder import state_shapes
 from rvm_live.errors import EngineError
 from rvm_live.weights import LoadedWeights, cache_dir
 
-__all__ = ["Requests", "StepCompiler", "one_line"]
+if TYPE_CHECKING:
+    import openvino
+
+__all__ = ["Step", "StepCompiler", "one_line"]
 
 _log = logging.getLogger("rvm_live")
 
+_FORMAT = 2
+"""Of what is kept on disk; goes up when :mod:`rvm_live.engines.rvm.step` changes its meaning."""
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
 
-class Requests(NamedTuple):
-    """Inference requests of both parts of a step."""
 
-    coarse: Any
-    model: Any
+class Step:
+    """A step of one size, ready to run. The recurrent state stays inside the runtime, in whatever form suits it.
+
+    Args:
+        coarse: the network, compiled.
+        model: the guided filter's model, compiled.
+        tensor: ``openvino.Tensor``.
+    """
+
+    def __init__(self, coarse: openvino.CompiledModel, model: openvino.CompiledModel, tensor: Any) -> None:
+        self._tensor = tensor
+        self._coarse, self._model = coarse.create_infer_request(), model.create_infer_request()
+        self._states = sorted(self._coarse.query_state(), key=lambda state: str(state.name))
+        # The model looks for what the network found where the network leaves it.
+        for index in range(len(model.inputs) - 1):
+            self._model.set_input_tensor(index + 1, self._coarse.get_output_tensor(index))
+        self._found = [self._model.get_output_tensor(index).data for index in range(len(model.outputs))]
+
+    def run(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Advance by a picture (h, w, 3) BGR; returns the model's parts, whose memory is good until the next run."""
+        tensor = self._tensor(picture[None], shared_memory=True)
+        for request in (self._coarse, self._model):
+            request.set_input_tensor(0, tensor)
+            request.start_async()
+            request.wait()
+        return self._found
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._coarse.reset_state()
+
+    @property
+    def states(self) -> list[NDArray[np.float32]]:
+        """Copies of r1 to r4, (1, C, h, w)."""
+        return [np.array(state.state.data, np.float32) for state in self._states]
+
+    @states.setter
+    def states(self, values: list[NDArray[np.float32]]) -> None:
+        for state, value in zip(self._states, values, strict=True):
+            state.state = self._tensor(np.ascontiguousarray(value))
 
 
 class StepCompiler:
-    """Makes inference requests for the two parts of a step (``rvm_live/engines/rvm/step.py``).
+    """Makes the steps (``rvm_live/engines/rvm/step.py``) of a checkpoint.
 
-    ``request`` compiles on the calling thread; ``ready`` compiles on a thread of its own, one size at a time, and tells
-    when it is done, so that the frames need not wait.
+    ``step`` compiles on the calling thread; ``ready`` compiles on a thread of its own, one at a time, and tells when it
+    is done, so that the frames need not wait.
 
     Args:
         core: ``openvino.Core``.
         weights: the checkpoint.
-        precision: of the network, ``fp32`` or ``bf16``; the guided filter's model is always fitted in fp32.
+        coloured: with the foreground's model.
     """
 
-    def __init__(self, core: Any, weights: LoadedWeights, precision: str) -> None:
+    def __init__(self, core: openvino.Core, weights: LoadedWeights, *, coloured: bool) -> None:
         self._core = core
         self._weights = weights
-        self._precision = precision
-        self._requests: dict[tuple[tuple[int, int], bool], Requests] = {}
+        self._coloured = coloured
+        self._steps: dict[tuple[tuple[int, int], bool, str], Step] = {}
         self._thread: threading.Thread | None = None
-        self._failed: set[tuple[int, int]] = set()
+        self._failed: set[tuple[tuple[int, int], bool, str]] = set()
 
-    def request(self, low: tuple[int, int], *, refined: bool) -> Requests:
-        """Inference requests for a low-resolution size (width, height), compiled now if it is not yet.
+    def step(self, low: tuple[int, int], precision: str, *, refined: bool) -> Step:
+        """The step of a low-resolution size (width, height), compiled now if it is not yet.
+
+        Args:
+            low: width and height the network works at.
+            precision: of the network, ``fp32`` or ``bf16``; the guided filter's model is always fitted in fp32.
+            refined: the frame is larger than that.
 
         Raises:
             EngineError: OpenVINO refuses the network.
         """
-        key = (low, refined)
-        if key not in self._requests:
+        key = (low, refined, precision)
+        if key not in self._steps:
             try:
-                self._requests[key] = self._compiled(low, refined=refined)
+                self._steps[key] = self._compiled(low, precision, refined=refined)
             except RuntimeError as error:
                 raise EngineError(f"OpenVINO refuses the network: {one_line(error)}") from error
-        return self._requests[key]
+        return self._steps[key]
 
-    def ready(self, low: tuple[int, int], *, refined: bool) -> bool:
-        """Whether a size can be used at once; if not, it is being compiled from now on."""
-        if (low, refined) in self._requests:
+    def ready(self, low: tuple[int, int], precision: str, *, refined: bool) -> bool:
+        """Whether a step can be used at once; if not, it is being compiled from now on."""
+        key = (low, refined, precision)
+        if key in self._steps:
             return True
         busy = self._thread is not None and self._thread.is_alive()
-        if not busy and low not in self._failed:
-            self._thread = threading.Thread(target=self._prepare, args=(low, refined), name="rvm-compiling")
+        if not busy and key not in self._failed:
+            self._thread = threading.Thread(target=self._prepare, args=key, name="rvm-compiling")
             self._thread.start()
         return False
 
@@ -76,54 +127,67 @@ class StepCompiler:
         """Wait for the thread and free the networks."""
         if self._thread is not None:
             self._thread.join()
-        self._requests.clear()
+        self._steps.clear()
 
-    def _prepare(self, low: tuple[int, int], refined: bool) -> None:
+    def _prepare(self, low: tuple[int, int], refined: bool, precision: str) -> None:
         try:
-            self.request(low, refined=refined)
+            self.step(low, precision, refined=refined)
         except EngineError as error:
-            self._failed.add(low)
-            _log.warning("%dx%d cannot be used: %s", *low, error)
+            self._failed.add((low, refined, precision))
+            _log.warning("%dx%d in %s cannot be used: %s", *low, precision, error)
 
-    def _compiled(self, low: tuple[int, int], *, refined: bool) -> Requests:
-        def request(model: Any, precision: str) -> Any:
+    def _compiled(self, low: tuple[int, int], precision: str, *, refined: bool) -> Step:
+        import openvino
+
+        def compiled(model: Any, hint: str) -> openvino.CompiledModel:
             options = {
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_NUM_THREADS": os.cpu_count() or 1,
-                "INFERENCE_PRECISION_HINT": precision,
+                "INFERENCE_PRECISION_HINT": hint,
                 "CACHE_DIR": str(cache_dir() / "openvino"),
             }
-            return self._core.compile_model(model, "CPU", options).create_infer_request()
+            return self._core.compile_model(model, "CPU", options)
 
         coarse, model = self._models(low, refined=refined)
-        return Requests(request(coarse, "bf16" if self._precision == "bf16" else "f32"), request(model, "f32"))
+        return Step(compiled(coarse, _HINTS[precision]), compiled(model, "f32"), openvino.Tensor)
 
-    def _models(self, low: tuple[int, int], *, refined: bool) -> tuple[Any, Any]:
+    def _models(self, low: tuple[int, int], *, refined: bool) -> list[Any]:
         """Both parts for one size, from disk if they were converted before."""
-        folder = cache_dir() / "openvino"
-        name = f"{self._weights.sha256[:16]}-{low[0]}x{low[1]}{'' if refined else '-whole'}-{__version__}"
-        kept = folder / name
-        if kept.is_dir():
-            try:
-                return self._core.read_model(kept / "coarse.xml"), self._core.read_model(kept / "model.xml")
-            except RuntimeError:
-                shutil.rmtree(kept, ignore_errors=True)  # of another OpenVINO, or damaged: made anew
+        name = f"{self._weights.sha256[:16]}-{low[0]}x{low[1]}{'' if refined else '-whole'}"
+        parts = ("coarse", "model" if self._coloured else "alpha")
+        names = [f"{name}-{part}-{__version__}-{_FORMAT}" for part in parts]
+        kept = [self._read(each) for each in names]
+        if None not in kept:
+            return kept
+        made = self.converted(low, refined=refined)
+        for each, model in zip(names, made, strict=True):
+            self._keep(each, model)
+        return list(made)
+
+    def _read(self, name: str) -> Any:
+        """A model that was kept, or None."""
+        folder = cache_dir() / "openvino" / name
+        try:
+            return self._core.read_model(folder / "model.xml") if folder.is_dir() else None
+        except RuntimeError:
+            shutil.rmtree(folder, ignore_errors=True)  # of another OpenVINO, or damaged: made anew
+            return None
+
+    def _keep(self, name: str, model: Any) -> None:
         import openvino
 
-        coarse, model = self.converted(low, refined=refined)
+        folder = cache_dir() / "openvino"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                openvino.save_model(coarse, Path(scratch) / "new" / "coarse.xml", compress_to_fp16=False)
                 openvino.save_model(model, Path(scratch) / "new" / "model.xml", compress_to_fp16=False)
-                if not kept.exists():
-                    os.replace(Path(scratch) / "new", kept)
+                if not (folder / name).exists():
+                    os.replace(Path(scratch) / "new", folder / name)
         except OSError as error:
             _log.info("the converted network cannot be kept in %s: %s", folder, error.strerror or error)
-        return coarse, model
 
     def converted(self, low: tuple[int, int], *, refined: bool) -> tuple[Any, Any]:
-        """Convert both parts for one size, from scratch."""
+        """Convert both parts for one size, from scratch; the first keeps its state from one call to the next."""
         import torch
 
         from rvm_live.engines.rvm.step import parts_of
@@ -131,9 +195,26 @@ class StepCompiler:
         width, height = low
         picture = torch.zeros((1, height, width, 3), dtype=torch.uint8)
         states = [torch.zeros(shape) for shape in state_shapes(self._weights.variant, width, height)]
-        found = (torch.zeros((1, 4, height, width)), torch.zeros((1, 16, height, width)))
-        parts = parts_of(self._weights, refined=refined)
-        return _converted(parts.coarse, (picture, *states)), _converted(parts.model, (picture, *found))
+        parts = parts_of(self._weights, refined=refined, coloured=self._coloured)
+        found = [torch.zeros((1, 4, height, width))]
+        if parts.coarse.hidden:
+            found.append(torch.zeros((1, 16, height, width)))
+        coarse = _converted(parts.coarse, (picture, *states))
+        _keep_state(coarse, len(states))
+        return coarse, _converted(parts.model, (picture, *found))
+
+
+def _keep_state(model: Any, count: int) -> None:
+    """Turn the last ``count`` inputs and outputs into a state of the model's own."""
+    from openvino import passes
+
+    pairs = list(zip(model.get_parameters()[-count:], model.get_results()[-count:], strict=True))
+    for number, (before, after) in enumerate(pairs, 1):
+        before.output(0).tensor.set_names({f"r{number}"})
+        after.input_value(0).tensor.set_names({f"r{number}_next"})
+    manager = passes.Manager()
+    manager.register_pass(passes.MakeStateful(pairs))
+    manager.run_passes(model)
 
 
 def _converted(module: Any, example: tuple[Any, ...]) -> Any:

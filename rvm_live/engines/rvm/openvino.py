@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.host import cpu_name
-from rvm_live.engines.rvm.compiling import StepCompiler, one_line
+from rvm_live.engines.rvm.applying import Applier
+from rvm_live.engines.rvm.compiling import Step, StepCompiler, one_line
 from rvm_live.engines.rvm.ladder import choose_side, low_size, ratio_of, ratios_for, state_shapes
 from rvm_live.errors import EngineError, UnavailableError
 from rvm_live.frames import Frame, Matte
@@ -20,7 +21,6 @@ from rvm_live.weights import load, resolve
 
 __all__ = ["OpenVinoEngine"]
 
-_STATES = 4
 _PROBE_FRAMES = 12
 
 
@@ -36,8 +36,7 @@ class OpenVinoEngine(Engine):
     def __init__(self, settings: EngineSettings) -> None:
         super().__init__(settings)
         self._compiler: StepCompiler | None = None
-        self._requests: Any = None
-        self._states: list[NDArray[np.float32]] = []
+        self._now: tuple[Step, Applier] | None = None
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
         self._info = EngineInfo("openvino", settings.model or "", "cpu", "", settings.precision)
@@ -61,7 +60,7 @@ class OpenVinoEngine(Engine):
             precision = "bf16" if has_bf16 else "fp32"
         elif precision == "bf16" and not has_bf16:
             raise UnavailableError(f"this CPU ({cpu_name()}) has no bf16: choose --precision auto or fp32")
-        self._compiler = StepCompiler(core, self._weights, precision)
+        self._compiler = StepCompiler(core, self._weights, coloured=self.settings.foreground == "model")
         self._info = EngineInfo("openvino", self._weights.variant, "cpu", cpu_name(), precision)
         return self._info
 
@@ -81,7 +80,7 @@ class OpenVinoEngine(Engine):
             ratio = ratio_of(choose_side(width, height, self._measured(width, height)), width, height)
         self._fit(width, height, ratio)
         for _ in range(2):
-            self._infer(np.zeros((self._low[1], self._low[0], 3), np.uint8))
+            self._blank()
         self.reset()
 
     def _steps(self) -> StepCompiler:
@@ -94,21 +93,30 @@ class OpenVinoEngine(Engine):
 
         def measure(side: int) -> float:
             self._fit(width, height, ratio_of(side, width, height))
-            blank = np.zeros((self._low[1], self._low[0], 3), np.uint8)
             times = []
             for _ in range(_PROBE_FRAMES):
                 began_ns = SYSTEM_CLOCK.now_ns()
-                self._infer(blank)
+                self._blank()
                 times.append((SYSTEM_CLOCK.now_ns() - began_ns) / 1e6)
             return float(np.median(times[2:]))
 
         return measure
 
+    def _blank(self) -> None:
+        """Run the network over nothing."""
+        self._ready()[0].run(np.zeros((self._low[1], self._low[0], 3), np.uint8))
+
+    def _ready(self) -> tuple[Step, Applier]:
+        if self._now is None:
+            raise EngineError("the engine is not ready")
+        return self._now
+
     def _fit(self, width: int, height: int, ratio: float) -> None:
         """Get ready for a frame size and ratio, with an empty state."""
         low = low_size(width, height, ratio)
         if low != self._low or self._size != (width, height):
-            self._requests = self._steps().request(low, refined=ratio != 1.0)
+            step = self._steps().step(low, self._info.precision, refined=ratio != 1.0)
+            self._now = step, Applier((width, height), low)
             self._low, self._size = low, (width, height)
             self._info = self._info.at_ratio(ratio)
             self.reset()
@@ -122,18 +130,20 @@ class OpenVinoEngine(Engine):
     def use_ratio(self, ratio: float) -> bool:
         if self._size is None:
             return False
-        low, refined = low_size(*self._size, ratio), ratio != 1.0
-        if not self._steps().ready(low, refined=refined):
+        low, refined, precision = low_size(*self._size, ratio), ratio != 1.0, self._info.precision
+        if not self._steps().ready(low, precision, refined=refined):
             return False
-        self._requests = self._steps().request(low, refined=refined)
-        shapes = state_shapes(self._weights.variant, *low)
-        self._states = [_resized(state, shape) for state, shape in zip(self._states, shapes, strict=False)]
+        states, shapes = self._ready()[0].states, state_shapes(self._weights.variant, *low)
+        step = self._steps().step(low, precision, refined=refined)
+        step.states = [_resized(state, shape) for state, shape in zip(states, shapes, strict=True)]
+        self._now = step, Applier(self._size, low)
         self._low = low
         self._info = self._info.at_ratio(ratio)
         return True
 
     def reset(self) -> None:
-        self._states = []
+        if self._now is not None:
+            self._now[0].reset()
 
     def matte(self, frame: Frame) -> Matte:
         started_ns = SYSTEM_CLOCK.now_ns()
@@ -144,26 +154,17 @@ class OpenVinoEngine(Engine):
         small = frame.image
         if self._low != (width, height):
             small = _shrunk(frame.image, self._low, self._info.downsample_ratio)
+        step, applier = self._ready()
         try:
-            model = self._infer(small)
+            model = step.run(small)
         except RuntimeError as error:
             self.reset()
             raise EngineError(f"matting failed in OpenVINO: {one_line(error)}") from error
-        alpha, foreground = _applied(frame.image, model)
+        alpha, foreground = applier.apply(frame.image, model)
         return Matte(frame, alpha, foreground, None, None, started_ns, SYSTEM_CLOCK.now_ns())
 
-    def _infer(self, small: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Run the network and advance the state; returns slope and offset of alpha and of the foreground."""
-        shapes = state_shapes(self._weights.variant, *self._low)
-        states = self._states or [np.zeros(shape, np.float32) for shape in shapes]
-        picture = small[None]
-        found = list(self._requests.coarse.infer([picture, *states], share_inputs=True).values())
-        self._states = found[-_STATES:]
-        return list(self._requests.model.infer([picture, *found[:-_STATES]], share_inputs=True).values())
-
     def close(self) -> None:
-        self._requests = None
-        self._states = []
+        self._now = None
         compiler, self._compiler = self._compiler, None
         if compiler is not None:
             compiler.close()
@@ -179,21 +180,6 @@ def _shrunk(image: NDArray[np.uint8], low: tuple[int, int], ratio: float) -> NDA
     inverse = np.array([[1 / ratio, 0, shift], [0, 1 / ratio, shift]])
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(image, inverse, low, flags=how, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[no-any-return]
-
-
-def _applied(image: NDArray[np.uint8], model: list[NDArray[np.float32]]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Bring a low-resolution linear model to the size of ``image`` and apply it: alpha and foreground, uint8."""
-    size = (image.shape[1], image.shape[0])
-    slope, offset, colour_slope, colour_offset = (
-        part if part.shape[:2] == image.shape[:2] else cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
-        for part in model
-    )
-    mean = cv2.transform(image, np.full((1, 3), 1 / 3, np.float32))
-    alpha: NDArray[np.uint8] = cv2.add(cv2.multiply(slope, mean, dtype=cv2.CV_32F), offset, dtype=cv2.CV_8U)
-    foreground: NDArray[np.uint8] = cv2.add(
-        cv2.multiply(colour_slope, image, dtype=cv2.CV_32F), colour_offset, dtype=cv2.CV_8U
-    )
-    return alpha, foreground
 
 
 def _resized(state: NDArray[np.float32], shape: tuple[int, int, int, int]) -> NDArray[np.float32]:

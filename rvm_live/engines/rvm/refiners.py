@@ -36,15 +36,15 @@ def apply_linear(a: Tensor, b: Tensor, src: Tensor) -> Tensor:
     return torch.addcmul(b, a, with_mean(src))
 
 
-def _box(x: Tensor) -> Tensor:
-    """Mean over 3x3, zero outside: (N, 16, h, w) -> the same.
+def _box(x: Tensor, channels: int) -> Tensor:
+    """Mean over 3x3, zero outside: (N, channels, h, w) -> the same.
 
     Two passes of convolution rather than one average pooling: where the picture is flat the variance is a
     difference of near-equal numbers, and only the same roundings give the official network's result to 1e-4.
     """
-    rows = torch.full([16, 1, 1, 3], 1.0 / 3.0, dtype=x.dtype, device=x.device)
-    x = functional.conv2d(x, rows, padding=[0, 1], groups=16)
-    return functional.conv2d(x, rows.transpose(2, 3), padding=[1, 0], groups=16)
+    rows = torch.full([channels, 1, 1, 3], 1.0 / 3.0, dtype=x.dtype, device=x.device)
+    x = functional.conv2d(x, rows, padding=[0, 1], groups=channels)
+    return functional.conv2d(x, rows.transpose(2, 3), padding=[1, 0], groups=channels)
 
 
 class DeepGuidedFilter(nn.Module):
@@ -105,8 +105,12 @@ class FastGuidedFilter(nn.Module):
         # In half precision the difference of two near-equal moments would drown eps.
         exact = torch.float64 if mat.dtype == torch.float64 else torch.float32
         x = with_mean(base.to(exact))
-        y = mat.to(exact)
-        mean_x, mean_y, mean_xy, mean_xx = torch.chunk(_box(torch.cat([x, y, x * y, x * x], dim=1)), 4, dim=1)
+        return self.fit(x, mat.to(exact), 4)
+
+    def fit(self, x: Tensor, y: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+        """Slope and offset of ``y`` over ``x``, channel by channel; all (N, channels, h, w)."""
+        moments = _box(torch.cat([x, y, x * y, x * x], dim=1), 4 * channels)
+        mean_x, mean_y, mean_xy, mean_xx = torch.chunk(moments, 4, dim=1)
         cov_xy = mean_xy - mean_x * mean_y
         var_x = mean_xx - mean_x * mean_x
         a = cov_xy / (var_x + self.eps)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.engines.rvm.network import MattingNetwork
+from rvm_live.engines.rvm.refiners import FastGuidedFilter
 from rvm_live.weights import LoadedWeights
 
 __all__ = ["Coarse", "Model", "Parts", "parts_of"]
@@ -25,15 +26,15 @@ class Coarse(nn.Module):
 
     Args:
         network: with folded batch norm.
+        hidden: return the hidden features, which the deep guided filter alone makes use of.
     """
 
-    def __init__(self, network: MattingNetwork) -> None:
+    def __init__(self, network: MattingNetwork, *, hidden: bool) -> None:
         super().__init__()
         self.network = network
+        self.hidden = hidden
 
-    def forward(
-        self, picture: Tensor, r1: Tensor, r2: Tensor, r3: Tensor, r4: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, picture: Tensor, r1: Tensor, r2: Tensor, r3: Tensor, r4: Tensor) -> tuple[Tensor, ...]:
         """Advance by one frame.
 
         Args:
@@ -41,9 +42,10 @@ class Coarse(nn.Module):
             r1: state, float32 (1, C, ceil(h / 2), ceil(w / 2)); r2, r3, r4 likewise at 1/4, 1/8, 1/16.
 
         Returns:
-            ``mat`` (1, 4, h, w), the hidden features (1, 16, h, w), the new states.
+            ``mat`` (1, 4, h, w), the hidden features (1, 16, h, w) where they are wanted, the new states.
         """
-        return self.network.coarse(_base(picture), r1, r2, r3, r4)
+        mat, hidden, *states = self.network.coarse(_base(picture), r1, r2, r3, r4)
+        return (mat, hidden, *states) if self.hidden else (mat, *states)
 
 
 class Model(nn.Module):
@@ -55,32 +57,42 @@ class Model(nn.Module):
     Args:
         network: with folded batch norm.
         refined: the picture is smaller than the frame; otherwise slopes are 0 for alpha and 1 for the foreground.
+        coloured: fit the foreground, too.
     """
 
-    def __init__(self, network: MattingNetwork, *, refined: bool) -> None:
+    def __init__(self, network: MattingNetwork, *, refined: bool, coloured: bool) -> None:
         super().__init__()
         self.network = network
         self.refined = refined
+        self.coloured = coloured
 
-    def forward(self, picture: Tensor, mat: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, picture: Tensor, mat: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, ...]:
         """Fit the model.
 
         Args:
             picture: uint8 (1, h, w, 3) BGR.
             mat: foreground residual and alpha, float32 (1, 4, h, w).
-            hidden: float32 (1, 16, h, w).
+            hidden: float32 (1, 16, h, w), where :class:`Coarse` gives it.
 
         Returns:
-            Slope and offset of alpha, float32 (h, w); slope and offset of the foreground, float32 (h, w, 3) BGR.
+            Slope and offset of alpha, float32 (h, w); where it is wanted, slope and offset of the foreground, float32
+            (h, w, 3) BGR.
         """
-        if self.refined:
-            slope, offset = self.network.refiner.coefficients(_base(picture), mat, hidden)
-        else:
+        refiner = self.network.refiner
+        if not self.refined:
             slope, offset = torch.zeros_like(mat), mat
+        elif self.coloured or not isinstance(refiner, FastGuidedFilter):
+            # A filter without weights does not look at the features.
+            slope, offset = refiner.coefficients(_base(picture), mat, mat if hidden is None else hidden)
+        else:
+            slope, offset = refiner.fit(_base(picture).mean(1, keepdim=True), mat[:, 3:], 1)
         offset = offset * 255
+        alpha = (slope[0, -1], offset[0, -1])
+        if not self.coloured:
+            return alpha
         colour_slope = slope[0, :3].flip(0).permute(1, 2, 0) + 1
         colour_offset = offset[0, :3].flip(0).permute(1, 2, 0)
-        return slope[0, 3], offset[0, 3], colour_slope, colour_offset
+        return (*alpha, colour_slope, colour_offset)
 
 
 class Parts(NamedTuple):
@@ -90,12 +102,13 @@ class Parts(NamedTuple):
     model: Model
 
 
-def parts_of(weights: LoadedWeights, *, refined: bool) -> Parts:
+def parts_of(weights: LoadedWeights, *, refined: bool, coloured: bool) -> Parts:
     """The parts for a checkpoint, in evaluation mode, float32 on the CPU."""
     network = MattingNetwork(weights.variant, weights.refiner).eval().requires_grad_(False)
     network.load_state_dict(weights.state_dict, strict=True)
     fold_batch_norm(network)
-    return Parts(Coarse(network).eval(), Model(network, refined=refined).eval())
+    hidden = refined and weights.refiner == "deep_guided_filter"
+    return Parts(Coarse(network, hidden=hidden).eval(), Model(network, refined=refined, coloured=coloured).eval())
 
 
 def _base(picture: Tensor) -> Tensor:

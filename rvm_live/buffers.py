@@ -38,7 +38,7 @@ class Recycler:
         except IndexError:
             memory = np.empty(int(np.prod(self.shape)), np.uint8)
         # The base of every view is the first array above what is no array: it lives as long as any of them.
-        whole = np.frombuffer(memoryview(memory), np.uint8)
+        whole = np.frombuffer(memory.data, np.uint8)
         watched = weakref.ref(whole, self._back)
         self._lent[id(watched)] = (watched, memory)
         return whole.reshape(self.shape)

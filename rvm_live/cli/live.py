@@ -34,7 +34,9 @@ _OPTIONS = [
         help="Play a file at its own rate, or take every frame of it as fast as they are worked off.",
     ),
     click.option(
-        "--engine", default="auto", help="auto, rvm, openvino, torchscript, or package.module:Class.  [default: auto]"
+        "--engine",
+        default="auto",
+        help="auto, rvm, openvino, onnx, torchscript, or package.module:Class.  [default: auto]",
     ),
     click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]"),
     click.option("--weights", type=click.Path(path_type=Path), help="Weights: a file, or a folder that holds them."),
@@ -134,9 +136,12 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
 def run_live(options: Mapping[str, Any]) -> int:
     """Run the live application and print its report; returns the exit code."""
     settings = settings_from(options)
+    from rvm_live import threads
     from rvm_live.cli.weights import download_progress
     from rvm_live.live import run
 
+    threads.keep_memory()
+    threads.apply(threads.plan(threads.usable_cores()))
     report = run(settings, tell=lambda line: click.echo(line, err=True), progress=download_progress)
     click.echo(report_text(report))
     return {"interrupted": 130, "terminated": 143}.get(report.exit_reason, 0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live import __version__
+from rvm_live import __version__, threads
 from rvm_live.engines.rvm.ladder import state_shapes
 from rvm_live.errors import EngineError
 from rvm_live.weights import LoadedWeights, cache_dir
@@ -29,6 +29,16 @@ _log = logging.getLogger("rvm_live")
 _FORMAT = 2
 """Of what is kept on disk; goes up when :mod:`rvm_live.engines.rvm.step` changes its meaning."""
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+def options(hint: str) -> dict[str, Any]:
+    """How OpenVINO compiles for the CPU; ``hint`` is a precision in its own words."""
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads.plan(threads.usable_cores()).matting,
+        "INFERENCE_PRECISION_HINT": hint,
+        "CACHE_DIR": str(cache_dir() / "openvino"),
+    }
 
 
 class Step:
@@ -139,17 +149,11 @@ class StepCompiler:
     def _compiled(self, low: tuple[int, int], precision: str, *, refined: bool) -> Step:
         import openvino
 
-        def compiled(model: Any, hint: str) -> openvino.CompiledModel:
-            options = {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": os.cpu_count() or 1,
-                "INFERENCE_PRECISION_HINT": hint,
-                "CACHE_DIR": str(cache_dir() / "openvino"),
-            }
-            return self._core.compile_model(model, "CPU", options)
-
-        coarse, model = self._models(low, refined=refined)
-        return Step(compiled(coarse, _HINTS[precision]), compiled(model, "f32"), openvino.Tensor)
+        coarse, model = (
+            self._core.compile_model(part, "CPU", options(hint))
+            for part, hint in zip(self._models(low, refined=refined), (_HINTS[precision], "f32"), strict=True)
+        )
+        return Step(coarse, model, openvino.Tensor)
 
     def _models(self, low: tuple[int, int], *, refined: bool) -> list[Any]:
         """Both parts for one size, from disk if they were converted before."""

@@ -1,0 +1,113 @@
+"""How the stages share the processor's cores: one plan, from the number of cores.
+
+``plan`` is arithmetic. ``apply`` changes settings of the whole process, so the program's entry alone calls it, once;
+who embeds a pipeline keeps the settings of the host program. ``python -m benchmarks threads`` compares plans.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Plan", "apply", "keep_memory", "plan", "usable_cores"]
+
+_CPUS = Path("/sys/devices/system/cpu")
+_CGROUPS = Path("/sys/fs/cgroup")
+_MOST_FOR_MATTING = 8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_MMAP_THRESHOLD = 32 << 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Threads for each of those who make their own.
+
+    Attributes:
+        matting: of the engine on a CPU, OpenVINO's or torch's.
+        opencv: of one call of OpenCV; capture, compositing and display call it side by side.
+    """
+
+    matting: int
+    opencv: int
+
+
+def plan(cores: int) -> Plan:
+    """Share ``cores`` physical cores among the stages.
+
+    Matting is nearly all of the work, and its threads sleep between frames: on two cores it does best with both. From
+    four on, one is left to the other stages. A network of this size gains nothing from more than eight threads, and an
+    OpenCV call of the other stages, a millisecond each, nothing from more than two.
+
+    Measured on two cores; more cores are reasoned, not measured.
+    """
+    cores = max(cores, 1)
+    matting = cores if cores < 4 else min(cores - 1, _MOST_FOR_MATTING)
+    return Plan(matting=matting, opencv=1 if cores < 4 else 2)
+
+
+def usable_cores(cpus: Path = _CPUS, cgroups: Path = _CGROUPS) -> int:
+    """Physical cores this process may use: of those its affinity allows, no more than its control group's quota.
+
+    Where the system does not tell which logical processors share a core (anything but Linux), logical ones are counted.
+
+    Args:
+        cpus: where Linux describes its processors.
+        cgroups: where Linux describes the process's control group (version 2).
+    """
+    if sys.platform == "linux":
+        cores = _physical(os.sched_getaffinity(0), cpus)
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _quota(cgroups) or cores))
+
+
+def _physical(allowed: Iterable[int], cpus: Path) -> int:
+    """Cores behind logical processors; a processor that is not described is a core of its own."""
+    cores = set()
+    for number in allowed:
+        try:
+            cores.add((cpus / f"cpu{number}" / "topology" / "thread_siblings_list").read_text().strip())
+        except OSError:
+            cores.add(str(number))
+    return len(cores)
+
+
+def _quota(cgroups: Path) -> int | None:
+    """Whole processors that the control group's time limit amounts to; None where there is no limit."""
+    try:
+        limit, period = (cgroups / "cpu.max").read_text().split()
+        return max(1, round(int(limit) / int(period)))
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+def apply(chosen: Plan) -> None:
+    """Set the thread counts of OpenCV and torch for the whole process. For the program's entry alone."""
+    import cv2
+    import torch
+
+    cv2.setNumThreads(chosen.opencv)
+    torch.set_num_threads(chosen.matting)
+
+
+def keep_memory() -> bool:
+    """Let freed memory stay with the process. For the program's entry alone.
+
+    The GNU C library returns a freed picture to the system, and its next use costs a page fault for every 4 KiB: at
+    1280x720 more than compositing itself. What is kept is what the pictures in flight take, tens of megabytes.
+
+    Returns:
+        Whether this C library could be told.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return False
+    told = [mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD), mallopt(_M_TRIM_THRESHOLD, 1 << 30)]
+    return all(told)

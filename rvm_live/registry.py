@@ -85,6 +85,7 @@ class Registry(Generic[T]):
 ENGINES: Registry[Any] = Registry(
     "engines",
     {
+        "onnx": "rvm_live.engines.onnx:OnnxEngine",
         "openvino": "rvm_live.engines.rvm.openvino:OpenVinoEngine",
         "rvm": "rvm_live.engines.rvm.engine:RvmEngine",
         "torchscript": "rvm_live.engines.torchscript:TorchScriptEngine",

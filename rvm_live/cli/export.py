@@ -1,0 +1,93 @@
+"""``rvm-live export``: options to settings, report to a few lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rvm_live.export import FORMATS, ExportSettings
+from rvm_live.settings import MODELS, EngineSettings, parse_ratio
+
+if TYPE_CHECKING:
+    from rvm_live.export import ExportReport
+
+__all__ = ["export"]
+
+
+@click.command()
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="The runtime it is for.")
+@click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]")
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights: a file, or a folder that holds them.")
+@click.option("--offline", is_flag=True, help="Never go to the network for weights.")
+@click.option("--width", type=int, default=1280, help="Of the frames, pixels.  [default: 1280]")
+@click.option("--height", type=int, default=720, help="Of the frames, pixels.  [default: 720]")
+@click.option(
+    "--ratio",
+    "--downsample-ratio",
+    "ratio",
+    default="auto",
+    help="auto: min(512 / longer side, 1); or a number in (0, 1].  [default: auto]",
+)
+@click.option("--fp16", "half", is_flag=True, help="Half precision: half the size, and quicker on a GPU.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The file, or a folder for it.  [default: rvm_MODEL_WIDTHxHEIGHT_rRATIO_PRECISION here]",
+)
+@click.option("--force", "replace", is_flag=True, help="Replace a file that is there already.")
+def export(**options: Any) -> None:
+    """Write the network to a file for other programs, for frames of one size.
+
+    Recurrent states go in and come out: src, r1i to r4i; fgr, pha, r1o to r4o. The file is compared with the network
+    over a moving picture, in the runtime that it is for, before it is written.
+    """
+    from rvm_live.cli.weights import download_progress
+    from rvm_live.export import export as make
+
+    settings = ExportSettings(
+        form=options["form"],
+        engine=EngineSettings(
+            model=options["model"],
+            weights=options["weights"],
+            downsample_ratio=parse_ratio(options["ratio"]),
+            offline=options["offline"],
+        ),
+        width=options["width"],
+        height=options["height"],
+        half=options["half"],
+        output=options["output"],
+        replace=options["replace"],
+    )
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    status = console.status("") if console.is_terminal else None
+
+    def tell(line: str) -> None:
+        if status is not None:
+            status.update(line)
+            status.start()
+
+    try:
+        report = make(settings, tell=tell, progress=download_progress)
+    finally:
+        if status is not None:
+            status.stop()
+    click.echo(report_text(report))
+
+
+def report_text(report: ExportReport) -> str:
+    """The report as a few lines for people."""
+    facts = report.facts
+    size = sum(path.stat().st_size for path in report.files) / 1e6
+    return "\n".join(
+        [
+            f"wrote {' and '.join(map(str, report.files))} ({size:.1f} MB)",
+            f"  {facts['model']}, {facts['width']}x{facts['height']}, ratio {float(facts['downsample_ratio']):.4g}, "
+            f"{facts['precision']}",
+            f"  checked over {report.frames} frames against the network; mean differences: {report.difference}",
+        ]
+    )

@@ -302,7 +302,7 @@ def test_a_step_that_fails_shows_the_end_of_the_log(
     sdist.unlink()
     assert run_build(tmp_path, toolkit, path, monkeypatch) == 1
     told = capsys.readouterr()
-    assert "unpacking" not in told.out and (layout.source / "kept").exists()
+    assert "cmake failed" in told.err and "unpacking" not in told.out and (layout.source / "kept").exists()
 
 
 def test_all_steps_with_a_cmake_that_stands_in(

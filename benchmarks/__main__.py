@@ -1,23 +1,38 @@
-"""``python -m benchmarks NAME [OPTIONS]``; ``all`` runs every one."""
+"""``python -m benchmarks NAME [OPTIONS]``; ``all`` runs every one, ``readme`` writes their results into README.md."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
-from rvm_live.errors import RvmLiveError
+from benchmarks.report import RESULTS, commanded
+from rvm_live.errors import RvmLiveError, UnavailableError
 
-NAMES = ("compositors", "cpu", "live", "pipeline")
+NAMES = ("compare", "compositors", "cpu", "gpu", "live", "pipeline", "threads")
 
 
 def main() -> None:
-    arguments = sys.argv[1:]
-    if not arguments or arguments[0] not in (*NAMES, "all"):
-        sys.exit(f"usage: python -m benchmarks {{{','.join((*NAMES, 'all'))}}} [options]")
+    arguments, folder = sys.argv[1:], RESULTS
+    if arguments[:1] == ["--results"] and len(arguments) > 1:
+        folder, arguments = Path(arguments[1]), arguments[2:]
+    if not arguments or arguments[0] not in (*NAMES, "all", "readme"):
+        choice = ",".join((*NAMES, "all", "readme"))
+        sys.exit(f"usage: python -m benchmarks [--results FOLDER] {{{choice}}} [options]")
     name, *rest = arguments
+    if name == "readme":
+        from benchmarks.readme import write
+
+        write(folder)
+        return
     for each in NAMES if name == "all" else (name,):
         try:
-            import_module(f"benchmarks.{each}").run(rest)
+            with commanded(each, rest, folder):
+                import_module(f"benchmarks.{each}").run(rest)
+        except UnavailableError as error:
+            if name != "all":
+                sys.exit(f"benchmark {each}: {error}")
+            print(f"benchmark {each} was left out: {error}")
         except RvmLiveError as error:
             sys.exit(f"benchmark {each}: {error}")
 

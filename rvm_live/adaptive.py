@@ -1,4 +1,4 @@
-"""Keeps matting within the time a frame has, by moving the network's size up and down a ladder.
+"""Keeps matting within the time a frame has, by moving the network's size and precision up and down a ladder.
 
 Down quickly, up slowly: a frame that comes too late is lost, a size that is too small only costs some detail. A step up
 that had to be taken back makes the next one wait twice as long, so that a load that comes and goes does not make the
@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.engines.base import Engine
+from rvm_live.engines.base import Engine, Rung
 from rvm_live.frames import Frame, Matte
 
 __all__ = ["Controller", "Governor"]
@@ -91,12 +91,12 @@ class Controller:
 
 
 class Governor:
-    """Moves an engine's downsample ratio as the :class:`Controller` says. Used by the matting thread alone.
+    """Moves an engine along its ladder as the :class:`Controller` says. Used by the matting thread alone.
 
     The budget is the time between two frames: of ``max_fps``, or of the source where that is slower.
 
     Args:
-        engine: one with :attr:`~rvm_live.engines.base.Engine.ratios`.
+        engine: one with :attr:`~rvm_live.engines.base.Engine.rungs`.
         max_fps: frames shown per second at most.
         clock: monotonic time.
     """
@@ -107,15 +107,18 @@ class Governor:
         self._least_ms = 1000 / max_fps
         self._interval_ms = 0.0
         self._previous: Frame | None = None
-        self._follow(engine.ratios)
+        self._follow(engine.rungs)
 
-    def _follow(self, ratios: tuple[float, ...]) -> None:
+    def _follow(self, rungs: tuple[Rung, ...]) -> None:
         """Stand on the rung where the engine is; frames of another size have another ladder."""
-        ratio = self._engine.info.downsample_ratio
-        rung = min(range(len(ratios)), key=lambda i: abs(ratios[i] - ratio), default=0)
-        self._ratios = ratios
-        # A convolutional network's time grows with its pixels.
-        self._controller = Controller([each * each for each in ratios], rung, self._clock)
+        info = self._engine.info
+
+        def apart(number: int) -> tuple[float, bool]:
+            return abs(rungs[number].ratio - info.downsample_ratio), rungs[number].precision != info.precision
+
+        self._rungs = rungs
+        at = min(range(len(rungs)), key=apart, default=0)
+        self._controller = Controller([rung.cost for rung in rungs], at, self._clock)
 
     @property
     def budget_ms(self) -> float:
@@ -124,14 +127,14 @@ class Governor:
 
     def observe(self, matte: Matte) -> None:
         """Take in one matte, and move the engine if it is time to."""
-        ratios = self._engine.ratios
-        if ratios != self._ratios:
-            self._follow(ratios)
-        if len(ratios) < 2:
+        rungs = self._engine.rungs
+        if rungs != self._rungs:
+            self._follow(rungs)
+        if len(rungs) < 2:
             return
         self._learn_interval(matte.frame)
         wanted = self._controller.observe((matte.finished_ns - matte.started_ns) / 1e6, self.budget_ms)
-        if wanted is not None and self._engine.use_ratio(self._ratios[wanted]):
+        if wanted is not None and self._engine.use_rung(rungs[wanted]):
             self._controller.moved(wanted)
 
     def _learn_interval(self, frame: Frame) -> None:

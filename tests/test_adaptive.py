@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rvm_live.adaptive import PATIENCE_S, Controller, Governor
-from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.engines.auto import AutoEngine
+from rvm_live.engines.base import Engine, EngineInfo, Rung
 from rvm_live.engines.rvm.engine import RvmEngine
-from rvm_live.engines.rvm.ladder import SIDES
+from rvm_live.engines.rvm.ladder import FACTORS, SIDES, rungs_for
 from rvm_live.engines.rvm.openvino import OpenVinoEngine
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
@@ -25,12 +27,13 @@ from tests.support.clock import FakeClock
 from tests.support.engines import PassThroughEngine
 from tests.support.videos import read_frames
 
-COSTS = [side**2 / SIDES[-1] ** 2 for side in SIDES]
+RUNGS = rungs_for(1280, 720, ("fp32", "bf16"))
+COSTS = [rung.cost / RUNGS[-1].cost for rung in RUNGS]
 BUDGET_MS = 30.0
 
 
 def simulate(
-    load: Callable[[float], float], seconds: float, rung: int = 2, seed: int = 0
+    load: Callable[[float], float], seconds: float, rung: int = 3, seed: int = 0
 ) -> list[tuple[float, int, float]]:
     """(time, rung, milliseconds) of every frame at 30 fps on a machine whose cheapest rung takes ``load(t)``."""
     rng = np.random.default_rng(seed)
@@ -59,7 +62,7 @@ def late(taken: list[tuple[float, int, float]], after: float = 0.0) -> float:
 
 
 def test_a_steady_load_leads_to_the_best_rung_that_keeps_the_budget_and_stays_there() -> None:
-    taken = simulate(lambda t: 10.0, 60)
+    taken = simulate(lambda t: 10.0, 60, rung=0)
     best = next(rung for rung, cost in enumerate(COSTS) if 10 * cost * 1.08 <= BUDGET_MS)
     assert taken[-1][1] == best
     assert moves([each for each in taken if each[0] > 20]) == 0
@@ -73,7 +76,7 @@ def test_a_rising_load_is_answered_within_seconds() -> None:
 
 
 def test_a_falling_load_is_used_but_not_at_once() -> None:
-    taken = simulate(lambda t: 14.0 if t < 20 else 5.0, 90, rung=4)
+    taken = simulate(lambda t: 14.0 if t < 20 else 5.0, 90, rung=5)
     before = next(rung for when, rung, _ in taken if when > 19)
     soon = next(rung for when, rung, _ in taken if when > 20 + PATIENCE_S * 0.9)
     assert soon == before
@@ -88,7 +91,7 @@ def test_an_oscillating_load_does_not_make_the_picture_change_with_it() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.floats(0.5, 200), st.integers(0, 4), st.integers(0, 1000))
+@given(st.floats(0.5, 200), st.integers(0, 5), st.integers(0, 1000))
 def test_whatever_the_load_it_settles(load: float, rung: int, seed: int) -> None:
     taken = simulate(lambda t: load, 120, rung=rung, seed=seed)
     assert moves([each for each in taken if each[0] > 60]) <= 2
@@ -97,6 +100,25 @@ def test_whatever_the_load_it_settles(load: float, rung: int, seed: int) -> None
         assert late(taken, after=60) <= 0.08
     else:
         assert taken[-1][1] == len(COSTS) - 1 or load <= BUDGET_MS
+
+
+@given(st.tuples(st.integers(16, 4000), st.integers(16, 4000)), st.sampled_from([("fp32",), ("fp32", "bf16")]))
+def test_every_rung_is_cheaper_than_the_one_above_and_precision_goes_before_size(
+    size: tuple[int, int], precisions: tuple[str, ...]
+) -> None:
+    rungs = rungs_for(*size, precisions)
+    assert all(above.cost > below.cost and above.ratio >= below.ratio for above, below in pairwise(rungs))
+    assert [rung.precision for rung in rungs if rung.ratio == rungs[0].ratio] == list(precisions) if rungs else True
+    assert {rung.precision for rung in rungs if rung.ratio != rungs[0].ratio} <= {precisions[-1]}
+
+
+def test_a_fast_machine_goes_up_to_single_precision_and_gives_that_up_first() -> None:
+    """Once the load grows a little, precision goes and the size stays."""
+    spare = BUDGET_MS / COSTS[0]
+    taken = simulate(lambda t: spare * (0.7 if t < 60 else 1.2), 90, rung=3)
+    assert next(rung for when, rung, _ in taken if when > 55) == 0
+    assert taken[-1][1] == 1
+    assert RUNGS[0].ratio == RUNGS[1].ratio and (RUNGS[0].precision, RUNGS[1].precision) == ("fp32", "bf16")
 
 
 class Ladder(PassThroughEngine):
@@ -145,6 +167,51 @@ def test_the_budget_is_a_frame_of_the_display_or_of_a_slower_source(
         assert engine.asked.count(expected) >= 2  # it went on as it was until the size was ready
 
 
+class Precise(Ladder):
+    """Has single precision at the top; nothing needs making ready."""
+
+    speed = 1.0
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        pairs = ((0.4, "fp32"), (0.4, "bf16"), (0.3, "bf16"), (0.2, "bf16"))
+        return tuple(Rung(ratio, precision, ratio**2 * FACTORS[precision]) for ratio, precision in pairs)
+
+    def use_rung(self, rung: Rung) -> bool:
+        self._info = self._info.on(rung)
+        return True
+
+    def matte(self, frame: Frame) -> Matte:
+        started = self.clock.now_ns()
+        self.clock.advance(FACTORS[self.info.precision] * self.info.downsample_ratio**2 / 8 / self.speed)
+        return Matte(frame, self.alpha(frame), started_ns=started, finished_ns=self.clock.now_ns())
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_governor_moves_precision_and_size_and_the_engine_says_where_it_is(
+    clock: FakeClock, wrapped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = Precise(clock)
+    engine: Engine = inner
+    if wrapped:
+        engine = AutoEngine(EngineSettings())
+        monkeypatch.setattr(engine, "_inner", inner)
+    inner.use_rung(inner.rungs[2])
+    governor = Governor(engine, 60, clock)
+    visited = [(engine.info.downsample_ratio, engine.info.precision)]
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for number in range(2400):
+        inner.speed = 2.0 if number < 1200 else 0.7
+        frame = Frame(picture, number, 0, round((1 + number / 60) * 1e9))
+        clock.time_ns = max(clock.time_ns, frame.captured_ns)
+        governor.observe(engine.matte(frame))
+        now = (engine.info.downsample_ratio, engine.info.precision)
+        if now != visited[-1]:
+            visited.append(now)
+    assert visited[:3] == [(0.3, "bf16"), (0.4, "bf16"), (0.4, "fp32")]
+    assert visited[3:] == [(0.4, "bf16")]
+
+
 def test_frames_of_another_size_have_another_ladder(clock: FakeClock) -> None:
     class Resized(Ladder):
         @property
@@ -188,10 +255,10 @@ def distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(np.abs(one - other).mean())
 
 
-def switch(engine: Engine, ratio: float) -> None:
-    """Move to a ratio, waiting until it is ready."""
+def switch(engine: Engine, rung: Rung) -> None:
+    """Move to a rung, waiting until it is ready."""
     deadline = time.monotonic() + 60
-    while not engine.use_ratio(ratio):
+    while not engine.use_rung(rung):
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -203,8 +270,9 @@ def test_a_change_of_size_keeps_the_person(kind: type[Engine], weights: Path, cl
     engine.open()
     try:
         engine.prepare(clip[0].width, clip[0].height)
-        assert len(engine.ratios) == len(SIDES)
-        larger, smaller = engine.ratios[1], engine.ratios[3]
+        sizes = [rung for rung in engine.rungs if rung.precision == engine.rungs[-1].precision]
+        assert len(sizes) == len(SIDES)
+        larger, smaller = sizes[1], sizes[3]
         vague = Frame(cv2.GaussianBlur(clip[12].image, (0, 0), 25), 12, 0, 12)  # so blurred that memory decides
         switch(engine, smaller)
         engine.reset()
@@ -214,17 +282,51 @@ def test_a_change_of_size_keeps_the_person(kind: type[Engine], weights: Path, cl
         switch(engine, larger)
         engine.reset()
         alphas(engine, clip[:12])
-        assert engine.use_ratio(smaller)
-        assert engine.info.downsample_ratio == pytest.approx(smaller)
+        assert engine.use_rung(smaller)
+        assert engine.info.downsample_ratio == pytest.approx(smaller.ratio)
         carried = alphas(engine, [vague])[0]
         assert distance(carried, settled) < 0.5 * distance(fresh, settled)
     finally:
         engine.close()
 
 
+def test_a_change_of_precision_is_not_seen(weights: Path, clip: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = OpenVinoEngine(EngineSettings(weights=weights))
+    engine.open()
+    try:
+        if engine.info.precision != "bf16":
+            pytest.skip("this processor has no bf16: there is one precision")
+        monkeypatch.setattr(OpenVinoEngine, "_measured", lambda *_: lambda side: 1.0)  # all the time in the world
+        engine.prepare(clip[0].width, clip[0].height)
+        half, single = engine.rungs[1], engine.rungs[0]
+        assert (half.precision, single.precision) == ("bf16", "fp32") and half.ratio == single.ratio
+        assert (engine.info.downsample_ratio, engine.info.precision) == (half.ratio, "bf16")
+        switch(engine, single)
+        engine.reset()
+        settled = alphas(engine, clip[:8])
+        switch(engine, half)
+        engine.reset()
+        alphas(engine, clip[:7])
+        assert engine.use_rung(single)
+        assert engine.info.precision == "fp32"
+        assert distance(alphas(engine, clip[7:8])[0], settled[-1]) < 2e-3
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("asked", [{"precision": "fp32"}, {"downsample_ratio": 0.25}])
+def test_what_the_user_fixed_is_no_rung(weights: Path, asked: dict[str, Any]) -> None:
+    engine = OpenVinoEngine(EngineSettings(weights=weights, **asked))
+    engine.open()
+    engine.prepare(320, 180)
+    assert {rung.precision for rung in engine.rungs} <= {asked.get("precision")}
+    assert bool(engine.rungs) == ("downsample_ratio" not in asked)
+    engine.close()
+
+
 def test_a_fixed_ratio_stays(weights: Path) -> None:
     engine = RvmEngine(EngineSettings(weights=weights, device="cpu", downsample_ratio=0.5))
     engine.open()
     engine.prepare(96, 80)
-    assert engine.ratios == ()
+    assert engine.rungs == ()
     engine.close()

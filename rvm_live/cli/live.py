@@ -46,7 +46,7 @@ _OPTIONS = [
     click.option(
         "--adaptive/--no-adaptive",
         default=True,
-        help="Move the ratio so that matting keeps up with --fps; a ratio of yours stays.  [default: on]",
+        help="Move ratio and precision so that matting keeps up with --fps; what you fix stays.  [default: on]",
     ),
     click.option("--offline", is_flag=True, help="Never go to the network for weights."),
     click.option("--compositor", default="auto", help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]"),

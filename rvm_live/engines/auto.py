@@ -6,7 +6,7 @@ import inspect
 from dataclasses import replace
 from typing import Any
 
-from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.engines.base import Engine, EngineInfo, Rung
 from rvm_live.engines.host import accelerator_wanted
 from rvm_live.errors import EngineError, SettingsError
 from rvm_live.frames import Frame, Matte
@@ -82,6 +82,15 @@ class AutoEngine(Engine):
         prepare = getattr(self._require(), "prepare", None)
         if prepare is not None:
             prepare(width, height)
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        rungs = getattr(self._require(), "rungs", None)
+        return super().rungs if rungs is None else tuple(rungs)
+
+    def use_rung(self, rung: Rung) -> bool:
+        use = getattr(self._require(), "use_rung", None)
+        return super().use_rung(rung) if use is None else bool(use(rung))
 
     @property
     def ratios(self) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 
-__all__ = ["Engine", "EngineInfo"]
+__all__ = ["Engine", "EngineInfo", "Rung"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,24 @@ class EngineInfo:
 
     def at_ratio(self, ratio: float) -> EngineInfo:
         return replace(self, downsample_ratio=ratio)
+
+    def on(self, rung: Rung) -> EngineInfo:
+        return replace(self, downsample_ratio=rung.ratio, precision=rung.precision)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A step of the ladder on which quality moves.
+
+    Attributes:
+        ratio: downsample ratio, in (0, 1].
+        precision: as in :attr:`EngineInfo.precision`.
+        cost: time a frame takes, relative to the other rungs.
+    """
+
+    ratio: float
+    precision: str
+    cost: float
 
 
 class Engine(ABC):
@@ -67,17 +85,27 @@ class Engine(ABC):
         """Warm up for a frame size; leaves the recurrent state empty."""
 
     @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """What the engine can move between while it runs, best and dearest first; empty if it cannot, or if the user
+        fixed the ratio. Valid after ``prepare``. An engine of one precision may define :attr:`ratios` instead."""
+        # A convolutional network's time grows with its pixels.
+        return tuple(Rung(ratio, self.info.precision, ratio * ratio) for ratio in self.ratios)
+
+    def use_rung(self, rung: Rung) -> bool:
+        """Work on one of :attr:`rungs` from the next frame on; the recurrent state is carried over.
+
+        Returns:
+            False if it is not ready yet: it is being made ready meanwhile, and the engine goes on as it is.
+        """
+        return self.use_ratio(rung.ratio)
+
+    @property
     def ratios(self) -> tuple[float, ...]:
-        """Downsample ratios the engine can move between while it runs, largest first; empty if it cannot, or if the
-        user fixed one. Valid after ``prepare``."""
+        """Downsample ratios alone, largest first, for engines that do not change precision; see :attr:`rungs`."""
         return ()
 
     def use_ratio(self, ratio: float) -> bool:
-        """Work at one of :attr:`ratios` from the next frame on; the recurrent state is carried over.
-
-        Returns:
-            False if that ratio is not ready yet: it is being made ready meanwhile, and the engine goes on as it is.
-        """
+        """Like :meth:`use_rung`, for one of :attr:`ratios`."""
         return False
 
     @abstractmethod

@@ -39,7 +39,7 @@ class Status:
         backend: compositing back end that made the last picture.
         engine: name of the engine.
         model: name of the network.
-        precision: ``fp32`` or ``fp16``.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``, of this moment.
         ratio: downsample ratio the network works at, (0, 1].
         source: one line.
         size: width and height of the frames, pixels.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -9,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK
-from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.engines.base import Engine, EngineInfo, Rung
 from rvm_live.engines.host import cpu_name
 from rvm_live.engines.rvm.applying import Applier
 from rvm_live.engines.rvm.compiling import Step, StepCompiler, one_line
-from rvm_live.engines.rvm.ladder import choose_side, low_size, ratio_of, ratios_for, state_shapes
+from rvm_live.engines.rvm.ladder import choose_side, low_size, ratio_of, rungs_for, state_shapes
 from rvm_live.errors import EngineError, UnavailableError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
@@ -60,6 +61,9 @@ class OpenVinoEngine(Engine):
             precision = "bf16" if has_bf16 else "fp32"
         elif precision == "bf16" and not has_bf16:
             raise UnavailableError(f"this CPU ({cpu_name()}) has no bf16: choose --precision auto or fp32")
+        self._precision = precision
+        fixed = self.settings.precision != "auto" or precision == "fp32"
+        self._precisions = (precision,) if fixed else ("fp32", precision)
         self._compiler = StepCompiler(core, self._weights, coloured=self.settings.foreground == "model")
         self._info = EngineInfo("openvino", self._weights.variant, "cpu", cpu_name(), precision)
         return self._info
@@ -114,31 +118,30 @@ class OpenVinoEngine(Engine):
     def _fit(self, width: int, height: int, ratio: float) -> None:
         """Get ready for a frame size and ratio, with an empty state."""
         low = low_size(width, height, ratio)
-        if low != self._low or self._size != (width, height):
-            step = self._steps().step(low, self._info.precision, refined=ratio != 1.0)
-            self._now = step, Applier((width, height), low)
-            self._low, self._size = low, (width, height)
-            self._info = self._info.at_ratio(ratio)
-            self.reset()
+        step = self._steps().step(low, self._precision, refined=ratio != 1.0)
+        self._now = step, Applier((width, height), low)
+        self._low, self._size = low, (width, height)
+        self._info = replace(self._info, downsample_ratio=ratio, precision=self._precision)
+        self.reset()
 
     @property
-    def ratios(self) -> tuple[float, ...]:
+    def rungs(self) -> tuple[Rung, ...]:
         if self.settings.downsample_ratio is not None or self._size is None:
             return ()
-        return ratios_for(*self._size)
+        return rungs_for(*self._size, self._precisions)
 
-    def use_ratio(self, ratio: float) -> bool:
+    def use_rung(self, rung: Rung) -> bool:
         if self._size is None:
             return False
-        low, refined, precision = low_size(*self._size, ratio), ratio != 1.0, self._info.precision
-        if not self._steps().ready(low, precision, refined=refined):
+        low, refined = low_size(*self._size, rung.ratio), rung.ratio != 1.0
+        if not self._steps().ready(low, rung.precision, refined=refined):
             return False
         states, shapes = self._ready()[0].states, state_shapes(self._weights.variant, *low)
-        step = self._steps().step(low, precision, refined=refined)
+        step = self._steps().step(low, rung.precision, refined=refined)
         step.states = [_resized(state, shape) for state, shape in zip(states, shapes, strict=True)]
         self._now = step, Applier(self._size, low)
         self._low = low
-        self._info = self._info.at_ratio(ratio)
+        self._info = self._info.on(rung)
         return True
 
     def reset(self) -> None:

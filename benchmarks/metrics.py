@@ -1,0 +1,159 @@
+"""How far a matte is from the truth: the five numbers of the RobustVideoMatting paper, lower is better.
+
+All take 8-bit mattes, as they would lie in files, and count in alpha 0-1. MAD and MSE are means; Grad and Conn are sums
+over the picture, so they grow with its size and are compared at one size only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Quality", "Scorer", "conn", "dtssd", "grad", "mad", "mean_of", "mse"]
+
+GRAD_SIGMA = 1.4
+CONN_STEP = 0.1
+CONN_CUT = 0.15
+
+Matte8 = NDArray[np.uint8]
+Real = NDArray[np.float64]
+
+
+def mad(predicted: Matte8, truth: Matte8) -> float:
+    """Mean absolute difference, times 1000."""
+    first, second = _pair(predicted, truth)
+    return float(np.abs(first - second).mean()) * 1e3
+
+
+def mse(predicted: Matte8, truth: Matte8) -> float:
+    """Mean squared difference, times 1000."""
+    first, second = _pair(predicted, truth)
+    return float(np.square(first - second).mean()) * 1e3
+
+
+def grad(predicted: Matte8, truth: Matte8) -> float:
+    """Squared difference of the gradients' magnitudes, summed, over 1000 (Rhemann et al., CVPR 2009).
+
+    Each matte is stretched to 0-1 first; the gradient is its convolution with the first derivative of a Gaussian with
+    a standard deviation of 1.4 pixels, whose two-dimensional kernel has a Euclidean norm of one, the border repeated.
+    """
+    first, second = _pair(predicted, truth)
+    return float(np.square(_magnitude(first) - _magnitude(second)).sum()) / 1e3
+
+
+def conn(predicted: Matte8, truth: Matte8) -> float:
+    """Difference of the degrees of connectedness, summed, over 1000 (Rhemann et al., CVPR 2009).
+
+    For each pixel the highest threshold (in steps of 0.1) at which it still belongs to the largest 4-connected region
+    where both mattes reach it; what a matte exceeds that by, if it is 0.15 or more, is its lack of connection.
+    """
+    first, second = _pair(predicted, truth)
+    both = np.minimum(first, second)
+    reached = np.ones(both.shape)
+    undecided = np.ones(both.shape, np.bool_)
+    for step in range(1, round(1 / CONN_STEP) + 1):
+        # A hair's breadth below: 0.3 and 3 * 0.1 are not the same number.
+        lost = undecided & ~_largest(both >= step * CONN_STEP - 1e-9)
+        reached[lost] = (step - 1) * CONN_STEP
+        undecided &= ~lost
+    return float(np.abs(_lack(first - reached) - _lack(second - reached)).sum()) / 1e3
+
+
+def dtssd(predicted: Matte8, truth: Matte8, predicted_before: Matte8, truth_before: Matte8) -> float:
+    """Root mean squared difference of the changes since the frame before, times 100 (Erofeev et al., BMVC 2015)."""
+    first, second = _pair(predicted, truth)
+    first_before, second_before = _pair(predicted_before, truth_before)
+    return math.sqrt(float(np.square((first - first_before) - (second - second_before)).mean())) * 1e2
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The five numbers; NaN where nothing was measured (dtSSD of a single picture)."""
+
+    mad: float
+    mse: float
+    grad: float
+    conn: float
+    dtssd: float
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+class Scorer:
+    """Takes the frames of one clip in order and averages each number over those that have it."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[float, float, float, float]] = []
+        self._changes: list[float] = []
+        self._before: tuple[Matte8, Matte8] | None = None
+
+    def add(self, predicted: Matte8, truth: Matte8) -> None:
+        """Score the next frame: both uint8 (H, W)."""
+        row = (mad(predicted, truth), mse(predicted, truth), grad(predicted, truth), conn(predicted, truth))
+        self._rows.append(row)
+        if self._before is not None:
+            self._changes.append(dtssd(predicted, truth, *self._before))
+        self._before = predicted, truth
+
+    def result(self) -> Quality:
+        """The means over the clip."""
+        means = [_mean([row[place] for row in self._rows]) for place in range(4)]
+        return Quality(means[0], means[1], means[2], means[3], _mean(self._changes))
+
+
+def mean_of(several: Iterable[Quality]) -> Quality:
+    """The mean over clips, each counting alike; numbers that were not measured are left out."""
+    rows = list(several)
+    return Quality(*(_mean([getattr(row, field.name) for row in rows]) for field in fields(Quality)))
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _pair(one: Matte8, other: Matte8) -> tuple[Real, Real]:
+    """Both in 0-1, checked."""
+    if one.shape != other.shape or one.ndim != 2:
+        raise ValueError(f"mattes of {one.shape} and {other.shape}: both must be (height, width), of one size")
+    if one.dtype != np.uint8 or other.dtype != np.uint8:
+        raise ValueError(f"mattes of {one.dtype} and {other.dtype}: both must be uint8")
+    return one / 255.0, other / 255.0
+
+
+def _magnitude(matte: Real) -> Real:
+    span = float(matte.max() - matte.min())
+    stretched = (matte - matte.min()) / (span or 1.0)
+    smooth, slope = _kernels()
+    across = cv2.sepFilter2D(stretched, cv2.CV_64F, slope, smooth, borderType=cv2.BORDER_REPLICATE)
+    down = cv2.sepFilter2D(stretched, cv2.CV_64F, smooth, slope, borderType=cv2.BORDER_REPLICATE)
+    return np.hypot(across, down)  # type: ignore[no-any-return]
+
+
+def _kernels() -> tuple[Real, Real]:
+    """A Gaussian and its derivative as far as they are above 1 %, scaled so that their product's norm is one."""
+    sigma, least = GRAD_SIGMA, 1e-2
+    reach = math.ceil(sigma * math.sqrt(-2 * math.log(math.sqrt(2 * math.pi) * sigma * least)))
+    at = np.arange(-reach, reach + 1, dtype=np.float64)
+    smooth = np.exp(-(at**2) / (2 * sigma**2))
+    slope = -at * smooth
+    return smooth / np.linalg.norm(smooth), slope / np.linalg.norm(slope)
+
+
+def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The largest 4-connected region, the first of several alike; empty where there is none."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    if count < 2:
+        return np.zeros(mask.shape, np.bool_)
+    return np.asarray(labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax()))
+
+
+def _lack(excess: Real) -> Real:
+    """``1 - phi``: what the matte exceeds the connected level by, where that counts."""
+    return np.where(excess >= CONN_CUT - 1e-9, excess, 0.0)

@@ -89,10 +89,11 @@ def test_conn_looks_away_from_what_is_below_the_cut() -> None:
 
 
 def test_conn_is_four_connected() -> None:
-    # The lower right pixel touches the larger region by its corner alone: it is an island in both.
+    # The lower right pixel touches the larger region by its corner alone: an island, at level 0 in both. The truth
+    # exceeds that by 1, the prediction by 0.102, which is below the cut. By its corner it would be at level 0.1.
     truth = matte([255, 255, 0], [255, 255, 0], [0, 0, 255])
-    predicted = matte([255, 255, 0], [255, 255, 0], [0, 0, 51])
-    assert conn(predicted, truth) == pytest.approx((1.0 - 0.2) / 1000)
+    predicted = matte([255, 255, 0], [255, 255, 0], [0, 0, 26])
+    assert conn(predicted, truth) == pytest.approx(1.0 / 1000)
 
 
 def test_conn_a_threshold_that_is_met_exactly_counts() -> None:

@@ -107,6 +107,7 @@ class Governor:
         self._least_ms = 1000 / max_fps
         self._interval_ms = 0.0
         self._previous: Frame | None = None
+        self._unfinished: Matte | None = None
         self._follow(engine.rungs)
 
     def _follow(self, rungs: tuple[Rung, ...]) -> None:
@@ -133,9 +134,20 @@ class Governor:
         if len(rungs) < 2:
             return
         self._learn_interval(matte.frame)
-        wanted = self._controller.observe((matte.finished_ns - matte.started_ns) / 1e6, self.budget_ms)
+        known = self._finished(matte)
+        if known is None:
+            return
+        wanted = self._controller.observe((known.done_ns - known.started_ns) / 1e6, self.budget_ms)
         if wanted is not None and self._engine.use_rung(rungs[wanted]):
             self._controller.moved(wanted)
+            self._unfinished = None
+
+    def _finished(self, matte: Matte) -> Matte | None:
+        """The newest matte whose time is known: where a GPU is still at work on this one, the one before, if any."""
+        if matte.elapsed_ns is None:
+            return matte
+        before, self._unfinished = self._unfinished, matte
+        return before
 
     def _learn_interval(self, frame: Frame) -> None:
         previous, self._previous = self._previous, frame

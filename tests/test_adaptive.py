@@ -212,6 +212,34 @@ def test_the_governor_moves_precision_and_size_and_the_engine_says_where_it_is(
     assert visited[3:] == [(0.4, "bf16")]
 
 
+class Launching(Ladder):
+    """Hands a matte over when it is launched, as an engine on a GPU does; its time is known a frame later."""
+
+    last: Matte | None = None
+
+    def matte(self, frame: Frame) -> Matte:
+        done = super().matte(frame)
+        taken = done.finished_ns - done.started_ns
+
+        def elapsed_ns() -> int:
+            assert self.last is not matte, "waited for a frame that the GPU is still at work on"
+            return taken
+
+        matte = Matte(frame, done.alpha, started_ns=done.started_ns, finished_ns=done.started_ns, elapsed_ns=elapsed_ns)
+        self.last = matte
+        return matte
+
+
+def test_work_that_a_gpu_still_does_is_counted_and_not_waited_for(clock: FakeClock) -> None:
+    engine = Launching(clock)
+    governor = Governor(engine, 60, clock)
+    for number in range(400):
+        frame = Frame(np.zeros((8, 8, 3), np.uint8), number, 0, round((1 + number / 60) * 1e9))
+        clock.time_ns = max(clock.time_ns, frame.captured_ns)
+        governor.observe(engine.matte(frame))
+    assert engine.info.downsample_ratio == 0.2, "the launch alone takes no time at all, so it would have stayed"
+
+
 def test_frames_of_another_size_have_another_ladder(clock: FakeClock) -> None:
     class Resized(Ladder):
         @property

@@ -210,6 +210,20 @@ def test_a_composite_carries_its_frame_and_every_stamp(bench: Bench) -> None:
     subject.close()
 
 
+def test_waiting_for_a_gpu_is_matting_and_not_compositing(bench: Bench) -> None:
+    subject, _ = composer(bench)
+    subject.open(WIDTH, HEIGHT, "cpu")
+    began = bench.clock.now_ns()
+    frame = Frame(np.zeros((HEIGHT, WIDTH, 3), np.uint8), 0, 0, began)
+    alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
+    # Launched at once, done 1.5 of the 2 ms later that compositing had it.
+    matte = Matte(frame, alpha, started_ns=began, finished_ns=began, elapsed_ns=lambda: 1_500_000)
+    stamps = subject.compose(matte).stamps
+    assert stamps.matting_finished_ns == stamps.compositing_started_ns == began + 1_500_000
+    assert stamps.compositing_finished_ns == began + 2_000_000
+    subject.close()
+
+
 def test_source_foreground_takes_the_cameras_pixels(bench: Bench) -> None:
     subject, _ = composer(bench, foreground="source")
     subject.open(WIDTH, HEIGHT, "cpu")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.report import publish, time_calls
+from benchmarks.report import Chart, publish, time_calls
 from rvm_live import transfer
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.compositors.base import Compositor
@@ -57,6 +57,7 @@ def _measured(count: int, device: str, threads: int) -> dict[str, Any]:
         "compositors",
         COLUMNS,
         rows,
+        chart=Chart(("median ms", "p95 ms"), panels="size", unit="ms"),
         device=device,
         threads=threads,
         refusals=refusals,

@@ -1,23 +1,35 @@
-"""What every benchmark shares: timing with warm-up, facts of the host, one table and one JSON file."""
+"""What every benchmark shares: timing with warm-up, facts of the host, and its results as a table, JSON and a plot."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from pathlib import Path
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["RESULTS", "Timing", "host", "publish", "summarise", "time_calls"]
+from benchmarks.plots import Chart, chart_of, draw
+
+__all__ = ["Chart", "Timing", "commanded", "host", "machine", "publish", "results", "summarise", "time_calls"]
 
 RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("torch", "openvino", "onnxruntime", "opencv-contrib-python", "numpy", "av")
+_COMMAND: ContextVar[str] = ContextVar("_COMMAND", default="")
+_LOAD: ContextVar[float | None] = ContextVar("_LOAD", default=None)
+_FOLDER: ContextVar[Path] = ContextVar("_FOLDER", default=RESULTS)
+# Two parts at least: "p50/p95" and "/" between numbers are no paths, nor is what follows a URL's scheme.
+_PATH = re.compile(r"""(?<![\w/:.)])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\:'",;()]+){2,}/?""")
 
 
 @dataclass(frozen=True)
@@ -60,9 +72,19 @@ def host() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
     }
-    for package in ("torch", "opencv-contrib-python", "numpy", "av"):
-        facts[package] = version(package)
+    for package in PACKAGES:
+        try:
+            facts[package] = version(package)
+        except PackageNotFoundError:
+            facts[package] = "not installed"
     return facts
+
+
+def machine(result: dict[str, Any]) -> str:
+    """The machine of a result in a few words."""
+    facts = result["host"]
+    gpu = f", {result['device']}" if result["benchmark"].startswith("gpu") and "device" in result else ""
+    return f"{facts['cores']} cores of {facts['cpu']}{gpu}, {facts['system'].split()[0]}"
 
 
 def _cpu_name() -> str:
@@ -74,23 +96,122 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def publish(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], **extra: Any) -> dict[str, Any]:
-    """Print one table and write ``benchmarks/results/<name>.json``; returns what was written."""
+def _load() -> float | None:
+    """Processes that wanted a core during the last minute: a busy machine's numbers are worth less."""
+    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+
+
+@contextmanager
+def commanded(name: str, arguments: Sequence[str], folder: Path = RESULTS) -> Iterator[None]:
+    """Results published inside tell ``python -m benchmarks NAME ARGUMENTS`` as their command and go to ``folder``.
+
+    How busy the machine was before is written beside them.
+    """
+    command = _COMMAND.set(" ".join(("python -m benchmarks", name, *map(_argument, arguments))))
+    target, load = _FOLDER.set(folder), _LOAD.set(_load())
+    try:
+        yield
+    finally:
+        _LOAD.reset(load)
+        _COMMAND.reset(command)
+        _FOLDER.reset(target)
+
+
+def results(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
+    """Name -> result, of all that were written."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+
+
+def publish(
+    name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, chart: Chart | None = None, **extra: Any
+) -> dict[str, Any]:
+    """Print one table, write ``<name>.json`` and, where matplotlib is installed, ``<name>.png`` beside it.
+
+    Nothing written names a folder of this machine: of every path only the file's name is kept.
+
+    Args:
+        name: of the files, and the benchmark's, where it was not started by its command.
+        columns: their names; a column of numbers ends in its unit.
+        rows: of cells: text, numbers, truth values; None where nothing was measured.
+        chart: what of it is drawn. None: the first column of numbers (:func:`benchmarks.plots.chart_of`).
+        extra: written into the JSON file beside the table.
+
+    Returns:
+        What was written.
+    """
+    console, facts = Console(), host()
+    if not console.is_terminal:
+        console = Console(width=150)
     table = Table(title=f"python -m benchmarks {name}")
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
-        table.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
-    console = Console()
+        table.add_row(*map(cell, row))
     console.print(table)
-    facts = host()
     console.print(", ".join(f"{key} {value}" for key, value in facts.items()), style="dim")
-    result = {
-        "benchmark": name,
-        "host": facts,
-        "rows": [dict(zip(columns, row, strict=True)) for row in rows],
-        **{key: asdict(value) if isinstance(value, Timing) else value for key, value in extra.items()},
-    }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
+    result: dict[str, Any] = _clean(
+        {
+            "benchmark": name,
+            "columns": list(columns),
+            "command": _COMMAND.get() or f"python -m benchmarks {name}",
+            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+            "host": facts,
+            "load_at_start": _LOAD.get(),
+            "rows": [dict(zip(columns, row, strict=True)) for row in rows],
+            **{key: asdict(value) if isinstance(value, Timing) else value for key, value in extra.items()},
+        }
+    )
+    folder = _FOLDER.get()
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    (folder / f"{name}.json").write_text(text, encoding="utf-8")
+    chart = chart or chart_of(columns, result["rows"])
+    if chart is not None:
+        try:
+            caption = f"{machine(result)} · {result['date']} · {_versions(facts)}"
+            draw(folder / f"{name}.png", chart, result["rows"], title=result["command"], caption=caption)
+        except ImportError:
+            console.print("no plot: matplotlib is not installed (pip install 'rvm-live[bench]')", style="dim")
     return result
+
+
+def cell(value: Any) -> str:
+    """A table's cell as text."""
+    if value is None:
+        return "–"  # noqa: RUF001 - a dash, as printed tables have it
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return str(value)
+
+
+def _versions(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {facts[key]}" for key in ("python", *PACKAGES) if facts[key] != "not installed")
+
+
+def _without_paths(text: str) -> str:
+    return _PATH.sub(lambda found: PureWindowsPath(found[0]).name, text)
+
+
+def _argument(text: str) -> str:
+    """An argument as it may be told: of a file that is there, only its name."""
+    option, equals, value = text.rpartition("=")
+    try:
+        is_there = Path(value).exists()
+    except (OSError, ValueError):
+        is_there = False
+    return f"{option}{equals}{Path(value).name}" if is_there and Path(value).name else _without_paths(text)
+
+
+def _clean(value: Any) -> Any:
+    """The same without folders, at every depth."""
+    if isinstance(value, str):
+        return _without_paths(value)
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, dict):
+        return {key: _clean(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(each) for each in value]
+    return value

@@ -1,0 +1,90 @@
+"""MediaPipe's selfie segmentation, what webcam programs use on CPUs today, as a subject to compare with.
+
+It runs in a process of its own, with a Python of its own if need be: the last version that brings its models along,
+0.10.21, wants an older NumPy than this program, and there is none for Python 3.13. That version opens no connection
+(newer ones have code to report usage, and no model in the package).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.errors import EngineError, UnavailableError
+from rvm_live.frames import Frame
+
+__all__ = ["HOW", "Selfie"]
+
+HOW = "pip install mediapipe==0.10.21 in an environment of its own, Python 3.9 to 3.12; name it: --mediapipe-python"
+_WORKER = Path(__file__).with_name("selfie_worker.py")
+
+
+class Selfie:
+    """One of the two models, at work in its process.
+
+    Args:
+        python: the interpreter that has MediaPipe.
+        landscape: the model for wide pictures, else the general one.
+        width: of the frames, pixels.
+        height: of the frames, pixels.
+
+    Attributes:
+        name: what runs: version and model.
+
+    Raises:
+        UnavailableError: MediaPipe is not installed there, or has no model.
+    """
+
+    def __init__(self, python: str, *, landscape: bool, width: int, height: int) -> None:
+        command = [python, str(_WORKER), str(int(landscape)), str(width), str(height)]
+        self._size = (height, width)
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+        except OSError as error:
+            raise UnavailableError(f"cannot start {python}: {error.strerror or error}") from error
+        line = self._pipe("stdout").readline()
+        told: dict[str, str] = json.loads(line) if line else {"error": "ended before it began"}
+        if "error" in told:
+            self.close()
+            raise UnavailableError(f"{told['error']} ({HOW})")
+        self.name = f"MediaPipe {told['version']} ({told['model']})"
+
+    def matte(self, frame: Frame) -> tuple[float, NDArray[np.uint8]]:
+        """Milliseconds that it took, from the BGR picture to 8 bits of alpha at full size, and that alpha (H, W).
+
+        Raises:
+            EngineError: its process died.
+        """
+        height, width = self._size
+        try:
+            self._pipe("stdin").write(frame.image.tobytes())
+            self._pipe("stdin").flush()
+            block = self._pipe("stdout").read(8 + height * width)
+        except OSError as error:
+            raise EngineError(f"MediaPipe's process ended: {error}") from error
+        if len(block) < 8 + height * width:
+            raise EngineError("MediaPipe's process ended in the middle of a frame")
+        alpha = np.frombuffer(block, np.uint8, offset=8).reshape(height, width)
+        return int.from_bytes(block[:8], "little") / 1e6, alpha
+
+    def _pipe(self, which: str) -> Any:
+        return getattr(self._process, which)
+
+    def close(self) -> None:
+        """End its process."""
+        for which in ("stdin", "stdout"):
+            with suppress(BrokenPipeError):  # it died with something still to be written
+                self._pipe(which).close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -136,12 +136,12 @@ class MattingStage(Stage):
         self._notices = notices
 
     def work(self) -> None:
-        info = self._engine.open()
-        for note in info.notes:
-            self._notices.fallback(note)
+        self._engine.open()
+        self._tell()
         source = self._source_info.result()
         self._engine.prepare(source.width, source.height)
         self._opened = True
+        self._tell()
         self._keep(self.ready, self._engine.info)
         governor = None if self._adaptive_fps is None else Governor(self._engine, self._adaptive_fps)
         epoch = None
@@ -149,13 +149,21 @@ class MattingStage(Stage):
             frame = self.inlet.get()
             if is_stale(frame.epoch, self._epoch, self.inlet):
                 continue
-            if frame.epoch != epoch:
+            begins = frame.epoch != epoch
+            if begins:
                 self._engine.reset()
                 epoch = frame.epoch
             matte = self._engine.matte(frame)
+            if begins:
+                self._tell()  # of another size the engine may have something else to say
             self.outlet.put(matte)
             if governor is not None:
                 governor.observe(matte)
+
+    def _tell(self) -> None:
+        """Tell the engine's notes; those already told are not told again."""
+        for note in self._engine.info.notes:
+            self._notices.fallback(note)
 
     @property
     def engine_info(self) -> EngineInfo | None:

@@ -18,6 +18,7 @@ from rvm_live import transfer
 from rvm_live.engines.auto import AutoEngine
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.device import choose_device, choose_precision, downsample_ratio
+from rvm_live.engines.onnx import OnnxEngine
 from rvm_live.engines.rvm.engine import RvmEngine
 from rvm_live.engines.rvm.network import MattingNetwork
 from rvm_live.engines.rvm.openvino import OpenVinoEngine
@@ -29,20 +30,26 @@ from rvm_live.registry import Registry
 from rvm_live.settings import EngineSettings
 from tests.conftest import missing
 from tests.support.engines import LeftHalfEngine, PassThroughEngine
+from tests.support.onnx_files import save_fixed
 from tests.support.scripted import KINDS, save_module, save_scripted
 from tests.support.threads import exact, torch_threads  # noqa: F401
 
 GOOD_KINDS = ("alpha", "flat alpha", "both", "recurrent", "recurrent alpha", "smaller", "wild")
 RECURRENT_KINDS = ("recurrent", "recurrent alpha")
-RVM = ("rvm", "rvm full ratio", "openvino", "openvino full ratio", "torchscript rvm", "auto")
+RVM = ("rvm", "rvm full ratio", "openvino", "openvino full ratio", "torchscript rvm", "onnx", "auto")
 ENGINES = (*RVM, "pass-through", "left half", *GOOD_KINDS)
 STATEFUL = (*RVM, *RECURRENT_KINDS)
 
 Make = Callable[[str], Engine]
 
 
+@pytest.fixture(scope="session")
+def onnx_file(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_fixed(weights, tmp_path_factory.mktemp("onnx") / "model.onnx", 96, 80, 0.5)
+
+
 @pytest.fixture
-def make(weights: Path, tmp_path: Path) -> Make:
+def make(weights: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Make:
     def build(name: str) -> Engine:
         match name:
             case "rvm":
@@ -53,6 +60,8 @@ def make(weights: Path, tmp_path: Path) -> Make:
                 return OpenVinoEngine(EngineSettings(weights=weights, downsample_ratio=0.5, device="cpu"))
             case "openvino full ratio":
                 return OpenVinoEngine(EngineSettings(weights=weights, downsample_ratio=1.0, device="cpu"))
+            case "onnx":
+                return OnnxEngine(EngineSettings(weights=request.getfixturevalue("onnx_file"), device="cpu"))
             case "auto":
                 return AutoEngine(EngineSettings(weights=weights, device="cpu"))
             case "pass-through":

@@ -70,8 +70,9 @@ class Fit:
         if not self.scaled and not self.bordered:
             return ""
         frame, network, inner = ("x".join(map(str, size)) for size in (self.frame, self.network, self.inner))
-        borders = f", {inner} of them with black around" if self.bordered else ""
-        return f"frames of {frame} are scaled to the {network} the model is for{borders}"
+        if self.bordered:
+            return f"frames of {frame} are fitted into the {network} the model is for, as {inner} with black around"
+        return f"frames of {frame} are scaled to the {network} the model is for"
 
 
 class Pictures(ABC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import warnings
 from collections import Counter
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rvm_live import gpu
+from rvm_live import gpu, threads
 from rvm_live.errors import UnavailableError
 from rvm_live.weights import cache_dir
 
@@ -89,13 +90,13 @@ class Opened:
     """A session, and the provider that took it.
 
     Args:
-        session: ``onnxruntime.InferenceSession``; with anything but the CPU in charge, its profiling is on.
+        session: ``onnxruntime.InferenceSession``; unless the CPU is in charge, its profiling is on.
         candidate: what runs it.
         notes: one line for each better provider that was passed over.
-        scratch: where the profile goes.
+        scratch: the ``tempfile.TemporaryDirectory`` that the profile goes to.
     """
 
-    def __init__(self, session: Any, candidate: Candidate, notes: tuple[str, ...], scratch: Any = None) -> None:
+    def __init__(self, session: Any, candidate: Candidate, notes: tuple[str, ...], scratch: Any) -> None:
         self.session = session
         self.candidate = candidate
         self.notes = notes
@@ -106,8 +107,10 @@ class Opened:
         if self._scratch is None:
             return
         with self._scratch:
+            self._scratch = None
+            if self.candidate.label == "CPU":
+                return
             ran = _nodes_by_provider(Path(self.session.end_profiling()))
-        self._scratch = None
         elsewhere = ran.total() - ran[self.candidate.name]
         if self.candidate.label == "TensorRT":
             elsewhere = ran[_CPU]  # CUDA beside TensorRT is as it should be
@@ -150,10 +153,12 @@ def open_session(path: Path, asked: str, *, half: bool) -> Opened:
     ways = candidates(asked, ort.get_available_providers(), half=half)
     refusals: list[str] = []
     for way in ways:
+        scratch = tempfile.TemporaryDirectory(prefix="rvm-live-", ignore_cleanup_errors=True)
         try:
-            session, scratch = _attempt(ort, path, way)
+            session = _attempt(ort, path, way, Path(scratch.name))
         except Exception as error:  # ONNX Runtime's own errors derive from nothing else
             refusals.append(f"{way.label}: {gist(error)}")
+            scratch.cleanup()
             continue
         # A provider whose libraries are missing is left out without an error.
         if session.get_providers()[0] == way.name:
@@ -162,21 +167,21 @@ def open_session(path: Path, asked: str, *, half: bool) -> Opened:
                 notes = (f"ONNX Runtime does not use the GPU: {_MISSING['cuda']}",)
             return Opened(session, way, notes, scratch)
         refusals.append(f"{way.label}: it did not start, so a library it needs is missing")
+        Opened(session, way, (), scratch).settle()
     why = "; ".join(refusals) or _MISSING[asked.partition(":")[0]]
     raise UnavailableError(f"device {asked} cannot be used by ONNX Runtime {ort.__version__}: {why}")
 
 
-def _attempt(ort: Any, path: Path, way: Candidate) -> tuple[Any, Any]:
+def _attempt(ort: Any, path: Path, way: Candidate, scratch: Path) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = _SILENT
-    scratch = None
     if way.label == "CPU":
+        options.intra_op_num_threads = threads.plan(threads.usable_cores()).matting
         # Idle threads that spin take the cores which capture, compositing and display need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     else:
-        scratch = tempfile.TemporaryDirectory(prefix="rvm-live-", ignore_cleanup_errors=True)
         options.enable_profiling = True
-        options.profile_file_prefix = str(Path(scratch.name) / "profile")
+        options.profile_file_prefix = str(scratch / "profile")
     if way.label == "DirectML":
         options.enable_mem_pattern = False  # it cannot do with it
     if way.label == "TensorRT":
@@ -185,7 +190,7 @@ def _attempt(ort: Any, path: Path, way: Candidate) -> tuple[Any, Any]:
         import torch  # noqa: F401 - brings CUDA's and cuDNN's libraries along
     with quiet(ort):
         # Without the fallback of its own, which prints.
-        return ort.InferenceSession(str(path), options, providers=list(way.providers), enable_fallback=0), scratch
+        return ort.InferenceSession(str(path), options, providers=list(way.providers), enable_fallback=0)
 
 
 @contextmanager
@@ -214,8 +219,7 @@ def _nodes_by_provider(profile: Path) -> Counter[str]:
 def gist(error: BaseException) -> str:
     """What an error of ONNX Runtime says, without its numbers, its own source files and its line breaks."""
     text = " ".join(str(error).split())
-    if text.startswith("[ONNXRuntimeError]"):
-        text = text.split(" : ", 3)[-1]
-    if text.startswith("/") and ") " in text:  # path:line signature(...) text
-        text = text.rpartition(") ")[2]
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"^Load model from .*? failed: ?", "", text)
+    text = re.sub(r"(^|\s)/\S+:\d+ [^)]*\)( const)? ", r"\1", text)
     return text[:300] or type(error).__name__

@@ -52,10 +52,13 @@ def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """Format -> a file that the command line made."""
     folder = tmp_path_factory.mktemp("exported")
     size = ["--width", str(WIDTH), "--height", str(HEIGHT), "--ratio", str(RATIO)]
+    threads = torch.get_num_threads()
     for form in FORMATS:
+        torch.set_num_threads(1)  # see tests/support/threads.py
         done = call("export", "--format", form, "--weights", weights, *size, "--output", folder)
         assert (done.code, done.err) == (0, "")
         assert "mobilenetv3, 240x134, ratio 0.5, fp32" in done.out and "alpha" in done.out
+    torch.set_num_threads(threads)
     return {form: folder / f"rvm_mobilenetv3_240x134_r0.5_fp32{ends[0]}" for form, ends in FORMATS.items()}
 
 

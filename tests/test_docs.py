@@ -12,6 +12,7 @@ import cv2
 import pytest
 
 from tests.conftest import ROOT
+from tests.support.onnx_files import save_fixed
 
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "embedding.md").read_text(), re.DOTALL | re.MULTILINE)
 
@@ -30,8 +31,8 @@ def run_example(number: int, *arguments: str, weights: Path, cwd: Path) -> subpr
     )
 
 
-def test_there_are_two_examples() -> None:
-    assert len(EXAMPLES) == 2
+def test_there_are_three_examples() -> None:
+    assert len(EXAMPLES) == 3
 
 
 def test_the_engine_example_cuts_people_out(data: Path, weights: Path, tmp_path: Path) -> None:
@@ -53,6 +54,18 @@ def test_the_pipeline_example_runs_every_frame(weights: Path, tmp_path: Path) ->
     assert [int(line.split()[0]) for line in lines[:-1]] == list(range(20))
     assert lines[-1] == "done"
     assert done.stderr.startswith("20 frames")
+
+
+def test_the_exported_network_runs_in_another_program(data: Path, weights: Path, tmp_path: Path) -> None:
+    clip = data / "clips" / "webcam" / "volcomix_Doctor_26732.mp4"
+    save_fixed(weights, tmp_path / "model.onnx", 320, 180, 1.0)
+    (tmp_path / "out").mkdir()
+    done = run_example(2, "model.onnx", str(clip), "out", weights=weights, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "rvm_live" not in EXAMPLES[2]
+    alpha = cv2.imread(str(tmp_path / "out" / "004.png"), cv2.IMREAD_UNCHANGED)
+    assert alpha.shape == (180, 320)
+    assert 0.05 < (alpha > 200).mean() < 0.9
 
 
 @pytest.mark.parametrize("path", ["README.md", "docs/architecture.md", "docs/embedding.md", "CHANGELOG.md"])

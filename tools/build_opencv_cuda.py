@@ -194,7 +194,7 @@ def _pip(*words: str) -> list[str]:
 def _run(command: list[str], log: Path, *, progress: bool = False) -> None:
     """Run ``command``; its output goes to the log, and what share is done to the screen."""
     with (
-        log.open("a") as file,
+        log.open("a", buffering=1) as file,
         subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
         ) as process,

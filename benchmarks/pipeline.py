@@ -118,5 +118,5 @@ def run(arguments: list[str]) -> dict[str, Any]:
         ("live path, capture to display p95 ms", total.p95, "", ""),
         ("live path, dropped", sum(live.dropped.values()), "", ""),
     ]
-    chart = Chart(("measured",), panels="what")  # four units, four scales
+    chart = Chart(("measured",), panels="what", target="target")  # four units, four scales
     return publish("pipeline", ("what", "measured", "target", "met"), rows, chart=chart, hand_over=queue)

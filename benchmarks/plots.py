@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 __all__ = ["Chart", "chart_of", "draw"]
 
 _INKS = ("#2f6db3", "#a9c6e6", "#d9a441")
+_RED = "#b03030"
 _DPI = 110
 _BAR_INCHES = 0.3
 _LABEL_WIDTH, _CAPTION_WIDTH = 44, 120
@@ -27,14 +29,14 @@ class Chart:
         panels: a column by which rows are split into panels with a scale each, such as the size; "" for one panel.
             A table whose rows have different units is split by its first column.
         unit: what the axis counts. Empty: the last word of the first value's column.
-        target: a line to reach or to stay under, in that unit.
+        target: a line to reach or to stay under, in that unit; or the column that tells a panel's, such as ``>= 200``.
     """
 
     values: tuple[str, ...]
     labels: tuple[str, ...] = ()
     panels: str = ""
     unit: str = ""
-    target: float | None = None
+    target: float | str | None = None
 
 
 def _number(value: Any) -> float | None:
@@ -98,16 +100,24 @@ def draw(path: Path, chart: Chart, rows: Sequence[Mapping[str, Any]], *, title: 
     figure.savefig(path, metadata={"Software": None})
 
 
+def _target(chart: Chart, rows: Sequence[Mapping[str, Any]]) -> float | None:
+    if not isinstance(chart.target, str):
+        return chart.target
+    found = [re.search(r"\d+(\.\d+)?", str(row[chart.target])) for row in rows]
+    return next((float(each[0]) for each in found if each), None)
+
+
 def _panel(panel: Any, chart: Chart, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """One set of bars; the first row on top."""
     labels = chart.labels or (next(iter(rows[0])),)
     thick = 0.8 / len(chart.values)
     longest = max((_number(row[value]) or 0.0 for row in rows for value in chart.values), default=0.0)
-    if chart.target is not None:
-        longest = max(longest, chart.target)
-        panel.axvline(chart.target, color="#b03030", linewidth=1, linestyle="--", zorder=0)
-        told = f" target {chart.target:g}"
-        panel.text(chart.target, -0.62, told, fontsize=7, color="#b03030", va="center")
+    target = _target(chart, rows)
+    if target is not None:
+        longest = max(longest, target)
+        panel.axvline(target, color=_RED, linewidth=1, linestyle="--", zorder=3)
+        aside = {"ha": "right"} if target > 0.8 * longest else {}
+        panel.text(target, -0.58, f" target {target:g} ", fontsize=7, color=_RED, va="center", **aside)
     longest = longest or 1.0
     for rank, (value, ink) in enumerate(zip(chart.values, _INKS, strict=False)):
         panel.barh([0], [0], color=ink, label=value)
@@ -123,7 +133,7 @@ def _panel(panel: Any, chart: Chart, name: str, rows: Sequence[Mapping[str, Any]
     named = [textwrap.fill(label, _LABEL_WIDTH, break_on_hyphens=False) for label in named]
     single = bool(chart.panels) and labels == (chart.panels,)
     panel.set_yticks(range(len(rows)), named, fontsize=8)
-    panel.set_ylim(len(rows) - 0.45, -0.8 if chart.target is not None else -0.55)
+    panel.set_ylim(len(rows) - 0.45, -0.8 if target is not None else -0.55)
     panel.set_xlim(0, longest * 1.09)
     panel.tick_params(axis="x", labelsize=7)
     panel.tick_params(axis="y", length=0)

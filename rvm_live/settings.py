@@ -60,7 +60,8 @@ class EngineSettings:
         model: ``mobilenetv3`` or ``resnet50``; ignored where the weights file decides. None: mobilenetv3.
         weights: file or folder; None: ``RVM_LIVE_WEIGHTS``, else the cache, else the official release.
         device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
-        precision: ``auto``, ``fp32``, ``fp16`` (on a GPU) or ``bf16`` (on a CPU that has it, with OpenVINO).
+        precision: ``auto``, ``fp32``, ``fp16`` (on a GPU), or with OpenVINO ``bf16`` (on a CPU that has it) or ``int8``
+            (once calibrated).
         downsample_ratio: in (0, 1], or None for the published rule ``min(512 / max(H, W), 1)``.
         foreground: ``model``: estimate the person's colours, too; ``source``: alpha alone is asked for, and an engine
             that can save the rest leaves :attr:`~rvm_live.frames.Matte.foreground` None (the frame's own pixels).
@@ -87,8 +88,8 @@ class EngineSettings:
             f"unknown device {self.device!r}: choose auto, cpu, mps, cuda or cuda:N",
         )
         _require(
-            self.precision in ("auto", "fp32", "fp16", "bf16"),
-            f"unknown precision {self.precision!r}: choose auto, fp32, fp16 or bf16",
+            self.precision in ("auto", "fp32", "fp16", "bf16", "int8"),
+            f"unknown precision {self.precision!r}: choose auto, fp32, fp16, bf16 or int8",
         )
         _check_ratio(self.downsample_ratio)
         _check_foreground(self.foreground)

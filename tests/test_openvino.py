@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from rvm_live.engines.session import open_engine
 from rvm_live.errors import SettingsError, UnavailableError
 from rvm_live.frames import Frame
 from rvm_live.settings import EngineSettings
+from tests.conftest import ROOT
 from tests.support.videos import read_frames
+from tests.test_imports import imports_of, sources
 
 
 @pytest.fixture(scope="module")
@@ -170,14 +173,7 @@ def test_the_chosen_side_keeps_the_budget_where_any_does(width: int, height: int
 
 
 def test_without_openvino_auto_goes_on_with_torch_and_tells(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *arguments: Any, **options: Any) -> Any:
-        if name.split(".")[0] == "openvino":
-            raise ImportError("No module named 'openvino'")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     engine = AutoEngine(EngineSettings(weights=weights))
     engine.open()
     assert engine.info.engine == "rvm"
@@ -214,20 +210,35 @@ def test_bf16_is_not_named_where_the_processor_has_none(weights: Path, monkeypat
     engine.close()
 
 
-def test_converting_reports_to_nobody(weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The converter of the toolkit's own command line tells its maker; the frontend that is used here does not."""
-    import socket
+ALONE = """
+import socket, sys
 
-    def forbidden(*arguments: object) -> None:
-        raise AssertionError(f"the network was used: {arguments}")
+def forbidden(*arguments, **options):
+    sys.stderr.write("THE NETWORK WAS USED")
+    raise OSError("the network was used")
 
+socket.socket.connect = socket.getaddrinfo = socket.create_connection = forbidden
+from rvm_live.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_a_run_reports_to_nobody(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing OpenVINO sends an event to its maker, and so does its converter; not from here. In a process of its
+    own, where nothing has imported it before, with nothing converted yet."""
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
-    monkeypatch.setattr(socket.socket, "connect", forbidden)
-    monkeypatch.setattr(socket, "getaddrinfo", forbidden)
-    run(
-        OpenVinoEngine(EngineSettings(weights=weights, downsample_ratio=0.5)),
-        [Frame(np.zeros((80, 96, 3), np.uint8), 0, 0, 0)],
+    options = ["--source", "demo", "--width", "320", "--height", "180", "--engine", "openvino", "--headless"]
+    options += ["--frames", "3", "--weights", str(weights), "--downsample-ratio", "0.5"]
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, *options], capture_output=True, text=True, cwd=ROOT, timeout=120
     )
+    assert done.returncode == 0, done.stderr
+    assert "openvino" in done.stdout and "THE NETWORK WAS USED" not in done.stderr
+
+
+def test_what_reports_its_use_is_imported_quietly() -> None:
+    loud = {path.name for path in sources() if {n.split(".")[0] for n in imports_of(path)} & {"openvino", "nncf"}}
+    assert loud == set(), "import it with rvm_live.engines.quietly.import_quietly"
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (640, 480), (200, 100), (8000, 100), (100, 8000), (16, 16)])

@@ -22,6 +22,7 @@ from rvm_live.errors import RvmLiveError
 __all__ = ["main"]
 
 _COMMANDS = {
+    "calibrate": ("rvm_live.cli.calibrate:calibrate", "Prepare --precision int8 on pictures of your own."),
     "export": ("rvm_live.cli.export:export", "Write the network to an ONNX, OpenVINO or TorchScript file."),
     "hwtest": ("rvm_live.cli.hwtest:hwtest", "Probe the camera and this machine."),
     "weights": ("rvm_live.cli.weights:weights", "List, pull, verify and locate RVM's weights."),

@@ -41,7 +41,7 @@ _OPTIONS = [
     click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]"),
     click.option("--weights", type=click.Path(path_type=Path), help="Weights: a file, or a folder that holds them."),
     click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]"),
-    click.option("--precision", default="auto", help="auto, fp32, fp16 (GPU) or bf16 (CPU).  [default: auto]"),
+    click.option("--precision", default="auto", help="auto, fp32, fp16 (GPU), bf16 or int8 (CPU).  [default: auto]"),
     click.option("--downsample-ratio", default="auto", help="auto, or a number in (0, 1].  [default: auto]"),
     click.option(
         "--adaptive/--no-adaptive",

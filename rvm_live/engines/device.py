@@ -53,10 +53,12 @@ def choose_precision(asked: str, device: torch.device) -> str:
 
     Raises:
         SettingsError: half precision was asked of the CPU.
-        UnavailableError: bfloat16 was asked for.
+        UnavailableError: bfloat16 or int8 was asked for.
     """
     if asked == "bf16":
         raise UnavailableError("precision bf16 belongs to --engine openvino on a CPU that has it: choose auto")
+    if asked == "int8":
+        raise UnavailableError("precision int8 belongs to --engine openvino on a CPU: choose auto")
     if asked == "fp16" and device.type == "cpu":
         raise SettingsError("precision fp16 needs a GPU, but the engine runs on the cpu: choose fp32 or auto")
     if asked != "auto":

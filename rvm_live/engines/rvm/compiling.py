@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import threading
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live import __version__, threads
+from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.ladder import state_shapes
-from rvm_live.errors import EngineError
+from rvm_live.engines.rvm.stepping import Step
+from rvm_live.errors import EngineError, UnavailableError
 from rvm_live.weights import LoadedWeights, cache_dir
 
 if TYPE_CHECKING:
     import openvino
 
-__all__ = ["Step", "StepCompiler", "one_line"]
+__all__ = ["StepCompiler", "one_line", "options"]
 
 _log = logging.getLogger("rvm_live")
 
@@ -41,48 +44,6 @@ def options(hint: str) -> dict[str, Any]:
     }
 
 
-class Step:
-    """A step of one size, ready to run. The recurrent state stays inside the runtime, in whatever form suits it.
-
-    Args:
-        coarse: the network, compiled.
-        model: the guided filter's model, compiled.
-        tensor: ``openvino.Tensor``.
-    """
-
-    def __init__(self, coarse: openvino.CompiledModel, model: openvino.CompiledModel, tensor: Any) -> None:
-        self._tensor = tensor
-        self._coarse, self._model = coarse.create_infer_request(), model.create_infer_request()
-        self._states = sorted(self._coarse.query_state(), key=lambda state: str(state.name))
-        # The model looks for what the network found where the network leaves it.
-        for index in range(len(model.inputs) - 1):
-            self._model.set_input_tensor(index + 1, self._coarse.get_output_tensor(index))
-        self._found = [self._model.get_output_tensor(index).data for index in range(len(model.outputs))]
-
-    def run(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Advance by a picture (h, w, 3) BGR; returns the model's parts, whose memory is good until the next run."""
-        tensor = self._tensor(picture[None], shared_memory=True)
-        for request in (self._coarse, self._model):
-            request.set_input_tensor(0, tensor)
-            request.start_async()
-            request.wait()
-        return self._found
-
-    def reset(self) -> None:
-        """Forget everything."""
-        self._coarse.reset_state()
-
-    @property
-    def states(self) -> list[NDArray[np.float32]]:
-        """Copies of r1 to r4, (1, C, h, w)."""
-        return [np.array(state.state.data, np.float32) for state in self._states]
-
-    @states.setter
-    def states(self, values: list[NDArray[np.float32]]) -> None:
-        for state, value in zip(self._states, values, strict=True):
-            state.state = self._tensor(np.ascontiguousarray(value))
-
-
 class StepCompiler:
     """Makes the steps (``rvm_live/engines/rvm/step.py``) of a checkpoint.
 
@@ -93,10 +54,16 @@ class StepCompiler:
         core: ``openvino.Core``.
         weights: the checkpoint.
         coloured: with the foreground's model.
+
+    Attributes:
+        has_bf16: the processor computes in bfloat16 natively.
     """
 
     def __init__(self, core: openvino.Core, weights: LoadedWeights, *, coloured: bool) -> None:
         self._core = core
+        self.has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        # What is not quantised runs in the quickest precision there is.
+        self._hints = {**_HINTS, "int8": "bf16" if self.has_bf16 else "f32"}
         self._weights = weights
         self._coloured = coloured
         self._steps: dict[tuple[tuple[int, int], bool, str], Step] = {}
@@ -108,11 +75,12 @@ class StepCompiler:
 
         Args:
             low: width and height the network works at.
-            precision: of the network, ``fp32`` or ``bf16``; the guided filter's model is always fitted in fp32.
+            precision: of the network, ``fp32``, ``bf16`` or ``int8``; the guided filter's model is always in fp32.
             refined: the frame is larger than that.
 
         Raises:
             EngineError: OpenVINO refuses the network.
+            UnavailableError: int8 is not calibrated for that size.
         """
         key = (low, refined, precision)
         if key not in self._steps:
@@ -147,19 +115,56 @@ class StepCompiler:
             _log.warning("%dx%d in %s cannot be used: %s", *low, precision, error)
 
     def _compiled(self, low: tuple[int, int], precision: str, *, refined: bool) -> Step:
-        import openvino
-
+        models = self._models(low, refined=refined)
+        if precision == "int8":
+            models[0] = self._read(self._name(low, "int8", refined=refined))
+            if models[0] is None:
+                raise UnavailableError(
+                    f"int8 is not calibrated for {low[0]}x{low[1]}: run `rvm-live calibrate` with your own --source"
+                )
         coarse, model = (
             self._core.compile_model(part, "CPU", options(hint))
-            for part, hint in zip(self._models(low, refined=refined), (_HINTS[precision], "f32"), strict=True)
+            for part, hint in zip(models, (self._hints[precision], "f32"), strict=True)
         )
-        return Step(coarse, model, openvino.Tensor)
+        return Step(coarse, model, import_quietly("openvino").Tensor)
+
+    def calibrated(self, low: tuple[int, int], *, refined: bool) -> bool:
+        """Whether there is an int8 network for that size."""
+        return (cache_dir() / "openvino" / self._name(low, "int8", refined=refined)).is_dir()
+
+    def calibrate(self, low: tuple[int, int], pictures: Sequence[NDArray[np.uint8]], *, refined: bool) -> float:
+        """Make and keep the int8 network for a size.
+
+        Args:
+            low: width and height the network works at.
+            pictures: uint8 (h, w, 3) BGR of that size, consecutive.
+            refined: the frame is larger than that.
+
+        Returns:
+            How far alpha is from single precision, see :class:`~rvm_live.engines.rvm.int8.Quantised`.
+
+        Raises:
+            UnavailableError: NNCF is not installed.
+            EngineError: it fails.
+        """
+        from rvm_live.engines.rvm.int8 import quantise
+
+        shapes = state_shapes(self._weights.variant, *low)
+        network, _ = self.converted(low, refined=refined, stateful=False)
+        model, worst = quantise(self._core, network, pictures, shapes)
+        name = self._name(low, "int8", refined=refined)
+        shutil.rmtree(cache_dir() / "openvino" / name, ignore_errors=True)
+        self._keep(name, model)
+        return worst
+
+    def _name(self, low: tuple[int, int], part: str, *, refined: bool) -> str:
+        whole = "" if refined else "-whole"
+        return f"{self._weights.sha256[:16]}-{low[0]}x{low[1]}{whole}-{part}-{__version__}-{_FORMAT}"
 
     def _models(self, low: tuple[int, int], *, refined: bool) -> list[Any]:
         """Both parts for one size, from disk if they were converted before."""
-        name = f"{self._weights.sha256[:16]}-{low[0]}x{low[1]}{'' if refined else '-whole'}"
         parts = ("coarse", "model" if self._coloured else "alpha")
-        names = [f"{name}-{part}-{__version__}-{_FORMAT}" for part in parts]
+        names = [self._name(low, part, refined=refined) for part in parts]
         kept = [self._read(each) for each in names]
         if None not in kept:
             return kept
@@ -178,20 +183,20 @@ class StepCompiler:
             return None
 
     def _keep(self, name: str, model: Any) -> None:
-        import openvino
-
         folder = cache_dir() / "openvino"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                openvino.save_model(model, Path(scratch) / "new" / "model.xml", compress_to_fp16=False)
+                import_quietly("openvino").save_model(
+                    model, Path(scratch) / "new" / "model.xml", compress_to_fp16=False
+                )
                 if not (folder / name).exists():
                     os.replace(Path(scratch) / "new", folder / name)
         except OSError as error:
             _log.info("the converted network cannot be kept in %s: %s", folder, error.strerror or error)
 
-    def converted(self, low: tuple[int, int], *, refined: bool) -> tuple[Any, Any]:
-        """Convert both parts for one size, from scratch; the first keeps its state from one call to the next."""
+    def converted(self, low: tuple[int, int], *, refined: bool, stateful: bool = True) -> tuple[Any, Any]:
+        """Convert both parts for one size, from scratch; ``stateful``: the first keeps its state between calls."""
         import torch
 
         from rvm_live.engines.rvm.step import parts_of
@@ -204,14 +209,14 @@ class StepCompiler:
         if parts.coarse.hidden:
             found.append(torch.zeros((1, 16, height, width)))
         coarse = _converted(parts.coarse, (picture, *states))
-        _keep_state(coarse, len(states))
+        if stateful:
+            _keep_state(coarse, len(states))
         return coarse, _converted(parts.model, (picture, *found))
 
 
 def _keep_state(model: Any, count: int) -> None:
     """Turn the last ``count`` inputs and outputs into a state of the model's own."""
-    from openvino import passes
-
+    passes = import_quietly("openvino.passes")
     pairs = list(zip(model.get_parameters()[-count:], model.get_results()[-count:], strict=True))
     for number, (before, after) in enumerate(pairs, 1):
         before.output(0).tensor.set_names({f"r{number}"})
@@ -224,16 +229,16 @@ def _keep_state(model: Any, count: int) -> None:
 def _converted(module: Any, example: tuple[Any, ...]) -> Any:
     """A torch module as an OpenVINO model of fixed shapes."""
     import torch
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
+    frontends = import_quietly("openvino.frontend")
+    decoders = import_quietly("openvino.frontend.pytorch.ts_decoder")
     with torch.inference_mode(), warnings.catch_warnings():
         # Deprecated in favour of torch.export, which takes several times as long and warns, too.
         warnings.simplefilter("ignore", DeprecationWarning)
         traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
     # The frontend itself rather than openvino.convert_model, which reports its use over the network.
-    frontend = FrontEndManager().load_by_framework("pytorch")
-    decoder = TorchScriptPythonDecoder(traced)  # must outlive the conversion, which does not hold it
+    frontend = frontends.FrontEndManager().load_by_framework("pytorch")
+    decoder = decoders.TorchScriptPythonDecoder(traced)  # must outlive the conversion, which does not hold it
     model = frontend.convert(frontend.load(decoder))
     model.reshape({index: list(tensor.shape) for index, tensor in enumerate(example)})
     return model

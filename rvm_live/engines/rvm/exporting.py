@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.compiling import _converted as converted
 from rvm_live.engines.rvm.compiling import one_line
 from rvm_live.engines.rvm.folding import fold_batch_norm
@@ -204,7 +205,7 @@ def _onnx(module: nn.Module, example: tuple[Tensor, ...], shape: Shape, facts: M
 def _openvino(
     module: nn.Module, example: tuple[Tensor, ...], shape: Shape, facts: Mapping[str, str]
 ) -> dict[str, bytes]:
-    import openvino
+    openvino = import_quietly("openvino")
 
     model = converted(module, example)
     for port, name in zip((*model.inputs, *model.outputs), (*INPUTS, *OUTPUTS), strict=True):

@@ -8,6 +8,7 @@ at the same price, and no rung: single precision is tried at the largest size al
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from rvm_live.engines.base import Rung
@@ -34,7 +35,7 @@ BUDGET_MS = 20.0
 """What the network may take of the 33 ms a frame has at 30 fps; the rest belongs to the other stages."""
 
 
-FACTORS = {"fp32": 1.0, "bf16": 0.55, "fp16": 0.5, "int8": 0.45}
+FACTORS = {"fp32": 1.0, "bf16": 0.6, "fp16": 0.5, "int8": 0.6}
 """Time of the network in a precision against single precision (``python -m benchmarks cpu``)."""
 _FULL_SIZE = 0.02
 """Time of what is done at full size, against that of the network in single precision at ratio 1."""
@@ -94,7 +95,10 @@ def choose_side(width: int, height: int, measure: Callable[[int], float], budget
 
 def ratio_of(side: int, width: int, height: int) -> float:
     """The downsample ratio at which the longer side becomes ``side``, at most 1."""
-    return min(side / max(width, height), 1.0)
+    ratio = min(side / max(width, height), 1.0)
+    # 720 * (448 / 1280) falls just short of 252, and would be rounded down to a size that shares no divisor with 720.
+    above = math.nextafter(ratio, 1.0)
+    return above if low_size(width, height, above) != low_size(width, height, ratio) else ratio
 
 
 def low_size(width: int, height: int, ratio: float) -> tuple[int, int]:

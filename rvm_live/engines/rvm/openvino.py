@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.base import Engine, EngineInfo, Rung
 from rvm_live.engines.host import cpu_name
+from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.applying import Applier
-from rvm_live.engines.rvm.compiling import Step, StepCompiler, one_line
+from rvm_live.engines.rvm.compiling import StepCompiler, one_line
 from rvm_live.engines.rvm.ladder import choose_side, low_size, ratio_of, rungs_for, state_shapes
+from rvm_live.engines.rvm.stepping import Step
 from rvm_live.errors import EngineError, UnavailableError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
@@ -46,25 +49,24 @@ class OpenVinoEngine(Engine):
         if self.settings.device not in ("auto", "cpu"):
             raise UnavailableError(f"openvino runs on the cpu, not on {self.settings.device}: use --engine rvm there")
         try:
-            import openvino
+            openvino = import_quietly("openvino")
         except ImportError as error:
             raise UnavailableError(
                 "OpenVINO is not installed (pip install 'rvm-live[openvino]'); it is the faster engine on a CPU"
             ) from error
         if self.settings.precision == "fp16":
-            raise UnavailableError("openvino computes in fp32 or bf16 on a CPU, not in fp16")
+            raise UnavailableError("openvino computes in fp32, bf16 or int8 on a CPU, not in fp16")
         self._weights = load(resolve(self.settings))
-        core = openvino.Core()
-        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self._compiler = StepCompiler(openvino.Core(), self._weights, coloured=self.settings.foreground == "model")
+        half = self._compiler.has_bf16
         precision = self.settings.precision
         if precision == "auto":
-            precision = "bf16" if has_bf16 else "fp32"
-        elif precision == "bf16" and not has_bf16:
+            precision = "bf16" if half else "fp32"
+        elif precision == "bf16" and not half:
             raise UnavailableError(f"this CPU ({cpu_name()}) has no bf16: choose --precision auto or fp32")
         self._precision = precision
-        fixed = self.settings.precision != "auto" or precision == "fp32"
+        fixed = self.settings.precision != "auto" or not half
         self._precisions = (precision,) if fixed else ("fp32", precision)
-        self._compiler = StepCompiler(core, self._weights, coloured=self.settings.foreground == "model")
         self._info = EngineInfo("openvino", self._weights.variant, "cpu", cpu_name(), precision)
         return self._info
 
@@ -77,6 +79,7 @@ class OpenVinoEngine(Engine):
 
         Raises:
             EngineError: OpenVINO refuses the network.
+            UnavailableError: int8 is not calibrated for a size it takes.
         """
         self._steps()
         ratio = self.settings.downsample_ratio
@@ -86,6 +89,26 @@ class OpenVinoEngine(Engine):
         for _ in range(2):
             self._blank()
         self.reset()
+
+    def calibrate(self, pictures: Sequence[NDArray[np.uint8]], ratio: float) -> float:
+        """Make and keep the int8 network for the pictures' size and a ratio.
+
+        Args:
+            pictures: uint8 (H, W, 3) BGR, consecutive, at least 6.
+            ratio: downsample ratio.
+
+        Returns:
+            Mean absolute difference of alpha from single precision, 0-1, for the worst of some pictures that were not
+            calibrated on.
+
+        Raises:
+            UnavailableError: NNCF is not installed.
+            EngineError: it fails.
+        """
+        height, width = pictures[0].shape[:2]
+        low = low_size(width, height, ratio)
+        small = [picture if low == (width, height) else _shrunk(picture, low, ratio) for picture in pictures]
+        return self._steps().calibrate(low, small, refined=ratio != 1.0)
 
     def _steps(self) -> StepCompiler:
         if self._compiler is None:

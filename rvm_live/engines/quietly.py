@@ -1,0 +1,38 @@
+"""Importing packages that report their use to their maker, so that they do not.
+
+``import openvino`` alone sends an event to an analytics service over the network, and so does NNCF for every call. Both
+do without where the package that sends is not there.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from importlib import import_module
+from typing import Any
+
+__all__ = ["import_quietly"]
+
+_SENDER = "openvino_telemetry"
+
+
+def import_quietly(name: str) -> Any:
+    """Import a module with its telemetry left out; has no effect on one that the host program imported before.
+
+    Args:
+        name: full name of the module.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    known = {each: module for each, module in sys.modules.items() if each.partition(".")[0] == _SENDER}
+    for each in known:
+        del sys.modules[each]
+    sys.modules[_SENDER] = None  # type: ignore[assignment]  # what Python takes for "not installed"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return import_module(name)
+    finally:
+        del sys.modules[_SENDER]
+        sys.modules.update(known)

@@ -1,0 +1,155 @@
+"""The embedded engine: works without any download, on any CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.engines.host import cpu_name
+from rvm_live.engines.lite.network import LiteNetwork
+from rvm_live.engines.lite.running import OpenVinoRunner, Runner, TorchRunner, folded
+from rvm_live.engines.lite.weights import load_network
+from rvm_live.engines.rvm.applying import Applier
+from rvm_live.engines.rvm.compiling import one_line
+from rvm_live.engines.rvm.ladder import LEAST_LINES, low_size
+from rvm_live.errors import EngineError, UnavailableError
+from rvm_live.frames import Frame, Matte
+from rvm_live.settings import EngineSettings
+
+__all__ = ["SIDE", "LiteEngine", "fit_alpha", "ratio_for"]
+
+SIDE = 256
+"""Of the longer side, which the network was trained at."""
+_WARM_UP_FRAMES = 2
+_EPSILON = 1e-5
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+def ratio_for(width: int, height: int) -> float:
+    """The ratio at which the longer side is :data:`SIDE`; a narrow strip keeps enough lines."""
+    return min(max(SIDE / max(width, height), LEAST_LINES / min(width, height)), 1.0)
+
+
+def fit_alpha(picture: Bytes, alpha: Floats) -> list[Floats]:
+    """The linear model of the guided filter (He and Sun 2015), over 3x3 pixels and the picture's mean.
+
+    Args:
+        picture: uint8 (h, w, 3) BGR.
+        alpha: (h, w) in 0-1.
+
+    Returns:
+        Slope and offset, float32 (h, w): alpha in grey levels is ``slope * mean(picture) + offset``.
+    """
+    grey = np.asarray(cv2.transform(picture.astype(np.float32), np.full((1, 3), 1 / (3 * 255), np.float32)))
+
+    def box(values: Floats) -> Floats:
+        return np.asarray(cv2.blur(values, (3, 3), borderType=cv2.BORDER_REFLECT))
+
+    mean_x, mean_y = box(grey), box(alpha)
+    slope = (box(grey * alpha) - mean_x * mean_y) / (box(grey * grey) - mean_x * mean_x + np.float32(_EPSILON))
+    return [slope, (mean_y - slope * mean_x) * np.float32(255)]
+
+
+class LiteEngine(Engine):
+    """A small network of this project's own, whose weights lie in the package.
+
+    It finds alpha alone, at 256 pixels of the longer side unless a ratio is given; a guided filter brings alpha to the
+    frame's size, and the frame's own pixels are the foreground. OpenVINO runs it where that is installed, else torch.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        super().__init__(settings)
+        self._network: LiteNetwork | None = None
+        self._core: Any = None
+        self._now: tuple[Runner, Applier | None] | None = None
+        self._size: tuple[int, int] | None = None
+        self._low = (0, 0)
+        self._info = EngineInfo("lite", "lite", "cpu", "", settings.precision)
+
+    def open(self) -> EngineInfo:
+        if self.settings.device not in ("auto", "cpu"):
+            raise UnavailableError(f"lite runs on the cpu, not on {self.settings.device}: use --engine rvm there")
+        precision = self.settings.precision
+        if precision not in ("auto", "fp32", "bf16"):
+            raise UnavailableError(f"lite computes in fp32 or bf16, not in {precision}: choose --precision auto")
+        notes: tuple[str, ...] = ()
+        try:
+            import openvino
+        except ImportError:
+            core, has_bf16 = None, False
+            notes = ("lite runs in torch, several times slower than with OpenVINO (pip install 'rvm-live[openvino]')",)
+        else:
+            core = openvino.Core()
+            has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and not has_bf16:
+            raise UnavailableError(f"no bf16 for lite on this CPU ({cpu_name()}): choose --precision auto or fp32")
+        if precision == "auto":
+            precision = "bf16" if has_bf16 else "fp32"
+        network = folded(load_network(self.settings.weights))
+        self._core, self._network = core, network
+        self._info = EngineInfo("lite", "lite", "cpu", cpu_name(), precision, notes=notes)
+        return self._info
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def prepare(self, width: int, height: int) -> None:
+        """Compile and warm up for a frame size; leaves the recurrent state empty.
+
+        Raises:
+            EngineError: OpenVINO refuses the network, or the ratio leaves nothing of the frame.
+        """
+        runner, _ = self._fitted(width, height)
+        for _ in range(_WARM_UP_FRAMES):
+            runner.run(np.zeros((self._low[1], self._low[0], 3), np.uint8))
+        runner.reset()
+
+    def _fitted(self, width: int, height: int) -> tuple[Runner, Applier | None]:
+        """What works on frames of a size, with an empty state if that is new."""
+        if self._network is None:
+            raise EngineError("the engine is not open")
+        if self._now is not None and self._size == (width, height):
+            return self._now
+        ratio = self.settings.downsample_ratio or ratio_for(width, height)
+        if min(width, height) * ratio < 1:
+            raise EngineError(
+                f"downsample ratio {ratio:g} leaves nothing of a {width}x{height} frame: choose a larger one"
+            )
+        low = low_size(width, height, ratio)
+        runner: Runner = TorchRunner(self._network)
+        if self._core is not None:
+            runner = OpenVinoRunner(self._core, self._network, low, self._info.precision)
+        self._now = runner, None if low == (width, height) else Applier((width, height), low)
+        self._size, self._low = (width, height), low
+        self._info = self._info.at_ratio(ratio)
+        return self._now
+
+    def reset(self) -> None:
+        if self._now is not None:
+            self._now[0].reset()
+
+    def matte(self, frame: Frame) -> Matte:
+        started_ns = SYSTEM_CLOCK.now_ns()
+        runner, applier = self._fitted(frame.width, frame.height)
+        try:
+            if applier is None:
+                alpha = (runner.run(frame.image) * 255 + 0.5).astype(np.uint8)
+            else:
+                # Every pixel counts, or what is fine would flicker in the small picture.
+                small = cv2.resize(frame.image, self._low, interpolation=cv2.INTER_AREA)
+                alpha, _ = applier.apply(frame.image, fit_alpha(small, runner.run(small)))
+        except RuntimeError as error:
+            runner.reset()
+            raise EngineError(f"matting failed: {one_line(error)}") from error
+        return Matte(frame, alpha, None, None, None, started_ns, SYSTEM_CLOCK.now_ns())
+
+    def close(self) -> None:
+        self._network = self._now = self._core = self._size = None

@@ -1,0 +1,40 @@
+"""The weights of the engine ``lite``: they lie beside this file, in half precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load
+
+from rvm_live.engines.lite.network import LiteNetwork
+from rvm_live.errors import WeightsError
+from rvm_live.weights.files import file_bytes
+
+__all__ = ["EMBEDDED", "load_network"]
+
+EMBEDDED = Path(__file__).with_name("lite.safetensors")
+
+
+def load_network(path: Path | None = None) -> LiteNetwork:
+    """The network with its weights, float32 on the CPU, in evaluation mode.
+
+    Args:
+        path: file written by ``training.export``; None: the one in the package.
+
+    Raises:
+        WeightsError: it is missing, damaged, or of another network.
+    """
+    path = path or EMBEDDED
+    try:
+        values = {name: value.float() for name, value in load(file_bytes(path)).items()}
+    except SafetensorError as error:
+        raise WeightsError(f"weights {path} are no safetensors file of the engine lite: leave --weights out") from error
+    network = LiteNetwork()
+    # Batch norm counts batches only while training; the counters are not in the file.
+    values |= {name: value for name, value in network.state_dict().items() if not value.is_floating_point()}
+    try:
+        network.load_state_dict(values, strict=True)
+    except RuntimeError as error:
+        raise WeightsError(f"weights {path} are of another network than lite: leave --weights out") from error
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,1 @@
+"""How the weights of the engine ``lite`` are made: see README.md."""

@@ -1,0 +1,48 @@
+"""What is made small while training."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from rvm_live.engines.lite.network import REACH
+
+__all__ = ["laplacian", "matting_loss"]
+
+
+def _smoothed(x: Tensor) -> Tensor:
+    """Half the size, by averages over 2x2 (odd edges too)."""
+    return functional.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
+
+
+def laplacian(x: Tensor, levels: int = 4) -> list[Tensor]:
+    """Differences between each size and the next, (N, 1, h, w) each, and what is left."""
+    bands = []
+    for _ in range(levels):
+        small = _smoothed(x)
+        bands.append(x - functional.interpolate(small, x.shape[2:], mode="bilinear", align_corners=False))
+        x = small
+    return [*bands, x]
+
+
+def matting_loss(alpha: Tensor, truth: Tensor, time: int, certainty: float = 0.0) -> Tensor:
+    """L1 on alpha, on its Laplacian pyramid (Hou and Liu 2019; as in Lin et al. 2021), on its change in time.
+
+    Args:
+        alpha: estimate (B * time, 1, h, w), time varying fastest.
+        truth: likewise, in 0-1.
+        time: moments.
+        certainty: weight of a cross-entropy, which pulls hardest where the network is surely wrong; it helps a network
+            that knows nothing yet.
+    """
+    loss = (alpha - truth).abs().mean()
+    difference = laplacian(alpha - truth)  # the pyramid is linear
+    for level, band in enumerate(difference):
+        loss = loss + band.abs().mean() * 2**level / len(difference)
+    if time > 1:
+        apart = (alpha - truth).unflatten(0, (-1, time))
+        loss = loss + (apart[:, 1:] - apart[:, :-1]).abs().mean()
+    if certainty:
+        chance = (alpha + (REACH - 1) / 2) / REACH
+        loss = loss + certainty * functional.binary_cross_entropy(chance.clamp(0, 1), truth)
+    return loss

@@ -1,0 +1,117 @@
+"""How good the network is on people and places it has not seen: ``python -m training.measure [--cache FOLDER]``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rvm_live.engines.lite.network import LiteNetwork
+from training.cache import DEFAULT_CACHE
+from training.sample import Mixture, Sampler
+
+__all__ = ["Case", "Score", "composed", "main", "plain", "predicted", "score", "tensors"]
+
+_SEED = 20_000
+_SIZE = (256, 144)
+
+
+class Case(NamedTuple):
+    """A sequence with its alpha: uint8 (T, h, w, 3) BGR and (T, h, w)."""
+
+    name: str
+    pictures: NDArray[np.uint8]
+    alpha: NDArray[np.uint8]
+
+
+class Score(NamedTuple):
+    """Means over cases: mean absolute difference and dtSSD by the definitions of RVM's paper (x 1000 and x 100)."""
+
+    mad: float
+    dtssd: float
+    iou: float
+
+
+def composed(cache: Path, count: int = 24, time: int = 4) -> list[Case]:
+    """People of the development set before places of the development set, always the same."""
+    mixture = Mixture(plain=0.0, empty=0.05, strength=0.6, dressed=0.0, held=0.0, hidden=0.0, second=0.1)
+    sampler = Sampler(cache, "development", _SEED, mixture)
+    return [Case(f"composed {n}", *sampler.draw(*_SIZE, time)) for n in range(count)]
+
+
+def plain(cache: Path, time: int = 8) -> list[Case]:
+    """The first frames of the development clips as they are, fitted to the network's size, with the teacher's alpha."""
+    cases = []
+    for folder in sorted((cache / "people" / "development").iterdir()):
+        frames = np.load(folder / "frames.npy", mmap_mode="r")[:time]
+        ratio = min(_SIZE[0] / frames.shape[2], 224 / frames.shape[1], 1.0)
+        size = (round(frames.shape[2] * ratio), round(frames.shape[1] * ratio))
+        pictures, alpha = (
+            np.stack([cv2.resize(np.ascontiguousarray(f[..., c]), size, interpolation=cv2.INTER_AREA) for f in frames])
+            for c in (slice(0, 3), 6)
+        )
+        cases.append(Case(folder.name, pictures, alpha))
+    return cases
+
+
+def tensors(pictures: NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 (N, h, w, 3) BGR -> float32 (N, 3, h, w) RGB in 0-1, channels innermost."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).flip(1).float().div(255)
+
+
+def predicted(network: LiteNetwork, case: Case) -> NDArray[np.uint8]:
+    """Alpha uint8 (T, h, w), frame after frame from an empty state."""
+    with torch.inference_mode():
+        alpha = network(tensors(case.pictures), time=len(case.pictures))[0]
+    return np.asarray(alpha[:, 0].mul(255).add(0.5).to(torch.uint8).numpy())
+
+
+def score(network: LiteNetwork, cases: Sequence[Case]) -> Score:
+    """Run the network, which is left in evaluation mode, over cases."""
+    network.eval()
+    rows = []
+    for case in cases:
+        ours, theirs = predicted(network, case) / 255.0, case.alpha / 255.0
+        change = np.diff(ours, axis=0) - np.diff(theirs, axis=0)
+        flicker = float(np.sqrt((change**2).mean((1, 2))).mean()) if len(change) else 0.0
+        union = ((ours > 0.5) | (theirs > 0.5)).sum()
+        iou = float(((ours > 0.5) & (theirs > 0.5)).sum() / union) if union else 1.0
+        rows.append((float(np.abs(ours - theirs).mean()) * 1e3, flicker * 1e2, iou))
+    return Score(*(float(value) for value in np.mean(rows, axis=0)))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    from training.weights import load_network
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE)
+    parser.add_argument("--weights", type=Path, default=None, help="checkpoint or safetensors; else those committed")
+    parser.add_argument("--sheet", type=Path, default=None, help="write a contact sheet: picture, teacher, network")
+    chosen = parser.parse_args(arguments)
+    cache = chosen.cache.expanduser()
+    network = load_network(chosen.weights).eval()
+    sets = {"composed": composed(cache, 48), "plain": plain(cache)}
+    for title, cases in sets.items():
+        for case in cases if title == "plain" else []:
+            print(f"  {case.name}: MAD {score(network, [case]).mad:.1f}")
+        found = score(network, cases)
+        print(f"{title}: MAD {found.mad:.1f}, dtSSD {found.dtssd:.2f}, IoU {found.iou:.3f} ({len(cases)} sequences)")
+    if chosen.sheet is not None:
+        rows = []
+        for case in [*sets["plain"], *sets["composed"]]:
+            parts = [case.pictures[-1]]
+            parts += [cv2.cvtColor(a, cv2.COLOR_GRAY2BGR) for a in (case.alpha[-1], predicted(network, case)[-1])]
+            rows.append(np.hstack([cv2.resize(part, (192, 108)) for part in parts]))
+        rows += [np.zeros_like(rows[0])] * (-len(rows) % 3)
+        third = len(rows) // 3
+        cv2.imwrite(str(chosen.sheet), np.hstack([np.vstack(rows[i * third : (i + 1) * third]) for i in range(3)]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""The people in the cache, cut out in the framing of a webcam.
+
+Where a person is cut off by the edge of the clip the new frame must not reach beyond that edge, or a torso would float.
+So each crop is a box that is free to leave the clip only on the sides that no person touches, and moves from one such
+box to another.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training.clips import MISLABELLED, NO_CUT_OUTS
+
+__all__ = ["Layer", "People"]
+
+Bytes = NDArray[np.uint8]
+Random = np.random.Generator
+
+_MARGIN = 3.0
+
+
+class Layer(NamedTuple):
+    """Colours uint8 (h, w, 3) BGR and alpha uint8 (h, w) of each frame; where clothes begin, as a share of h."""
+
+    colours: list[Bytes]
+    alpha: list[Bytes]
+    shoulders: float | None
+
+
+class _Clip:
+    """One clip of the cache."""
+
+    def __init__(self, folder: Path) -> None:
+        self.frames: Bytes = np.load(folder / "frames.npy", mmap_mode="r")
+        told = json.loads((folder / "runs.json").read_text())
+        self.name = str(told["name"])
+        starts = [*told["starts"], len(self.frames)]
+        self.runs = [(a, b) for a, b in pairwise(starts) if b > a]
+        alpha = np.asarray(self.frames[..., 6])
+        edges = [alpha[:, :, :2], alpha[:, :2], alpha[:, :, -2:], alpha[:, -2:]]
+        self.touched = np.stack([(edge > 40).mean((1, 2)) > 0.01 for edge in edges], 1)
+        """Per frame, whether the person is cut off: left, top, right, bottom."""
+        self.boxes = np.stack([_box(each) for each in alpha])
+        """Per frame: left, top, right, bottom of the person; all 0 where there is none."""
+        solid = (alpha > 128).mean((1, 2))
+        unsure = ((alpha > 25) & (alpha < 230)).mean((1, 2))
+        self.good = (solid > 0.02) & (unsure < 0.35 * solid + 0.01)
+        """Per frame, whether the teacher was sure enough for a cut-out."""
+
+
+def _box(alpha: Bytes) -> NDArray[np.int64]:
+    rows, columns = np.nonzero((alpha > 128).any(1))[0], np.nonzero((alpha > 128).any(0))[0]
+    if not len(rows):
+        return np.zeros(4, np.int64)
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+
+
+class People:
+    """Draws people from a folder of the cache.
+
+    Args:
+        folder: ``people/training`` or ``people/development``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        found = [_Clip(each) for each in sorted(folder.iterdir()) if each.suffix != ".part"]
+        self._all = [clip for clip in found if clip.name not in MISLABELLED]
+        self._fit = [clip for clip in self._all if clip.name not in NO_CUT_OUTS and clip.good.any()]
+        # Clips that show more weigh more, but not by their length.
+        self._odds = np.array([min(int(clip.good.sum()), 24) ** 0.5 for clip in self._fit])
+        self._odds /= self._odds.sum()
+        odds = np.array([min(len(clip.frames), 24) ** 0.5 for clip in self._all])
+        self._plain_odds = odds / odds.sum()
+
+    def plain(self, random: Random, width: int, height: int, time: int) -> Layer:
+        """A crop of a clip as it is, with the teacher's alpha."""
+        clip = self._all[int(random.choice(len(self._all), p=self._plain_odds))]
+        numbers = _moments(random, clip, time, any_frame=True)
+        full_height, full_width = clip.frames.shape[1:3]
+        shape = width / height * random.uniform(0.85, 1.2)
+        largest = min(full_height, full_width / shape)
+        ends = []
+        for _ in range(2):
+            down = largest * random.uniform(0.55, 1.0)
+            x, y = random.uniform(0, full_width - down * shape), random.uniform(0, full_height - down)
+            ends.append(np.array([x, y, x + down * shape, y + down]))
+        ends[1] = ends[0] + (ends[1] - ends[0]) * min(1.0, 0.04 * time) * random.random()
+        return _warped(random, clip, numbers, ends, width, height, 0.0, slice(0, 3))
+
+    def cut_out(self, random: Random, width: int, height: int, time: int) -> Layer:
+        """A person alone: the teacher's foreground and alpha."""
+        clip = self._fit[int(random.choice(len(self._fit), p=self._odds))]
+        numbers = _moments(random, clip, time, any_frame=False)
+        full = np.array(clip.frames.shape[2:0:-1], np.float64)
+        box = clip.boxes[numbers].astype(np.float64)
+        box = np.array([box[:, 0].min(), box[:, 1].min(), box[:, 2].max(), box[:, 3].max()])
+        touched = clip.touched[numbers].any(0)
+        turn = random.uniform(-7, 7) if random.random() < 0.4 else 0.0
+        ends = [_framed(random, box, touched, full, width / height, turn) for _ in range(2)]
+        ends[1] = ends[0] + (ends[1] - ends[0]) * min(1.0, 0.03 * time) * random.random()
+        if not touched[0] and not touched[2] and random.random() < 0.15:  # coming or going
+            away = (ends[0][2] - ends[0][0]) * random.choice([-1, 1])
+            ends[int(random.integers(2))][[0, 2]] += away * random.uniform(0.3, 1.0)
+        layer = _warped(random, clip, numbers, ends, width, height, turn, slice(3, 6))
+        if clip.name.startswith(("body/", "multi/")):
+            return layer
+        top, bottom = ends[0][1], ends[0][3]
+        share = random.uniform(0.5, 0.75)
+        return layer._replace(shoulders=(box[1] + share * (box[3] - box[1]) - top) / (bottom - top))
+
+
+def _moments(random: Random, clip: _Clip, time: int, *, any_frame: bool) -> NDArray[np.int64]:
+    """Numbers of consecutive frames, forwards or backwards, perhaps every second one; a still stays."""
+    for _ in range(20):
+        first, last = clip.runs[int(random.integers(len(clip.runs)))]
+        start, step = int(random.integers(first, last)), int(random.choice([-2, -1, 1, 2]))
+        numbers = start + step * np.arange(time)
+        numbers = first + np.abs((numbers - first) % (2 * max(last - 1 - first, 1)))
+        numbers = np.where(numbers > last - 1, 2 * (last - 1) - numbers, numbers).clip(first, last - 1)
+        if any_frame or clip.good[numbers].all():
+            return numbers
+    good = np.nonzero(clip.good)[0]
+    return np.full(time, good[int(random.integers(len(good)))])
+
+
+def _framed(
+    random: Random,
+    box: NDArray[np.float64],
+    touched: NDArray[np.bool_],
+    full: NDArray[np.float64],
+    shape: float,
+    turn: float,
+) -> NDArray[np.float64]:
+    """A box (left, top, right, bottom) of the new frame in the clip, for a person in ``box``."""
+    left, top, right, bottom = box
+    tall = bottom - top
+    shape *= random.uniform(0.9, 1.12)
+    down = tall / random.uniform(0.45, 1.25)
+    if not touched[3] and random.random() < 0.6:  # a whole body: come nearer
+        tall *= random.uniform(0.35, 1.0)
+        down = tall / random.uniform(0.6, 1.1)
+    down = max(down, 90.0)
+    slack = _MARGIN + abs(np.sin(np.radians(turn))) * down * shape / 2
+    sides = np.where(touched, slack, -1e9)
+    if touched[0] and touched[2]:
+        down = min(down, (full[0] - sides[0] - sides[2]) / shape)
+    if touched[1] and touched[3]:
+        down = min(down, full[1] - sides[1] - sides[3])
+    down = max(down, 40.0)
+    across = down * shape
+    lowest = full[1] - sides[3] if touched[3] else top + tall + 0.25 * down
+    foot = min(
+        lowest,
+        top + tall * random.uniform(0.75, 1.1) if random.random() < 0.5 else top + down * random.uniform(0.7, 1.0),
+    )
+    foot = min(max(foot, sides[1] + down), lowest) if touched[1] else foot
+    centre = (left + right) / 2 + across * random.normal(0, 0.16)
+    if touched[0]:
+        centre = max(centre, sides[0] + across / 2)
+    if touched[2]:
+        centre = min(centre, full[0] - sides[2] - across / 2)
+    return np.array([centre - across / 2, foot - down, centre + across / 2, foot])
+
+
+def _warped(
+    random: Random,
+    clip: _Clip,
+    numbers: NDArray[np.int64],
+    ends: list[NDArray[np.float64]],
+    width: int,
+    height: int,
+    turn: float,
+    channels: slice,
+) -> Layer:
+    """The frames' crops, wandering from one box to the other."""
+    flip = random.random() < 0.5
+    colours, alpha = [], []
+    for index, number in enumerate(numbers):
+        left, top, right, bottom = ends[0] + (ends[1] - ends[0]) * (index / max(1, len(numbers) - 1))
+        sx, sy = width / (right - left), height / (bottom - top)
+        matrix = cv2.getRotationMatrix2D(((left + right) / 2, (top + bottom) / 2), turn, 1.0)
+        matrix[:, 2] -= (left, top)
+        matrix *= np.array([[sx], [sy]])
+        if flip:
+            matrix[0] *= -1
+            matrix[0, 2] += width
+        frame = np.ascontiguousarray(clip.frames[number])
+        size = (width, height)
+        colour = np.ascontiguousarray(frame[..., channels])
+        colours.append(cv2.warpAffine(colour, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+        own = np.ascontiguousarray(frame[..., 6])
+        alpha.append(cv2.warpAffine(own, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
+    return Layer(colours, alpha, None)

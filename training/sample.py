@@ -1,0 +1,194 @@
+"""Samples to learn from: people before new places, in the framing of a webcam, as sequences of uint8 frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training.augment import Camera, Light, attached, outline, shaded
+from training.people import Layer, People
+
+__all__ = ["Mixture", "Sampler", "Sequence"]
+
+Bytes = NDArray[np.uint8]
+Random = np.random.Generator
+
+
+class Sequence(NamedTuple):
+    """Pictures uint8 (T, h, w, 3) BGR and alpha uint8 (T, h, w)."""
+
+    pictures: Bytes
+    alpha: Bytes
+
+
+class Mixture(NamedTuple):
+    """Shares of the diet, and the odds of what may happen in a composite."""
+
+    plain: float = 0.15
+    empty: float = 0.06
+    second: float = 0.14
+    dressed: float = 0.3
+    held: float = 0.12
+    hidden: float = 0.08
+    shadow: float = 0.25
+    relit: float = 0.3
+    strength: float = 1.0
+
+
+class Sampler:
+    """Draws sequences.
+
+    Args:
+        cache: folder that ``training.cache`` and ``training.backgrounds`` filled.
+        split: ``training`` or ``development``.
+        seed: of all chance; another worker takes another.
+        mixture: what to draw.
+    """
+
+    def __init__(self, cache: Path, split: str, seed: int, mixture: Mixture | None = None) -> None:
+        self._random = np.random.default_rng(seed)
+        self._mixture = mixture or Mixture()
+        self._people = People(cache / "people" / split)
+        self._places: Bytes = np.load(cache / "backgrounds" / f"{split}.npy", mmap_mode="r")
+
+    def draw(self, width: int, height: int, time: int) -> Sequence:
+        """One sequence of ``time`` frames."""
+        random, mixture = self._random, self._mixture
+        chance = random.random()
+        if chance < mixture.plain:
+            layer = self._people.plain(random, width, height, time)
+            camera = Camera(random, 0.7 * mixture.strength)
+            return Sequence(np.stack([camera(each) for each in layer.colours]), np.stack(layer.alpha))
+        place = self._place(width, height, time)
+        alpha = [np.zeros((height, width), np.uint8)] * time
+        if chance >= mixture.plain + mixture.empty:
+            if random.random() < mixture.second:
+                place, alpha = self._before(place, alpha, self._person(width, height, time))
+            place, alpha = self._before(place, alpha, self._person(width, height, time))
+            if random.random() < mixture.hidden:
+                place, alpha = self._hidden(place, alpha)
+        camera = Camera(random, mixture.strength)
+        return Sequence(np.stack([camera(each) for each in place]), np.stack(alpha))
+
+    def _place(self, width: int, height: int, time: int) -> list[Bytes]:
+        """A background, still or moving, sometimes of two halves."""
+        random = self._random
+        places = [self._drift(width, height, time)]
+        if random.random() < 0.2:
+            places.append(self._drift(width, height, time))
+            small = (random.random((4, 6)) > 0.5).astype(np.uint8) * 255
+            how = cv2.INTER_CUBIC if random.random() < 0.5 else cv2.INTER_NEAREST
+            mask = cv2.resize(small, (width, height), interpolation=how)[..., None] > 127
+            places = [[np.where(mask, a, b) for a, b in zip(*places, strict=True)]]
+        light = Light(random, self._mixture.strength * 0.9)
+        blur = random.uniform(0.5, 5) if random.random() < 0.3 else 0.0
+        done = [light(each) for each in places[0]]
+        return [cv2.GaussianBlur(each, (0, 0), blur) if blur else each for each in done]
+
+    def _drift(self, width: int, height: int, time: int) -> list[Bytes]:
+        """A window that wanders over a picture."""
+        random = self._random
+        picture = self._places[int(random.integers(len(self._places)))]
+        full_height, full_width = picture.shape[:2]
+        moving = random.random() < 0.4
+        side = random.uniform(0.45, 1.0)
+        ends = []
+        for _ in range(2 if moving else 1):
+            w = min(full_width, full_height * width / height) * side
+            x, y = random.uniform(0, full_width - w), random.uniform(0, max(0.0, full_height - w * height / width))
+            ends.append(np.array([x, y, w]))
+            side = min(1.0, side * random.uniform(0.9, 1.1))
+        if moving:  # a few per cent of the picture a frame
+            span = ends[1] - ends[0]
+            ends[1] = ends[0] + span * min(1.0, random.uniform(0, 0.05) * time * width / (np.abs(span).max() + 1))
+        flip = random.random() < 0.5
+        frames: list[Bytes] = []
+        for number in range(time):
+            if number and not moving:
+                frames.append(frames[0])
+                continue
+            x, y, w = ends[0] + (ends[-1] - ends[0]) * (number / max(1, time - 1))
+            scale = w / width
+            matrix = np.array([[-scale if flip else scale, 0, x + (w if flip else 0)], [0, scale, y]])
+            how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            frames.append(cv2.warpAffine(picture, matrix, (width, height), flags=how, borderMode=cv2.BORDER_REFLECT))
+        return frames
+
+    def _person(self, width: int, height: int, time: int) -> Layer:
+        """Somebody, in other light and other clothes, perhaps with something in the hand."""
+        random, mixture = self._random, self._mixture
+        layer = self._people.cut_out(random, width, height, time)
+        changes: list[Callable[[Bytes], Bytes]] = [Light(random, mixture.strength)]
+        if random.random() < mixture.relit:
+            changes.append(shaded(random, height, width))
+        colours = layer.colours
+        for change in changes:
+            colours = [change(each) for each in colours]
+        if layer.shoulders is not None and random.random() < mixture.dressed:
+            colours = self._dressed(colours, layer.shoulders)
+        alpha = layer.alpha
+        if random.random() < mixture.held:
+            shapes = attached(random, alpha[0])
+            texture = self._drift(width, height, 1)[0]
+            mask = np.zeros((height, width), np.uint8)
+            for shape in shapes:
+                cv2.fillPoly(mask, [shape], 255, cv2.LINE_AA)
+            weight = mask[..., None] > 127
+            fill = texture if random.random() < 0.5 else np.full_like(texture, random.integers(0, 256, 3))
+            colours = [np.where(weight, fill, each) for each in colours]
+            alpha = [np.maximum(each, mask) for each in alpha]
+        return Layer(colours, alpha, layer.shoulders)
+
+    def _dressed(self, colours: list[Bytes], shoulders: float) -> list[Bytes]:
+        """Other colours or a pattern below the shoulders, folds kept."""
+        random = self._random
+        height, width = colours[0].shape[:2]
+        light = Light(random, 2.0)
+        pattern = self._drift(width, height, 1)[0] if random.random() < 0.6 else None
+        rows = np.clip((np.arange(height) - shoulders * height) / (0.04 * height + 1), 0, 1).astype(np.float32)
+        weight = (rows * 255).astype(np.uint8)[:, None, None].repeat(width, 1).repeat(3, 2)
+        done = []
+        for each in colours:
+            other = light(each)
+            if pattern is not None:
+                other = cv2.multiply(other, pattern, scale=1 / 140)
+            mixed = cv2.add(cv2.multiply(other, weight, scale=1 / 255), cv2.multiply(each, 255 - weight, scale=1 / 255))
+            done.append(mixed)
+        return done
+
+    def _before(self, place: list[Bytes], alpha: list[Bytes], layer: Layer) -> tuple[list[Bytes], list[Bytes]]:
+        """Put a person before a place."""
+        random = self._random
+        shadow = random.uniform(0.2, 0.7) if random.random() < self._mixture.shadow else 0.0
+        height, width = alpha[0].shape
+        shift = np.float32([[1, 0, random.uniform(-0.1, 0.1) * width], [0, 1, random.uniform(-0.03, 0.1) * height]])
+        spread = random.uniform(2, 12)
+        pictures, whole = [], []
+        for below, old, colours, new in zip(place, alpha, layer.colours, layer.alpha, strict=True):
+            if shadow:
+                soft = cv2.GaussianBlur(cv2.warpAffine(new, shift, (width, height)), (0, 0), spread)
+                dark = cv2.cvtColor(cv2.convertScaleAbs(soft, alpha=-shadow, beta=0), cv2.COLOR_GRAY2BGR)
+                below = cv2.subtract(below, cv2.multiply(below, dark, scale=1 / 255))
+            weight = cv2.cvtColor(new, cv2.COLOR_GRAY2BGR)
+            front = cv2.multiply(colours, weight, scale=1 / 255)
+            pictures.append(cv2.add(front, cv2.multiply(below, 255 - weight, scale=1 / 255)))
+            whole.append(cv2.add(new, cv2.multiply(old, 255 - new, scale=1 / 255)))
+        return pictures, whole
+
+    def _hidden(self, place: list[Bytes], alpha: list[Bytes]) -> tuple[list[Bytes], list[Bytes]]:
+        """A table, a screen's edge, a microphone in front of everybody: it is no person."""
+        random = self._random
+        height, width = alpha[0].shape
+        across, down = random.uniform(0.05, 0.9) * width, random.uniform(0.1, 0.5) * height
+        shape = outline(random, random.uniform(0, width), height, across, down)
+        mask = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(mask, [shape], 255, cv2.LINE_AA)
+        fill = self._drift(width, height, 1)[0]
+        free = 255 - mask
+        pictures = [np.where(mask[..., None] > 127, fill, each) for each in place]
+        return pictures, [cv2.multiply(each, free, scale=1 / 255) for each in alpha]

@@ -75,7 +75,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
         options.frames = min(options.frames, 12)
     frames = grab(options)
     with ExitStack() as stack:
-        stack.enter_context(_threads())
+        stack.enter_context(program_threads())
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         subjects, reasons = _subjects(options, frames[0], scratch, stack)
         measured = _rounds(subjects, frames, 0.0 if options.quick else _PAUSE)
@@ -115,7 +115,7 @@ def grab(options: argparse.Namespace) -> list[Frame]:
 
 
 @contextmanager
-def _threads() -> Any:
+def program_threads() -> Any:
     """Threads and memory as the program's entry sets them."""
     before = cv2.getNumThreads(), torch.get_num_threads()
     threads.keep_memory()

@@ -67,12 +67,13 @@ class Keyed:
     report: KeyReport
 
 
-def key(frames: Sequence[Picture], name: str = "the clip") -> Keyed:
+def key(frames: Sequence[Picture], name: str = "the clip", count: int | None = None) -> Keyed:
     """Cut the person out of a clip.
 
     Args:
         frames: uint8 (H, W, 3) BGR, all of one size, from a camera that stands still.
         name: for the message.
+        count: only so many of them are cut out; the screen is learnt from all.
 
     Returns:
         The frames without strips and dark borders, and without the lower rows where the person is cut off by a side.
@@ -90,7 +91,7 @@ def key(frames: Sequence[Picture], name: str = "the clip") -> Keyed:
     noise = float(np.sqrt(np.trace(spread) / 3))
     foreground, alpha = [], []
     bands, contrasts = [], []
-    for frame in cut:
+    for frame in cut[:count]:
         colour, matte, band, contrast = keyed(frame, plate, spread)
         foreground.append(colour)
         alpha.append(matte)

@@ -20,7 +20,7 @@ from benchmarks.keyed import Keyed
 from rvm_live.errors import SourceError
 from rvm_live.sources.video import picture_of
 
-__all__ = ["KINDS", "SIZE", "Setting", "scene"]
+__all__ = ["KINDS", "SIZE", "Setting", "covering", "scene"]
 
 Picture = NDArray[np.uint8]
 
@@ -124,12 +124,12 @@ def _backgrounds(
     if picture is None:
         raise SourceError(f"the background {setting.background.name} cannot be read")
     if setting.kind != "moving":
-        still = _covering(picture, size).astype(np.float32)
+        still = covering(picture, size).astype(np.float32)
         for _ in range(count):
             yield still
         return
     # A third larger than the frame; the camera goes from one side to the other in four seconds.
-    wide = _covering(picture, (round(size[0] * 1.33), round(size[1] * 1.33))).astype(np.float32)
+    wide = covering(picture, (round(size[0] * 1.33), round(size[1] * 1.33))).astype(np.float32)
     spare = _floats([wide.shape[1] - size[0], wide.shape[0] - size[1]])
     begin = rng.random(2)
     for number in range(count):
@@ -144,7 +144,7 @@ def _played(path: Path, size: tuple[int, int], count: int) -> Iterator[NDArray[n
     try:
         with av.open(str(path)) as container:
             for decoded in container.decode(video=0):
-                seen.append(_covering(picture_of(decoded), size))
+                seen.append(covering(picture_of(decoded), size))
                 yield seen[-1].astype(np.float32)
                 if len(seen) == count:
                     return
@@ -158,7 +158,7 @@ def _played(path: Path, size: tuple[int, int], count: int) -> Iterator[NDArray[n
         yield seen[place if turn else -1 - place].astype(np.float32)
 
 
-def _covering(picture: Picture, size: tuple[int, int]) -> Picture:
+def covering(picture: Picture, size: tuple[int, int]) -> Picture:
     """Scaled and cropped in the middle."""
     width, height = size
     scale = max(width / picture.shape[1], height / picture.shape[0])

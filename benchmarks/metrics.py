@@ -52,7 +52,7 @@ def conn(predicted: Matte8, truth: Matte8) -> float:
     For each pixel the highest threshold (in steps of 0.1) at which it still belongs to the largest 4-connected region
     where both mattes reach it; what a matte exceeds that by, if it is 0.15 or more, is its lack of connection.
     """
-    first, second = _pair(predicted, truth)
+    first, second = _inhabited(*_pair(predicted, truth))
     both = np.minimum(first, second)
     reached = np.ones(both.shape)
     undecided = np.ones(both.shape, np.bool_)
@@ -86,17 +86,24 @@ class Quality:
 
 
 class Scorer:
-    """Takes the frames of one clip in order and averages each number over those that have it."""
+    """Takes the frames of one clip in order and averages each number over those that have it.
 
-    def __init__(self) -> None:
+    Args:
+        every: Grad and Conn, which take longest, are worked out for the first of every so many frames.
+    """
+
+    def __init__(self, every: int = 1) -> None:
+        self._every = every
         self._rows: list[tuple[float, float, float, float]] = []
         self._changes: list[float] = []
         self._before: tuple[Matte8, Matte8] | None = None
 
     def add(self, predicted: Matte8, truth: Matte8) -> None:
         """Score the next frame: both uint8 (H, W)."""
-        row = (mad(predicted, truth), mse(predicted, truth), grad(predicted, truth), conn(predicted, truth))
-        self._rows.append(row)
+        shape = (math.nan, math.nan)
+        if len(self._rows) % self._every == 0:
+            shape = grad(predicted, truth), conn(predicted, truth)
+        self._rows.append((mad(predicted, truth), mse(predicted, truth), *shape))
         if self._before is not None:
             self._changes.append(dtssd(predicted, truth, *self._before))
         self._before = predicted, truth
@@ -125,6 +132,16 @@ def _pair(one: Matte8, other: Matte8) -> tuple[Real, Real]:
     if one.dtype != np.uint8 or other.dtype != np.uint8:
         raise ValueError(f"mattes of {one.dtype} and {other.dtype}: both must be uint8")
     return one / 255.0, other / 255.0
+
+
+def _inhabited(one: Real, other: Real) -> tuple[Real, Real]:
+    """The window outside of which both are 0 and nothing can be lacking."""
+    either = np.maximum(one, other) > 0
+    rows, columns = np.flatnonzero(either.any(1)), np.flatnonzero(either.any(0))
+    if not len(rows):
+        return one[:1, :1], other[:1, :1]
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return one[window], other[window]
 
 
 def _magnitude(matte: Real) -> Real:

@@ -181,6 +181,17 @@ def test_a_clip_is_averaged_over_its_frames_and_its_changes() -> None:
     assert found.dtssd == pytest.approx((20 + 0) / 2)
 
 
+def test_grad_and_conn_may_be_of_some_frames_alone() -> None:
+    some, every = Scorer(every=2), Scorer()
+    truth = matte([0, 0, 255])
+    for level in (51, 255, 102):
+        some.add(matte([level, 0, 255]), truth)
+        if level != 255:
+            every.add(matte([level, 0, 255]), truth)
+    assert (some.result().grad, some.result().conn) == (every.result().grad, every.result().conn)
+    assert some.result().mad > every.result().mad
+
+
 def test_a_single_picture_has_no_change() -> None:
     scorer = Scorer()
     scorer.add(matte([3]), matte([3]))

@@ -1,0 +1,129 @@
+"""docs/quality.md's tables and its plot, from ``benchmarks/results/quality.json``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality_clips import AGREEMENT, KEYED
+from benchmarks.report import RESULTS, cell, machine, results
+from rvm_live.errors import UnavailableError
+
+__all__ = ["PAGE", "PLOT", "block", "scatter", "write"]
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "quality.md"
+PLOT = ROOT / "docs" / "images" / "quality.png"
+BEGIN = "<!-- Between these marks: written by `python -m benchmarks quality --page`. -->"
+END = "<!-- quality: end -->"
+SHOWN = ("what", "MAD e-3", "MSE e-3", "Grad", "Conn", "dtSSD e-2", "median ms")
+AFTER = "with something after"
+TITLES = {
+    KEYED: "Against the truth by chroma key",
+    AGREEMENT: "Agreement with the plain network, on clips without truth",
+}
+_INKS = ("#2f6db3", "#d9a441", "#4c9a5b", "#8e5ba6", "#b03030", "#6b7785", "#46a5b8")
+
+
+def write(folder: Path = RESULTS, page: Path = PAGE, plot: Path = PLOT) -> dict[str, Any]:
+    """Bring the page up to date with the result; returns the result.
+
+    Raises:
+        UnavailableError: nothing has been measured.
+    """
+    result = results(folder).get("quality")
+    if result is None:
+        raise UnavailableError("there is no result yet: run python -m benchmarks quality --data FOLDER first")
+    text = page.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN)
+    _, tail = rest.split(END)
+    page.write_text(f"{head}{BEGIN}\n\n{block(result)}\n\n{END}{tail}", encoding="utf-8")
+    scatter(plot, result)
+    return result
+
+
+def block(result: Mapping[str, Any]) -> str:
+    """The Markdown between the marks."""
+    rows = result["rows"]
+    parts = [f"*`{result['command']}`; {machine(dict(result))}; {result['date']}{_busy(result)}.*"]
+    for truth in dict.fromkeys(row["truth"] for row in rows):
+        own = [row for row in rows if row["truth"] == truth and row["family"] != AFTER]
+        clips = max(row["clips"] for row in own)
+        parts.append(f"### {TITLES.get(truth, truth)}\n\n{clips} clips.\n\n{_table(own)}")
+    after = [row for row in rows if row["truth"] == KEYED and row["family"] == AFTER]
+    if after:
+        parts.append(f"### What may be done to alpha afterwards\n\n{_table(_beside(rows, after) + after)}")
+    told = [f"* {name}: {why}" for name, why in {**result["refusals"], **result["left_out"]}.items()]
+    if told:
+        parts.append("### Not measured\n\n" + "\n".join(told))
+    return "\n\n".join(parts)
+
+
+def _busy(result: Mapping[str, Any]) -> str:
+    load = result.get("load_at_start")
+    cores = result["host"]["cores"]
+    if load is None or load < 0.5 * cores:
+        return ""
+    return f"; the machine was busy ({load:g} processes for {cores} cores), so milliseconds are too long"
+
+
+def _beside(rows: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The row that those with something after are compared to."""
+    name = next((row["what"].partition(" + ")[0] for row in after if " + " in row["what"]), "")
+    return [row for row in rows if row["truth"] == KEYED and row["what"] == name]
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = ["| " + " | ".join(SHOWN) + " |", "|---|" + "---:|" * (len(SHOWN) - 1)]
+    lines += ["| " + " | ".join(cell(row[column]) for column in SHOWN) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def scatter(path: Path, result: Mapping[str, Any]) -> None:
+    """Speed against quality on the keyed truth: milliseconds across, MAD and dtSSD down, one ink for each engine.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = [row for row in result["rows"] if row["truth"] == KEYED and row["family"] != AFTER]
+    figure = Figure(figsize=(9, 8), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle("Speed and quality at 1280x720; down and left is better", fontsize=11, x=0.01, ha="left")
+    for panel, column in zip(figure.subplots(2, 1, sharex=True), ("MAD e-3", "dtSSD e-2"), strict=True):
+        for ink, family in zip(_INKS * 3, dict.fromkeys(row["family"] for row in rows), strict=False):
+            own = [row for row in rows if row["family"] == family and row[column] is not None]
+            panel.scatter(
+                [row["median ms"] for row in own], [row[column] for row in own], s=26, color=ink, label=family
+            )
+            for row in own:
+                at = (row["median ms"], row[column])
+                panel.annotate(_short(row), at, fontsize=6.5, color=ink, xytext=(4, 3), textcoords="offset points")
+        panel.set_xscale("log")
+        panel.set_ylabel(column.replace("e-3", "(thousandths)").replace("e-2", "(hundredths)"), fontsize=9)
+        panel.set_ylim(bottom=0)
+        panel.tick_params(labelsize=8)
+        panel.grid(alpha=0.25, which="both")
+        panel.spines[["top", "right"]].set_visible(False)
+    panel.set_xlabel("milliseconds a frame (median)", fontsize=9)
+    ticks = [value for value in (2, 5, 10, 20, 50, 100, 200, 500, 1000) if _spans(rows, value)]
+    panel.set_xticks(ticks, [str(value) for value in ticks])
+    figure.axes[0].legend(fontsize=8, frameon=False)
+    figure.supxlabel(f"{machine(dict(result))}, {result['date']}", fontsize=7, color="#555555", x=0.01, ha="left")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Software": None})
+
+
+def _short(row: Mapping[str, Any]) -> str:
+    """What tells a row from the others of its family."""
+    name: str = row["what"].replace(row["family"], "").strip(" ,")
+    return name.replace("ratio ", "").replace("moving through the ratios", "moving")
+
+
+def _spans(rows: Sequence[Mapping[str, Any]], value: float) -> bool:
+    times = [row["median ms"] for row in rows if row["median ms"] > 0]
+    return bool(times) and math.floor(min(times) / 2) <= value <= 2 * max(times)

@@ -1,4 +1,4 @@
-"""How good alpha is after all post-processing, as the user sees it, of every engine, precision and size that works here.
+"""How good alpha is after all post-processing, as the user sees it: every engine, precision and size that works here.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks quality --data FOLDER [--dataset FOLDER] [--frames 25 | --all]
         [--mediapipe-python .venv-mediapipe/bin/python] [--onnx FILE] [--weights FILE ...] [--no-posts] [--quick]

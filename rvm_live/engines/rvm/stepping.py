@@ -36,6 +36,7 @@ class Step:
         for index in range(found):
             self._model.set_input_tensor(index + 1, self._coarse.get_output_tensor(index))
         self._found = [self._model.get_output_tensor(index).data for index in range(len(model.outputs))]
+        self.reset()
 
     def run(self, picture: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Advance by a picture (h, w, 3) BGR; returns the model's parts, whose memory is good until the next run."""

@@ -1,0 +1,57 @@
+"""A long run takes no more memory than a short one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from rvm_live.backgrounds.parse import parse
+from rvm_live.composer import Composer
+from rvm_live.engines.rvm.openvino import OpenVinoEngine
+from rvm_live.frames import Composite
+from rvm_live.notices import Notices
+from rvm_live.pipeline import Pipeline
+from rvm_live.queues import Overflow
+from rvm_live.settings import EngineSettings, SourceSettings
+from rvm_live.sinks.base import Sink
+from rvm_live.sources.factory import open_source
+
+WARM, END = 300, 900
+
+
+class _Watch(Sink):
+    """Notes the resident megabytes after every hundredth frame."""
+
+    def __init__(self) -> None:
+        self.megabytes: dict[int, float] = {}
+
+    def open(self) -> None:
+        pass
+
+    def write(self, composite: Composite) -> None:
+        if composite.seq % 100 == 0:
+            self.megabytes[composite.seq] = psutil.Process().memory_info().rss / 1e6
+
+    def close(self, *, failed: bool) -> None:
+        pass
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("foreground", ["model", "source"])
+def test_memory_is_steady(weights: Path, foreground: str) -> None:
+    watch = _Watch()
+    notices = Notices()
+    pipeline = Pipeline(
+        open_source(SourceSettings("demo", width=320, height=180, realtime=False)),
+        OpenVinoEngine(EngineSettings(weights=weights, downsample_ratio=0.25, foreground=foreground)),
+        Composer(parse("blur:25"), foreground=foreground, notices=notices),
+        [watch],
+        overflow=Overflow.BLOCK,
+    )
+    pipeline.run(frames=END)
+    warm = max(watch.megabytes[seq] for seq in range(WARM - 200, WARM + 1, 100))
+    end = min(watch.megabytes[seq] for seq in range(END - 300, END, 100))
+    # A picture of 320x180 is 0.17 MB: keeping one frame in ten would show as 20 MB.
+    assert end - warm < 8, watch.megabytes

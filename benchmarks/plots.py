@@ -13,7 +13,7 @@ __all__ = ["Chart", "chart_of", "draw"]
 
 _INKS = ("#2f6db3", "#a9c6e6", "#d9a441")
 _RED = "#b03030"
-_DPI = 110
+_DPI = 100
 _BAR_INCHES = 0.3
 _LABEL_WIDTH, _CAPTION_WIDTH = 44, 120
 
@@ -97,7 +97,7 @@ def draw(path: Path, chart: Chart, rows: Sequence[Mapping[str, Any]], *, title: 
         panels[0].legend(fontsize=8, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(chart.values))
     figure.supxlabel(caption, fontsize=7, color="#555555", x=0.01, ha="left")
     # No date and no version in the file, so that equal numbers give an equal picture.
-    figure.savefig(path, metadata={"Software": None})
+    figure.savefig(path, metadata={"Software": None}, pil_kwargs={"optimize": True})
 
 
 def _target(chart: Chart, rows: Sequence[Mapping[str, Any]]) -> float | None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PureWindowsPath
@@ -18,6 +18,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from benchmarks.plots import Chart, chart_of, draw
 
@@ -146,7 +147,7 @@ def publish(
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
-        table.add_row(*map(cell, row))
+        table.add_row(*(Text(cell(each)) for each in row))
     console.print(table)
     console.print(", ".join(f"{key} {value}" for key, value in facts.items()), style="dim")
     result: dict[str, Any] = _clean(
@@ -167,11 +168,14 @@ def publish(
     (folder / f"{name}.json").write_text(text, encoding="utf-8")
     chart = chart or chart_of(columns, result["rows"])
     if chart is not None:
+        chart = replace(chart, labels=chart.labels or (columns[0],))
         try:
             caption = f"{machine(result)} · {result['date']} · {_versions(facts)}"
             draw(folder / f"{name}.png", chart, result["rows"], title=result["command"], caption=caption)
         except ImportError:
-            console.print("no plot: matplotlib is not installed (pip install 'rvm-live[bench]')", style="dim")
+            console.print(
+                "no plot: matplotlib is not installed (pip install 'rvm-live[bench]')", style="dim", markup=False
+            )
     return result
 
 

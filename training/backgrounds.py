@@ -25,7 +25,17 @@ __all__ = ["HEIGHT", "WIDTH", "collage", "main", "without_people"]
 Bytes = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 448, 288
-_PUBLIC = ("brick", "chelsea", "clock_motion", "coffee", "coins", "grass", "gravel", "hubble_deep_field", "ihc")
+_PUBLIC: tuple[str, ...] = (
+    "brick",
+    "chelsea",
+    "clock_motion",
+    "coffee",
+    "coins",
+    "grass",
+    "gravel",
+    "hubble_deep_field",
+    "ihc",
+)
 _PUBLIC += ("moon", "page", "retina", "rocket", "text")
 """In the public domain or CC0 by scikit-image's documentation; those that show people are left out."""
 _CROPS = 6
@@ -56,7 +66,7 @@ def without_people(frames: Bytes) -> Bytes | None:
     if seen.mean() < 0.3:
         return None
     source = np.ma.masked_array(frames[..., :3], mask=np.repeat(~free[..., None], 3, -1))
-    place = np.ma.median(source, axis=0).filled(0).astype(np.uint8)
+    place = np.ma.median(source, axis=0).filled(0).astype(np.uint8)  # type: ignore[no-untyped-call]
     return np.asarray(cv2.inpaint(place, (~seen).astype(np.uint8) * 255, 5, cv2.INPAINT_TELEA))
 
 
@@ -80,8 +90,8 @@ def collage(random: np.random.Generator, pictures: list[Bytes]) -> Bytes:
         shift = np.array([[1, 0, random.uniform(-80, 80)], [0, 1, random.uniform(-60, 60)]])
         piece = cv2.warpAffine(other, shift, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
         weight = cv2.GaussianBlur(mask, (0, 0), random.uniform(0.4, 2))[..., None].astype(np.float32) / 255
-        canvas = (canvas * (1 - weight) + piece * weight).astype(np.uint8)
-    return canvas
+        canvas = np.asarray(canvas * (1 - weight) + piece * weight, np.uint8)
+    return np.asarray(canvas)
 
 
 def _public() -> Iterator[tuple[str, Bytes]]:

@@ -40,7 +40,7 @@ def matting_loss(alpha: Tensor, truth: Tensor, time: int, certainty: float = 0.0
     for level, band in enumerate(difference):
         loss = loss + band.abs().mean() * 2**level / len(difference)
     if time > 1:
-        apart = (alpha - truth).unflatten(0, (-1, time))
+        apart = (alpha - truth).reshape(-1, time, *alpha.shape[1:])
         loss = loss + (apart[:, 1:] - apart[:, :-1]).abs().mean()
     if certainty:
         chance = (alpha + (REACH - 1) / 2) / REACH

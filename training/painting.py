@@ -26,7 +26,7 @@ def _noise(random: Random, width: int, height: int, cells: float) -> NDArray[np.
     """Smooth noise in 0-1, about ``cells`` bumps a side."""
     grid = (max(2, int(cells * height / width) + 1), max(2, int(cells) + 1))
     small = random.random(grid, np.float32)
-    return np.clip(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)
+    return np.asarray(np.clip(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1))
 
 
 def _gradient(random: Random, width: int, height: int) -> Bytes:
@@ -60,11 +60,11 @@ def _clouds(random: Random, width: int, height: int) -> Bytes:
     for _ in range(5):
         layer = np.dstack([_noise(random, width, height, cells) for _ in range(3)])
         if random.random() < 0.6:
-            layer = layer[..., :1] * np.array(_colour(random, 40), np.float32) / 200
-        total += layer * weight
+            layer = np.asarray(layer[..., :1] * np.array(_colour(random, 40), np.float32) / 200, np.float32)
+        total += layer * np.float32(weight)
         cells, weight = cells * 2, weight * random.uniform(0.4, 0.9)
     total -= total.min()
-    return (total / total.max() * random.uniform(120, 255)).astype(np.uint8)
+    return np.asarray(total / total.max() * random.uniform(120, 255), np.uint8)
 
 
 def _polygon(random: Random, x: float, y: float, radius: float, corners: int) -> NDArray[np.int32]:
@@ -98,7 +98,9 @@ def _foliage(random: Random, width: int, height: int) -> Bytes:
     hue = random.integers(20, 90) if random.random() < 0.8 else random.integers(0, 180)
     for number in range(int(random.integers(300, 1400))):
         depth = number / 1400
-        hsv = np.uint8([[[(hue + random.integers(-12, 12)) % 180, random.integers(60, 220), 40 + 180 * depth]]])
+        hsv = np.array(
+            [[[(hue + random.integers(-12, 12)) % 180, random.integers(60, 220), 40 + 180 * depth]]], np.uint8
+        )
         colour = tuple(int(c) for c in cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0])
         centre = (int(random.integers(width)), int(random.integers(height)))
         long = int(random.uniform(4, 26))
@@ -115,7 +117,7 @@ def _bokeh(random: Random, width: int, height: int) -> Bytes:
         centre = (int(random.integers(width)), int(random.integers(height)))
         cv2.circle(disc, centre, int(random.uniform(4, 30)), _colour(random, 40, 200), -1, cv2.LINE_AA)
         picture = cv2.add(picture, disc)
-    return cv2.GaussianBlur(picture, (0, 0), random.uniform(0.5, 3))
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), random.uniform(0.5, 3)))
 
 
 def _stripes(random: Random, width: int, height: int) -> Bytes:
@@ -133,7 +135,7 @@ def _stripes(random: Random, width: int, height: int) -> Bytes:
         across = 0.5 + 0.5 * np.sin((y * np.cos(angle) - x * np.sin(angle)) * 2 * np.pi / (step * random.uniform(1, 3)))
         wave = np.maximum(wave, (across > 0.85).astype(np.float32))
     mix = wave[..., None] * np.array(a, np.float32) + (1 - wave[..., None]) * np.array(b, np.float32)
-    return cv2.addWeighted(picture, 0.4, mix.astype(np.uint8), 0.6, 0)
+    return np.asarray(cv2.addWeighted(picture, 0.4, mix.astype(np.uint8), 0.6, 0))
 
 
 def _shelves(random: Random, width: int, height: int) -> Bytes:

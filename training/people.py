@@ -101,7 +101,7 @@ class People:
         full = np.array(clip.frames.shape[2:0:-1], np.float64)
         box = clip.boxes[numbers].astype(np.float64)
         box = np.array([box[:, 0].min(), box[:, 1].min(), box[:, 2].max(), box[:, 3].max()])
-        touched = clip.touched[numbers].any(0)
+        touched = np.asarray(clip.touched[numbers].any(0))
         turn = random.uniform(-7, 7) if random.random() < 0.4 else 0.0
         ends = [_framed(random, box, touched, full, width / height, turn) for _ in range(2)]
         ends[1] = ends[0] + (ends[1] - ends[0]) * min(1.0, 0.03 * time) * random.random()
@@ -125,7 +125,7 @@ def _moments(random: Random, clip: _Clip, time: int, *, any_frame: bool) -> NDAr
         numbers = first + np.abs((numbers - first) % (2 * max(last - 1 - first, 1)))
         numbers = np.where(numbers > last - 1, 2 * (last - 1) - numbers, numbers).clip(first, last - 1)
         if any_frame or clip.good[numbers].all():
-            return numbers
+            return np.asarray(numbers)
     good = np.nonzero(clip.good)[0]
     return np.full(time, good[int(random.integers(len(good)))])
 

@@ -166,7 +166,7 @@ class Sampler:
         random = self._random
         shadow = random.uniform(0.2, 0.7) if random.random() < self._mixture.shadow else 0.0
         height, width = alpha[0].shape
-        shift = np.float32([[1, 0, random.uniform(-0.1, 0.1) * width], [0, 1, random.uniform(-0.03, 0.1) * height]])
+        shift = np.array([[1, 0, random.uniform(-0.1, 0.1) * width], [0, 1, random.uniform(-0.03, 0.1) * height]])
         spread = random.uniform(2, 12)
         pictures, whole = [], []
         for below, old, colours, new in zip(place, alpha, layer.colours, layer.alpha, strict=True):

@@ -83,7 +83,7 @@ class Trainer:
         found = self.network(tensors(pictures.numpy()), time=self.time)[0]
         loss = matting_loss(found, truth, self.time, self.certainty)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         self.average.follow(self.network)

@@ -80,22 +80,22 @@ class _Memory(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.half = channels // 2
         self.gates = _Separable(channels, channels)
-        self.candidate = _Separable(channels, self.half)
+        self.candidate = _Separable(channels, channels // 2)
 
     def _step(self, x: Tensor, h: Tensor) -> Tensor:
-        reset, update = torch.sigmoid(self.gates(torch.cat([x, h], 1))).split(self.half, dim=1)
+        reset, update = torch.sigmoid(self.gates(torch.cat([x, h], 1))).chunk(2, dim=1)
         new = torch.tanh(self.candidate(torch.cat([x, reset * h], 1)))
-        return h + update * (new - h)
+        moved: Tensor = h + update * (new - h)
+        return moved
 
     def forward(self, x: Tensor, state: Tensor | None, time: int) -> tuple[Tensor, Tensor]:
         """x (B * time, C, h, w), state (B, C / 2, h, w) or None for zero; returns likewise."""
-        passing, kept = x.split(self.half, dim=1)
+        passing, kept = x.chunk(2, dim=1)
         if time == 1:
             h = self._step(kept, torch.zeros_like(kept) if state is None else state)
             return torch.cat([passing, h], 1), h
-        moments = kept.unflatten(0, (-1, time))
+        moments = kept.reshape(-1, time, *kept.shape[1:])
         h = torch.zeros_like(moments[:, 0]) if state is None else state
         states = []
         for number in range(time):

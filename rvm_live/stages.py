@@ -136,12 +136,11 @@ class MattingStage(Stage):
         self._notices = notices
 
     def work(self) -> None:
-        self._engine.open()
-        self._tell()
+        self._tell(self._engine.open())
         source = self._source_info.result()
         self._engine.prepare(source.width, source.height)
         self._opened = True
-        self._tell()
+        self._tell(self._engine.info)
         self._keep(self.ready, self._engine.info)
         governor = None if self._adaptive_fps is None else Governor(self._engine, self._adaptive_fps)
         epoch = None
@@ -155,14 +154,14 @@ class MattingStage(Stage):
                 epoch = frame.epoch
             matte = self._engine.matte(frame)
             if begins:
-                self._tell()  # of another size the engine may have something else to say
+                self._tell(self._engine.info)  # of another size it may have something else to say
             self.outlet.put(matte)
             if governor is not None:
                 governor.observe(matte)
 
-    def _tell(self) -> None:
+    def _tell(self, info: EngineInfo) -> None:
         """Tell the engine's notes; those already told are not told again."""
-        for note in self._engine.info.notes:
+        for note in info.notes:
             self._notices.fallback(note)
 
     @property

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.exporting import INPUTS, OUTPUTS, Shape
 from rvm_live.engines.rvm.ladder import state_shapes
 from rvm_live.engines.rvm.network import MattingNetwork
@@ -118,7 +119,7 @@ def _onnx(files: Mapping[str, bytes]) -> Run:
 
 
 def _openvino(files: Mapping[str, bytes]) -> Run:
-    import openvino
+    openvino = import_quietly("openvino")
 
     core = openvino.Core()
     with tempfile.TemporaryDirectory(prefix="rvm-live-") as scratch:
@@ -136,7 +137,7 @@ def _openvino(files: Mapping[str, bytes]) -> Run:
 
 def _torchscript(files: Mapping[str, bytes]) -> Run:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, in several ways
         module = torch.jit.load(io.BytesIO(files[".torchscript"]), map_location="cpu").eval()  # type: ignore[no-untyped-call]
     # Weights rounded to half precision, computed in single: torch takes seconds a frame for halves on most CPUs.
     module = module.float()

@@ -201,7 +201,7 @@ def test_the_governor_moves_precision_and_size_and_the_engine_says_where_it_is(
     visited = [(engine.info.downsample_ratio, engine.info.precision)]
     picture = np.zeros((8, 8, 3), np.uint8)
     for number in range(2400):
-        inner.speed = 2.0 if number < 1200 else 0.7
+        inner.speed = 2.0 if number < 1200 else 0.75
         frame = Frame(picture, number, 0, round((1 + number / 60) * 1e9))
         clock.time_ns = max(clock.time_ns, frame.captured_ns)
         governor.observe(engine.matte(frame))

@@ -150,6 +150,9 @@ def publish(
         table.add_row(*(Text(cell(each)) for each in row))
     console.print(table)
     console.print(", ".join(f"{key} {value}" for key, value in facts.items()), style="dim")
+    load = _LOAD.get()
+    if load is not None and load > (os.cpu_count() or 1):
+        console.print(f"busy: {load} processes wanted {os.cpu_count()} cores before; PyTorch suffers most from that")
     result: dict[str, Any] = _clean(
         {
             "benchmark": name,
@@ -157,7 +160,7 @@ def publish(
             "command": _COMMAND.get() or f"python -m benchmarks {name}",
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
             "host": facts,
-            "load_at_start": _LOAD.get(),
+            "load_at_start": load,
             "rows": [dict(zip(columns, row, strict=True)) for row in rows],
             **{key: asdict(value) if isinstance(value, Timing) else value for key, value in extra.items()},
         }

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 
+LAST = (0, 10, 21)
+"""The last version with its models in the package. Newer ones, which can report usage, are not even imported."""
 MODELS = ("selfie segmentation, general 256x256", "selfie segmentation, landscape 256x144")
 
 
@@ -28,6 +32,12 @@ def main() -> None:
         out.flush()
 
     try:
+        installed = version("mediapipe")
+    except PackageNotFoundError:
+        installed = ""
+    if tuple(int(part) for part in re.findall(r"\d+", installed)[:3]) > LAST:
+        return tell(error=f"mediapipe {installed} comes without the model: it needs mediapipe 0.10.21")
+    try:
         import cv2
         import numpy as np
 
@@ -36,7 +46,7 @@ def main() -> None:
         return tell(error=f"not installed: {error}")
     solutions = getattr(mediapipe, "solutions", None)
     if solutions is None:
-        return tell(error=f"mediapipe {mediapipe.__version__} comes without the model: it needs mediapipe 0.10.21")
+        return tell(error="this mediapipe has no solutions: it needs mediapipe 0.10.21")
     segmentation = solutions.selfie_segmentation.SelfieSegmentation(model_selection=which)
     tell(version=mediapipe.__version__, model=MODELS[which])
     size = width * height * 3

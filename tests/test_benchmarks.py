@@ -164,7 +164,7 @@ def test_the_worker_gives_each_frame_its_alpha(tmp_path: Path, monkeypatch: pyte
     ("body", "reason"),
     [
         ("raise ImportError('nothing here')", "not installed: nothing here"),
-        ("__version__ = '1.2.2'", "mediapipe 1.2.2 comes without the model: it needs mediapipe 0.10.21"),
+        ("", "this mediapipe has no solutions: it needs mediapipe 0.10.21"),
         ("import os; os._exit(3)", "ended before it began"),
     ],
 )
@@ -174,6 +174,18 @@ def test_without_mediapipe_there_is_a_reason(
     mediapipe(tmp_path, body, monkeypatch)
     with pytest.raises(UnavailableError, match=rf"{re.escape(reason)}.*pip install mediapipe==0\.10\.21"):
         Selfie(sys.executable, landscape=False, width=64, height=36)
+
+
+def test_a_mediapipe_that_could_report_usage_is_not_even_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mediapipe(tmp_path, f"open({str(tmp_path / 'imported')!r}, 'w')", monkeypatch)
+    (tmp_path / "mediapipe-1.2.2.dist-info").mkdir()
+    facts = "Metadata-Version: 2.1\nName: mediapipe\nVersion: 1.2.2\n"
+    (tmp_path / "mediapipe-1.2.2.dist-info" / "METADATA").write_text(facts)
+    with pytest.raises(UnavailableError, match=r"mediapipe 1\.2\.2 comes without the model.*mediapipe==0\.10\.21"):
+        Selfie(sys.executable, landscape=True, width=64, height=36)
+    assert not (tmp_path / "imported").exists()
 
 
 def test_an_interpreter_that_is_not_there_is_a_reason(tmp_path: Path) -> None:

@@ -131,6 +131,7 @@ def _build(machine: Machine, layout: Layout, version: str, asked: argparse.Names
     log = layout.root / "build.log"
     log.write_text("")
     _fetch_source(layout, version, asked.sdist, log)
+    _forget_this_machine(layout)
     requirement = None
     if sys.platform != "win32":  # there NPP comes with the toolkit
         requirement = npp_requirement(machine.toolkit.version)
@@ -185,6 +186,16 @@ def _fetch_source(layout: Layout, version: str, sdist: Path | None, log: Path) -
     (inner,) = unpacked.iterdir()
     inner.rename(layout.source)
     unpacked.rmdir()
+
+
+def _forget_this_machine(layout: Layout) -> None:
+    """Keep the build folder's own path out of the library's search path, where OpenCV would add it."""
+    file = layout.source / "opencv" / "cmake" / "OpenCVInstallLayout.cmake"
+    if file.is_file():
+        text = file.read_text()
+        changed = text.replace("set(CMAKE_INSTALL_RPATH_USE_LINK_PATH TRUE)", "")
+        if changed != text:
+            file.write_text(changed)
 
 
 def _pip(*words: str) -> list[str]:

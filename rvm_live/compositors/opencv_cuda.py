@@ -27,6 +27,10 @@ NEEDED = {
 }
 
 
+# OpenCV's bindings raise a SystemError, with the cv2.error as its cause, where a constructor fails.
+_FAILURES = (cv2.error, RuntimeError, SystemError)
+
+
 def why_not(api: Any) -> str | None:
     """Why ``api`` (``cv2.cuda``) cannot do the work here, in one line; None if nothing speaks against it."""
     built = f"this OpenCV ({cv2.__version__})"
@@ -46,8 +50,9 @@ def why_not(api: Any) -> str | None:
     return None
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _line(error: BaseException) -> str:
+    told = error.__cause__ if isinstance(error, SystemError) and error.__cause__ else error
+    return " ".join(str(told).split())
 
 
 def _try_out(api: Any) -> None:
@@ -82,9 +87,9 @@ class OpenCvCudaCompositor(Compositor):
         try:
             self._memory = memory_for(api, self.device)
             _try_out(api)
-        except (cv2.error, RuntimeError) as error:
+        except _FAILURES as error:
             self.close()
-            if "no kernel image" in str(error):
+            if "no kernel image" in _line(error):
                 lack = f"this OpenCV ({cv2.__version__}) is built without code for this GPU (see docs/opencv-cuda.md)"
                 raise UnavailableError(lack) from error
             raise UnavailableError(f"OpenCV cannot use the CUDA device: {_line(error)}") from error
@@ -102,7 +107,7 @@ class OpenCvCudaCompositor(Compositor):
                 else:
                     self._blend(colour, gpu, layer)
                 return gpu.fetch()
-        except (cv2.error, RuntimeError) as error:
+        except _FAILURES as error:
             raise CompositorError(f"OpenCV failed on CUDA: {_line(error)}") from error
 
     def close(self) -> None:

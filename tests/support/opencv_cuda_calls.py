@@ -1,12 +1,13 @@
-"""Does the real ``cv2.cuda`` understand the calls of the opencv-cuda compositor? Run as a program, prints JSON.
+"""Does the real ``cv2.cuda`` take the calls of the opencv-cuda compositor? Run as a program, prints JSON.
 
-The compositor works on the stand-in, which notes the form of every call; each form is then made on the real functions,
-with empty matrices. Without a device, or on empty matrices, they fail, but after they have understood their arguments.
+The compositor works on the stand-in, which notes the form of every call; each form is then held against the signatures
+of the real functions, and the constructors are called.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -77,34 +78,37 @@ def recorded() -> list[Form]:
     return forms
 
 
-def real_of(value: Any) -> Any:
-    """The same argument for the real functions: empty matrices, and a stream that nothing runs in."""
-    if isinstance(value, opencv_cuda.GpuMat):
-        return cv2.cuda.GpuMat()
-    if isinstance(value, opencv_cuda.Stream):
-        return cv2.cuda.wrapStream(0)
-    if isinstance(value, (list, tuple)):
-        return type(value)(real_of(part) for part in value)
-    return value
-
-
 def outcome(form: Form) -> str:
-    """``ok``, ``understood`` (and failed afterwards), or what the binding has against the arguments."""
+    """``ok``, or what the real function has against the arguments.
+
+    A function is asked for its signatures only: called without a device, OpenCV ends the process, because the bindings
+    make the default stream where they catch no exceptions.
+    """
     name, args, named = form
+    if name == "GpuMat":
+        return constructed(args)
+    owner, _, method = name.rpartition(".")
+    target = getattr(getattr(cv2.cuda, owner) if owner else cv2.cuda, method, None)
+    if target is None:
+        return "is not there"
+    signatures = re.findall(rf"^{method}\((.*?)\) -> ", target.__doc__, re.MULTILINE)
+    return "ok" if any(fits(signature, args, named) for signature in signatures) else f"takes {signatures}"
+
+
+def fits(signature: str, args: tuple[Any, ...], named: dict[str, Any]) -> bool:
+    """Whether such a call fits a signature as ``src1, src2[, dst[, stream]]``."""
+    required = len(re.findall(r"\w+", signature.partition("[")[0]))
+    names = re.findall(r"\w+", signature)
+    return len(args) <= len(names) and set(names[len(args) : required]) <= set(named) <= set(names[len(args) :])
+
+
+def constructed(args: tuple[Any, ...]) -> str:
+    """A constructor may be called: it understands its arguments before it asks for a device."""
     try:
-        target: Any = cv2.cuda
-        if name.startswith("Filter."):
-            # No filter can be made without a device: its method is looked at on the class.
-            return "ok" if hasattr(cv2.cuda.Filter, name.partition(".")[2]) else f"{name} is not there"
-        if name.startswith("GpuMat."):
-            target, name = cv2.cuda.GpuMat(), name.partition(".")[2]
-        getattr(target, name)(*map(real_of, args), **{key: real_of(value) for key, value in named.items()})
-    except cv2.error as error:
-        text = " ".join(str(error).split())
-        return text if "Overload resolution failed" in text or "Bad argument" in text else f"understood: {text}"
+        cv2.cuda.GpuMat(*(cv2.cuda.GpuMat() if isinstance(part, opencv_cuda.GpuMat) else part for part in args))
     except SystemError as error:  # how the bindings raise a constructor's cv2.error
-        return f"understood: {error.__cause__ or error}"
-    except (TypeError, AttributeError) as error:
+        return "ok" if isinstance(error.__cause__, cv2.error) else str(error)
+    except (cv2.error, TypeError) as error:
         return str(error)
     return "ok"
 
@@ -113,7 +117,5 @@ if __name__ == "__main__":
     distinct: dict[str, str] = {}
     for form in recorded():
         kinds = [type(part).__name__ for part in form[1]], {key: type(part).__name__ for key, part in form[2].items()}
-        key = f"{form[0]} {kinds[0]} {kinds[1]}"
-        if key not in distinct:
-            distinct[key] = outcome(form)
+        distinct[f"{form[0]} {kinds[0]} {kinds[1]}"] = outcome(form)
     sys.stdout.write(json.dumps(distinct, indent=1) + "\n")

@@ -85,6 +85,7 @@ class Registry(Generic[T]):
 ENGINES: Registry[Any] = Registry(
     "engines",
     {
+        "lite": "rvm_live.engines.lite.engine:LiteEngine",
         "onnx": "rvm_live.engines.onnx:OnnxEngine",
         "openvino": "rvm_live.engines.rvm.openvino:OpenVinoEngine",
         "rvm": "rvm_live.engines.rvm.engine:RvmEngine",

@@ -18,6 +18,7 @@ from rvm_live import transfer
 from rvm_live.engines.auto import AutoEngine
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.device import choose_device, choose_precision, downsample_ratio
+from rvm_live.engines.lite.engine import LiteEngine
 from rvm_live.engines.onnx import OnnxEngine
 from rvm_live.engines.rvm.engine import RvmEngine
 from rvm_live.engines.rvm.network import MattingNetwork
@@ -37,8 +38,9 @@ from tests.support.threads import exact, torch_threads  # noqa: F401
 GOOD_KINDS = ("alpha", "flat alpha", "both", "recurrent", "recurrent alpha", "smaller", "wild")
 RECURRENT_KINDS = ("recurrent", "recurrent alpha")
 RVM = ("rvm", "rvm full ratio", "openvino", "openvino full ratio", "torchscript rvm", "onnx", "auto")
-ENGINES = (*RVM, "pass-through", "left half", *GOOD_KINDS)
-STATEFUL = (*RVM, *RECURRENT_KINDS)
+LITE = ("lite", "lite full ratio")
+ENGINES = (*RVM, *LITE, "pass-through", "left half", *GOOD_KINDS)
+STATEFUL = (*RVM, *LITE, *RECURRENT_KINDS)
 
 Make = Callable[[str], Engine]
 
@@ -62,6 +64,10 @@ def make(weights: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Make:
                 return OpenVinoEngine(EngineSettings(weights=weights, downsample_ratio=1.0, device="cpu"))
             case "onnx":
                 return OnnxEngine(EngineSettings(weights=request.getfixturevalue("onnx_file"), device="cpu"))
+            case "lite":
+                return LiteEngine(EngineSettings(downsample_ratio=0.5, device="cpu"))
+            case "lite full ratio":
+                return LiteEngine(EngineSettings(device="cpu"))
             case "auto":
                 return AutoEngine(EngineSettings(weights=weights, device="cpu"))
             case "pass-through":

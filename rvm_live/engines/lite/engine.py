@@ -14,6 +14,7 @@ from rvm_live.engines.host import cpu_name
 from rvm_live.engines.lite.network import LiteNetwork
 from rvm_live.engines.lite.running import OpenVinoRunner, Runner, TorchRunner, folded
 from rvm_live.engines.lite.weights import load_network
+from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.applying import Applier
 from rvm_live.engines.rvm.compiling import one_line
 from rvm_live.engines.rvm.ladder import LEAST_LINES, low_size
@@ -81,7 +82,7 @@ class LiteEngine(Engine):
             raise UnavailableError(f"lite computes in fp32 or bf16, not in {precision}: choose --precision auto")
         notes: tuple[str, ...] = ()
         try:
-            import openvino
+            openvino = import_quietly("openvino")
         except ImportError:
             core, has_bf16 = None, False
             notes = ("lite runs in torch, several times slower than with OpenVINO (pip install 'rvm-live[openvino]')",)

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
-from rvm_live.engines.rvm.compiling import _converted, _keep_state, one_line, options
+from rvm_live.engines.quietly import import_quietly
+from rvm_live.engines.rvm.compiling import _converted as converted
+from rvm_live.engines.rvm.compiling import _keep_state as keep_state
+from rvm_live.engines.rvm.compiling import one_line, options
 from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.errors import EngineError
 
@@ -65,17 +68,15 @@ class OpenVinoRunner:
     """
 
     def __init__(self, core: Any, network: LiteNetwork, size: tuple[int, int], precision: str) -> None:
-        import openvino
-
         states = [torch.zeros(shape) for shape in state_shapes(*size)]
         picture = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8)
         try:
-            model = _converted(_Packed(network).eval(), (picture, *states))
-            _keep_state(model, len(states))
+            model = converted(_Packed(network).eval(), (picture, *states))
+            keep_state(model, len(states))
             compiled = core.compile_model(model, "CPU", options(_HINTS[precision]))
         except RuntimeError as error:
             raise EngineError(f"OpenVINO refuses the network: {one_line(error)}") from error
-        self._tensor = openvino.Tensor
+        self._tensor = import_quietly("openvino").Tensor
         self._request = compiled.create_infer_request()
         self._alpha: Floats = self._request.get_output_tensor(0).data[0, 0]
 

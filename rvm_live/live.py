@@ -105,6 +105,7 @@ class _App:
             max_fps=settings.source.fps if realtime else None,
             mirror=settings.source.mirror,
             adaptive_fps=settings.source.fps if realtime and settings.adaptive else None,
+            scene_reset=settings.scene_reset,
             notices=self.notices,
             clock=clock,
         )
@@ -219,10 +220,7 @@ class _App:
 
 def _without_display(settings: LiveSettings, tell: Callable[[str], None]) -> LiveSettings:
     """Settings for a headless run where a window is wanted and there is no display; unchanged otherwise."""
-    if settings.headless:
-        return settings
-    reason = display_available()
-    if reason is None:
+    if settings.headless or (reason := display_available()) is None:
         return settings
     limited = settings.frames is not None or settings.duration is not None
     duration = settings.duration if limited else HEADLESS_SECONDS

@@ -54,6 +54,7 @@ class Pipeline:
         mirror: flip frames left to right at capture.
         adaptive_fps: move the engine's downsample ratio so that it keeps up with this many frames per second (or with
             the source, where that is slower); None leaves it alone.
+        scene_reset: start a new epoch at a cut (:class:`~rvm_live.scenes.SceneDetector`).
         notices: where fallbacks are told; its own list if None.
         clock: monotonic time.
     """
@@ -69,6 +70,7 @@ class Pipeline:
         max_fps: float | None = None,
         mirror: bool = False,
         adaptive_fps: float | None = None,
+        scene_reset: bool = True,
         notices: Notices | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -95,6 +97,7 @@ class Pipeline:
             metrics=self.metrics,
             notices=self.notices,
             mirror=mirror,
+            scene_reset=scene_reset,
         )
         self._matting = MattingStage(
             engine,

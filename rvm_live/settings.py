@@ -142,6 +142,7 @@ class LiveSettings:
         source: where frames come from.
         engine: how mattes are estimated.
         adaptive: in real time, move the downsample ratio so that matting keeps up; a ratio of the user's stays.
+        scene_reset: forget the matting state at a cut.
         compositor: ``auto`` or a name from the registry.
         foreground: ``model`` (spill-free estimate) or ``source`` (the camera's own pixels); the engine is told, too.
         backgrounds: specifications such as ``blur:25``; the first is shown first. Empty: the built-in ones.
@@ -158,6 +159,7 @@ class LiveSettings:
     source: SourceSettings = SourceSettings()
     engine: EngineSettings = EngineSettings()
     adaptive: bool = True
+    scene_reset: bool = True
     compositor: str = "auto"
     foreground: str = "model"
     backgrounds: tuple[str, ...] = ()

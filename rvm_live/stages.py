@@ -20,6 +20,7 @@ from rvm_live.frames import Composite, Frame, Matte
 from rvm_live.metrics import Metrics
 from rvm_live.notices import Notices
 from rvm_live.queues import FrameQueue, Overflow
+from rvm_live.scenes import SceneDetector
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.stage import Epoch, Stage, is_stale
 
@@ -52,6 +53,7 @@ class CaptureStage(Stage):
         metrics: Metrics,
         notices: Notices,
         mirror: bool,
+        scene_reset: bool = True,
     ) -> None:
         super().__init__("capture", None, outlet)
         self.info: Future[SourceInfo] = Future()
@@ -65,6 +67,7 @@ class CaptureStage(Stage):
         self._notices = notices
         self._previous: Frame | None = None
         self._mirrored = mirror
+        self._scenes = SceneDetector() if scene_reset else None
 
     def work(self) -> None:
         info = self._source.open()
@@ -82,7 +85,8 @@ class CaptureStage(Stage):
         mirror = self.mirror
         image = np.ascontiguousarray(grab.image[:, ::-1]) if mirror else grab.image
         previous = self._previous
-        if previous is not None and self._starts_epoch(previous, image, grab, mirror):
+        cut = self._scenes is not None and self._scenes.is_cut(image)
+        if previous is not None and (self._starts_epoch(previous, image, grab, mirror) or cut):
             self._epoch.advance()
         self._mirrored = mirror
         frame = Frame(

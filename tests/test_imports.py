@@ -20,7 +20,7 @@ FLOORS = [
     ("live", "hwtest", "export", "calibrate"),
     ("pipeline", "stages", "stage", "report", "composer", "adaptive"),
     ("sinks", "sources", "engines", "compositors", "backgrounds", "weights", "gpu"),
-    ("registry", "metrics", "notices", "pacing", "queues", "colour", "buffers", "threads"),
+    ("registry", "metrics", "notices", "pacing", "queues", "colour", "buffers", "scenes", "threads"),
     ("frames", "settings", "clock", "transfer", "errors", "__init__"),
 ]
 

@@ -48,6 +48,9 @@ _OPTIONS = [
         default=True,
         help="Move ratio and precision so that matting keeps up with --fps; what you fix stays.  [default: on]",
     ),
+    click.option(
+        "--scene-reset/--no-scene-reset", default=True, help="Forget the matting state at a cut.  [default: on]"
+    ),
     click.option("--offline", is_flag=True, help="Never go to the network for weights."),
     click.option("--compositor", default="auto", help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]"),
     click.option(
@@ -119,6 +122,7 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
             offline=options["offline"],
         ),
         adaptive=options["adaptive"],
+        scene_reset=options["scene_reset"],
         compositor=options["compositor"],
         foreground=options["foreground"],
         backgrounds=tuple(options["backgrounds"]),

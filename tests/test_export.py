@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import errno
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from rvm_live import __version__
+from rvm_live.engines.onnx_providers import runtime
+from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm import checking, exporting
 from rvm_live.engines.rvm.checking import TOLERANCES, Difference, differences, moving_picture
 from rvm_live.engines.rvm.engine import RvmEngine
@@ -69,15 +71,12 @@ def settings_for(folder: Path, form: str, weights: Path, **options: Any) -> Expo
 
 
 def run_onnx(path: Path) -> Run:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = runtime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda inputs: dict(zip(OUTPUTS, session.run(list(OUTPUTS), inputs), strict=True))
 
 
 def run_openvino(path: Path) -> Run:
-    import openvino
-
+    openvino = import_quietly("openvino")
     compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def run(inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -146,8 +145,7 @@ def facts_in(path: Path) -> dict[str, str]:
             assert (model.producer_name, model.producer_version) == ("rvm-live", __version__)
             return {each.key: each.value for each in model.metadata_props}
         case ".xml":
-            import openvino
-
+            openvino = import_quietly("openvino")
             model = openvino.Core().read_model(path)
             return {name: value.astype(str) for name, value in model.get_rt_info(["rvm_live"]).astype(dict).items()}
     return load_torchscript(path)[1]
@@ -221,9 +219,7 @@ def test_half_precision(weights: Path, tmp_path: Path, form: str) -> None:
     assert report.difference.within(TOLERANCES[True])
     assert not report.difference.within(Difference(0, 0, 0))
     if form == "onnx":
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(str(report.files[0]), providers=["CPUExecutionProvider"])
+        session = runtime().InferenceSession(str(report.files[0]), providers=["CPUExecutionProvider"])
         kinds = {each.type for each in (*session.get_inputs(), *session.get_outputs())}
         assert kinds == {"tensor(float16)"} and "float16" in report.facts["inputs"]
     if form == "torchscript":
@@ -394,14 +390,7 @@ def test_bad_input_is_one_line(case: str, weights: Path, tmp_path: Path, monkeyp
 def test_a_missing_package_names_the_extra(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, package: str
 ) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *arguments: Any, **options: Any) -> Any:
-        if name.split(".")[0] == package:
-            raise ImportError(f"No module named {package!r}")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, package, None)
     done = call("export", "--format", form, "--weights", weights, "-o", tmp_path)
     assert done.code == 2
     assert done.complaint == f"--format {form} needs {package}: pip install 'rvm-live[{form}]'"

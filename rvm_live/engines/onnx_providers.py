@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rvm_live import gpu, threads
+from rvm_live.engines.quietly import import_quietly
 from rvm_live.errors import UnavailableError
 from rvm_live.weights import cache_dir
 
@@ -127,13 +128,13 @@ def runtime() -> Any:
         UnavailableError: it is not installed.
     """
     try:
-        import onnxruntime
+        onnxruntime = import_quietly("onnxruntime")
     except ImportError as error:
         raise UnavailableError(
             "ONNX Runtime is not installed: pip install 'rvm-live[onnx]' (with an NVIDIA card onnxruntime-gpu, on "
             "Windows with any other onnxruntime-directml)"
         ) from error
-    if hasattr(onnxruntime, "disable_telemetry_events"):  # on Windows its events go to its maker
+    if hasattr(onnxruntime, "disable_telemetry_events"):  # on Windows it hands events to the system, which sends them
         onnxruntime.disable_telemetry_events()
     return onnxruntime
 

@@ -1,11 +1,14 @@
 """Importing packages that report their use to their maker, so that they do not.
 
 ``import openvino`` alone sends an event to an analytics service over the network, and so does NNCF for every call. Both
-do without where the package that sends is not there.
+do without where the package that sends is not there. ONNX Runtime, from 1.29 on, does the same from its compiled part:
+it writes an identifier to the user's cache and sends each session's model and device, unless a variable of the
+environment forbids it before it is loaded.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from importlib import import_module
@@ -25,6 +28,7 @@ def import_quietly(name: str) -> Any:
     Raises:
         ImportError: it is not installed.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     known = {each: module for each, module in sys.modules.items() if each.partition(".")[0] == _SENDER}
     for each in known:
         del sys.modules[each]

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rvm_live.engines.onnx_providers import runtime
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.exporting import INPUTS, OUTPUTS, Shape
 from rvm_live.engines.rvm.ladder import state_shapes
@@ -108,9 +109,7 @@ def moving_picture(width: int, height: int, count: int) -> Iterator[NDArray[np.u
 
 
 def _onnx(files: Mapping[str, bytes]) -> Run:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(files[".onnx"], providers=["CPUExecutionProvider"])
+    session = runtime().InferenceSession(files[".onnx"], providers=["CPUExecutionProvider"])
 
     def run(src: NDArray[np.float32], states: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         return list(session.run(list(OUTPUTS), dict(zip(INPUTS, (src, *states), strict=True))))

@@ -141,7 +141,7 @@ def require(form: str) -> None:
     """
     for package in _PACKAGES[form]:
         try:
-            __import__(package)
+            import_quietly(package)
         except ImportError as error:
             raise UnavailableError(f"--format {form} needs {package}: pip install 'rvm-live[{form}]'") from error
 

@@ -30,7 +30,7 @@ __all__ = ["export"]
     default="auto",
     help="auto: min(512 / longer side, 1); or a number in (0, 1].  [default: auto]",
 )
-@click.option("--fp16", "half", is_flag=True, help="Half precision: half the size, and quicker on a GPU.")
+@click.option("--fp16", "half", is_flag=True, help="Half precision, for GPUs: half the size.")
 @click.option(
     "-o",
     "--output",

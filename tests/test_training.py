@@ -114,7 +114,16 @@ def test_samples_are_the_same_for_a_seed_and_vary_within_it(folder: Path) -> Non
 
 def test_a_composite_shows_person_where_alpha_says_so(folder: Path) -> None:
     mixture = Mixture(
-        plain=0.0, empty=0.0, second=0.0, dressed=0.0, held=0.0, hidden=0.0, shadow=0.0, relit=0.0, strength=0.0
+        plain=0.0,
+        empty=0.0,
+        second=0.0,
+        dressed=0.0,
+        held=0.0,
+        hidden=0.0,
+        shadow=0.0,
+        relit=0.0,
+        decoys=0.0,
+        strength=0.0,
     )
     sampler = Sampler(folder, "training", 1, mixture)
     (pictures, alpha) = sampler.draw(128, 72, 1)

@@ -40,7 +40,7 @@ class Score(NamedTuple):
 
 def composed(cache: Path, count: int = 24, time: int = 4) -> list[Case]:
     """People of the development set before places of the development set, always the same."""
-    mixture = Mixture(plain=0.0, empty=0.05, strength=0.6, dressed=0.0, held=0.0, hidden=0.0, second=0.1)
+    mixture = Mixture(plain=0.0, empty=0.05, strength=0.6, dressed=0.0, held=0.0, hidden=0.0, second=0.1, decoys=0.0)
     sampler = Sampler(cache, "development", _SEED, mixture)
     return [Case(f"composed {n}", *sampler.draw(*_SIZE, time)) for n in range(count)]
 

@@ -150,6 +150,7 @@ def _framed(
     slack = _MARGIN + abs(np.sin(np.radians(turn))) * down * shape / 2
     sides = np.where(touched, slack, -1e9)
     if touched[0] and touched[2]:
+        shape *= random.uniform(0.72, 1.0)  # a little squeezed, or half of the face would be left out
         down = min(down, (full[0] - sides[0] - sides[2]) / shape)
     if touched[1] and touched[3]:
         down = min(down, full[1] - sides[1] - sides[3])

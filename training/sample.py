@@ -35,6 +35,7 @@ class Mixture(NamedTuple):
     dressed: float = 0.3
     held: float = 0.12
     hidden: float = 0.08
+    decoys: float = 0.4
     shadow: float = 0.25
     relit: float = 0.3
     strength: float = 1.0
@@ -66,6 +67,8 @@ class Sampler:
             return Sequence(np.stack([camera(each) for each in layer.colours]), np.stack(layer.alpha))
         place = self._place(width, height, time)
         alpha = [np.zeros((height, width), np.uint8)] * time
+        if random.random() < mixture.decoys:
+            place = self._decoyed(place)
         if chance >= mixture.plain + mixture.empty:
             if random.random() < mixture.second:
                 place, alpha = self._before(place, alpha, self._person(width, height, time))
@@ -118,6 +121,36 @@ class Sampler:
             how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             frames.append(cv2.warpAffine(picture, matrix, (width, height), flags=how, borderMode=cv2.BORDER_REFLECT))
         return frames
+
+    def _decoyed(self, place: list[Bytes]) -> list[Bytes]:
+        """Things that stand out of the place, as large as a person, some in a person's outline: they are none."""
+        random = self._random
+        height, width = place[0].shape[:2]
+        for _ in range(int(random.integers(1, 4))):
+            mask = np.zeros((height, width), np.uint8)
+            kind = random.random()
+            if kind < 0.3:
+                mask = self._people.cut_out(random, width, height, 1).alpha[0]
+            else:
+                across, down = random.uniform(0.12, 0.7) * width, random.uniform(0.2, 1.0) * height
+                x, y = random.uniform(0, width), random.uniform(0.3, 1.1) * height
+                shape = outline(random, x, y, across, down)
+                if kind < 0.5:  # a roof, a mountain, a lamp's shade
+                    top = random.uniform(0, 0.6) * across
+                    corners = [(x - across / 2, y + down), (x - top / 2, y - down / 2)]
+                    corners += [(x + top / 2, y - down / 2), (x + across / 2, y + down)]
+                    shape = np.array(corners).astype(np.int32)
+                cv2.fillPoly(mask, [shape], 255, cv2.LINE_AA)
+            light = Light(random, 1.5)
+            fill = light(self._drift(width, height, 1)[0])
+            if random.random() < 0.3:
+                fill = np.full_like(fill, random.integers(0, 256, 3))
+            if random.random() < 0.6:
+                fill = shaded(random, height, width)(fill)
+            weight = cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR)
+            front = cv2.multiply(fill, weight, scale=1 / 255)
+            place = [cv2.add(front, cv2.multiply(each, 255 - weight, scale=1 / 255)) for each in place]
+        return place
 
     def _person(self, width: int, height: int, time: int) -> Layer:
         """Somebody, in other light and other clothes, perhaps with something in the hand."""

@@ -38,7 +38,7 @@ bench: $(READY)
 assets: $(READY)
 	$(BIN)/python assets/make_backgrounds.py
 
-# pip's OpenCV has no CUDA. It takes about an hour and makes a wheel; nothing is installed.
+# pip's OpenCV has no CUDA. This takes about an hour on two cores and makes a wheel; nothing is installed.
 opencv-cuda: $(READY)
 	$(BIN)/python -m tools.build_opencv_cuda $(ARGS)
 

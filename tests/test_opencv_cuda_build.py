@@ -189,8 +189,10 @@ def test_the_window_follows_the_headers(toolkit: Path, programs: Callable[..., P
     programs("pkg-config", 'case "$2" in Qt5Widgets) exit 0;; *) exit 1;; esac')
     machine = look(path, toolkit).machine
     assert machine is not None and machine.gui == "qt"
-    machine = look(path, toolkit, gui="none").machine
-    assert machine is not None and machine.gui == "none"
+    programs("pkg-config")
+    for asked, chosen in (("auto", "qt"), ("gtk", "gtk"), ("none", "none")):
+        machine = look(path, toolkit, gui=asked).machine
+        assert machine is not None and machine.gui == chosen
 
 
 # CMake -------------------------------------------------------------------------------------------------------------

@@ -234,12 +234,13 @@ def _architectures(found: Survey, finder: _Finder, toolkit: Toolkit | None, aske
 def _gui(found: Survey, finder: _Finder, asked: str) -> str:
     if _WINDOWS:
         return "none" if asked == "none" else "win32"
-    packages = {"gtk": ("gtk+-3.0",), "qt": ("Qt6Widgets", "Qt5Widgets")}
+    # Qt first: pip's OpenCV has it, too, and rvm-live's window does all it should on it.
+    packages = {"qt": ("Qt6Widgets", "Qt5Widgets"), "gtk": ("gtk+-3.0",)}
     for name in packages if asked == "auto" else (asked,):
         if any(finder.says("pkg-config", "--exists", package) is not None for package in packages.get(name, ())):
             return name
     if asked == "auto":
-        found.notes.append("no window: neither GTK 3 nor Qt headers are here (package libgtk-3-dev) or no pkg-config")
+        found.notes.append("no window: no Qt or GTK 3 headers are here (package qtbase5-dev), or no pkg-config")
     elif asked != "none":
         package = "libgtk-3-dev" if asked == "gtk" else "qtbase5-dev"
         found.missing.append(f"{asked}'s headers or pkg-config are missing: install {package} and pkg-config")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["keyed"]
+__all__ = ["keyed", "tint_of"]
 
 Picture = NDArray[np.uint8]
 Plane = NDArray[np.float32]
@@ -38,7 +38,7 @@ def keyed(frame: Picture, plate: Plane, spread: NDArray[np.float64]) -> tuple[Pi
     apart = picture - plate
     whitening = np.linalg.cholesky(np.linalg.inv(spread)).astype(np.float32)
     calm = cv2.GaussianBlur(np.sqrt(_squares(np.asarray(apart @ whitening, np.float32))), (0, 0), 0.8)
-    tint, other = _tint(picture, plate)
+    tint, other = tint_of(picture, plate)
     body = _body(
         (calm > 3 * _SURE_SCREEN) & ((tint < _MOST_TINT) | (other > _OTHER_HUE)), tint, np.sqrt(_squares(apart))
     )
@@ -63,7 +63,7 @@ def keyed(frame: Picture, plate: Plane, spread: NDArray[np.float64]) -> tuple[Pi
     return _bytes(mixed), _bytes(alpha * 255), band, contrast
 
 
-def _tint(colour: Plane, plate: Plane) -> tuple[Plane, Plane]:
+def tint_of(colour: Plane, plate: Plane) -> tuple[Plane, Plane]:
     """How much of the screen's tint a colour has (1: as much as the screen, 0: none, below: the opposite), and how much
     of another tint, in the same unit."""
     screen = plate - _grey(plate)[..., None]
@@ -77,7 +77,7 @@ def _tint(colour: Plane, plate: Plane) -> tuple[Plane, Plane]:
 def _despilled(colour: Plane, near: Plane, plate: Plane) -> Plane:
     """Without more of the screen's tint than the person's colours near by have."""
     screen = plate - _grey(plate)[..., None]
-    excess = np.maximum(_tint(colour, plate)[0] - np.maximum(_tint(near, plate)[0], 0.0), 0.0)
+    excess = np.maximum(tint_of(colour, plate)[0] - np.maximum(tint_of(near, plate)[0], 0.0), 0.0)
     return np.asarray(colour - excess[..., None] * screen, np.float32)
 
 

@@ -57,6 +57,8 @@ def screen_of(frames: list[Picture], name: str) -> tuple[Plane, NDArray[np.float
     # ... but a shadow is part of the screen; where hair covers half of it, it is darker still.
     known &= apart < np.maximum(0.14 * smooth.max(-1), 6.0)
     closer = cv2.erode(known.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    if closer.mean() < 0.1:
+        raise SourceError(f"{name} cannot be keyed: its screen is of one colour in but {closer.mean():.0%} of it")
     plate = _blended(plate, smooth, closer)
     apart = (some - plate)[:, closer].reshape(-1, 3)
     apart = apart[np.abs(apart).max(1) < 25]

@@ -221,7 +221,8 @@ def _load(path: Path, device: torch.device) -> Any:
     try:
         with warnings.catch_warnings():
             # Deprecated for making new models; reading those that people have is the point here.
-            warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated", category=DeprecationWarning)
+            for kind in (DeprecationWarning, FutureWarning):  # which of them depends on torch's version
+                warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated", category=kind)
             return torch.jit.load(io.BytesIO(data), map_location=device).eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise WeightsError(f"model {path} cannot be read as TorchScript: {one_line(error)}") from error

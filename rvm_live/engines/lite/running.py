@@ -11,9 +11,7 @@ from torch import Tensor, nn
 
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
 from rvm_live.engines.quietly import import_quietly
-from rvm_live.engines.rvm.compiling import _converted as converted
-from rvm_live.engines.rvm.compiling import _keep_state as keep_state
-from rvm_live.engines.rvm.compiling import one_line, options
+from rvm_live.engines.rvm.compiling import converted, keep_state, one_line, options
 from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.errors import EngineError
 

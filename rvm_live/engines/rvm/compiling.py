@@ -25,7 +25,7 @@ from rvm_live.weights import LoadedWeights, cache_dir
 if TYPE_CHECKING:
     import openvino
 
-__all__ = ["StepCompiler", "one_line", "options"]
+__all__ = ["StepCompiler", "converted", "keep_state", "one_line", "options"]
 
 _log = logging.getLogger("rvm_live")
 
@@ -208,13 +208,13 @@ class StepCompiler:
         found = [torch.zeros((1, 4, height, width))]
         if parts.coarse.hidden:
             found.append(torch.zeros((1, 16, height, width)))
-        coarse = _converted(parts.coarse, (picture, *states))
+        coarse = converted(parts.coarse, (picture, *states))
         if stateful:
-            _keep_state(coarse, len(states))
-        return coarse, _converted(parts.model, (picture, *found))
+            keep_state(coarse, len(states))
+        return coarse, converted(parts.model, (picture, *found))
 
 
-def _keep_state(model: Any, count: int) -> None:
+def keep_state(model: Any, count: int) -> None:
     """Turn the last ``count`` inputs and outputs into a state of the model's own."""
     passes = import_quietly("openvino.passes")
     pairs = list(zip(model.get_parameters()[-count:], model.get_results()[-count:], strict=True))
@@ -226,7 +226,7 @@ def _keep_state(model: Any, count: int) -> None:
     manager.run_passes(model)
 
 
-def _converted(module: Any, example: tuple[Any, ...]) -> Any:
+def converted(module: Any, example: tuple[Any, ...]) -> Any:
     """A torch module as an OpenVINO model of fixed shapes."""
     import torch
 
@@ -234,7 +234,8 @@ def _converted(module: Any, example: tuple[Any, ...]) -> Any:
     decoders = import_quietly("openvino.frontend.pytorch.ts_decoder")
     with torch.inference_mode(), warnings.catch_warnings():
         # Deprecated in favour of torch.export, which takes several times as long and warns, too.
-        warnings.simplefilter("ignore", DeprecationWarning)
+        for kind in (DeprecationWarning, FutureWarning):  # which of them depends on the version of torch
+            warnings.simplefilter("ignore", kind)
         traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
     # The frontend itself rather than openvino.convert_model, which reports its use over the network.
     frontend = frontends.FrontEndManager().load_by_framework("pytorch")

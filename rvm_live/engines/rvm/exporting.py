@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rvm_live.engines.quietly import import_quietly
-from rvm_live.engines.rvm.compiling import _converted as converted
-from rvm_live.engines.rvm.compiling import one_line
+from rvm_live.engines.rvm.compiling import converted, one_line
 from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.engines.rvm.ladder import low_size, state_shapes
 from rvm_live.engines.rvm.network import MattingNetwork, finish

@@ -121,7 +121,7 @@ def scatter(path: Path, result: Mapping[str, Any]) -> None:
 def _short(row: Mapping[str, Any]) -> str:
     """What tells a row from the others of its family."""
     name: str = row["what"].replace(row["family"], "").strip(" ,")
-    return name.replace("ratio ", "").replace("moving through the ratios", "moving")
+    return name.replace("ratio ", "").replace("moving down and up its rungs", "moving")
 
 
 def _spans(rows: Sequence[Mapping[str, Any]], value: float) -> bool:

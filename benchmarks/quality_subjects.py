@@ -27,6 +27,7 @@ __all__ = ["POSTS", "After", "EngineSubject", "SelfieSubject", "Subject", "subje
 
 Picture = NDArray[np.uint8]
 Post = Callable[[Picture, Picture], Picture]
+_FRAMES_ON_A_RUNG = 5
 
 
 class Subject:
@@ -65,7 +66,7 @@ class EngineSubject(Subject):
     Args:
         settings: which.
         make: makes it; None for the program's own choice.
-        moving: goes through its ratios one after another, ten frames on each, as ``--adaptive`` may.
+        moving: goes down and up its rungs, five frames on each, as ``--adaptive`` may: more restless than that ever is.
     """
 
     def __init__(
@@ -89,9 +90,9 @@ class EngineSubject(Subject):
         info = engine.info
         self.family = info.engine
         if self._moving:
-            if len(engine.ratios) < 2:
-                raise UnavailableError(f"{info.engine} has but one size")
-            return f"{info.engine} {info.precision}, moving through the ratios"
+            if len(engine.rungs) < 2:
+                raise UnavailableError(f"{info.engine} has but one rung")
+            return f"{info.engine} {info.precision}, moving down and up its rungs"
         return f"{info.engine} {info.precision}, ratio {info.downsample_ratio:.3g}"
 
     def reset(self) -> None:
@@ -100,11 +101,11 @@ class EngineSubject(Subject):
 
     def matte(self, frame: Frame) -> tuple[float, Picture]:
         engine = self._ready()
-        if self._moving and self._seen % 10 == 0:
-            ratios = engine.ratios
-            turn = self._seen // 10 % (2 * len(ratios) - 2)
-            wanted = ratios[min(turn, 2 * len(ratios) - 2 - turn)]
-            while not engine.use_ratio(wanted):  # it is compiled on a thread beside; here nothing else may run
+        if self._moving and self._seen % _FRAMES_ON_A_RUNG == 0:
+            rungs = engine.rungs
+            turn = self._seen // _FRAMES_ON_A_RUNG % (2 * len(rungs) - 2)
+            wanted = rungs[min(turn, 2 * len(rungs) - 2 - turn)]
+            while not engine.use_rung(wanted):  # it is compiled on a thread beside; here nothing else may run
                 time.sleep(0.01)
         self._seen += 1
         began = time.perf_counter_ns()

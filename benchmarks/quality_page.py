@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,23 +93,30 @@ def scatter(path: Path, result: Mapping[str, Any]) -> None:
     figure = Figure(figsize=(9, 8), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle("Speed and quality at 1280x720; down and left is better", fontsize=11, x=0.01, ha="left")
+    series: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        series.setdefault(row["what"].partition(", ")[0].partition(" (")[0], []).append(row)
     for panel, column in zip(figure.subplots(2, 1, sharex=True), ("MAD e-3", "dtSSD e-2"), strict=True):
-        for ink, family in zip(_INKS * 3, dict.fromkeys(row["family"] for row in rows), strict=False):
-            own = [row for row in rows if row["family"] == family and row[column] is not None]
-            panel.scatter(
-                [row["median ms"] for row in own], [row[column] for row in own], s=26, color=ink, label=family
-            )
-            for row in own:
-                at = (row["median ms"], row[column])
-                panel.annotate(_short(row), at, fontsize=6.5, color=ink, xytext=(4, 3), textcoords="offset points")
+        for ink, (name, own) in zip(_INKS * 3, series.items(), strict=False):
+            shown = sorted((row["median ms"], row[column], _short(row)) for row in own if row[column] is not None)
+            line = "-" if all(", ratio " in row["what"] for row in own) else "none"
+            times, values = [each[0] for each in shown], [each[1] for each in shown]
+            panel.plot(times, values, linestyle=line, marker="o", markersize=4.5, linewidth=1, color=ink, label=name)
+            for time, value, words in shown:
+                at = {"fontsize": 7, "color": ink, "xytext": (4, 4), "textcoords": "offset points"}
+                panel.annotate(words, (time, value), **at)
         panel.set_xscale("log")
         panel.set_ylabel(column.replace("e-3", "(thousandths)").replace("e-2", "(hundredths)"), fontsize=9)
-        panel.set_ylim(bottom=0)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.25, which="both")
         panel.spines[["top", "right"]].set_visible(False)
+    marks = [value for value in (2, 3, 5, 7, 10, 15, 20, 30, 50, 100) if _within(rows, "MAD e-3", value)]
+    figure.axes[0].set_yscale("log")
+    figure.axes[0].set_yticks(marks, [str(value) for value in marks])
+    figure.axes[0].minorticks_off()
+    figure.axes[1].set_ylim(bottom=0)
     panel.set_xlabel("milliseconds a frame (median)", fontsize=9)
-    ticks = [value for value in (2, 5, 10, 20, 50, 100, 200, 500, 1000) if _spans(rows, value)]
+    ticks = [value for value in (2, 5, 10, 20, 50, 100, 200, 500, 1000) if _within(rows, "median ms", value)]
     panel.set_xticks(ticks, [str(value) for value in ticks])
     figure.axes[0].legend(fontsize=8, frameon=False)
     figure.supxlabel(f"{machine(dict(result))}, {result['date']}", fontsize=7, color="#555555", x=0.01, ha="left")
@@ -119,11 +125,15 @@ def scatter(path: Path, result: Mapping[str, Any]) -> None:
 
 
 def _short(row: Mapping[str, Any]) -> str:
-    """What tells a row from the others of its family."""
-    name: str = row["what"].replace(row["family"], "").strip(" ,")
-    return name.replace("ratio ", "").replace("moving down and up its rungs", "moving")
+    """What tells a row from the others of its series: its ratio, its model."""
+    name: str = row["what"]
+    words = name.partition("(")[2].rstrip(")") or name.partition(", ")[2]
+    for long, short in (("ratio ", ""), ("moving down and up its rungs", "moving"), ("selfie segmentation, ", "")):
+        words = words.replace(long, short)
+    return words
 
 
-def _spans(rows: Sequence[Mapping[str, Any]], value: float) -> bool:
-    times = [row["median ms"] for row in rows if row["median ms"] > 0]
-    return bool(times) and math.floor(min(times) / 2) <= value <= 2 * max(times)
+def _within(rows: Sequence[Mapping[str, Any]], column: str, value: float) -> bool:
+    """Whether a mark lies among the values, or just beside them."""
+    found = [row[column] for row in rows if row[column] is not None and row[column] > 0]
+    return bool(found) and min(found) / 1.5 <= value <= 1.5 * max(found)

@@ -370,7 +370,7 @@ def test_advice_by_measurement(weights: Path, tmp_path: Path) -> None:
     assert advice["keeps_fps"] == next((target for target in TARGETS if timing["fps"] >= target), None)
     assert advice["command"] == (f"rvm-live --source {clip} --downsample-ratio 1 --weights {weights} --device cpu")
     assert {found["name"]: found["works"] for found in report["machine"]["engines"]} == {
-            "lite": False,  # the weights that are named are RVM's
+        "lite": False,  # the weights that are named are RVM's
         "onnx": False,
         "openvino": True,
         "rvm": True,

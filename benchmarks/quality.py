@@ -1,7 +1,8 @@
 """How good alpha is after all post-processing, as the user sees it: every engine, precision and size that works here.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks quality --data FOLDER [--dataset FOLDER] [--frames 25 | --all]
-        [--mediapipe-python .venv-mediapipe/bin/python] [--onnx FILE] [--weights FILE ...] [--no-posts] [--quick]
+        [--mediapipe-python .venv-mediapipe/bin/python] [--onnx FILE] [--weights FILE ...] [--no-posts] [--resume FILE]
+        [--quick]
 
 Three kinds of truth. ``--dataset``: folders in the layout of VideoMatte240K's evaluation set. ``--data``: a folder with
 ``webcam/`` and ``backgrounds/``; clips shot before a plain screen are keyed and put before other backgrounds
@@ -15,6 +16,7 @@ docs/quality.md is written from the result by ``python -m benchmarks quality --p
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 from contextlib import ExitStack
@@ -31,11 +33,12 @@ from benchmarks.plain import PlainEngine
 from benchmarks.quality_clips import Clip, agreement_clips, dataset_clips, keyed_clips
 from benchmarks.quality_subjects import EngineSubject, Subject, Wanted, subjects
 from benchmarks.report import Chart, publish
-from rvm_live.errors import RvmLiveError, UnavailableError
+from rvm_live.errors import RvmLiveError, SettingsError, UnavailableError
 from rvm_live.frames import Frame
 from rvm_live.settings import EngineSettings
 
 Picture = NDArray[np.uint8]
+Done = dict[str, Any]  # subject -> family, quality, milliseconds
 
 COLUMNS = ("what", "truth", "MAD e-3", "MSE e-3", "Grad", "Conn", "dtSSD e-2", "median ms", "p95 ms", "clips", "family")
 FRAMES, QUICK_FRAMES, SPARSE = 25, 5, 4
@@ -100,6 +103,9 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--onnx", type=Path, help="a file for the engine onnx")
     parser.add_argument("--mediapipe-python", default=sys.executable, help="an interpreter that has MediaPipe")
     parser.add_argument("--no-posts", action="store_true", help="leave out what may be done to alpha afterwards")
+    parser.add_argument(
+        "--resume", type=Path, help="keeps what is measured, clip by clip; a later run goes on from there"
+    )
     parser.add_argument("--quick", action="store_true", help="a few frames, small, two subjects: does it run at all")
     parser.add_argument("--page", action="store_true", help="measure nothing: write docs/quality.md from the result")
     options = parser.parse_args(arguments)
@@ -141,7 +147,11 @@ def _measured(
     with program_threads(), ExitStack() as stack:
         team = _Team(wanted, refusals)
         stack.callback(team.close)
+        known = _known(options.resume)
         for number, clip in enumerate(clips):
+            if clip.name in known:
+                _keep(measured, clip, known[clip.name])
+                continue
             try:
                 pairs = list(clip.frames())
             except RvmLiveError as error:
@@ -150,12 +160,37 @@ def _measured(
             print(f"{number + 1} of {len(clips)}: {clip.name}, {len(pairs)} frames", flush=True)
             frames = [Frame(picture, at, 0, at) for at, (picture, _) in enumerate(pairs)]
             truth = [alpha for _, alpha in pairs if alpha is not None] or _stand_in(frames)
+            done: Done = {}
             for name, subject in team.at(frames[0].width, frames[0].height).items():
-                told = measured.setdefault((clip.truth, name), _Told(subject.family))
                 quality, times = _one(subject, frames, truth, 1 if options.all else SPARSE)
-                told.clips[clip.name] = quality
-                told.times += times[_WARM_UP:] or times
+                done[name] = {"family": subject.family, "quality": quality.as_dict(), "ms": times[_WARM_UP:] or times}
+            _keep(measured, clip, done)
+            if options.resume is not None:
+                with options.resume.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"clip": clip.name, "done": done}) + "\n")
     return measured, refusals, left_out
+
+
+def _known(path: Path | None) -> dict[str, Done]:
+    """Clip -> what earlier runs measured on it.
+
+    Raises:
+        SettingsError: the file is none of this program's.
+    """
+    if path is None or not path.exists():
+        return {}
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return {line["clip"]: line["done"] for line in lines}
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"{path} does not hold an earlier run's measurements: name another file") from error
+
+
+def _keep(measured: dict[tuple[str, str], _Told], clip: Clip, done: Done) -> None:
+    for name, what in done.items():
+        told = measured.setdefault((clip.truth, name), _Told(what["family"]))
+        told.clips[clip.name] = Quality(**what["quality"])
+        told.times += what["ms"]
 
 
 class _Team:

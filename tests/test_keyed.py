@@ -186,6 +186,8 @@ def test_an_unreadable_background_is_told(tmp_path: Path, drawn: Keyed) -> None:
 
 def make_dataset(folder: Path) -> Path:
     """Two clips in VideoMatte240K's layout, one of PNG and one of JPEG pictures, and something that is no clip."""
+    if folder.exists():
+        return folder
     for kind, clip, suffix in (("videomatte_motion", "0000", "png"), ("videomatte_static", "0001", "jpg")):
         home = folder / kind / clip
         for part in ("com", "pha", "fgr"):
@@ -245,6 +247,26 @@ def test_the_benchmark_measures_what_the_user_sees(
         mine, plain = rows["rvm", f"videomatte_{how}"], rows["plain", f"videomatte_{how}"]
         assert mine["MAD e-3"] == pytest.approx(plain["MAD e-3"], abs=1)
     assert str(tmp_path) not in json.dumps(found)
+
+
+def test_a_run_goes_on_where_another_broke_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
+    kept = tmp_path / "kept.jsonl"
+    whole = measured(tmp_path, monkeypatch, weights, "--resume", str(kept))
+    lines = kept.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["clip"] for line in lines] == ["videomatte_motion/0000", "videomatte_static/0001"]
+    kept.write_text(lines[0] + "\n", encoding="utf-8")
+    asked = []
+    monkeypatch.setattr(quality, "_one", lambda *given: asked.append(given) or real_one(*given))
+    again = measured(tmp_path, monkeypatch, weights, "--resume", str(kept))
+    assert len(asked) == 2  # two subjects, on the clip that was missing
+    for old, new in zip(whole["rows"], again["rows"], strict=True):
+        assert (old["what"], old["MAD e-3"], old["clips"]) == (new["what"], new["MAD e-3"], new["clips"])
+    kept.write_text("something else\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="name another file"):
+        measured(tmp_path, monkeypatch, weights, "--resume", str(kept))
+
+
+real_one = quality._one
 
 
 def test_each_clip_begins_with_an_empty_state(weights: Path) -> None:

@@ -104,7 +104,7 @@ def _public() -> Iterator[tuple[str, Bytes]]:
             yield name, next(decoded(path))
 
 
-def _sources(data: Path, assets: Path) -> Iterator[tuple[str, Bytes]]:
+def _sources(data: Path, assets: Path, more: list[Path]) -> Iterator[tuple[str, Bytes]]:
     for path in sorted((data / "backgrounds").iterdir()):
         if path.suffix in (".mp4", ".webm"):
             frames = np.stack([f for n, f in enumerate(decoded(path)) if n % 60 == 0])
@@ -116,6 +116,9 @@ def _sources(data: Path, assets: Path) -> Iterator[tuple[str, Bytes]]:
             yield path.stem, next(decoded(path))
     for path in sorted(assets.glob("*.jpg")):
         yield path.stem, next(decoded(path))
+    for folder in more:
+        for path in sorted(folder.glob("*.jpg")):
+            yield path.stem, next(decoded(path))
     yield from _public()
 
 
@@ -123,13 +126,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE)
+    parser.add_argument("--more", type=Path, action="append", default=[], help="a folder of .jpg places; may be repeated")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--painted", type=int, default=900)
     chosen = parser.parse_args(arguments)
     random = np.random.default_rng(chosen.seed)
     cache = chosen.cache.expanduser()
     kept: dict[str, list[Bytes]] = {"training": [], "development": []}
-    for name, picture in _sources(chosen.data, Path("assets/backgrounds")):
+    for name, picture in _sources(chosen.data, Path("assets/backgrounds"), chosen.more):
         split = "development" if name in DEVELOPMENT_BACKGROUNDS else "training"
         kept[split] += _crops(random, picture, 2 if split == "development" else _CROPS)
     print({split: len(pictures) for split, pictures in kept.items()}, "stills", flush=True)

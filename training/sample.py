@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from training.augment import Camera, Light, attached, outline, shaded
 from training.people import Layer, People
+from training.places import Places
 
 __all__ = ["Mixture", "Sampler", "Sequence"]
 
@@ -32,10 +33,11 @@ class Mixture(NamedTuple):
     plain: float = 0.15
     empty: float = 0.06
     second: float = 0.14
-    dressed: float = 0.3
+    dressed: float = 0.4
     held: float = 0.12
     hidden: float = 0.08
     decoys: float = 0.4
+    furnished: float = 0.3
     shadow: float = 0.25
     relit: float = 0.3
     strength: float = 1.0
@@ -55,7 +57,7 @@ class Sampler:
         self._random = np.random.default_rng(seed)
         self._mixture = mixture or Mixture()
         self._people = People(cache / "people" / split)
-        self._places: Bytes = np.load(cache / "backgrounds" / f"{split}.npy", mmap_mode="r")
+        self._places = Places(cache, split, self._people, self._random, self._mixture.strength)
 
     def draw(self, width: int, height: int, time: int) -> Sequence:
         """One sequence of ``time`` frames."""
@@ -65,10 +67,10 @@ class Sampler:
             layer = self._people.plain(random, width, height, time)
             camera = Camera(random, 0.7 * mixture.strength)
             return Sequence(np.stack([camera(each) for each in layer.colours]), np.stack(layer.alpha))
-        place = self._place(width, height, time)
+        place = self._places.draw(width, height, time, furnished=random.random() < mixture.furnished)
         alpha = [np.zeros((height, width), np.uint8)] * time
         if random.random() < mixture.decoys:
-            place = self._decoyed(place)
+            place = self._places.decoyed(place)
         if chance >= mixture.plain + mixture.empty:
             if random.random() < mixture.second:
                 place, alpha = self._before(place, alpha, self._person(width, height, time))
@@ -77,80 +79,6 @@ class Sampler:
                 place, alpha = self._hidden(place, alpha)
         camera = Camera(random, mixture.strength)
         return Sequence(np.stack([camera(each) for each in place]), np.stack(alpha))
-
-    def _place(self, width: int, height: int, time: int) -> list[Bytes]:
-        """A background, still or moving, sometimes of two halves."""
-        random = self._random
-        places = [self._drift(width, height, time)]
-        if random.random() < 0.2:
-            places.append(self._drift(width, height, time))
-            small = (random.random((4, 6)) > 0.5).astype(np.uint8) * 255
-            how = cv2.INTER_CUBIC if random.random() < 0.5 else cv2.INTER_NEAREST
-            mask = cv2.resize(small, (width, height), interpolation=how)[..., None] > 127
-            places = [[np.where(mask, a, b) for a, b in zip(*places, strict=True)]]
-        light = Light(random, self._mixture.strength * 0.9)
-        blur = random.uniform(0.5, 5) if random.random() < 0.3 else 0.0
-        done = [light(each) for each in places[0]]
-        return [cv2.GaussianBlur(each, (0, 0), blur) if blur else each for each in done]
-
-    def _drift(self, width: int, height: int, time: int) -> list[Bytes]:
-        """A window that wanders over a picture."""
-        random = self._random
-        picture = self._places[int(random.integers(len(self._places)))]
-        full_height, full_width = picture.shape[:2]
-        moving = random.random() < 0.4
-        side = random.uniform(0.45, 1.0)
-        ends = []
-        for _ in range(2 if moving else 1):
-            w = min(full_width, full_height * width / height) * side
-            x, y = random.uniform(0, full_width - w), random.uniform(0, max(0.0, full_height - w * height / width))
-            ends.append(np.array([x, y, w]))
-            side = min(1.0, side * random.uniform(0.9, 1.1))
-        if moving:  # a few per cent of the picture a frame
-            span = ends[1] - ends[0]
-            ends[1] = ends[0] + span * min(1.0, random.uniform(0, 0.05) * time * width / (np.abs(span).max() + 1))
-        flip = random.random() < 0.5
-        frames: list[Bytes] = []
-        for number in range(time):
-            if number and not moving:
-                frames.append(frames[0])
-                continue
-            x, y, w = ends[0] + (ends[-1] - ends[0]) * (number / max(1, time - 1))
-            scale = w / width
-            matrix = np.array([[-scale if flip else scale, 0, x + (w if flip else 0)], [0, scale, y]])
-            how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            frames.append(cv2.warpAffine(picture, matrix, (width, height), flags=how, borderMode=cv2.BORDER_REFLECT))
-        return frames
-
-    def _decoyed(self, place: list[Bytes]) -> list[Bytes]:
-        """Things that stand out of the place, as large as a person, some in a person's outline: they are none."""
-        random = self._random
-        height, width = place[0].shape[:2]
-        for _ in range(int(random.integers(1, 4))):
-            mask = np.zeros((height, width), np.uint8)
-            kind = random.random()
-            if kind < 0.3:
-                mask = self._people.cut_out(random, width, height, 1).alpha[0]
-            else:
-                across, down = random.uniform(0.12, 0.7) * width, random.uniform(0.2, 1.0) * height
-                x, y = random.uniform(0, width), random.uniform(0.3, 1.1) * height
-                shape = outline(random, x, y, across, down)
-                if kind < 0.5:  # a roof, a mountain, a lamp's shade
-                    top = random.uniform(0, 0.6) * across
-                    corners = [(x - across / 2, y + down), (x - top / 2, y - down / 2)]
-                    corners += [(x + top / 2, y - down / 2), (x + across / 2, y + down)]
-                    shape = np.array(corners).astype(np.int32)
-                cv2.fillPoly(mask, [shape], 255, cv2.LINE_AA)
-            light = Light(random, 1.5)
-            fill = light(self._drift(width, height, 1)[0])
-            if random.random() < 0.3:
-                fill = np.full_like(fill, random.integers(0, 256, 3))
-            if random.random() < 0.6:
-                fill = shaded(random, height, width)(fill)
-            weight = cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR)
-            front = cv2.multiply(fill, weight, scale=1 / 255)
-            place = [cv2.add(front, cv2.multiply(each, 255 - weight, scale=1 / 255)) for each in place]
-        return place
 
     def _person(self, width: int, height: int, time: int) -> Layer:
         """Somebody, in other light and other clothes, perhaps with something in the hand."""
@@ -167,7 +95,7 @@ class Sampler:
         alpha = layer.alpha
         if random.random() < mixture.held:
             shapes = attached(random, alpha[0])
-            texture = self._drift(width, height, 1)[0]
+            texture = self._places.drift(width, height, 1)[0]
             mask = np.zeros((height, width), np.uint8)
             for shape in shapes:
                 cv2.fillPoly(mask, [shape], 255, cv2.LINE_AA)
@@ -182,7 +110,7 @@ class Sampler:
         random = self._random
         height, width = colours[0].shape[:2]
         light = Light(random, 2.0)
-        pattern = self._drift(width, height, 1)[0] if random.random() < 0.6 else None
+        pattern = self._places.drift(width, height, 1)[0] if random.random() < 0.6 else None
         rows = np.clip((np.arange(height) - shoulders * height) / (0.04 * height + 1), 0, 1).astype(np.float32)
         weight = (rows * 255).astype(np.uint8)[:, None, None].repeat(width, 1).repeat(3, 2)
         done = []
@@ -221,7 +149,7 @@ class Sampler:
         shape = outline(random, random.uniform(0, width), height, across, down)
         mask = np.zeros((height, width), np.uint8)
         cv2.fillPoly(mask, [shape], 255, cv2.LINE_AA)
-        fill = self._drift(width, height, 1)[0]
+        fill = self._places.drift(width, height, 1)[0]
         free = 255 - mask
         pictures = [np.where(mask[..., None] > 127, fill, each) for each in place]
         return pictures, [cv2.multiply(each, free, scale=1 / 255) for each in alpha]

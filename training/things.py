@@ -1,0 +1,103 @@
+"""Furniture, plants, lamps, clothes on hooks: things that stand in rooms and are no person, each with its alpha.
+
+They are the small pictures of Sweet Home 3D's libraries (``.sh3f``, zip files; Debian has them in the package
+``sweethome3d-furniture``): CC0 and CC BY. ``python -m training.things --libraries FOLDER [--cache FOLDER]`` puts them
+into ``things.npy``, uint8 (N, 128, 128, 4) BGR and alpha; what the catalogues call characters, and dolls and mannequins,
+is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from training.augment import Light
+from training.cache import DEFAULT_CACHE
+
+__all__ = ["SIDE", "Things", "icons", "main"]
+
+Bytes = NDArray[np.uint8]
+Random = np.random.Generator
+
+SIDE = 128
+_CATALOGUE = "PluginFurnitureCatalog.properties"
+_PEOPLE = re.compile(r"character|mannequin|doll\b|statue|snowman", re.IGNORECASE)
+_ENTRY = re.compile(r"^(name|category|icon)#(\d+)=(.*?)\s*$", re.MULTILINE)
+
+
+def icons(library: Path) -> Iterator[tuple[str, Bytes]]:
+    """Name and picture, uint8 (128, 128, 4), of everything in a library that is no person."""
+    with zipfile.ZipFile(library) as archive:
+        entries: dict[str, dict[str, str]] = {}
+        for key, number, value in _ENTRY.findall(archive.read(_CATALOGUE).decode("latin-1")):
+            entries.setdefault(number, {})[key] = value
+        inside = set(archive.namelist())
+        for entry in entries.values():
+            name, path = entry.get("name", ""), entry.get("icon", "").lstrip("/")
+            if _PEOPLE.search(name + " " + entry.get("category", "")) or path not in inside:
+                continue
+            picture = cv2.imdecode(np.frombuffer(archive.read(path), np.uint8), cv2.IMREAD_UNCHANGED)
+            if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
+                continue
+            if 0.03 < (picture[..., 3] > 128).mean() < 0.97:
+                yield name, np.asarray(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA))
+
+
+class Things:
+    """What can be put into places.
+
+    Args:
+        path: ``things.npy``; without it there is nothing to put.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._pictures: Bytes = np.load(path) if path.is_file() else np.zeros((0, SIDE, SIDE, 4), np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def draw(self, random: Random, width: int, height: int, largest: float) -> tuple[Bytes, Bytes]:
+        """One of them somewhere in a frame: colours, black around it, uint8 (h, w, 3), and alpha uint8 (h, w).
+
+        Args:
+            random: source of chance.
+            width: of the frame.
+            height: of the frame.
+            largest: size at most, as a share of the frame's longer side.
+        """
+        picture = self._pictures[int(random.integers(len(self)))]
+        colours = Light(random, 1.5)(np.ascontiguousarray(picture[..., :3]))
+        alpha = picture[..., 3]
+        solid = cv2.multiply(colours, cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR), scale=1 / 255)
+        size = random.uniform(0.15, 1.0) * largest * max(width, height) / SIDE
+        stretch, turn = 2 ** random.uniform(-0.5, 0.5), np.deg2rad(random.uniform(-12, 12))
+        across, down = size * stretch * (-1 if random.random() < 0.5 else 1), size / stretch
+        turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ np.diag([across, down])
+        where = np.array([random.uniform(0, 1) * width, random.uniform(0.2, 1.1) * height])
+        matrix = np.column_stack([turned, where - turned @ np.array([SIDE / 2, SIDE / 2])])
+        how = cv2.INTER_AREA if size < 0.5 else cv2.INTER_LINEAR
+        placed = cv2.warpAffine(np.dstack([solid, alpha]), matrix, (width, height), flags=how)
+        return np.ascontiguousarray(placed[..., :3]), np.ascontiguousarray(placed[..., 3])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--libraries", type=Path, required=True, help="a folder with .sh3f files")
+    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE)
+    chosen = parser.parse_args(arguments)
+    found = [picture for library in sorted(chosen.libraries.glob("*.sh3f")) for _, picture in icons(library)]
+    cache = chosen.cache.expanduser()
+    cache.mkdir(parents=True, exist_ok=True)
+    np.save(cache / "things.npy", np.stack(found))
+    print(len(found), "things")
+
+
+if __name__ == "__main__":
+    main()

@@ -13,18 +13,18 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from rvm_live import gpu, weights
+from rvm_live import gpu
 from rvm_live.backgrounds.parse import default_cycle
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.composer import Composer
-from rvm_live.engines.auto import AutoEngine
+from rvm_live.engines.auto import AutoEngine, engine_for
 from rvm_live.errors import SettingsError, SinkError
 from rvm_live.frames import Composite
 from rvm_live.notices import Notices
 from rvm_live.pipeline import Pipeline
 from rvm_live.queues import Overflow
 from rvm_live.report import LiveReport, Ran
-from rvm_live.settings import EngineSettings, LiveSettings
+from rvm_live.settings import LiveSettings
 from rvm_live.sinks.base import Sink
 from rvm_live.sinks.overlay import Status
 from rvm_live.sinks.snapshot import save_png, write_whole
@@ -68,9 +68,9 @@ def run(
         _check_writable(settings.stats_json)
     source = open_source(settings.source, clock)
     overflow = _overflow(settings, source)
-    settings = replace(settings, engine=_with_weights(settings.engine, progress))
+    engine = engine_for(replace(settings.engine, foreground=settings.foreground), progress)
     settings = _without_display(settings, tell)
-    app = _App(settings, source, overflow, clock)
+    app = _App(settings, source, engine, overflow, clock)
     with _sampling(app.gpu), _stopping_on_signals(app.pipeline):
         snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
     report = app.report(snapshot)
@@ -82,7 +82,9 @@ def run(
 class _App:
     """Wires settings to a pipeline, and the window's keys to it."""
 
-    def __init__(self, settings: LiveSettings, source: Source, overflow: Overflow, clock: Clock) -> None:
+    def __init__(
+        self, settings: LiveSettings, source: Source, engine: AutoEngine, overflow: Overflow, clock: Clock
+    ) -> None:
         self.settings = settings
         self.notices = Notices()
         self.gpu = gpu.GpuSampler()
@@ -98,7 +100,7 @@ class _App:
         realtime = overflow is Overflow.DROP_OLDEST
         self.pipeline = Pipeline(
             source,
-            AutoEngine(replace(settings.engine, foreground=settings.foreground)),
+            engine,
             self.composer,
             self._sinks(overflow, clock),
             overflow=overflow,
@@ -257,13 +259,6 @@ def _overflow(settings: LiveSettings, source: Source) -> Overflow:
     raise SettingsError(
         f"--no-realtime takes every frame, but {settings.source.source!r} does not wait: use a file, or leave it out"
     )
-
-
-def _with_weights(settings: EngineSettings, progress: Any) -> EngineSettings:
-    """Fetch missing weights before a window opens, so that it is seen on the terminal; those at hand load later."""
-    if settings.engine not in ("auto", "openvino", "rvm") or weights.locate(settings) is not None:
-        return settings
-    return replace(settings, weights=weights.resolve(settings, progress=progress))
 
 
 @contextmanager

@@ -231,7 +231,7 @@ def test_a_stream_that_ends_finishes_the_recording_and_says_so(tmp_path: Path) -
 def test_weights_that_cannot_be_had_name_both_ways(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
-    done = call("--source", clip, "--headless", "--offline")
+    done = call("--source", clip, "--headless", "--offline", "--engine", "rvm")
     assert done.code == 2
     assert "weights pull" in done.complaint and "--weights" in done.complaint
 

@@ -347,12 +347,13 @@ def test_a_plug_in_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> 
     assert not (found["broken"].works or found["absent"].works)
 
 
-def test_advice_needs_weights_and_fetches_none(tmp_path: Path) -> None:
+def test_advice_without_weights_is_for_the_embedded_engine_and_fetches_nothing(tmp_path: Path) -> None:
     outcome = call("hwtest", "--json", "--seconds", "0.2", "--source", make_video(tmp_path / "a.mp4"))
     advice = parsed(outcome)["advice"]
     assert outcome.code == 0
-    assert advice["best"] is None
-    assert "not measured: no weights for mobilenetv3" in advice["note"]
+    assert {timing["model"] for timing in advice["timings"]} == {"lite"}
+    assert "--engine lite" in advice["command"]
+    assert "no weights for mobilenetv3" in advice["note"]
 
 
 def test_advice_by_measurement(weights: Path, tmp_path: Path) -> None:

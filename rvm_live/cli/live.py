@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -36,7 +38,7 @@ _OPTIONS = [
     click.option(
         "--engine",
         default="auto",
-        help="auto, rvm, openvino, onnx, torchscript, or package.module:Class.  [default: auto]",
+        help="auto, lite, rvm, openvino, onnx, torchscript, or package.module:Class.  [default: auto]",
     ),
     click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]"),
     click.option("--weights", type=click.Path(path_type=Path), help="Weights: a file, or a folder that holds them."),
@@ -144,11 +146,33 @@ def run_live(options: Mapping[str, Any]) -> int:
     from rvm_live.cli.weights import download_progress
     from rvm_live.live import run
 
+    ask_once(settings.engine)
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
     report = run(settings, tell=lambda line: click.echo(line, err=True), progress=download_progress)
     click.echo(report_text(report))
     return {"interrupted": 130, "terminated": 143}.get(report.exit_reason, 0)
+
+
+def ask_once(settings: EngineSettings) -> None:
+    """Ask on a terminal whether RVM's weights may be fetched, the first time that they are missing.
+
+    Where nobody can answer nothing is asked, nothing is fetched, and the embedded engine runs.
+    """
+    from rvm_live.engines.choice import EMBEDDED, question_open
+    from rvm_live.weights import KNOWN, MODELS_LICENCE, consent
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()) or not question_open(settings):
+        return
+    known = KNOWN[MODELS[0]]
+    click.echo(
+        f"RobustVideoMatting cuts out hair and edges better than {EMBEDDED}, the small network that comes with "
+        f"rvm-live. Its weights ({known.least_bytes / 1e6:.0f} MB, {MODELS_LICENCE}) come from "
+        f"{urlsplit(known.url).hostname}.",
+        err=True,
+    )
+    answer = click.confirm("Fetch them now? This is asked once", default=True, err=True)
+    consent.remember(answer)
 
 
 def report_text(report: LiveReport) -> str:

@@ -6,16 +6,17 @@ import inspect
 from dataclasses import replace
 from typing import Any
 
+from rvm_live import weights
 from rvm_live.engines.base import Engine, EngineInfo, Rung
-from rvm_live.engines.host import accelerator_wanted
-from rvm_live.errors import EngineError, SettingsError
+from rvm_live.engines.choice import EMBEDDED, Choice, choose
+from rvm_live.errors import EngineError, SettingsError, UnavailableError
 from rvm_live.frames import Frame, Matte
 from rvm_live.registry import ENGINES
 from rvm_live.settings import EngineSettings
 
-__all__ = ["AutoEngine"]
+__all__ = ["AutoEngine", "engine_for"]
 
-_FOR_CPUS = ("openvino",)
+_NEED_RVM = ("openvino", "rvm")
 _REQUIRED = ("open", "info", "reset", "matte")
 
 
@@ -25,13 +26,18 @@ class AutoEngine(Engine):
     A class of the user's own need not derive from :class:`~rvm_live.engines.base.Engine`; it needs its methods
     (``prepare`` and ``close`` may be left out).
 
+    Args:
+        settings: what was asked for.
+        choice: what ``auto`` tries, if that was decided before; None: decided when it is opened.
+
     Attributes:
         refusals: engines that ``auto`` passed over -> why.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, choice: Choice | None = None) -> None:
         super().__init__(settings)
         self.refusals: dict[str, str] = {}
+        self._choice = choice
         self._name = settings.engine
         self._inner: Any = None
 
@@ -44,9 +50,14 @@ class AutoEngine(Engine):
             WeightsError: the weights are missing or unusable.
         """
         if self.settings.engine == "auto":
-            on_gpu = accelerator_wanted(self.settings.device)
-            names = [name for name in ENGINES.auto if not (on_gpu and name in _FOR_CPUS)]
-            self._name, self._inner, self.refusals = ENGINES.first(names, self._opened)
+            choice = self._choice = self._choice or choose(self.settings)
+            self.settings = choice.settings
+            try:
+                self._name, self._inner, self.refusals = ENGINES.first(choice.names, self._opened)
+            except UnavailableError as error:
+                if not choice.reason:
+                    raise
+                raise UnavailableError(f"{error}; {choice.reason}", error.reasons) from error
         else:
             self._inner = self._opened(self.settings.engine)
         return self.info
@@ -75,8 +86,10 @@ class AutoEngine(Engine):
         info = self._inner.info
         if not isinstance(info, EngineInfo):
             raise EngineError(f"engine {self._name!r} has an info that is no EngineInfo but {type(info).__name__}")
-        passed_over = tuple(f"engine {name} was passed over: {reason}" for name, reason in self.refusals.items())
-        return replace(info, notes=info.notes + passed_over) if passed_over else info
+        told = [f"engine {name} was passed over: {reason}" for name, reason in self.refusals.items()]
+        if self._choice is not None and self._choice.reason:
+            told.append(f"the embedded engine {EMBEDDED} runs: {self._choice.reason}")
+        return replace(info, notes=(*info.notes, *told)) if told else info
 
     def prepare(self, width: int, height: int) -> None:
         prepare = getattr(self._require(), "prepare", None)
@@ -113,6 +126,23 @@ class AutoEngine(Engine):
         inner, self._inner = self._inner, None
         if inner is not None:
             _close(inner)
+
+
+def engine_for(settings: EngineSettings, progress: Any = None) -> AutoEngine:
+    """The engine, not open yet, its weights at hand: what has to be fetched is fetched now, before any window opens.
+
+    Args:
+        settings: what was asked for.
+        progress: handed on to :func:`rvm_live.weights.resolve`.
+
+    Raises:
+        WeightsError: what was asked for cannot be had.
+    """
+    if settings.engine == "auto":
+        return AutoEngine(settings, choose(settings, progress))
+    if settings.engine in _NEED_RVM and weights.locate(settings) is None:
+        settings = replace(settings, weights=weights.resolve(settings, progress=progress))
+    return AutoEngine(settings)
 
 
 def _close(engine: Any) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.engines.choice import EMBEDDED
 from rvm_live.errors import RvmLiveError, WeightsError
 from rvm_live.hwtest.report import Advice, ModeResult, SourceReport, Timing
 from rvm_live.settings import MODELS, EngineSettings
@@ -86,7 +87,7 @@ def advise(
     seconds: float = 0.5,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Advice:
-    """Time RVM at several sizes and ratios and choose. Downloads nothing.
+    """Time RVM, or ``lite`` where RVM's weights are missing, at several sizes and ratios and choose. Downloads nothing.
 
     Args:
         settings: weights and device.
@@ -100,16 +101,18 @@ def advise(
     """
     models, reason = _models(settings)
     if not models:
-        return Advice(note=f"not measured: {reason}")
+        if settings.weights is not None:
+            return Advice(note=f"not measured: {reason}")
+        models = [replace(settings, engine=EMBEDDED, device="cpu", downsample_ratio=None)]
     timings: list[Timing] = []
     failed = None
     for model in models:
         tried: list[Timing] = []
         for width, height in frame_sizes(source, modes, fast=fast):
-            for ratio in ratios(width, height):
+            for ratio in ratios(width, height)[: 1 if model.engine == EMBEDDED else None]:
                 if _hopeless(width, height, ratio, tried):
                     continue
-                tell(f"timing {model.model or 'RVM'} at {width}x{height}, ratio {ratio:g}")
+                tell(f"timing {model.model or model.engine} at {width}x{height}, ratio {ratio:g}")
                 try:
                     asked = replace(model, downsample_ratio=ratio)
                     tried.append(measure(asked, pictures, width, height, seconds))
@@ -118,6 +121,8 @@ def advise(
         timings += tried
     best, keeps = choose(timings)
     note = failed or "timed: matting alone, to the alpha and foreground in main memory"
+    if models[0].engine == EMBEDDED:
+        note += f"; {EMBEDDED}, the embedded engine, because there are {reason}"
     command = None if best is None else _command(best, source, modes, name, settings)
     return Advice(tuple(timings), best, keeps, command, note)
 
@@ -137,7 +142,7 @@ def measure(
 
     frames = [cv2.resize(picture, (width, height)) for picture in pictures[:6]] or [_drawn(width, height)]
     taken: list[int] = []
-    with EngineSession(AutoEngine(replace(settings, engine="rvm"))) as session:
+    with EngineSession(AutoEngine(settings)) as session:
         for number in range(_WARM_UP):
             session.matte(frames[number % len(frames)]).host()
         began_ns = now_ns = SYSTEM_CLOCK.now_ns()
@@ -198,7 +203,10 @@ def _command(
     if fitting:
         fastest = max(fitting, key=lambda mode: mode.rhythm.fps if mode.rhythm else 0.0)
         words += ["--fps", f"{fastest.asked.fps:g}", "--fourcc", fastest.asked.fourcc]
-    words += ["--downsample-ratio", f"{best.downsample_ratio:g}"]
+    if best.model == EMBEDDED:
+        words += ["--engine", EMBEDDED]
+    else:
+        words += ["--downsample-ratio", f"{best.downsample_ratio:g}"]
     if best.model in MODELS[1:]:
         words += ["--model", best.model]
     if settings.weights is not None:

@@ -6,12 +6,13 @@ Importing this loads neither torch nor anything that downloads.
 from __future__ import annotations
 
 from rvm_live.weights.cache import Status, cache_dir, list_known, pull
-from rvm_live.weights.catalog import KNOWN, KnownWeights
+from rvm_live.weights.catalog import KNOWN, MODELS_LICENCE, KnownWeights
 from rvm_live.weights.files import LoadedWeights
 from rvm_live.weights.resolve import Verified, load, locate, resolve, verify
 
 __all__ = [
     "KNOWN",
+    "MODELS_LICENCE",
     "KnownWeights",
     "LoadedWeights",
     "Status",

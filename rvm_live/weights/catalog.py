@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from rvm_live.errors import SettingsError
 
-__all__ = ["DEFAULT_MODEL", "KNOWN", "RELEASE", "KnownWeights", "known"]
+__all__ = ["DEFAULT_MODEL", "KNOWN", "MODELS_LICENCE", "RELEASE", "KnownWeights", "known"]
 
 RELEASE = "https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/"
 """Base of the official files; ``RVM_LIVE_WEIGHTS_URL`` names a mirror instead."""
+
+MODELS_LICENCE = "GPL-3.0"
+"""Of the official release."""
 
 DEFAULT_MODEL = "mobilenetv3"
 

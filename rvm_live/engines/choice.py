@@ -1,0 +1,83 @@
+"""What ``--engine auto`` takes, and why: RVM where its weights are or may be fetched, else the embedded ``lite``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rvm_live import weights
+from rvm_live.engines.host import accelerator_wanted
+from rvm_live.errors import WeightsError
+from rvm_live.registry import ENGINES
+from rvm_live.settings import EngineSettings
+from rvm_live.weights import consent
+
+__all__ = ["EMBEDDED", "Choice", "choose", "question_open"]
+
+EMBEDDED = "lite"
+_FOR_CPUS = ("openvino",)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to try.
+
+    Attributes:
+        names: engines, best first.
+        settings: theirs; ``weights`` is set where they were fetched.
+        reason: why it is not RVM, one clause; empty where it is.
+    """
+
+    names: tuple[str, ...]
+    settings: EngineSettings
+    reason: str = ""
+
+
+def choose(settings: EngineSettings, progress: Any = None) -> Choice:
+    """Decide, and fetch what may be fetched.
+
+    RVM is taken where its weights are named or lie in the cache, where a ``model`` of it was asked for, and where the
+    user once agreed to the download. It falls to ``lite`` where that download fails; bad weights that were named are an
+    error, for whoever names some wants those.
+
+    Args:
+        settings: those of ``--engine auto``.
+        progress: handed on to :func:`rvm_live.weights.resolve`.
+
+    Raises:
+        WeightsError: what was named is not there, or the asked-for ``model`` cannot be had.
+    """
+    if weights.locate(settings) is not None:
+        return Choice(_rvm(settings), settings)
+    if settings.model is not None:
+        return Choice(_rvm(settings), replace(settings, weights=weights.resolve(settings, progress=progress)))
+    if settings.offline:
+        return _embedded(settings, "RVM's weights are not here, and nothing may be fetched (offline)")
+    agreed = consent.remembered()
+    if not agreed:
+        why = "RVM's weights are not here" + (" and you chose not to fetch them" if agreed is False else "")
+        return _embedded(settings, f"{why}: `rvm-live weights pull` fetches them")
+    try:
+        return Choice(_rvm(settings), replace(settings, weights=weights.resolve(settings, progress=progress)))
+    except WeightsError as error:
+        return _embedded(settings, f"RVM's weights could not be fetched: {error}")
+
+
+def question_open(settings: EngineSettings) -> bool:
+    """Whether the user has yet to say if RVM's weights may be fetched.
+
+    Raises:
+        WeightsError: what was named is not there.
+    """
+    if settings.engine != "auto" or settings.offline or settings.model is not None:
+        return False
+    return weights.locate(settings) is None and consent.remembered() is None
+
+
+def _rvm(settings: EngineSettings) -> tuple[str, ...]:
+    on_gpu = accelerator_wanted(settings.device)
+    return tuple(name for name in ENGINES.auto if not (on_gpu and name in _FOR_CPUS))
+
+
+def _embedded(settings: EngineSettings, reason: str) -> Choice:
+    return Choice((EMBEDDED,), settings, reason)

@@ -1,0 +1,205 @@
+"""Which engine ``auto`` takes: RVM where its weights are or may be fetched, else the embedded one, and it says why."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rvm_live.engines.auto import AutoEngine, engine_for
+from rvm_live.engines.choice import EMBEDDED, choose, question_open
+from rvm_live.errors import UnavailableError, WeightsError
+from rvm_live.settings import EngineSettings
+from rvm_live.weights import KNOWN, consent
+from tests.conftest import ROOT
+from tests.support.mirror import send, serving
+from tests.support.program import call
+from tests.support.videos import make_video
+
+CPU = EngineSettings(device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine that never saw the program."""
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
+
+
+@pytest.fixture
+def release(monkeypatch: pytest.MonkeyPatch, weights: Path) -> Iterator[list[str]]:
+    """A mirror that serves real weights; the paths it was asked for."""
+    body = weights.read_bytes()
+    with serving(lambda handler, n: send(handler, body)) as (url, asked):
+        monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", url)
+        yield asked
+
+
+def test_nobody_was_asked_so_nothing_is_fetched(release: list[str]) -> None:
+    choice = choose(CPU)
+    assert choice.names == (EMBEDDED,)
+    assert "weights pull" in choice.reason
+    assert release == []
+    assert question_open(EngineSettings())
+
+
+def test_a_no_is_remembered(release: list[str]) -> None:
+    consent.remember(False)
+    assert "you chose not to fetch" in choose(CPU).reason
+    assert release == []
+    assert not question_open(EngineSettings())
+
+
+def test_a_yes_is_remembered_and_fetches_once(release: list[str]) -> None:
+    consent.remember(True)
+    assert not question_open(EngineSettings())
+    first, second = choose(CPU), choose(CPU)
+    assert first.names == second.names == ("openvino", "rvm")
+    assert first.reason == second.reason == ""
+    assert first.settings.weights is not None and first.settings.weights.is_file()
+    assert len(release) == 1
+
+
+def test_a_failed_download_falls_to_the_embedded_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    consent.remember(True)
+    with serving(lambda handler, n: handler.send_error(404)) as (url, asked):
+        monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", url)
+        choice = choose(CPU)
+    assert choice.names == (EMBEDDED,)
+    assert "HTTP 404" in choice.reason
+    assert len(asked) == 1
+
+
+def test_offline_never_fetches_and_never_asks(release: list[str]) -> None:
+    consent.remember(True)
+    settings = EngineSettings(device="cpu", offline=True)
+    assert "offline" in choose(settings).reason
+    assert not question_open(EngineSettings(offline=True))
+    assert release == []
+
+
+def test_weights_at_hand_are_taken(weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert choose(EngineSettings(device="cpu", weights=weights)).names == ("openvino", "rvm")
+    monkeypatch.setenv("RVM_LIVE_WEIGHTS", str(weights))
+    assert choose(CPU).names == ("openvino", "rvm")
+    assert not question_open(EngineSettings())
+    monkeypatch.delenv("RVM_LIVE_WEIGHTS")
+    cached = tmp_path / "cache" / "weights" / KNOWN["mobilenetv3"].file
+    cached.parent.mkdir(parents=True)
+    shutil.copy(weights, cached)
+    assert choose(CPU).names == ("openvino", "rvm")
+    assert choose(EngineSettings(device="cuda")).names == ("rvm",)
+
+
+def test_what_was_asked_for_by_name_is_no_reason_to_take_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WeightsError, match="does not exist"):
+        choose(EngineSettings(weights=Path("nowhere.pth")))
+    with pytest.raises(WeightsError, match="offline"):
+        choose(EngineSettings(model="resnet50", offline=True))
+    with pytest.raises(WeightsError, match="offline"):
+        engine_for(EngineSettings(engine="rvm", offline=True))
+
+
+def test_an_answer_that_cannot_be_read_is_none() -> None:
+    assert consent.remembered() is None
+    consent.answer_path().parent.mkdir(parents=True)
+    for text in ("", "[]", "{}", '{"fetch_weights": "yes"}', "\x00"):
+        consent.answer_path().write_text(text)
+        assert consent.remembered() is None
+    consent.remember(True)
+    assert consent.remembered() is True
+    assert [path.name for path in consent.answer_path().parent.iterdir()] == ["answers.json"]
+
+
+def test_an_answer_that_cannot_be_kept_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(WeightsError, match="cannot be kept"):
+        consent.remember(True)
+
+
+def test_where_the_embedded_engine_cannot_run_the_missing_weights_are_named_too() -> None:
+    with pytest.raises(UnavailableError, match=r"not on cuda.*weights are not here") as caught:
+        AutoEngine(EngineSettings(device="cuda")).open()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_library_takes_it_too_and_says_so(release: list[str]) -> None:
+    engine = AutoEngine(CPU)
+    try:
+        info = engine.open()
+        assert info.engine == EMBEDDED
+        assert any("RVM's weights are not here" in note for note in info.notes)
+    finally:
+        engine.close()
+    assert release == []
+
+
+def test_the_program_without_a_terminal_asks_and_fetches_nothing(release: list[str], tmp_path: Path) -> None:
+    clip, report = make_video(tmp_path / "clip.mp4"), tmp_path / "report.json"
+    done = call("--source", clip, "--headless", "--frames", "5", "--no-realtime", "--stats-json", report)
+    assert done.code == 0, done.err
+    told = json.loads(report.read_text())
+    assert told["ran"]["engine"] == EMBEDDED
+    assert any("RVM's weights are not here" in line for line in told["fallbacks"])
+    assert "the embedded engine lite runs" in done.out
+    assert release == []
+    assert consent.remembered() is None
+
+
+def on_a_terminal(clip: Path, answer: str) -> tuple[str, int]:
+    """Run the program on a pseudo-terminal and type an answer when it asks; what it showed, and its exit code."""
+    import pty  # there is none on Windows
+
+    ours, theirs = pty.openpty()
+    arguments = ["--source", str(clip), "--headless", "--frames", "3", "--no-realtime", "--device", "cpu"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"}
+    command = [sys.executable, "-m", "rvm_live", *arguments]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, close_fds=True)
+    os.close(theirs)
+    shown, typed, deadline = "", False, time.monotonic() + 60
+    try:
+        while time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.1)[0]:
+                try:
+                    shown += os.read(ours, 4096).decode()
+                except OSError:  # the other end is closed
+                    break
+            if "[Y/n]" in shown and not typed:
+                os.write(ours, answer.encode() + b"\n")
+                typed = True
+        return shown, process.wait(20)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are Unix's")
+def test_a_terminal_is_asked_once(release: list[str], tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "clip.mp4")
+    shown, code = on_a_terminal(clip, "n")
+    assert code == 0, shown
+    assert "GPL-3.0" in shown and "127.0.0.1" in shown
+    assert "engine      lite" in shown
+    shown, code = on_a_terminal(clip, "y")
+    assert code == 0, shown
+    assert "[Y/n]" not in shown
+    assert "you chose not to fetch them" in " ".join(shown.split())
+    assert release == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are Unix's")
+def test_a_terminal_that_says_yes_gets_them(release: list[str], tmp_path: Path) -> None:
+    shown, code = on_a_terminal(make_video(tmp_path / "clip.mp4"), "")
+    assert code == 0, shown
+    assert "mobilenetv3" in shown and "engine      lite" not in shown
+    assert len(release) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from rvm_live.engines.lite.network import LiteNetwork
 from rvm_live.engines.lite.weights import load_network
 from tests.support.threads import torch_threads  # noqa: F401
-from training import backgrounds, cache, measure, train
+from training import backgrounds, cache, measure, things, train
 from training.augment import Camera, Light
 from training.clips import people, split_of
 from training.export import export
@@ -22,6 +23,7 @@ from training.losses import laplacian, matting_loss
 from training.painting import PAINTERS, paint
 from training.people import People
 from training.sample import Mixture, Sampler
+from training.teacher import CHANNELS, feature_loss
 from training.train import Batches, Trainer, rate_at
 from training.weights import read_checkpoint
 
@@ -146,6 +148,62 @@ def test_a_torso_never_floats(folder: Path) -> None:
 def test_empty_rooms_have_no_alpha(folder: Path) -> None:
     sampler = Sampler(folder, "training", 1, Mixture(plain=0.0, empty=1.0))
     assert max(int(sampler.draw(64, 36, 2).alpha.max()) for _ in range(4)) == 0
+
+
+def library(path: Path) -> Path:
+    """A furniture library as Sweet Home 3D reads it: a lamp, a person, a picture without alpha, a missing one."""
+    lamp = np.zeros((64, 64, 4), np.uint8)
+    cv2.circle(lamp, (32, 32), 20, (40, 200, 250, 255), -1)
+    entries = [("Lamp", "Lights", "lamp.png"), ("Anybody", "Characters", "lamp.png")]
+    entries += [("Flat", "Walls", "flat.png"), ("Gone", "Lights", "gone.png")]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("lamp.png", cv2.imencode(".png", lamp)[1].tobytes())
+        archive.writestr("flat.png", cv2.imencode(".png", lamp[..., :3])[1].tobytes())
+        lines = [f"name#{n}={a}\ncategory#{n}={b}\nicon#{n}=/{c}" for n, (a, b, c) in enumerate(entries, 1)]
+        archive.writestr("PluginFurnitureCatalog.properties", "\n".join(lines))
+    return path
+
+
+def test_things_are_no_people(tmp_path: Path) -> None:
+    assert [name for name, _ in things.icons(library(tmp_path / "a.sh3f"))] == ["Lamp"]
+    things.main(["--libraries", str(tmp_path), "--cache", str(tmp_path)])
+    drawn = things.Things(tmp_path / "things.npy")
+    assert len(drawn) == 1
+    random = np.random.default_rng(3)
+    layers = [drawn.draw(random, 64, 36, 1.0) for _ in range(8)]
+    assert all(colours.shape == (36, 64, 3) and alpha.shape == (36, 64) for colours, alpha in layers)
+    assert max(int(alpha.max()) for _, alpha in layers) == 255
+    assert all(not colours[alpha == 0].any() for colours, alpha in layers)
+    assert len(things.Things(tmp_path / "none.npy")) == 0
+
+
+def test_furniture_stands_in_the_room_and_is_no_alpha(folder: Path, tmp_path: Path) -> None:
+    library(tmp_path / "a.sh3f")
+    plain = Sampler(folder, "training", 6, Mixture(plain=0.0, empty=1.0, decoys=0.0, furnished=1.0)).draw(64, 36, 2)
+    things.main(["--libraries", str(tmp_path), "--cache", str(folder)])
+    try:
+        mixture = Mixture(plain=0.0, empty=1.0, decoys=1.0, furnished=1.0)
+        drawn = [Sampler(folder, "training", seed, mixture).draw(64, 36, 2) for seed in range(6)]
+    finally:
+        (folder / "things.npy").unlink()
+    assert max(int(each.alpha.max()) for each in drawn) == 0
+    assert not np.array_equal(drawn[0].pictures, plain.pictures)
+
+
+def test_the_teacher_sees_and_the_student_comes_nearer(folder: Path, weights: Path) -> None:
+    pytest.importorskip("openvino")
+    pictures, alpha, seen = next(iter(Batches(folder, 0, (96, 64), 1, 4, Mixture(), weights)))
+    assert seen.shape == (4, CHANNELS, 4, 6)
+    assert seen.dtype == torch.float16
+    assert float(seen.float().std()) > 0.02
+    wanted = (seen.float() - seen.float().mean((0, 2, 3), keepdim=True)) / seen.float().std((0, 2, 3), keepdim=True)
+    assert float(feature_loss(wanted.clamp(-4, 4), seen.float())) < 0.1 < float(feature_loss(-wanted, seen.float()))
+    torch.manual_seed(0)
+    trainer = Trainer(LiteNetwork(), 1)
+    losses = [trainer.step(pictures, alpha, 2e-3, seen) for _ in range(12)]
+    alone = Trainer(LiteNetwork(), 1).step(pictures, alpha, 2e-3)
+    assert losses[-1] < losses[0]
+    assert losses[0] > alone
 
 
 def test_augmentations_keep_shape_and_change_pixels() -> None:

@@ -126,7 +126,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE)
-    parser.add_argument("--more", type=Path, action="append", default=[], help="a folder of .jpg places; may be repeated")
+    parser.add_argument(
+        "--more", type=Path, action="append", default=[], help="a folder of .jpg places; may be repeated"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--painted", type=int, default=900)
     chosen = parser.parse_args(arguments)

@@ -2,8 +2,8 @@
 
 They are the small pictures of Sweet Home 3D's libraries (``.sh3f``, zip files; Debian has them in the package
 ``sweethome3d-furniture``): CC0 and CC BY. ``python -m training.things --libraries FOLDER [--cache FOLDER]`` puts them
-into ``things.npy``, uint8 (N, 128, 128, 4) BGR and alpha; what the catalogues call characters, and dolls and mannequins,
-is left out.
+into ``things.npy``, uint8 (N, 128, 128, 4) BGR and alpha; what the catalogues call characters, and dolls and
+mannequins, is left out.
 """
 
 from __future__ import annotations

@@ -27,31 +27,52 @@ from training.cache import DEFAULT_CACHE
 from training.losses import matting_loss
 from training.measure import composed, plain, score, tensors
 from training.sample import Mixture, Sampler
+from training.teacher import CHANNELS, feature_loss
 from training.weights import Average, load_network, read_checkpoint, write_checkpoint
 
 __all__ = ["Batches", "Trainer", "main", "rate_at"]
 
 _HINT = 0.15
 """Weight of the cross-entropy at a sixteenth of the size."""
+_LIKENESS = 0.2
+"""Weight of the likeness to the teacher's features."""
 
 
-class Batches(IterableDataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Batches without end: pictures uint8 (B * T, h, w, 3) BGR and alpha uint8 (B * T, h, w)."""
+class Batches(IterableDataset[tuple[torch.Tensor, ...]]):
+    """Batches without end: pictures uint8 (B * T, h, w, 3) BGR, alpha uint8 (B * T, h, w), and with a teacher what its
+    encoder sees, float16 (B * T, 128, h / 16, w / 16)."""
 
-    def __init__(self, cache: Path, seed: int, size: tuple[int, int], time: int, batch: int, mixture: Mixture) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        seed: int,
+        size: tuple[int, int],
+        time: int,
+        batch: int,
+        mixture: Mixture,
+        teacher: Path | None = None,
+    ) -> None:
         self._make = cache, "training", seed, mixture
         self._shape = (*size, time)
         self._batch = batch
+        self._teacher = teacher
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         cv2.setNumThreads(1)
+        teacher = None
+        if self._teacher is not None:
+            from training.teacher import Teacher
+
+            teacher = Teacher(self._teacher, self._shape[:2], self._batch * self._shape[2])
         cache, split, seed, mixture = self._make
         worker = torch.utils.data.get_worker_info()
         sampler = Sampler(cache, split, seed + (worker.id if worker else 0), mixture)
         while True:
             drawn = [sampler.draw(*self._shape) for _ in range(self._batch)]
-            pictures = np.concatenate([each.pictures for each in drawn])
-            yield torch.from_numpy(pictures), torch.from_numpy(np.concatenate([each.alpha for each in drawn]))
+            made = [np.concatenate([each.pictures for each in drawn]), np.concatenate([each.alpha for each in drawn])]
+            if teacher is not None:
+                made.append(teacher(made[0]))
+            yield tuple(torch.from_numpy(each) for each in made)
 
 
 def rate_at(share: float, top: float, warm: float = 0.04) -> float:
@@ -80,12 +101,15 @@ class Trainer:
         self.hint = torch.nn.Conv2d(64, 1, 1)  # for learning only: what the deepest features know of the person
         self._deepest: list[torch.Tensor] = []
         network.memory16.register_forward_hook(lambda _module, _given, made: self._deepest.append(made[0]))
-        weights += list(self.hint.parameters())
+        self.likeness = torch.nn.Conv2d(64, CHANNELS, 1)  # likewise: from the student's channels to the teacher's
+        self._encoded: list[torch.Tensor] = []
+        network.encode16.register_forward_hook(lambda _module, _given, made: self._encoded.append(made))
+        weights += [*self.hint.parameters(), *self.likeness.parameters()]
         groups = [{"params": weights, "weight_decay": 1e-2}, {"params": others, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), foreach=True)
 
-    def step(self, pictures: torch.Tensor, alpha: torch.Tensor, rate: float) -> float:
-        """Learn from one batch; returns the loss."""
+    def step(self, pictures: torch.Tensor, alpha: torch.Tensor, rate: float, seen: torch.Tensor | None = None) -> float:
+        """Learn from one batch, and from what the teacher's encoder sees in it; returns the loss."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         truth = alpha[:, None].float().div(255)
@@ -94,6 +118,9 @@ class Trainer:
         coarse = self.hint(self._deepest.pop())
         small = functional.adaptive_avg_pool2d(truth, coarse.shape[2:])
         loss = loss + _HINT * functional.binary_cross_entropy_with_logits(coarse, small)
+        encoded = self._encoded.pop()
+        if seen is not None:
+            loss = loss + _LIKENESS * feature_loss(self.likeness(encoded), seen.float())
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -112,6 +139,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--certainty", type=float, default=0.0)
     parser.add_argument("--plain", type=float, default=Mixture().plain, help="share of clips as they are")
+    parser.add_argument("--teacher", type=Path, help="RVM's checkpoint: learn its encoder's features, too")
     parser.add_argument("--seed", type=int, default=0, help="of the samples; take another when going on")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
@@ -138,11 +166,12 @@ def main(arguments: list[str] | None = None) -> None:
     trainer = Trainer(network, chosen.time, chosen.certainty)
     if before:
         trainer.average.values, trainer.average.steps = found["average"], int(found["steps"])
-        if "hint" in found:
+        if "likeness" in found:  # a checkpoint of before has neither these nor an optimiser that knows them
             trainer.hint.load_state_dict(found["hint"])
+            trainer.likeness.load_state_dict(found["likeness"])
             trainer.optimiser.load_state_dict(found["optimiser"])
     mixture = Mixture(plain=chosen.plain)
-    batches = Batches(cache, chosen.seed, (width, height), chosen.time, chosen.batch, mixture)
+    batches = Batches(cache, chosen.seed, (width, height), chosen.time, chosen.batch, mixture, chosen.teacher)
     loader = DataLoader(
         batches,
         batch_size=None,
@@ -162,6 +191,7 @@ def main(arguments: list[str] | None = None) -> None:
             network=trainer.network.state_dict(),
             average=trainer.average.values,
             hint=trainer.hint.state_dict(),
+            likeness=trainer.likeness.state_dict(),
             steps=trainer.average.steps,
             optimiser=trainer.optimiser.state_dict(),
             frames=frames,
@@ -173,13 +203,13 @@ def main(arguments: list[str] | None = None) -> None:
             file.write(line + "\n")
         print(line, flush=True)
 
-    log(event="start", **{name: str(value) for name, value in vars(chosen).items() if name not in ("cache",)})
-    for pictures, alpha in loader:
+    log(event="start", **{name: str(value) for name, value in vars(chosen).items() if name not in ("cache", "teacher")})
+    for pictures, alpha, *seen in loader:
         now = time.monotonic()
         share = (now - began) / 60 / chosen.minutes
         if share >= 1:
             break
-        losses.append(trainer.step(pictures, alpha, rate_at(share, chosen.rate)))
+        losses.append(trainer.step(pictures, alpha, rate_at(share, chosen.rate), *seen))
         frames += len(pictures)
         if now - logged > 30:
             log(loss=round(float(np.mean(losses)), 5), rate=round(rate_at(share, chosen.rate), 6))

@@ -27,11 +27,13 @@ from training.cache import DEFAULT_CACHE
 from training.losses import matting_loss
 from training.measure import composed, plain, score, tensors
 from training.sample import Mixture, Sampler
-from training.teacher import CHANNELS, feature_loss
+from training.teacher import CHANNELS, Teacher, feature_loss
 from training.weights import Average, load_network, read_checkpoint, write_checkpoint
 
-__all__ = ["Batches", "Trainer", "main", "rate_at"]
+__all__ = ["Batches", "Trainer", "main", "rate_at", "shapes"]
 
+_ODDS = (0.7, 0.15, 0.15)
+"""Of lying, square and standing pictures: webcams lie, telephones stand."""
 _HINT = 0.15
 """Weight of the cross-entropy at a sixteenth of the size."""
 _LIKENESS = 0.2
@@ -53,26 +55,32 @@ class Batches(IterableDataset[tuple[torch.Tensor, ...]]):
         teacher: Path | None = None,
     ) -> None:
         self._make = cache, "training", seed, mixture
-        self._shape = (*size, time)
+        self._sizes, self._time = shapes(size), time
         self._batch = batch
         self._teacher = teacher
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         cv2.setNumThreads(1)
-        teacher = None
+        teachers: list[Teacher] = []
         if self._teacher is not None:
-            from training.teacher import Teacher
-
-            teacher = Teacher(self._teacher, self._shape[:2], self._batch * self._shape[2])
+            teachers = [Teacher(self._teacher, size, self._batch * self._time) for size in self._sizes]
         cache, split, seed, mixture = self._make
         worker = torch.utils.data.get_worker_info()
         sampler = Sampler(cache, split, seed + (worker.id if worker else 0), mixture)
+        choice = np.random.default_rng(seed + 1)
         while True:
-            drawn = [sampler.draw(*self._shape) for _ in range(self._batch)]
+            which = int(choice.choice(len(self._sizes), p=_ODDS))
+            drawn = [sampler.draw(*self._sizes[which], self._time) for _ in range(self._batch)]
             made = [np.concatenate([each.pictures for each in drawn]), np.concatenate([each.alpha for each in drawn])]
-            if teacher is not None:
-                made.append(teacher(made[0]))
+            if teachers:
+                made.append(teachers[which](made[0]))
             yield tuple(torch.from_numpy(each) for each in made)
+
+
+def shapes(size: tuple[int, int]) -> list[tuple[int, int]]:
+    """Lying, square and standing pictures of about as many pixels."""
+    side = max(16, round(math.sqrt(size[0] * size[1]) / 16) * 16)
+    return [size, (side, side), (size[1], size[0])]
 
 
 def rate_at(share: float, top: float, warm: float = 0.04) -> float:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
+from rvm_live.engines.lite.colours import Unmixer, contrast
 from rvm_live.engines.lite.engine import LiteEngine, fit_alpha, ratio_for
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
 from rvm_live.engines.lite.running import folded
@@ -117,7 +119,7 @@ def test_weights_that_are_none(tmp_path: Path, weights: Path) -> None:
 
 def test_it_finds_the_person_offline(person: list[Frame], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
-    mattes = matted(LiteEngine(settings(offline=True)), person)
+    mattes = matted(LiteEngine(settings(offline=True, foreground="source")), person)
     alpha = mattes[-1].host().alpha
     assert alpha.shape == (720, 1280)
     # She sits in the middle, chest-up; the upper corners are a sun-room's windows.
@@ -182,3 +184,58 @@ def test_the_guided_filter_is_that_of_the_formula() -> None:
     for y, x in ((1, 1), (7, 12), (18, 28)):
         expected = brute_force(picture.mean(2) / 255, alpha.astype(np.float64), y, x)
         np.testing.assert_allclose((slope[y, x], offset[y, x]), expected, rtol=2e-3, atol=1e-3)
+
+
+# The person's colours
+
+
+def mixture(height: int = 144, width: int = 256) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A red disc with a soft edge in a bright green room: the picture, and alpha, uint8."""
+    y, x = np.mgrid[0:height, 0:width]
+    distance = np.hypot(x - width / 2, y - height / 2)
+    alpha = np.clip((height / 3 - distance) / 12 + 0.5, 0, 1)[..., None]
+    picture = alpha * np.array([30, 40, 200]) + (1 - alpha) * np.array([60, 230, 60])
+    return (picture + 0.5).astype(np.uint8), (alpha[..., 0] * 255 + 0.5).astype(np.uint8)
+
+
+@pytest.mark.parametrize("enlarged", [1, 3])
+def test_the_room_is_taken_out_of_the_edge(enlarged: int) -> None:
+    picture, alpha = mixture()
+    difference = contrast(picture, alpha.astype(np.float32) / 255)
+    large = cv2.resize(picture, None, fx=enlarged, fy=enlarged, interpolation=cv2.INTER_CUBIC)
+    matte = cv2.resize(alpha, None, fx=enlarged, fy=enlarged, interpolation=cv2.INTER_CUBIC)
+    found = Unmixer(large.shape[1], large.shape[0]).apply(large, matte, difference)
+    edge = (matte > 60) & (matte < 245)
+    assert np.abs(large[edge].astype(int) - (30, 40, 200)).mean() > 30
+    assert np.abs(found[edge].astype(int) - (30, 40, 200)).mean() < 6
+    solid = matte == 255
+    np.testing.assert_array_equal(found[solid], large[solid])
+
+
+def test_without_an_edge_the_colours_are_the_pictures_own() -> None:
+    picture, _ = mixture(40, 64)
+    for level in (0, 255):
+        alpha = np.full((40, 64), level, np.uint8)
+        found = Unmixer(64, 40).apply(picture, alpha, contrast(picture, alpha.astype(np.float32) / 255))
+        np.testing.assert_array_equal(found, picture)
+        assert not np.shares_memory(found, picture)
+
+
+def test_foregrounds_in_use_are_left_alone() -> None:
+    picture, alpha = mixture(40, 64)
+    difference = contrast(picture, alpha.astype(np.float32) / 255)
+    unmixer = Unmixer(64, 40)
+    first = unmixer.apply(picture, alpha, difference)
+    kept = first.copy()
+    unmixer.apply(255 - picture, alpha, difference)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_the_engine_gives_the_foreground_that_is_asked_for(person: list[Frame]) -> None:
+    theirs = matted(LiteEngine(settings(foreground="source")), person[:1])[0]
+    ours = matted(LiteEngine(settings()), person[:1])[0]
+    assert theirs.foreground is None
+    np.testing.assert_array_equal(ours.alpha, theirs.alpha)
+    changed = np.abs(ours.foreground.astype(int) - person[0].image.astype(int)).max(2) > 3
+    assert changed.any()
+    assert not changed[ours.alpha == 255].any()

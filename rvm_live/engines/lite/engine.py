@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.host import cpu_name
+from rvm_live.engines.lite.colours import Unmixer, contrast
 from rvm_live.engines.lite.network import LiteNetwork
 from rvm_live.engines.lite.running import OpenVinoRunner, Runner, TorchRunner, folded
 from rvm_live.engines.lite.weights import load_network
@@ -61,8 +62,9 @@ def fit_alpha(picture: Bytes, alpha: Floats) -> list[Floats]:
 class LiteEngine(Engine):
     """A small network of this project's own, whose weights lie in the package.
 
-    It finds alpha alone, at 256 pixels of the longer side unless a ratio is given; a guided filter brings alpha to the
-    frame's size, and the frame's own pixels are the foreground. OpenVINO runs it where that is installed, else torch.
+    The network finds alpha alone, at 256 pixels of the longer side unless a ratio is given; a guided filter brings it to
+    the frame's size. The foreground is the frame, with the room taken out of the person's edge
+    (:mod:`rvm_live.engines.lite.colours`). OpenVINO runs the network where that is installed, else torch.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -70,6 +72,7 @@ class LiteEngine(Engine):
         self._network: LiteNetwork | None = None
         self._core: Any = None
         self._now: tuple[Runner, Applier | None] | None = None
+        self._unmixer: Unmixer | None = None
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
         self._info = EngineInfo("lite", "lite", "cpu", "", settings.precision)
@@ -129,6 +132,7 @@ class LiteEngine(Engine):
         if self._core is not None:
             runner = OpenVinoRunner(self._core, self._network, low, self._info.precision)
         self._now = runner, None if low == (width, height) else Applier((width, height), low)
+        self._unmixer = Unmixer(width, height) if self.settings.foreground == "model" else None
         self._size, self._low = (width, height), low
         self._info = self._info.at_ratio(ratio)
         return self._now
@@ -140,17 +144,22 @@ class LiteEngine(Engine):
     def matte(self, frame: Frame) -> Matte:
         started_ns = SYSTEM_CLOCK.now_ns()
         runner, applier = self._fitted(frame.width, frame.height)
+        small = frame.image
+        if applier is not None:  # every pixel counts, or what is fine would flicker in the small picture
+            small = cv2.resize(frame.image, self._low, interpolation=cv2.INTER_AREA)
         try:
-            if applier is None:
-                alpha = (runner.run(frame.image) * 255 + 0.5).astype(np.uint8)
-            else:
-                # Every pixel counts, or what is fine would flicker in the small picture.
-                small = cv2.resize(frame.image, self._low, interpolation=cv2.INTER_AREA)
-                alpha, _ = applier.apply(frame.image, fit_alpha(small, runner.run(small)))
+            found = runner.run(small)
         except RuntimeError as error:
             runner.reset()
             raise EngineError(f"matting failed: {one_line(error)}") from error
-        return Matte(frame, alpha, None, None, None, started_ns, SYSTEM_CLOCK.now_ns())
+        if applier is None:
+            alpha = (found * 255 + 0.5).astype(np.uint8)
+        else:
+            alpha, _ = applier.apply(frame.image, fit_alpha(small, found))
+        foreground = None
+        if self._unmixer is not None:
+            foreground = self._unmixer.apply(frame.image, alpha, contrast(small, found))
+        return Matte(frame, alpha, foreground, None, None, started_ns, SYSTEM_CLOCK.now_ns())
 
     def close(self) -> None:
-        self._network = self._now = self._core = self._size = None
+        self._network = self._now = self._core = self._size = self._unmixer = None

@@ -2,8 +2,8 @@
 
 Blur fusion (Forte and Germer 2021, *Approximate Fast Foreground Colour Estimation*, doi 10.1109/ICIP42928.2021.9506164)
 finds a foreground F and a background B around every pixel of the small picture. A pixel I of the full picture is a
-mixture ``alpha * F + (1 - alpha) * B``, so ``F = I + (1 - alpha) * (F - B)``: only the difference F - B, which is smooth,
-comes from the small picture; every detail comes from the full one.
+mixture ``alpha * F + (1 - alpha) * B``, so ``F = I + (1 - alpha) * (F - B)``: only the difference F - B, which is
+smooth, comes from the small picture; every detail comes from the full one.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 _REACHES = (9.0, 9.0, 1.6)
-"""How far each blur reaches, in per cent of the small picture's longer side. The authors take 90 pixels, then 6; a second
-wide one takes out what the first, which begins with the picture itself, leaves of the room."""
+"""How far each blur reaches, in per cent of the small picture's longer side. The authors take 90 pixels, then 6; a
+second wide one takes out what the first, which begins with the picture itself, leaves of the room."""
 _LEAST = np.float32(1e-4)
 _BAND = 80
 _BLACK, _WHITE = 3, 252

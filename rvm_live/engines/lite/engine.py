@@ -62,8 +62,8 @@ def fit_alpha(picture: Bytes, alpha: Floats) -> list[Floats]:
 class LiteEngine(Engine):
     """A small network of this project's own, whose weights lie in the package.
 
-    The network finds alpha alone, at 256 pixels of the longer side unless a ratio is given; a guided filter brings it to
-    the frame's size. The foreground is the frame, with the room taken out of the person's edge
+    The network finds alpha alone, at 256 pixels of the longer side unless a ratio is given; a guided filter brings it
+    to the frame's size. The foreground is the frame, with the room taken out of the person's edge
     (:mod:`rvm_live.engines.lite.colours`). OpenVINO runs the network where that is installed, else torch.
     """
 

@@ -20,7 +20,7 @@ from benchmarks.keyed import Keyed
 from rvm_live.errors import SourceError
 from rvm_live.sources.video import picture_of
 
-__all__ = ["KINDS", "SIZE", "Setting", "covering", "scene"]
+__all__ = ["KINDS", "SIZE", "Setting", "covering", "layers", "scene"]
 
 Picture = NDArray[np.uint8]
 
@@ -52,6 +52,12 @@ def scene(person: Keyed, setting: Setting, size: tuple[int, int] = SIZE) -> Iter
     Raises:
         SourceError: the background cannot be read.
     """
+    for picture, alpha, _ in layers(person, setting, size):
+        yield picture, alpha
+
+
+def layers(person: Keyed, setting: Setting, size: tuple[int, int] = SIZE) -> Iterator[tuple[Picture, Picture, Picture]]:
+    """As :func:`scene`, and with each frame the person's own colours, straight, uint8 (H, W, 3) BGR."""
     width, height = size
     rng = np.random.default_rng(setting.seed)
     scale = height / person.alpha[0].shape[0]
@@ -71,7 +77,8 @@ def scene(person: Keyed, setting: Setting, size: tuple[int, int] = SIZE) -> Iter
             way = _floats([[1, 0, move[0]], [0, 1, move[1]]])
             picture = cv2.warpAffine(picture, way, size, borderMode=cv2.BORDER_REPLICATE)
             matte = cv2.warpAffine(matte, way, size, borderMode=cv2.BORDER_REPLICATE)
-        yield _filmed(picture, rng), matte
+            front = cv2.warpAffine(front, way, size, borderMode=cv2.BORDER_REPLICATE)
+        yield _filmed(picture, rng), matte, front
 
 
 _PAD = 8

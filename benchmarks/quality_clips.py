@@ -16,7 +16,7 @@ from rvm_live.errors import EndOfSource, SettingsError, SourceUnavailableError
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.factory import open_source
 
-__all__ = ["AGREEMENT", "KEYED", "Clip", "agreement_clips", "dataset_clips", "keyed_clips"]
+__all__ = ["AGREEMENT", "KEYED", "Clip", "agreement_clips", "dataset_clips", "keyed_clips", "keyed_settings"]
 
 Picture = NDArray[np.uint8]
 Pair = tuple[Picture, "Picture | None"]
@@ -92,6 +92,23 @@ def _read(path: Path, how: int) -> Picture:
     return np.ascontiguousarray(picture, np.uint8)
 
 
+def keyed_settings(folder: Path, *, every_kind: bool) -> Iterator[tuple[Path, Setting]]:
+    """The clips before a screen in ``folder/webcam``, and where each is put.
+
+    Raises:
+        SettingsError: there are none.
+    """
+    shot = sorted(folder.glob("webcam/liveportrait_d0.mp4")) + sorted(folder.glob("webcam/grid_*.mpg"))
+    if not shot:
+        raise SettingsError(f"{folder} has no clips before a screen: webcam/liveportrait_d0.mp4, webcam/grid_*.mpg")
+    for number, path in enumerate(shot):
+        for turn in range(len(KINDS) if every_kind else 1):
+            kind = (number + turn) % len(KINDS)
+            names = (STILL, MOVING, BUSY)[kind]
+            background = folder / "backgrounds" / names[number // len(KINDS) % len(names)]
+            yield path, Setting(KINDS[kind], background, seed=1000 * number + kind)
+
+
 def keyed_clips(folder: Path, count: int | None, size: tuple[int, int], *, every_kind: bool) -> list[Clip]:
     """The clips before a screen in ``folder/webcam``, over backgrounds from ``folder/backgrounds``.
 
@@ -104,20 +121,10 @@ def keyed_clips(folder: Path, count: int | None, size: tuple[int, int], *, every
     Raises:
         SettingsError: there are none.
     """
-    shot = sorted(folder.glob("webcam/liveportrait_d0.mp4")) + sorted(folder.glob("webcam/grid_*.mpg"))
-    if not shot:
-        raise SettingsError(f"{folder} has no clips before a screen: webcam/liveportrait_d0.mp4, webcam/grid_*.mpg")
-    clips = []
-    for number, path in enumerate(shot):
-        for turn in range(len(KINDS) if every_kind else 1):
-            kind = (number + turn) % len(KINDS)
-            names = (STILL, MOVING, BUSY)[kind]
-            background = folder / "backgrounds" / names[number // len(KINDS) % len(names)]
-            setting = Setting(KINDS[kind], background, seed=1000 * number + kind)
-            clips.append(
-                Clip(f"{path.stem}, {KINDS[kind]} ({background.stem})", KEYED, _keyed(path, setting, count, size))
-            )
-    return clips
+    return [
+        Clip(f"{path.stem}, {setting.kind} ({setting.background.stem})", KEYED, _keyed(path, setting, count, size))
+        for path, setting in keyed_settings(folder, every_kind=every_kind)
+    ]
 
 
 def _keyed(path: Path, setting: Setting, count: int | None, size: tuple[int, int]) -> Callable[[], Iterator[Pair]]:

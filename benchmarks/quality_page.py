@@ -53,7 +53,7 @@ def block(result: Mapping[str, Any]) -> str:
         parts.append(f"### {TITLES.get(truth, truth)}\n\n{clips} clips.\n\n{_table(own)}")
     after = [row for row in rows if row["truth"] == KEYED and row["family"] == AFTER]
     if after:
-        parts.append(f"### What may be done to alpha afterwards\n\n{_table(_beside(rows, after) + after)}")
+        parts.append(f"### What may be done to alpha afterwards\n\n{_table(_beside(rows, after))}")
     told = [f"* {name}: {why}" for name, why in {**result["refusals"], **result["left_out"]}.items()]
     if told:
         parts.append("### Not measured\n\n" + "\n".join(told))
@@ -69,9 +69,12 @@ def _busy(result: Mapping[str, Any]) -> str:
 
 
 def _beside(rows: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The row that those with something after are compared to."""
-    name = next((row["what"].partition(" + ")[0] for row in after if " + " in row["what"]), "")
-    return [row for row in rows if row["truth"] == KEYED and row["what"] == name]
+    """Each row that something was done to, and below it those with it done."""
+    found: list[Mapping[str, Any]] = []
+    for name in dict.fromkeys(row["what"].partition(" + ")[0].partition(", no refiner")[0] for row in after):
+        found += [row for row in rows if row["truth"] == KEYED and row["what"] == name]
+        found += [row for row in after if row["what"].startswith((f"{name} + ", f"{name}, no refiner"))]
+    return found
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

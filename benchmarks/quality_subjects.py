@@ -323,10 +323,15 @@ def subjects(wanted: Wanted, width: int, height: int) -> Iterator[Subject]:
     with suppress(RvmLiveError):
         ENGINES.load("lite")
         own = EngineSettings(engine="lite", device="cpu")
-        yield EngineSubject(own)
+        for precision in ("auto", "fp32"):  # the first is the second, where the processor has no bf16
+            yield EngineSubject(replace(own, precision=precision))
         for ratio in ladder:
             if not math.isclose(ratio, 256 / max(width, height)):
                 yield EngineSubject(replace(own, downsample_ratio=ratio))
+        if wanted.posts:
+            yield Unrefined(own, 256 / max(width, height))
+            for label, make in POSTS.items():
+                yield After(EngineSubject(own), label, make)
     if wanted.mediapipe_python:
         for landscape in (True, False):
             yield SelfieSubject(wanted.mediapipe_python, landscape=landscape)

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks import quality, quality_page
+from benchmarks.edges import edge_error
 from benchmarks.keyed import Keyed, key
 from benchmarks.keyed_person import tint_of
 from benchmarks.keyed_scenes import KINDS, Setting, scene
@@ -328,3 +329,15 @@ def test_the_page_is_written_between_its_marks(tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / "plot.png")) is not None
     with pytest.raises(UnavailableError, match="no result yet"):
         quality_page.write(tmp_path / "empty", page, tmp_path / "plot.png")
+
+
+def test_a_scene_is_made_of_its_layers_and_an_edge_tells_whose_colours_it_has() -> None:
+    random = np.random.default_rng(0)
+    alpha = np.tile(np.linspace(0, 255, 40).astype(np.uint8), (20, 1))
+    front, room = np.full((20, 40, 3), (30, 60, 200), np.uint8), random.integers(0, 255, (20, 40, 3)).astype(np.uint8)
+    share = alpha[..., None] / 255
+    mixed = (front * share + room * (1 - share)).astype(np.uint8)
+    assert edge_error(front, alpha, front, alpha) == 0
+    assert edge_error(mixed, alpha, front, alpha) > 10
+    assert edge_error(front, 255 - alpha, front, alpha) > edge_error(mixed, alpha, front, alpha)
+    assert np.isnan(edge_error(front, alpha, front, np.full_like(alpha, 255)))

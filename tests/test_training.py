@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rvm_live.engines.lite.network import LiteNetwork
 from rvm_live.engines.lite.weights import load_network
 from tests.support.threads import torch_threads  # noqa: F401
-from training import backgrounds, cache, measure, things, train
+from training import backgrounds, cache, curve, measure, things, train
 from training.augment import Camera, Light
 from training.clips import people, split_of
 from training.export import export
@@ -268,3 +268,11 @@ def test_training_goes_on_and_exports(folder: Path, tmp_path: Path, capsys: pyte
     measure.main(["--cache", str(folder), "--weights", str(output), "--sheet", str(tmp_path / "sheet.png")])
     assert "composed: MAD" in capsys.readouterr().out
     assert (tmp_path / "sheet.png").stat().st_size > 1000
+
+
+def test_the_log_is_drawn(tmp_path: Path) -> None:
+    found = curve.parts(Path(curve.__file__).parent / "log.jsonl")
+    assert len(found) >= 3
+    assert all(part[0]["event"] == "start" for part in found)
+    curve.draw(Path(curve.__file__).parent / "log.jsonl", tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").stat().st_size > 5000

@@ -15,8 +15,8 @@ BEGIN = "<!-- Between these marks: written by `python -m benchmarks readme`. -->
 END = "<!-- benchmarks: end -->"
 SHOWN = {
     "quality": "How good alpha is, and how long it takes: against people filmed before a plain screen and put before "
-    "other places; MAD in thousandths of full alpha, dtSSD (flicker) in hundredths, less is better. All rows, how it is "
-    "measured, and what follows: [docs/quality.md](docs/quality.md).",
+    "other places; MAD in thousandths of full alpha, dtSSD (flicker) in hundredths, less is better. All rows, how it "
+    "is measured, and what follows: [docs/quality.md](docs/quality.md).",
     "compare": "Matting beside others: every frame of a real clip to each in turn, milliseconds a frame (medians). "
     "Differences are those from the plain network's alpha, in thousandths.",
     "live": "The whole program on its demo, which gives 60 frames a second, at a ratio it chose itself; and with the "

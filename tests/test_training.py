@@ -249,6 +249,21 @@ def test_a_few_steps_lower_the_loss(folder: Path) -> None:
     assert trainer.average.steps == 12
 
 
+def test_half_of_the_sequences_begin_with_an_old_state(folder: Path) -> None:
+    torch.manual_seed(0)
+    pictures, alpha = next(iter(Batches(folder, 0, (64, 36), 2, 16, Mixture())))
+    trainer = Trainer(LiteNetwork(), 2)
+    assert trainer._remembered(pictures.shape) == []
+    trainer.step(pictures, alpha, 1e-3)
+    remembered = trainer._remembered(pictures.shape)
+    assert [state.shape[1] for state in remembered] == [12, 20, 32]
+    told = {bool(state.any()) for each in remembered for state in each}
+    assert told == {True, False}
+    assert not any(state.requires_grad for state in remembered)
+    assert trainer._remembered(torch.Size((32, 40, 64, 3))) == []
+    assert Trainer(LiteNetwork(), 1)._remembered(pictures.shape) == []
+
+
 def test_training_goes_on_and_exports(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--cache", str(folder), "--minutes", "0.02", "--size", "48x32", "--batch", "2", "--workers", "0"]
     train.main([*small, "--from-scratch"])

@@ -34,6 +34,8 @@ __all__ = ["Batches", "Trainer", "main", "rate_at", "shapes"]
 
 _ODDS = (0.7, 0.15, 0.15)
 """Of lying, square and standing pictures: webcams lie, telephones stand."""
+_CARRIED = 0.5
+"""Share of sequences that begin with the state of another."""
 _HINT = 0.15
 """Weight of the cross-entropy at a sixteenth of the size."""
 _LIKENESS = 0.2
@@ -104,6 +106,8 @@ class Trainer:
         self.network = network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(network, decay)
         self.time, self.certainty = time, certainty
+        self._carried: list[torch.Tensor] = []
+        self._carried_size: tuple[int, ...] = ()
         weights = [p for p in network.parameters() if p.dim() > 1]
         others = [p for p in network.parameters() if p.dim() <= 1]
         self.hint = torch.nn.Conv2d(64, 1, 1)  # for learning only: what the deepest features know of the person
@@ -121,7 +125,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         truth = alpha[:, None].float().div(255)
-        found = self.network(tensors(pictures.numpy()), time=self.time)[0]
+        found, *states = self.network(tensors(pictures.numpy()), *self._remembered(pictures.shape), time=self.time)
         loss = matting_loss(found, truth, self.time, self.certainty)
         coarse = self.hint(self._deepest.pop())
         small = functional.adaptive_avg_pool2d(truth, coarse.shape[2:])
@@ -129,6 +133,7 @@ class Trainer:
         encoded = self._encoded.pop()
         if seen is not None:
             loss = loss + _LIKENESS * feature_loss(self.likeness(encoded), seen.float())
+        self._carried = [state.detach() for state in states]
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)

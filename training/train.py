@@ -120,6 +120,16 @@ class Trainer:
         groups = [{"params": weights, "weight_decay": 1e-2}, {"params": others, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), foreach=True)
 
+    def _remembered(self, shape: torch.Size) -> list[torch.Tensor]:
+        """What half of the sequences begin with: the state that the batch before left, of some other scene. So states
+        many frames old are met, and what is stale is forgotten; the other half begins with nothing."""
+        size = tuple(shape[1:3])
+        carried, self._carried_size = self._carried if self._carried_size == size else [], size
+        if self.time == 1 or not carried:
+            return []
+        kept = (torch.rand(len(carried[0]), 1, 1, 1) < _CARRIED).float()
+        return [state * kept for state in carried]
+
     def step(self, pictures: torch.Tensor, alpha: torch.Tensor, rate: float, seen: torch.Tensor | None = None) -> float:
         """Learn from one batch, and from what the teacher's encoder sees in it; returns the loss."""
         for group in self.optimiser.param_groups:

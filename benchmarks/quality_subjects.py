@@ -18,8 +18,9 @@ from benchmarks.selfie import Selfie
 from rvm_live.engines.auto import AutoEngine
 from rvm_live.engines.base import Engine
 from rvm_live.engines.rvm.ladder import ratios_for
+from rvm_live.engines.steadying import Steadier
 from rvm_live.errors import RvmLiveError, UnavailableError
-from rvm_live.frames import Frame
+from rvm_live.frames import Frame, Matte
 from rvm_live.registry import ENGINES
 from rvm_live.settings import EngineSettings
 
@@ -238,25 +239,14 @@ def levels(low: float, high: float) -> Callable[[], Post]:
     return lambda: lambda picture, alpha: cv2.LUT(alpha, table)
 
 
-def steadied(keep: float, still: float = 12.0) -> Callable[[], Post]:
-    """A mean over time where the picture does not change: ``keep`` of the last result, less where pixels differ by
-    ``still`` grey levels or more."""
+def steadied() -> Post:
+    """What ``--steady`` does."""
+    steadier = Steadier()
 
-    def make() -> Post:
-        before: list[NDArray[np.float32]] = []
+    def post(picture: Picture, alpha: Picture) -> Picture:
+        return np.asarray(steadier(Matte(Frame(picture, 0, 0, 0), alpha)).alpha)
 
-        def post(picture: Picture, alpha: Picture) -> Picture:
-            grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32), (0, 0), 1.5)
-            values = alpha.astype(np.float32)
-            if before:
-                share = keep * np.clip(1 - np.abs(grey - before[0]) / still, 0, 1)
-                values = values + share * (before[1] - values)
-            before[:] = [grey, values]
-            return (values + 0.5).astype(np.uint8)
-
-        return post
-
-    return make
+    return post
 
 
 POSTS: dict[str, Callable[[], Post]] = {
@@ -266,8 +256,7 @@ POSTS: dict[str, Callable[[], Post]] = {
     "feather, sigma 2.5": feather(2.5),
     "levels 0.05 to 0.95": levels(0.05, 0.95),
     "levels 0.2 to 0.8": levels(0.2, 0.8),
-    "temporal mean of still pixels, 0.5": steadied(0.5),
-    "temporal mean of still pixels, 0.8": steadied(0.8),
+    "--steady": steadied,
 }
 
 

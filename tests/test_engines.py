@@ -541,6 +541,7 @@ def test_auto_keeps_each_refusal_and_tells_it(
         auto=("chip", "rvm"),
     )
     monkeypatch.setattr("rvm_live.engines.auto.ENGINES", registry)
+    monkeypatch.setattr("rvm_live.engines.choice.ENGINES", registry)
     monkeypatch.setattr(Refusing, "closed", 0)
     engine = AutoEngine(EngineSettings(weights=weights, device="cpu"))
     assert engine.info.engine == "auto"
@@ -552,10 +553,11 @@ def test_auto_keeps_each_refusal_and_tells_it(
     assert Refusing.closed == 1
 
 
-def test_auto_with_nothing_that_works_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_with_nothing_that_works_says_why(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry: Registry[object] = Registry("engines", {"chip": f"{__name__}:Refusing"}, auto=("chip",))
     monkeypatch.setattr("rvm_live.engines.auto.ENGINES", registry)
-    engine = AutoEngine(EngineSettings())
+    monkeypatch.setattr("rvm_live.engines.choice.ENGINES", registry)
+    engine = AutoEngine(EngineSettings(weights=weights))
     with pytest.raises(UnavailableError, match=r"no engine works here \(chip: no such chip here\)") as caught:
         engine.open()
     assert caught.value.reasons == {"chip": "no such chip here"}

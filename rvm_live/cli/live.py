@@ -53,6 +53,9 @@ _OPTIONS = [
     click.option(
         "--scene-reset/--no-scene-reset", default=True, help="Forget the matting state at a cut.  [default: on]"
     ),
+    click.option(
+        "--steady/--no-steady", default=False, help="Average alpha over time where nothing moves (CPU).  [default: off]"
+    ),
     click.option("--offline", is_flag=True, help="Never go to the network for weights."),
     click.option("--compositor", default="auto", help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]"),
     click.option(
@@ -121,6 +124,7 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
             device=options["device"],
             precision=options["precision"],
             downsample_ratio=parse_ratio(options["downsample_ratio"]),
+            steady=options["steady"],
             offline=options["offline"],
         ),
         adaptive=options["adaptive"],

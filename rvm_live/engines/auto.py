@@ -38,6 +38,7 @@ class AutoEngine(Engine):
         super().__init__(settings)
         self.refusals: dict[str, str] = {}
         self._choice = choice
+        self._steadier: Any = None
         self._name = settings.engine
         self._inner: Any = None
 
@@ -49,6 +50,10 @@ class AutoEngine(Engine):
             UnavailableError: none of those that ``auto`` tries works here.
             WeightsError: the weights are missing or unusable.
         """
+        if self.settings.steady:
+            from rvm_live.engines.steadying import Steadier  # only now: it needs OpenCV
+
+            self._steadier = Steadier()
         if self.settings.engine == "auto":
             choice = self._choice = self._choice or choose(self.settings)
             self.settings = choice.settings
@@ -87,6 +92,8 @@ class AutoEngine(Engine):
         if not isinstance(info, EngineInfo):
             raise EngineError(f"engine {self._name!r} has an info that is no EngineInfo but {type(info).__name__}")
         told = [f"engine {name} was passed over: {reason}" for name, reason in self.refusals.items()]
+        if self._steadier is not None and info.device != "cpu":
+            told.append(f"--steady works on alpha in main memory alone: on {info.device} it does nothing")
         if self._choice is not None and self._choice.reason:
             told.append(f"the embedded engine {EMBEDDED} runs: {self._choice.reason}")
         return replace(info, notes=(*info.notes, *told)) if told else info
@@ -114,13 +121,15 @@ class AutoEngine(Engine):
 
     def reset(self) -> None:
         self._require().reset()
+        if self._steadier is not None:
+            self._steadier.reset()
 
     def matte(self, frame: Frame) -> Matte:
         matte = self._require().matte(frame)
         if not isinstance(matte, Matte) or matte.frame is not frame:
             what = "the matte of another frame" if isinstance(matte, Matte) else f"a {type(matte).__name__}"
             raise EngineError(f"engine {self._name!r} returned {what} where the matte of {frame!r} was asked for")
-        return matte
+        return matte if self._steadier is None else self._steadier(matte)
 
     def close(self) -> None:
         inner, self._inner = self._inner, None

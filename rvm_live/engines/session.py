@@ -28,6 +28,7 @@ def open_engine(
     precision: str = "auto",
     downsample_ratio: float | None = None,
     foreground: str = "model",
+    steady: bool = False,
     offline: bool = False,
 ) -> EngineSession:
     """Open a matting engine for use from your own program.
@@ -48,14 +49,17 @@ def open_engine(
                 cv2.waitKey(1)
 
     Args:
-        engine: ``auto``, a registered name, or ``package.module:Class``.
+        engine: a registered name, ``package.module:Class``, or ``auto``: RVM where its weights are here (or a ``model``
+            of it is asked for, or the user agreed to the download before), else the embedded ``lite``.
         model: ``mobilenetv3`` or ``resnet50``; None: mobilenetv3, or what the weights file holds.
-        weights: file or folder; None: ``RVM_LIVE_WEIGHTS``, else the cache, else the official release.
+        weights: file or folder; None: ``RVM_LIVE_WEIGHTS``, else the cache, else, where RVM was asked for by name, the
+            official release.
         device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` (on a GPU) or ``bf16`` (on a CPU that has it).
         downsample_ratio: in (0, 1]; None: ``min(512 / max(H, W), 1)``.
         foreground: ``model``, or ``source`` where alpha is all you want, which is quicker: the matte's foreground is
             then the picture itself.
+        steady: average alpha over time where nothing moves (on a CPU).
         offline: never go to the network for weights.
 
     Returns:
@@ -74,6 +78,7 @@ def open_engine(
         precision=precision,
         downsample_ratio=downsample_ratio,
         foreground=foreground,
+        steady=steady,
         offline=offline,
     )
     return EngineSession(AutoEngine(settings))

@@ -1,0 +1,68 @@
+"""A mean over time where the picture stands still, against alpha that flickers there. What it gives and what it costs
+stands in docs/quality.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.buffers import Recycler
+from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.frames import Matte
+
+__all__ = ["KEPT", "STILL", "Steadier"]
+
+Bytes = NDArray[np.uint8]
+
+KEPT = 0.6
+"""Share of the alpha before, where nothing moves."""
+STILL = 12
+"""Grey levels by which a pixel may differ before it counts as moving."""
+_SMALLER = 2
+_SOFT = 0.8
+_TABLE = (KEPT * np.clip(1 - np.arange(256) / STILL, 0, 1)).astype(np.float32)
+
+
+class Steadier:
+    """Takes mattes in order and gives them back with a steadier alpha.
+
+    ``alpha + share * (before - alpha)``; the share is :data:`KEPT` where the picture's brightness is that of the frame
+    before, and falls to 0 over :data:`STILL` grey levels: what moves keeps its own alpha. Frames of another epoch or
+    size begin anew. Alpha that lies on a GPU is left as it is.
+    """
+
+    def __init__(self) -> None:
+        self._epoch: int | None = None
+        self._grey: Bytes | None = None
+        self._alpha: Bytes | None = None
+        self._memory: Recycler | None = None
+
+    def reset(self) -> None:
+        """Forget the frames so far."""
+        self._grey = self._alpha = None
+
+    def __call__(self, matte: Matte) -> Matte:
+        """The matte, with alpha uint8 (H, W) of its own, and the time this took added to the engine's."""
+        alpha = matte.alpha
+        if not (isinstance(alpha, np.ndarray) and alpha.dtype == np.uint8):
+            return matte
+        image = matte.frame.image
+        grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        size = (max(1, image.shape[1] // _SMALLER), max(1, image.shape[0] // _SMALLER))
+        grey = cv2.GaussianBlur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (0, 0), _SOFT)
+        fits = self._alpha is not None and self._alpha.shape == alpha.shape and self._epoch == matte.frame.epoch
+        if fits and self._grey is not None and self._alpha is not None:
+            alpha = self._mixed(alpha, self._alpha, cv2.LUT(cv2.absdiff(grey, self._grey), _TABLE))
+        self._epoch, self._grey, self._alpha = matte.frame.epoch, grey, alpha
+        if alpha is matte.alpha:
+            return matte
+        return replace(matte, alpha=alpha, finished_ns=SYSTEM_CLOCK.now_ns())
+
+    def _mixed(self, alpha: Bytes, before: Bytes, share: NDArray[np.float32]) -> Bytes:
+        if self._memory is None or self._memory.shape != alpha.shape:
+            self._memory = Recycler(alpha.shape)
+        large = cv2.resize(share, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.blendLinear(alpha, before, 1 - large, large, dst=self._memory.take()))

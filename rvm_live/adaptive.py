@@ -26,6 +26,8 @@ PATIENCE_S = 3.0
 LONGEST_PATIENCE_S = 120.0
 HEADROOM = 0.85
 """A larger size is tried only if it is expected to take no more than this part of the budget."""
+SLOW_MS = 1000 / 24
+"""Fewer frames a second than this, and motion is seen to stutter."""
 _PROVEN_S = 30.0
 
 
@@ -47,6 +49,7 @@ class Controller:
         self._patience_s = PATIENCE_S
         self._went_up = False
         self.rung = rung
+        self.p95_ms = 0.0
 
     def observe(self, milliseconds: float, budget_ms: float) -> int | None:
         """Take in the time of one frame; returns the rung to move to, or None to stay.
@@ -60,7 +63,7 @@ class Controller:
             self._went_up, self._patience_s = False, PATIENCE_S
         if len(self._times) < WINDOW or stood_s < SETTLE_S:
             return None
-        p95 = sorted(self._times)[math.ceil(0.95 * WINDOW) - 1]
+        p95 = self.p95_ms = sorted(self._times)[math.ceil(0.95 * WINDOW) - 1]
         if p95 > budget_ms:
             self._room_since_ns = None
             return self._lower(p95, budget_ms)
@@ -86,6 +89,7 @@ class Controller:
         self._went_up = rung < self.rung
         self.rung = rung
         self._times.clear()
+        self.p95_ms = 0.0
         self._room_since_ns = None
         self._moved_ns = self._clock.now_ns()
 
@@ -125,6 +129,13 @@ class Governor:
     def budget_ms(self) -> float:
         """What the matting of one frame may take now, milliseconds."""
         return max(self._least_ms, self._interval_ms)
+
+    @property
+    def too_slow_ms(self) -> float | None:
+        """What matting takes (p95) where the lowest rung is too much for 24 frames a second; None where it is not."""
+        p95 = self._controller.p95_ms
+        lowest = len(self._rungs) > 1 and self._controller.rung == len(self._rungs) - 1
+        return p95 if lowest and p95 > max(self.budget_ms, SLOW_MS) else None
 
     def observe(self, matte: Matte) -> None:
         """Take in one matte, and move the engine if it is time to."""

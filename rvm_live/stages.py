@@ -130,6 +130,7 @@ class MattingStage(Stage):
     ) -> None:
         super().__init__("matting", inlet, outlet)
         self._adaptive_fps = adaptive_fps
+        self._told_slow = False
         self.ready: Future[EngineInfo] = Future()
         self.promises = (self.ready,)
         self._engine = engine
@@ -162,6 +163,12 @@ class MattingStage(Stage):
             self.outlet.put(matte)
             if governor is not None:
                 governor.observe(matte)
+                self._tell_if_slow(governor)
+
+    def _tell_if_slow(self, governor: Governor) -> None:
+        if not self._told_slow and (taken := governor.too_slow_ms) is not None:
+            self._told_slow = True
+            self._notices.fallback(f"matting takes {taken:.0f} ms at its smallest size: `--engine lite` is quicker")
 
     def _tell(self, info: EngineInfo) -> None:
         """Tell the engine's notes; those already told are not told again."""

@@ -212,6 +212,23 @@ def test_the_governor_moves_precision_and_size_and_the_engine_says_where_it_is(
     assert visited[3:] == [(0.4, "bf16")]
 
 
+@pytest.mark.parametrize(("speed", "slow"), [(1.0, False), (0.04, True)])
+def test_a_machine_that_is_too_slow_for_the_lowest_rung_is_told(clock: FakeClock, speed: float, slow: bool) -> None:
+    engine = Precise(clock)
+    engine.speed = speed
+    governor, told = Governor(engine, 60, clock), []
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for number in range(600):
+        frame = Frame(picture, number, 0, round((1 + number / 60) * 1e9))
+        clock.time_ns = max(clock.time_ns, frame.captured_ns)
+        governor.observe(engine.matte(frame))
+        told.append(governor.too_slow_ms)
+    assert (told[-1] is not None) == slow
+    assert told[50] is None
+    if slow:
+        assert told[-1] == pytest.approx(1000 * FACTORS["bf16"] * 0.04 / 8 / speed)
+
+
 class Launching(Ladder):
     """Hands a matte over when it is launched, as an engine on a GPU does; its time is known a frame later."""
 

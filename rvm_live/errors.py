@@ -12,6 +12,7 @@
     ├── EngineError              the matting engine failed
     ├── CompositorError          a compositing back end failed
     ├── BackgroundError          a background cannot be read or drawn
+    ├── TidyError                files cannot be renamed, or their names not taken back
     └── SinkError
         └── DisplayError             no display, or it went away
 
@@ -39,6 +40,7 @@ __all__ = [
     "SourceError",
     "SourceLostError",
     "SourceUnavailableError",
+    "TidyError",
     "UnavailableError",
     "WeightsError",
 ]
@@ -90,6 +92,10 @@ class CompositorError(RvmLiveError):
 
 class BackgroundError(RvmLiveError):
     """A background cannot be read or drawn."""
+
+
+class TidyError(RvmLiveError):
+    """Files cannot be renamed, or their names not taken back."""
 
 
 class SinkError(RvmLiveError):

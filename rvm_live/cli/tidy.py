@@ -1,0 +1,44 @@
+"""``rvm-live tidy``: short names for the files of a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rvm_live.tidy import DEFAULT_LENGTH, LEAST_LENGTH
+
+__all__ = ["tidy"]
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--max-length",
+    type=int,
+    default=DEFAULT_LENGTH,
+    help=f"Characters of a whole name at most, from {LEAST_LENGTH}.  [default: {DEFAULT_LENGTH}]",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be renamed, and rename nothing.")
+@click.option("--undo", is_flag=True, help="Take the last run in this folder back.")
+def tidy(folder: Path, max_length: int, dry_run: bool, undo: bool) -> None:
+    """Give the files of FOLDER short, safe, unique names.
+
+    Spaces become underscores, extensions stay, nothing is overwritten; folders, links and hidden files are left alone.
+    """
+    from rvm_live import tidy as files
+
+    if undo and dry_run:
+        raise click.UsageError("--undo and --dry-run exclude each other")
+    if undo:
+        done = files.undo(folder)
+        for each in done:
+            click.echo(f"{each.old} -> {each.new}")
+        click.echo(f"{len(done)} taken back")
+        return
+    planned = files.plan(folder, max_length)
+    if not dry_run:
+        files.apply(folder, planned)
+    for each in planned:
+        click.echo(f"{each.old} -> {each.new}")
+    click.echo(f"{len(planned)} {'would be ' if dry_run else ''}renamed")

@@ -12,6 +12,7 @@
     ├── EngineError              the matting engine failed
     ├── CompositorError          a compositing back end failed
     ├── BackgroundError          a background cannot be read or drawn
+    ├── MonitorError             samples cannot be taken, written or read
     ├── TidyError                files cannot be renamed, or their names not taken back
     └── SinkError
         └── DisplayError             no display, or it went away
@@ -33,6 +34,7 @@ __all__ = [
     "DisplayError",
     "EndOfSource",
     "EngineError",
+    "MonitorError",
     "QueueClosed",
     "RvmLiveError",
     "SettingsError",
@@ -92,6 +94,10 @@ class CompositorError(RvmLiveError):
 
 class BackgroundError(RvmLiveError):
     """A background cannot be read or drawn."""
+
+
+class MonitorError(RvmLiveError):
+    """Samples cannot be taken, written or read."""
 
 
 class TidyError(RvmLiveError):

@@ -25,6 +25,7 @@ _COMMANDS = {
     "calibrate": ("rvm_live.cli.calibrate:calibrate", "Prepare --precision int8 on pictures of your own."),
     "export": ("rvm_live.cli.export:export", "Write the network to an ONNX, OpenVINO or TorchScript file."),
     "hwtest": ("rvm_live.cli.hwtest:hwtest", "Probe the camera and this machine."),
+    "monitor": ("rvm_live.cli.monitor:monitor", "Record GPU and CPU over time, alone or around a command."),
     "tidy": ("rvm_live.cli.tidy:tidy", "Give the files of a folder short, safe, unique names."),
     "weights": ("rvm_live.cli.weights:weights", "List, pull, verify and locate RVM's weights."),
 }

@@ -1,0 +1,132 @@
+"""``rvm-live monitor``: GPU and CPU over time, alone or around a command."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rvm_live.errors import MonitorError, UnavailableError
+
+if TYPE_CHECKING:
+    from rvm_live.monitor import Sample
+
+__all__ = ["monitor"]
+
+_SHOWN = {
+    "gpu_percent": ("GPU", "%"),
+    "vram_mb": ("VRAM", " MB"),
+    "power_w": ("power", " W"),
+    "temperature_c": ("temperature", " °C"),
+    "clock_mhz": ("clock", " MHz"),
+    "cpu_percent": ("CPU", "%"),
+    "memory_mb": ("memory", " MB"),
+}
+
+
+@click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.option("--name", help="Of the files: gpu_NAME.csv and gpu_NAME.png.  [default: the command's, or monitor]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path(), help="Folder.  [default: this one]")
+@click.option("--interval", type=float, default=1.0, help="Seconds between samples.  [default: 1]")
+@click.option("--seconds", type=float, help="Stop after so long.  [default: at the command's end, or Ctrl-C]")
+@click.option("--gpu", "device", type=int, default=0, help="NVML's number of the card.  [default: 0]")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def monitor(
+    ctx: click.Context,
+    name: str | None,
+    output: Path,
+    interval: float,
+    seconds: float | None,
+    device: int,
+    command: tuple[str, ...],
+) -> None:
+    """Record load, memory, power and temperature over time, while COMMAND runs or until Ctrl-C.
+
+    Write -- before a COMMAND with options of its own; its exit code is passed on. Without an NVIDIA GPU the processor's
+    load and memory are recorded alone.
+    """
+    from rvm_live import monitor as samples
+
+    name = name or (Path(command[0]).stem if command else "monitor")
+    if not name or Path(name).name != name:
+        raise click.UsageError(f"--name {name!r} must be a name, not a path: say where with --output")
+    if seconds is not None and seconds <= 0:
+        raise click.UsageError(f"--seconds {seconds:g} is out of range: it must be above 0")
+    path = output / f"gpu_{name}.csv"
+    show = _Line()
+    with samples.Monitor(path, interval=interval, device=device, seen=show) as running:
+        if running.reason is not None:
+            click.echo(f"no GPU is recorded: {running.reason}", err=True)
+        code = _wait(list(command), seconds)
+    show.end()
+    for column, (mean, largest) in samples.summary(running.samples).items():
+        if column in _SHOWN:
+            label, unit = _SHOWN[column]
+            click.echo(f"{label:<12} mean {mean:.0f}{unit}, at most {largest:.0f}{unit}")
+    click.echo(f"{path}, {len(running.samples)} samples")
+    try:
+        samples.draw(running.samples, path.with_suffix(".png"), " ".join(command) or name)
+        click.echo(str(path.with_suffix(".png")))
+    except UnavailableError as error:
+        click.echo(str(error), err=True)
+    ctx.exit(code)
+
+
+class _Line:
+    """The newest sample, over itself on a terminal, nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._on = sys.stderr.isatty()
+
+    def __call__(self, sample: Sample) -> None:
+        if self._on:
+            told = [
+                f"{label} {value:.0f}{unit}"
+                for name, (label, unit) in _SHOWN.items()
+                if (value := getattr(sample, name)) is not None
+            ]
+            sys.stderr.write("\r\x1b[K" + f"{sample.seconds:6.0f} s  " + ", ".join(told))
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        if self._on:
+            sys.stderr.write("\n")
+
+
+def _wait(command: list[str], seconds: float | None) -> int:
+    """Until the command ends, the time is up, or Ctrl-C; the command's exit code."""
+    if not command:
+        with suppress(KeyboardInterrupt):
+            if seconds is not None:
+                time.sleep(seconds)
+            else:
+                while True:
+                    time.sleep(3600)
+        return 0
+    try:
+        process: subprocess.Popen[Any] = subprocess.Popen(command)
+    except OSError as error:
+        raise MonitorError(f"cannot run {command[0]}: {error.strerror or error}") from error
+    try:
+        return _code(process.wait(seconds))
+    except subprocess.TimeoutExpired:
+        process.terminate()
+    except KeyboardInterrupt:  # the terminal sent it to the command as well
+        with suppress(OSError):
+            process.send_signal(signal.SIGINT)
+    try:
+        return _code(process.wait(10))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return _code(process.wait())
+
+
+def _code(returned: int) -> int:
+    return returned if returned >= 0 else 128 - returned

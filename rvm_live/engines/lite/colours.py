@@ -24,16 +24,24 @@ _REACHES = (9.0, 9.0, 1.6)
 second wide one takes out what the first, which begins with the picture itself, leaves of the room."""
 _LEAST = np.float32(1e-4)
 _BAND = 80
+_GAP = 32
 _BLACK, _WHITE = 3, 252
 
 
 def contrast(picture: Bytes, alpha: Floats) -> Floats:
-    """How far the person's colour is from the room's around each pixel: F - B, float32 (h, w, 3), grey levels.
+    """How far the person's colour is from the room's around each pixel: F - B, float32, grey levels.
+
+    It is smooth, so it is worked out at half the size, which costs a third and is no worse.
 
     Args:
         picture: uint8 (h, w, 3) BGR.
         alpha: (h, w) in 0-1.
+
+    Returns:
+        (h / 2, w / 2, 3), sides of 1 pixel at least.
     """
+    size = (max(1, picture.shape[1] // 2), max(1, picture.shape[0] // 2))
+    picture, alpha = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (picture, alpha))
     image = picture.astype(np.float32)
     share = cv2.merge([alpha] * 3)
     front = back = image
@@ -77,28 +85,32 @@ class Unmixer:
         foreground = self._foregrounds.take()
         np.copyto(foreground, image)
         edge = cv2.inRange(alpha, _BLACK, _WHITE)
-        _, y, _, down = cv2.boundingRect(edge)
-        if not down:
-            return foreground
-        scale_x, scale_y = difference.shape[1] / self._width, difference.shape[0] / self._height
-        for top in range(y, y + down, _BAND):
-            lines = slice(top, min(top + _BAND, y + down))
-            part = edge[lines]
-            left, _, wide, found = cv2.boundingRect(part)
-            if not found:
-                continue
-            columns = slice(left, left + wide)
-            count = lines.stop - lines.start
-            # Pixel centres of the part, in the small picture's own pixels.
-            matrix = np.array(
-                [
-                    [scale_x, 0, (left + 0.5) * scale_x - 0.5],
-                    [0, scale_y, (lines.start + 0.5) * scale_y - 0.5],
-                ]
-            )
-            how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            large = cv2.warpAffine(difference, matrix, (wide, count), flags=how, borderMode=cv2.BORDER_REPLICATE)
-            rest = cv2.cvtColor(cv2.bitwise_not(alpha[lines, columns]), cv2.COLOR_GRAY2BGR)
-            change = cv2.multiply(large, rest, scale=1 / 255, dtype=cv2.CV_32F)
-            cv2.add(image[lines, columns], change, dst=foreground[lines, columns], dtype=cv2.CV_8U)
+        for top in range(0, self._height, _BAND):
+            lines = slice(top, min(top + _BAND, self._height))
+            for columns in _runs(cv2.reduce(edge[lines], 0, cv2.REDUCE_MAX)[0]):
+                part = lines, columns
+                large = self._enlarged(difference, lines, columns)
+                rest = cv2.cvtColor(cv2.bitwise_not(alpha[part]), cv2.COLOR_GRAY2BGR)
+                change = cv2.multiply(large, rest, scale=1 / 255, dtype=cv2.CV_32F)
+                cv2.add(image[part], change, dst=foreground[part], dtype=cv2.CV_8U)
         return foreground
+
+    def _enlarged(self, difference: Floats, lines: slice, columns: slice) -> Floats:
+        """A part of the small picture's difference at full size."""
+        x, y = difference.shape[1] / self._width, difference.shape[0] / self._height
+        # Pixel centres of the part, in the small picture's own pixels.
+        matrix = np.array([[x, 0, (columns.start + 0.5) * x - 0.5], [0, y, (lines.start + 0.5) * y - 0.5]])
+        size = (columns.stop - columns.start, lines.stop - lines.start)
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(difference, matrix, size, flags=how, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _runs(columns: Bytes) -> list[slice]:
+    """Where there is anything; small gaps are filled, for a run costs about as much as a hundred columns."""
+    found = np.flatnonzero(columns)
+    if not len(found):
+        return []
+    breaks = np.flatnonzero(np.diff(found) > _GAP)
+    starts = found[np.concatenate([[0], breaks + 1])]
+    ends = found[np.concatenate([breaks, [len(found) - 1]])]
+    return [slice(int(a), int(b) + 1) for a, b in zip(starts, ends, strict=True)]

@@ -102,6 +102,7 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, action="append", help="a checkpoint of RVM; may be repeated")
     parser.add_argument("--onnx", type=Path, help="a file for the engine onnx")
     parser.add_argument("--mediapipe-python", default=sys.executable, help="an interpreter that has MediaPipe")
+    parser.add_argument("--match", default="", help="measure only those with this in their label, such as lite")
     parser.add_argument("--no-posts", action="store_true", help="leave out what may be done to alpha afterwards")
     parser.add_argument(
         "--resume", type=Path, help="keeps what is measured, clip by clip; a later run goes on from there"
@@ -145,7 +146,7 @@ def _measured(
     refusals: dict[str, str] = {}
     left_out: dict[str, str] = {}
     with program_threads(), ExitStack() as stack:
-        team = _Team(wanted, refusals)
+        team = _Team(wanted, refusals, options.match)
         stack.callback(team.close)
         known = _known(options.resume)
         for number, clip in enumerate(clips):
@@ -196,8 +197,8 @@ def _keep(measured: dict[tuple[str, str], _Told], clip: Clip, done: Done) -> Non
 class _Team:
     """The subjects, open for one size at a time."""
 
-    def __init__(self, wanted: Wanted, refusals: dict[str, str]) -> None:
-        self._wanted, self._refusals = wanted, refusals
+    def __init__(self, wanted: Wanted, refusals: dict[str, str], match: str = "") -> None:
+        self._wanted, self._refusals, self._match = wanted, refusals, match
         self._size = (0, 0)
         self._open: dict[str, Subject] = {}
 
@@ -208,6 +209,8 @@ class _Team:
         self.close()
         self._size = (width, height)
         for subject in subjects(self._wanted, width, height):
+            if self._match not in subject.label:
+                continue
             try:
                 name = subject.open(width, height)
             except RvmLiveError as error:

@@ -1,4 +1,4 @@
-"""This program's matting beside the plain network, ONNX Runtime and MediaPipe, at equal input, in one run.
+"""RVM's matting here beside the plain network and ONNX Runtime, ``lite`` beside MediaPipe, at equal input, in one run.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks compare [--source demo|CLIP] [--width 1280 --height 720] [--ratio 0.25]
         [--frames 120] [--mediapipe-python .venv-mediapipe/bin/python] [--quick]
@@ -10,7 +10,7 @@ this program's own compositor for all. Threads are set as the program sets them.
 
 The differences are those from the plain network's alpha, in thousandths: MAD, the mean over all frames, and dtSSD, the
 root mean square of what the change from frame to frame differs by, in hundredths. For the engines, which run the same
-network, they are errors; MediaPipe's is another network, whose alpha differs for better or worse.
+network, they are errors; ``lite`` and MediaPipe's are other networks, whose alpha differs for better or worse.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from rvm_live.sources.factory import open_source
 Turn = Callable[[Frame], tuple[float, Matte]]
 """Milliseconds of matting, and a matte in host memory."""
 
-OURS, PLAIN, ONNX = "rvm-live", "plain network", "ONNX Runtime"
+OURS, PLAIN, ONNX, LITE = "rvm-live", "plain network", "ONNX Runtime", "rvm-live's own lite"
 COLUMNS = (
     "what", "matting ms", "p95 ms", "with composite ms", "times ours", "times plain", "alpha MAD e-3", "dtSSD e-2",
 )  # fmt: skip
@@ -150,6 +150,8 @@ def _subjects(
         engine(ONNX, _onnx(first, ratio, scratch))
     except (UnavailableError, SettingsError) as error:
         reasons[ONNX] = str(error)
+    for foreground, name in (("model", LITE), ("source", f"{LITE}, alpha alone")):
+        engine(name, AutoEngine(EngineSettings(engine="lite", device="cpu", foreground=foreground)))
     for landscape in (True, False):
         try:
             selfie = Selfie(options.mediapipe_python, landscape=landscape, width=first.width, height=first.height)

@@ -13,7 +13,7 @@ from rvm_live.errors import EngineError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 
-__all__ = ["BuggyEngine", "FailingEngine", "LeftHalfEngine", "PassThroughEngine", "SlowThenFailingEngine"]
+__all__ = ["BuggyEngine", "FailingEngine", "LeftHalfEngine", "PassThroughEngine", "SlowEngine", "SlowThenFailingEngine"]
 
 
 class PassThroughEngine(Engine):
@@ -100,3 +100,11 @@ class BuggyEngine(PassThroughEngine):
     def matte(self, frame: Frame) -> Matte:
         _ = 1 / (frame.width - frame.width)
         return super().matte(frame)
+
+
+class SlowEngine(LeftHalfEngine):
+    """Takes 20 ms for a frame."""
+
+    def alpha(self, frame: Frame) -> NDArray[np.uint8]:
+        time.sleep(0.02)
+        return super().alpha(frame)

@@ -1,0 +1,48 @@
+"""What became of the files of a batch run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rvm_live.batch.inputs import Job
+
+__all__ = ["BatchReport", "Done"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one file.
+
+    Attributes:
+        job: which.
+        state: ``done``, ``skipped``, ``failed`` or ``interrupted``.
+        outputs: files or folders that are there and whole.
+        frames: worked off.
+        seconds: it took.
+        error: one line; empty unless it failed.
+        notes: what differs from what was asked for.
+    """
+
+    job: Job
+    state: str
+    outputs: tuple[Path, ...] = ()
+    frames: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """All files of a run, in order; those after an interruption are not in it."""
+
+    files: tuple[Done, ...]
+
+    @property
+    def failed(self) -> int:
+        return sum(each.state == "failed" for each in self.files)
+
+    @property
+    def interrupted(self) -> bool:
+        return any(each.state == "interrupted" for each in self.files)

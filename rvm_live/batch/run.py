@@ -1,0 +1,115 @@
+"""Works off files one after another through the same stages as live video, with blocking queues; prints nothing."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+from typing import Any
+
+from rvm_live.backgrounds.parse import default_cycle
+from rvm_live.batch.file import Shared, Tell, work_off
+from rvm_live.batch.inputs import jobs
+from rvm_live.batch.movie import ALPHA_CONTAINERS
+from rvm_live.batch.report import BatchReport, Done
+from rvm_live.batch.settings import PRESETS, BatchSettings
+from rvm_live.engines.choice import EMBEDDED, choose
+from rvm_live.errors import SettingsError, SinkError
+from rvm_live.sources.quiet import silence_backends
+
+__all__ = ["run"]
+
+
+def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: Any = None) -> BatchReport:
+    """Work off all inputs; one that fails is told and the rest goes on.
+
+    Args:
+        settings: what to do.
+        tell: called with events: ``{"event": "start" | "progress" | "file", ...}``; from this thread.
+        progress: told of a download of weights.
+
+    Returns:
+        What became of each file.
+
+    Raises:
+        RvmLiveError: nothing can be done at all: bad settings, inputs or weights.
+    """
+    silence_backends()
+    todo = jobs(settings)
+    default_cycle([settings.background] if settings.background else [])  # bad ones are told before anything begins
+    transparent = settings.background.strip().lower() == "transparent"
+    container = settings.container
+    if container == "auto":
+        container = "mov" if transparent else "mp4"
+    if transparent and "composite" in settings.write and container not in ALPHA_CONTAINERS:
+        raise SettingsError(f"{container} has no alpha: take --container {', '.join(ALPHA_CONTAINERS)}")
+    engine = replace(settings.engine, foreground=settings.foreground, model=settings.engine.model)
+    if engine.engine == "auto":
+        choice = choose(replace(engine, model=engine.model or _asked_model(settings)), progress)
+        engine = replace(choice.settings, engine=EMBEDDED if choice.reason else "auto")
+        reason = choice.reason
+    else:
+        reason = ""
+    try:
+        settings.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"cannot make the folder {settings.output}: {error.strerror or error}") from error
+    shared = Shared(settings, engine, container, tell, threading.Event())
+    tell({"event": "start", "files": len(todo), "container": container, "engine_note": reason})
+    found: list[Done] = []
+    with _stopping(shared):
+        for number, job in enumerate(todo):
+            if shared.stopped.is_set():
+                break
+            done = work_off(shared, job, number)
+            found.append(done)
+            tell(_event(done, number))
+    return BatchReport(tuple(found))
+
+
+def _asked_model(settings: BatchSettings) -> str | None:
+    """A preset's model that is not the default is asked for by name."""
+    model = PRESETS[settings.quality].model
+    return None if model == "mobilenetv3" else model
+
+
+def _event(done: Done, number: int) -> dict[str, Any]:
+    return {
+        "event": "file",
+        "number": number,
+        "input": str(done.job.source),
+        "state": done.state,
+        "outputs": [str(path) for path in done.outputs],
+        "frames": done.frames,
+        "seconds": round(done.seconds, 3),
+        "error": done.error,
+        "notes": list(done.notes),
+    }
+
+
+@contextmanager
+def _stopping(shared: Shared) -> Iterator[None]:
+    """The first Ctrl-C ends the file in good order, the second one at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        shared.stopped.set()
+        if shared.pipeline is not None:
+            shared.pipeline.stop("interrupted")
+        for each in numbers:
+            signal.signal(each, signal.SIG_DFL)
+
+    for number in numbers:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,144 @@
+"""The sink of a batch run: one queue, thread and writer for each thing that is written, so that encoders overlap."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.errors import QueueClosed, SinkError
+from rvm_live.frames import Composite
+from rvm_live.queues import FrameQueue, Overflow
+from rvm_live.sinks.base import Sink
+from rvm_live.sinks.writers import Shot, Writer
+
+__all__ = ["PICTURES", "BatchSink", "Track"]
+
+_WAITING = 4
+_CLOSE_SECONDS = 600.0
+
+
+def _composite(composite: Composite) -> NDArray[np.uint8]:
+    return composite.image
+
+
+def _alpha(composite: Composite) -> NDArray[np.uint8]:
+    return composite.matte.host().alpha
+
+
+def _foreground(composite: Composite) -> NDArray[np.uint8]:
+    """The person's colours where there is a person, black elsewhere: no pixel of the room."""
+    matte = composite.matte.host()
+    return np.where(matte.alpha[..., None] > 0, matte.foreground, np.uint8(0))
+
+
+PICTURES: dict[str, Callable[[Composite], NDArray[np.uint8]]] = {
+    "composite": _composite,
+    "alpha": _alpha,
+    "foreground": _foreground,
+}
+
+
+class Track:
+    """One thing that is written, on a thread of its own, ``rvm-writing``.
+
+    Args:
+        what: a name in :data:`PICTURES`.
+        writer: where it goes; used on the track's thread alone.
+    """
+
+    def __init__(self, what: str, writer: Writer) -> None:
+        self.what, self.writer = what, writer
+        self.queue: FrameQueue[Shot] = FrameQueue(what, _WAITING, Overflow.BLOCK)
+        self.saved = False
+        self._keep = True
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="rvm-writing", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, composite: Composite) -> None:
+        """Hand one picture on; waits while the encoder is behind.
+
+        Raises:
+            SinkError: the writer failed.
+        """
+        try:
+            self.queue.put(replace(Shot.of(composite), image=PICTURES[self.what](composite)))
+        except QueueClosed:
+            self.check()
+            raise SinkError(f"{self.writer.path} is closed") from None
+
+    def end(self, *, keep: bool) -> None:
+        """No more pictures; what is there is completed, or thrown away."""
+        self._keep = keep
+        if keep:
+            self.queue.close()
+        else:
+            self.queue.cancel()
+
+    def join(self) -> None:
+        if self._thread.is_alive():
+            self._thread.join(_CLOSE_SECONDS)
+
+    def check(self) -> None:
+        """Raise what went wrong, once it has."""
+        if isinstance(self._error, SinkError):
+            raise self._error
+        if self._error is not None:
+            raise SinkError(f"cannot write {self.writer.path}: {self._error}") from self._error
+
+    def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    shot = self.queue.get()
+                except QueueClosed:
+                    break
+                self.writer.write(shot)
+            if self._keep:
+                self.saved = self.writer.finish()
+            else:
+                self.writer.discard()
+        except BaseException as error:  # raised again by put or check
+            self._error = error
+            self.writer.discard()
+            self.queue.cancel(error)
+
+
+class BatchSink(Sink):
+    """Writes every composite into all tracks. They are whole, all of them, or absent.
+
+    Args:
+        tracks: what is written.
+        wanted: tells at the end whether the run came to the end of its input; if not, nothing is kept.
+        seen: told of every frame.
+    """
+
+    def __init__(self, tracks: Sequence[Track], wanted: Callable[[], bool], seen: Callable[[int], None]) -> None:
+        self.tracks = list(tracks)
+        self.frames = 0
+        self._wanted, self._seen = wanted, seen
+
+    def open(self) -> None:
+        for track in self.tracks:
+            track.start()
+
+    def write(self, composite: Composite) -> None:
+        for track in self.tracks:
+            track.put(composite)
+        self.frames += 1
+        self._seen(self.frames)
+
+    def close(self, *, failed: bool) -> None:
+        keep = not failed and self._wanted()
+        for track in self.tracks:
+            track.end(keep=keep)
+        for track in self.tracks:
+            track.join()
+        for track in self.tracks:
+            track.check()

@@ -1,0 +1,171 @@
+"""``rvm-live batch``: files and folders, with a progress display, plain lines or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rvm_live.batch.settings import CONTAINERS, PRESETS, WRITABLE, BatchSettings
+from rvm_live.cli.live import ask_once
+from rvm_live.settings import MODELS, EngineSettings, parse_ratio
+
+if TYPE_CHECKING:
+    from rvm_live.batch.report import BatchReport
+
+__all__ = ["batch"]
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for what is made.")
+@click.option("--quality", type=click.Choice(list(PRESETS)), default="standard", help="[default: standard]")
+@click.option("--write", "written", default="composite", help=f"Of {','.join(WRITABLE)}.  [default: composite]")
+@click.option("--background", default="", help="As for the live program; transparent keeps alpha.")
+@click.option(
+    "--container", type=click.Choice(CONTAINERS), default="auto", help="[default: mov or mp4, as alpha wants]"
+)
+@click.option("--engine", default="auto", help="As for the live program.  [default: auto]")
+@click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: the preset's]")
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights: a file, or a folder that holds them.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
+@click.option("--precision", default="auto", help="auto, fp32, fp16, bf16 or int8.  [default: auto]")
+@click.option("--downsample-ratio", default="auto", help="A number in (0, 1].  [default: the preset's]")
+@click.option("--foreground", type=click.Choice(["model", "source"]), default="model", help="[default: model]")
+@click.option("--steady/--no-steady", default=False, help="Average alpha over time where nothing moves.")
+@click.option("--name-template", default="{prefix}{name}", help="With {prefix}, {name} and {stem}.")
+@click.option("--resume", is_flag=True, help="Skip what is whole already.")
+@click.option("--monitor", is_flag=True, help="Record GPU and processor beside each output, as CSV and plot.")
+@click.option("--offline", is_flag=True, help="Never go to the network for weights.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output, for programs.")
+@click.pass_context
+def batch(ctx: click.Context, /, **options: Any) -> None:
+    """Matte files, folders and patterns into a folder, with their sound and their time stamps.
+
+    Exit code 0: all done; 1: some failed; 2: nothing could be begun; 130: interrupted.
+    """
+    settings = BatchSettings(
+        inputs=options["inputs"],
+        output=options["output"],
+        quality=options["quality"],
+        engine=EngineSettings(
+            engine=options["engine"],
+            model=options["model"],
+            weights=options["weights"],
+            device=options["device"],
+            precision=options["precision"],
+            downsample_ratio=parse_ratio(options["downsample_ratio"]),
+            steady=options["steady"],
+            offline=options["offline"],
+        ),
+        write=tuple(dict.fromkeys(each.strip() for each in options["written"].split(",") if each.strip())),
+        background=options["background"],
+        foreground=options["foreground"],
+        container=options["container"],
+        name_template=options["name_template"],
+        resume=options["resume"],
+        monitor=options["monitor"],
+    )
+    from rvm_live import threads
+    from rvm_live.batch.run import run
+    from rvm_live.cli.weights import download_progress
+
+    ask_once(settings.engine)
+    threads.keep_memory()
+    threads.apply(threads.plan(threads.usable_cores()))
+    told = _Json() if options["as_json"] else _Bars() if sys.stderr.isatty() else _Lines()
+    with told:
+        report = run(settings, tell=told, progress=download_progress)
+    if not options["as_json"]:
+        click.echo(_summary(report))
+    ctx.exit(130 if report.interrupted else 1 if report.failed else 0)
+
+
+def _summary(report: BatchReport) -> str:
+    counts = {state: sum(each.state == state for each in report.files) for state in ("done", "skipped", "failed")}
+    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count or state == "done")
+    return told + (", interrupted" if report.interrupted else "")
+
+
+def _line(event: dict[str, Any]) -> str:
+    name = Path(event["input"]).name
+    if event["state"] == "failed":
+        return f"{name}: failed: {event['error']}"
+    if event["state"] != "done":
+        return f"{name}: {event['state']}"
+    rate = event["frames"] / event["seconds"] if event["seconds"] else 0.0
+    lines = [f"{name}: {event['frames']} frames, {rate:.1f} fps -> {', '.join(event['outputs'])}"]
+    lines += [f"  {note}" for note in event["notes"]]
+    return "\n".join(lines)
+
+
+class _Lines:
+    """One line for every file, where nobody watches."""
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        if event["event"] == "file":
+            click.echo(_line(event))
+
+
+class _Json(_Lines):
+    """Every event, one a line."""
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        click.echo(json.dumps(event))
+
+
+class _Bars(_Lines):
+    """A bar for the file and one for all, with rates, the time left and the GPU's load."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[told]}"),
+            TimeRemainingColumn(),
+        )
+        self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._all: Any = None
+        self._file: Any = None
+        self._began = 0.0
+
+    def __enter__(self) -> _Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        import time
+
+        from rvm_live import gpu
+
+        if event["event"] == "start":
+            self._all = self._bars.add_task("all files", total=event["files"], told="")
+            self._file = self._bars.add_task("", total=None, told="")
+        elif event["event"] == "progress":
+            name = Path(event["input"]).name
+            if self._bars.tasks[self._file].description != name:
+                self._bars.reset(self._file, description=name, total=event["of"])
+                self._began = time.monotonic()
+            reading = gpu.read()
+            load = "" if reading is None or reading.utilisation is None else f", GPU {reading.utilisation} %"
+            rate = event["frames"] / max(time.monotonic() - self._began, 1e-3)
+            told = f"{event['frames']} frames, {rate:.1f} fps{load}"
+            self._bars.update(self._file, completed=event["frames"], told=told)
+        else:
+            self._bars.console.print(_line(event), highlight=False, markup=False)
+            self._bars.update(self._all, advance=1, told=f"{event['number'] + 1} files")

@@ -1,0 +1,108 @@
+"""Video files with sound, and what is in a file: time stamps, sound, pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Inside", "inside", "make_movie", "pictures"]
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What a file holds.
+
+    Attributes:
+        times: of each picture, seconds.
+        seconds: length of the picture track.
+        sound: for each sound track its codec and the bytes of its packets.
+        sound_times: when each track's sound begins, seconds.
+        size: width and height.
+        codec: of the picture.
+        pix_fmt: likewise.
+    """
+
+    times: tuple[Fraction, ...]
+    seconds: float
+    sound: tuple[tuple[str, tuple[bytes, ...]], ...]
+    sound_times: tuple[float, ...]
+    size: tuple[int, int]
+    codec: str
+    pix_fmt: str
+
+
+def make_movie(
+    path: Path,
+    *,
+    frames: int = 24,
+    fps: int = 24,
+    size: tuple[int, int] = (96, 64),
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    sound: tuple[str, ...] = ("aac",),
+    rate: int = 48_000,
+) -> Path:
+    """Write a moving gradient, and a tone for each sound track."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=fps)
+        video.width, video.height, video.pix_fmt = *size, pix_fmt
+        tracks = []
+        for name in sound:
+            track = container.add_stream(name, rate=rate)
+            track.codec_context.layout = "stereo"
+            tracks.append(track)
+        for number in range(frames):
+            row = np.linspace(40, 200, size[0], dtype=np.uint8)
+            image = np.dstack([np.broadcast_to(np.roll(row, 3 * number), size[::-1])] * 3)
+            image[:, : size[0] // 2, 2] = 255 - 4 * number % 200
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24").reformat(format=pix_fmt)
+            frame.pts, frame.time_base = number, Fraction(1, fps)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        for number, track in enumerate(tracks):
+            _tone(container, track, frames / fps, rate, 220 * (number + 1))
+    return path
+
+
+def _tone(
+    container: av.container.OutputContainer, track: av.AudioStream, seconds: float, rate: int, pitch: int
+) -> None:
+    size, total = track.codec_context.frame_size or 1024, int(seconds * rate)
+    resampler = av.AudioResampler(track.codec_context.format, "stereo", rate)
+    for start in range(0, total, size):
+        t = np.arange(start, min(start + size, total)) / rate
+        wave = (np.sin(2 * np.pi * pitch * t) * 8000).astype(np.int16)
+        part = av.AudioFrame.from_ndarray(np.stack([wave, wave], 1).reshape(1, -1), format="s16", layout="stereo")
+        part.sample_rate, part.pts, part.time_base = rate, start, Fraction(1, rate)
+        for each in resampler.resample(part):
+            container.mux(track.encode(each))
+    container.mux(track.encode())
+
+
+def inside(path: Path) -> Inside:
+    """Look into a file."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        times = tuple(frame.pts * frame.time_base for frame in container.decode(video))
+        length = float(video.duration * video.time_base) if video.duration else container.duration / av.time_base
+        facts = (video.width, video.height), video.codec_context.name, video.codec_context.pix_fmt or ""
+        count = len(container.streams.audio)
+        names = [each.codec_context.name for each in container.streams.audio]
+    sound, begins = [], []
+    for number in range(count):
+        with av.open(str(path)) as container:
+            packets = [packet for packet in container.demux(audio=number) if packet.size]
+            sound.append((names[number], tuple(bytes(packet) for packet in packets)))
+            begins.append(float(packets[0].pts * packets[0].time_base))
+    return Inside(times, length, tuple(sound), tuple(begins), *facts)
+
+
+def pictures(path: Path, form: str) -> list[NDArray[np.uint8]]:
+    """Every picture in a pixel format."""
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format=form) for frame in container.decode(video=0)]

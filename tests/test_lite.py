@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
+from rvm_live import open_engine
 from rvm_live.engines.lite.colours import Unmixer, contrast
 from rvm_live.engines.lite.engine import LiteEngine, fit_alpha, ratio_for
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
@@ -19,7 +20,8 @@ from rvm_live.engines.lite.running import folded
 from rvm_live.engines.lite.weights import EMBEDDED, load_network
 from rvm_live.errors import EngineError, UnavailableError, WeightsError
 from rvm_live.frames import Frame, Matte
-from rvm_live.settings import EngineSettings
+from rvm_live.settings import EngineSettings, SourceSettings
+from rvm_live.sources.demo import DemoSource
 from tests.support.threads import torch_threads  # noqa: F401
 from tests.support.videos import read_frames
 
@@ -126,6 +128,36 @@ def test_it_finds_the_person_offline(person: list[Frame], monkeypatch: pytest.Mo
     assert alpha[500:700, 560:720].mean() > 200
     assert max(alpha[:150, :150].mean(), alpha[:150, -150:].mean()) < 50
     assert mattes[-1].foreground is None
+
+
+def test_it_cuts_out_the_demo_as_make_run_shows_it() -> None:
+    pytest.importorskip("skimage")
+    source = DemoSource(SourceSettings(source="demo", width=1280, height=720, fps=30))
+    source.open()
+    engine, apart, change = LiteEngine(settings()), [], []
+    engine.open()
+    before = None
+    try:
+        for number in range(45):
+            picture, truth = source.frame_at(number)
+            alpha = engine.matte(Frame(picture, number, 0, number)).host().alpha
+            now = alpha.astype(np.float32) - truth
+            apart.append(float(np.abs(now).mean()) / 255)
+            if before is not None:
+                change.append(float(np.sqrt(np.square(now - before).mean())) / 255)
+            before = now
+    finally:
+        engine.close()
+        source.release()
+    assert max(apart[5:]) < 0.03
+    assert np.mean(change) < 0.035
+
+
+def test_it_agrees_with_rvm_on_a_webcam(person: list[Frame], weights: Path) -> None:
+    with open_engine("rvm", device="cpu", weights=weights, downsample_ratio=0.4) as teacher:
+        wanted = [teacher.matte(frame.image).host().alpha for frame in person]
+    for ours, theirs in zip(matted(LiteEngine(settings()), person), wanted, strict=True):
+        assert np.abs(ours.host().alpha.astype(int) - theirs).mean() / 255 < 0.015
 
 
 def test_torch_and_openvino_agree(person: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.errors import EndOfSource, RvmLiveError, SourceLostError, SourceUnavailableError
@@ -1072,3 +1074,41 @@ def test_every_error_is_one_of_ours(tmp_path: Path) -> None:
         except RvmLiveError as error:
             assert "\n" not in str(error)
         source.release()
+
+
+def combed(number: int) -> NDArray[np.uint8]:
+    """A bar that moves between the two fields of a frame: its edges are combs."""
+    image = np.full((64, 96, 3), 30, np.uint8)
+    for field in range(2):
+        left = 20 + 6 * number + 3 * field
+        image[field::2, left : left + 24] = 220
+    return image
+
+
+def test_interlaced_pictures_are_made_whole(tmp_path: Path) -> None:
+    path = tmp_path / "tv.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.options = {"crf": "4", "x264-params": "tff=1", "flags": "+ildct+ilme"}
+        for number in range(8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(combed(number), format="bgr24")))
+        container.mux(stream.encode())
+    with av.open(str(path)) as container:
+        raw = list(container.decode(video=0))
+    assert all(frame.interlaced_frame for frame in raw)
+    source = VideoFileSource(SourceSettings(str(path), realtime=False))
+    source.open()
+    grabs = []
+    with pytest.raises(EndOfSource):
+        while True:
+            grabs.append(source.read())
+    source.release()
+    assert [grab.media_ns for grab in grabs] == [n * 40_000_000 for n in range(8)]
+
+    def teeth(image: NDArray[np.uint8]) -> float:
+        rows = image[..., 0].astype(int)
+        return float(np.abs(2 * rows[1:-1] - rows[:-2] - rows[2:]).mean())
+
+    for frame, grab in zip(raw[1:], grabs[1:], strict=True):
+        assert teeth(grab.image) < 0.3 * teeth(frame.to_ndarray(format="bgr24"))

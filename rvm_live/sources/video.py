@@ -18,6 +18,7 @@ from rvm_live.colour import matrix_of
 from rvm_live.errors import EndOfSource, SourceLostError, SourceUnavailableError
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
+from rvm_live.sources.deinterlace import Deinterlacer
 from rvm_live.sources.guard import ReleaseGuard
 from rvm_live.sources.scaling import fit_inside
 
@@ -34,7 +35,8 @@ class VideoFileSource(Source):
 
     In real time a frame is handed out when it is due by its own time stamp. A reader that falls more than a tenth of
     a second behind gets the frame that is due now, and those in between are skipped, as a camera would; where even
-    decoding cannot keep up, the file plays slower. Rotation flags are obeyed, damaged packets passed over.
+    decoding cannot keep up, the file plays slower. Rotation flags are obeyed, interlaced pictures made whole, damaged
+    packets passed over.
 
     Args:
         settings: ``source`` is the path (or the URL of a file); a given width or height scales the pictures.
@@ -157,6 +159,7 @@ class VideoFileSource(Source):
     def _decode(self, stream: Any) -> Iterator[Any]:
         """Every frame that decodes; damaged packets are passed over, a file that breaks off ends there."""
         damaged = 0
+        whole = Deinterlacer()
         packets = self._container.demux(stream)
         while True:
             try:
@@ -167,11 +170,13 @@ class VideoFileSource(Source):
             if packet is None:
                 break
             try:
-                yield from packet.decode()
+                for frame in packet.decode():
+                    yield from whole.push(frame)
             except av.error.FFmpegError as error:
                 damaged += 1
                 if damaged == 1:
                     _log.warning("%s has damaged packets, which are passed over: %s", self._name, _words(error))
+        yield from whole.flush()
 
     def _picture(self, frame: Any) -> NDArray[np.uint8]:
         return fit_inside(picture_of(frame), (self._settings.width, self._settings.height))

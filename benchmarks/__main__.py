@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.report import RESULTS, commanded
 from rvm_live.errors import RvmLiveError, UnavailableError
 
-NAMES = ("compare", "compositors", "cpu", "edges", "gpu", "int8", "live", "pipeline", "quality", "threads")
+NAMES = ("batch", "compare", "compositors", "cpu", "edges", "gpu", "int8", "live", "pipeline", "quality", "threads")
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from tests.support.threads import torch_threads  # noqa: F401
 
 CLIP, CLIPS = "liveportrait_s18.mp4", "clips"
 QUICK = {
+    "batch": ("batch", "--frames", "24", "--width", "320", "--height", "180"),
     "compare": (
         "compare",
         "--quick",

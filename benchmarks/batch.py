@@ -1,0 +1,154 @@
+"""Files: the overlapping stages of ``rvm-live batch`` beside a loop that reads, mattes and writes in turn.
+
+    RVM_LIVE_WEIGHTS=path python -m benchmarks batch [--source demo|CLIP] [--frames 150] [--width 1280 --height 720]
+
+Both use the same source, engine, compositor and encoder, on the same file, without sound; the clip is made before the
+clock starts, and the engine is warm. *Bare engine* is matting alone, on pictures in memory. Targets: at least twice the
+loop where encoding and decoding matter, at least nine tenths of the bare engine where matting is the bottleneck.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.compare import grab, program_threads
+from benchmarks.report import publish
+from rvm_live.backgrounds.parse import default_cycle
+from rvm_live.batch.media import facts_of
+from rvm_live.batch.movie import MovieWriter
+from rvm_live.batch.run import run as run_batch
+from rvm_live.batch.settings import BatchSettings
+from rvm_live.composer import Composer
+from rvm_live.engines.auto import AutoEngine
+from rvm_live.errors import EndOfSource, RvmLiveError, UnavailableError
+from rvm_live.frames import Frame
+from rvm_live.notices import Notices
+from rvm_live.settings import EngineSettings, SourceSettings
+from rvm_live.sinks.writers import Shot
+from rvm_live.sources.video import VideoFileSource
+
+COLUMNS = ("engine, container", "loop fps", "batch fps", "bare engine fps", "times the loop", "of the bare engine")
+CASES = (("lite", "mp4"), ("lite", "mov"), ("openvino", "mp4"))
+
+
+def run(arguments: list[str]) -> dict[str, Any]:
+    """Run the benchmark.
+
+    Raises:
+        UnavailableError: no engine works.
+    """
+    parser = argparse.ArgumentParser("python -m benchmarks batch", description=__doc__)
+    parser.add_argument("--source", default="demo")
+    parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument("--height", type=int, default=720)
+    parser.add_argument("--frames", type=int, default=150)
+    options = parser.parse_args(arguments)
+    rows: list[tuple[Any, ...]] = []
+    refusals: dict[str, str] = {}
+    with program_threads(), tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        frames = grab(options)
+        clip = _clip(scratch / "clip.mp4", [frame.image for frame in frames])
+        for name, container in CASES:
+            settings = EngineSettings(engine=name, device="cpu", downsample_ratio=None if name == "lite" else 0.25)
+            try:
+                bare = _bare(settings, frames)
+                loop = _loop(settings, clip, container, scratch / f"loop.{container}")
+                batch = _batch(settings, clip, container, scratch / "out")
+            except RvmLiveError as error:
+                refusals[name] = str(error)
+                continue
+            rows.append((f"{name}, {container}", loop, batch, bare, batch / loop, batch / bare))
+    if not rows:
+        raise UnavailableError("; ".join(refusals.values()))
+    return publish(
+        "batch",
+        COLUMNS,
+        rows,
+        source=options.source,
+        frames=len(frames),
+        size=f"{options.width}x{options.height}",
+        refusals=refusals,
+    )
+
+
+def _clip(path: Path, pictures: list[NDArray[np.uint8]]) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "veryfast", "crf": "18"})
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            frame.pts, frame.time_base = number, Fraction(1, 30)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def _bare(settings: EngineSettings, frames: list[Frame]) -> float:
+    engine = _opened(settings, frames[0].width, frames[0].height)
+    try:
+        began = time.perf_counter()
+        for frame in frames:
+            engine.matte(frame).host()
+        return len(frames) / (time.perf_counter() - began)
+    finally:
+        engine.close()
+
+
+def _opened(settings: EngineSettings, width: int, height: int) -> AutoEngine:
+    engine = AutoEngine(settings)
+    engine.open()
+    engine.prepare(width, height)
+    return engine
+
+
+def _loop(settings: EngineSettings, clip: Path, container: str, path: Path) -> float:
+    """One thing after another, as a script does it."""
+    facts = facts_of(clip)
+    engine = _opened(settings, facts.width, facts.height)
+    composer = Composer(default_cycle([])[:1], foreground="model", notices=Notices())
+    composer.open(facts.width, facts.height, "cpu")
+    writer = MovieWriter(path, container, facts, clip)
+    source = VideoFileSource(SourceSettings(str(clip), realtime=False))
+    source.open()
+    count, began = 0, time.perf_counter()
+    try:
+        while True:
+            grabbed = source.read()
+            frame = Frame(grabbed.image, count, 0, grabbed.captured_ns, grabbed.media_ns)
+            writer.write(Shot.of(composer.compose(engine.matte(frame))))
+            count += 1
+    except EndOfSource:
+        writer.finish()
+    took = time.perf_counter() - began
+    source.release()
+    composer.close()
+    engine.close()
+    return count / took
+
+
+def _batch(settings: EngineSettings, clip: Path, container: str, folder: Path) -> float:
+    """The time from the first frame's progress to the last, which leaves opening out, as in the loop."""
+    stamps: list[tuple[float, int]] = []
+
+    def tell(event: dict[str, Any]) -> None:
+        if event["event"] == "progress":
+            stamps.append((time.perf_counter(), event["frames"]))
+        elif event["event"] == "file":
+            stamps.append((time.perf_counter(), event["frames"]))
+            if event["state"] != "done":
+                raise UnavailableError(event["error"])
+
+    run_batch(BatchSettings((str(clip),), folder, engine=settings, container=container), tell=tell)
+    (began, first), (ended, last) = stamps[0], stamps[-1]
+    return (last - first) / (ended - began)

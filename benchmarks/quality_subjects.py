@@ -17,6 +17,7 @@ from benchmarks.plain import PlainEngine
 from benchmarks.selfie import Selfie
 from rvm_live.engines.auto import AutoEngine
 from rvm_live.engines.base import Engine
+from rvm_live.engines.lite.engine import SIDE
 from rvm_live.engines.rvm.ladder import ratios_for
 from rvm_live.engines.steadying import Steadier
 from rvm_live.errors import RvmLiveError, UnavailableError
@@ -80,7 +81,8 @@ class EngineSubject(Subject):
         self._settings, self._make, self._moving = settings, make, moving
         name = "plain" if make is PlainEngine else settings.engine
         ratio = "auto" if settings.downsample_ratio is None else f"{settings.downsample_ratio:.3g}"
-        self.label = f"{name} {settings.precision}, ratio {ratio}{', moving' if moving else ''}"
+        self._plainly = ", no --steady" if name == "lite" and settings.steady is False else ""
+        self.label = f"{name} {settings.precision}, ratio {ratio}{', moving' if moving else ''}{self._plainly}"
         self._engine: Engine | None = None
         self._seen = 0
 
@@ -94,7 +96,7 @@ class EngineSubject(Subject):
             if len(engine.rungs) < 2:
                 raise UnavailableError(f"{info.engine} has but one rung")
             return f"{info.engine} {info.precision}, moving down and up its rungs"
-        return f"{info.engine} {info.precision}, ratio {info.downsample_ratio:.3g}"
+        return f"{info.engine} {info.precision}, ratio {info.downsample_ratio:.3g}{self._plainly}"
 
     def reset(self) -> None:
         self._ready().reset()
@@ -315,10 +317,12 @@ def subjects(wanted: Wanted, width: int, height: int) -> Iterator[Subject]:
         for precision in ("auto", "fp32"):  # the first is the second, where the processor has no bf16
             yield EngineSubject(replace(own, precision=precision))
         for ratio in ladder:
-            if not math.isclose(ratio, 256 / max(width, height)):
+            if not math.isclose(ratio, SIDE / max(width, height)):
                 yield EngineSubject(replace(own, downsample_ratio=ratio))
         if wanted.posts:
-            yield Unrefined(own, 256 / max(width, height))
+            own = replace(own, steady=False)
+            yield EngineSubject(own)
+            yield Unrefined(own, SIDE / max(width, height))
             for label, make in POSTS.items():
                 yield After(EngineSubject(own), label, make)
     if wanted.mediapipe_python:

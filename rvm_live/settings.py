@@ -65,7 +65,7 @@ class EngineSettings:
         downsample_ratio: in (0, 1], or None for the published rule ``min(512 / max(H, W), 1)``.
         foreground: ``model``: estimate the person's colours, too; ``source``: alpha alone is asked for, and an engine
             that can save the rest leaves :attr:`~rvm_live.frames.Matte.foreground` None (the frame's own pixels).
-        steady: a mean over time where the picture stands still (:mod:`rvm_live.engines.steadying`).
+        steady: a mean over time where nothing moves (:mod:`rvm_live.engines.steadying`); None: with ``lite``.
         offline: never go to the network for weights.
     """
 
@@ -76,7 +76,7 @@ class EngineSettings:
     precision: str = "auto"
     downsample_ratio: float | None = None
     foreground: str = "model"
-    steady: bool = False
+    steady: bool | None = None
     offline: bool = False
 
     def __post_init__(self) -> None:

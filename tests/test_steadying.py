@@ -87,9 +87,18 @@ def test_the_engine_does_it_when_asked() -> None:
             engine.close()
 
 
+def test_lite_has_it_unless_it_is_unwanted() -> None:
+    for wanted, found in ((None, True), (True, True), (False, False)):
+        engine = AutoEngine(EngineSettings(engine="lite", device="cpu", steady=wanted))
+        engine.open()
+        engine.close()
+        assert (engine._steadier is not None) == found
+
+
 def test_in_the_library_a_still_matte_comes_to_rest() -> None:
     frames = [picture(1)] * 6
-    with open_engine("lite", device="cpu", steady=True) as ours, open_engine("lite", device="cpu") as theirs:
+    sessions = [open_engine("lite", device="cpu", steady=steady) for steady in (True, False)]
+    with sessions[0] as ours, sessions[1] as theirs:
         steady, plain = ([np.asarray(each.matte(f).host().alpha, np.int64) for f in frames] for each in (ours, theirs))
     change = [[np.abs(b - a).mean() for a, b in itertools.pairwise(found)] for found in (steady, plain)]
     assert sum(change[0]) <= sum(change[1])

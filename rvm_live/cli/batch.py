@@ -35,7 +35,7 @@ __all__ = ["batch"]
 @click.option("--precision", default="auto", help="auto, fp32, fp16, bf16 or int8.  [default: auto]")
 @click.option("--downsample-ratio", default="auto", help="A number in (0, 1].  [default: the preset's]")
 @click.option("--foreground", type=click.Choice(["model", "source"]), default="model", help="[default: model]")
-@click.option("--steady/--no-steady", default=False, help="Average alpha over time where nothing moves.")
+@click.option("--steady/--no-steady", default=None, help="Average alpha where nothing moves.  [default: with lite]")
 @click.option("--name-template", default="{prefix}{name}", help="With {prefix}, {name} and {stem}.")
 @click.option("--resume", is_flag=True, help="Skip what is whole already.")
 @click.option("--monitor", is_flag=True, help="Record GPU and processor beside each output, as CSV and plot.")

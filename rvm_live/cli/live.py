@@ -54,7 +54,9 @@ _OPTIONS = [
         "--scene-reset/--no-scene-reset", default=True, help="Forget the matting state at a cut.  [default: on]"
     ),
     click.option(
-        "--steady/--no-steady", default=False, help="Average alpha over time where nothing moves (CPU).  [default: off]"
+        "--steady/--no-steady",
+        default=None,
+        help="Average alpha over time where nothing moves (CPU).  [default: with lite]",
     ),
     click.option("--offline", is_flag=True, help="Never go to the network for weights."),
     click.option("--compositor", default="auto", help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]"),

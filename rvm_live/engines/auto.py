@@ -50,10 +50,6 @@ class AutoEngine(Engine):
             UnavailableError: none of those that ``auto`` tries works here.
             WeightsError: the weights are missing or unusable.
         """
-        if self.settings.steady:
-            from rvm_live.engines.steadying import Steadier  # only now: it needs OpenCV
-
-            self._steadier = Steadier()
         if self.settings.engine == "auto":
             choice = self._choice = self._choice or choose(self.settings)
             self.settings = choice.settings
@@ -65,6 +61,11 @@ class AutoEngine(Engine):
                 raise UnavailableError(f"{error}; {choice.reason}", error.reasons) from error
         else:
             self._inner = self._opened(self.settings.engine)
+        wanted = self.settings.steady
+        if self._inner.info.engine == EMBEDDED if wanted is None else wanted:
+            from rvm_live.engines.steadying import Steadier  # only now: it needs OpenCV
+
+            self._steadier = Steadier()
         return self.info
 
     def _opened(self, name: str) -> Any:
@@ -92,7 +93,7 @@ class AutoEngine(Engine):
         if not isinstance(info, EngineInfo):
             raise EngineError(f"engine {self._name!r} has an info that is no EngineInfo but {type(info).__name__}")
         told = [f"engine {name} was passed over: {reason}" for name, reason in self.refusals.items()]
-        if self._steadier is not None and info.device != "cpu":
+        if self.settings.steady and info.device != "cpu":
             told.append(f"--steady works on alpha in main memory alone: on {info.device} it does nothing")
         if self._choice is not None and self._choice.reason:
             told.append(f"the embedded engine {EMBEDDED} runs: {self._choice.reason}")

@@ -28,7 +28,7 @@ def open_engine(
     precision: str = "auto",
     downsample_ratio: float | None = None,
     foreground: str = "model",
-    steady: bool = False,
+    steady: bool | None = None,
     offline: bool = False,
 ) -> EngineSession:
     """Open a matting engine for use from your own program.
@@ -59,7 +59,7 @@ def open_engine(
         downsample_ratio: in (0, 1]; None: ``min(512 / max(H, W), 1)``.
         foreground: ``model``, or ``source`` where alpha is all you want, which is quicker: the matte's foreground is
             then the picture itself.
-        steady: average alpha over time where nothing moves (on a CPU).
+        steady: average alpha over time where nothing moves (on a CPU); None: with ``lite``, which flickers more.
         offline: never go to the network for weights.
 
     Returns:

@@ -20,7 +20,7 @@ SHOWN = {
     "compare": "Matting beside others: every frame of a real clip to each in turn, milliseconds a frame (medians). "
     "Differences are those from the plain network's alpha, in thousandths.",
     "live": "The whole program on its demo, which gives 60 frames a second, at a ratio it chose itself; and with the "
-    "embedded engine, on one that gives 75:",
+    "embedded engine, on one that gives 66:",
     "gpu": "The live path on a GPU, from the frame in host memory to the composite in host memory:",
 }
 LABELS = {

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rvm_live.buffers import Recycler
 from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.engines.regions import changed, enlarged
 from rvm_live.frames import Matte
 
 __all__ = ["KEPT", "STILL", "Steadier"]
@@ -22,7 +23,6 @@ KEPT = 0.6
 STILL = 12
 """Grey levels by which a pixel may differ before it counts as moving."""
 _SMALLER = 2
-_SOFT = 0.8
 _TABLE = (KEPT * np.clip(1 - np.arange(256) / STILL, 0, 1)).astype(np.float32)
 
 
@@ -52,7 +52,7 @@ class Steadier:
         image = matte.frame.image
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         size = (max(1, image.shape[1] // _SMALLER), max(1, image.shape[0] // _SMALLER))
-        grey = cv2.GaussianBlur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (0, 0), _SOFT)
+        grey = cv2.blur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (3, 3))
         fits = self._alpha is not None and self._alpha.shape == alpha.shape and self._epoch == matte.frame.epoch
         if fits and self._grey is not None and self._alpha is not None:
             alpha = self._mixed(alpha, self._alpha, cv2.LUT(cv2.absdiff(grey, self._grey), _TABLE))
@@ -62,7 +62,12 @@ class Steadier:
         return replace(matte, alpha=alpha, finished_ns=SYSTEM_CLOCK.now_ns())
 
     def _mixed(self, alpha: Bytes, before: Bytes, share: NDArray[np.float32]) -> Bytes:
+        """Where the two differ, which is little more than the person's edge; elsewhere a mean would change nothing."""
         if self._memory is None or self._memory.shape != alpha.shape:
             self._memory = Recycler(alpha.shape)
-        large = cv2.resize(share, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        return np.asarray(cv2.blendLinear(alpha, before, 1 - large, large, dst=self._memory.take()))
+        mixed = self._memory.take()
+        np.copyto(mixed, alpha)
+        for part in changed(cv2.absdiff(alpha, before)):
+            kept = enlarged(share, alpha.shape, *part)
+            cv2.blendLinear(alpha[part], before[part], 1 - kept, kept, dst=mixed[part])
+        return mixed

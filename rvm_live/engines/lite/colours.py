@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.buffers import Recycler
+from rvm_live.engines.regions import changed, enlarged
 
 __all__ = ["Unmixer", "contrast"]
 
@@ -23,8 +24,6 @@ _REACHES = (9.0, 9.0, 1.6)
 """How far each blur reaches, in per cent of the small picture's longer side. The authors take 90 pixels, then 6; a
 second wide one takes out what the first, which begins with the picture itself, leaves of the room."""
 _LEAST = np.float32(1e-4)
-_BAND = 80
-_GAP = 32
 _BLACK, _WHITE = 3, 252
 
 
@@ -71,7 +70,6 @@ class Unmixer:
     """
 
     def __init__(self, width: int, height: int) -> None:
-        self._width, self._height = width, height
         self._foregrounds = Recycler((height, width, 3))
 
     def apply(self, image: Bytes, alpha: Bytes, difference: Floats) -> Bytes:
@@ -84,33 +82,9 @@ class Unmixer:
         """
         foreground = self._foregrounds.take()
         np.copyto(foreground, image)
-        edge = cv2.inRange(alpha, _BLACK, _WHITE)
-        for top in range(0, self._height, _BAND):
-            lines = slice(top, min(top + _BAND, self._height))
-            for columns in _runs(cv2.reduce(edge[lines], 0, cv2.REDUCE_MAX)[0]):
-                part = lines, columns
-                large = self._enlarged(difference, lines, columns)
-                rest = cv2.cvtColor(cv2.bitwise_not(alpha[part]), cv2.COLOR_GRAY2BGR)
-                change = cv2.multiply(large, rest, scale=1 / 255, dtype=cv2.CV_32F)
-                cv2.add(image[part], change, dst=foreground[part], dtype=cv2.CV_8U)
+        for part in changed(cv2.inRange(alpha, _BLACK, _WHITE)):
+            rest = cv2.cvtColor(cv2.bitwise_not(alpha[part]), cv2.COLOR_GRAY2BGR)
+            large = enlarged(difference, alpha.shape, *part)
+            change = cv2.multiply(large, rest, scale=1 / 255, dtype=cv2.CV_32F)
+            cv2.add(image[part], change, dst=foreground[part], dtype=cv2.CV_8U)
         return foreground
-
-    def _enlarged(self, difference: Floats, lines: slice, columns: slice) -> Floats:
-        """A part of the small picture's difference at full size."""
-        x, y = difference.shape[1] / self._width, difference.shape[0] / self._height
-        # Pixel centres of the part, in the small picture's own pixels.
-        matrix = np.array([[x, 0, (columns.start + 0.5) * x - 0.5], [0, y, (lines.start + 0.5) * y - 0.5]])
-        size = (columns.stop - columns.start, lines.stop - lines.start)
-        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return np.asarray(cv2.warpAffine(difference, matrix, size, flags=how, borderMode=cv2.BORDER_REPLICATE))
-
-
-def _runs(columns: Bytes) -> list[slice]:
-    """Where there is anything; small gaps are filled, for a run costs about as much as a hundred columns."""
-    found = np.flatnonzero(columns)
-    if not len(found):
-        return []
-    breaks = np.flatnonzero(np.diff(found) > _GAP)
-    starts = found[np.concatenate([[0], breaks + 1])]
-    ends = found[np.concatenate([breaks, [len(found) - 1]])]
-    return [slice(int(a), int(b) + 1) for a, b in zip(starts, ends, strict=True)]

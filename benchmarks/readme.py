@@ -62,6 +62,10 @@ def _headline(result: dict[str, Any]) -> dict[str, Any]:
     return {**result, "columns": ["what", "MAD e-3", "dtSSD e-2", "median ms"], "rows": rows}
 
 
+def _plainly(name: str) -> str:
+    return "MediaPipe" if name.startswith("MediaPipe") else name
+
+
 def _table(result: dict[str, Any]) -> str:
     columns = [column for column in result["columns"] if column not in LEFT_OUT]
     if result["benchmark"] == "quality":

@@ -23,7 +23,7 @@ TITLES = {
     KEYED: "Against the truth by chroma key",
     AGREEMENT: "Agreement with the plain network, on clips without truth",
 }
-_INKS = ("#2f6db3", "#d9a441", "#4c9a5b", "#8e5ba6", "#b03030", "#6b7785", "#46a5b8")
+_INKS = ("#2f6db3", "#d9a441", "#4c9a5b", "#8e5ba6", "#b03030", "#6b7785", "#46a5b8", "#222222")
 
 
 def write(folder: Path = RESULTS, page: Path = PAGE, plot: Path = PLOT) -> dict[str, Any]:

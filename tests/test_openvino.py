@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Plate
 from rvm_live.compositors.cpu import CpuCompositor
-from rvm_live.engines import auto
+from rvm_live.engines import choice
 from rvm_live.engines.auto import AutoEngine
 from rvm_live.engines.rvm.applying import Applier
 from rvm_live.engines.rvm.compiling import StepCompiler
@@ -182,7 +182,7 @@ def test_without_openvino_auto_goes_on_with_torch_and_tells(weights: Path, monke
 
 
 def test_on_a_gpu_auto_does_not_even_mention_it(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auto, "accelerator_wanted", lambda asked: True)
+    monkeypatch.setattr(choice, "accelerator_wanted", lambda asked: True)
     engine = AutoEngine(EngineSettings(weights=weights))
     engine.open()
     assert engine.info.engine == "rvm" and engine.info.notes == ()

@@ -67,7 +67,7 @@ def test_the_entry_alone_changes_settings_of_the_process() -> None:
         for path in (ROOT / "rvm_live").rglob("*.py")
         if "threads.apply(" in path.read_text() or "keep_memory(" in path.read_text()
     }
-    assert users == {"threads.py", "cli/live.py"}
+    assert users == {"threads.py", "cli/batch.py", "cli/live.py"}
 
 
 def test_apply_does_what_the_plan_says() -> None:

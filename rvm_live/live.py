@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from rvm_live import gpu
@@ -32,6 +29,7 @@ from rvm_live.sinks.window import ViewState, WindowActions, WindowSink, display_
 from rvm_live.sources.base import Source
 from rvm_live.sources.factory import open_source
 from rvm_live.sources.quiet import silence_backends
+from rvm_live.stopping import stopping_on_signals
 
 if TYPE_CHECKING:
     from rvm_live.sinks.recorder import Recorder
@@ -71,7 +69,7 @@ def run(
     engine = engine_for(replace(settings.engine, foreground=settings.foreground), progress)
     settings = _without_display(settings, tell)
     app = _App(settings, source, engine, overflow, clock)
-    with _sampling(app.gpu), _stopping_on_signals(app.pipeline):
+    with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop):
         snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
     report = app.report(snapshot)
     if settings.stats_json is not None:
@@ -268,26 +266,3 @@ def _sampling(sampler: gpu.GpuSampler) -> Iterator[None]:
         yield
     finally:
         sampler.stop()
-
-
-@contextmanager
-def _stopping_on_signals(pipeline: Pipeline) -> Iterator[None]:
-    """The first SIGINT or SIGTERM ends the run in good order, the second one at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    reasons = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
-    before = {number: signal.getsignal(number) for number in reasons}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        pipeline.stop(reasons[signal.Signals(number)])
-        for each in reasons:
-            signal.signal(each, signal.SIG_DFL)
-
-    for number in reasons:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -339,6 +339,19 @@ def test_a_monitor_beside_each_file(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "gpu_output_clip.png").stat().st_size > 1000
 
 
+def test_without_weights_it_says_why_lite_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "cache"))
+    clip = make_movie(tmp_path / "clip.mp4", frames=3)
+    done = call("batch", clip, "-o", tmp_path / "out", "--device", "cpu")
+    assert done.code == 0, done.out + done.err
+    log = (tmp_path / "out" / "log_output_clip.txt").read_text()
+    for told in (done.out, log):
+        assert "the embedded engine lite runs: RVM's weights are not here" in told
+    done = call("batch", clip, "-o", tmp_path / "out", "--quality", "high-performance", "--engine", "rvm", "--offline")
+    assert done.code == 1
+    assert "no weights for resnet50" in done.out
+
+
 def test_events_for_programs(tmp_path: Path) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=6)
     done = call("batch", *HALF, clip, "-o", tmp_path / "out", "--json")

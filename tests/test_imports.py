@@ -20,7 +20,7 @@ FLOORS = [
     ("live", "batch", "hwtest", "export", "calibrate", "tidy", "monitor"),
     ("pipeline", "stages", "stage", "report", "composer", "adaptive"),
     ("sinks", "sources", "engines", "compositors", "backgrounds", "weights", "gpu"),
-    ("registry", "metrics", "notices", "pacing", "queues", "colour", "buffers", "scenes", "threads"),
+    ("registry", "metrics", "notices", "pacing", "queues", "colour", "buffers", "scenes", "threads", "stopping"),
     ("frames", "settings", "clock", "transfer", "errors", "__init__"),
 ]
 

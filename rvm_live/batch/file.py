@@ -22,7 +22,7 @@ from rvm_live.batch.settings import PRESETS, BatchSettings, ratio_for
 from rvm_live.batch.tracks import BatchSink, Track
 from rvm_live.composer import Composer
 from rvm_live.engines.auto import AutoEngine
-from rvm_live.engines.choice import EMBEDDED
+from rvm_live.engines.choice import EMBEDDED, Choice
 from rvm_live.errors import RvmLiveError, SinkError, UnavailableError
 from rvm_live.metrics import Snapshot
 from rvm_live.monitor import Monitor, draw
@@ -45,10 +45,17 @@ class Shared:
 
     settings: BatchSettings
     engine: EngineSettings
+    choice: Choice | None
     container: str
     tell: Tell
     stopped: threading.Event
     pipeline: Pipeline | None = None
+
+    def stop(self, reason: str) -> None:
+        """End the file at hand, and begin no other."""
+        self.stopped.set()
+        if self.pipeline is not None:
+            self.pipeline.stop(reason)
 
 
 def work_off(shared: Shared, job: Job, number: int) -> Done:
@@ -133,8 +140,10 @@ def _matted(
     shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], notices: Notices, number: int
 ) -> tuple[Snapshot, Ran, int, list[str]]:
     settings = shared.settings
-    engine = shared.engine
-    if engine.downsample_ratio is None and engine.engine != EMBEDDED:
+    choice = shared.choice
+    engine = shared.engine if choice is None else choice.settings
+    embedded = engine.engine == EMBEDDED or (choice is not None and EMBEDDED in choice.names)
+    if engine.downsample_ratio is None and not embedded:
         engine = replace(engine, downsample_ratio=ratio_for(PRESETS[settings.quality], facts.width, facts.height))
     writers: list[Writer] = []
     for path in outputs:
@@ -159,7 +168,7 @@ def _matted(
     sink = BatchSink(tracks, lambda: pipeline.exit_reason == "end of source", seen)
     pipeline = Pipeline(
         VideoFileSource(SourceSettings(str(job.source), realtime=False)),
-        AutoEngine(engine),
+        AutoEngine(engine, None if choice is None else replace(choice, settings=engine)),
         composer,
         [sink],
         overflow=Overflow.BLOCK,

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from types import FrameType
 from typing import Any
 
 from rvm_live.backgrounds.parse import default_cycle
@@ -16,9 +12,10 @@ from rvm_live.batch.inputs import jobs
 from rvm_live.batch.movie import ALPHA_CONTAINERS
 from rvm_live.batch.report import BatchReport, Done
 from rvm_live.batch.settings import PRESETS, BatchSettings
-from rvm_live.engines.choice import EMBEDDED, choose
+from rvm_live.engines.choice import choose
 from rvm_live.errors import SettingsError, SinkError
 from rvm_live.sources.quiet import silence_backends
+from rvm_live.stopping import stopping_on_signals
 
 __all__ = ["run"]
 
@@ -46,21 +43,16 @@ def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: A
         container = "mov" if transparent else "mp4"
     if transparent and "composite" in settings.write and container not in ALPHA_CONTAINERS:
         raise SettingsError(f"{container} has no alpha: take --container {', '.join(ALPHA_CONTAINERS)}")
-    engine = replace(settings.engine, foreground=settings.foreground, model=settings.engine.model)
-    if engine.engine == "auto":
-        choice = choose(replace(engine, model=engine.model or _asked_model(settings)), progress)
-        engine = replace(choice.settings, engine=EMBEDDED if choice.reason else "auto")
-        reason = choice.reason
-    else:
-        reason = ""
+    engine = replace(settings.engine, foreground=settings.foreground, model=settings.engine.model or _asked(settings))
+    choice = choose(engine, progress) if engine.engine == "auto" else None
     try:
         settings.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(f"cannot make the folder {settings.output}: {error.strerror or error}") from error
-    shared = Shared(settings, engine, container, tell, threading.Event())
-    tell({"event": "start", "files": len(todo), "container": container, "engine_note": reason})
+    shared = Shared(settings, engine, choice, container, tell, threading.Event())
+    tell({"event": "start", "files": len(todo), "container": container})
     found: list[Done] = []
-    with _stopping(shared):
+    with stopping_on_signals(shared.stop):
         for number, job in enumerate(todo):
             if shared.stopped.is_set():
                 break
@@ -70,7 +62,7 @@ def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: A
     return BatchReport(tuple(found))
 
 
-def _asked_model(settings: BatchSettings) -> str | None:
+def _asked(settings: BatchSettings) -> str | None:
     """A preset's model that is not the default is asked for by name."""
     model = PRESETS[settings.quality].model
     return None if model == "mobilenetv3" else model
@@ -88,28 +80,3 @@ def _event(done: Done, number: int) -> dict[str, Any]:
         "error": done.error,
         "notes": list(done.notes),
     }
-
-
-@contextmanager
-def _stopping(shared: Shared) -> Iterator[None]:
-    """The first Ctrl-C ends the file in good order, the second one at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        shared.stopped.set()
-        if shared.pipeline is not None:
-            shared.pipeline.stop("interrupted")
-        for each in numbers:
-            signal.signal(each, signal.SIG_DFL)
-
-    for number in numbers:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -10,6 +10,7 @@
     │   └── SourceLostError          stopped delivering after it had delivered
     ├── WeightsError             missing, unreadable, foreign or altered weights
     ├── EngineError              the matting engine failed
+    │   └── NoMemoryError            the device has no memory left; the recurrent state is as before
     ├── CompositorError          a compositing back end failed
     ├── BackgroundError          a background cannot be read or drawn
     ├── MonitorError             samples cannot be taken, written or read
@@ -35,6 +36,7 @@ __all__ = [
     "EndOfSource",
     "EngineError",
     "MonitorError",
+    "NoMemoryError",
     "QueueClosed",
     "RvmLiveError",
     "SettingsError",
@@ -86,6 +88,10 @@ class WeightsError(RvmLiveError):
 
 class EngineError(RvmLiveError):
     """The matting engine failed."""
+
+
+class NoMemoryError(EngineError):
+    """The device has no memory left for what was asked of it; the engine's recurrent state is that before the call."""
 
 
 class CompositorError(RvmLiveError):

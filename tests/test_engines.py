@@ -171,6 +171,41 @@ def test_contract_the_state_advances(make: Make, frames: list[Frame], name: str)
 
 
 @pytest.mark.parametrize("name", ENGINES)
+def test_contract_a_chunk_gives_what_its_frames_give(make: Make, frames: list[Frame], name: str) -> None:
+    with opened(make(name)) as engine:
+        single = [alpha_of(engine.matte(frame)) for frame in frames]
+        engine.reset()
+        chunks = [*engine.matte_chunk(frames[:4]), *engine.matte_chunk(frames[4:])]
+        assert [matte.frame for matte in chunks] == frames
+    for matte, expected in zip(chunks, single, strict=True):
+        assert np.abs(alpha_of(matte) - expected).max() <= 1.01 / 255
+
+
+KEEPS_STATES = ("rvm", "rvm full ratio", "openvino", "openvino full ratio", *LITE, "auto")
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_contract_a_state_can_be_taken_up(make: Make, frames: list[Frame], name: str) -> None:
+    with opened(make(name)) as engine:
+        for frame in frames[:3]:
+            engine.matte(frame)
+        states = engine.states()
+        expected = [engine.matte(frame).host().alpha for frame in frames[3:]]
+        if name not in KEEPS_STATES:
+            assert states is None
+            with pytest.raises(EngineError, match="cannot take up a state"):
+                engine.restore([])
+            return
+    assert states
+    with opened(make(name)) as engine:
+        engine.restore(states)
+        for frame, alpha in zip(frames[3:], expected, strict=True):
+            assert np.array_equal(engine.matte(frame).host().alpha, alpha)
+        with pytest.raises(EngineError, match="does not fit"):
+            engine.restore(states[:2])
+
+
+@pytest.mark.parametrize("name", ENGINES)
 def test_contract_another_size_starts_anew(
     make: Make, frames: list[Frame], video: NDArray[np.uint8], name: str
 ) -> None:

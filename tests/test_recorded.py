@@ -34,9 +34,10 @@ def same_memory(work: Callable[[], None]) -> Callable[[], None]:
 
     def replay() -> None:
         work()
-        for mine, new in zip(held, step._found, strict=True):
-            if mine is not None and new is not None:
-                mine.copy_(new)
+        for (alpha, colour), (new_alpha, new_colour) in zip(held, step._found, strict=True):
+            alpha.copy_(new_alpha)
+            if colour is not None and new_colour is not None:
+                colour.copy_(new_colour)
         step._found = held
 
     return replay
@@ -51,7 +52,15 @@ def network(data: Path) -> MattingNetwork:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def step_of(network: MattingNetwork, ratio: float, *, recorded: bool = False, foreground: bool = True) -> Step:
+def step_of(
+    network: MattingNetwork,
+    ratio: float,
+    *,
+    recorded: bool = False,
+    foreground: bool = True,
+    time: int = 1,
+    batch: int = 1,
+) -> Step:
     with torch.inference_mode():
         return Step(
             network,
@@ -63,6 +72,8 @@ def step_of(network: MattingNetwork, ratio: float, *, recorded: bool = False, fo
             dtype=torch.float32,
             layout=torch.channels_last,
             record=same_memory if recorded else None,
+            time=time,
+            batch=batch,
         )
 
 
@@ -75,7 +86,7 @@ def pictures(count: int) -> list[Tensor]:
 @torch.inference_mode()
 def test_a_replayed_frame_is_the_frame_worked_out_anew(network: MattingNetwork, ratio: float) -> None:
     plain, replayed = step_of(network, ratio), step_of(network, ratio, recorded=True)
-    results = [(plain(image), replayed(image)) for image in pictures(4)]
+    results = [(plain(image)[0], replayed(image)[0]) for image in pictures(4)]
     # Looked at only now: a later replay must not have touched what an earlier frame was given.
     for (alpha, colour), (other_alpha, other_colour) in results:
         assert torch.equal(alpha, other_alpha)
@@ -89,10 +100,10 @@ def test_recording_leaves_no_state_behind_and_reset_forgets(network: MattingNetw
     step = step_of(network, 0.5, recorded=True)
     assert all(float(state.abs().max()) == 0 for state in step.states)
     image = pictures(1)[0]
-    fresh = step(image)[0]
-    assert not torch.equal(step(image)[0], fresh), "the second frame knows nothing of the first"
+    fresh = step(image)[0][0]
+    assert not torch.equal(step(image)[0][0], fresh), "the second frame knows nothing of the first"
     step.reset()
-    assert torch.equal(step(image)[0], fresh)
+    assert torch.equal(step(image)[0][0], fresh)
 
 
 @torch.inference_mode()
@@ -117,9 +128,9 @@ def test_the_state_is_carried_to_another_size_and_not_shared(network: MattingNet
 def test_alpha_alone_is_the_same_alpha(network: MattingNetwork, ratio: float) -> None:
     both, alone = step_of(network, ratio), step_of(network, ratio, foreground=False)
     for image in pictures(2):
-        alpha, colour = alone(image)
+        alpha, colour = alone(image)[0]
         assert colour is None
-        assert (alpha.int() - both(image)[0].int()).abs().max() <= 1
+        assert (alpha.int() - both(image)[0][0].int()).abs().max() <= 1
 
 
 def test_the_engine_leaves_the_foreground_out_where_it_is_not_asked_for(weights: Path) -> None:
@@ -130,6 +141,35 @@ def test_the_engine_leaves_the_foreground_out_where_it_is_not_asked_for(weights:
     assert matte.foreground is None
     assert matte.host().foreground is image
     engine.close()
+
+
+# Several frames at once -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("ratio", [0.5, 1.0])
+@torch.inference_mode()
+def test_a_chunk_gives_what_its_frames_give(network: MattingNetwork, ratio: float, recorded: bool) -> None:
+    single, chunk = step_of(network, ratio), step_of(network, ratio, recorded=recorded, time=3)
+    images = pictures(6)
+    found = [*chunk(*images[:3]), *chunk(*images[3:])]
+    for image, (alpha, colour) in zip(images, found, strict=True):
+        expected, expected_colour = single(image)[0]
+        assert (alpha.int() - expected.int()).abs().max() <= 1
+        assert colour is not None and expected_colour is not None
+        assert (colour.int() - expected_colour.int()).abs().max() <= 1
+    for mine, theirs in zip(chunk.states, single.states, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_videos_side_by_side_do_not_see_each_other(network: MattingNetwork) -> None:
+    first, second, both = step_of(network, 0.5), step_of(network, 0.5), step_of(network, 0.5, time=2, batch=2)
+    images = pictures(4)
+    found = both(*images)
+    alone = [first(images[0]), first(images[1]), second(images[2]), second(images[3])]
+    for (alpha, _), ((expected, _),) in zip(found, alone, strict=True):
+        assert (alpha.int() - expected.int()).abs().max() <= 1
 
 
 # Steps made beside the running one ------------------------------------------------------------------------------

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from rvm_live import weights
-from rvm_live.engines.base import Engine, EngineInfo, Rung
+from rvm_live.engines.base import Engine, EngineInfo, Rung, States
 from rvm_live.engines.choice import EMBEDDED, Choice, choose
 from rvm_live.errors import EngineError, SettingsError, UnavailableError
 from rvm_live.frames import Frame, Matte
@@ -126,11 +127,41 @@ class AutoEngine(Engine):
             self._steadier.reset()
 
     def matte(self, frame: Frame) -> Matte:
-        matte = self._require().matte(frame)
+        return self._checked(self._require().matte(frame), frame)
+
+    def matte_chunk(self, frames: Sequence[Frame]) -> list[Matte]:
+        chunk = getattr(self._require(), "matte_chunk", None)
+        if chunk is None or len(frames) == 1:
+            return [self.matte(frame) for frame in frames]
+        mattes = chunk(frames)
+        return [self._checked(matte, frame) for matte, frame in zip(mattes, frames, strict=True)]
+
+    def _checked(self, matte: Any, frame: Frame) -> Matte:
         if not isinstance(matte, Matte) or matte.frame is not frame:
             what = "the matte of another frame" if isinstance(matte, Matte) else f"a {type(matte).__name__}"
             raise EngineError(f"engine {self._name!r} returned {what} where the matte of {frame!r} was asked for")
         return matte if self._steadier is None else self._steadier(matte)
+
+    @property
+    def chunked(self) -> bool:
+        return bool(getattr(self._require(), "chunked", False))
+
+    def states(self) -> States | None:
+        """Those of the engine, and what the steadying remembers."""
+        states = getattr(self._require(), "states", None)
+        own = None if states is None else states()
+        if own is None or self._steadier is None:
+            return own
+        return [*own, *self._steadier.memory]
+
+    def restore(self, states: States, epoch: int = 0) -> None:
+        """Go on from :meth:`states`, with a frame of ``epoch``."""
+        if self._steadier is not None:
+            states, memory = states[:-2], states[-2:]
+            if len(memory) != 2:
+                raise EngineError("the state does not fit the engine")
+            self._steadier.remember(memory, epoch)
+        self._require().restore(states)
 
     def close(self) -> None:
         inner, self._inner = self._inner, None

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.errors import EngineError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 
-__all__ = ["Engine", "EngineInfo", "Rung"]
+__all__ = ["Engine", "EngineInfo", "Rung", "States"]
+
+States = list[NDArray[np.float32]]
+"""The recurrent state of an engine in main memory: as many arrays as it likes, in an order of its own."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +127,32 @@ class Engine(ABC):
         Raises:
             EngineError: the estimate failed.
         """
+
+    def matte_chunk(self, frames: Sequence[Frame]) -> list[Matte]:
+        """Estimate the mattes of consecutive frames of one size and epoch, which an engine may do at once.
+
+        Raises:
+            NoMemoryError: so many at once are too many; the state is that before the first of them.
+            EngineError: the estimate failed.
+        """
+        return [self.matte(frame) for frame in frames]
+
+    @property
+    def chunked(self) -> bool:
+        """Whether :meth:`matte_chunk` gains anything over :meth:`matte`."""
+        return False
+
+    def states(self) -> States | None:
+        """Copies of the recurrent state after the last frame; None where the engine cannot tell it."""
+        return None
+
+    def restore(self, states: States) -> None:
+        """Go on from what :meth:`states` gave, of an engine of the same model; call ``prepare`` before.
+
+        Raises:
+            EngineError: they do not fit, or the engine cannot.
+        """
+        raise EngineError(f"engine {self.info.engine} cannot take up a state")
 
     def close(self) -> None:  # noqa: B027 - optional hook
         """Free the device."""

@@ -14,7 +14,16 @@ from rvm_live import transfer
 from rvm_live.engines.host import cpu_name
 from rvm_live.errors import EngineError, SettingsError, UnavailableError
 
-__all__ = ["Lane", "choose_device", "choose_precision", "device_name", "downsample_ratio", "one_line"]
+__all__ = [
+    "Lane",
+    "choose_device",
+    "choose_precision",
+    "device_name",
+    "downsample_ratio",
+    "is_out_of_memory",
+    "limit_memory",
+    "one_line",
+]
 
 _LOWEST_SIDE = 16
 
@@ -88,6 +97,35 @@ def downsample_ratio(asked: float | None, width: int, height: int) -> float:
     if min(width, height) * asked < 1:
         raise EngineError(f"downsample ratio {asked:g} leaves nothing of a {width}x{height} frame: choose a larger one")
     return asked
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch found no memory: on a GPU an error of its own, on the CPU one only its words tell."""
+    own = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
+    return isinstance(error, (own, MemoryError)) or "can't allocate memory" in str(error)
+
+
+def limit_memory(limit: int, asked: str) -> str | None:
+    """Cap what torch may take of a GPU's memory, for this process.
+
+    Args:
+        limit: bytes.
+        asked: device as in :func:`choose_device`.
+
+    Returns:
+        Why there is nothing to cap; None where it is capped.
+
+    Raises:
+        UnavailableError: the device is not there.
+    """
+    device = choose_device(asked)
+    if device.type != "cuda":
+        return f"--memory-limit caps a GPU's memory: on {device.type} it does nothing"
+    total = torch.cuda.get_device_properties(device).total_memory
+    if limit >= total:
+        return f"--memory-limit is more than the {total / 1e9:.1f} GB of {device_name(device)}: it does nothing"
+    torch.cuda.set_per_process_memory_fraction(limit / total, device)
+    return None
 
 
 def one_line(error: BaseException) -> str:

@@ -44,6 +44,17 @@ class Steadier:
         """Forget the frames so far."""
         self._grey = self._alpha = None
 
+    @property
+    def memory(self) -> list[NDArray[np.float32]]:
+        """The brightness and the alpha of the frame before, empty where there is none."""
+        both = (self._grey, self._alpha)
+        return [np.zeros((0, 0), np.float32) if each is None else each.astype(np.float32) for each in both]
+
+    def remember(self, memory: list[NDArray[np.float32]], epoch: int) -> None:
+        """Go on from what :attr:`memory` gave, in an epoch."""
+        grey, alpha = (each.astype(np.uint8) if each.size else None for each in memory)
+        self._grey, self._alpha, self._epoch = grey, alpha, epoch
+
     def __call__(self, matte: Matte) -> Matte:
         """The matte, with alpha uint8 (H, W) of its own, and the time this took added to the engine's."""
         alpha = matte.alpha

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK
-from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.engines.base import Engine, EngineInfo, States
 from rvm_live.engines.host import cpu_name
 from rvm_live.engines.lite.colours import Unmixer, contrast
 from rvm_live.engines.lite.network import LiteNetwork
@@ -160,6 +160,17 @@ class LiteEngine(Engine):
         if self._unmixer is not None:
             foreground = self._unmixer.apply(frame.image, alpha, contrast(small, found))
         return Matte(frame, alpha, foreground, None, None, started_ns, SYSTEM_CLOCK.now_ns())
+
+    def states(self) -> States | None:
+        return None if self._now is None else self._now[0].states
+
+    def restore(self, states: States) -> None:
+        if self._now is None:
+            raise EngineError("the engine is not ready")
+        try:
+            self._now[0].states = states
+        except (RuntimeError, ValueError) as error:
+            raise EngineError(f"the state does not fit the engine: {one_line(error)}") from error
 
     def close(self) -> None:
         self._network = self._now = self._core = self._size = self._unmixer = None

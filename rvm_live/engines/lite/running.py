@@ -32,6 +32,9 @@ class Runner(Protocol):
     def reset(self) -> None:
         """Forget everything."""
 
+    states: list[Floats]
+    """Copies of the recurrent state; may be set."""
+
 
 class _Packed(nn.Module):
     """uint8 (1, h, w, 3) BGR and states in; alpha (1, 1, h, w) and new states out."""
@@ -87,6 +90,18 @@ class OpenVinoRunner:
     def reset(self) -> None:
         self._request.reset_state()
 
+    @property
+    def states(self) -> list[Floats]:
+        return [np.array(each.state.data, np.float32) for each in self._inside()]
+
+    @states.setter
+    def states(self, values: list[Floats]) -> None:
+        for inside, value in zip(self._inside(), values, strict=True):
+            inside.state = self._tensor(np.ascontiguousarray(value))
+
+    def _inside(self) -> list[Any]:
+        return sorted(self._request.query_state(), key=lambda state: str(state.name))
+
 
 class TorchRunner:
     """The network in torch, on the CPU.
@@ -107,3 +122,11 @@ class TorchRunner:
 
     def reset(self) -> None:
         self._states = (None,) * 3
+
+    @property
+    def states(self) -> list[Floats]:
+        return [np.array(each.numpy()) for each in self._states if each is not None]
+
+    @states.setter
+    def states(self, values: list[Floats]) -> None:
+        self._states = tuple(torch.from_numpy(each) for each in values) or (None,) * 3

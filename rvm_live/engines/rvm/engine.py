@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from rvm_live.clock import SYSTEM_CLOCK
-from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.engines.device import Lane, choose_device, choose_precision, device_name, downsample_ratio, one_line
+from rvm_live.engines.base import Engine, EngineInfo, States
+from rvm_live.engines.device import (
+    Lane,
+    choose_device,
+    choose_precision,
+    device_name,
+    downsample_ratio,
+    is_out_of_memory,
+    one_line,
+)
 from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.engines.rvm.fullsize import FullSize, PlainFullSize
 from rvm_live.engines.rvm.ladder import ratios_for
 from rvm_live.engines.rvm.network import MattingNetwork
 from rvm_live.engines.rvm.recorded import Record, Step, Steps, record_graph
-from rvm_live.errors import EngineError, UnavailableError
+from rvm_live.errors import EngineError, NoMemoryError, UnavailableError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 from rvm_live.weights import load, resolve
@@ -34,6 +44,8 @@ class _Key(NamedTuple):
     width: int
     height: int
     ratio: float
+    time: int = 1
+    batch: int = 1
 
 
 class RvmEngine(Engine):
@@ -118,6 +130,23 @@ class RvmEngine(Engine):
         except RuntimeError as error:
             raise self._failed(error) from error
 
+    def step_for(self, width: int, height: int, *, time: int = 1, batch: int = 1) -> Step:
+        """A step of any number of frames at once, beside those the engine works with; call it inside ``lane.work()``.
+
+        Raises:
+            EngineError: the device cannot do it, e.g. for lack of memory.
+        """
+        ratio = downsample_ratio(self.settings.downsample_ratio, width, height)
+        try:
+            return self._made(_Key(width, height, ratio, time, batch))
+        except RuntimeError as error:
+            raise self._failed(error) from error
+
+    @property
+    def lane(self) -> Lane:
+        """Where the engine's kernels go. Valid after ``open``."""
+        return self._lane
+
     @property
     def ratios(self) -> tuple[float, ...]:
         if self.settings.downsample_ratio is not None or self._key is None:
@@ -142,18 +171,46 @@ class RvmEngine(Engine):
                 self._step.reset()
 
     def matte(self, frame: Frame) -> Matte:
+        return self.matte_chunk((frame,))[0]
+
+    def matte_chunk(self, frames: Sequence[Frame]) -> list[Matte]:
         started_ns = SYSTEM_CLOCK.now_ns()
         self._require_open()
         try:
             with self._lane.work():
-                step = self._fitted(frame.width, frame.height)
+                step = self._fitted(frames[0].width, frames[0].height, len(frames))
                 begun = self._lane.begin()
-                image = self._lane.upload(frame.image)
-                alpha, foreground = step(image)
+                images = [self._lane.upload(frame.image) for frame in frames]
+                found = step(*images)
                 ready, elapsed_ns = self._lane.hand_over(begun)
         except RuntimeError as error:
             raise self._failed(error) from error
-        return Matte(frame, alpha, foreground, image, ready, started_ns, SYSTEM_CLOCK.now_ns(), elapsed_ns)
+        ended_ns = SYSTEM_CLOCK.now_ns()
+        return [
+            Matte(frame, alpha, foreground, image, ready, started_ns, ended_ns, elapsed_ns)
+            for frame, image, (alpha, foreground) in zip(frames, images, found, strict=True)
+        ]
+
+    @property
+    def chunked(self) -> bool:
+        return True
+
+    def states(self) -> States | None:
+        if self._step is None:
+            return None
+        with self._lane.work():
+            copies = [state.float().cpu().contiguous().numpy() for state in self._step.states]
+        return [np.array(each) for each in copies]
+
+    def restore(self, states: States) -> None:
+        if self._step is None or len(states) != len(self._step.states):
+            raise EngineError("the state does not fit the engine")
+        try:
+            with self._lane.work():
+                self._step.carry([torch.from_numpy(each).to(self._device) for each in states])
+                self._lane.finish()
+        except RuntimeError as error:
+            raise self._failed(error) from error
 
     def close(self) -> None:
         self._steps.close()
@@ -167,20 +224,26 @@ class RvmEngine(Engine):
         return self._network
 
     def _failed(self, error: Exception) -> EngineError:
+        if is_out_of_memory(error):  # nothing has been worked out yet: less of it may go
+            return NoMemoryError(f"out of memory on {self._device}: {one_line(error)}")
         # The states are no longer to be trusted, nor is the device: the next frame makes its step anew.
         self._step = self._key = None
         self._steps.close()
         return EngineError(f"matting failed on {self._device}: {one_line(error)}")
 
-    def _fitted(self, width: int, height: int) -> Step:
-        """The step for a frame size: the present one, or one with an empty state."""
+    def _fitted(self, width: int, height: int, time: int = 1) -> Step:
+        """The step for a frame size and so many frames: with the state there is, or an empty one for another size."""
         if self._step is None or self._key is None or self._key[:2] != (width, height):
-            key = _Key(width, height, downsample_ratio(self.settings.downsample_ratio, width, height))
+            key = _Key(width, height, downsample_ratio(self.settings.downsample_ratio, width, height), time)
             self._steps.keep(lambda other: other[:2] == key[:2])
             step = self._steps.now(key)
             step.reset()
             self._use(key, step)
-            return step
+        elif self._key.time != time:
+            key = self._key._replace(time=time)
+            step = self._steps.now(key)
+            step.carry(self._step.states)
+            self._use(key, step)
         return self._step
 
     def _use(self, key: _Key, step: Step) -> None:
@@ -196,10 +259,8 @@ class RvmEngine(Engine):
         with self._lane.work():
             try:
                 return self._step_for(key, record)
-            except torch.OutOfMemoryError:
-                raise
             except RuntimeError as error:
-                if record is None:
+                if record is None or is_out_of_memory(error):
                     raise
                 _log.warning("the GPU's work cannot be recorded, it runs without: %s", one_line(error))
                 return self._step_for(key, None)
@@ -208,11 +269,13 @@ class RvmEngine(Engine):
         return Step(
             self._require_open(),
             self._full_size,
-            *key,
+            *key[:3],
             foreground=self.settings.foreground == "model",
             dtype=self._dtype,
             layout=self._layout,
             record=record,
+            time=key.time,
+            batch=key.batch,
         )
 
 

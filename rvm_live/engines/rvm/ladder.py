@@ -106,11 +106,11 @@ def low_size(width: int, height: int, ratio: float) -> tuple[int, int]:
     return max(1, int(width * ratio)), max(1, int(height * ratio))
 
 
-def state_shapes(variant: str, width: int, height: int) -> list[tuple[int, int, int, int]]:
-    """Shapes of r1 to r4 for a low-resolution size."""
+def state_shapes(variant: str, width: int, height: int, batch: int = 1) -> list[tuple[int, int, int, int]]:
+    """Shapes of r1 to r4 for a low-resolution size and as many videos side by side."""
     channels = (16, 20, 40, 64) if variant == "mobilenetv3" else (16, 32, 64, 128)
     shapes = []
     for count in channels:
         width, height = (width + 1) // 2, (height + 1) // 2
-        shapes.append((1, count, height, width))
+        shapes.append((batch, count, height, width))
     return shapes

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK
-from rvm_live.engines.base import Engine, EngineInfo, Rung
+from rvm_live.engines.base import Engine, EngineInfo, Rung, States
 from rvm_live.engines.host import cpu_name
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.applying import Applier
@@ -189,6 +189,17 @@ class OpenVinoEngine(Engine):
         alpha, foreground = applier.apply(frame.image, model)
         return Matte(frame, alpha, foreground, None, None, started_ns, SYSTEM_CLOCK.now_ns())
 
+    def states(self) -> States | None:
+        return None if self._now is None else self._now[0].states
+
+    def restore(self, states: States) -> None:
+        if self._size is None:
+            raise EngineError("the engine is not ready")
+        shapes = state_shapes(self._weights.variant, *self._low)
+        if len(states) != len(shapes):
+            raise EngineError("the state does not fit the engine")
+        self._ready()[0].states = [_resized(each, shape) for each, shape in zip(states, shapes, strict=True)]
+
     def close(self) -> None:
         self._now = None
         compiler, self._compiler = self._compiler, None
@@ -210,6 +221,8 @@ def _shrunk(image: NDArray[np.uint8], low: tuple[int, int], ratio: float) -> NDA
 
 def _resized(state: NDArray[np.float32], shape: tuple[int, int, int, int]) -> NDArray[np.float32]:
     """A state (1, C, h, w) brought to another size, so that the person is not lost when the size changes."""
+    if state.shape == shape:
+        return state
     _, _, height, width = shape
     planes = np.ascontiguousarray(state[0].transpose(1, 2, 0))
     planes = cv2.resize(planes, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -21,7 +21,7 @@ from rvm_live.engines.rvm.fullsize import FullSize
 from rvm_live.engines.rvm.ladder import low_size, state_shapes
 from rvm_live.engines.rvm.network import MattingNetwork
 
-__all__ = ["Record", "Step", "Steps", "record_graph"]
+__all__ = ["Found", "Record", "Step", "Steps", "record_graph"]
 
 _log = logging.getLogger("rvm_live")
 
@@ -30,6 +30,10 @@ _WARM_UPS = 3
 
 Record = Callable[[Callable[[], None]], Callable[[], None]]
 """Takes a function without arguments, and returns one that does the same work in the same memory again."""
+
+
+Found = tuple[Tensor, "Tensor | None"]
+"""Alpha uint8 (H, W), and the foreground uint8 (H, W, 3) BGR or None."""
 
 
 class Step:
@@ -45,6 +49,8 @@ class Step:
         dtype: of the network.
         layout: memory format of picture and states.
         record: how to record the work, or None to do it anew each time.
+        time: consecutive frames that are worked off at once.
+        batch: videos that are worked off side by side, each with states of its own.
     """
 
     def __init__(
@@ -59,6 +65,8 @@ class Step:
         dtype: torch.dtype,
         layout: torch.memory_format,
         record: Record | None,
+        time: int = 1,
+        batch: int = 1,
     ) -> None:
         device = next(network.parameters()).device
         self.ratio = ratio
@@ -69,12 +77,14 @@ class Step:
         self._layout = layout
         self._turn = torch.tensor(_TURN, device=device)
         self._whole = torch.tensor((1.0, 1.0, 1.0, 0.0), device=device).reshape(1, 4, 1, 1)
-        self._image = torch.zeros((height, width, 3), dtype=torch.uint8, device=device)
+        self._time = time
+        blank = torch.zeros((time * batch, height, width, 3), dtype=torch.uint8, device=device)
+        self._images: Sequence[Tensor] = list(blank)
         self.states = [
             torch.zeros(shape, dtype=dtype, device=device).contiguous(memory_format=layout)
-            for shape in state_shapes(network.variant, *low_size(width, height, ratio))
+            for shape in state_shapes(network.variant, *low_size(width, height, ratio), batch)
         ]
-        self._found: tuple[Tensor, Tensor | None] = (self._image, None)
+        self._found: list[Found] = []
         self.recorded = False
         self._replay = self._work
         if record is not None:
@@ -82,24 +92,31 @@ class Step:
             self.recorded = True
             self.reset()
 
-    def __call__(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Advance by one frame.
+    def __call__(self, *images: Tensor) -> list[Found]:
+        """Advance by ``time`` frames.
 
         Args:
-            image: uint8 (H, W, 3) BGR on the network's device.
+            images: uint8 (H, W, 3) BGR on the network's device: ``batch * time`` of them, time varying fastest.
 
         Returns:
-            Alpha uint8 (H, W), and the foreground uint8 (H, W, 3) BGR or None; the caller's own.
+            What was found for each; the caller's own.
         """
         if not self.recorded:
-            self._image = image
+            self._images = images
             self._replay()
-            return self._found
-        self._image.copy_(image)
+            found, self._found, self._images = self._found, [], ()
+            return found
+        # The recording writes to the same memory at the next frame, when somebody may still be reading this one. What
+        # is given away is asked for first: where there is no memory left, the states have not moved.
+        own = [(torch.empty_like(a), None if f is None else torch.empty_like(f)) for a, f in self._found]
+        for mine, image in zip(self._images, images, strict=True):
+            mine.copy_(image)
         self._replay()
-        alpha, foreground = self._found
-        # The recording writes to the same memory at the next frame, when somebody may still be reading this one.
-        return alpha.clone(), None if foreground is None else foreground.clone()
+        for (alpha, foreground), (mine, colour) in zip(own, self._found, strict=True):
+            alpha.copy_(mine)
+            if foreground is not None and colour is not None:
+                foreground.copy_(colour)
+        return own
 
     def reset(self) -> None:
         """Forget the states."""
@@ -115,10 +132,11 @@ class Step:
             mine.copy_(theirs)
 
     def _work(self) -> None:
-        small, picture = self._full_size.shrunk(self._image, self.ratio)
+        shrunk = [self._full_size.shrunk(image, self.ratio) for image in self._images]
+        small = shrunk[0][0] if len(shrunk) == 1 else torch.cat([each for each, _ in shrunk])
         network = self._network
-        r1, r2, r3, r4 = self.states
-        mat, hidden, *states = network.coarse(small.to(self._dtype, memory_format=self._layout), r1, r2, r3, r4)
+        base = small.to(self._dtype, memory_format=self._layout)
+        mat, hidden, *states = network.coarse(base, *self.states, time=self._time)
         # The guided filter takes differences of nearly equal numbers: single precision, whatever the network has.
         mat = mat.float()
         if self.ratio == 1.0:
@@ -127,8 +145,13 @@ class Step:
             slope, offset = network.refiner.coefficients(small, mat, hidden.float())
             # The network estimates foreground minus picture; a slope of one more adds the picture back.
             slope = slope + self._whole
-        model = slope[:, self._turn], offset[:, self._turn]
-        self._found = self._full_size.applied(picture, model, foreground=self._foreground)
+        slope, offset = slope[:, self._turn], offset[:, self._turn]
+        self._found = [
+            self._full_size.applied(
+                picture, (slope[index : index + 1], offset[index : index + 1]), foreground=self._foreground
+            )
+            for index, (_, picture) in enumerate(shrunk)
+        ]
         for mine, new in zip(self.states, states, strict=True):
             mine.copy_(new)
 

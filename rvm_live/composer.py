@@ -42,6 +42,8 @@ class Composer:
         compositor: ``auto`` for the fastest that works here, a name from the registry, or ``package.module:Class``.
         foreground: ``model`` (estimated, free of spill) or ``source`` (the camera's own pixels).
         notices: told of every fallback.
+        from_files: backgrounds follow the frames' own time, and the back end is chosen by where mattes lie, not by the
+            stopwatch: the same file gives the same bytes again.
         clock: for the stamps, for moving backgrounds and for finding the fastest back end.
 
     Raises:
@@ -55,6 +57,7 @@ class Composer:
         compositor: str = "auto",
         foreground: str = "model",
         notices: Notices,
+        from_files: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not backgrounds:
@@ -67,6 +70,10 @@ class Composer:
         self._source_foreground = foreground == "source"
         self._notices = notices
         self._clock = clock
+        self._from_files = from_files
+        if from_files:
+            for background in backgrounds:
+                background.exact = True
         self._cycle = BackgroundCycle(backgrounds, notices)
         self._lock = threading.Lock()
         self._background_steps = 0
@@ -106,7 +113,10 @@ class Composer:
             told = "; ".join(f"{name}: {reason}" for name, reason in self._refusals.items())
             raise UnavailableError(f"no compositor works here ({told})", self._refusals)
         if self._wanted == "auto":
-            self._backend = min(self._compositors, key=self._timings.__getitem__)
+            fitting = "cpu" if device == "cpu" else "torch"
+            if not self._from_files or fitting not in self._compositors:
+                fitting = min(self._compositors, key=self._timings.__getitem__)
+            self._backend = fitting
         elif self._wanted in self._compositors:
             self._backend = self._wanted
         else:
@@ -130,7 +140,8 @@ class Composer:
         started = self._clock.now_ns()
         self._apply_requests()
         frame = matte.frame
-        layer = self._shown = self._cycle.layer(frame.width, frame.height, started)
+        moment = frame.media_ns if self._from_files and frame.media_ns is not None else started
+        layer = self._shown = self._cycle.layer(frame.width, frame.height, moment)
         background = self._cycle.label
         check_inputs(matte, layer)  # here, so that no back end is blamed for what the engine made
         image = self._composed(matte, layer)

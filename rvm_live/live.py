@@ -91,6 +91,7 @@ class _App:
             compositor=settings.compositor,
             foreground=settings.foreground,
             notices=self.notices,
+            from_files=overflow is Overflow.BLOCK,
             clock=clock,
         )
         self.window: WindowSink | None = None

@@ -23,7 +23,7 @@ from typing import Any
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.errors import QueueClosed
+from rvm_live.errors import QueueClosed, SettingsError
 from rvm_live.frames import Composite, Frame, Matte
 from rvm_live.metrics import Metrics, Snapshot
 from rvm_live.notices import Notices
@@ -55,6 +55,7 @@ class Pipeline:
         adaptive_fps: move the engine's downsample ratio so that it keeps up with this many frames per second (or with
             the source, where that is slower); None leaves it alone.
         scene_reset: start a new epoch at a cut (:class:`~rvm_live.scenes.SceneDetector`).
+        chunk: frames that are handed to the engine at once; for files, whose frames may wait for each other.
         notices: where fallbacks are told; its own list if None.
         clock: monotonic time.
     """
@@ -71,6 +72,7 @@ class Pipeline:
         mirror: bool = False,
         adaptive_fps: float | None = None,
         scene_reset: bool = True,
+        chunk: int = 1,
         notices: Notices | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -85,7 +87,9 @@ class Pipeline:
         self._started = False
         self._epoch = Epoch()
 
-        sizes = LIVE_SIZES if overflow is Overflow.DROP_OLDEST else BLOCK_SIZES
+        if chunk > 1 and overflow is Overflow.DROP_OLDEST:
+            raise SettingsError("live frames are matted one by one: a chunk is for files")
+        sizes = LIVE_SIZES if overflow is Overflow.DROP_OLDEST else tuple(max(size, chunk) for size in BLOCK_SIZES)
         self.captured: FrameQueue[Frame] = FrameQueue("captured", sizes[0], overflow)
         self.matted: FrameQueue[Matte] = FrameQueue("matted", sizes[1], overflow)
         self.composed: FrameQueue[Composite] = FrameQueue("composed", sizes[2], overflow)
@@ -107,6 +111,7 @@ class Pipeline:
             epoch=self._epoch,
             notices=self.notices,
             adaptive_fps=adaptive_fps,
+            chunk=chunk,
         )
         self._compositing = CompositingStage(
             composer,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rvm_live.adaptive import Governor
 from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.errors import QueueClosed
 from rvm_live.frames import Composite, Frame, Matte
 from rvm_live.metrics import Metrics
 from rvm_live.notices import Notices
@@ -127,9 +128,12 @@ class MattingStage(Stage):
         epoch: Epoch,
         notices: Notices,
         adaptive_fps: float | None,
+        chunk: int = 1,
     ) -> None:
         super().__init__("matting", inlet, outlet)
         self._adaptive_fps = adaptive_fps
+        self._chunk = chunk
+        self._waiting: Frame | None = None
         self._told_slow = False
         self.ready: Future[EngineInfo] = Future()
         self.promises = (self.ready,)
@@ -150,20 +154,41 @@ class MattingStage(Stage):
         governor = None if self._adaptive_fps is None else Governor(self._engine, self._adaptive_fps)
         epoch = None
         while True:
-            frame = self.inlet.get()
-            if is_stale(frame.epoch, self._epoch, self.inlet):
+            frames = self._next()
+            if is_stale(frames[0].epoch, self._epoch, self.inlet):
                 continue
-            begins = frame.epoch != epoch
+            begins = frames[0].epoch != epoch
             if begins:
                 self._engine.reset()
-                epoch = frame.epoch
-            matte = self._engine.matte(frame)
+                epoch = frames[0].epoch
+            mattes = [self._engine.matte(frames[0])] if self._chunk == 1 else self._engine.matte_chunk(frames)
             if begins:
                 self._tell(self._engine.info)  # of another size it may have something else to say
-            self.outlet.put(matte)
-            if governor is not None:
-                governor.observe(matte)
-                self._tell_if_slow(governor)
+            for matte in mattes:
+                self.outlet.put(matte)
+                if governor is not None:
+                    governor.observe(matte)
+                    self._tell_if_slow(governor)
+
+    def _next(self) -> list[Frame]:
+        """Consecutive frames of one epoch: a whole chunk, counted from the first frame of all, or what there is of it.
+
+        A chunk holds the same frames however fast they come, for a network may round otherwise in company.
+        """
+        frames = [self.inlet.get() if self._waiting is None else self._waiting]
+        self._waiting = None
+        while (frames[-1].seq + 1) % self._chunk:
+            try:
+                frame = self.inlet.get()
+            except QueueClosed as closed:
+                if closed.error is not None:
+                    raise
+                break
+            if frame.epoch != frames[0].epoch:
+                self._waiting = frame
+                break
+            frames.append(frame)
+        return frames
 
     def _tell_if_slow(self, governor: Governor) -> None:
         if not self._told_slow and (taken := governor.too_slow_ms) is not None:

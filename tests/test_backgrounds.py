@@ -321,6 +321,22 @@ def test_a_frame_is_not_shown_before_its_time(tmp_path: Path, opened: Opened) ->
     level_at(background, SECOND + SECOND // 2, 200)
 
 
+def test_over_a_file_each_moment_has_its_own_picture_however_long_it_takes(tmp_path: Path, opened: Opened) -> None:
+    video = VideoBackground(clip(tmp_path / "a.mp4", [20, 60, 100, 140, 180]))
+    video.exact = True
+    opened(video)
+
+    def level(seconds: float) -> int:
+        return int(plate(video, now_ns=round(seconds * 1e9)).image.mean())
+
+    first = [level(number / 10 + 0.01) for number in range(5)]
+    assert first == sorted(first)
+    assert first[-1] - first[0] > 120
+    assert level(0.91) == first[4], "the second pass"
+    assert level(3600.21) == first[2], "an hour on, past thousands of passes"
+    assert level(0.11) == first[1], "the file in front began anew"
+
+
 def test_a_slow_viewer_sees_the_frame_that_is_due(tmp_path: Path, opened: Opened) -> None:
     levels = list(range(20, 220, 10))
     background = opened(VideoBackground(clip(tmp_path / "a.mp4", levels, rate=20)))

@@ -56,9 +56,12 @@ class Background(ABC):
 
     Attributes:
         label: short name for the overlay, e.g. ``image studio``.
+        exact: times are positions in a file, from 0, and each is to show exactly what belongs to it, however long that
+            takes; set before ``open``.
     """
 
     label: str
+    exact: bool = False
 
     def open(self) -> None:  # noqa: B027 - optional hook
         """Get ready.

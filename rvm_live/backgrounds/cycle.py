@@ -68,16 +68,20 @@ class BackgroundCycle:
         What is ready can be switched to without a stall. Those beyond the limits are opened when they come up.
         """
         started = clock.now_ns()
-        current = self.layer(width, height, started)
+        current = self.layer(width, height, self._moment(self._index, started))
         for index in range(min(len(self._backgrounds), _READY_COUNT)):
             if clock.now_ns() - started > _READY_NS:
                 break
             if index not in self._opened | self._broken:
                 try:
-                    self._layer(index, width, height, clock.now_ns())
+                    self._layer(index, width, height, self._moment(index, clock.now_ns()))
                 except Exception as error:
                     self._drop(index, error, "it is left out")
         return current
+
+    def _moment(self, index: int, now_ns: int) -> int:
+        """What time it is for a background before the first frame."""
+        return 0 if self._backgrounds[index].exact else now_ns
 
     def close(self) -> None:
         """Close everything that was opened."""

@@ -77,9 +77,10 @@ class VideoBackground(Background):
 
     def layer(self, width: int, height: int, now_ns: int) -> Plate:
         plate = self._plate
-        if plate is None or plate.image.shape[:2] != (height, width):
+        again = self.exact and now_ns < self._asked_ns  # the file in front has started over
+        if plate is None or plate.image.shape[:2] != (height, width) or again:
             plate = self._start(width, height, now_ns)
-        if now_ns - self._asked_ns > _PAUSE_NS:
+        if not self.exact and now_ns - self._asked_ns > _PAUSE_NS:
             self._started_ns += now_ns - self._asked_ns
         self._asked_ns = now_ns
         image = self._due(now_ns - self._started_ns)
@@ -93,9 +94,10 @@ class VideoBackground(Background):
         self._stop()
         if self._first is None:
             raise BackgroundError(f"the background video {self.path} is not open")
-        self._player = _Player(self.path, (width, height), self.fit)
+        self._player = _Player(self.path, (width, height), self.fit, exact=self.exact)
         self._player.start()
-        self._started_ns = self._asked_ns = now_ns
+        self._started_ns = 0 if self.exact else now_ns
+        self._asked_ns = now_ns
         # The first frame is known already, so that the first call need not wait for the thread.
         return self._show(fit_image(self._first, width, height, self.fit))
 
@@ -119,7 +121,7 @@ class VideoBackground(Background):
         while True:
             if self._pending is None:
                 try:
-                    self._pending = player.queue.get(timeout=0)
+                    self._pending = player.queue.get(timeout=None if self.exact else 0)
                 except TimeoutError:
                     return image
                 except QueueClosed as closed:
@@ -133,8 +135,9 @@ class VideoBackground(Background):
 class _Player(threading.Thread):
     """Decodes one pass after the other, resizes, and waits while enough is decoded ahead."""
 
-    def __init__(self, path: Path, size: tuple[int, int], fit: str) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], fit: str, *, exact: bool) -> None:
         super().__init__(name="rvm-background", daemon=True)
+        self._exact = exact
         self.queue: FrameQueue[_Shown] = FrameQueue("background", _AHEAD, Overflow.BLOCK)
         self.position_ns = 0
         self._path, self._size, self._fit = path, size, fit
@@ -158,7 +161,7 @@ class _Player(threading.Thread):
             end = skipped = 0
             for frame, start, end in _one_pass(self._path):  # the last end is the length of the pass
                 # A frame whose time is over is not worth converting, unless that would mean showing none at all.
-                if offset + end < self.position_ns and skipped < _MOST_SKIPPED:
+                if offset + end < self.position_ns and (self._exact or skipped < _MOST_SKIPPED):
                     skipped += 1
                     continue
                 skipped = 0
@@ -166,7 +169,8 @@ class _Player(threading.Thread):
                 self.queue.put(_Shown(offset + start, image))
             if not end:
                 raise BackgroundError("it holds no picture any more")
-            offset += end
+            # Whole passes that are over before anybody saw them need not be decoded.
+            offset += end * max(1, (self.position_ns - offset) // end)
 
 
 @contextmanager

@@ -278,7 +278,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     clips, out = slow(tmp_path), tmp_path / "out"
     slowly = ("batch", "--engine", "tests.support.engines:SlowEngine", clips, "-o", out)
     with start(*slowly) as process:
-        wait_for(out / ".output_b.part.mp4")
+        wait_for(out / ".output_b.parts" / "composite-00000.mp4")
         time.sleep(0.5)
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -304,7 +304,7 @@ def test_what_is_not_whole_is_made_anew(tmp_path: Path) -> None:
 def test_ctrl_c_ends_in_good_order(tmp_path: Path) -> None:
     clips, out = slow(tmp_path), tmp_path / "out"
     with start("batch", "--engine", "tests.support.engines:SlowEngine", clips, "-o", out) as process:
-        wait_for(out / ".output_b.part.mp4")
+        wait_for(out / ".output_b.parts" / "composite-00000.mp4")
         process.send_signal(signal.SIGINT)
         done = finish(process)
     assert done.code == 130

@@ -8,12 +8,12 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 
 from rvm_live import __version__
+from rvm_live.batch.matting import Worked
 from rvm_live.batch.media import Facts
 from rvm_live.batch.report import Done
 from rvm_live.batch.settings import PRESETS, BatchSettings
 from rvm_live.gpu import GpuReading
-from rvm_live.metrics import STAGES, Snapshot
-from rvm_live.report import Ran
+from rvm_live.metrics import STAGES
 from rvm_live.sinks.snapshot import write_whole
 
 __all__ = ["write_log"]
@@ -25,8 +25,7 @@ def write_log(
     settings: BatchSettings,
     done: Done,
     facts: Facts | None,
-    ran: Ran,
-    snapshot: Snapshot | None,
+    worked: Worked | None,
     start: datetime,
     readings: tuple[GpuReading | None, GpuReading | None],
 ) -> None:
@@ -36,8 +35,7 @@ def write_log(
         settings: of the run.
         done: what became of it.
         facts: of the input, None where it could not be read.
-        ran: what did the work.
-        snapshot: counts and latencies, None where nothing ran.
+        worked: what did the work and how, None where nothing ran to its end.
         start: when the file was begun.
         readings: of the GPU before and after.
 
@@ -50,7 +48,7 @@ def write_log(
         f"state        {done.state}",
         f"begun        {start.isoformat(timespec='seconds')}",
         f"ended        {datetime.now(timezone.utc).isoformat(timespec='seconds')}",
-        f"took         {done.seconds:.2f} s, {done.frames} frames, {_rate(done.frames, done.seconds)}",
+        f"took         {done.seconds:.2f} s, {done.frames - done.resumed} frames, {done.fps:.1f} fps",
     ]
     lines += [f"output       {path}" for path in done.outputs]
     if facts is not None:
@@ -62,16 +60,16 @@ def write_log(
     for field in fields(settings):
         if field.name not in ("inputs", "quality"):
             lines.append(f"  {field.name:<12} {getattr(settings, field.name)}")
-    lines += ["", "what ran"]
-    lines += [f"  {field.name:<16} {getattr(ran, field.name)}" for field in fields(ran)]
-    if snapshot is not None:
+    if worked is not None:
+        lines += ["", "what ran"]
+        lines += [f"  {field.name:<16} {getattr(worked.ran, field.name)}" for field in fields(worked.ran)]
+        lines += [f"  {name:<16} {getattr(worked, name)}" for name in ("chunk", "decoder", "encoder")]
         lines += ["", "milliseconds     p50     p95     p99"]
         for stage in STAGES:
-            if stage in snapshot.latency_ms:
-                track = snapshot.latency_ms[stage]
+            if stage in worked.snapshot.latency_ms:
+                track = worked.snapshot.latency_ms[stage]
                 lines.append(f"  {stage:<12}{track.p50:7.1f} {track.p95:7.1f} {track.p99:7.1f}")
-    lines += ["", "GPU"]
-    lines += [f"  {when:<8} {_gpu(reading)}" for when, reading in zip(("before", "after"), readings, strict=True)]
+    lines += ["", "GPU", *_gpus(*readings)]
     lines += ["", "versions", f"  rvm-live {__version__}, Python {platform.python_version()}, {platform.platform()}"]
     lines.append("  " + ", ".join(f"{name} {_version(name)}" for name in _PACKAGES))
     if done.notes:
@@ -81,10 +79,6 @@ def write_log(
     write_whole(settings.output / f"log_{done.job.stem}.txt", ("\n".join(lines) + "\n").encode())
 
 
-def _rate(frames: int, seconds: float) -> str:
-    return f"{frames / seconds:.1f} fps" if seconds > 0 else "0 fps"
-
-
 def _version(name: str) -> str:
     try:
         return version(name)
@@ -92,11 +86,24 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def _gpu(reading: GpuReading | None) -> str:
-    if reading is None:
-        return "none"
-    used = None if reading.memory_used is None else round(reading.memory_used / 1e6)
-    return (
-        f"{reading.name}, {reading.utilisation} %, {used} MB, {reading.temperature} C, {reading.power} W, "
-        f"{reading.clock} MHz"
-    )
+_SHOWN = {
+    "utilisation": ("load", 1, "%"),
+    "memory_used": ("memory", 1e6, "MB"),
+    "temperature": ("temperature", 1, "C"),
+    "power": ("power", 1, "W"),
+    "clock": ("clock", 1, "MHz"),
+    "memory_clock": ("memory clock", 1, "MHz"),
+}
+
+
+def _gpus(before: GpuReading | None, after: GpuReading | None) -> list[str]:
+    """Both readings and their difference, where there is a GPU."""
+    if before is None or after is None:
+        return ["  none"]
+    lines = [f"  {after.name}, driver {after.driver}", "                   before     after    change"]
+    for field, (label, unit, name) in _SHOWN.items():
+        first, last = getattr(before, field), getattr(after, field)
+        if first is not None and last is not None:
+            numbers = (first / unit, last / unit, (last - first) / unit)
+            lines.append(f"  {label:<14} " + " ".join(f"{each:9.0f}" for each in numbers) + f" {name}")
+    return lines

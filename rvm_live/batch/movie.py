@@ -1,11 +1,11 @@
-"""Files that a batch run writes: time stamps and sound of the input, pictures of the run; whole or absent."""
+"""What a batch run writes: files with the time stamps and sound of the input, and folders of pictures; whole or absent."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,99 +14,86 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.batch.media import Facts, Sound
+from rvm_live.batch.codecs import ALPHA_CONTAINERS, PICTURES
+from rvm_live.batch.joining import join
+from rvm_live.batch.media import Facts
+from rvm_live.batch.segments import Segments
 from rvm_live.errors import SinkError
 from rvm_live.sinks.bleed import bleed
+from rvm_live.sinks.encoder import Encoder, Recipe
 from rvm_live.sinks.snapshot import encode_png, explain, write_whole
 from rvm_live.sinks.writers import Shot, Writer
 
-__all__ = ["ALPHA_CONTAINERS", "MovieWriter", "PngFolder"]
+__all__ = ["MovieWriter", "PictureFolder"]
 
-Bytes = NDArray[np.uint8]
-
-_BT709, _LIMITED = 1, 1  # ISO/IEC 23091-2
-_ROUNDED = 2 | 0x40000  # libswscale's SWS_BILINEAR | SWS_ACCURATE_RND
-_QP2LAMBDA = 118
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """How one container is written: muxer, encoder, pixel formats without and with alpha and in grey, options."""
-
-    muxer: str
-    codec: str
-    opaque: str
-    clear: str | None
-    grey: str
-    even: bool
-    options: dict[str, str]
-    clear_options: dict[str, str]
-    muxer_options: dict[str, str]
-
-
-_X264 = {"preset": "medium", "crf": "17"}
-_PRORES = {"profile": "4444", "global_quality": str(2 * _QP2LAMBDA)}
-_VP9 = {"deadline": "good", "cpu-used": "4", "crf": "20", "row-mt": "1", "auto-alt-ref": "0"}
-_FFV1 = {"level": "3", "slicecrc": "1", "slices": "4"}
-_KINDS = {
-    "mp4": _Kind("mp4", "libx264", "yuv420p", None, "yuv420p", True, _X264, {}, {"movflags": "+faststart"}),
-    "mov": _Kind("mov", "prores_ks", "yuv444p10le", "yuva444p10le", "yuv444p10le", False, _PRORES,
-                 {"alpha_bits": "16"}, {}),
-    "mkv": _Kind("matroska", "ffv1", "bgr0", "bgra", "gray", False, _FFV1, {}, {}),
-    "webm": _Kind("webm", "libvpx-vp9", "yuv420p", "yuva420p", "yuv420p", True, _VP9, {}, {}),
-}  # fmt: skip
-
-ALPHA_CONTAINERS = ("mov", "mkv", "webm", "png")
-"""Those that keep alpha: ProRes 4444, FFV1 (without loss), VP9, PNG (without loss)."""
+Picture = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class MovieWriter(Writer):
-    """One file beside the input it was made from.
+    """One file beside the input it was made from: segment after segment, joined with the sound at the end.
 
     Args:
         path: of the file.
+        track: name of what is in it.
         container: ``mp4``, ``mov``, ``mkv`` or ``webm``.
+        recipe: how it is encoded.
         facts: of the input: its clock is this file's clock.
         source: the input, whose sound is copied.
+        segments: of this and the other tracks.
+        stopped: asked while segments are joined.
 
     Attributes:
         notes: what differs from what was asked for.
     """
 
-    def __init__(self, path: Path, container: str, facts: Facts, source: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        track: str,
+        container: str,
+        recipe: Recipe,
+        facts: Facts,
+        source: Path,
+        segments: Segments,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.path = path
         self.notes: list[str] = []
-        self._part = path.with_name(f".{path.stem}.part{path.suffix}")
-        self._container, self._kind = container, _KINDS[container]
-        self._facts, self._source = facts, source
-        self._out: Any = None
-        self._stream: Any = None
-        self._sound: Sound | None = None
-        self._format = ""
-        self._last = -1
+        self._track, self._container, self._recipe = track, container, recipe
+        self._facts, self._source, self._segments, self._stopped = facts, source, segments, stopped
+        self._part = segments.folder / f"{track}{path.suffix}"
+        self._encoder: Encoder | None = None
+        self._written = [list(stamps) for stamps in segments.pts]
+        self._pts: list[int] = []
+        self._last = self._written[-1][-1] if self._written else -1
 
     def write(self, shot: Shot) -> None:
         with self._told():
-            if self._out is None:
-                self._open(shot.image)
+            encoder = self._encoder or self._opened(shot.image)
             base = self._facts.time_base
             pts = self._facts.first_pts + round(Fraction(shot.media_ns or 0, 1_000_000_000) / base)
             self._last = pts = max(pts, self._last + 1)
-            if self._sound is not None:
-                self._sound.pump(float(pts * base))
-            self._encode(shot.image, pts)
+            self._pts.append(pts)
+            image = shot.image
+            encoder.add(bleed(image) if image.ndim == 3 and image.shape[2] == 4 else image, pts - self._pts[0])
+            if len(self._pts) == self._segments.length:
+                self._end_segment()
 
     def finish(self) -> bool:
-        if self._out is None:
-            return False
         try:
             with self._told():
-                for packet in self._stream.encode(None):
-                    self._out.mux(packet)
-                if self._sound is not None:
-                    self._sound.finish()
-                    self.notes += self._sound.notes
-                self._close()
+                if self._pts:
+                    self._end_segment()
+                if not self._written:
+                    return False
+                files = [self._place(number) for number in range(len(self._written))]
+                self.notes += join(
+                    files, self._written, self._part, self._recipe, self._container, self._facts, self._source,
+                    self._stopped,
+                )  # fmt: skip
+                if self._stopped():
+                    self.discard()
+                    return False
                 os.replace(self._part, self.path)
         except SinkError:
             self.discard()
@@ -114,20 +101,39 @@ class MovieWriter(Writer):
         return True
 
     def discard(self) -> None:
-        with contextlib.suppress(Exception):
-            self._close()
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            with contextlib.suppress(Exception):
+                encoder.close()
+            with contextlib.suppress(OSError):
+                self._place(len(self._written)).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self._part.unlink(missing_ok=True)
 
-    def _close(self) -> None:
-        out, self._out = self._out, None
-        sound, self._sound = self._sound, None
-        try:
-            if out is not None:
-                out.close()
-        finally:
-            if sound is not None:
-                sound.close()
+    def _place(self, number: int) -> Path:
+        return self._segments.path(self._track, number, self.path.suffix)
+
+    def _opened(self, image: NDArray[np.uint8]) -> Encoder:
+        if image.ndim == 3 and image.shape[2] == 4 and self._recipe.clear is None:
+            raise SinkError(
+                f"{self.path}: {self._recipe.codec} has no alpha; take one of {', '.join(ALPHA_CONTAINERS)}"
+            )
+        place = self._place(len(self._written))
+        facts = self._facts
+        self._encoder = Encoder(place, self._recipe, image.shape, rate=facts.rate, time_base=facts.time_base)
+        return self._encoder
+
+    def _end_segment(self) -> None:
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            try:
+                encoder.flush()
+            finally:
+                encoder.close()
+        number = len(self._written)
+        self._written.append(self._pts)
+        self._pts = []
+        self._segments.done(self._track, number, self._written[number])
 
     @contextlib.contextmanager
     def _told(self) -> Any:
@@ -140,93 +146,68 @@ class MovieWriter(Writer):
         except Exception as error:
             raise SinkError(f"cannot encode {self.path}: {error}") from error
 
-    def _open(self, image: Bytes) -> None:
-        import av
 
-        kind = self._kind
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        clear = image.ndim == 3 and image.shape[2] == 4
-        if clear and kind.clear is None:
-            raise SinkError(f"{self.path}: {self._container} has no alpha; take one of {', '.join(ALPHA_CONTAINERS)}")
-        self._format = kind.grey if image.ndim == 2 else (kind.clear or "") if clear else kind.opaque
-        height, width = image.shape[:2]
-        self._out = av.open(str(self._part), mode="w", format=kind.muxer, options=kind.muxer_options)
-        options = {**kind.options, **(kind.clear_options if clear else {})}
-        stream: Any = self._out.add_stream(kind.codec, rate=self._facts.rate, options=options)
-        context = stream.codec_context
-        stream.width, stream.height = width + (width % 2 if kind.even else 0), height + (height % 2 if kind.even else 0)
-        stream.pix_fmt = self._format
-        stream.time_base = context.time_base = self._facts.time_base
-        context.bit_rate = 0
-        if kind.codec in ("libx264", "libvpx-vp9"):
-            context.gop_size = max(1, round(2 * self._facts.rate))
-        if self._format.startswith("yuv"):
-            context.color_primaries = context.color_trc = context.colorspace = _BT709
-            context.color_range = _LIMITED
-        self._stream = stream
-        if self._facts.sound:
-            self._sound = Sound(self._source, self._out, self._container)
-
-    def _encode(self, image: Bytes, pts: int) -> None:
-        import av
-
-        if image.ndim == 3 and image.shape[2] == 4:
-            image = bleed(image)
-        if self._kind.even and (image.shape[0] % 2 or image.shape[1] % 2):
-            image = cv2.copyMakeBorder(image, 0, image.shape[0] % 2, 0, image.shape[1] % 2, cv2.BORDER_REPLICATE)
-        named = "gray" if image.ndim == 2 else "bgra" if image.shape[2] == 4 else "bgr24"
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=named)
-        if self._format.startswith("yuv"):
-            frame = frame.reformat(
-                format=self._format,
-                dst_colorspace="itu709",
-                src_color_range="JPEG",
-                dst_color_range="MPEG",
-                interpolation=_ROUNDED,
-            )
-        elif self._format != named:
-            frame = frame.reformat(format=self._format)
-        frame.pts, frame.time_base = pts, self._facts.time_base
-        for packet in self._stream.encode(frame):
-            if not packet.duration:
-                packet.duration = max(1, round(1 / (self._facts.rate * self._facts.time_base)))
-            self._out.mux(packet)
-
-
-class PngFolder(Writer):
+class PictureFolder(Writer):
     """A folder of ``000000.png``, ``000001.png``, ...; it appears under its name when the last picture is in it.
 
     Args:
         path: of the folder.
+        track: name of what is in it.
+        kind: ``png``, 8 bits, or ``tiff``, 16 bits.
+        segments: of this and the other tracks.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, track: str, kind: str, segments: Segments) -> None:
         self.path = path
         self.notes: list[str] = []
-        self._part = path.with_name(f".{path.name}.part")
-        self._count = 0
+        self._track, self._kind, self._segments = track, kind, segments
+        self._folder = segments.folder / track
+        self._number, self._count = len(segments.pts), 0
 
     def write(self, shot: Shot) -> None:
-        try:
-            if self._count == 0:
-                shutil.rmtree(self._part, ignore_errors=True)
-                self._part.mkdir(parents=True)
-        except OSError as error:
-            raise explain(error, self.path) from error
-        write_whole(self._part / f"{shot.seq:06d}.png", encode_png(shot.image))
+        if self._count == 0:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise explain(error, self.path) from error
+        data = encode_png(shot.image) if self._kind == "png" else encode_tiff(shot.image)
+        write_whole(self._folder / f"{shot.seq:06d}{PICTURES[self._kind]}", data)
         self._count += 1
+        if self._count == self._segments.length:
+            self._end_segment()
+
+    def _end_segment(self) -> None:
+        self._segments.done(self._track, self._number, list(range(self._count)))
+        self._number, self._count = self._number + 1, 0
 
     def finish(self) -> bool:
-        if self._count == 0:
+        if self._count:
+            self._end_segment()
+        if self._number == 0:
             return False
         try:
             if self.path.is_dir():
                 shutil.rmtree(self.path)
-            os.replace(self._part, self.path)
+            os.replace(self._folder, self.path)
         except OSError as error:
-            self.discard()
             raise explain(error, self.path) from error
         return True
 
     def discard(self) -> None:
-        shutil.rmtree(self._part, ignore_errors=True)
+        pass  # the segments' folder goes, or what is whole in it stays
+
+
+def encode_tiff(image: Picture) -> bytes:
+    """A picture as a TIFF of 16 bits a channel, packed without loss.
+
+    Args:
+        image: uint8 or uint16; (H, W), (H, W, 3) BGR or (H, W, 4) BGRA. 8 bits are spread: 255 becomes 65535.
+
+    Raises:
+        SinkError: it cannot be encoded.
+    """
+    wide = image if image.dtype == np.uint16 else image.astype(np.uint16) * 257
+    ok, data = cv2.imencode(".tif", wide, [cv2.IMWRITE_TIFF_COMPRESSION, 5])  # LZW
+    if not ok:
+        raise SinkError(f"a picture of {image.shape} cannot be encoded as TIFF")
+    return bytes(data)

@@ -18,7 +18,8 @@ class Done:
         job: which.
         state: ``done``, ``skipped``, ``failed`` or ``interrupted``.
         outputs: files or folders that are there and whole.
-        frames: worked off.
+        frames: of the file that are done.
+        resumed: so many of them by an earlier run.
         seconds: it took.
         error: one line; empty unless it failed.
         notes: what differs from what was asked for.
@@ -28,9 +29,15 @@ class Done:
     state: str
     outputs: tuple[Path, ...] = ()
     frames: int = 0
+    resumed: int = 0
     seconds: float = 0.0
     error: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def fps(self) -> float:
+        """Frames that this run did, per second."""
+        return (self.frames - self.resumed) / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import Any
 
 from rvm_live.backgrounds.parse import default_cycle
-from rvm_live.batch.file import Shared, Tell, work_off
+from rvm_live.batch.codecs import ALPHA_CONTAINERS, FITTING, recipe_for
+from rvm_live.batch.file import work_off
 from rvm_live.batch.inputs import jobs
-from rvm_live.batch.movie import ALPHA_CONTAINERS
+from rvm_live.batch.matting import Shared, Tell
 from rvm_live.batch.report import BatchReport, Done
 from rvm_live.batch.settings import PRESETS, BatchSettings
 from rvm_live.engines.choice import choose
@@ -25,7 +25,7 @@ def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: A
 
     Args:
         settings: what to do.
-        tell: called with events: ``{"event": "start" | "progress" | "file", ...}``; from this thread.
+        tell: called with events: ``{"event": "note" | "start" | "progress" | "file", ...}``; from this thread.
         progress: told of a download of weights.
 
     Returns:
@@ -43,13 +43,22 @@ def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: A
         container = "mov" if transparent else "mp4"
     if transparent and "composite" in settings.write and container not in ALPHA_CONTAINERS:
         raise SettingsError(f"{container} has no alpha: take --container {', '.join(ALPHA_CONTAINERS)}")
+    if container in FITTING:
+        recipe, _ = recipe_for(container, settings.codec)
+        if transparent and "composite" in settings.write and recipe.clear is None:
+            raise SettingsError(f"{settings.codec} has no alpha: leave --codec out")
+    elif settings.codec != "auto":
+        raise SettingsError(f"--codec {settings.codec} does not go with --container {container}: leave it out")
     engine = replace(settings.engine, foreground=settings.foreground, model=settings.engine.model or _asked(settings))
     choice = choose(engine, progress) if engine.engine == "auto" else None
+    note = _limited(settings)
+    if note:
+        tell({"event": "note", "text": note})
     try:
         settings.output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(f"cannot make the folder {settings.output}: {error.strerror or error}") from error
-    shared = Shared(settings, engine, choice, container, tell, threading.Event())
+    shared = Shared(settings, engine, choice, container, tell)
     tell({"event": "start", "files": len(todo), "container": container})
     found: list[Done] = []
     with stopping_on_signals(shared.stop):
@@ -60,6 +69,14 @@ def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: A
             found.append(done)
             tell(_event(done, number))
     return BatchReport(tuple(found))
+
+
+def _limited(settings: BatchSettings) -> str | None:
+    if settings.memory_limit is None:
+        return None
+    from rvm_live.engines.device import limit_memory  # only now: it needs torch
+
+    return limit_memory(settings.memory_limit, settings.engine.device)
 
 
 def _asked(settings: BatchSettings) -> str | None:
@@ -76,6 +93,7 @@ def _event(done: Done, number: int) -> dict[str, Any]:
         "state": done.state,
         "outputs": [str(path) for path in done.outputs],
         "frames": done.frames,
+        "resumed": done.resumed,
         "seconds": round(done.seconds, 3),
         "error": done.error,
         "notes": list(done.notes),

@@ -18,7 +18,6 @@ from rvm_live.sinks.writers import Shot, Writer
 __all__ = ["PICTURES", "BatchSink", "Track"]
 
 _WAITING = 4
-_CLOSE_SECONDS = 600.0
 
 
 def _composite(composite: Composite) -> NDArray[np.uint8]:
@@ -61,14 +60,14 @@ class Track:
     def start(self) -> None:
         self._thread.start()
 
-    def put(self, composite: Composite) -> None:
-        """Hand one picture on; waits while the encoder is behind.
+    def put(self, composite: Composite, number: int) -> None:
+        """Hand one picture on, with its number in the file; waits while the encoder is behind.
 
         Raises:
             SinkError: the writer failed.
         """
         try:
-            self.queue.put(replace(Shot.of(composite), image=PICTURES[self.what](composite)))
+            self.queue.put(replace(Shot.of(composite), image=PICTURES[self.what](composite), seq=number))
         except QueueClosed:
             self.check()
             raise SinkError(f"{self.writer.path} is closed") from None
@@ -83,7 +82,7 @@ class Track:
 
     def join(self) -> None:
         if self._thread.is_alive():
-            self._thread.join(_CLOSE_SECONDS)
+            self._thread.join()  # a long file takes its time to be joined
 
     def check(self) -> None:
         """Raise what went wrong, once it has."""
@@ -116,22 +115,36 @@ class BatchSink(Sink):
     Args:
         tracks: what is written.
         wanted: tells at the end whether the run came to the end of its input; if not, nothing is kept.
-        seen: told of every frame.
+        seen: told how many frames of the file are done, after each.
+        first: number in the file of the frame that comes first.
+        start: number of the first that is wanted.
     """
 
-    def __init__(self, tracks: Sequence[Track], wanted: Callable[[], bool], seen: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        tracks: Sequence[Track],
+        wanted: Callable[[], bool],
+        seen: Callable[[int], None],
+        *,
+        first: int = 0,
+        start: int = 0,
+    ) -> None:
         self.tracks = list(tracks)
-        self.frames = 0
+        self.frames = start
         self._wanted, self._seen = wanted, seen
+        self._first, self._start = first, start
 
     def open(self) -> None:
         for track in self.tracks:
             track.start()
 
     def write(self, composite: Composite) -> None:
+        number = self._first + composite.seq
+        if number < self._start:
+            return
         for track in self.tracks:
-            track.put(composite)
-        self.frames += 1
+            track.put(composite, number)
+        self.frames = number + 1
         self._seen(self.frames)
 
     def close(self, *, failed: bool) -> None:

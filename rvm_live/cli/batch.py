@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvm_live.batch.settings import CONTAINERS, PRESETS, WRITABLE, BatchSettings
+from rvm_live.batch.settings import CODEC_NAMES, CONTAINERS, PRESETS, WRITABLE, BatchSettings, parse_memory
 from rvm_live.cli.live import ask_once
 from rvm_live.settings import MODELS, EngineSettings, parse_ratio
 
@@ -28,16 +28,23 @@ __all__ = ["batch"]
 @click.option(
     "--container", type=click.Choice(CONTAINERS), default="auto", help="[default: mov or mp4, as alpha wants]"
 )
+@click.option("--codec", type=click.Choice(CODEC_NAMES), default="auto", help="[default: the container's usual one]")
+@click.option(
+    "--hwaccel", type=click.Choice(["none", "auto"]), default="none", help="Decode and encode on a GPU.  [default: none]"
+)
 @click.option("--engine", default="auto", help="As for the live program.  [default: auto]")
 @click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: the preset's]")
 @click.option("--weights", type=click.Path(path_type=Path), help="Weights: a file, or a folder that holds them.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
 @click.option("--precision", default="auto", help="auto, fp32, fp16, bf16 or int8.  [default: auto]")
 @click.option("--downsample-ratio", default="auto", help="A number in (0, 1].  [default: the preset's]")
+@click.option("--seq-chunk", type=int, help="Frames matted at once.  [default: 8; 6 from 2160 lines on]")
+@click.option("--memory-limit", help="Of a GPU's memory, for this process, such as 10GB.")
 @click.option("--foreground", type=click.Choice(["model", "source"]), default="model", help="[default: model]")
 @click.option("--steady/--no-steady", default=None, help="Average alpha where nothing moves.  [default: with lite]")
 @click.option("--name-template", default="{prefix}{name}", help="With {prefix}, {name} and {stem}.")
-@click.option("--resume", is_flag=True, help="Skip what is whole already.")
+@click.option("--resume", is_flag=True, help="Skip what is whole already, go on where a run was stopped.")
+@click.option("--segment", type=float, default=20.0, help="Seconds after which a stopped run goes on.  [default: 20]")
 @click.option("--monitor", is_flag=True, help="Record GPU and processor beside each output, as CSV and plot.")
 @click.option("--offline", is_flag=True, help="Never go to the network for weights.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output, for programs.")
@@ -68,6 +75,11 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
         name_template=options["name_template"],
         resume=options["resume"],
         monitor=options["monitor"],
+        codec=options["codec"],
+        hardware=options["hwaccel"] == "auto",
+        seq_chunk=options["seq_chunk"],
+        segment_seconds=options["segment"],
+        memory_limit=None if options["memory_limit"] is None else parse_memory(options["memory_limit"]),
     )
     from rvm_live import threads
     from rvm_live.batch.run import run
@@ -96,7 +108,7 @@ def _line(event: dict[str, Any]) -> str:
         return f"{name}: failed: {event['error']}"
     if event["state"] != "done":
         return f"{name}: {event['state']}"
-    rate = event["frames"] / event["seconds"] if event["seconds"] else 0.0
+    rate = (event["frames"] - event["resumed"]) / event["seconds"] if event["seconds"] else 0.0
     lines = [f"{name}: {event['frames']} frames, {rate:.1f} fps -> {', '.join(event['outputs'])}"]
     lines += [f"  {note}" for note in event["notes"]]
     return "\n".join(lines)
@@ -114,6 +126,8 @@ class _Lines:
     def __call__(self, event: dict[str, Any]) -> None:
         if event["event"] == "file":
             click.echo(_line(event))
+        elif event["event"] == "note":
+            click.echo(event["text"], err=True)
 
 
 class _Json(_Lines):
@@ -140,6 +154,7 @@ class _Bars(_Lines):
         self._all: Any = None
         self._file: Any = None
         self._began = 0.0
+        self._done = 0
 
     def __enter__(self) -> _Bars:
         self._bars.start()
@@ -166,6 +181,10 @@ class _Bars(_Lines):
             rate = event["frames"] / max(time.monotonic() - self._began, 1e-3)
             told = f"{event['frames']} frames, {rate:.1f} fps{load}"
             self._bars.update(self._file, completed=event["frames"], told=told)
+            self._bars.update(self._all, told=f"{self._done} files{load}")
+        elif event["event"] == "note":
+            self._bars.console.print(event["text"], highlight=False, markup=False)
         else:
             self._bars.console.print(_line(event), highlight=False, markup=False)
-            self._bars.update(self._all, advance=1, told=f"{event['number'] + 1} files")
+            self._done += 1
+            self._bars.update(self._all, advance=1, told=f"{self._done} files")

@@ -20,6 +20,7 @@ from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
 from rvm_live.sources.deinterlace import Deinterlacer
 from rvm_live.sources.guard import ReleaseGuard
+from rvm_live.sources.hardware import open_decoding
 from rvm_live.sources.scaling import fit_inside
 
 __all__ = ["VideoFileSource", "picture_of"]
@@ -41,11 +42,20 @@ class VideoFileSource(Source):
     Args:
         settings: ``source`` is the path (or the URL of a file); a given width or height scales the pictures.
         clock: stamps and paces.
+        skip: frames at the beginning that are decoded and not handed out.
+        hardware: decode on a GPU where one can.
+
+    Attributes:
+        decoder: what decodes, once open: the codec's name, and the kind of hardware or ``software``.
     """
 
     on_demand = True
 
-    def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK, *, skip: int = 0, hardware: bool = False
+    ) -> None:
+        self.decoder = ""
+        self._skip, self._hardware = skip, hardware
         self._settings = settings
         self._name = without_credentials(settings.source)
         self._clock = clock
@@ -80,6 +90,10 @@ class VideoFileSource(Source):
 
     def read(self) -> Grab:
         with self._guard:
+            while self._skip:
+                self._guard.check()
+                self._next()
+                self._skip -= 1
             captured_ns = self._clock.now_ns()
             frame, media_ns = self._next()
             if self._settings.realtime:
@@ -140,15 +154,21 @@ class VideoFileSource(Source):
         if "://" not in target:
             _check_readable(Path(target))
         self._last_media_ns = None
+        kind, reason = "software", ""
         try:
-            self._container = av.open(target, metadata_errors="ignore")
+            if self._hardware:
+                self._container, kind, reason = open_decoding(target)
+            else:
+                self._container = av.open(target, metadata_errors="ignore")
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceUnavailableError(f"{self._name} is not a video that can be read: {_words(error)}") from error
         if not self._container.streams.video:
             what = "sound only" if self._container.streams.audio else "neither picture nor sound"
             raise SourceUnavailableError(f"{self._name} holds no picture: {what}")
         stream = self._container.streams.video[0]
-        stream.thread_type = "AUTO"
+        self.decoder = f"{stream.codec_context.name}, {kind}{f' ({reason})' if reason else ''}"
+        if kind == "software":
+            stream.thread_type = "AUTO"
         self._frames = self._decode(stream)
         self._first = next(self._frames, None)
         if self._first is None:

@@ -1,0 +1,92 @@
+"""An engine that writes its recurrent state down at the end of every segment, and takes it up where a run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from rvm_live.batch.segments import Segments
+from rvm_live.batch.sturdy import SturdyEngine
+from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.frames import Frame, Matte
+
+__all__ = ["LEAD_IN", "CheckpointEngine"]
+
+LEAD_IN = 24
+"""Frames before the first wanted one that are looked at again: what finds cuts remembers that many, and an engine whose
+state nobody can write down has found its person after so many."""
+
+
+class CheckpointEngine(Engine):
+    """Gives mattes for the frames from ``segments.start`` on; those before it, the lead-in, get an empty one.
+
+    With the state at hand the lead-in is passed over; without it the engine sees it.
+
+    Args:
+        inner: does the work.
+        segments: where states go and come from.
+        first: number of the frame, in the file, that comes with ``seq`` 0.
+    """
+
+    def __init__(self, inner: SturdyEngine, segments: Segments, first: int) -> None:
+        super().__init__(inner.settings)
+        self._inner, self._segments = inner, segments
+        self._first, self._start = first, segments.start
+        self._states = segments.states() if self._start else None
+        self._lead_in_epoch: int | None = None
+
+    def open(self) -> EngineInfo:
+        return self._inner.open()
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._inner.info
+
+    def prepare(self, width: int, height: int) -> None:
+        self._inner.prepare(width, height)
+
+    def reset(self) -> None:
+        self._inner.reset()
+
+    def matte(self, frame: Frame) -> Matte:
+        return self.matte_chunk((frame,))[0]
+
+    def matte_chunk(self, frames: Sequence[Frame]) -> list[Matte]:
+        mattes: list[Matte] = []
+        for part in self._parts(frames):
+            number = self._first + part[0].seq
+            if number < self._start:
+                self._lead_in_epoch = part[-1].epoch
+                if self._states is None:
+                    self._inner.matte_chunk(part)
+                mattes += [_nobody(frame) for frame in part]
+                continue
+            if number == self._start and self._states is not None and self._lead_in_epoch == part[0].epoch:
+                self._inner.restore(self._states, part[0].epoch)
+            self._states = None
+            mattes += self._inner.matte_chunk(part)
+            after = number + len(part)
+            if after % self._segments.length == 0 and (states := self._inner.states()) is not None:
+                self._segments.keep(after // self._segments.length, states)
+        return mattes
+
+    def _parts(self, frames: Sequence[Frame]) -> Iterator[Sequence[Frame]]:
+        """The frames, cut where the lead-in ends and where segments do."""
+        part: list[Frame] = []
+        for frame in frames:
+            number = self._first + frame.seq
+            if part and (number == self._start or number % self._segments.length == 0):
+                yield part
+                part = []
+            part.append(frame)
+        yield part
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def _nobody(frame: Frame) -> Matte:
+    now_ns = SYSTEM_CLOCK.now_ns()
+    return Matte(frame, np.zeros((frame.height, frame.width), np.uint8), started_ns=now_ns, finished_ns=now_ns)

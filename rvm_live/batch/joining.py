@@ -1,0 +1,123 @@
+"""Segments and sound into one file, without encoding anything again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from rvm_live.batch.media import Facts, Sound
+from rvm_live.errors import SinkError
+from rvm_live.sinks.encoder import Recipe
+
+__all__ = ["join"]
+
+
+def join(
+    segments: Sequence[Path],
+    pts: Sequence[Sequence[int]],
+    out: Path,
+    recipe: Recipe,
+    container: str,
+    facts: Facts,
+    source: Path,
+    stopped: Callable[[], bool] = lambda: False,
+) -> list[str]:
+    """Write one file.
+
+    Args:
+        segments: files with one picture track each, in order.
+        pts: time stamps of each segment's frames, in units of ``facts.time_base``, increasing.
+        out: the file.
+        recipe: what the segments were made by.
+        container: ``mp4``, ``mov``, ``mkv`` or ``webm``.
+        facts: of the input.
+        source: the input, whose sound is taken.
+        stopped: asked often; if it says so, what is written is of no use.
+
+    Returns:
+        What could not be copied as it was.
+
+    Raises:
+        SinkError: a segment does not hold what it should.
+    """
+    stamps = [stamp for each in pts for stamp in each]
+    late = _reordering(segments) if recipe.seekable else 0
+    sound: Sound | None = None
+    with av.open(str(out), "w", format=recipe.muxer, options=recipe.container_options) as file:
+        with av.open(str(segments[0])) as first:
+            stream: Any = file.add_stream_from_template(first.streams.video[0])
+            if "alpha_mode" in first.streams.video[0].metadata:
+                stream.metadata["alpha_mode"] = first.streams.video[0].metadata["alpha_mode"]
+        stream.time_base = facts.time_base
+        try:
+            if facts.sound:
+                sound = Sound(source, file, container)
+            place = 0
+            for packet, rank in _packets(segments, pts):
+                if stopped():
+                    break
+                packet.pts = stamps[rank]
+                packet.dts = _decoding_time(stamps, place, late, facts)
+                packet.duration = _duration(stamps, rank, facts)
+                packet.time_base = facts.time_base
+                packet.stream = stream
+                if sound is not None:
+                    sound.pump(float(packet.dts * facts.time_base))
+                file.mux(packet)
+                place += 1
+            if sound is not None and not stopped():
+                sound.finish()
+                return sound.notes
+        finally:
+            if sound is not None:
+                sound.close()
+    return []
+
+
+def _packets(segments: Sequence[Path], pts: Sequence[Sequence[int]]) -> Iterator[tuple[Any, int]]:
+    """Every packet as it is to be decoded, with the number of its frame as it is to be shown."""
+    before = 0
+    for path, stamps in zip(segments, pts, strict=True):
+        # A container may round time stamps, but it does not change their order.
+        order = {time: rank for rank, time in enumerate(sorted(_times(path)))}
+        if len(order) != len(stamps):
+            raise SinkError(f"{path.name} holds {len(order)} pictures where {len(stamps)} were written")
+        with av.open(str(path)) as file:
+            for packet in file.demux(video=0):
+                if packet.size:
+                    yield packet, before + order[packet.pts or 0]
+        before += len(stamps)
+
+
+def _times(path: Path) -> list[int]:
+    with av.open(str(path)) as file:
+        return [packet.pts or 0 for packet in file.demux(video=0) if packet.size]
+
+
+def _reordering(segments: Sequence[Path]) -> int:
+    """By how many frames a picture is decoded before it is shown, at most."""
+    most = 0
+    for path in segments:
+        times = _times(path)
+        order = {time: rank for rank, time in enumerate(sorted(times))}
+        most = max([most, *(place - order[time] for place, time in enumerate(times))])
+    return most
+
+
+def _decoding_time(stamps: Sequence[int], place: int, late: int, facts: Facts) -> int:
+    """Time stamps as they come, so many frames late: increasing, and never after the picture's own."""
+    if place >= late:
+        return stamps[place - late]
+    return stamps[0] - (late - place) * _nominal(facts)
+
+
+def _duration(stamps: Sequence[int], rank: int, facts: Facts) -> int:
+    return stamps[rank + 1] - stamps[rank] if rank + 1 < len(stamps) else _nominal(facts)
+
+
+def _nominal(facts: Facts) -> int:
+    return max(1, round(1 / (Fraction(facts.rate) * facts.time_base)))

@@ -1,0 +1,233 @@
+"""The pipeline of one file: from its frames to its outputs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rvm_live.backgrounds.parse import default_cycle
+from rvm_live.batch.checkpoints import LEAD_IN, CheckpointEngine
+from rvm_live.batch.codecs import PICTURES, recipe_for
+from rvm_live.batch.inputs import Job
+from rvm_live.batch.media import Facts
+from rvm_live.batch.movie import MovieWriter, PictureFolder
+from rvm_live.batch.segments import Segments
+from rvm_live.batch.settings import PRESETS, BatchSettings, chunk_for, ratio_for
+from rvm_live.batch.sturdy import SturdyEngine
+from rvm_live.batch.tracks import BatchSink, Track
+from rvm_live.composer import Composer
+from rvm_live.engines.auto import AutoEngine
+from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.engines.choice import EMBEDDED, Choice
+from rvm_live.metrics import Snapshot
+from rvm_live.notices import Notices
+from rvm_live.pipeline import Pipeline
+from rvm_live.queues import Overflow
+from rvm_live.report import Ran
+from rvm_live.settings import EngineSettings, SourceSettings
+from rvm_live.sinks.writers import Writer
+from rvm_live.sources.video import VideoFileSource
+
+__all__ = ["Shared", "Tell", "Worked", "matted"]
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Shared:
+    """What the files of one run share."""
+
+    settings: BatchSettings
+    engine: EngineSettings
+    choice: Choice | None
+    container: str
+    tell: Tell
+    stopped: threading.Event = field(default_factory=threading.Event)
+    pipeline: Pipeline | None = None
+
+    def stop(self, reason: str) -> None:
+        """End the file at hand, and begin no other."""
+        self.stopped.set()
+        if self.pipeline is not None:
+            self.pipeline.stop(reason)
+
+
+@dataclass(frozen=True)
+class Worked:
+    """How a file was worked off.
+
+    Attributes:
+        ran: what did the work.
+        snapshot: counts and latencies.
+        frames: of the file that are done.
+        resumed: so many of them by an earlier run.
+        chunk: frames that were matted at once.
+        decoder: what decoded.
+        encoder: what encoded.
+        notes: what differs from what was asked for.
+    """
+
+    ran: Ran
+    snapshot: Snapshot
+    frames: int
+    resumed: int
+    chunk: int
+    decoder: str
+    encoder: str
+    notes: tuple[str, ...]
+
+
+def matted(
+    shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], notices: Notices, number: int
+) -> Worked:
+    """Run the pipeline to the end of the file, or until the run is stopped.
+
+    Raises:
+        RvmLiveError: a stage failed; what was whole already is kept for ``--resume``.
+    """
+    settings = shared.settings
+    chunk = chunk_for(settings.seq_chunk, facts.width, facts.height)
+    length = max(1, -(-round(facts.rate * round(settings.segment_seconds)) // chunk)) * chunk
+    about = _about(shared, job, length, chunk)
+    segments = Segments(settings.output / f".{job.stem}.parts", settings.write, length, about)
+    segments.begin(resume=settings.resume)
+    if segments.note:
+        notices.fallback(segments.note)
+    start = segments.start
+    first = start - min(start, -(-LEAD_IN // chunk) * chunk)
+
+    encoder, writers = _writers(shared, job, facts, outputs, segments)
+    tracks = [Track(what, writer) for what, writer in zip(settings.write, writers, strict=True)]
+    source = VideoFileSource(
+        SourceSettings(str(job.source), realtime=False), skip=first, hardware=settings.hardware
+    )
+    engine = SturdyEngine(_maker(shared), _engine_settings(shared, facts), chunk, notices)
+    composer = Composer(
+        default_cycle([settings.background] if settings.background else [])[:1],
+        foreground=settings.foreground,
+        notices=notices,
+        from_files=True,
+    )
+    pipeline: Pipeline
+    sink = BatchSink(
+        tracks,
+        lambda: pipeline.exit_reason == "end of source",
+        _progress(shared, job, facts, number),
+        first=first,
+        start=start,
+    )
+    pipeline = Pipeline(
+        source,
+        CheckpointEngine(engine, segments, first),
+        composer,
+        [sink],
+        overflow=Overflow.BLOCK,
+        chunk=chunk,
+        notices=notices,
+    )
+    shared.pipeline = pipeline
+    whole = False
+    try:
+        if shared.stopped.is_set():
+            pipeline.stop("interrupted")
+        snapshot = pipeline.run()
+        whole = not shared.stopped.is_set()
+    finally:
+        shared.pipeline = None
+        segments.end(keep=not whole)
+    info = pipeline.engine_info
+    return Worked(
+        ran=_ran(info, composer.backend, job, facts),
+        snapshot=snapshot,
+        frames=sink.frames,
+        resumed=start,
+        chunk=engine.chunk,
+        decoder=source.decoder,
+        encoder=encoder,
+        notes=tuple(note for writer in writers for note in getattr(writer, "notes", ())),
+    )
+
+
+def _writers(
+    shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], segments: Segments
+) -> tuple[str, list[Writer]]:
+    """What encodes, and a writer for each output."""
+    settings, container = shared.settings, shared.container
+    tracks = tuple(zip(settings.write, outputs, strict=True))
+    if container in PICTURES:
+        return container, [PictureFolder(path, what, container, segments) for what, path in tracks]
+    size = (facts.width, facts.height)
+    recipe, told = recipe_for(container, settings.codec, hardware=settings.hardware, size=size)
+    stopped = shared.stopped.is_set
+    writers: list[Writer] = [
+        MovieWriter(path, what, container, recipe, facts, job.source, segments, stopped) for what, path in tracks
+    ]
+    return "; ".join([recipe.codec, *told]), writers
+
+
+def _maker(shared: Shared) -> Callable[[EngineSettings], Engine]:
+    choice = shared.choice
+
+    def make(settings: EngineSettings) -> Engine:
+        return AutoEngine(settings, None if choice is None else replace(choice, settings=settings))
+
+    return make
+
+
+def _engine_settings(shared: Shared, facts: Facts) -> EngineSettings:
+    choice = shared.choice
+    engine = shared.engine if choice is None else choice.settings
+    embedded = engine.engine == EMBEDDED or (choice is not None and EMBEDDED in choice.names)
+    if engine.downsample_ratio is None and not embedded:
+        ratio = ratio_for(PRESETS[shared.settings.quality], facts.width, facts.height)
+        return replace(engine, downsample_ratio=ratio)
+    return engine
+
+
+def _about(shared: Shared, job: Job, length: int, chunk: int) -> dict[str, Any]:
+    """What the pictures of a file depend on."""
+    from rvm_live import __version__
+
+    settings, found = shared.settings, job.source.stat()
+    engine = shared.engine if shared.choice is None else shared.choice.settings
+    return {
+        "version": __version__,
+        "input": [job.source.name, found.st_size, found.st_mtime_ns],
+        "engine": [str(engine), list(shared.choice.names) if shared.choice is not None else []],
+        "quality": settings.quality,
+        "write": list(settings.write),
+        "background": settings.background,
+        "output": [shared.container, settings.codec, settings.hardware],
+        "frames": [length, chunk],
+    }
+
+
+def _progress(shared: Shared, job: Job, facts: Facts, number: int) -> Callable[[int], None]:
+    last = [0.0]
+
+    def seen(count: int) -> None:
+        now = time.monotonic()
+        if now - last[0] >= 0.25:
+            last[0] = now
+            told = {"event": "progress", "number": number, "input": str(job.source), "frames": count}
+            shared.tell({**told, "of": facts.frames})
+
+    return seen
+
+
+def _ran(info: EngineInfo | None, compositor: str, job: Job, facts: Facts) -> Ran:
+    return Ran(
+        engine=info.engine if info else "",
+        model=info.model if info else "",
+        device=info.device if info else "",
+        precision=info.precision if info else "",
+        compositor=compositor,
+        downsample_ratio=info.downsample_ratio if info else 0.0,
+        source=str(job.source),
+        width=facts.width,
+        height=facts.height,
+    )

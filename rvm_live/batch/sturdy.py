@@ -1,0 +1,146 @@
+"""An engine that does with less where the device's memory runs out: fewer frames at once, a smaller ratio, the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from rvm_live.engines.base import Engine, EngineInfo, States
+from rvm_live.errors import NoMemoryError, RvmLiveError
+from rvm_live.frames import Frame, Matte
+from rvm_live.notices import Notices
+from rvm_live.settings import EngineSettings
+
+__all__ = ["SturdyEngine"]
+
+_LEAST_SIDE = 256
+"""Of the longer side at low resolution: below that mattes are of no use."""
+
+
+class SturdyEngine(Engine):
+    """Goes on after :class:`~rvm_live.errors.NoMemoryError`, with the same recurrent state, and says how.
+
+    First the chunk is halved, down to single frames; then the downsample ratio, as long as the network's picture keeps
+    256 pixels; then the CPU does the work, at the ratio that was asked for.
+
+    Args:
+        make: opens nothing yet: settings -> engine.
+        settings: what was asked for.
+        chunk: frames at once.
+        notices: told of every step.
+    """
+
+    def __init__(
+        self, make: Callable[[EngineSettings], Engine], settings: EngineSettings, chunk: int, notices: Notices
+    ) -> None:
+        super().__init__(settings)
+        self._make, self._asked, self._notices = make, settings, notices
+        self._inner = make(settings)
+        self._chunk = max(1, chunk)
+        self._in_chunks = False
+        self._size: tuple[int, int] | None = None
+        self._epoch = 0
+        self._on_cpu = False
+
+    def open(self) -> EngineInfo:
+        try:
+            self._inner.open()
+        except NoMemoryError as error:
+            self._do_with_less(error, None)
+        self._in_chunks = self._inner.chunked
+        return self._inner.info
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._inner.info
+
+    @property
+    def chunk(self) -> int:
+        """Frames at once, now or at the end; 1 for an engine that takes them one by one."""
+        return self._chunk if self._in_chunks else 1
+
+    def prepare(self, width: int, height: int) -> None:
+        self._size = (width, height)
+        while True:
+            try:
+                self._inner.prepare(width, height)
+                return
+            except NoMemoryError as error:
+                self._chunk = 1  # getting ready takes one frame alone
+                self._do_with_less(error, None)
+
+    def reset(self) -> None:
+        self._inner.reset()
+
+    def matte(self, frame: Frame) -> Matte:
+        return self.matte_chunk((frame,))[0]
+
+    def matte_chunk(self, frames: Sequence[Frame]) -> list[Matte]:
+        mattes: list[Matte] = []
+        self._size = (frames[0].width, frames[0].height)
+        while len(mattes) < len(frames):
+            part = frames[len(mattes) : len(mattes) + self._chunk]
+            self._epoch = part[0].epoch
+            try:
+                mattes += self._inner.matte_chunk(part)
+            except NoMemoryError as error:
+                self._do_with_less(error, self._inner.states() if self._chunk == 1 else None)
+        return mattes
+
+    def states(self) -> States | None:
+        return self._inner.states()
+
+    def restore(self, states: States, epoch: int = 0) -> None:
+        """See :meth:`rvm_live.engines.auto.AutoEngine.restore`."""
+        _restore(self._inner, states, epoch)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def _do_with_less(self, error: NoMemoryError, states: States | None) -> None:
+        """Take the next step down, or raise the error where there is none."""
+        if self._chunk > 1:
+            self._chunk //= 2
+            self._notices.fallback(f"{error}: going on with {self._chunk} frames at once")
+            return
+        settings = self._smaller()
+        if settings is None:
+            raise error
+        where = "on the CPU" if self._on_cpu else f"at ratio {settings.downsample_ratio:g}"
+        self._notices.fallback(f"{error}: going on {where}")
+        self._inner.close()
+        self._inner = self._make(settings)
+        try:
+            self._inner.open()
+            if self._size is not None:
+                self._inner.prepare(*self._size)
+            if states is not None:
+                _restore(self._inner, states, self._epoch)
+        except NoMemoryError as another:
+            self._do_with_less(another, states)
+        except RvmLiveError:
+            if self._on_cpu:
+                raise error from None
+            raise
+
+    def _smaller(self) -> EngineSettings | None:
+        """What to try next."""
+        if self._on_cpu:
+            return None
+        ratio = self._inner.info.downsample_ratio or self._inner.settings.downsample_ratio or 0.0
+        if self._size is not None and max(self._size) * ratio / 2 >= _LEAST_SIDE:
+            return replace(self._inner.settings, downsample_ratio=ratio / 2)
+        if self._inner.info.device == "cpu":
+            return None
+        self._on_cpu = True
+        precision = "auto" if self._asked.precision == "fp16" else self._asked.precision
+        return replace(self._asked, device="cpu", precision=precision)
+
+
+def _restore(engine: Engine, states: States, epoch: int) -> None:
+    from rvm_live.engines.auto import AutoEngine
+
+    if isinstance(engine, (AutoEngine, SturdyEngine)):
+        engine.restore(states, epoch)
+    else:
+        engine.restore(states)

@@ -1,0 +1,144 @@
+"""One picture track in one file being written through PyAV: what recordings and batch outputs share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Encoder", "Recipe"]
+
+_BT709 = 1  # ISO/IEC 23091-2: primaries, transfer and matrix all have the number 1
+_LIMITED = 1
+# libswscale's SWS_BILINEAR | SWS_ACCURATE_RND: without the latter every picture gets a little darker.
+_ROUNDED = 2 | 0x40000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How pictures become a file.
+
+    Attributes:
+        muxer: libavformat's name of the container.
+        codec: libavcodec's name of the encoder.
+        opaque: pixel format without alpha.
+        clear: pixel format with alpha, or None where the codec has none.
+        grey: pixel format of pictures with one channel.
+        even: width and height must be even.
+        options: of the encoder.
+        clear_options: more of them where there is alpha.
+        container_options: of the muxer.
+        tag: four characters that name the codec in the container; empty: the usual ones.
+        seekable: a whole picture every two seconds, for codecs that have others.
+    """
+
+    muxer: str
+    codec: str
+    opaque: str
+    clear: str | None = None
+    grey: str = "yuv420p"
+    even: bool = False
+    options: dict[str, str] = field(default_factory=dict)
+    clear_options: dict[str, str] = field(default_factory=dict)
+    container_options: dict[str, str] = field(default_factory=dict)
+    tag: str = ""
+    seekable: bool = True
+
+
+class Encoder:
+    """Opens the file at once; ``flush`` and ``close``, or ``close`` alone where it is not wanted any more.
+
+    A recipe for even sizes gets the last row or column twice.
+
+    Args:
+        path: of the file.
+        recipe: how it is written.
+        shape: of the pictures, (H, W), (H, W, 3) or (H, W, 4).
+        rate: nominal frames per second, for players that want to know one.
+        time_base: of the time stamps, seconds.
+
+    Raises:
+        Exception: whatever PyAV and the system raise; the callers know the words for it.
+    """
+
+    def __init__(
+        self, path: Path, recipe: Recipe, shape: tuple[int, ...], *, rate: Fraction, time_base: Fraction
+    ) -> None:
+        import av
+
+        self._recipe, self._rate, self._time_base = recipe, rate, time_base
+        self._clear = len(shape) == 3 and shape[2] == 4
+        self._format = recipe.grey if len(shape) == 2 else (recipe.clear or "") if self._clear else recipe.opaque
+        self._frames = 0
+        height, width = shape[:2]
+        self.container: Any = av.open(str(path), mode="w", format=recipe.muxer, options=recipe.container_options)
+        try:
+            self._open(width, height)
+        except BaseException:
+            self.container.close()
+            raise
+
+    def _open(self, width: int, height: int) -> None:
+        recipe = self._recipe
+        options = {**recipe.options, **(recipe.clear_options if self._clear else {})}
+        stream: Any = self.container.add_stream(recipe.codec, rate=self._rate, options=options)
+        context = stream.codec_context
+        if recipe.tag:
+            context.codec_tag = recipe.tag
+        stream.width = width + (width % 2 if recipe.even else 0)
+        stream.height = height + (height % 2 if recipe.even else 0)
+        stream.pix_fmt = self._format
+        stream.time_base = context.time_base = self._time_base
+        context.bit_rate = 0  # quality is set, not rate
+        if recipe.seekable:
+            context.gop_size = max(1, round(2 * self._rate))
+        if self._yuv:
+            context.color_primaries = context.color_trc = context.colorspace = _BT709
+            context.color_range = _LIMITED
+        self.stream = stream
+
+    @property
+    def _yuv(self) -> bool:
+        return self._format.startswith(("yuv", "nv"))
+
+    def add(self, image: NDArray[np.uint8], pts: int) -> None:
+        """Encode a picture of the shape that was announced, at a time in units of ``time_base``."""
+        import av
+
+        height, width = image.shape[:2]
+        if self._recipe.even and (height % 2 or width % 2):
+            image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        named = "gray" if image.ndim == 2 else "bgra" if image.shape[2] == 4 else "bgr24"
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=named)
+        if self._yuv:
+            frame = frame.reformat(
+                format=self._format,
+                dst_colorspace="itu709",
+                src_color_range="JPEG",
+                dst_color_range="MPEG",
+                interpolation=_ROUNDED,
+            )
+        elif self._format != named:
+            frame = frame.reformat(format=self._format)
+        frame.pts, frame.time_base = pts, self._time_base
+        self._mux(self.stream.encode(frame))
+        self._frames += 1
+
+    def flush(self) -> None:
+        """Encode what is held back."""
+        self._mux(self.stream.encode(None))
+
+    def close(self) -> None:
+        """Close the file."""
+        self.container.close()
+
+    def _mux(self, packets: list[Any]) -> None:
+        for packet in packets:
+            if not packet.duration:
+                packet.duration = max(1, round(1 / (self._rate * self._time_base)))
+            self.container.mux(packet)

@@ -47,9 +47,11 @@ def join(
     stamps = [stamp for each in pts for stamp in each]
     late = _reordering(segments) if recipe.seekable else 0
     sound: Sound | None = None
-    with av.open(str(out), "w", format=recipe.muxer, options=recipe.container_options) as file:
+    # Exact to the bit: without names and numbers that change from run to run.
+    options = {**recipe.container_options, "fflags": "+bitexact"}
+    with av.open(str(out), "w", format=recipe.muxer, options=options) as file:
         with av.open(str(segments[0])) as first:
-            stream: Any = file.add_stream_from_template(first.streams.video[0])
+            stream: Any = file.add_stream_from_template(first.streams.video[0], opaque=True)
             if "alpha_mode" in first.streams.video[0].metadata:
                 stream.metadata["alpha_mode"] = first.streams.video[0].metadata["alpha_mode"]
         stream.time_base = facts.time_base
@@ -82,29 +84,33 @@ def _packets(segments: Sequence[Path], pts: Sequence[Sequence[int]]) -> Iterator
     """Every packet as it is to be decoded, with the number of its frame as it is to be shown."""
     before = 0
     for path, stamps in zip(segments, pts, strict=True):
-        # A container may round time stamps, but it does not change their order.
-        order = {time: rank for rank, time in enumerate(sorted(_times(path)))}
-        if len(order) != len(stamps):
-            raise SinkError(f"{path.name} holds {len(order)} pictures where {len(stamps)} were written")
+        ranks = _ranks(path)
+        if len(ranks) != len(stamps):
+            raise SinkError(f"{path.name} holds {len(ranks)} pictures where {len(stamps)} were written")
         with av.open(str(path)) as file:
+            shown = iter(ranks)
             for packet in file.demux(video=0):
                 if packet.size:
-                    yield packet, before + order[packet.pts or 0]
+                    yield packet, before + next(shown)
         before += len(stamps)
 
 
-def _times(path: Path) -> list[int]:
+def _ranks(path: Path) -> list[int]:
+    """For each packet the number of its frame as it is to be shown: a container may round time stamps, but it does not
+    change their order."""
     with av.open(str(path)) as file:
-        return [packet.pts or 0 for packet in file.demux(video=0) if packet.size]
+        times = [packet.pts or 0 for packet in file.demux(video=0) if packet.size]
+    ranks = [0] * len(times)
+    for rank, place in enumerate(sorted(range(len(times)), key=lambda place: (times[place], place))):
+        ranks[place] = rank
+    return ranks
 
 
 def _reordering(segments: Sequence[Path]) -> int:
     """By how many frames a picture is decoded before it is shown, at most."""
     most = 0
     for path in segments:
-        times = _times(path)
-        order = {time: rank for rank, time in enumerate(sorted(times))}
-        most = max([most, *(place - order[time] for place, time in enumerate(times))])
+        most = max([most, *(place - rank for place, rank in enumerate(_ranks(path)))])
     return most
 
 

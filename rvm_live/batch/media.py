@@ -127,7 +127,7 @@ class Sound:
         for number, stream in enumerate(self._in.streams.audio, 1):
             codec = stream.codec_context.name
             if _fits(codec, container):
-                self._tracks[stream.index] = (out.add_stream_from_template(stream), None)
+                self._tracks[stream.index] = (out.add_stream_from_template(stream, opaque=True), None)
                 continue
             target = _INSTEAD[container]
             rate = _OPUS_RATE if target == "libopus" else stream.codec_context.sample_rate

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.errors import EngineError
+from rvm_live.errors import EngineError, NoMemoryError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 
-__all__ = ["BuggyEngine", "FailingEngine", "LeftHalfEngine", "PassThroughEngine", "SlowEngine", "SlowThenFailingEngine"]
+__all__ = [
+    "BuggyEngine",
+    "CountingEngine",
+    "FailingEngine",
+    "HungryEngine",
+    "LeftHalfEngine",
+    "PassThroughEngine",
+    "RememberingEngine",
+    "SlowEngine",
+    "SlowThenFailingEngine",
+]
 
 
 class PassThroughEngine(Engine):
@@ -108,3 +120,59 @@ class SlowEngine(LeftHalfEngine):
     def alpha(self, frame: Frame) -> NDArray[np.uint8]:
         time.sleep(0.02)
         return super().alpha(frame)
+
+
+class CountingEngine(PassThroughEngine):
+    """Alpha is the number of frames since the last reset, ten levels each, and 20 ms pass for each: a recurrent state
+    that shows, and that this engine cannot write down."""
+
+    def alpha(self, frame: Frame) -> NDArray[np.uint8]:
+        time.sleep(0.02)
+        return np.full(frame.image.shape[:2], 10 * (self.frames_since_reset % 24), np.uint8)
+
+
+class RememberingEngine(PassThroughEngine):
+    """Alpha is a slow mean of the picture's own brightness; its state can be written down and taken up. 10 ms a frame."""
+
+    def __init__(self, settings: EngineSettings | None = None) -> None:
+        super().__init__(settings)
+        self._mean = np.zeros(1, np.float32)
+
+    def reset(self) -> None:
+        super().reset()
+        self._mean = np.zeros(1, np.float32)
+
+    def alpha(self, frame: Frame) -> NDArray[np.uint8]:
+        time.sleep(0.01)
+        self._mean = 0.95 * self._mean + 0.05 * frame.image.mean().astype(np.float32) + np.float32(1)
+        return np.full(frame.image.shape[:2], np.uint8(self._mean[0] % 256), np.uint8)
+
+    def states(self) -> list[NDArray[np.float32]] | None:
+        return [self._mean.copy()]
+
+    def restore(self, states: list[NDArray[np.float32]]) -> None:
+        self._mean = states[0].copy()
+
+
+class HungryEngine(LeftHalfEngine):
+    """Has memory for three frames at once, and for a ratio of 0.3 at most, unless it works on the CPU (by name)."""
+
+    def prepare(self, width: int, height: int) -> None:
+        super().prepare(width, height)
+        ratio = self.settings.downsample_ratio or 1.0
+        self._info = replace(self._info.at_ratio(ratio), device="cpu" if self.settings.device == "cpu" else "cuda:0")
+
+    def matte_chunk(self, frames: Sequence[Frame]) -> list[Matte]:
+        if self._info.device != "cpu" and (len(frames) > 3 or self._info.downsample_ratio > 0.3):
+            raise NoMemoryError(f"out of memory with {len(frames)} frames at {self._info.downsample_ratio:g}")
+        return [self.matte(frame) for frame in frames]
+
+    @property
+    def chunked(self) -> bool:
+        return True
+
+    def states(self) -> list[NDArray[np.float32]] | None:
+        return [np.array([self.frames_since_reset], np.float32)]
+
+    def restore(self, states: list[NDArray[np.float32]]) -> None:
+        self.frames_since_reset = int(states[0][0])

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from benchmarks.compare import grab, program_threads
 from benchmarks.report import publish
 from rvm_live.backgrounds.parse import default_cycle
+from rvm_live.batch.codecs import recipe_for
 from rvm_live.batch.media import facts_of
-from rvm_live.batch.movie import MovieWriter
 from rvm_live.batch.run import run as run_batch
 from rvm_live.batch.settings import BatchSettings
 from rvm_live.composer import Composer
@@ -33,7 +33,7 @@ from rvm_live.errors import EndOfSource, RvmLiveError, UnavailableError
 from rvm_live.frames import Frame
 from rvm_live.notices import Notices
 from rvm_live.settings import EngineSettings, SourceSettings
-from rvm_live.sinks.writers import Shot
+from rvm_live.sinks.encoder import Encoder
 from rvm_live.sources.video import VideoFileSource
 
 COLUMNS = ("engine, container", "loop fps", "batch fps", "bare engine fps", "times the loop", "of the bare engine")
@@ -118,7 +118,7 @@ def _loop(settings: EngineSettings, clip: Path, container: str, path: Path) -> f
     engine = _opened(settings, facts.width, facts.height)
     composer = Composer(default_cycle([])[:1], foreground="model", notices=Notices())
     composer.open(facts.width, facts.height, "cpu")
-    writer = MovieWriter(path, container, facts, clip)
+    encoder: Encoder | None = None
     source = VideoFileSource(SourceSettings(str(clip), realtime=False))
     source.open()
     count, began = 0, time.perf_counter()
@@ -126,10 +126,16 @@ def _loop(settings: EngineSettings, clip: Path, container: str, path: Path) -> f
         while True:
             grabbed = source.read()
             frame = Frame(grabbed.image, count, 0, grabbed.captured_ns, grabbed.media_ns)
-            writer.write(Shot.of(composer.compose(engine.matte(frame))))
+            image = composer.compose(engine.matte(frame)).image
+            if encoder is None:
+                recipe, _ = recipe_for(container, "auto")
+                encoder = Encoder(path, recipe, image.shape, rate=facts.rate, time_base=facts.time_base)
+            encoder.add(image, round(Fraction(grabbed.media_ns or 0, 1_000_000_000) / facts.time_base))
             count += 1
     except EndOfSource:
-        writer.finish()
+        if encoder is not None:
+            encoder.flush()
+            encoder.close()
     took = time.perf_counter() - began
     source.release()
     composer.close()

@@ -6,7 +6,7 @@ import logging
 import statistics
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.cycle import PLAIN, BackgroundCycle
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import CompositorError, SettingsError, UnavailableError
-from rvm_live.frames import Composite, Frame, Matte, Stamps
+from rvm_live.frames import Composite, Matte, Stamps
 from rvm_live.notices import Notices
 from rvm_live.registry import COMPOSITORS
 
@@ -225,12 +225,14 @@ class Composer:
 
     def _warmed(self, compositor: Compositor, width: int, height: int, device: str) -> float:
         """Compose a made-up matte over every kind of layer; return the median time over a plate, milliseconds."""
+        from rvm_live.compositors.common import made_up
+
         plate = Plate(np.zeros((height, width, 3), np.uint8), -1)
         for layer in (plate, Clear(), Blur(25.0)):
-            compositor.composite(_made_up(width, height, device), layer, source_foreground=self._source_foreground)
+            compositor.composite(made_up(width, height, device), layer, source_foreground=self._source_foreground)
         spent: list[int] = []
         while len(spent) < _TIMED and sum(spent) < _TIMING_NS:
-            matte = _made_up(width, height, device)
+            matte = made_up(width, height, device)
             started = self._clock.now_ns()
             compositor.composite(matte, plate, source_foreground=self._source_foreground)
             spent.append(self._clock.now_ns() - started)
@@ -275,26 +277,6 @@ class Composer:
     def _told(self) -> str:
         measured = [f"{name} {self._timings[name]:.1f} ms" for name in self._compositors]
         return ", ".join([*measured, *(f"{name}: {reason}" for name, reason in self._refusals.items())])
-
-
-def _made_up(width: int, height: int, device: str) -> Matte:
-    """A matte with every alpha in it, lying where the engine's lie."""
-    image = np.zeros((height, width, 3), np.uint8)
-    image[..., 1] = np.linspace(0, 255, width, dtype=np.uint8)
-    alpha = np.ascontiguousarray(image[..., 1])
-    frame = Frame(image, seq=0, epoch=0, captured_ns=0)
-    if device == "cpu":
-        return Matte(frame, alpha, image)
-    from rvm_live import transfer
-
-    placed = transfer.upload(image, device)
-    ready: Any = None
-    if device.startswith("cuda"):
-        import torch
-
-        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        ready.record(torch.cuda.current_stream(placed.device))
-    return Matte(frame, transfer.upload(alpha, device), placed, placed, ready)
 
 
 def _quietly_close(compositor: Compositor) -> None:

@@ -23,9 +23,10 @@ from rvm_live.engines.onnx import OnnxEngine
 from rvm_live.engines.rvm.engine import RvmEngine
 from rvm_live.engines.rvm.network import MattingNetwork
 from rvm_live.engines.rvm.openvino import OpenVinoEngine
+from rvm_live.engines.rvm.recorded import Step
 from rvm_live.engines.session import EngineSession, open_engine
 from rvm_live.engines.torchscript import TorchScriptEngine
-from rvm_live.errors import EngineError, RvmLiveError, SettingsError, UnavailableError, WeightsError
+from rvm_live.errors import EngineError, NoMemoryError, RvmLiveError, SettingsError, UnavailableError, WeightsError
 from rvm_live.frames import Frame, Matte
 from rvm_live.registry import Registry
 from rvm_live.settings import EngineSettings
@@ -179,6 +180,30 @@ def test_contract_a_chunk_gives_what_its_frames_give(make: Make, frames: list[Fr
         assert [matte.frame for matte in chunks] == frames
     for matte, expected in zip(chunks, single, strict=True):
         assert np.abs(alpha_of(matte) - expected).max() <= 1.01 / 255
+
+
+def test_rvm_goes_on_after_memory_ran_out(weights: Path, frames: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk that does not fit leaves the state as it was: smaller ones give what single frames give."""
+    settings = EngineSettings(weights=weights, downsample_ratio=0.5, device="cpu")
+    with opened(RvmEngine(settings)) as engine:
+        single = [alpha_of(engine.matte(frame)) for frame in frames]
+    with opened(RvmEngine(settings)) as engine:
+        found = [alpha_of(matte) for matte in engine.matte_chunk(frames[:2])]
+        made = Step.__call__
+        with monkeypatch.context() as patch:
+
+            def refuse(step: Step, *images: torch.Tensor) -> object:
+                if len(images) > 2:
+                    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+                return made(step, *images)
+
+            patch.setattr(Step, "__call__", refuse)
+            with pytest.raises(NoMemoryError, match=r"out of memory on cpu \(2.00 GiB more\)"):
+                engine.matte_chunk(frames[2:])
+            for part in (frames[2:4], frames[4:]):
+                found += [alpha_of(matte) for matte in engine.matte_chunk(part)]
+    for ours, theirs in zip(found, single, strict=True):
+        assert np.abs(ours - theirs).max() <= 1.01 / 255
 
 
 KEEPS_STATES = ("rvm", "rvm full ratio", "openvino", "openvino full ratio", *LITE, "auto")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -95,6 +96,8 @@ def recipe_for(
     if name not in FITTING[container]:
         raise SettingsError(f"{name} does not go into {container}: choose of {', '.join(FITTING[container])}")
     recipe = replace(CODECS[name], muxer=_MUXERS[container])
+    if name == "av1":
+        os.environ.setdefault("SVT_LOG", "1")  # errors alone; the encoder is fond of talking
     if container == "mp4":
         recipe = replace(recipe, container_options=_FAST_START)
     if name == "hevc" and container in ("mp4", "mov"):

@@ -48,7 +48,7 @@ def join(
     late = _reordering(segments) if recipe.seekable else 0
     sound: Sound | None = None
     # Exact to the bit: without names and numbers that change from run to run.
-    options = {**recipe.container_options, "fflags": "+bitexact"}
+    options = {**recipe.container_options, "fflags": "+bitexact", "avoid_negative_ts": "disabled"}
     with av.open(str(out), "w", format=recipe.muxer, options=options) as file:
         with av.open(str(segments[0])) as first:
             stream: Any = file.add_stream_from_template(first.streams.video[0], opaque=True)

@@ -81,9 +81,7 @@ class Worked:
     notes: tuple[str, ...]
 
 
-def matted(
-    shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], notices: Notices, number: int
-) -> Worked:
+def matted(shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], notices: Notices, number: int) -> Worked:
     """Run the pipeline to the end of the file, or until the run is stopped.
 
     Raises:
@@ -102,9 +100,7 @@ def matted(
 
     encoder, writers = _writers(shared, job, facts, outputs, segments)
     tracks = [Track(what, writer) for what, writer in zip(settings.write, writers, strict=True)]
-    source = VideoFileSource(
-        SourceSettings(str(job.source), realtime=False), skip=first, hardware=settings.hardware
-    )
+    source = VideoFileSource(SourceSettings(str(job.source), realtime=False), skip=first, hardware=settings.hardware)
     engine = SturdyEngine(_maker(shared), _engine_settings(shared, facts), chunk, notices)
     composer = Composer(
         default_cycle([settings.background] if settings.background else [])[:1],

@@ -1,4 +1,4 @@
-"""What a batch run writes: files with the time stamps and sound of the input, and folders of pictures; whole or absent."""
+"""What a batch run writes: files with the input's time stamps and sound, and folders of pictures; whole or absent."""
 
 from __future__ import annotations
 

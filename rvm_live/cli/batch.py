@@ -28,9 +28,12 @@ __all__ = ["batch"]
 @click.option(
     "--container", type=click.Choice(CONTAINERS), default="auto", help="[default: mov or mp4, as alpha wants]"
 )
-@click.option("--codec", type=click.Choice(CODEC_NAMES), default="auto", help="[default: the container's usual one]")
+@click.option("--codec", type=click.Choice(CODEC_NAMES), default="auto", help="[default: the container's]")
 @click.option(
-    "--hwaccel", type=click.Choice(["none", "auto"]), default="none", help="Decode and encode on a GPU.  [default: none]"
+    "--hwaccel",
+    type=click.Choice(["none", "auto"]),
+    default="none",
+    help="Let a GPU decode and encode.  [default: none]",
 )
 @click.option("--engine", default="auto", help="As for the live program.  [default: auto]")
 @click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: the preset's]")

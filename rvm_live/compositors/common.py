@@ -18,13 +18,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Layer, Plate
 from rvm_live.errors import CompositorError
-from rvm_live.frames import Matte
+from rvm_live.frames import Frame, Matte
 
 __all__ = ["GREY", "PRIOR", "ROUND_UP", "BlurPlan", "check_inputs", "plan_blur"]
 
@@ -112,3 +113,23 @@ def check_inputs(matte: Matte, layer: Layer) -> None:
         raise CompositorError(
             f"the background is {layer.image.dtype} {layer.image.shape}, the frame needs uint8 {(*size, 3)}"
         )
+
+
+def made_up(width: int, height: int, device: str) -> Matte:
+    """A matte with every alpha in it, lying where the engine's lie."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 1] = np.linspace(0, 255, width, dtype=np.uint8)
+    alpha = np.ascontiguousarray(image[..., 1])
+    frame = Frame(image, seq=0, epoch=0, captured_ns=0)
+    if device == "cpu":
+        return Matte(frame, alpha, image)
+    from rvm_live import transfer
+
+    placed = transfer.upload(image, device)
+    ready: Any = None
+    if device.startswith("cuda"):
+        import torch
+
+        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        ready.record(torch.cuda.current_stream(placed.device))
+    return Matte(frame, transfer.upload(alpha, device), placed, placed, ready)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,7 @@ __all__ = [
     "downsample_ratio",
     "is_out_of_memory",
     "limit_memory",
+    "memory_wanted",
     "one_line",
 ]
 
@@ -102,7 +104,17 @@ def downsample_ratio(asked: float | None, width: int, height: int) -> float:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch found no memory: on a GPU an error of its own, on the CPU one only its words tell."""
     own = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
-    return isinstance(error, (own, MemoryError)) or "can't allocate memory" in str(error)
+    words = ("can't allocate memory", "could not create a primitive")  # torch's own, and oneDNN's
+    return isinstance(error, (own, MemoryError)) or any(each in str(error) for each in words)
+
+
+def memory_wanted(error: BaseException) -> str:
+    """What an allocation that failed asked for, in words to put behind others; empty where it does not say."""
+    found = re.search(r"[Tt]ried to allocate (\d+(?:\.\d+)?) (\w+)", str(error))
+    if found is None:
+        return ""
+    number, unit = float(found[1]), found[2]
+    return f" ({number / 1e6:.0f} MB more were asked for)" if unit == "bytes" else f" ({found[1]} {unit} more)"
 
 
 def limit_memory(limit: int, asked: str) -> str | None:

@@ -132,7 +132,7 @@ class CountingEngine(PassThroughEngine):
 
 
 class RememberingEngine(PassThroughEngine):
-    """Alpha is a slow mean of the picture's own brightness; its state can be written down and taken up. 10 ms a frame."""
+    """Alpha is a slow mean of the picture's brightness, 10 ms a frame; its state can be written down and taken up."""
 
     def __init__(self, settings: EngineSettings | None = None) -> None:
         super().__init__(settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,10 +18,11 @@ from rvm_live.engines.device import (
     device_name,
     downsample_ratio,
     is_out_of_memory,
+    memory_wanted,
     one_line,
 )
 from rvm_live.engines.rvm.folding import fold_batch_norm
-from rvm_live.engines.rvm.fullsize import FullSize, PlainFullSize
+from rvm_live.engines.rvm.fullsize import FullSize, PlainFullSize, best_for
 from rvm_live.engines.rvm.ladder import ratios_for
 from rvm_live.engines.rvm.network import MattingNetwork
 from rvm_live.engines.rvm.recorded import Record, Step, Steps, record_graph
@@ -70,6 +70,7 @@ class RvmEngine(Engine):
         self._steps: Steps[_Key] = Steps(self._made, beside=False)
         self._step: Step | None = None
         self._key: _Key | None = None
+        self._kept: tuple[tuple[int, ...], States] | None = None
 
     def open(self) -> EngineInfo:
         device = choose_device(self.settings.device)
@@ -88,7 +89,7 @@ class RvmEngine(Engine):
                 network = network.to(memory_format=self._layout)  # type: ignore[call-overload]
                 network.refiner.float()
                 if device.type == "cuda":
-                    self._full_size = _full_size(device)
+                    self._full_size = best_for(device)
                 self._lane.finish()
         except RuntimeError as error:
             raise UnavailableError(f"device {device} cannot be used: {one_line(error)}") from error
@@ -166,6 +167,7 @@ class RvmEngine(Engine):
         return True
 
     def reset(self) -> None:
+        self._kept = None
         if self._step is not None:
             with self._lane.work():
                 self._step.reset()
@@ -197,7 +199,7 @@ class RvmEngine(Engine):
 
     def states(self) -> States | None:
         if self._step is None:
-            return None
+            return self._kept[1] if self._kept is not None else None
         with self._lane.work():
             copies = [state.float().cpu().contiguous().numpy() for state in self._step.states]
         return [np.array(each) for each in copies]
@@ -214,7 +216,7 @@ class RvmEngine(Engine):
 
     def close(self) -> None:
         self._steps.close()
-        self._network = self._step = self._key = None
+        self._network = self._step = self._key = self._kept = None
         if self._info.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
@@ -225,11 +227,24 @@ class RvmEngine(Engine):
 
     def _failed(self, error: Exception) -> EngineError:
         if is_out_of_memory(error):  # nothing has been worked out yet: less of it may go
-            return NoMemoryError(f"out of memory on {self._device}: {one_line(error)}")
+            self._put_by()
+            return NoMemoryError(f"out of memory on {self._device}{memory_wanted(error)}")
         # The states are no longer to be trusted, nor is the device: the next frame makes its step anew.
         self._step = self._key = None
         self._steps.close()
         return EngineError(f"matting failed on {self._device}: {one_line(error)}")
+
+    def _put_by(self) -> None:
+        """Bring the states to safety and free all else."""
+        if self._step is not None and self._key is not None:
+            try:
+                self._kept = (self._key[:2], self.states() or [])
+            except RuntimeError:
+                self._kept = None
+        self._step = self._key = None
+        self._steps.close()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _fitted(self, width: int, height: int, time: int = 1) -> Step:
         """The step for a frame size and so many frames: with the state there is, or an empty one for another size."""
@@ -237,14 +252,19 @@ class RvmEngine(Engine):
             key = _Key(width, height, downsample_ratio(self.settings.downsample_ratio, width, height), time)
             self._steps.keep(lambda other: other[:2] == key[:2])
             step = self._steps.now(key)
+            kept, self._kept = self._kept, None
             step.reset()
+            if kept is not None and kept[0] == key[:2]:
+                step.carry([torch.from_numpy(each).to(self._device) for each in kept[1]])
             self._use(key, step)
         elif self._key.time != time:
             key = self._key._replace(time=time)
             step = self._steps.now(key)
             step.carry(self._step.states)
             self._use(key, step)
-        return self._step
+        else:
+            step = self._step
+        return step
 
     def _use(self, key: _Key, step: Step) -> None:
         self._key, self._step = key, step
@@ -277,19 +297,3 @@ class RvmEngine(Engine):
             time=key.time,
             batch=key.batch,
         )
-
-
-def _full_size(device: torch.device) -> FullSize:
-    """The quickest way of doing the steps at full size that gives the right result on a GPU."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of one version of Triton about the defaults of the next
-            from rvm_live.engines.rvm.fused import FusedFullSize, why_wrong
-
-            reason = why_wrong(device)
-    except Exception as error:  # a compiler, its cache, a driver: whatever fails there is no reason to stop
-        reason = one_line(error)
-    if reason is None:
-        return FusedFullSize()
-    _log.info("the steps at full size run in torch's operations: %s", reason)
-    return PlainFullSize()

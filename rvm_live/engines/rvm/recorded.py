@@ -136,7 +136,8 @@ class Step:
         small = shrunk[0][0] if len(shrunk) == 1 else torch.cat([each for each, _ in shrunk])
         network = self._network
         base = small.to(self._dtype, memory_format=self._layout)
-        mat, hidden, *states = network.coarse(base, *self.states, time=self._time)
+        r1, r2, r3, r4 = self.states
+        mat, hidden, *states = network.coarse(base, r1, r2, r3, r4, self._time)
         # The guided filter takes differences of nearly equal numbers: single precision, whatever the network has.
         mat = mat.float()
         if self.ratio == 1.0:

@@ -58,8 +58,7 @@ def join(
         try:
             if facts.sound:
                 sound = Sound(source, file, container)
-            place = 0
-            for packet, rank in _packets(segments, pts):
+            for place, (packet, rank) in enumerate(_packets(segments, pts)):
                 if stopped():
                     break
                 packet.pts = stamps[rank]
@@ -70,7 +69,6 @@ def join(
                 if sound is not None:
                     sound.pump(float(packet.dts * facts.time_base))
                 file.mux(packet)
-                place += 1
             if sound is not None and not stopped():
                 sound.finish()
                 return sound.notes

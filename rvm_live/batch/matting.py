@@ -101,7 +101,7 @@ def matted(shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], no
     encoder, writers = _writers(shared, job, facts, outputs, segments)
     tracks = [Track(what, writer) for what, writer in zip(settings.write, writers, strict=True)]
     source = VideoFileSource(SourceSettings(str(job.source), realtime=False), skip=first, hardware=settings.hardware)
-    engine = SturdyEngine(_maker(shared), _engine_settings(shared, facts), chunk, notices)
+    engine = SturdyEngine(_maker(shared), _engine_settings(shared, facts), settings.seq_chunk, notices)
     composer = Composer(
         default_cycle([settings.background] if settings.background else [])[:1],
         foreground=settings.foreground,
@@ -141,7 +141,7 @@ def matted(shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], no
         snapshot=snapshot,
         frames=sink.frames,
         resumed=start,
-        chunk=engine.chunk,
+        chunk=min(chunk, engine.chunk),
         decoder=source.decoder,
         encoder=encoder,
         notes=tuple(note for writer in writers for note in getattr(writer, "notes", ())),

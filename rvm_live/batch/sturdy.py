@@ -13,6 +13,7 @@ from rvm_live.settings import EngineSettings
 
 __all__ = ["SturdyEngine"]
 
+_AS_THEY_COME = 64
 _LEAST_SIDE = 256
 """Of the longer side at low resolution: below that mattes are of no use."""
 
@@ -26,19 +27,20 @@ class SturdyEngine(Engine):
     Args:
         make: opens nothing yet: settings -> engine.
         settings: what was asked for.
-        chunk: frames at once.
+        chunk: frames at once; None: as many as come where the engine gains by that, else one by one.
         notices: told of every step.
     """
 
     def __init__(
-        self, make: Callable[[EngineSettings], Engine], settings: EngineSettings, chunk: int, notices: Notices
+        self, make: Callable[[EngineSettings], Engine], settings: EngineSettings, chunk: int | None, notices: Notices
     ) -> None:
         super().__init__(settings)
         self._make, self._asked, self._notices = make, settings, notices
         self._inner = make(settings)
-        self._chunk = max(1, chunk)
-        self._in_chunks = False
+        self._wanted = chunk
+        self._chunk = 1
         self._size: tuple[int, int] | None = None
+        self._largest = 1
         self._epoch = 0
         self._on_cpu = False
 
@@ -47,7 +49,7 @@ class SturdyEngine(Engine):
             self._inner.open()
         except NoMemoryError as error:
             self._do_with_less(error, None)
-        self._in_chunks = self._inner.chunked
+        self._chunk = self._wanted or (_AS_THEY_COME if self._inner.chunked else 1)
         return self._inner.info
 
     @property
@@ -56,8 +58,8 @@ class SturdyEngine(Engine):
 
     @property
     def chunk(self) -> int:
-        """Frames at once, now or at the end; 1 for an engine that takes them one by one."""
-        return self._chunk if self._in_chunks else 1
+        """Most frames at once, now or at the end."""
+        return self._chunk
 
     def prepare(self, width: int, height: int) -> None:
         self._size = (width, height)
@@ -80,7 +82,7 @@ class SturdyEngine(Engine):
         self._size = (frames[0].width, frames[0].height)
         while len(mattes) < len(frames):
             part = frames[len(mattes) : len(mattes) + self._chunk]
-            self._epoch = part[0].epoch
+            self._epoch, self._largest = part[0].epoch, len(part)
             try:
                 mattes += self._inner.matte_chunk(part)
             except NoMemoryError as error:
@@ -100,7 +102,7 @@ class SturdyEngine(Engine):
     def _do_with_less(self, error: NoMemoryError, states: States | None) -> None:
         """Take the next step down, or raise the error where there is none."""
         if self._chunk > 1:
-            self._chunk //= 2
+            self._chunk = min(self._chunk, self._largest) // 2 or 1
             self._notices.fallback(f"{error}: going on with {self._chunk} frames at once")
             return
         settings = self._smaller()

@@ -27,7 +27,7 @@ from rvm_live.backgrounds.base import Layer, Plate
 from rvm_live.errors import CompositorError
 from rvm_live.frames import Frame, Matte
 
-__all__ = ["GREY", "PRIOR", "ROUND_UP", "BlurPlan", "check_inputs", "plan_blur"]
+__all__ = ["GREY", "PRIOR", "ROUND_UP", "BlurPlan", "check_inputs", "made_up", "plan_blur"]
 
 PRIOR = 1e-3
 """Weight of mid-grey, where a whole pixel of the room weighs 255 * 255."""

@@ -195,7 +195,8 @@ class RvmEngine(Engine):
 
     @property
     def chunked(self) -> bool:
-        return True
+        # A CPU is kept busy by one frame, whose numbers still fit its caches: there a chunk takes longer.
+        return self._device.type != "cpu"
 
     def states(self) -> States | None:
         if self._step is None:

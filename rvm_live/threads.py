@@ -53,6 +53,7 @@ def usable_cores(cpus: Path = _CPUS, cgroups: Path = _CGROUPS) -> int:
     """Physical cores this process may use: of those its affinity allows, no more than its control group's quota.
 
     Where the system does not tell which logical processors share a core (anything but Linux), logical ones are counted.
+    ``RVM_LIVE_CORES`` makes it fewer, for a process that shares a machine with others of its kind.
 
     Args:
         cpus: where Linux describes its processors.
@@ -62,7 +63,8 @@ def usable_cores(cpus: Path = _CPUS, cgroups: Path = _CGROUPS) -> int:
         cores = _physical(os.sched_getaffinity(0), cpus)
     else:
         cores = os.cpu_count() or 1
-    return max(1, min(cores, _quota(cgroups) or cores))
+    share = os.environ.get("RVM_LIVE_CORES", "")
+    return max(1, min(cores, _quota(cgroups) or cores, int(share) if share.isdecimal() else cores))
 
 
 def _physical(allowed: Iterable[int], cpus: Path) -> int:

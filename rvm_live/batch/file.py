@@ -16,7 +16,7 @@ from rvm_live.batch.matting import Shared, Worked, matted
 from rvm_live.batch.media import Facts, count_frames, facts_of
 from rvm_live.batch.report import Done
 from rvm_live.batch.settings import BatchSettings
-from rvm_live.errors import RvmLiveError, SinkError, UnavailableError
+from rvm_live.errors import RvmLiveError, SettingsError, SinkError, SourceError, UnavailableError
 from rvm_live.monitor import Monitor, draw
 from rvm_live.notices import Notices
 
@@ -28,7 +28,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
     began, start = time.monotonic(), datetime.now(timezone.utc)
     before = gpu.read()
     notices = Notices()
-    state, error = "failed", ""
+    state, error, elsewhere = "failed", "", False
     outputs: tuple[Path, ...] = ()
     facts: Facts | None = None
     worked: Worked | None = None
@@ -46,11 +46,13 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
         state = "interrupted" if shared.stopped.is_set() else "done"
     except RvmLiveError as failure:
         error = " ".join(str(failure).split())
+        elsewhere = not isinstance(failure, (SourceError, SettingsError))
     except Exception as failure:  # a bug, or a library's: told, and the rest goes on
         error = f"unexpected {type(failure).__name__}: {' '.join(str(failure).split())}"
+        elsewhere = True
     kept = tuple(path for path in outputs if path.exists()) if state == "done" else ()
     frames, resumed = (worked.frames, worked.resumed) if worked is not None else (0, 0)
-    done = Done(job, state, kept, frames, resumed, time.monotonic() - began, error, notices.fallbacks)
+    done = Done(job, state, kept, frames, resumed, time.monotonic() - began, error, notices.fallbacks, elsewhere)
     with suppress(OSError, SinkError):
         write_log(shared.settings, done, facts, worked, start, (before, gpu.read()))
     return done

@@ -23,6 +23,7 @@ class Done:
         seconds: it took.
         error: one line; empty unless it failed.
         notes: what differs from what was asked for.
+        elsewhere: it failed in a way that it may not on another machine.
     """
 
     job: Job
@@ -33,6 +34,7 @@ class Done:
     seconds: float = 0.0
     error: str = ""
     notes: tuple[str, ...] = ()
+    elsewhere: bool = False
 
     @property
     def fps(self) -> float:

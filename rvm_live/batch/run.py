@@ -60,15 +60,23 @@ def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: A
         raise SinkError(f"cannot make the folder {settings.output}: {error.strerror or error}") from error
     shared = Shared(settings, engine, choice, container, tell)
     tell({"event": "start", "files": len(todo), "container": container})
-    found: list[Done] = []
+    found: dict[int, Done] = {}
+
+    def finished(done: Done, number: int) -> None:
+        found[number] = done
+        tell(_event(done, number))
+
     with stopping_on_signals(shared.stop):
-        for number, job in enumerate(todo):
-            if shared.stopped.is_set():
-                break
-            done = work_off(shared, job, number)
-            found.append(done)
-            tell(_event(done, number))
-    return BatchReport(tuple(found))
+        if settings.ray is not None or settings.workers > 1:
+            from rvm_live.batch.cluster import work_off_all
+
+            work_off_all(shared, todo, finished)
+        else:
+            for number, job in enumerate(todo):
+                if shared.stopped.is_set():
+                    break
+                finished(work_off(shared, job, number), number)
+    return BatchReport(tuple(found[number] for number in sorted(found)))
 
 
 def _limited(settings: BatchSettings) -> str | None:

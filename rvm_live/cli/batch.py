@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,8 @@ __all__ = ["batch"]
 @click.option("--resume", is_flag=True, help="Skip what is whole already, go on where a run was stopped.")
 @click.option("--segment", type=float, default=20.0, help="Seconds after which a stopped run goes on.  [default: 20]")
 @click.option("--monitor", is_flag=True, help="Record GPU and processor beside each output, as CSV and plot.")
+@click.option("--workers", type=int, default=1, help="Processes on this machine, through Ray.  [default: 1]")
+@click.option("--ray", is_flag=False, flag_value="local", help="Work on the Ray cluster at ADDRESS, or one of its own.")
 @click.option("--offline", is_flag=True, help="Never go to the network for weights.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output, for programs.")
 @click.pass_context
@@ -82,6 +85,8 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
         hardware=options["hwaccel"] == "auto",
         seq_chunk=options["seq_chunk"],
         segment_seconds=options["segment"],
+        workers=options["workers"],
+        ray=options["ray"],
         memory_limit=None if options["memory_limit"] is None else parse_memory(options["memory_limit"]),
     )
     from rvm_live import threads
@@ -120,6 +125,9 @@ def _line(event: dict[str, Any]) -> str:
 class _Lines:
     """One line for every file, where nobody watches."""
 
+    def __init__(self) -> None:
+        self._out = sys.stdout  # the one of the beginning, whoever turns it to somewhere else meanwhile
+
     def __enter__(self) -> _Lines:
         return self
 
@@ -128,7 +136,7 @@ class _Lines:
 
     def __call__(self, event: dict[str, Any]) -> None:
         if event["event"] == "file":
-            click.echo(_line(event))
+            click.echo(_line(event), file=self._out)
         elif event["event"] == "note":
             click.echo(event["text"], err=True)
 
@@ -137,11 +145,11 @@ class _Json(_Lines):
     """Every event, one a line."""
 
     def __call__(self, event: dict[str, Any]) -> None:
-        click.echo(json.dumps(event))
+        click.echo(json.dumps(event), file=self._out)
 
 
 class _Bars(_Lines):
-    """A bar for the file and one for all, with rates, the time left and the GPU's load."""
+    """A bar for each file at hand and one for all, with rates, the time left and the GPU's load."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -155,8 +163,9 @@ class _Bars(_Lines):
         )
         self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
         self._all: Any = None
-        self._file: Any = None
-        self._began = 0.0
+        self._files: dict[int, tuple[Any, float, int]] = {}
+        self._frames: dict[int, int] = {}
+        self._began = time.monotonic()
         self._done = 0
 
     def __enter__(self) -> _Bars:
@@ -167,27 +176,36 @@ class _Bars(_Lines):
         self._bars.stop()
 
     def __call__(self, event: dict[str, Any]) -> None:
-        import time
-
-        from rvm_live import gpu
-
         if event["event"] == "start":
             self._all = self._bars.add_task("all files", total=event["files"], told="")
-            self._file = self._bars.add_task("", total=None, told="")
         elif event["event"] == "progress":
-            name = Path(event["input"]).name
-            if self._bars.tasks[self._file].description != name:
-                self._bars.reset(self._file, description=name, total=event["of"])
-                self._began = time.monotonic()
-            reading = gpu.read()
-            load = "" if reading is None or reading.utilisation is None else f", GPU {reading.utilisation} %"
-            rate = event["frames"] / max(time.monotonic() - self._began, 1e-3)
-            told = f"{event['frames']} frames, {rate:.1f} fps{load}"
-            self._bars.update(self._file, completed=event["frames"], told=told)
-            self._bars.update(self._all, told=f"{self._done} files{load}")
+            self._progress(event)
         elif event["event"] == "note":
             self._bars.console.print(event["text"], highlight=False, markup=False)
         else:
             self._bars.console.print(_line(event), highlight=False, markup=False)
+            if event["number"] in self._files:
+                self._bars.remove_task(self._files.pop(event["number"])[0])
             self._done += 1
-            self._bars.update(self._all, advance=1, told=f"{self._done} files")
+            self._bars.update(self._all, completed=self._done, told=self._told())
+
+    def _progress(self, event: dict[str, Any]) -> None:
+        number, frames, now = event["number"], event["frames"], time.monotonic()
+        if number not in self._files:
+            task = self._bars.add_task(Path(event["input"]).name, total=event["of"], told="")
+            self._files[number] = (task, now, frames)
+        task, began, first = self._files[number]
+        self._frames[number] = frames - first
+        rate = (frames - first) / max(now - began, 1e-3)
+        self._bars.update(task, completed=frames, total=event["of"], told=f"{frames} frames, {rate:.1f} fps")
+        part = sum(self._bars.tasks[self._bars.task_ids.index(each)].percentage for each, _, _ in self._files.values())
+        self._bars.update(self._all, completed=self._done + part / 100, told=self._told())
+
+    def _told(self) -> str:
+        """Of all files together: how many, how quickly, and how busy the GPU is."""
+        from rvm_live import gpu
+
+        reading = gpu.read()
+        load = "" if reading is None or reading.utilisation is None else f", GPU {reading.utilisation} %"
+        rate = sum(self._frames.values()) / max(time.monotonic() - self._began, 1e-3)
+        return f"{self._done} files, {rate:.1f} fps{load}"

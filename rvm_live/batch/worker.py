@@ -1,0 +1,96 @@
+"""What runs in a process of a Ray cluster: one file after another, with this machine's share of cores and GPUs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import queue
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rvm_live.batch.inputs import Job
+from rvm_live.batch.matting import Shared
+from rvm_live.batch.report import Done
+from rvm_live.batch.settings import BatchSettings
+from rvm_live.engines.choice import EMBEDDED, Choice, choose
+from rvm_live.settings import EngineSettings
+
+__all__ = ["Worker"]
+
+
+class Worker:
+    """An actor.
+
+    Args:
+        settings: of the run.
+        engine: of the run.
+        choice: what the run's first process chose, or None.
+        container: what is written.
+        weights: name and bytes of the file with the network's weights; None where it needs none.
+        cores: this process's share of its machine.
+    """
+
+    def __init__(
+        self,
+        settings: BatchSettings,
+        engine: EngineSettings,
+        choice: Choice | None,
+        container: str,
+        weights: tuple[str, bytes] | None,
+        cores: int,
+    ) -> None:
+        os.environ["RVM_LIVE_CORES"] = str(cores)
+        from rvm_live import threads
+        from rvm_live.sources.quiet import silence_backends
+
+        silence_backends()
+        threads.keep_memory()
+        threads.apply(threads.plan(threads.usable_cores()))
+        if weights is not None:
+            name, content = weights
+            self._folder = tempfile.TemporaryDirectory(prefix="rvm-live-")
+            path = Path(self._folder.name) / name
+            path.write_bytes(content)
+            engine = replace(engine, weights=path)
+            if choice is not None:
+                choice = replace(choice, settings=replace(choice.settings, weights=path))
+        if choice is not None and EMBEDDED not in choice.names:
+            choice = choose(choice.settings)  # this machine may have a GPU where the other has none
+        if settings.memory_limit is not None:
+            from rvm_live.engines.device import limit_memory
+
+            limit_memory(settings.memory_limit, engine.device)
+        settings.output.mkdir(parents=True, exist_ok=True)
+        self._events: queue.SimpleQueue[dict[str, Any] | Done] = queue.SimpleQueue()
+        self._shared = Shared(settings, engine, choice, container, self._events.put)
+
+    def where(self) -> str:
+        """Machine and process."""
+        return f"{platform.node()}, process {os.getpid()}"
+
+    def stop(self) -> None:
+        """End the file at hand in good order."""
+        self._shared.stop("interrupted")
+
+    def work(self, job: Job, number: int, resume: bool) -> Iterator[dict[str, Any] | Done]:
+        """One file: its events as they come, and at the end what became of it."""
+        if not job.source.exists():
+            told = f"{job.source} cannot be seen on {platform.node()}: all machines need the same folders"
+            yield Done(job, "failed", error=told, elsewhere=True)
+            return
+        from rvm_live.batch.file import work_off
+
+        shared = replace(
+            self._shared, settings=replace(self._shared.settings, resume=resume or self._shared.settings.resume)
+        )
+        self._shared = shared
+        thread = threading.Thread(target=lambda: self._events.put(work_off(shared, job, number)), name="rvm-file")
+        thread.start()
+        while not isinstance(event := self._events.get(), Done):
+            yield event
+        thread.join()
+        yield event

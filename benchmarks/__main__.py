@@ -1,4 +1,5 @@
-"""``python -m benchmarks NAME [OPTIONS]``; ``all`` runs every one, ``readme`` writes their results into README.md."""
+"""``python -m benchmarks NAME [OPTIONS]``; ``all`` runs every one, ``readme`` writes their results into README.md, and
+``scaling`` those of ``presets`` into docs/scaling.md."""
 
 from __future__ import annotations
 
@@ -9,21 +10,23 @@ from pathlib import Path
 from benchmarks.report import RESULTS, commanded
 from rvm_live.errors import RvmLiveError, UnavailableError
 
-NAMES = ("batch", "compare", "compositors", "cpu", "edges", "gpu", "int8", "live", "pipeline", "quality", "threads")
+NAMES = (
+    *("batch", "compare", "compositors", "cpu", "edges", "gpu", "int8", "live", "pipeline"),
+    *("presets", "quality", "threads"),
+)
+PAGES = ("readme", "scaling")
 
 
 def main() -> None:
     arguments, folder = sys.argv[1:], RESULTS
     if arguments[:1] == ["--results"] and len(arguments) > 1:
         folder, arguments = Path(arguments[1]), arguments[2:]
-    if not arguments or arguments[0] not in (*NAMES, "all", "readme"):
-        choice = ",".join((*NAMES, "all", "readme"))
+    if not arguments or arguments[0] not in (*NAMES, "all", *PAGES):
+        choice = ",".join((*NAMES, "all", *PAGES))
         sys.exit(f"usage: python -m benchmarks [--results FOLDER] {{{choice}}} [options]")
     name, *rest = arguments
-    if name == "readme":
-        from benchmarks.readme import write
-
-        write(folder)
+    if name in PAGES:
+        import_module(f"benchmarks.{name}").write(folder)
         return
     for each in NAMES if name == "all" else (name,):
         try:

@@ -92,17 +92,17 @@ def _made(result: dict[str, Any]) -> str:
     return f"*`{result['command']}`; {machine(result)}; {result['date']}.*"
 
 
-def replaced(text: str, new: str) -> str:
-    """README's text with another block between the marks.
+def replaced(text: str, new: str, *, begin: str = BEGIN, end: str = END) -> str:
+    """A page's text with another block between the marks.
 
     Raises:
         ValueError: it does not have both marks once.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"README.md must have {BEGIN} and {END} once each")
-    head, rest = text.split(BEGIN)
-    _, tail = rest.split(END)
-    return f"{head}{BEGIN}\n\n{new}\n\n{END}{tail}"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"the page must have {begin} and {end} once each")
+    head, rest = text.split(begin)
+    _, tail = rest.split(end)
+    return f"{head}{begin}\n\n{new}\n\n{end}{tail}"
 
 
 def write(folder: Path = RESULTS, readme: Path = README) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -70,10 +71,10 @@ def test_with_the_embedded_network_too(data: Path, tmp_path: Path) -> None:
     clip = tmp_path / "person.mp4"
     with av.open(str(source)) as file, av.open(str(clip), "w") as out:
         stream = out.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 480, 270, "yuv420p"
-        for frame, _ in zip(file.decode(video=0), range(110), strict=False):
-            frame = frame.reformat(480, 270, "yuv420p")
-            frame.pts = None
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        for number, frame in zip(range(200), file.decode(video=0), strict=False):
+            frame = frame.reformat(640, 360, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
             out.mux(stream.encode(frame))
         out.mux(stream.encode())
     options = ("--engine", "lite", "--background", "transparent", "--container", "mkv")

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import __main__ as program
-from benchmarks import int8, readme, report, threads
+from benchmarks import int8, readme, report, scaling, threads
 from benchmarks.plots import Chart, chart_of, draw
 from benchmarks.selfie import Selfie
 from rvm_live.errors import EngineError, UnavailableError
@@ -47,6 +47,7 @@ QUICK = {
     "int8": ("int8", "--width", "128"),
     "live": ("live", "--seconds", "2", "--steady", "0"),
     "pipeline": ("pipeline", "--seconds", "0.3", "--count", "50"),
+    "presets": ("presets", "--frames", "12", "--width", "320", "--height", "180", "--presets", "lite", "high"),
     "quality": ("quality", "--quick", "--no-posts", "--data", CLIPS),
     "threads": ("threads", "--seconds", "0.5", "--rounds", "1"),
 }
@@ -276,6 +277,27 @@ def test_longer_bars_for_larger_numbers(tmp_path: Path) -> None:
 def test_readme_tells_what_the_results_tell() -> None:
     text = readme.README.read_text("utf-8")
     assert readme.replaced(text, readme.block()) == text, "run `python -m benchmarks readme`"
+
+
+def test_the_pages_on_files_tell_what_the_results_tell(tmp_path: Path) -> None:
+    for name in ("batch.md", "scaling.md"):
+        shutil.copy(scaling.DOCS / name, tmp_path / name)
+    scaling.write(docs=tmp_path)
+    for name in ("batch.md", "scaling.md"):
+        assert (tmp_path / name).read_text("utf-8") == (scaling.DOCS / name).read_text("utf-8"), (
+            "run `python -m benchmarks scaling`"
+        )
+
+
+def test_what_a_thousand_hours_cost() -> None:
+    assert scaling.machine_hours(30.0) == 1000
+    assert scaling.machine_hours(15.0, hours=10, video_fps=60) == 40
+    row = next(line for line in scaling.block().splitlines() if line.startswith("| `standard`"))
+    cells = [float(each.strip().replace(",", "")) for each in row.split("|")[2:-1]]
+    rate, hours, *costs, machines = cells
+    assert hours == pytest.approx(30000 / rate, rel=0.01)
+    assert costs == pytest.approx([hours * price for price in scaling.PRICES], rel=0.02)
+    assert (machines - 1) * 168 < hours <= machines * 168
 
 
 def test_readme_is_rewritten_between_its_marks_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

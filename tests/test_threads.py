@@ -67,7 +67,15 @@ def test_the_entry_alone_changes_settings_of_the_process() -> None:
         for path in (ROOT / "rvm_live").rglob("*.py")
         if "threads.apply(" in path.read_text() or "keep_memory(" in path.read_text()
     }
-    assert users == {"threads.py", "cli/batch.py", "cli/live.py"}
+    # A worker is the entry of a process of its own.
+    assert users == {"threads.py", "batch/worker.py", "cli/batch.py", "cli/live.py", "cli/stress.py"}
+
+
+def test_a_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = threads.usable_cores()
+    for text, expected in (("1", 1), ("", cores), ("many", cores), ("9999", cores), ("0", 1)):
+        monkeypatch.setenv("RVM_LIVE_CORES", text)
+        assert threads.usable_cores() == expected
 
 
 def test_apply_does_what_the_plan_says() -> None:

@@ -20,7 +20,7 @@ __all__ = ["ALPHA_CONTAINERS", "CODECS", "FITTING", "PICTURES", "recipe_for"]
 _QP2LAMBDA = 118
 # Two runs make the same bytes, also on machines of other sizes: where the number of threads changes them it is fixed.
 # (In pictures of less than some 600 pixels x264 and x265 look at memory that nobody has written, and are off by a bit.)
-_X264 = {"preset": "medium", "crf": "17", "threads": "8"}
+_X264 = {"preset": "medium", "crf": "17", "threads": "4"}
 _X265 = {"preset": "medium", "crf": "20", "x265-params": "log-level=error:frame-threads=2"}
 _AV1 = {"preset": "8", "crf": "26"}
 _PRORES = {"profile": "4444", "global_quality": str(2 * _QP2LAMBDA)}

@@ -51,8 +51,18 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
         error = f"unexpected {type(failure).__name__}: {' '.join(str(failure).split())}"
         elsewhere = True
     kept = tuple(path for path in outputs if path.exists()) if state == "done" else ()
-    frames, resumed = (worked.frames, worked.resumed) if worked is not None else (0, 0)
-    done = Done(job, state, kept, frames, resumed, time.monotonic() - began, error, notices.fallbacks, elsewhere)
+    done = Done(
+        job,
+        state,
+        kept,
+        frames=worked.frames if worked else 0,
+        resumed=worked.resumed if worked else 0,
+        seconds=time.monotonic() - began,
+        error=error,
+        notes=notices.fallbacks,
+        elsewhere=elsewhere,
+        ran=worked.ran if worked else None,
+    )
     with suppress(OSError, SinkError):
         write_log(shared.settings, done, facts, worked, start, (before, gpu.read()))
     return done

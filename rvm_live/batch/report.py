@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rvm_live.batch.inputs import Job
+from rvm_live.report import Ran
 
 __all__ = ["BatchReport", "Done"]
 
@@ -24,6 +25,7 @@ class Done:
         error: one line; empty unless it failed.
         notes: what differs from what was asked for.
         elsewhere: it failed in a way that it may not on another machine.
+        ran: what did the work, None where nothing did.
     """
 
     job: Job
@@ -35,6 +37,7 @@ class Done:
     error: str = ""
     notes: tuple[str, ...] = ()
     elsewhere: bool = False
+    ran: Ran | None = None
 
     @property
     def fps(self) -> float:

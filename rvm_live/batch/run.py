@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from rvm_live.backgrounds.parse import default_cycle
@@ -105,4 +105,5 @@ def _event(done: Done, number: int) -> dict[str, Any]:
         "seconds": round(done.seconds, 3),
         "error": done.error,
         "notes": list(done.notes),
+        "ran": None if done.ran is None else asdict(done.ran),
     }

@@ -18,6 +18,7 @@ from rvm_live.sinks.writers import Shot, Writer
 __all__ = ["PICTURES", "BatchSink", "Track"]
 
 _WAITING = 4
+_LEAST_ALPHA = 8
 
 
 def _composite(composite: Composite) -> NDArray[np.uint8]:
@@ -29,9 +30,10 @@ def _alpha(composite: Composite) -> NDArray[np.uint8]:
 
 
 def _foreground(composite: Composite) -> NDArray[np.uint8]:
-    """The person's colours where there is a person, black elsewhere: no pixel of the room."""
+    """The person's colours where there is a person, black elsewhere. Where next to nothing of the person is there, an
+    estimate of their colour is next to nothing but the room's."""
     matte = composite.matte.host()
-    return np.where(matte.alpha[..., None] > 0, matte.foreground, np.uint8(0))
+    return np.where(matte.alpha[..., None] >= _LEAST_ALPHA, matte.foreground, np.uint8(0))
 
 
 PICTURES: dict[str, Callable[[Composite], NDArray[np.uint8]]] = {

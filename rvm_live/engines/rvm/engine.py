@@ -195,7 +195,7 @@ class RvmEngine(Engine):
 
     @property
     def chunked(self) -> bool:
-        # A CPU is kept busy by one frame, whose numbers still fit its caches: there a chunk takes longer.
+        # A CPU is kept busy by one frame: there a chunk gains nothing and takes memory (`rvm-live stress` tells).
         return self._device.type != "cpu"
 
     def states(self) -> States | None:

@@ -223,6 +223,9 @@ def test_an_engine_that_fails_leaves_nothing_half(tmp_path: Path) -> None:
     done = call("batch", "--engine", "tests.support.engines:BuggyEngine", clip, "-o", tmp_path / "out")
     assert done.code == 1
     assert "ZeroDivisionError" in done.out
+    log = (tmp_path / "out" / "log_output_clip.txt").read_text()
+    assert "Traceback (most recent call last):" in log
+    assert "in matte" in log
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["log_output_clip.txt"]
 
 

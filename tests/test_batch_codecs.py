@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from rvm_live.batch.codecs import FITTING, recipe_for
 from rvm_live.batch.movie import encode_tiff
@@ -20,7 +21,7 @@ from rvm_live.frames import Frame
 from rvm_live.notices import Notices
 from rvm_live.settings import EngineSettings
 from rvm_live.sources.hardware import open_decoding
-from tests.conftest import ROOT
+from tests.conftest import ROOT, missing
 from tests.support.engines import HungryEngine
 from tests.support.movies import inside, make_movie, pictures
 from tests.support.program import call
@@ -237,3 +238,25 @@ def test_a_memory_limit_without_a_gpu_says_that_it_does_nothing(tmp_path: Path) 
     done = call("batch", *HALF, clip, "-o", tmp_path / "out", "--memory-limit", "2GB", "--device", "cpu")
     assert done.code == 0
     assert "--memory-limit caps a GPU's memory: on cpu it does nothing" in done.err
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_chunks_and_a_memory_limit(weights: Path, tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
+    clip = make_movie(tmp_path / "clip.mp4", frames=20, size=(1920, 1080), sound=())
+    options = ("--engine", "rvm", "--device", "cuda", "--weights", weights, "--quality", "high", "--write", "alpha")
+    made = {}
+    for name, more in (("1", ()), ("8", ()), ("capped", ("--memory-limit", "900MB"))):
+        chunk = "1" if name == "1" else "8"
+        done = call(
+            "batch", clip, "-o", tmp_path / name, *options, "--container", "mkv", "--seq-chunk", chunk, *more
+        )  # fmt: skip
+        assert done.code == 0, done.out
+        made[name] = pictures(tmp_path / name / "hq_output_clip_alpha.mkv", "gray")
+    for name in ("8", "capped"):
+        for one, other in zip(made["1"], made[name], strict=True):
+            assert np.abs(one.astype(int) - other).mean() <= 0.05
+    done = call("stress", "--minutes", "0.1", "--configs", "rvm/mobilenetv3/fp16/720p/1,rvm/mobilenetv3/fp16/720p/4x2",
+                "-o", tmp_path / "stress")  # fmt: skip
+    assert done.code == 0, done.out + done.err

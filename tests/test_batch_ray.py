@@ -164,11 +164,12 @@ def test_what_one_worker_cannot_do_another_may_and_a_bad_file_is_bad_everywhere(
     assert {event["state"] for event in events if event["event"] == "file"} == {"failed"}
 
 
-def test_several_processes_on_this_machine(tmp_path: Path) -> None:
+def test_several_processes_on_this_machine_with_names_relative_to_a_folder(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in "abc":
         make_movie(tmp_path / "in" / f"{name}.mp4", frames=30)
-    done = call("batch", tmp_path / "in", "-o", tmp_path / "out", *FILM, *REMEMBERING, "--workers", "2")
+    with start("batch", "in", "-o", "out", *FILM, *REMEMBERING, "--workers", "2", cwd=tmp_path) as process:
+        done = finish(process, timeout=120)
     assert done.code == 0, done.out + done.err
     assert done.out.splitlines()[-1] == "3 done"
     assert len(made(tmp_path / "out")) == 3

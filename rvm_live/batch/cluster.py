@@ -146,10 +146,8 @@ class _Crew:
 
     def _hired(self) -> _Hand:
         shared = self._shared
-        actor = self._actor.remote(
-            shared.settings, shared.engine, shared.choice, shared.container, self._weights, self._cores
-        )
-        return _Hand(actor)
+        run = (shared.settings, shared.engine, shared.choice, shared.container)
+        return _Hand(self._actor.remote(*run, self._weights, self._cores, str(Path.cwd())))
 
     def _hand_out(self, tasks: deque[_Task]) -> None:
         for hand in self._hands:

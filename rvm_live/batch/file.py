@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -28,7 +29,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
     began, start = time.monotonic(), datetime.now(timezone.utc)
     before = gpu.read()
     notices = Notices()
-    state, error, elsewhere = "failed", "", False
+    state, error, trace, elsewhere = "failed", "", "", False
     outputs: tuple[Path, ...] = ()
     facts: Facts | None = None
     worked: Worked | None = None
@@ -45,10 +46,10 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
             notices.fallback(note)
         state = "interrupted" if shared.stopped.is_set() else "done"
     except RvmLiveError as failure:
-        error = " ".join(str(failure).split())
+        error, trace = " ".join(str(failure).split()), traceback.format_exc()
         elsewhere = not isinstance(failure, (SourceError, SettingsError))
     except Exception as failure:  # a bug, or a library's: told, and the rest goes on
-        error = f"unexpected {type(failure).__name__}: {' '.join(str(failure).split())}"
+        error, trace = f"unexpected {type(failure).__name__}: {' '.join(str(failure).split())}", traceback.format_exc()
         elsewhere = True
     kept = tuple(path for path in outputs if path.exists()) if state == "done" else ()
     done = Done(
@@ -64,7 +65,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
         ran=worked.ran if worked else None,
     )
     with suppress(OSError, SinkError):
-        write_log(shared.settings, done, facts, worked, start, (before, gpu.read()))
+        write_log(shared.settings, done, facts, worked, start, (before, gpu.read()), trace)
     return done
 
 

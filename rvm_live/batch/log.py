@@ -28,6 +28,7 @@ def write_log(
     worked: Worked | None,
     start: datetime,
     readings: tuple[GpuReading | None, GpuReading | None],
+    trace: str = "",
 ) -> None:
     """Write the log of one file, whole.
 
@@ -38,6 +39,7 @@ def write_log(
         worked: what did the work and how, None where nothing ran to its end.
         start: when the file was begun.
         readings: of the GPU before and after.
+        trace: where it failed.
 
     Raises:
         OSError: it cannot be written.
@@ -75,7 +77,7 @@ def write_log(
     if done.notes:
         lines += ["", "told", *(f"  {note}" for note in done.notes)]
     if done.error:
-        lines += ["", "error", f"  {done.error}"]
+        lines += ["", "error", f"  {done.error}", *(f"  {line}" for line in trace.splitlines())]
     write_whole(settings.output / f"log_{done.job.stem}.txt", ("\n".join(lines) + "\n").encode())
 
 

@@ -8,6 +8,7 @@ import queue
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Worker:
         container: what is written.
         weights: name and bytes of the file with the network's weights; None where it needs none.
         cores: this process's share of its machine.
+        folder: that the run was started in, where names without a folder of their own belong.
     """
 
     def __init__(
@@ -42,8 +44,11 @@ class Worker:
         container: str,
         weights: tuple[str, bytes] | None,
         cores: int,
+        folder: str,
     ) -> None:
         os.environ["RVM_LIVE_CORES"] = str(cores)
+        with suppress(OSError):  # what is not there is told for each file
+            os.chdir(folder)
         from rvm_live import threads
         from rvm_live.sources.quiet import silence_backends
 

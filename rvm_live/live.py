@@ -15,6 +15,7 @@ from rvm_live.backgrounds.parse import default_cycle
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.composer import Composer
 from rvm_live.engines.auto import AutoEngine, engine_for
+from rvm_live.engines.guarded import GuardedEngine
 from rvm_live.errors import SettingsError, SinkError
 from rvm_live.frames import Composite
 from rvm_live.notices import Notices
@@ -28,6 +29,7 @@ from rvm_live.sinks.snapshot import save_png, write_whole
 from rvm_live.sinks.window import ViewState, WindowActions, WindowSink, display_available
 from rvm_live.sources.base import Source
 from rvm_live.sources.factory import open_source
+from rvm_live.sources.lasting import LastingSource
 from rvm_live.sources.quiet import silence_backends
 from rvm_live.stopping import stopping_on_signals
 
@@ -64,11 +66,11 @@ def run(
     silence_backends()
     if settings.stats_json is not None:
         _check_writable(settings.stats_json)
-    source = open_source(settings.source, clock)
-    overflow = _overflow(settings, source)
+    first = open_source(settings.source, clock)  # what cannot be meant is told before anything begins
+    overflow = _overflow(settings, first)
     engine = engine_for(replace(settings.engine, foreground=settings.foreground), progress)
     settings = _without_display(settings, tell)
-    app = _App(settings, source, engine, overflow, clock)
+    app = _App(settings, engine, overflow, clock)
     with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop):
         snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
     report = app.report(snapshot)
@@ -80,9 +82,7 @@ def run(
 class _App:
     """Wires settings to a pipeline, and the window's keys to it."""
 
-    def __init__(
-        self, settings: LiveSettings, source: Source, engine: AutoEngine, overflow: Overflow, clock: Clock
-    ) -> None:
+    def __init__(self, settings: LiveSettings, engine: AutoEngine, overflow: Overflow, clock: Clock) -> None:
         self.settings = settings
         self.notices = Notices()
         self.gpu = gpu.GpuSampler()
@@ -97,9 +97,10 @@ class _App:
         self.window: WindowSink | None = None
         self.recorder: Recorder | None = None
         realtime = overflow is Overflow.DROP_OLDEST
+        self.source = LastingSource(settings.source, open_source, self.notices.again, clock)
         self.pipeline = Pipeline(
-            source,
-            engine,
+            self.source,
+            GuardedEngine(engine.again, engine.settings, self.notices),
             self.composer,
             self._sinks(overflow, clock),
             overflow=overflow,
@@ -190,9 +191,15 @@ class _App:
             background=self.composer.background_label,
             recording=self.settings.record,
             gpu=self.gpu.latest,
-            phase="opening the source" if source is None else "loading the model" if engine is None else "",
+            phase=self._phase(source is not None, engine is not None),
             messages=self.notices.fallbacks,
         )
+
+    def _phase(self, opened: bool, ready: bool) -> str:
+        """What is being waited for."""
+        if not opened:
+            return "opening the source"
+        return self.source.trouble or ("" if ready else "loading the model") or self.pipeline.stuck
 
     def report(self, snapshot: Any) -> LiveReport:
         """The final report of a finished run."""

@@ -28,6 +28,14 @@ class Notices:
             self._fallbacks.append(text)
         _log.warning("%s", text)
 
+    def again(self, text: str) -> None:
+        """Tell something that may happen more than once: it comes anew to the end of the list each time."""
+        with self._lock:
+            if text in self._fallbacks:
+                self._fallbacks.remove(text)
+            self._fallbacks.append(text)
+        _log.warning("%s", text)
+
     def info(self, text: str) -> None:
         """Tell something that is no fallback."""
         _log.info("%s", text)

@@ -39,6 +39,8 @@ __all__ = ["Pipeline"]
 LIVE_SIZES = (1, 2, 2)
 BLOCK_SIZES = (4, 4, 4)
 _IDLE_S = 0.01
+STUCK_NS = 2_000_000_000
+"""A stage that works longer than this on one item is named."""
 
 
 class Pipeline:
@@ -79,6 +81,7 @@ class Pipeline:
         self.notices = Notices() if notices is None else notices
         self.metrics = Metrics(clock)
         self.exit_reason = "running"
+        self.stuck = ""
         self._clock = clock
         self._source = source
         self._sinks = list(sinks)
@@ -178,11 +181,13 @@ class Pipeline:
             try:
                 composite = self.composed.get(timeout=_IDLE_S)
             except TimeoutError:
+                self._watch()
                 self._idle()
                 continue
             except QueueClosed as closed:
                 ended = closed
                 break
+            self.stuck = ""
             if is_stale(composite.epoch, self._epoch, self.composed):
                 continue
             for sink in self._sinks:
@@ -199,6 +204,17 @@ class Pipeline:
             raise ended.error
         if ended is not None:
             self.stop("end of source")
+
+    def _watch(self) -> None:
+        """Name the stage that has been at one item for too long; a slow display is not its fault."""
+        now_ns = SYSTEM_CLOCK.now_ns()
+        for name, stage in (("capture", self._capture), ("matting", self._matting), ("compositing", self._compositing)):
+            since_ns = stage.busy_since_ns
+            if since_ns is not None and now_ns - since_ns > STUCK_NS:
+                if not self.stuck:
+                    self.notices.fallback(f"{name} has made no progress for {STUCK_NS / 1e9:g} s")
+                self.stuck = f"{name} has made no progress for {(now_ns - since_ns) / 1e9:.0f} s"
+                return
 
     def _may_show(self) -> bool:
         """Whether the pace allows a picture now; if not, spends a moment of the wait on the sinks."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.errors import EndOfSource, QueueClosed
 from rvm_live.queues import FrameQueue, Overflow
 
@@ -44,8 +45,18 @@ class Stage(ABC):
         self.inlet = inlet
         self.outlet = outlet
         self.promises: Sequence[Future[Any]] = ()
+        self.busy_since_ns: int | None = None
         self._thread = threading.Thread(target=self._run, name=f"rvm-{name}", daemon=False)
         self._started = False
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Around the work on one item, so that others can tell how long it takes."""
+        self.busy_since_ns = SYSTEM_CLOCK.now_ns()
+        try:
+            yield
+        finally:
+            self.busy_since_ns = None
 
     def start(self) -> None:
         self._started = True

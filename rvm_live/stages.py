@@ -78,7 +78,8 @@ class CaptureStage(Stage):
         for gate in self.gates:
             gate.result()
         while not self.outlet.closed:
-            grab = self._source.read()
+            with self.busy():
+                grab = self._source.read()
             self._metrics.captured(grab.captured_ns)
             self.outlet.put(self._frame(grab))
 
@@ -109,6 +110,8 @@ class CaptureStage(Stage):
         gap = live and grab.captured_ns - previous.captured_ns > GAP_NS
         # A file that loops jumps back in its own time: another scene.
         jump = grab.media_ns is not None and previous.media_ns is not None and grab.media_ns < previous.media_ns
+        if grab.restarted:
+            return True
         return wanted or gap or jump or image.shape != previous.image.shape or mirror != self._mirrored
 
 
@@ -161,7 +164,8 @@ class MattingStage(Stage):
             if begins:
                 self._engine.reset()
                 epoch = frames[0].epoch
-            mattes = [self._engine.matte(frames[0])] if self._chunk == 1 else self._engine.matte_chunk(frames)
+            with self.busy():
+                mattes = [self._engine.matte(frames[0])] if self._chunk == 1 else self._engine.matte_chunk(frames)
             if begins:
                 self._tell(self._engine.info)  # of another size it may have something else to say
             for matte in mattes:
@@ -245,7 +249,9 @@ class CompositingStage(Stage):
             matte = self.inlet.get()
             if is_stale(matte.frame.epoch, self._epoch, self.inlet):
                 continue
-            self.outlet.put(self._composer.compose(matte))
+            with self.busy():
+                composite = self._composer.compose(matte)
+            self.outlet.put(composite)
 
     def close(self) -> None:
         self._composer.close()

@@ -43,6 +43,10 @@ class AutoEngine(Engine):
         self._name = settings.engine
         self._inner: Any = None
 
+    def again(self, settings: EngineSettings) -> AutoEngine:
+        """A fresh one for the same or other settings; what was decided for these is decided for it."""
+        return AutoEngine(settings, self._choice if settings is self.settings else None)
+
     def open(self) -> EngineInfo:
         """Choose and open the engine.
 

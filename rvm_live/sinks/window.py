@@ -16,6 +16,7 @@ from rvm_live.frames import Composite
 from rvm_live.sinks import views
 from rvm_live.sinks.base import Sink
 from rvm_live.sinks.display import display_available, prepare_qt, probe
+from rvm_live.sinks.freshness import Freshness
 from rvm_live.sinks.hotkeys import ViewState, WindowActions, action_for
 from rvm_live.sinks.overlay import Overlay, Status
 
@@ -39,7 +40,7 @@ _KEYS_AT_ONCE = 16
 class WindowSink(Sink):
     """Shows composites in a window, with the overlay, and turns keys into actions.
 
-    Before the first composite, and after :meth:`clear`, the background alone is shown.
+    Before the first composite, after :meth:`clear`, and once the last is no longer fresh the background alone is shown.
 
     Args:
         view: what is shown; the window's own keys change it.
@@ -72,6 +73,7 @@ class WindowSink(Sink):
         self._clock = clock
         self._overlay = Overlay(clock)
         self._composite: Composite | None = None
+        self._fresh = Freshness(clock)
         self._screen: tuple[int, int] | None = None
         self._size = self._opening_size = (0, 0)
         self._before_fullscreen: tuple[int, int] | None = None
@@ -112,12 +114,15 @@ class WindowSink(Sink):
             if (width, height) != self._frame_size and self._size == self._opening_size and not self.view.fullscreen:
                 self._fit_to((width, height))
         self._composite = composite
+        self._fresh.shown()
         self._draw()
         self._pump()
 
     def idle(self) -> None:
         if not self._open:
             return
+        if self._fresh.over:
+            self.clear()
         if self._dirty or self._overlay.due:
             self._draw()
         self._pump()
@@ -144,19 +149,14 @@ class WindowSink(Sink):
         self._dirty = True
 
     def _draw(self) -> None:
-        width, height = self._size
-        starting = self._composite is None
+        (width, height), view = self._size, self.view
         if self._composite is None:
             canvas = views.picture(self._placeholder(width, height), width, height)
         else:
-            canvas = views.render(self._composite, self.view.display, width, height)
+            canvas = views.render(self._composite, view.display, width, height)
+        starting = self._composite is None
         self._overlay.draw(
-            canvas,
-            self._status,
-            display=self.view.display,
-            statistics=self.view.statistics,
-            help=self.view.help,
-            starting=starting,
+            canvas, self._status, display=view.display, statistics=view.statistics, help=view.help, starting=starting
         )
         try:
             cv2.imshow(self.title, canvas)

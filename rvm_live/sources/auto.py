@@ -45,6 +45,11 @@ class AutoSource(Source):
             ) from error
         return replace(info, notes=(f"no camera delivers ({why}): showing the demo instead",))
 
+    @property
+    def chosen(self) -> Source | None:
+        """What delivers; None before ``open``."""
+        return self._chosen
+
     def _try(self, source: Source, reasons: list[str]) -> SourceInfo | None:
         try:
             return self._use(source)

@@ -52,11 +52,13 @@ class Grab:
         image: uint8 (H, W, 3) BGR, C-contiguous, owned by the receiver (the source does not write to it again).
         captured_ns: monotonic time of the grab, taken before decoding and colour conversion.
         media_ns: position in the file, nanoseconds from its start, or None for a live source.
+        restarted: the first after the source was lost and found again.
     """
 
     image: NDArray[np.uint8]
     captured_ns: int
     media_ns: int | None = None
+    restarted: bool = False
 
 
 class Source(ABC):

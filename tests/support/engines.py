@@ -16,15 +16,21 @@ from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 
 __all__ = [
+    "AlwaysFailsEngine",
     "BuggyEngine",
     "CountingEngine",
     "FailingEngine",
+    "FailsOnceEngine",
+    "FaultyEngine",
+    "HangingEngine",
     "HungryEngine",
     "LeftHalfEngine",
+    "NanEngine",
     "PassThroughEngine",
     "RememberingEngine",
     "SlowEngine",
     "SlowThenFailingEngine",
+    "WrongSizeEngine",
 ]
 
 
@@ -176,3 +182,57 @@ class HungryEngine(LeftHalfEngine):
 
     def restore(self, states: list[NDArray[np.float32]]) -> None:
         self.frames_since_reset = int(states[0][0])
+
+
+class FaultyEngine(LeftHalfEngine):
+    """Fails on purpose, as its subclasses say, at those frames since ``open`` whose numbers are in ``at``."""
+
+    at: Sequence[int] = ()
+
+    def matte(self, frame: Frame) -> Matte:
+        number = self.calls.count("matte")
+        matte = super().matte(frame)
+        return self.faulty(matte) if number in self.at else matte
+
+    def faulty(self, matte: Matte) -> Matte:
+        raise EngineError("the engine failed on purpose")
+
+
+class FailsOnceEngine(FaultyEngine):
+    """Fails at frame 5, and not when asked again."""
+
+    at = (5,)
+
+
+class AlwaysFailsEngine(FaultyEngine):
+    """Fails at every frame."""
+
+    at = range(10**9)
+
+
+class NanEngine(FaultyEngine):
+    """Gives numbers that are none from frame 5 on, until it is opened anew."""
+
+    at = range(5, 10**9)
+
+    def faulty(self, matte: Matte) -> Matte:
+        return replace(matte, alpha=np.full(matte.alpha.shape, np.nan, np.float32))
+
+
+class WrongSizeEngine(FaultyEngine):
+    """Gives a matte of half the size from frame 5 on, until it is opened anew."""
+
+    at = range(5, 10**9)
+
+    def faulty(self, matte: Matte) -> Matte:
+        return replace(matte, alpha=np.ascontiguousarray(matte.alpha[::2, ::2]))
+
+
+class HangingEngine(FaultyEngine):
+    """Takes four seconds for frame 5."""
+
+    at = (5,)
+
+    def faulty(self, matte: Matte) -> Matte:
+        time.sleep(4)
+        return matte

@@ -23,13 +23,19 @@ class MjpegServer:
         fps: pictures per second; may be changed while serving.
         url: where the stream is.
         clients: connections so far.
+        garbled: send pictures that are none.
+        frozen: send the same picture again and again.
+        room: colour of the right half, B, G, R; None: the numbered picture has none.
     """
 
-    def __init__(self, width: int = 320, height: int = 240, fps: float = 30.0) -> None:
+    def __init__(self, width: int = 320, height: int = 240, fps: float = 30.0, port: int = 0) -> None:
         self.width = width
         self.height = height
         self.fps = fps
         self.clients = 0
+        self.garbled = False
+        self.frozen = False
+        self.room: tuple[int, int, int] | None = None
         self._stalled = threading.Event()
         self._cut = threading.Event()
         self._stopping = threading.Event()
@@ -42,7 +48,7 @@ class MjpegServer:
             def log_message(self, format: str, *arguments: Any) -> None:
                 pass
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, name="mjpeg")
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/video"
@@ -84,8 +90,7 @@ class MjpegServer:
                     time.sleep(0.01)
                     due = time.monotonic()
                     continue
-                done, data = cv2.imencode(".jpg", numbered(self.width, self.height, number))
-                assert done
+                data = self._picture(0 if self.frozen else number)
                 head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
                 request.wfile.write(head.encode() + data.tobytes() + b"\r\n")
                 number += 1
@@ -93,3 +98,14 @@ class MjpegServer:
                 time.sleep(max(0.0, due - time.monotonic()))
         except (BrokenPipeError, ConnectionResetError):
             pass
+
+    def _picture(self, number: int) -> Any:
+        picture = numbered(self.width, self.height, number)
+        if self.room is not None:
+            picture[:, self.width // 2 :] = self.room
+        done, data = cv2.imencode(".jpg", picture)
+        assert done
+        if self.garbled:
+            data[len(data) // 4 :: 7] ^= 0x5A
+            return data[: len(data) // (2 + number % 3)]
+        return data

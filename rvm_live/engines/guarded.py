@@ -1,0 +1,235 @@
+"""An engine for live video that goes on when matting fails: once more, anew, on another device, by another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from rvm_live.clock import SYSTEM_CLOCK, Clock
+from rvm_live.engines.base import Engine, EngineInfo, Rung
+from rvm_live.errors import EngineError, RvmLiveError
+from rvm_live.frames import Frame, Matte
+from rvm_live.notices import Notices
+from rvm_live.settings import EngineSettings
+
+__all__ = ["GuardedEngine"]
+
+_RETURN_NS = 30_000_000_000
+_LOOK_EVERY = 60
+_MOST_STEPS = 3
+_FORGIVEN_NS = 60_000_000_000
+_FLOATS_EVERY = 15
+_EMBEDDED = "lite"
+
+
+class GuardedEngine(Engine):
+    """Works like the engine it guards. Where that fails:
+
+    1. the same frame once more, with an empty state;
+    2. the same engine opened anew;
+    3. one step down: the CPU instead of another device; with ``--engine auto`` then the embedded ``lite``.
+
+    Each is told. Half a minute after a step down, and every half minute from then on, the engine that was asked for is
+    opened beside the running one; when it works again it takes over, and that is told, too. Where nothing is left to
+    try, or three steps within a minute did not help, the error is raised. A matte of the wrong size, or with numbers in
+    it that are none, counts as a failure.
+
+    Args:
+        make: opens nothing yet: settings -> engine.
+        settings: what was asked for.
+        notices: told of every step.
+        clock: paces the way back.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[EngineSettings], Engine],
+        settings: EngineSettings,
+        notices: Notices,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        super().__init__(settings)
+        self._make, self._notices, self._clock = make, notices, clock
+        self._inner = make(settings)
+        self._size: tuple[int, int] | None = None
+        self._frames = 0
+        self._steps = 0
+        self._step_ns = 0
+        self._down_ns = 0
+        self._returning: _Returning | None = None
+
+    def open(self) -> EngineInfo:
+        return self._inner.open()
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._inner.info
+
+    def prepare(self, width: int, height: int) -> None:
+        self._size = (width, height)
+        self._inner.prepare(width, height)
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        return self._inner.rungs
+
+    def use_rung(self, rung: Rung) -> bool:
+        return self._inner.use_rung(rung)
+
+    def reset(self) -> None:
+        self._inner.reset()
+
+    def matte(self, frame: Frame) -> Matte:
+        self._size = (frame.width, frame.height)
+        self._take_back()
+        try:
+            return self._sound(frame)
+        except Exception as error:  # a bug in a user's engine, a driver: whatever it is, the stream goes on if it can
+            return self._after(error, frame)
+
+    def close(self) -> None:
+        if self._returning is not None:
+            self._returning.give_up()
+            self._returning = None
+        self._inner.close()
+
+    def _sound(self, frame: Frame) -> Matte:
+        """A matte that can be used.
+
+        Raises:
+            EngineError: it cannot.
+        """
+        matte = self._inner.matte(frame)
+        self._frames += 1
+        if tuple(matte.alpha.shape) != (frame.height, frame.width):
+            raise EngineError(f"alpha has the size {tuple(matte.alpha.shape)}, the frame {frame.height, frame.width}")
+        if not _finite(matte.alpha, self._frames):
+            raise EngineError("alpha holds numbers that are none")
+        if self._frames % _LOOK_EVERY == 0 and self._inner.info.device == "cpu":
+            states = self._inner.states()
+            if states is not None and not all(np.isfinite(each).all() for each in states):
+                raise EngineError("the recurrent state holds numbers that are none")
+        return matte
+
+    def _after(self, error: Exception, frame: Frame) -> Matte:
+        reason = _one_line(error)
+        try:
+            self._inner.reset()
+            matte = self._sound(frame)
+            self._notices.fallback(f"matting failed once ({reason}): went on with an empty state")
+            return matte
+        except Exception as again:
+            error, reason = again, _one_line(again)
+        for settings, words in self._lower():
+            engine = self._make(settings)
+            try:
+                engine.open()
+                engine.prepare(frame.width, frame.height)
+                before, self._inner = self._inner, engine
+                _close(before)
+                matte = self._sound(frame)
+            except Exception as failed:  # the next step, then
+                reason = _one_line(failed)
+                if self._inner is not engine:
+                    _close(engine)
+                continue
+            self._steps, self._step_ns = self._steps + 1, self._clock.now_ns()
+            if settings is not self.settings:
+                self._down_ns = self._clock.now_ns()
+            self._notices.fallback(f"matting failed ({reason}): going on {words}")
+            return matte
+        if isinstance(error, RvmLiveError):
+            raise error
+        raise EngineError(f"matting failed: {reason}") from error
+
+    def _lower(self) -> list[tuple[EngineSettings, str]]:
+        """What to try, best first."""
+        here, asked = self._inner.info, self.settings
+        if self._clock.now_ns() - self._step_ns > _FORGIVEN_NS:
+            self._steps = 0
+        steps = []
+        if self._steps < _MOST_STEPS:
+            steps.append((self._inner.settings if self._down_ns else asked, "with the engine opened anew"))
+        if here.device != "cpu":
+            precision = "auto" if asked.precision == "fp16" else asked.precision
+            steps.append((replace(asked, device="cpu", precision=precision), "on the CPU"))
+        if asked.engine == "auto" and here.engine != _EMBEDDED:
+            own = replace(asked, engine=_EMBEDDED, device="cpu", precision="auto", weights=None, model=None)
+            steps.append((replace(own, downsample_ratio=None), f"with the embedded engine {_EMBEDDED}"))
+        return steps
+
+    def _take_back(self) -> None:
+        """Bring back the engine that was asked for, once it works again."""
+        if not self._down_ns or self._size is None:
+            return
+        if self._returning is None:
+            if self._clock.now_ns() - self._down_ns >= _RETURN_NS:
+                self._returning = _Returning(self._make, self.settings, self._size)
+            return
+        if not self._returning.done:
+            return
+        engine, self._returning = self._returning.engine, None
+        if engine is None:
+            self._down_ns = self._clock.now_ns()
+            return
+        _close(self._inner)
+        self._inner, self._down_ns = engine, 0
+        self._notices.fallback(f"matting is back on {engine.info.device} with {engine.info.engine}")
+
+
+class _Returning:
+    """Opens an engine on a thread of its own."""
+
+    def __init__(
+        self, make: Callable[[EngineSettings], Engine], settings: EngineSettings, size: tuple[int, int]
+    ) -> None:
+        self.engine: Engine | None = None
+        self.done = False
+        self._make, self._settings, self._size = make, settings, size
+        self._thread = threading.Thread(target=self._run, name="rvm-returning")
+        self._thread.start()
+
+    def _run(self) -> None:
+        engine = self._make(self._settings)
+        try:
+            engine.open()
+            engine.prepare(*self._size)
+            black = np.zeros((self._size[1], self._size[0], 3), np.uint8)
+            engine.matte(Frame(black, 0, 0, 0)).host()
+            engine.reset()
+            self.engine = engine
+        except Exception:  # it does not work yet
+            _close(engine)
+        self.done = True
+
+    def give_up(self) -> None:
+        """Wait for the thread, and free what it opened."""
+        self._thread.join()
+        if self.engine is not None:
+            _close(self.engine)
+
+
+def _finite(alpha: Any, frames: int) -> bool:
+    if isinstance(alpha, np.ndarray):
+        return alpha.dtype == np.uint8 or bool(np.isfinite(alpha).all())
+    if not alpha.is_floating_point() or (alpha.device.type != "cpu" and frames % _FLOATS_EVERY):
+        return True
+    import torch
+
+    return bool(torch.isfinite(alpha).all())
+
+
+def _close(engine: Engine) -> None:
+    try:
+        engine.close()
+    except Exception:  # it has failed before; what it still holds goes with the process
+        return
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, RvmLiveError) and text else f"{type(error).__name__}: {text}"

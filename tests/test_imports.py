@@ -17,7 +17,7 @@ PACKAGE = ROOT / "rvm_live"
 # Who may import whom: a module may import from rooms further down this list, and from its own.
 FLOORS = [
     ("cli", "__main__"),
-    ("live", "batch", "hwtest", "export", "calibrate", "tidy", "monitor", "stress"),
+    ("live", "batch", "hwtest", "export", "calibrate", "tidy", "monitor", "stress", "soak"),
     ("pipeline", "stages", "stage", "report", "composer", "adaptive"),
     ("sinks", "sources", "engines", "compositors", "backgrounds", "weights", "gpu"),
     ("registry", "metrics", "notices", "pacing", "queues", "colour", "buffers", "scenes", "threads", "stopping"),

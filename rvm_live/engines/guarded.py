@@ -142,9 +142,7 @@ class GuardedEngine(Engine):
                 self._down_ns = self._clock.now_ns()
             self._notices.fallback(f"matting failed ({reason}): going on {words}")
             return matte
-        if isinstance(error, RvmLiveError):
-            raise error
-        raise EngineError(f"matting failed: {reason}") from error
+        raise error
 
     def _lower(self) -> list[tuple[EngineSettings, str]]:
         """What to try, best first."""

@@ -29,6 +29,7 @@ SIDE = 256
 """Of the longer side, which the network was trained at."""
 _WARM_UP_FRAMES = 2
 _EPSILON = 1e-5
+_KEPT_SIZES = 4
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -75,6 +76,7 @@ class LiteEngine(Engine):
         self._unmixer: Unmixer | None = None
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
+        self._runners: dict[tuple[int, int], Runner] = {}
         self._info = EngineInfo("lite", "lite", "cpu", "", settings.precision)
 
     def open(self) -> EngineInfo:
@@ -128,14 +130,26 @@ class LiteEngine(Engine):
                 f"downsample ratio {ratio:g} leaves nothing of a {width}x{height} frame: choose a larger one"
             )
         low = low_size(width, height, ratio)
-        runner: Runner = TorchRunner(self._network)
-        if self._core is not None:
-            runner = OpenVinoRunner(self._core, self._network, low, self._info.precision)
-        self._now = runner, None if low == (width, height) else Applier((width, height), low)
+        self._now = self._runner(low), None if low == (width, height) else Applier((width, height), low)
         self._unmixer = Unmixer(width, height) if self.settings.foreground == "model" else None
         self._size, self._low = (width, height), low
         self._info = self._info.at_ratio(ratio)
         return self._now
+
+    def _runner(self, low: tuple[int, int]) -> Runner:
+        """The network at a size, with an empty state. A few are kept: what changes its size changes it back, and
+        OpenVINO gives back little of what a network took that it compiled."""
+        assert self._network is not None
+        runner = self._runners.pop(low, None)
+        if runner is None and self._core is not None:
+            runner = OpenVinoRunner(self._core, self._network, low, self._info.precision)
+        if runner is None:
+            runner = TorchRunner(self._network)
+        runner.reset()
+        self._runners[low] = runner
+        while len(self._runners) > _KEPT_SIZES:
+            del self._runners[next(iter(self._runners))]
+        return runner
 
     def reset(self) -> None:
         if self._now is not None:
@@ -173,4 +187,5 @@ class LiteEngine(Engine):
             raise EngineError(f"the state does not fit the engine: {one_line(error)}") from error
 
     def close(self) -> None:
+        self._runners = {}
         self._network = self._now = self._core = self._size = self._unmixer = None

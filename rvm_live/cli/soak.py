@@ -1,0 +1,95 @@
+"""``rvm-live soak``: the live pipeline for hours, with faults on purpose, and whether it aged."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rvm_live.errors import SinkError, UnavailableError
+from rvm_live.settings import EngineSettings, SourceSettings, parse_ratio
+
+if TYPE_CHECKING:
+    from rvm_live.soak.run import Sample
+
+__all__ = ["soak"]
+
+
+@click.command()
+@click.option("--frames", type=int, help="Stop after so many frames were shown.")
+@click.option("--hours", type=float, help="Stop after so many hours.")
+@click.option("--faults", is_flag=True, help="Let camera and engine fail at random, by --seed.")
+@click.option("--seed", type=int, default=1, help="[default: 1]")
+@click.option("--source", default="demo", help="As for the live program.  [default: demo, as fast as it goes]")
+@click.option("--width", type=int, default=320, help="[default: 320]")
+@click.option("--height", type=int, default=180, help="[default: 180]")
+@click.option("--engine", default="lite", help="As for the live program.  [default: lite]")
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights of the engine.")
+@click.option("--device", default="auto", help="[default: auto]")
+@click.option("--downsample-ratio", default="auto", help="A number in (0, 1].  [default: auto]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("soak"), help="[default: soak]")
+@click.pass_context
+def soak(ctx: click.Context, /, **options: Any) -> None:
+    """Run the live pipeline without a window for a long time; sample memory, threads, descriptors, queues, latency.
+
+    Ends with a verdict, soak.csv and soak.png. Exit code 0 if it did not age, 1 if it did, 130 after Ctrl-C.
+    """
+    from rvm_live import threads
+    from rvm_live.soak.run import SoakSettings, run, write_csv
+    from rvm_live.sources.quiet import silence_backends
+
+    source = options["source"]
+    demo = source == "demo"
+    settings = SoakSettings(
+        frames=options["frames"],
+        hours=options["hours"],
+        faults=options["faults"],
+        seed=options["seed"],
+        source=SourceSettings(source, options["width"], options["height"], 1000.0 if demo else 60.0, realtime=not demo),
+        engine=EngineSettings(
+            engine=options["engine"],
+            weights=options["weights"],
+            device=options["device"],
+            downsample_ratio=parse_ratio(options["downsample_ratio"]),
+        ),
+        output=options["output"],
+    )
+    try:
+        settings.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(f"cannot make the folder {settings.output}: {error.strerror or error}") from error
+    silence_backends()
+    threads.keep_memory()
+    threads.apply(threads.plan(threads.usable_cores()))
+    report = run(settings, _line if sys.stderr.isatty() else lambda sample: None)
+    if sys.stderr.isatty():
+        click.echo(err=True)
+    rate = report.frames / report.seconds if report.seconds else 0.0
+    click.echo(
+        f"{report.frames} frames in {report.seconds:.0f} s, {rate:.0f} fps, {report.engine}; {report.exit_reason}"
+    )
+    if settings.faults:
+        told = ", ".join(f"{count} x {kind}" for kind, count in sorted(report.faults.items())) or "none came up"
+        click.echo(f"faults: {told}")
+    for finding in report.findings:
+        click.echo(
+            f"{'good' if finding.good else 'BAD ':<4} {finding.what}: {finding.value} (at most: {finding.limit})"
+        )
+    write_csv(report.samples, settings.output / "soak.csv")
+    click.echo(str(settings.output / "soak.csv"))
+    try:
+        from rvm_live.soak.plot import draw
+
+        draw(report.samples, settings.output / "soak.png", f"rvm-live soak, {report.engine}")
+        click.echo(str(settings.output / "soak.png"))
+    except UnavailableError as error:
+        click.echo(str(error), err=True)
+    ctx.exit(130 if report.exit_reason in ("interrupted", "terminated") else 0 if report.good else 1)
+
+
+def _line(sample: Sample) -> None:
+    told = f"{sample.seconds:7.0f} s  {sample.frames} frames, {sample.fps:.0f} fps, {sample.rss_mb:.0f} MB"
+    sys.stderr.write(f"\r\x1b[K{told}, {sample.threads} threads, {sample.descriptors} descriptors")
+    sys.stderr.flush()

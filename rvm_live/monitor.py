@@ -16,9 +16,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from rvm_live import gpu
+from rvm_live import drawing, gpu
 from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import MonitorError, UnavailableError
+from rvm_live.errors import MonitorError
 
 __all__ = ["COLUMNS", "Monitor", "Sample", "draw", "read_samples", "summary"]
 
@@ -237,11 +237,6 @@ def draw(samples: Iterable[Sample], path: Path, title: str = "") -> None:
         UnavailableError: matplotlib is not installed.
         MonitorError: the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UnavailableError("no plot without matplotlib: pip install 'rvm-live[bench]'") from error
     samples = list(samples)
     seconds = [each.seconds for each in samples]
     shown = [
@@ -249,9 +244,7 @@ def draw(samples: Iterable[Sample], path: Path, title: str = "") -> None:
         for label, names in _PANELS
         if (own := [name for name in names if any(getattr(each, name) is not None for each in samples)])
     ]
-    figure = Figure(figsize=(9, 1 + 1.7 * len(shown)), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    figure = drawing.figure(9, 1 + 1.7 * len(shown), title)
     for panel, (label, names) in zip(
         figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0], shown, strict=True
     ):
@@ -259,19 +252,8 @@ def draw(samples: Iterable[Sample], path: Path, title: str = "") -> None:
             scale = 1000 if name.endswith("_mb") else 1
             values = [float("nan") if (v := getattr(each, name)) is None else v / scale for each in samples]
             panel.plot(seconds, values, color=_INKS.get(name, "#b03030"), linewidth=1.2, label=name.partition("_")[0])
-        panel.set_ylim(bottom=0)
-        panel.set_ylabel(label, fontsize=8)
-        panel.grid(alpha=0.25)
-        panel.tick_params(labelsize=8)
-        panel.spines[["top", "right"]].set_visible(False)
+        drawing.tidy_panel(panel, label)
         if len(names) > 1:
             panel.legend(fontsize=7, frameon=False)
     panel.set_xlabel("seconds", fontsize=8)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        figure.savefig(part, format="png", metadata={"Software": None})
-        os.replace(part, path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise MonitorError(f"cannot write {path}: {error.strerror or error}") from error
+    drawing.save(figure, path, MonitorError)

@@ -37,7 +37,8 @@ def soak(ctx: click.Context, /, **options: Any) -> None:
     Ends with a verdict, soak.csv and soak.png. Exit code 0 if it did not age, 1 if it did, 130 after Ctrl-C.
     """
     from rvm_live import threads
-    from rvm_live.soak.run import SoakSettings, run, write_csv
+    from rvm_live.drawing import write_rows
+    from rvm_live.soak.run import Sample, SoakSettings, run
     from rvm_live.sources.quiet import silence_backends
 
     source = options["source"]
@@ -77,7 +78,7 @@ def soak(ctx: click.Context, /, **options: Any) -> None:
         click.echo(
             f"{'good' if finding.good else 'BAD ':<4} {finding.what}: {finding.value} (at most: {finding.limit})"
         )
-    write_csv(report.samples, settings.output / "soak.csv")
+    write_rows(Sample, report.samples, settings.output / "soak.csv")
     click.echo(str(settings.output / "soak.csv"))
     try:
         from rvm_live.soak.plot import draw

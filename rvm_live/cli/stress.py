@@ -46,9 +46,10 @@ def stress(ctx: click.Context, /, **options: Any) -> None:
     here are made up: they take the same time. Exit code 1 if nothing could run, 130 after Ctrl-C.
     """
     from rvm_live import threads
+    from rvm_live.drawing import write_rows
     from rvm_live.stopping import stopping_on_signals
     from rvm_live.stress.configs import parse
-    from rvm_live.stress.run import StressSettings, run, write_csv
+    from rvm_live.stress.run import Row, StressSettings, run
 
     limit = options["memory_limit"]
     settings = StressSettings(
@@ -69,7 +70,7 @@ def stress(ctx: click.Context, /, **options: Any) -> None:
     with stopping_on_signals(lambda reason: stopped.set()):
         report = run(settings, stopped=stopped, tell=_tell)
     _show(report)
-    write_csv(report.rows, settings.output / "stress.csv")
+    write_rows(Row, report.rows, settings.output / "stress.csv")
     click.echo(str(settings.output / "stress.csv"))
     try:
         from rvm_live.stress.plot import draw

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +26,7 @@ from rvm_live.sources.factory import open_source
 from rvm_live.sources.lasting import LastingSource
 from rvm_live.stopping import stopping_on_signals
 
-__all__ = ["Finding", "Sample", "SoakReport", "SoakSettings", "run", "verdict", "write_csv"]
+__all__ = ["Finding", "Sample", "SoakReport", "SoakSettings", "run", "verdict"]
 
 RSS_SLOPE = 1.0
 """Megabytes per 10,000 frames that the process may grow after warm-up."""
@@ -267,21 +265,3 @@ def verdict(samples: Sequence[Sample]) -> tuple[Finding, ...]:
     good = bool(p99[1] <= p99[0] * LATENCY_GROWTH)
     found.append(Finding("p99 latency", f"{p99[0]:.1f} ms at first, {p99[1]:.1f} ms at last", "a tenth more", good))
     return tuple(found)
-
-
-def write_csv(samples: Sequence[Sample], path: Path) -> None:
-    """The samples as a CSV file, whole.
-
-    Raises:
-        SinkError: it cannot be written.
-    """
-    from rvm_live.sinks.snapshot import write_whole
-
-    names = [each.name for each in fields(Sample)]
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(names)
-    for each in samples:
-        values = [getattr(each, name) for name in names]
-        writer.writerow(["" if v is None else round(v, 3) if isinstance(v, float) else v for v in values])
-    write_whole(path, text.getvalue().encode())

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from rvm_live.errors import SinkError, UnavailableError
+from rvm_live import drawing
 from rvm_live.stress.run import Row
 
 __all__ = ["draw"]
@@ -29,18 +27,11 @@ def draw(rows: Sequence[Row], path: Path, title: str) -> None:
         UnavailableError: matplotlib is not installed.
         SinkError: the file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UnavailableError("no plot without matplotlib: pip install 'rvm-live[bench]'") from error
     ran = [row for row in rows if row.fps is not None]
     shown = [panel for panel in _PANELS if any(getattr(row, panel[0]) is not None for row in ran)]
     if not shown:
         return
-    figure = Figure(figsize=(3.6 + 2.7 * len(shown), 1.4 + 0.3 * len(ran)), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    figure = drawing.figure(3.6 + 2.7 * len(shown), 1.4 + 0.3 * len(ran), title)
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for panel, (name, label, ink) in zip(panels, shown, strict=True):
         values = [getattr(row, name) or 0.0 for row in ran]
@@ -51,11 +42,4 @@ def draw(rows: Sequence[Row], path: Path, title: str) -> None:
         panel.tick_params(labelsize=7)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].invert_yaxis()
-    part = path.with_name(f".{path.name}.part")
-    try:
-        figure.savefig(part, format="png", metadata={"Software": None})
-        os.replace(part, path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise SinkError(f"cannot write {path}: {error.strerror or error}") from error
+    drawing.save(figure, path)

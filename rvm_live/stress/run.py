@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from rvm_live.stress.configs import Config, defaults
 from rvm_live.stress.guard import Guard, temperature
 from rvm_live.stress.loads import load, weights_for
 
-__all__ = ["Row", "StressReport", "StressSettings", "run", "write_csv"]
+__all__ = ["Row", "StressReport", "StressSettings", "run"]
 
 _WARM_UPS = 2
 _LEAST_CALLS = 3
@@ -211,21 +209,3 @@ def _measured(
         paused_s=guard.paused_s - paused,
         real_weights=real,
     )
-
-
-def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """The table as a CSV file, whole.
-
-    Raises:
-        SinkError: it cannot be written.
-    """
-    from rvm_live.sinks.snapshot import write_whole
-
-    names = [field.name for field in fields(Row)]
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(names)
-    for row in rows:
-        values = [getattr(row, name) for name in names]
-        writer.writerow(["" if v is None else round(v, 3) if isinstance(v, float) else v for v in values])
-    write_whole(path, text.getvalue().encode())

@@ -2,8 +2,8 @@
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks rot [--frames 100000] [--engines lite openvino rvm]
 
-The matte of a still picture after so many frames is compared with that after 100: one grey level is what may change. And
-a frame of black is timed beside a frame of the picture, both at the end: numbers that fade to nothing become so small
+The matte of a still picture after so many frames is compared with that after 100: it may change by one grey level. A
+frame of black is timed beside a frame of the picture, both at the end: numbers that fade to nothing become so small
 that processors work on them slowly (denormals), unless somebody sees to it.
 """
 

@@ -68,7 +68,7 @@ def test_the_entry_alone_changes_settings_of_the_process() -> None:
         if "threads.apply(" in path.read_text() or "keep_memory(" in path.read_text()
     }
     # A worker is the entry of a process of its own.
-    assert users == {"threads.py", "batch/worker.py", "cli/batch.py", "cli/live.py", "cli/stress.py"}
+    assert users == {"threads.py", "batch/worker.py", "cli/batch.py", "cli/live.py", "cli/soak.py", "cli/stress.py"}
 
 
 def test_a_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

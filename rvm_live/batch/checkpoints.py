@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rvm_live.batch.segments import Segments
-from rvm_live.batch.sturdy import SturdyEngine
 from rvm_live.clock import SYSTEM_CLOCK
-from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.engines.base import Engine
+from rvm_live.engines.wrapped import WrappedEngine
 from rvm_live.frames import Frame, Matte
 
 __all__ = ["LEAD_IN", "CheckpointEngine"]
@@ -19,7 +19,7 @@ LEAD_IN = 24
 state nobody can write down has found its person after so many."""
 
 
-class CheckpointEngine(Engine):
+class CheckpointEngine(WrappedEngine):
     """Gives mattes for the frames from ``segments.start`` on; those before it, the lead-in, get an empty one.
 
     With the state at hand the lead-in is passed over; without it the engine sees it.
@@ -30,25 +30,12 @@ class CheckpointEngine(Engine):
         first: number of the frame, in the file, that comes with ``seq`` 0.
     """
 
-    def __init__(self, inner: SturdyEngine, segments: Segments, first: int) -> None:
-        super().__init__(inner.settings)
-        self._inner, self._segments = inner, segments
+    def __init__(self, inner: Engine, segments: Segments, first: int) -> None:
+        super().__init__(inner)
+        self._segments = segments
         self._first, self._start = first, segments.start
         self._states = segments.states() if self._start else None
         self._lead_in_epoch: int | None = None
-
-    def open(self) -> EngineInfo:
-        return self._inner.open()
-
-    @property
-    def info(self) -> EngineInfo:
-        return self._inner.info
-
-    def prepare(self, width: int, height: int) -> None:
-        self._inner.prepare(width, height)
-
-    def reset(self) -> None:
-        self._inner.reset()
 
     def matte(self, frame: Frame) -> Matte:
         return self.matte_chunk((frame,))[0]
@@ -64,7 +51,7 @@ class CheckpointEngine(Engine):
                 mattes += [_nobody(frame) for frame in part]
                 continue
             if number == self._start and self._states is not None and self._lead_in_epoch == part[0].epoch:
-                self._inner.restore(self._states, part[0].epoch)
+                self._inner.restore(self._states)
             self._states = None
             mattes += self._inner.matte_chunk(part)
             after = number + len(part)
@@ -82,9 +69,6 @@ class CheckpointEngine(Engine):
                 part = []
             part.append(frame)
         yield part
-
-    def close(self) -> None:
-        self._inner.close()
 
 
 def _nobody(frame: Frame) -> Matte:

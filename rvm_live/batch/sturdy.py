@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rvm_live.engines.base import Engine, EngineInfo, States
+from rvm_live.engines.wrapped import WrappedEngine
 from rvm_live.errors import NoMemoryError, RvmLiveError
 from rvm_live.frames import Frame, Matte
 from rvm_live.notices import Notices
@@ -18,7 +19,7 @@ _LEAST_SIDE = 256
 """Of the longer side at low resolution: below that mattes are of no use."""
 
 
-class SturdyEngine(Engine):
+class SturdyEngine(WrappedEngine):
     """Goes on after :class:`~rvm_live.errors.NoMemoryError`, with the same recurrent state, and says how.
 
     First the chunk is halved, down to single frames; then the downsample ratio, as long as the network's picture keeps
@@ -34,14 +35,12 @@ class SturdyEngine(Engine):
     def __init__(
         self, make: Callable[[EngineSettings], Engine], settings: EngineSettings, chunk: int | None, notices: Notices
     ) -> None:
-        super().__init__(settings)
+        super().__init__(make(settings))
         self._make, self._asked, self._notices = make, settings, notices
-        self._inner = make(settings)
         self._wanted = chunk
         self._chunk = 1
         self._size: tuple[int, int] | None = None
         self._largest = 1
-        self._epoch = 0
         self._on_cpu = False
 
     def open(self) -> EngineInfo:
@@ -50,10 +49,6 @@ class SturdyEngine(Engine):
         except NoMemoryError as error:
             self._do_with_less(error, None)
         self._chunk = self._wanted or (_AS_THEY_COME if self._inner.chunked else 1)
-        return self._inner.info
-
-    @property
-    def info(self) -> EngineInfo:
         return self._inner.info
 
     @property
@@ -71,9 +66,6 @@ class SturdyEngine(Engine):
                 self._chunk = 1  # getting ready takes one frame alone
                 self._do_with_less(error, None)
 
-    def reset(self) -> None:
-        self._inner.reset()
-
     def matte(self, frame: Frame) -> Matte:
         return self.matte_chunk((frame,))[0]
 
@@ -82,22 +74,12 @@ class SturdyEngine(Engine):
         self._size = (frames[0].width, frames[0].height)
         while len(mattes) < len(frames):
             part = frames[len(mattes) : len(mattes) + self._chunk]
-            self._epoch, self._largest = part[0].epoch, len(part)
+            self._largest = len(part)
             try:
                 mattes += self._inner.matte_chunk(part)
             except NoMemoryError as error:
                 self._do_with_less(error, self._inner.states() if self._chunk == 1 else None)
         return mattes
-
-    def states(self) -> States | None:
-        return self._inner.states()
-
-    def restore(self, states: States, epoch: int = 0) -> None:
-        """See :meth:`rvm_live.engines.auto.AutoEngine.restore`."""
-        _restore(self._inner, states, epoch)
-
-    def close(self) -> None:
-        self._inner.close()
 
     def _do_with_less(self, error: NoMemoryError, states: States | None) -> None:
         """Take the next step down, or raise the error where there is none."""
@@ -117,7 +99,7 @@ class SturdyEngine(Engine):
             if self._size is not None:
                 self._inner.prepare(*self._size)
             if states is not None:
-                _restore(self._inner, states, self._epoch)
+                self._inner.restore(states)
         except NoMemoryError as another:
             self._do_with_less(another, states)
         except RvmLiveError:
@@ -137,12 +119,3 @@ class SturdyEngine(Engine):
         self._on_cpu = True
         precision = "auto" if self._asked.precision == "fp16" else self._asked.precision
         return replace(self._asked, device="cpu", precision=precision)
-
-
-def _restore(engine: Engine, states: States, epoch: int) -> None:
-    from rvm_live.engines.auto import AutoEngine
-
-    if isinstance(engine, (AutoEngine, SturdyEngine)):
-        engine.restore(states, epoch)
-    else:
-        engine.restore(states)

@@ -158,13 +158,12 @@ class AutoEngine(Engine):
             return own
         return [*own, *self._steadier.memory]
 
-    def restore(self, states: States, epoch: int = 0) -> None:
-        """Go on from :meth:`states`, with a frame of ``epoch``."""
+    def restore(self, states: States) -> None:
         if self._steadier is not None:
             states, memory = states[:-2], states[-2:]
             if len(memory) != 2:
                 raise EngineError("the state does not fit the engine")
-            self._steadier.remember(memory, epoch)
+            self._steadier.remember(memory)
         self._require().restore(states)
 
     def close(self) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.engines.base import Engine, EngineInfo, Rung
+from rvm_live.engines.base import Engine
+from rvm_live.engines.wrapped import WrappedEngine
 from rvm_live.errors import EngineError, RvmLiveError
 from rvm_live.frames import Frame, Matte
 from rvm_live.notices import Notices
@@ -26,7 +27,7 @@ _FLOATS_EVERY = 15
 _EMBEDDED = "lite"
 
 
-class GuardedEngine(Engine):
+class GuardedEngine(WrappedEngine):
     """Works like the engine it guards. Where that fails:
 
     1. the same frame once more, with an empty state;
@@ -52,9 +53,9 @@ class GuardedEngine(Engine):
         notices: Notices,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        super().__init__(settings)
+        super().__init__(make(settings))
+        self.settings = settings
         self._make, self._notices, self._clock = make, notices, clock
-        self._inner = make(settings)
         self._size: tuple[int, int] | None = None
         self._frames = 0
         self._steps = 0
@@ -62,26 +63,9 @@ class GuardedEngine(Engine):
         self._down_ns = 0
         self._returning: _Returning | None = None
 
-    def open(self) -> EngineInfo:
-        return self._inner.open()
-
-    @property
-    def info(self) -> EngineInfo:
-        return self._inner.info
-
     def prepare(self, width: int, height: int) -> None:
         self._size = (width, height)
         self._inner.prepare(width, height)
-
-    @property
-    def rungs(self) -> tuple[Rung, ...]:
-        return self._inner.rungs
-
-    def use_rung(self, rung: Rung) -> bool:
-        return self._inner.use_rung(rung)
-
-    def reset(self) -> None:
-        self._inner.reset()
 
     def matte(self, frame: Frame) -> Matte:
         self._size = (frame.width, frame.height)

@@ -50,10 +50,10 @@ class Steadier:
         both = (self._grey, self._alpha)
         return [np.zeros((0, 0), np.float32) if each is None else each.astype(np.float32) for each in both]
 
-    def remember(self, memory: list[NDArray[np.float32]], epoch: int) -> None:
-        """Go on from what :attr:`memory` gave, in an epoch."""
+    def remember(self, memory: list[NDArray[np.float32]]) -> None:
+        """Go on from what :attr:`memory` gave, with a frame of any epoch."""
         grey, alpha = (each.astype(np.uint8) if each.size else None for each in memory)
-        self._grey, self._alpha, self._epoch = grey, alpha, epoch
+        self._grey, self._alpha, self._epoch = grey, alpha, None
 
     def __call__(self, matte: Matte) -> Matte:
         """The matte, with alpha uint8 (H, W) of its own, and the time this took added to the engine's."""
@@ -64,7 +64,7 @@ class Steadier:
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         size = (max(1, image.shape[1] // _SMALLER), max(1, image.shape[0] // _SMALLER))
         grey = cv2.blur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (3, 3))
-        fits = self._alpha is not None and self._alpha.shape == alpha.shape and self._epoch == matte.frame.epoch
+        fits = self._alpha is not None and self._alpha.shape == alpha.shape and self._epoch in (None, matte.frame.epoch)
         if fits and self._grey is not None and self._alpha is not None:
             alpha = self._mixed(alpha, self._alpha, cv2.LUT(cv2.absdiff(grey, self._grey), _TABLE))
         self._epoch, self._grey, self._alpha = matte.frame.epoch, grey, alpha

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from rvm_live.engines.base import Engine, EngineInfo, Rung, States
+from rvm_live.engines.base import Engine
+from rvm_live.engines.wrapped import WrappedEngine
 from rvm_live.errors import EngineError, SourceLostError, SourceUnavailableError
 from rvm_live.frames import Frame, Matte
 from rvm_live.sources.base import Grab, Source, SourceInfo
@@ -79,7 +80,7 @@ class FaultySource(Source):
         self._inner.release()
 
 
-class FaultyEngine(Engine):
+class FaultyEngine(WrappedEngine):
     """An engine that raises or gives nonsense now and then.
 
     Args:
@@ -88,31 +89,8 @@ class FaultyEngine(Engine):
     """
 
     def __init__(self, inner: Engine, chance: Chance) -> None:
-        super().__init__(inner.settings)
-        self._inner, self._chance = inner, chance
-
-    def open(self) -> EngineInfo:
-        return self._inner.open()
-
-    @property
-    def info(self) -> EngineInfo:
-        return self._inner.info
-
-    def prepare(self, width: int, height: int) -> None:
-        self._inner.prepare(width, height)
-
-    @property
-    def rungs(self) -> tuple[Rung, ...]:
-        return self._inner.rungs
-
-    def use_rung(self, rung: Rung) -> bool:
-        return self._inner.use_rung(rung)
-
-    def reset(self) -> None:
-        self._inner.reset()
-
-    def states(self) -> States | None:
-        return self._inner.states()
+        super().__init__(inner)
+        self._chance = chance
 
     def matte(self, frame: Frame) -> Matte:
         kind = self._chance.pick(("engine raises", "not a number", "wrong size"))
@@ -124,6 +102,3 @@ class FaultyEngine(Engine):
         if kind == "wrong size":
             return replace(matte, alpha=np.zeros((frame.height // 2, frame.width), np.uint8))
         return matte
-
-    def close(self) -> None:
-        self._inner.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from rvm_live.queues import Overflow
 from rvm_live.report import LiveReport, Ran
 from rvm_live.settings import LiveSettings
 from rvm_live.sinks.base import Sink
+from rvm_live.sinks.display import on_sudden_exit
 from rvm_live.sinks.overlay import Status
 from rvm_live.sinks.snapshot import save_png, write_whole
 from rvm_live.sinks.window import ViewState, WindowActions, WindowSink, display_available
@@ -71,7 +73,7 @@ def run(
     engine = engine_for(replace(settings.engine, foreground=settings.foreground), progress)
     settings = _without_display(settings, tell)
     app = _App(settings, engine, overflow, clock)
-    with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop):
+    with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop), on_sudden_exit(lambda: app.display_gone(tell)):
         snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
     report = app.report(snapshot)
     if settings.stats_json is not None:
@@ -118,7 +120,14 @@ class _App:
         if settings.record is not None:
             from rvm_live.sinks.factory import open_recorder
 
-            self.recorder = open_recorder(settings.record, fps=settings.source.fps, policy=overflow)
+            self.recorder = open_recorder(
+                settings.record,
+                fps=settings.source.fps,
+                policy=overflow,
+                background=self.composer.background_only,
+                # Without a window the recording is what the run is for; with one the picture matters more.
+                on_failure=None if settings.headless else self.notices.fallback,
+            )
             sinks.append(self.recorder)
         if not settings.headless:
             self.window = WindowSink(
@@ -138,6 +147,16 @@ class _App:
             )
             sinks.append(self.window)
         return sinks
+
+    def display_gone(self, tell: Callable[[str], None]) -> None:
+        """The window system ends the process: finish what is being written, say so, and go."""
+        if self.window is None:
+            return
+        self.pipeline.abandon("display gone", self.window)
+        saved = None if self.recorder is None else self.recorder.saved
+        kept = "" if saved is None else f"; the recording {saved} is whole"
+        tell(f"rvm-live: error: the display went away, and with it the window{kept}")
+        os._exit(2)
 
     # Keys ---------------------------------------------------------------------------------------------------
 
@@ -223,6 +242,7 @@ class _App:
             self.pipeline.exit_reason,
             None if saved is None else str(saved),
             engine.device_name if engine else "",
+            "" if self.recorder is None else self.recorder.failure,
         )
 
 

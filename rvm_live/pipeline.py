@@ -9,17 +9,17 @@
 
 Live video drops the oldest frame of a full queue, files block (:class:`~rvm_live.queues.Overflow`). An error in any
 stage closes the queues behind it and is raised by :meth:`Pipeline.run` with its own traceback. Leaving the
-pipeline, however it happens, closes the queues, releases the source and joins every thread.
+pipeline, however it happens, closes the queues, releases the source and joins every thread. One thing cannot be joined:
+a thread inside a call to a driver or a model that does not return. After two seconds a live run names it in
+:attr:`Pipeline.left`, finishes its files, and leaves it to whoever owns the process.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
-from typing import Any
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.engines.base import Engine, EngineInfo
@@ -31,16 +31,15 @@ from rvm_live.pacing import Pacer
 from rvm_live.queues import FrameQueue, Overflow
 from rvm_live.sinks.base import Sink
 from rvm_live.sources.base import Source, SourceInfo
-from rvm_live.stage import Epoch, is_stale
+from rvm_live.stage import Epoch, is_stale, kept
 from rvm_live.stages import CaptureStage, Compose, CompositingStage, MattingStage
+from rvm_live.watchdog import Watchdog
 
 __all__ = ["Pipeline"]
 
 LIVE_SIZES = (1, 2, 2)
 BLOCK_SIZES = (4, 4, 4)
 _IDLE_S = 0.01
-STUCK_NS = 2_000_000_000
-"""A stage that works longer than this on one item is named."""
 
 
 class Pipeline:
@@ -60,6 +59,9 @@ class Pipeline:
         chunk: frames that are handed to the engine at once; for files, whose frames may wait for each other.
         notices: where fallbacks are told; its own list if None.
         clock: monotonic time.
+
+    Attributes:
+        left: names of the stages that had not ended two seconds after a live run.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class Pipeline:
         self.notices = Notices() if notices is None else notices
         self.metrics = Metrics(clock)
         self.exit_reason = "running"
-        self.stuck = ""
+        self.left: tuple[str, ...] = ()
         self._clock = clock
         self._source = source
         self._sinks = list(sinks)
@@ -125,6 +127,7 @@ class Pipeline:
             epoch=self._epoch,
         )
         self._stages = (self._capture, self._matting, self._compositing)
+        self._watchdog = Watchdog(self._stages, self.notices)
         # Nothing is grabbed before it can be used: a file starts at its first frame, a camera with a fresh one.
         self._capture.gates = (self._matting.ready, self._compositing.ready)
 
@@ -181,13 +184,13 @@ class Pipeline:
             try:
                 composite = self.composed.get(timeout=_IDLE_S)
             except TimeoutError:
-                self._watch()
+                self._watchdog.look()
                 self._idle()
                 continue
             except QueueClosed as closed:
                 ended = closed
                 break
-            self.stuck = ""
+            self._watchdog.progress()
             if is_stale(composite.epoch, self._epoch, self.composed):
                 continue
             for sink in self._sinks:
@@ -204,17 +207,6 @@ class Pipeline:
             raise ended.error
         if ended is not None:
             self.stop("end of source")
-
-    def _watch(self) -> None:
-        """Name the stage that has been at one item for too long; a slow display is not its fault."""
-        now_ns = SYSTEM_CLOCK.now_ns()
-        for name, stage in (("capture", self._capture), ("matting", self._matting), ("compositing", self._compositing)):
-            since_ns = stage.busy_since_ns
-            if since_ns is not None and now_ns - since_ns > STUCK_NS:
-                if not self.stuck:
-                    self.notices.fallback(f"{name} has made no progress for {STUCK_NS / 1e9:g} s")
-                self.stuck = f"{name} has made no progress for {(now_ns - since_ns) / 1e9:.0f} s"
-                return
 
     def _may_show(self) -> bool:
         """Whether the pace allows a picture now; if not, spends a moment of the wait on the sinks."""
@@ -241,8 +233,7 @@ class Pipeline:
             stage.break_promises()
         if self._started:
             _attempt(self._source.release, errors)
-        for stage in self._stages:
-            stage.join()
+        self.left = self._watchdog.joined(patient=self.captured.policy is Overflow.BLOCK)
         for sink in self._sinks:
             _attempt(partial(sink.close, failed=failed), errors)
         if errors and not failed:
@@ -255,6 +246,12 @@ class Pipeline:
         if self.exit_reason == "running":
             self.exit_reason = reason
         self._stop.set()
+
+    def abandon(self, reason: str, lost: Sink) -> None:
+        """End the run now, from inside a call to a sink that will not return: all else is closed, as ever."""
+        self.stop(reason)
+        self._sinks = [sink for sink in self._sinks if sink is not lost]
+        self._shut_down(failed=True)
 
     def reset(self) -> None:
         """Start a new epoch with the next frame: the engine forgets its recurrent state."""
@@ -275,20 +272,21 @@ class Pipeline:
     def source_info(self) -> SourceInfo | None:
         """What the source delivers; None until it is open."""
         future = self._capture.info
-        return future.result() if _kept(future) else None
+        return future.result() if kept(future) else None
 
     @property
     def engine_info(self) -> EngineInfo | None:
         """What the engine runs on, or ran on last; None until it is ready."""
         return self._matting.engine_info
 
+    @property
+    def stuck(self) -> str:
+        """Which stage makes no progress, and for how long; empty where all do."""
+        return self._watchdog.stuck
+
     def snapshot(self) -> Snapshot:
         """The counts and latencies now."""
         return self.metrics.snapshot({q.name: q.dropped for q in (self.captured, self.matted, self.composed)})
-
-
-def _kept(promise: Future[Any]) -> bool:
-    return promise.done() and not promise.cancelled() and promise.exception() is None
 
 
 def _attempt(action: Callable[[], None], errors: list[BaseException]) -> None:

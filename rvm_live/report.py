@@ -35,6 +35,8 @@ class LiveReport:
         fallbacks: everything that ran differently from what was asked for, one line each.
         exit_reason: what ended the run.
         recording: path of the recording, or None.
+        device_name: what its maker calls the device.
+        failure: what was asked for and failed while the run went on, one line; empty if nothing did.
     """
 
     ran: Ran
@@ -43,6 +45,7 @@ class LiveReport:
     exit_reason: str = ""
     recording: str | None = None
     device_name: str = field(default="", compare=False)
+    failure: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The documented form of ``--stats-json``; latencies in milliseconds."""
@@ -64,4 +67,5 @@ class LiveReport:
             "fallbacks": list(self.fallbacks),
             "exit_reason": self.exit_reason,
             "recording": self.recording,
+            "failure": self.failure or None,
         }

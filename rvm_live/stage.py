@@ -17,7 +17,7 @@ from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.errors import EndOfSource, QueueClosed
 from rvm_live.queues import FrameQueue, Overflow
 
-__all__ = ["Epoch", "Stage", "is_stale"]
+__all__ = ["Epoch", "Stage", "is_stale", "kept"]
 
 T = TypeVar("T")
 
@@ -42,6 +42,7 @@ class Stage(ABC):
     """
 
     def __init__(self, name: str, inlet: FrameQueue[Any] | None, outlet: FrameQueue[Any]) -> None:
+        self.name = name
         self.inlet = inlet
         self.outlet = outlet
         self.promises: Sequence[Future[Any]] = ()
@@ -62,10 +63,12 @@ class Stage(ABC):
         self._started = True
         self._thread.start()
 
-    def join(self) -> None:
-        """Wait until the thread has ended (at once if it was never started)."""
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait until the thread has ended (at once if it was never started); whether it has."""
         if self._started:
-            self._thread.join()
+            self._thread.join(timeout_s)
+            return not self._thread.is_alive()
+        return True
 
     def break_promises(self, error: BaseException | None = None) -> None:
         """Wake whoever waits for this stage to be ready: with the error, or to leave."""
@@ -117,3 +120,8 @@ def is_stale(epoch: int, present: Epoch, queue: FrameQueue[Any]) -> bool:
         return False
     queue.count_drop()
     return True
+
+
+def kept(promise: Future[Any]) -> bool:
+    """Whether a promise was kept: it has a result that can be had without waiting."""
+    return promise.done() and not promise.cancelled() and promise.exception() is None

@@ -441,8 +441,10 @@ def test_headless_it_says_what_happened_and_goes_on(tmp_path: Path) -> None:
             "--record",
             recording,
         ]
-        threading.Timer(2.5, serving.cut).start()
-        with start("--source", serving.url, *options, "--record", recording) as process:
+        with start("--source", serving.url, *options) as process:
+            wait_for(lambda: serving.clients > 0, 30)
+            time.sleep(1.5)
+            serving.cut()
             done = finish(process)
     assert done.code == 0, done.err
     assert "went on with an empty state" in done.err

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "rvm_live"
 FLOORS = [
     ("cli", "__main__"),
     ("live", "batch", "hwtest", "export", "calibrate", "tidy", "monitor", "stress", "soak"),
-    ("pipeline", "stages", "stage", "report", "composer", "adaptive", "drawing"),
+    ("pipeline", "stages", "stage", "report", "composer", "adaptive", "drawing", "watchdog"),
     ("sinks", "sources", "engines", "compositors", "backgrounds", "weights", "gpu"),
     ("registry", "metrics", "notices", "pacing", "queues", "colour", "buffers", "scenes", "threads", "stopping"),
     ("frames", "settings", "clock", "transfer", "errors", "__init__"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -29,6 +31,7 @@ from rvm_live.sinks.snapshot import cut_out, save_png
 from rvm_live.sinks.video_file import SUFFIXES
 from rvm_live.sinks.writers import PngSequence, Shot, Writer
 from tests.conftest import ROOT
+from tests.support.clock import FakeClock
 from tests.support.pictures import BACKGROUND, CAMERA, FOREGROUND, disc_alpha, make_composite
 
 BLOCK, LIVE = Overflow.BLOCK, Overflow.DROP_OLDEST
@@ -129,10 +132,14 @@ def test_an_opaque_recording_holds_every_picture_at_its_time_and_colour(tmp_path
         assert np.abs(picture.astype(int) - composite.image).mean() < 1.0
 
 
-def test_h264_starts_with_its_index_so_that_it_plays_while_it_loads(tmp_path: Path) -> None:
+def test_h264_is_an_ordinary_file_once_it_is_whole(tmp_path: Path) -> None:
     record(tmp_path / "take.mp4", [disc(seq) for seq in range(5)])
     content = (tmp_path / "take.mp4").read_bytes()
-    assert 0 < content.find(b"moov") < content.find(b"mdat")
+    boxes, position = [], 0
+    while position < len(content):
+        boxes.append(content[position + 4 : position + 8].decode())
+        position += int.from_bytes(content[position : position + 4], "big")
+    assert boxes == ["ftyp", "free", "mdat", "moov"], "no fragments"
     film = Film(tmp_path / "take.mp4")
     assert film.codec == "h264" and film.pixels == "yuv420p"
 
@@ -312,6 +319,21 @@ def run_full(path: str, limit: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
+def incomplete(target: str) -> str:
+    return target.replace(".", ".incomplete.")
+
+
+def assert_only_the_incomplete(folder: Path, target: str) -> None:
+    """What was recorded before the end is there, under a name that says so, and nothing else."""
+    assert os.listdir(folder) == [incomplete(target)]
+    with av.open(str(folder / incomplete(target))) as container:
+        frames = 0
+        with contextlib.suppress(av.FFmpegError):  # its last picture may be half a picture
+            for _ in container.decode(video=0):
+                frames += 1
+    assert frames >= 1
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of one megabyte."""
@@ -336,7 +358,8 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(small_dis
         assert names == [f"{seq:06d}.png" for seq in range(len(names))]
         assert all(cv2.imread(str(small_disk / "shots" / name)) is not None for name in names)
     else:
-        assert os.listdir(small_disk) == []
+        assert_only_the_incomplete(small_disk, target)
+        assert done.stdout.endswith(f"; what was recorded until then is {small_disk}/{incomplete(target)}")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such limit")
@@ -344,7 +367,123 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(small_dis
 def test_a_limit_on_the_files_size_is_one_clear_line(tmp_path: Path, suffix: str) -> None:
     done = run_full(f"{tmp_path}/take{suffix}", 300_000)
     assert done.returncode == 2, done.stderr
-    assert "no larger file" in done.stdout and done.stderr == "" and os.listdir(tmp_path) == []
+    assert "no larger file" in done.stdout and done.stderr == ""
+    assert_only_the_incomplete(tmp_path, f"take{suffix}")
+
+
+KILLED = """
+import sys, time
+from rvm_live.queues import Overflow
+from rvm_live.sinks.factory import open_recorder
+from tests.support.pictures import make_composite
+import numpy as np
+noise = np.random.default_rng(0)
+recorder = open_recorder(sys.argv[1], fps=30.0, policy=Overflow.BLOCK)
+recorder.open()
+for seq in range(160):
+    recorder.write(make_composite(seq=seq, foreground=noise.integers(0, 255, (180, 320, 3), np.uint8)))
+sys.stdout.write("written\\n")
+sys.stdout.flush()
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills a process")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_a_killed_program_recorded_is_found_by_the_next(
+    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / f"take{suffix}"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "written\n"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert leftovers(tmp_path) == [f".take.part{suffix}"]
+    record(path, [disc(seq) for seq in range(4)])
+    assert sorted(os.listdir(tmp_path)) == [f"take.incomplete{suffix}", path.name]
+    assert len(Film(path).pictures) == 4
+    with av.open(str(tmp_path / f"take.incomplete{suffix}")) as container, contextlib.suppress(av.FFmpegError):
+        seconds = 0.0
+        for frame in container.decode(video=0):
+            seconds = frame.time
+    assert seconds > 160 / 30 - 3, "at most the last seconds are lost"
+    assert "could not finish" in caplog.text
+
+
+def test_a_folder_that_goes_away_is_noticed_while_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rvm_live.sinks.unfinished._LOOK_S", 0.05)
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    recorder = open_recorder(str(folder / "take.mkv"), fps=30.0, policy=LIVE)
+    recorder.open()
+    noise = np.random.default_rng(0)
+    with pytest.raises(SinkError, match=r"cannot write .*take\.mkv: No such file"):
+        for seq in range(400):
+            picture = noise.integers(0, 255, (180, 320, 3), np.uint8)
+            recorder.write(make_composite(seq=seq, foreground=picture, alpha=np.full((180, 320), 255, np.uint8)))
+            time.sleep(0.005)
+            if seq == 20:
+                shutil.rmtree(folder)
+    recorder.close(failed=True)
+
+
+def test_with_a_window_a_failed_recording_is_told_and_the_run_goes_on() -> None:
+    told: list[str] = []
+    writer = Slow(fail_at=2, kept=Path("slow.incomplete.mp4"))
+    writer.go.set()
+    recorder = Recorder(writer, policy=LIVE, on_failure=told.append)
+    recorder.open()
+    for seq in range(50):
+        recorder.write(disc(seq))
+        time.sleep(0.002)
+    recorder.close(failed=False)
+    said = "cannot record slow.mp4: the encoder burst; what was recorded until then is slow.incomplete.mp4"
+    assert told == [said] == [recorder.failure]
+    assert recorder.saved == Path("slow.incomplete.mp4")
+
+
+# Nobody freezes in a recording --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("transparent", "suffix"), [(False, ".mkv"), (True, ".mov")])
+def test_after_half_a_second_without_a_picture_the_background_alone_is_recorded(
+    tmp_path: Path, transparent: bool, suffix: str, clock: FakeClock
+) -> None:
+    def background(width: int, height: int) -> NDArray[np.uint8]:
+        return np.full((height, width, 3), (10, 200, 10), np.uint8)
+
+    recorder = open_recorder(str(tmp_path / f"take{suffix}"), fps=30.0, policy=LIVE, background=background, clock=clock)
+    recorder.open()
+    for seq in range(10):
+        recorder.write(disc(seq, captured_ns=clock.now_ns(), transparent=transparent))
+        recorder.idle()
+        clock.advance(1 / 30)
+    for _ in range(60):  # three seconds in which nothing comes
+        clock.advance(0.05)
+        recorder.idle()
+    recorder.write(disc(10, captured_ns=clock.now_ns(), transparent=transparent))
+    recorder.close(failed=False)
+    film = Film(tmp_path / f"take{suffix}")
+    assert len(film.pictures) == 12, "one picture for the whole gap"
+    assert 0.5 <= film.intervals[9] < 0.6
+    assert 2.3 < film.intervals[10] < 2.6
+    alone = film.pictures[10].astype(int)
+    if transparent:
+        assert alone[:, :, 3].max() == 0
+    else:
+        assert np.abs(alone - (10, 200, 10)).max() < 12
+
+
+def test_numbered_pictures_have_no_times_and_so_no_gaps(tmp_path: Path, clock: FakeClock) -> None:
+    recorder = open_recorder(f"{tmp_path}/shots/", fps=30.0, policy=LIVE, clock=clock)
+    recorder.open()
+    recorder.write(disc(0))
+    clock.advance(5)
+    recorder.idle()
+    recorder.close(failed=False)
+    assert len(list((tmp_path / "shots").iterdir())) == 1
 
 
 # Where nothing can be written ---------------------------------------------------------------------------------
@@ -392,8 +531,9 @@ def test_a_good_path_is_checked_without_a_trace(tmp_path: Path, target: str) -> 
 class Slow(Writer):
     """A writer that works when told, and fails where told."""
 
-    def __init__(self, *, fail_at: int | None = None, fail_at_end: bool = False) -> None:
+    def __init__(self, *, fail_at: int | None = None, fail_at_end: bool = False, kept: Path | None = None) -> None:
         self.path = Path("slow.mp4")
+        self._kept = kept
         self.go = threading.Event()
         self.seen: list[int] = []
         self.ended: list[str] = []
@@ -413,8 +553,9 @@ class Slow(Writer):
             raise SinkError("disk full while writing slow.mp4")
         return True
 
-    def discard(self) -> None:
-        self.ended.append("discard")
+    def rescue(self) -> Path | None:
+        self.ended.append("rescue")
+        return self._kept
 
 
 def test_a_slow_encoder_holds_up_nobody_and_what_it_misses_is_counted() -> None:
@@ -455,7 +596,7 @@ def test_an_encoders_error_reaches_the_next_write_once(policy: Overflow) -> None
             time.sleep(0.002)
     assert isinstance(told.value.__cause__, ValueError)
     recorder.close(failed=True)
-    assert writer.ended == ["discard"] and recorder.saved is None
+    assert writer.ended == ["rescue"] and recorder.saved is None
 
 
 def test_an_error_at_the_end_is_raised_by_close() -> None:
@@ -466,7 +607,7 @@ def test_an_error_at_the_end_is_raised_by_close() -> None:
     recorder.write(disc(0))
     with pytest.raises(SinkError, match="disk full while writing"):
         recorder.close(failed=False)
-    assert writer.ended == ["finish", "discard"] and recorder.saved is None
+    assert writer.ended == ["finish", "rescue"] and recorder.saved is None
 
 
 def test_an_encoder_that_hangs_does_not_hang_the_program(monkeypatch: pytest.MonkeyPatch) -> None:

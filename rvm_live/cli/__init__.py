@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -87,7 +88,11 @@ def _set_up_logging(level: str, *, debug: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit. An understood error is one line on standard error and exit code 2."""
+    """Run the command line and exit. An understood error is one line on standard error and exit code 2.
+
+    Args:
+        arguments: None: those of the process, which then ends even if a thread hangs in a driver.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     try:
@@ -108,7 +113,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         text = " ".join(str(error).split()) or "no message"
         _fail(f"unexpected {type(error).__name__}: {text} (run again with --debug for the traceback)", debug=debug)
         code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    if arguments is None:
+        _leave_hung(code)
+    sys.exit(code)
+
+
+def _leave_hung(code: int) -> None:
+    """End the process at once where a stage of the pipeline hangs: the interpreter would wait for it for ever."""
+    if any(thread.name.startswith("rvm-") and not thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _fail(message: str, *, debug: bool) -> int:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from rvm_live.errors import SinkError
 from rvm_live.metrics import STAGES, Percentiles
 from rvm_live.report import LiveReport
 from rvm_live.settings import DISPLAY_MODES, MODELS, EngineSettings, LiveSettings, SourceSettings, parse_ratio
@@ -157,6 +158,8 @@ def run_live(options: Mapping[str, Any]) -> int:
     threads.apply(threads.plan(threads.usable_cores()))
     report = run(settings, tell=lambda line: click.echo(line, err=True), progress=download_progress)
     click.echo(report_text(report))
+    if report.failure:
+        raise SinkError(report.failure)
     return {"interrupted": 130, "terminated": 143}.get(report.exit_reason, 0)
 
 

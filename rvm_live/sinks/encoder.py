@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -56,7 +56,7 @@ class Encoder:
     A recipe for even sizes gets the last row or column twice.
 
     Args:
-        path: of the file.
+        target: path of the file, or one that is open for writing and stays so.
         recipe: how it is written.
         shape: of the pictures, (H, W), (H, W, 3) or (H, W, 4).
         rate: nominal frames per second, for players that want to know one.
@@ -67,7 +67,7 @@ class Encoder:
     """
 
     def __init__(
-        self, path: Path, recipe: Recipe, shape: tuple[int, ...], *, rate: Fraction, time_base: Fraction
+        self, target: Path | BinaryIO, recipe: Recipe, shape: tuple[int, ...], *, rate: Fraction, time_base: Fraction
     ) -> None:
         import av
 
@@ -76,7 +76,8 @@ class Encoder:
         self._format = recipe.grey if len(shape) == 2 else (recipe.clear or "") if self._clear else recipe.opaque
         self._frames = 0
         height, width = shape[:2]
-        self.container: Any = av.open(str(path), mode="w", format=recipe.muxer, options=recipe.container_options)
+        opened = str(target) if isinstance(target, Path) else target
+        self.container: Any = av.open(opened, mode="w", format=recipe.muxer, options=recipe.container_options)
         try:
             self._open(width, height)
         except BaseException:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import SettingsError, SinkError
 from rvm_live.queues import Overflow
 from rvm_live.sinks.recorder import Recorder
 from rvm_live.sinks.snapshot import explain
-from rvm_live.sinks.video_file import SUFFIXES, VideoFile, part_path
+from rvm_live.sinks.unfinished import part_path
+from rvm_live.sinks.video_file import SUFFIXES, VideoFile
 from rvm_live.sinks.writers import PngSequence
 
 __all__ = ["check_recording_path", "open_recorder"]
@@ -54,7 +60,7 @@ def check_recording_path(path: str | Path) -> None:
             raise SinkError(f"cannot record {target}: the folder {target.parent} does not exist")
         if not target.parent.is_dir():
             raise SinkError(f"cannot record {target}: {target.parent} is not a folder")
-        probe = part_path(target)
+        probe = part_path(target).with_suffix(".probe")  # the part itself may be what an earlier run left
     try:
         probe.open("wb").close()
     except OSError as error:
@@ -64,7 +70,15 @@ def check_recording_path(path: str | Path) -> None:
             probe.unlink(missing_ok=True)
 
 
-def open_recorder(path: str, *, fps: float, policy: Overflow) -> Recorder:
+def open_recorder(
+    path: str,
+    *,
+    fps: float,
+    policy: Overflow,
+    background: Callable[[int, int], NDArray[np.uint8]] | None = None,
+    on_failure: Callable[[str], None] | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Recorder:
     """Make a recorder for ``path``; nothing is written before its first composite.
 
     Args:
@@ -72,6 +86,9 @@ def open_recorder(path: str, *, fps: float, policy: Overflow) -> Recorder:
             the first composite has it; a folder for a PNG sequence.
         fps: nominal frames per second, 0 if unknown.
         policy: what happens when the encoder cannot keep up.
+        background: (width, height) -> uint8 (height, width, 3) BGR, the background alone, for while nothing comes.
+        on_failure: told if the recording fails while it runs; None: that ends the run.
+        clock: monotonic time.
 
     Raises:
         SettingsError: the suffix is not known.
@@ -79,4 +96,5 @@ def open_recorder(path: str, *, fps: float, policy: Overflow) -> Recorder:
     """
     check_recording_path(path)
     target = Path(path)
-    return Recorder(PngSequence(target) if _is_folder(path) else VideoFile(target, fps=fps), policy=policy)
+    writer = PngSequence(target) if _is_folder(path) else VideoFile(target, fps=fps)
+    return Recorder(writer, policy=policy, background=background, on_failure=on_failure, clock=clock)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import QueueClosed, SinkError
 from rvm_live.frames import Composite
 from rvm_live.queues import FrameQueue, Overflow
 from rvm_live.sinks.base import Sink
+from rvm_live.sinks.freshness import Freshness
 from rvm_live.sinks.writers import Shot, Writer
 
 __all__ = ["Recorder"]
@@ -26,42 +32,74 @@ class Recorder(Sink):
     """Hands composites to a writer on its own thread, ``rvm-recording``.
 
     An error of the writer is raised once, as :class:`~rvm_live.errors.SinkError`, by the next ``write``, or by
-    ``close``; nothing half-written is left then. Any other end keeps what was recorded.
+    ``close``; or told, where the run is to go on without the recording. What was recorded until then is kept where it
+    can be, under another name. Any other end of the run keeps all of it.
+
+    Nobody freezes in a recording either: where no composite comes for half a second (:mod:`rvm_live.sinks.freshness`),
+    the background alone is recorded from then on.
 
     Args:
         writer: where pictures go; used on the recorder's thread alone.
         policy: ``DROP_OLDEST`` counts what the encoder cannot keep up with in ``queue.dropped``; ``BLOCK`` waits.
+        background: (width, height) -> uint8 (height, width, 3) BGR, the background alone; None: black.
+        on_failure: told of an error instead of raising it.
+        clock: monotonic time.
 
     Attributes:
         queue: named ``recording``.
         path: where the recording will be.
+        failure: why it failed, one line; empty if it did not.
     """
 
-    def __init__(self, writer: Writer, *, policy: Overflow) -> None:
-        size = _LIVE_SIZE if policy is Overflow.DROP_OLDEST else _FILE_SIZE
-        self.queue: FrameQueue[Shot] = FrameQueue("recording", size, policy)
+    def __init__(
+        self,
+        writer: Writer,
+        *,
+        policy: Overflow,
+        background: Callable[[int, int], NDArray[np.uint8]] | None = None,
+        on_failure: Callable[[str], None] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        live = policy is Overflow.DROP_OLDEST
+        self.queue: FrameQueue[Shot] = FrameQueue("recording", _LIVE_SIZE if live else _FILE_SIZE, policy)
         self.path: Path = writer.path
+        self.failure = ""
         self._writer = writer
+        self._background = background
+        self._on_failure = on_failure
+        self._clock = clock
+        self._fresh = Freshness(clock) if live and writer.timed else None
+        self._last: Shot | None = None
+        self._last_ns = 0
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
+        self._kept: Path | None = None
         self._told = False
         self._saved = False
 
     @property
     def saved(self) -> Path | None:
         """The path of what was recorded, once closed; None if there is nothing."""
-        return self.path if self._saved else None
+        return self.path if self._saved else self._kept
 
     def open(self) -> None:
         self._thread = threading.Thread(target=self._run, name="rvm-recording", daemon=True)
         self._thread.start()
 
     def write(self, composite: Composite) -> None:
-        try:
-            self.queue.put(Shot.of(composite))
-        except QueueClosed:
-            self._raise()
-            raise SinkError(f"the recording {self.path} is closed") from None
+        shot = Shot.of(composite)
+        if self._fresh is not None:
+            self._fresh.shown()
+            self._last, self._last_ns = shot, self._clock.now_ns()
+        self._put(shot)
+
+    def idle(self) -> None:
+        if self._fresh is None or self._last is None or not self._fresh.over:
+            return
+        last, gone_ns = self._last, self._clock.now_ns() - self._last_ns
+        self._last = None
+        media_ns = None if last.media_ns is None else last.media_ns + gone_ns
+        self._put(Shot(self._empty(last.image), last.seq, last.captured_ns + gone_ns, media_ns))
 
     def close(self, *, failed: bool) -> None:
         self.queue.close()
@@ -70,18 +108,38 @@ class Recorder(Sink):
             thread.join(_CLOSE_SECONDS)
             if thread.is_alive():
                 self.queue.cancel()
-                raise SinkError(f"the recording {self.path} could not be finished within {_CLOSE_SECONDS:g} s")
-        self._raise()
+                self._error = SinkError(f"the recording {self.path} could not be finished within {_CLOSE_SECONDS:g} s")
+        self._report()
         if self._saved:
             _log.info("recorded %s", self.path)
 
-    def _raise(self) -> None:
+    def _put(self, shot: Shot) -> None:
+        try:
+            self.queue.put(shot)
+        except QueueClosed:
+            self._report()
+            if self._on_failure is None:
+                raise SinkError(f"the recording {self.path} is closed") from None
+
+    def _empty(self, like: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The background alone in the form of another picture."""
+        height, width, channels = like.shape
+        if channels == 4 or self._background is None:
+            return np.zeros(like.shape, np.uint8)
+        return self._background(width, height)
+
+    def _report(self) -> None:
+        """Raise or tell the writer's error, once."""
         if self._error is None or self._told:
             return
         self._told = True
-        if isinstance(self._error, SinkError):
-            raise self._error
-        raise SinkError(f"cannot record {self.path}: {self._error}") from self._error
+        text = str(self._error) if isinstance(self._error, SinkError) else f"cannot record {self.path}: {self._error}"
+        if self._kept is not None:
+            text += f"; what was recorded until then is {self._kept}"
+        self.failure = text
+        if self._on_failure is None:
+            raise SinkError(text) from self._error
+        self._on_failure(text)
 
     def _run(self) -> None:
         try:
@@ -92,7 +150,7 @@ class Recorder(Sink):
                     break
                 self._writer.write(shot)
             self._saved = self._writer.finish()
-        except BaseException as error:  # raised again by write or close
+        except BaseException as error:  # raised again, or told, by write or close
+            self._kept = self._writer.rescue()
             self._error = error
-            self._writer.discard()
             self.queue.cancel(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -16,9 +17,12 @@ from rvm_live.errors import SinkError
 from rvm_live.sinks.bleed import bleed
 from rvm_live.sinks.encoder import Encoder, Recipe
 from rvm_live.sinks.snapshot import explain
+from rvm_live.sinks.unfinished import UnfinishedFile, keep_unfinished, part_path
 from rvm_live.sinks.writers import Shot, Writer, fit_into, over_black
 
-__all__ = ["SUFFIXES", "VideoFile", "part_path"]
+__all__ = ["SUFFIXES", "VideoFile"]
+
+_log = logging.getLogger("rvm_live.recorder")
 
 _TICKS = 90_000
 _QP2LAMBDA = 118
@@ -35,29 +39,29 @@ _VP9 = {
 # A fixed quantiser: the search for one that meets a bit rate is what makes this encoder too slow for live video.
 _PRORES = {"profile": "4444", "global_quality": str(4 * _QP2LAMBDA)}
 
+# A recording that is cut short by a full disk or a power cut can be played up to its last two seconds: MP4 and MOV are
+# written in fragments, which become an ordinary file at the end, Matroska in short clusters.
+_MP4_SAFE = {"movflags": "+frag_keyframe+hybrid_fragmented+delay_moov", "flush_packets": "1"}
+_MKV_SAFE = {"cluster_time_limit": "2000", "flush_packets": "1"}
+
 _KINDS = {
-    ".mp4": Recipe(
-        "mp4", "libx264", "yuv420p", even=True, options=_H264, container_options={"movflags": "+faststart"}
-    ),
-    ".mkv": Recipe("matroska", "libx264", "yuv420p", even=True, options=_H264),
+    ".mp4": Recipe("mp4", "libx264", "yuv420p", even=True, options=_H264, container_options=_MP4_SAFE),
+    ".mkv": Recipe("matroska", "libx264", "yuv420p", even=True, options=_H264, container_options=_MKV_SAFE),
     ".mov": Recipe(
         "mov", "prores_ks", "yuv444p10le", "yuva444p10le", options=_PRORES, clear_options={"alpha_bits": "16"},
-        seekable=False,
+        container_options=_MP4_SAFE, seekable=False,
     ),
-    ".webm": Recipe("webm", "libvpx-vp9", "yuv420p", "yuva420p", even=True, options=_VP9),
+    ".webm": Recipe(
+        "webm", "libvpx-vp9", "yuv420p", "yuva420p", even=True, options=_VP9, container_options=_MKV_SAFE
+    ),
 }  # fmt: skip
 
 SUFFIXES = tuple(_KINDS)
 """Suffixes of files that can be recorded."""
 
 
-def part_path(path: Path) -> Path:
-    """Where a file is while it is not whole: hidden, beside its final place."""
-    return path.with_name(f".{path.stem}.part{path.suffix}")
-
-
 class VideoFile(Writer):
-    """One video file, whole or absent.
+    """One video file, whole or absent; what a failure cuts short is kept under another name.
 
     The first shot decides on size and alpha. Later shots of another size are letterboxed into the first one's. If
     the file has no alpha, a later transparent shot is put over black; if it has, a later opaque one is opaque.
@@ -74,6 +78,7 @@ class VideoFile(Writer):
         self._kind = _KINDS[path.suffix.lower()]
         self._fps = fps if fps > 0 else 30.0
         self._encoder: Encoder | None = None
+        self._file: UnfinishedFile | None = None
         self._size = (0, 0)
         self._has_alpha = False
         self._times = _Times(self._fps)
@@ -84,26 +89,27 @@ class VideoFile(Writer):
             encoder.add(self._picture(shot.image), self._times.tick(shot))
 
     def finish(self) -> bool:
-        if self._encoder is None:
+        if self._encoder is None or self._file is None:
             return False
-        try:
-            with self._told():
-                self._encoder.flush()
-                self._encoder.close()
-                self._encoder = None
-                os.replace(self._part, self.path)
-        except SinkError:
-            self.discard()
-            raise
+        with self._told():
+            self._encoder.flush()
+            self._encoder.close()
+            self._file.close()
+            os.replace(self._part, self.path)
+        self._encoder = self._file = None
         return True
 
-    def discard(self) -> None:
-        encoder, self._encoder = self._encoder, None
-        if encoder is not None:
+    def rescue(self) -> Path | None:
+        if self._file is not None:
+            self._file.give_up()
+        if self._encoder is not None:
             with contextlib.suppress(Exception):
-                encoder.close()
-        with contextlib.suppress(OSError):
-            self._part.unlink(missing_ok=True)
+                self._encoder.close()
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+        self._encoder = self._file = None
+        return keep_unfinished(self.path)
 
     @contextlib.contextmanager
     def _told(self) -> Any:
@@ -123,7 +129,11 @@ class VideoFile(Writer):
         self._size = (width, height)
         self._has_alpha = shot.image.shape[2] == 4 and kind.clear is not None
         rate, shape = Fraction(self._fps).limit_denominator(1001), (height, width, 4 if self._has_alpha else 3)
-        self._encoder = Encoder(self._part, kind, shape, rate=rate, time_base=Fraction(1, _TICKS))
+        earlier = keep_unfinished(self.path)
+        if earlier is not None:
+            _log.warning("found what an earlier run could not finish: it is %s now", earlier)
+        self._file = UnfinishedFile(self._part)
+        self._encoder = Encoder(self._file, kind, shape, rate=rate, time_base=Fraction(1, _TICKS))
         return self._encoder
 
     def _picture(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

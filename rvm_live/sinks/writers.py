@@ -42,18 +42,23 @@ class Shot:
 class Writer(ABC):
     """Writes shots to one place.
 
-    Who calls what: everything is called by the recorder's thread, ``write`` for every shot in order, then exactly
-    one of ``finish`` and ``discard``. Any of them may block on the encoder and the disk.
+    Who calls what: everything is called by the recorder's thread, ``write`` for every shot in order, then
+    ``finish`` at the end, and of ``rescue`` if either fails. Any of them may block on the encoder and the disk.
+
+    Attributes:
+        path: where it will be.
+        timed: a picture stands until the next one's time, however long that is.
     """
 
     path: Path
+    timed: bool = True
 
     @abstractmethod
     def write(self, shot: Shot) -> None:
         """Add one picture.
 
         Raises:
-            SinkError: it cannot be encoded or stored; ``discard`` follows.
+            SinkError: it cannot be encoded or stored; ``rescue`` follows.
         """
 
     @abstractmethod
@@ -64,12 +69,16 @@ class Writer(ABC):
             Whether there is anything.
 
         Raises:
-            SinkError: it cannot be completed; nothing is left.
+            SinkError: it cannot be completed; ``rescue`` follows.
         """
 
     @abstractmethod
-    def discard(self) -> None:
-        """Remove what is not whole; never raises."""
+    def rescue(self) -> Path | None:
+        """Keep what is usable under a name that says that it is not whole, and remove the rest; never raises.
+
+        Returns:
+            Where that is; None if nothing is left.
+        """
 
 
 class PngSequence(Writer):
@@ -78,6 +87,8 @@ class PngSequence(Writer):
     Args:
         path: of the folder; it is made when the first picture comes.
     """
+
+    timed = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -95,10 +106,11 @@ class PngSequence(Writer):
     def finish(self) -> bool:
         return self._count > 0
 
-    def discard(self) -> None:
+    def rescue(self) -> Path | None:
         # Every picture in it is whole; only a folder that stayed empty goes.
         with contextlib.suppress(OSError):
             self.path.rmdir()
+        return self.path if self._count > 0 and self.path.is_dir() else None
 
 
 def over_black(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import SourceLostError, SourceUnavailableError
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
-from rvm_live.sources.capture import Capture
+from rvm_live.sources.capture import OPEN_LIMIT_S, Capture
 
 __all__ = ["Camera", "CameraSource", "backends", "find_camera", "list_cameras", "unlisted_cameras"]
 
@@ -113,7 +113,13 @@ class CameraSource(Source):
 
     def open(self) -> SourceInfo:
         self.camera = find_camera(self._settings.source)
-        if not self._opened(self.camera):
+        try:
+            opened = self._opened(self.camera)
+        except TimeoutError:
+            raise SourceUnavailableError(
+                f"{self.camera} did not open in {OPEN_LIMIT_S:g} s: plug it in again, or close what else uses it"
+            ) from None
+        if not opened:
             raise SourceUnavailableError(f"{self.camera} cannot be opened: {_why_not(self.camera)}")
         self._first = self._first_frame(self.camera)
         height, width = self._first.image.shape[:2]

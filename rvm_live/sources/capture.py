@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -10,9 +11,17 @@ import numpy as np
 from rvm_live.clock import Clock
 from rvm_live.sources.base import Grab
 from rvm_live.sources.guard import ReleaseGuard
+from rvm_live.sources.patient import Patient
 
-__all__ = ["Capture"]
+__all__ = ["OPEN_LIMIT_S", "SILENT_S", "Capture"]
 
+T = TypeVar("T")
+
+OPEN_LIMIT_S = 30.0
+"""Seconds that a device or stream may take to open."""
+SILENT_S = 5.0
+"""Seconds without a picture, or an answer, after which a device counts as lost."""
+_MEANWHILE_S = 1.0
 _IDLE_NS = 100_000_000
 _WAITED_NS = 10_000_000
 _SKIP_NS = 1_000_000_000
@@ -20,6 +29,9 @@ _SKIP_NS = 1_000_000_000
 
 class Capture:
     """One ``cv2.VideoCapture``, opened and read by one thread, released by any.
+
+    The library is called on a thread of its own (:class:`~rvm_live.sources.patient.Patient`), so that a release ends a
+    wait at once, however long the driver sleeps; the device is freed when the driver wakes up.
 
     Args:
         clock: stamps frames.
@@ -29,23 +41,49 @@ class Capture:
         self._clock = clock
         self._capture = cv2.VideoCapture()
         self._returned_ns: int | None = None
+        self._patient = Patient("device")
         self.guard = ReleaseGuard(self._free)
 
-    def open(self, target: int | str, backend: int, parameters: dict[int, float]) -> bool:
+    def open(
+        self,
+        target: int | str,
+        backend: int,
+        parameters: dict[int, float],
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> bool:
         """Open a device or URL; the parameters are handed over while opening.
+
+        Args:
+            target: number of a device, or a URL.
+            backend: one of OpenCV's.
+            parameters: OpenCV's property -> value.
+            meanwhile: called once if that takes longer than a second; what it raises ends the wait.
 
         Raises:
             EndOfSource: released meanwhile.
+            TimeoutError: it takes longer than :data:`OPEN_LIMIT_S`.
         """
         flat = [round(value) for pair in parameters.items() for value in pair]
-        with self.guard:
-            try:
-                return bool(self._capture.open(target, backend, flat))
-            except cv2.error:
-                return False
+        began_ns, asked = self._clock.now_ns(), False
+
+        def check() -> None:
+            nonlocal asked
+            self.guard.check()
+            if not asked and (self._clock.now_ns() - began_ns) / 1e9 > _MEANWHILE_S:
+                asked = True
+                meanwhile()
+
+        def opened() -> bool:
+            with self.guard:
+                try:
+                    return bool(self._capture.open(target, backend, flat))
+                except cv2.error:
+                    return False
+
+        return self._patient.call(opened, check, OPEN_LIMIT_S)
 
     def grab(self) -> Grab | None:
-        """Wait for the next picture; None if there is none.
+        """Wait for the next picture; None if there is none, or no answer in :data:`SILENT_S`.
 
         After a pause, pictures that piled up in the driver or on the wire meanwhile are thrown away: they would be
         stamped as fresh, and are not.
@@ -53,6 +91,12 @@ class Capture:
         Raises:
             EndOfSource: released.
         """
+        try:
+            return self._patient.call(self._grabbed, self.guard.check, SILENT_S)
+        except TimeoutError:
+            return None
+
+    def _grabbed(self) -> Grab | None:
         with self.guard:
             if not self._grab_fresh():
                 return None
@@ -83,13 +127,21 @@ class Capture:
 
     def get(self, what: int) -> float:
         """A property as the library tells it, 0.0 or -1.0 where it does not know."""
-        with self.guard:
-            return float(self._capture.get(what))
+        return self._asked(lambda: float(self._capture.get(what)), 0.0)
 
     def set(self, what: int, value: float) -> bool:
         """Ask for a property; whether that was obeyed shows only in what comes."""
-        with self.guard:
-            return bool(self._capture.set(what, value))
+        return self._asked(lambda: bool(self._capture.set(what, value)), False)
+
+    def _asked(self, function: Callable[[], T], silence: T) -> T:
+        def guarded() -> T:
+            with self.guard:
+                return function()
+
+        try:
+            return self._patient.call(guarded, self.guard.check, SILENT_S)
+        except TimeoutError:
+            return silence
 
     @property
     def backend(self) -> str:
@@ -111,7 +163,9 @@ class Capture:
         return told if 0.5 <= told <= 1000 else 0.0
 
     def release(self) -> None:
+        """Free the device, now or when its driver answers, and end every wait."""
         self.guard.release()
+        self._patient.end()
 
     def _free(self) -> Any:
         self._capture.release()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import cv2
 
@@ -15,8 +18,10 @@ from rvm_live.sources.scaling import fit_inside
 
 __all__ = ["UrlSource"]
 
-OPEN_TIMEOUT_MS = 5000
+OPEN_TIMEOUT_MS = 30_000
 READ_TIMEOUT_MS = 1500
+_KNOCK_S = 3.5
+_PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtsp": 554, "rtsps": 322, "tcp": None}
 
 
 class UrlSource(Source):
@@ -48,16 +53,39 @@ class UrlSource(Source):
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: float(OPEN_TIMEOUT_MS),
             cv2.CAP_PROP_READ_TIMEOUT_MSEC: float(READ_TIMEOUT_MS),
         }
-        if not self._capture.open(self._url, cv2.CAP_FFMPEG, timeouts):
-            raise SourceUnavailableError(
-                f"{self.label} cannot be opened: is the address right, and does something answer there?"
-            )
+        try:
+            opened = self._capture.open(self._url, cv2.CAP_FFMPEG, timeouts, self._knock)
+        except TimeoutError:
+            opened = False
+        if not opened:
+            raise SourceUnavailableError(self._unopened)
         first = self._next()
         if first is None:
             raise SourceUnavailableError(f"{self.label} opened, but delivered no picture")
         self._first = first
         height, width = first.image.shape[:2]
         return SourceInfo(label=self.label, kind="url", width=width, height=height, fps=self._capture.fps(), live=True)
+
+    @property
+    def _unopened(self) -> str:
+        return f"{self.label} cannot be opened: is the address right, and does something answer there?"
+
+    def _knock(self) -> None:
+        """Give up early on a host that does not answer at all; one that is slow is waited for.
+
+        Called when opening takes long, not before it: some servers take one connection and no more.
+        """
+        try:
+            parts = urlsplit(self._url)
+            port = parts.port or _PORTS[parts.scheme.lower()]
+        except (KeyError, ValueError):
+            return
+        if parts.hostname is None or port is None or getproxies().get(parts.scheme.lower()):
+            return
+        try:
+            socket.create_connection((parts.hostname, port), timeout=_KNOCK_S).close()
+        except OSError as error:
+            raise SourceUnavailableError(self._unopened) from error
 
     def read(self) -> Grab:
         first, self._first = self._first, None

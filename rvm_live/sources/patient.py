@@ -1,0 +1,89 @@
+"""Calls that may never come back, made so that nobody has to wait for them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+__all__ = ["Patient"]
+
+T = TypeVar("T")
+
+_SLICE_S = 0.05
+_JOIN_S = 0.5
+
+
+class Patient:
+    """Makes calls into a driver on a thread of its own, one after the other.
+
+    A camera's driver may take 20 s to open it, or for ever to hand out a picture, and no thread can be taken out of
+    such a call. Here the caller gives up, and the thread follows when the call returns. It is a daemon: a driver that
+    never returns does not keep the process either.
+
+    Args:
+        name: of the thread, behind ``rvm-``.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._calls: queue.SimpleQueue[_Call[Any] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=f"rvm-{name}", daemon=True)
+        self._started = False
+        self._last: _Call[Any] | None = None
+
+    def call(self, function: Callable[[], T], check: Callable[[], None], limit_s: float) -> T:
+        """Wait for what ``function`` returns, or raise what it raises.
+
+        Args:
+            function: called on the other thread.
+            check: called here about twenty times a second while waiting; what it raises ends the wait.
+            limit_s: seconds to wait at most.
+
+        Raises:
+            TimeoutError: that did not suffice, or an earlier call has not come back yet.
+        """
+        if self._last is not None and not self._last.done.is_set():
+            raise TimeoutError("an earlier call has not come back")
+        if not self._started:
+            self._started = True
+            self._thread.start()
+        call = self._last = _Call(function)
+        self._calls.put(call)
+        until = time.monotonic() + limit_s
+        while not call.done.wait(_SLICE_S):
+            check()
+            if time.monotonic() >= until:
+                raise TimeoutError(f"no answer in {limit_s:g} s")
+        return call.result()
+
+    def end(self) -> None:
+        """Let the thread go: at once if it is idle, else when its call returns. May be called by any thread."""
+        self._calls.put(None)
+        if self._started and (self._last is None or self._last.done.is_set()):
+            self._thread.join(_JOIN_S)
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call.make()
+
+
+class _Call(Generic[T]):
+    def __init__(self, function: Callable[[], T]) -> None:
+        self.done = threading.Event()
+        self._function = function
+        self._value: T
+        self._error: BaseException | None = None
+
+    def make(self) -> None:
+        try:
+            self._value = self._function()
+        except BaseException as error:  # raised again by the caller
+            self._error = error
+        self.done.set()
+
+    def result(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._value

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from rvm_live import whole
 from rvm_live.errors import RvmLiveError, SinkError, UnavailableError
 
 __all__ = ["figure", "save", "tidy_panel", "write_rows"]
@@ -56,7 +56,7 @@ def save(made: Any, path: Path, failed: type[RvmLiveError] = SinkError) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         made.savefig(part, format="png", metadata={"Software": None})
-        os.replace(part, path)
+        whole.replace(part, path)
     except OSError as error:
         with suppress(OSError):
             part.unlink()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvm_live import __version__
+from rvm_live import __version__, whole
 from rvm_live.errors import EngineError, SettingsError, SinkError
 from rvm_live.settings import EngineSettings
 
@@ -203,6 +202,7 @@ def _write_beside(path: Path, content: bytes) -> Path:
     beside = path.with_name(f".{path.name}.part")
     try:
         try:
+            whole.refuse_special(path)
             beside.write_bytes(content)
         except OSError:
             beside.unlink(missing_ok=True)
@@ -227,8 +227,8 @@ def _write(parts: tuple[Path, ...], contents: list[bytes]) -> None:
             beside.append(_write_beside(part, content))
         if len(parts) > 1:
             parts[0].unlink(missing_ok=True)  # an old model must not be opened with new weights
-        for part, whole in reversed(list(zip(parts, beside, strict=True))):
-            os.replace(whole, part)
+        for part, ready in reversed(list(zip(parts, beside, strict=True))):
+            whole.replace(ready, part)
             placed.append(part)
     except BaseException as error:
         for path in (*beside, *placed):

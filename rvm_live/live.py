@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvm_live import gpu
+from rvm_live import gpu, whole
 from rvm_live.backgrounds.parse import default_cycle
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.composer import Composer
@@ -274,6 +274,10 @@ def _check_writable(path: Path) -> None:
         raise SinkError(f"cannot write {path}: it is a folder; name a file for --stats-json")
     if not path.parent.is_dir():
         raise SinkError(f"cannot write {path}: there is no folder {path.parent}")
+    try:
+        whole.refuse_special(path)
+    except OSError as error:
+        raise SinkError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _overflow(settings: LiveSettings, source: Source) -> Overflow:

@@ -7,7 +7,6 @@ memory in use, by psutil. The file grows beside its place and appears under its 
 from __future__ import annotations
 
 import csv
-import os
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -16,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from rvm_live import drawing, gpu
+from rvm_live import drawing, gpu, whole
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import MonitorError
 
@@ -118,6 +117,7 @@ class Monitor:
 
         psutil.cpu_percent()  # the next call tells the load since this one
         try:
+            whole.refuse_special(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._part.open("w", newline="", encoding="utf-8")
             csv.writer(self._file).writerow(COLUMNS)
@@ -144,7 +144,7 @@ class Monitor:
         try:
             if file is not None:
                 file.close()
-                os.replace(self._part, self.path)
+                whole.replace(self._part, self.path)
         except OSError as error:
             self._failed = self._failed or error
         if self._failed is not None:

@@ -9,7 +9,6 @@ import errno
 import json
 import os
 import re
-import tempfile
 import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,6 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from rvm_live import whole
 from rvm_live.errors import SettingsError, TidyError
 
 __all__ = ["DEFAULT_LENGTH", "LEAST_LENGTH", "LOG", "Renaming", "apply", "plan", "shortened", "undo"]
@@ -273,14 +273,6 @@ def _write_log(folder: Path, runs: list[dict[str, Any]]) -> None:
         if not runs:
             path.unlink(missing_ok=True)
             return
-        handle, name = tempfile.mkstemp(prefix=f"{LOG}.", suffix=".part", dir=folder)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({"runs": runs}, file, ensure_ascii=False, indent=1)
-            os.replace(name, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(name)
-            raise
+        whole.write(path, json.dumps({"runs": runs}, ensure_ascii=False, indent=1).encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise TidyError(f"cannot write the undo log {path}: {error.strerror or error}; nothing was renamed") from error

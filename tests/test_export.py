@@ -442,7 +442,7 @@ def test_of_two_files_both_are_there_or_none(
         real(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr("rvm_live.export.os.replace", refuse)
+        patch.setattr("rvm_live.whole.os.replace", refuse)
         with pytest.raises(SinkError, match="disk full"):
             export(settings_for(tmp_path, "openvino", weights))
     assert [path.suffix for path in calls] == [".bin", ".xml"][: failing + 1], "the one that is opened comes last"

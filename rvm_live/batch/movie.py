@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Callable
 from fractions import Fraction
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live import whole
 from rvm_live.batch.codecs import ALPHA_CONTAINERS, PICTURES
 from rvm_live.batch.joining import join
 from rvm_live.batch.media import Facts
@@ -92,15 +92,16 @@ class MovieWriter(Writer):
                     self._stopped,
                 )  # fmt: skip
                 if self._stopped():
-                    self.discard()
+                    self.rescue()
                     return False
-                os.replace(self._part, self.path)
+                whole.replace(self._part, self.path)
         except SinkError:
-            self.discard()
+            self.rescue()
             raise
         return True
 
-    def discard(self) -> None:
+    def rescue(self) -> None:
+        # Whole segments stay where --resume finds them; of the last one nothing is of use.
         encoder, self._encoder = self._encoder, None
         if encoder is not None:
             with contextlib.suppress(Exception):
@@ -188,12 +189,12 @@ class PictureFolder(Writer):
         try:
             if self.path.is_dir():
                 shutil.rmtree(self.path)
-            os.replace(self._folder, self.path)
+            whole.replace(self._folder, self.path)
         except OSError as error:
             raise explain(error, self.path) from error
         return True
 
-    def discard(self) -> None:
+    def rescue(self) -> None:
         pass  # the segments' folder goes, or what is whole in it stays
 
 

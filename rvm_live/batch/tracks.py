@@ -104,10 +104,10 @@ class Track:
             if self._keep:
                 self.saved = self.writer.finish()
             else:
-                self.writer.discard()
+                self.writer.rescue()
         except BaseException as error:  # raised again by put or check
             self._error = error
-            self.writer.discard()
+            self.writer.rescue()
             self.queue.cancel(error)
 
 

@@ -105,7 +105,7 @@ def on_sudden_exit(rescue: Callable[[], None]) -> Iterator[None]:
     owner = ctypes.c_int()
     armed = True
 
-    @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+    @ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # type: ignore[untyped-decorator,unused-ignore]
     def called(_: int | None) -> None:
         if armed:
             rescue()

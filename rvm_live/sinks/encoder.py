@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from io import RawIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -67,7 +68,7 @@ class Encoder:
     """
 
     def __init__(
-        self, target: Path | BinaryIO, recipe: Recipe, shape: tuple[int, ...], *, rate: Fraction, time_base: Fraction
+        self, target: Path | RawIOBase, recipe: Recipe, shape: tuple[int, ...], *, rate: Fraction, time_base: Fraction
     ) -> None:
         import av
 

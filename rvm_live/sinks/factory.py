@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live import whole
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import SettingsError, SinkError
 from rvm_live.queues import Overflow
@@ -62,6 +63,7 @@ def check_recording_path(path: str | Path) -> None:
             raise SinkError(f"cannot record {target}: {target.parent} is not a folder")
         probe = part_path(target).with_suffix(".probe")  # the part itself may be what an earlier run left
     try:
+        whole.refuse_special(target)
         probe.open("wb").close()
     except OSError as error:
         raise explain(error, target) from error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live import whole
 from rvm_live.errors import SinkError
 from rvm_live.frames import Composite
 
@@ -53,14 +53,8 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         SinkError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        try:
-            part.write_bytes(data)
-            os.replace(part, path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
+        whole.write(path, data)
     except OSError as error:
         raise explain(error, path) from error
 

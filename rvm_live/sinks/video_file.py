@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live import whole
 from rvm_live.errors import SinkError
 from rvm_live.sinks.bleed import bleed
 from rvm_live.sinks.encoder import Encoder, Recipe
@@ -95,7 +95,7 @@ class VideoFile(Writer):
             self._encoder.flush()
             self._encoder.close()
             self._file.close()
-            os.replace(self._part, self.path)
+            whole.replace(self._part, self.path)
         self._encoder = self._file = None
         return True
 

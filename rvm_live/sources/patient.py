@@ -49,14 +49,16 @@ class Patient:
         if not self._started:
             self._started = True
             self._thread.start()
-        call = self._last = _Call(function)
+        call: _Call[T] = _Call(function)
+        self._last = call
         self._calls.put(call)
         until = time.monotonic() + limit_s
         while not call.done.wait(_SLICE_S):
             check()
             if time.monotonic() >= until:
                 raise TimeoutError(f"no answer in {limit_s:g} s")
-        return call.result()
+        result: T = call.result()
+        return result
 
     def end(self) -> None:
         """Let the thread go: at once if it is idle, else when its call returns. May be called by any thread."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import platformdirs
 
+from rvm_live import whole
 from rvm_live.errors import WeightsError
 from rvm_live.weights.catalog import KNOWN, KnownWeights, known
 from rvm_live.weights.download import Progress, fetch
@@ -96,15 +97,7 @@ def write_record(path: Path, sha256: str, size: int, url: str | None) -> None:
     """Note what ``path`` holds; the note appears whole or not at all."""
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     text = json.dumps({"sha256": sha256, "bytes": size, "url": url, "recorded": when}, indent=1)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        os.replace(name, record_path(path))
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
+    whole.write(record_path(path), f"{text}\n".encode())
 
 
 def pull(model: str | None = None, progress: Progress | None = None) -> Path:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 
+from rvm_live import whole
 from rvm_live.errors import WeightsError
 
 __all__ = ["answer_path", "remember", "remembered"]
@@ -41,14 +40,6 @@ def remember(answer: bool) -> None:
     path = answer_path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".answers.", suffix=".part", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(json.dumps({"fetch_weights": answer}) + "\n")
-            os.replace(name, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(name)
-            raise
+        whole.write(path, (json.dumps({"fetch_weights": answer}) + "\n").encode())
     except OSError as error:
         raise WeightsError(f"the answer cannot be kept in {path}: {error.strerror or error}") from error

@@ -11,16 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvm_live import gpu, whole
+from rvm_live import gpu
 from rvm_live.backgrounds.parse import default_cycle
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.composer import Composer
 from rvm_live.engines.auto import AutoEngine, engine_for
 from rvm_live.engines.guarded import GuardedEngine
-from rvm_live.errors import SettingsError, SinkError
 from rvm_live.frames import Composite
 from rvm_live.notices import Notices
 from rvm_live.pipeline import Pipeline
+from rvm_live.preflight import HEADLESS_SECONDS, check_writable, overflow_of, without_display
 from rvm_live.queues import Overflow
 from rvm_live.report import LiveReport, Ran
 from rvm_live.settings import LiveSettings
@@ -28,8 +28,7 @@ from rvm_live.sinks.base import Sink
 from rvm_live.sinks.display import on_sudden_exit
 from rvm_live.sinks.overlay import Status
 from rvm_live.sinks.snapshot import save_png, write_whole
-from rvm_live.sinks.window import ViewState, WindowActions, WindowSink, display_available
-from rvm_live.sources.base import Source
+from rvm_live.sinks.window import ViewState, WindowActions, WindowSink
 from rvm_live.sources.factory import open_source
 from rvm_live.sources.lasting import LastingSource
 from rvm_live.sources.quiet import silence_backends
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
     from rvm_live.sinks.recorder import Recorder
 
 __all__ = ["HEADLESS_SECONDS", "run"]
-
-HEADLESS_SECONDS = 10.0
-"""How long a run lasts that wanted a window and found no display, if nothing else ends it."""
 
 
 def run(
@@ -67,11 +63,11 @@ def run(
     """
     silence_backends()
     if settings.stats_json is not None:
-        _check_writable(settings.stats_json)
+        check_writable(settings.stats_json)
     first = open_source(settings.source, clock)  # what cannot be meant is told before anything begins
-    overflow = _overflow(settings, first)
+    overflow = overflow_of(settings, first)
     engine = engine_for(replace(settings.engine, foreground=settings.foreground), progress)
-    settings = _without_display(settings, tell)
+    settings = without_display(settings, tell)
     app = _App(settings, engine, overflow, clock)
     with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop), on_sudden_exit(lambda: app.display_gone(tell)):
         snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
@@ -88,6 +84,7 @@ class _App:
         self.settings = settings
         self.notices = Notices()
         self.gpu = gpu.GpuSampler()
+        self.began_ns = SYSTEM_CLOCK.now_ns()
         self.composer = Composer(
             default_cycle(settings.backgrounds),
             compositor=settings.compositor,
@@ -217,7 +214,8 @@ class _App:
     def _phase(self, opened: bool, ready: bool) -> str:
         """What is being waited for."""
         if not opened:
-            return "opening the source"
+            waited = (SYSTEM_CLOCK.now_ns() - self.began_ns) / 1e9
+            return self.source.trouble or "opening the source" + (f" ({waited:.0f} s)" if waited >= 2 else "")
         return self.source.trouble or ("" if ready else "loading the model") or self.pipeline.stuck
 
     def report(self, snapshot: Any) -> LiveReport:
@@ -244,51 +242,6 @@ class _App:
             engine.device_name if engine else "",
             "" if self.recorder is None else self.recorder.failure,
         )
-
-
-def _without_display(settings: LiveSettings, tell: Callable[[str], None]) -> LiveSettings:
-    """Settings for a headless run where a window is wanted and there is no display; unchanged otherwise."""
-    if settings.headless or (reason := display_available()) is None:
-        return settings
-    limited = settings.frames is not None or settings.duration is not None
-    duration = settings.duration if limited else HEADLESS_SECONDS
-    record = settings.record or _default_recording()
-    for_how_long = "" if limited else f" for {HEADLESS_SECONDS:g} s"
-    tell(f"rvm-live: no window: {reason}; running headless{for_how_long}, recording to {record}")
-    return replace(settings, headless=True, duration=duration, record=record)
-
-
-def _default_recording() -> str:
-    folder = Path("recordings")
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise SinkError(
-            f"no recording can be made in {Path.cwd()}: {error.strerror}; name a place with --record PATH"
-        ) from error
-    return str(folder / f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}.mp4")
-
-
-def _check_writable(path: Path) -> None:
-    if path.is_dir():
-        raise SinkError(f"cannot write {path}: it is a folder; name a file for --stats-json")
-    if not path.parent.is_dir():
-        raise SinkError(f"cannot write {path}: there is no folder {path.parent}")
-    try:
-        whole.refuse_special(path)
-    except OSError as error:
-        raise SinkError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _overflow(settings: LiveSettings, source: Source) -> Overflow:
-    """Live unless every frame of a file is wanted."""
-    if settings.source.realtime:
-        return Overflow.DROP_OLDEST
-    if source.on_demand:
-        return Overflow.BLOCK
-    raise SettingsError(
-        f"--no-realtime takes every frame, but {settings.source.source!r} does not wait: use a file, or leave it out"
-    )
 
 
 @contextmanager

@@ -111,6 +111,7 @@ class SourceSettings:
         loop: a file starts over at its end.
         realtime: a file plays at its own rate; otherwise as fast as it is read.
         mirror: flip left and right.
+        wait: a camera or stream that is not there yet is waited for.
     """
 
     source: str = "auto"
@@ -121,6 +122,7 @@ class SourceSettings:
     loop: bool = False
     realtime: bool = True
     mirror: bool = False
+    wait: bool = False
 
     def __post_init__(self) -> None:
         _require(bool(self.source.strip()), "the source's name is empty")

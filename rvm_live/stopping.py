@@ -1,8 +1,9 @@
-"""The first SIGINT or SIGTERM ends a run in good order, the second one at once."""
+"""The first SIGINT, SIGTERM or SIGHUP ends a run in good order, the second one at once."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,10 @@ from types import FrameType
 __all__ = ["stopping_on_signals"]
 
 _REASONS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+if sys.platform != "win32":
+    _REASONS[signal.SIGHUP] = "hung up"  # its terminal was closed
+else:
+    _REASONS[signal.SIGBREAK] = "interrupted"
 
 
 @contextmanager

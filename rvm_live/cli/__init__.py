@@ -1,7 +1,7 @@
 """The command line: parse, call, print, exit code. Nothing heavy is imported before a command runs.
 
 Exit codes: 0 done, 1 a bug or a probe that found nothing, 2 bad input or a failure that was understood,
-130 and 143 ended by SIGINT and SIGTERM.
+129, 130 and 143 ended by SIGHUP, SIGINT and SIGTERM.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = cli.main(args=given, prog_name="rvm-live", standalone_mode=False)
     except click.exceptions.Exit as leaving:
         code = leaving.exit_code
+    except SystemExit as leaving:
+        code = leaving.code
     except click.ClickException as error:
         code = _fail(error.format_message(), debug=debug)
     except RvmLiveError as error:

@@ -30,6 +30,7 @@ _OPTIONS = [
     click.option("--fps", type=float, default=60.0, help="Frames per second at most.  [default: 60]"),
     click.option("--fourcc", default="MJPG", help="Pixel format asked of the camera.  [default: MJPG]"),
     click.option("--mirror/--no-mirror", default=False, help="Flip left and right (key m)."),
+    click.option("--wait", is_flag=True, help="Wait for a camera or stream that is not there yet."),
     click.option("--loop", is_flag=True, help="Start a file over at its end."),
     click.option(
         "--realtime/--no-realtime",
@@ -119,6 +120,7 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
             loop=options["loop"],
             realtime=options["realtime"],
             mirror=options["mirror"],
+            wait=options["wait"],
         ),
         engine=EngineSettings(
             engine=options["engine"],
@@ -160,7 +162,7 @@ def run_live(options: Mapping[str, Any]) -> int:
     click.echo(report_text(report))
     if report.failure:
         raise SinkError(report.failure)
-    return {"interrupted": 130, "terminated": 143}.get(report.exit_reason, 0)
+    return {"interrupted": 130, "terminated": 143, "hung up": 129}.get(report.exit_reason, 0)
 
 
 def ask_once(settings: EngineSettings) -> None:

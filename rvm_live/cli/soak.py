@@ -87,7 +87,7 @@ def soak(ctx: click.Context, /, **options: Any) -> None:
         click.echo(str(settings.output / "soak.png"))
     except UnavailableError as error:
         click.echo(str(error), err=True)
-    ctx.exit(130 if report.exit_reason in ("interrupted", "terminated") else 0 if report.good else 1)
+    ctx.exit(130 if report.exit_reason in ("interrupted", "terminated", "hung up") else 0 if report.good else 1)
 
 
 def _line(sample: Sample) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import EndOfSource, SourceError, SourceLostError
+from rvm_live.errors import EndOfSource, SourceError, SourceLostError, SourceUnavailableError
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.auto import AutoSource
 from rvm_live.sources.base import Grab, Source, SourceInfo
@@ -26,7 +26,8 @@ class LastingSource(Source):
     """Hands out what a live source delivers. When it is lost it is opened again, after 0.2 s, then less and less often,
     every 4 s at last, without end; a camera is looked for by its device path and name, for its number may be another.
 
-    What cannot be opened the first time is an error, and so is the loss of a file or of the demo.
+    What cannot be opened the first time is an error, unless it is to be waited for; so is the loss of a file or of the
+    demo.
 
     Args:
         settings: what was asked for.
@@ -60,7 +61,17 @@ class LastingSource(Source):
         self.on_demand = make(settings, clock).on_demand
 
     def open(self) -> SourceInfo:
-        return self._open(self._settings)
+        try:
+            return self._open(self._settings)
+        except SourceUnavailableError as error:
+            if not self._settings.wait or self.on_demand or self._released.is_set():
+                raise
+            self._drop()
+            self.trouble = f"{error}; waiting for it"
+            self._tell(self.trouble)
+        info = self._open_again()
+        self.trouble, self._restarted = "", False
+        return info
 
     def _open(self, settings: SourceSettings) -> SourceInfo:
         source = self._make(settings, self._clock)
@@ -77,7 +88,8 @@ class LastingSource(Source):
         while True:
             source = self._inner
             if source is None:
-                self._open_again()
+                info = self._open_again()
+                self._tell(f"{info.label} is back")
                 continue
             try:
                 grab = source.read()
@@ -109,7 +121,14 @@ class LastingSource(Source):
         if mine is not None:
             source.release()
 
-    def _open_again(self) -> None:
+    def _drop(self) -> None:
+        """Give back what did not open."""
+        with self._lock:
+            failed, self._inner = self._inner, None
+        if failed is not None:
+            failed.release()
+
+    def _open_again(self) -> SourceInfo:
         """Try until it is open.
 
         Raises:
@@ -122,14 +141,10 @@ class LastingSource(Source):
             try:
                 info = self._open(self._wanted())
             except SourceError:
-                with self._lock:
-                    failed, self._inner = self._inner, None
-                if failed is not None:
-                    failed.release()
+                self._drop()
                 continue
             self._restarted = True
-            self._tell(f"{info.label} is back")
-            return
+            return info
 
     def _wanted(self) -> SourceSettings:
         if self._camera is None:

@@ -54,8 +54,9 @@ class Display:
         env: a copy of this process's environment that leads to this display and to no other.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, server: subprocess.Popen[bytes]) -> None:
         self.name = name
+        self._server = server
         self.env = {k: v for k, v in os.environ.items() if k not in ("WAYLAND_DISPLAY", "XAUTHORITY")}
         self.env["DISPLAY"] = name
         self.env.pop("QT_QPA_PLATFORM", None)
@@ -107,6 +108,11 @@ class Display:
     def close_window(self, title: str = TITLE) -> None:
         """Do what the close button does: send the window WM_DELETE_WINDOW."""
         _send_wm_delete(self.name, int(self.window(title)))
+
+    def die(self) -> None:
+        """Take the whole screen away from every program at once."""
+        self._server.kill()
+        self._server.wait()
 
     def screenshot(self, title: str | None = None) -> NDArray[np.uint8]:
         """What is on the screen, uint8 (H, W, 3) BGR: all of it, or the inside of the window called ``title``."""
@@ -191,7 +197,7 @@ def open_display(width: int = 1600, height: int = 1000, *, authority: Path | Non
     )
     os.close(writer)
     try:
-        yield Display(f":{_read_number(reader, server)}")
+        yield Display(f":{_read_number(reader, server)}", server)
     finally:
         os.close(reader)
         server.terminate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -236,3 +237,12 @@ class HangingEngine(FaultyEngine):
     def faulty(self, matte: Matte) -> Matte:
         time.sleep(4)
         return matte
+
+
+class NeverReturnsEngine(LeftHalfEngine):
+    """Works for five frames and then not at all: what a driver that hangs looks like."""
+
+    def matte(self, frame: Frame) -> Matte:
+        if frame.seq >= 5:
+            threading.Event().wait()
+        return super().matte(frame)

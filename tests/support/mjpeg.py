@@ -25,6 +25,8 @@ class MjpegServer:
         clients: connections so far.
         garbled: send pictures that are none.
         frozen: send the same picture again and again.
+        delay_s: seconds until a client is answered.
+        silent: answer, but send no picture.
         room: colour of the right half, B, G, R; None: the numbered picture has none.
     """
 
@@ -35,6 +37,8 @@ class MjpegServer:
         self.clients = 0
         self.garbled = False
         self.frozen = False
+        self.delay_s = 0.0
+        self.silent = False
         self.room: tuple[int, int, int] | None = None
         self._stalled = threading.Event()
         self._cut = threading.Event()
@@ -80,13 +84,15 @@ class MjpegServer:
 
     def _serve(self, request: BaseHTTPRequestHandler) -> None:
         self.clients += 1
+        if self._stopping.wait(self.delay_s):
+            return
         request.send_response(200)
         request.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
         request.end_headers()
         number, due = 0, time.monotonic()
         try:
             while not (self._cut.is_set() or self._stopping.is_set()):
-                if self._stalled.is_set():
+                if self._stalled.is_set() or self.silent:
                     time.sleep(0.01)
                     due = time.monotonic()
                     continue

@@ -1,0 +1,74 @@
+"""What is settled before a live run begins: where it can show and write, and whether it may drop frames."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from rvm_live import whole
+from rvm_live.errors import SettingsError, SinkError
+from rvm_live.queues import Overflow
+from rvm_live.settings import LiveSettings
+from rvm_live.sinks.display import display_available
+from rvm_live.sources.base import Source
+
+__all__ = ["HEADLESS_SECONDS", "check_writable", "overflow_of", "without_display"]
+
+HEADLESS_SECONDS = 10.0
+"""How long a run lasts that wanted a window and found no display, if nothing else ends it."""
+
+
+def without_display(settings: LiveSettings, tell: Callable[[str], None]) -> LiveSettings:
+    """Settings for a headless run where a window is wanted and there is no display; unchanged otherwise."""
+    if settings.headless or (reason := display_available()) is None:
+        return settings
+    limited = settings.frames is not None or settings.duration is not None
+    duration = settings.duration if limited else HEADLESS_SECONDS
+    record = settings.record or _default_recording()
+    for_how_long = "" if limited else f" for {HEADLESS_SECONDS:g} s"
+    tell(f"rvm-live: no window: {reason}; running headless{for_how_long}, recording to {record}")
+    return replace(settings, headless=True, duration=duration, record=record)
+
+
+def _default_recording() -> str:
+    folder = Path("recordings")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise SinkError(
+            f"no recording can be made in {Path.cwd()}: {error.strerror}; name a place with --record PATH"
+        ) from error
+    return str(folder / f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}.mp4")
+
+
+def check_writable(path: Path) -> None:
+    """Find out before the run whether a report can be written after it.
+
+    Raises:
+        SinkError: it cannot; says why.
+    """
+    if path.is_dir():
+        raise SinkError(f"cannot write {path}: it is a folder; name a file for --stats-json")
+    if not path.parent.is_dir():
+        raise SinkError(f"cannot write {path}: there is no folder {path.parent}")
+    try:
+        whole.refuse_special(path)
+    except OSError as error:
+        raise SinkError(f"cannot write {path}: {error.strerror}") from error
+
+
+def overflow_of(settings: LiveSettings, source: Source) -> Overflow:
+    """Live unless every frame of a file is wanted.
+
+    Raises:
+        SettingsError: it is, but the source does not wait.
+    """
+    if settings.source.realtime:
+        return Overflow.DROP_OLDEST
+    if source.on_demand:
+        return Overflow.BLOCK
+    raise SettingsError(
+        f"--no-realtime takes every frame, but {settings.source.source!r} does not wait: use a file, or leave it out"
+    )

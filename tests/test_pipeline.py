@@ -312,7 +312,8 @@ def test_leaving_unblocks_a_stuck_read(overflow: Overflow) -> None:
 @BOTH
 def test_leaving_while_an_exception_flies_shuts_down(overflow: Overflow) -> None:
     sink, source = ListSink(), PatternSource()
-    with pytest.raises(KeyboardInterrupt), Pipeline(source, PassThroughEngine(), DirectComposer(), [sink]) as pipeline:
+    pipeline = Pipeline(source, PassThroughEngine(), DirectComposer(), [sink], overflow=overflow)
+    with pytest.raises(KeyboardInterrupt), pipeline:
         raise KeyboardInterrupt
     assert pipeline.exit_reason == "interrupted"
     assert sink.calls == ["open", "close(failed=False)"]

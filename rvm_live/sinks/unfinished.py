@@ -20,8 +20,8 @@ def part_path(path: Path) -> Path:
 
 
 class UnfinishedFile(io.RawIOBase):
-    """A file that a muxer writes. After the first failure nothing more is written: a muxer that closes after an error
-    rewrites the beginning for an end that did not fit, and what was good until then would be lost.
+    """A file that a muxer writes, until it is given up: a muxer that closes after an error rewrites the beginning for an
+    end that did not fit, and what was good until then would be lost.
 
     Args:
         path: of the file.
@@ -35,7 +35,7 @@ class UnfinishedFile(io.RawIOBase):
         self.path = path
         self._file = path.open("wb", buffering=0)
         self._looked = time.monotonic()
-        self._failed = False
+        self._given_up = False
 
     def writable(self) -> bool:
         return True
@@ -44,16 +44,12 @@ class UnfinishedFile(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        if self._failed:
+        if self._given_up:
             return len(data)
+        self._look()
         view = memoryview(data)
-        try:
-            self._look()
-            while len(view):
-                view = view[self._file.write(view) :]
-        except OSError:
-            self._failed = True
-            raise
+        while len(view):
+            view = view[self._file.write(view) :]
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -68,7 +64,7 @@ class UnfinishedFile(io.RawIOBase):
 
     def give_up(self) -> None:
         """Write nothing more."""
-        self._failed = True
+        self._given_up = True
 
     def _look(self) -> None:
         """Notice a folder that was deleted or moved: the system goes on taking what nobody will ever find."""

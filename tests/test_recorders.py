@@ -413,7 +413,7 @@ def test_what_a_killed_program_recorded_is_found_by_the_next(
 
 
 def test_a_folder_that_goes_away_is_noticed_while_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rvm_live.sinks.unfinished._LOOK_S", 0.05)
+    monkeypatch.setattr("rvm_live.sinks.video_file._LOOK_S", 0.05)
     folder = tmp_path / "gone"
     folder.mkdir()
     recorder = open_recorder(str(folder / "take.mkv"), fps=30.0, policy=LIVE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ class Encoder:
     A recipe for even sizes gets the last row or column twice.
 
     Args:
-        target: path of the file, or one that is open for writing and stays so.
+        path: of the file.
         recipe: how it is written.
         shape: of the pictures, (H, W), (H, W, 3) or (H, W, 4).
         rate: nominal frames per second, for players that want to know one.
@@ -68,7 +67,7 @@ class Encoder:
     """
 
     def __init__(
-        self, target: Path | RawIOBase, recipe: Recipe, shape: tuple[int, ...], *, rate: Fraction, time_base: Fraction
+        self, path: Path, recipe: Recipe, shape: tuple[int, ...], *, rate: Fraction, time_base: Fraction
     ) -> None:
         import av
 
@@ -77,8 +76,7 @@ class Encoder:
         self._format = recipe.grey if len(shape) == 2 else (recipe.clear or "") if self._clear else recipe.opaque
         self._frames = 0
         height, width = shape[:2]
-        opened = str(target) if isinstance(target, Path) else target
-        self.container: Any = av.open(opened, mode="w", format=recipe.muxer, options=recipe.container_options)
+        self.container: Any = av.open(str(path), mode="w", format=recipe.muxer, options=recipe.container_options)
         try:
             self._open(width, height)
         except BaseException:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from rvm_live.errors import SinkError
 from rvm_live.sinks.bleed import bleed
 from rvm_live.sinks.encoder import Encoder, Recipe
 from rvm_live.sinks.snapshot import explain
-from rvm_live.sinks.unfinished import UnfinishedFile, keep_unfinished, part_path
+from rvm_live.sinks.unfinished import keep_unfinished, part_path
 from rvm_live.sinks.writers import Shot, Writer, fit_into, over_black
 
 __all__ = ["SUFFIXES", "VideoFile"]
@@ -25,6 +27,7 @@ __all__ = ["SUFFIXES", "VideoFile"]
 _log = logging.getLogger("rvm_live.recorder")
 
 _TICKS = 90_000
+_LOOK_S = 1.0
 _QP2LAMBDA = 118
 _H264 = {"preset": "veryfast", "crf": "20"}
 _VP9 = {
@@ -78,7 +81,7 @@ class VideoFile(Writer):
         self._kind = _KINDS[path.suffix.lower()]
         self._fps = fps if fps > 0 else 30.0
         self._encoder: Encoder | None = None
-        self._file: UnfinishedFile | None = None
+        self._looked = time.monotonic()
         self._size = (0, 0)
         self._has_alpha = False
         self._times = _Times(self._fps)
@@ -86,30 +89,32 @@ class VideoFile(Writer):
     def write(self, shot: Shot) -> None:
         with self._told():
             encoder = self._encoder or self._opened(shot)
+            self._look()
             encoder.add(self._picture(shot.image), self._times.tick(shot))
 
     def finish(self) -> bool:
-        if self._encoder is None or self._file is None:
+        if self._encoder is None:
             return False
         with self._told():
             self._encoder.flush()
             self._encoder.close()
-            self._file.close()
             whole.replace(self._part, self.path)
-        self._encoder = self._file = None
+        self._encoder = None
         return True
 
     def rescue(self) -> Path | None:
-        if self._file is not None:
-            self._file.give_up()
-        if self._encoder is not None:
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            # Completes the file where the disk is not what failed; else libavformat writes nothing more after an error.
             with contextlib.suppress(Exception):
-                self._encoder.close()
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.close()
-        self._encoder = self._file = None
+                encoder.close()
         return keep_unfinished(self.path)
+
+    def _look(self) -> None:
+        """Notice a folder that was deleted or moved: the system goes on taking what nobody will ever find."""
+        if time.monotonic() - self._looked >= _LOOK_S:
+            self._looked = time.monotonic()
+            os.stat(self._part)
 
     @contextlib.contextmanager
     def _told(self) -> Any:
@@ -132,8 +137,7 @@ class VideoFile(Writer):
         earlier = keep_unfinished(self.path)
         if earlier is not None:
             _log.warning("found what an earlier run could not finish: it is %s now", earlier)
-        self._file = UnfinishedFile(self._part)
-        self._encoder = Encoder(self._file, kind, shape, rate=rate, time_base=Fraction(1, _TICKS))
+        self._encoder = Encoder(self._part, kind, shape, rate=rate, time_base=Fraction(1, _TICKS))
         return self._encoder
 
     def _picture(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -25,17 +25,20 @@ class Registry(Generic[T]):
         kind: plural noun for messages and the entry-point group, e.g. ``engines``.
         builtin: name -> ``package.module:Class``.
         auto: names that ``auto`` tries, best first.
+
+    Attributes:
+        builtin: those of this package.
     """
 
     def __init__(self, kind: str, builtin: Mapping[str, str], auto: Iterable[str]) -> None:
         self.kind = kind
-        self._builtin = dict(builtin)
+        self.builtin = dict(builtin)
         self.auto = tuple(auto)
 
     def names(self) -> list[str]:
         """All names that can be loaded, sorted, plug-ins included."""
         plugins = {point.name for point in entry_points(group=f"rvm_live.{self.kind}")}
-        return sorted(plugins | set(self._builtin))
+        return sorted(plugins | set(self.builtin))
 
     def load(self, name: str) -> Callable[..., T]:
         """Import the class called ``name``, or written as ``package.module:Class``.
@@ -43,7 +46,7 @@ class Registry(Generic[T]):
         Raises:
             SettingsError: there is no such name, or it cannot be imported.
         """
-        target = self._builtin.get(name)
+        target = self.builtin.get(name)
         if target is None:
             for point in entry_points(group=f"rvm_live.{self.kind}"):
                 if point.name == name:

@@ -203,3 +203,41 @@ def test_a_terminal_that_says_yes_gets_them(release: list[str], tmp_path: Path) 
     assert code == 0, shown
     assert "mobilenetv3" in shown and "engine      lite" not in shown
     assert len(release) == 1
+
+
+# Whose code runs
+
+
+@pytest.mark.parametrize("kind", ["class", "model"])
+def test_that_a_program_of_ones_own_runs_is_told_once(kind: str, tmp_path: Path) -> None:
+    from tests.support.scripted import save_scripted
+
+    options = ["--source", "demo", "--width", "64", "--height", "48", "--headless", "--frames", "2", "--device", "cpu"]
+    if kind == "class":
+        options += ["--engine", "tests.support.engines:LeftHalfEngine"]
+    else:
+        save_scripted("alpha", tmp_path / "model.pt")
+        options += ["--engine", "torchscript", "--weights", str(tmp_path / "model.pt")]
+    first, second = call(*options), call(*options)
+    assert first.code == second.code == 0
+    assert "runs with your rights" in first.err
+    assert "runs with your rights" in first.out, "in the report, too"
+    assert "rights" not in second.err + second.out
+
+
+def test_the_answer_about_weights_stays_beside_it() -> None:
+    consent.remember(True)
+    assert consent.first_time("x")
+    assert not consent.first_time("x")
+    assert consent.remembered() is True
+    consent.remember(False)
+    assert not consent.first_time("x")
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"own_code": 3}', '{"own_code": [1, {}]}', "\xff", "[" * 5000])
+def test_a_damaged_list_is_begun_anew(content: str) -> None:
+    path = consent.answer_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode("latin-1"))
+    assert consent.first_time("x")
+    assert not consent.first_time("x")

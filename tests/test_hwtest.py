@@ -339,8 +339,8 @@ def test_a_plug_in_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> 
     from rvm_live.hwtest.machine import inspect_machine
     from rvm_live.registry import COMPOSITORS
 
-    monkeypatch.setitem(COMPOSITORS._builtin, "broken", "json:JSONDecodeError")
-    monkeypatch.setitem(COMPOSITORS._builtin, "absent", "no.such.module:Class")
+    monkeypatch.setitem(COMPOSITORS.builtin, "broken", "json:JSONDecodeError")
+    monkeypatch.setitem(COMPOSITORS.builtin, "absent", "no.such.module:Class")
     found = {each.name: each for each in inspect_machine(EngineSettings()).compositors}
     assert "TypeError" in found["broken"].detail
     assert "cannot load compositor 'absent'" in found["absent"].detail

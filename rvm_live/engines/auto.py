@@ -10,10 +10,11 @@ from typing import Any
 from rvm_live import weights
 from rvm_live.engines.base import Engine, EngineInfo, Rung, States
 from rvm_live.engines.choice import EMBEDDED, Choice, choose
-from rvm_live.errors import EngineError, SettingsError, UnavailableError
+from rvm_live.errors import EngineError, SettingsError, UnavailableError, WeightsError
 from rvm_live.frames import Frame, Matte
 from rvm_live.registry import ENGINES
 from rvm_live.settings import EngineSettings
+from rvm_live.weights import consent
 
 __all__ = ["AutoEngine", "engine_for"]
 
@@ -40,6 +41,7 @@ class AutoEngine(Engine):
         self.refusals: dict[str, str] = {}
         self._choice = choice
         self._steadier: Any = None
+        self._warning = ""
         self._name = settings.engine
         self._inner: Any = None
 
@@ -75,6 +77,7 @@ class AutoEngine(Engine):
 
     def _opened(self, name: str) -> Any:
         self._name = name
+        self._warning = _whose_code(name, self.settings)
         engine = _construct(name, self.settings)
         try:
             engine.open()
@@ -98,6 +101,8 @@ class AutoEngine(Engine):
         if not isinstance(info, EngineInfo):
             raise EngineError(f"engine {self._name!r} has an info that is no EngineInfo but {type(info).__name__}")
         told = [f"engine {name} was passed over: {reason}" for name, reason in self.refusals.items()]
+        if self._warning:
+            told.append(self._warning)
         if self.settings.steady and info.device != "cpu":
             told.append(f"--steady works on alpha in main memory alone: on {info.device} it does nothing")
         if self._choice is not None and self._choice.reason:
@@ -187,6 +192,23 @@ def engine_for(settings: EngineSettings, progress: Any = None) -> AutoEngine:
     if settings.engine in _NEED_RVM and weights.locate(settings) is None:
         settings = replace(settings, weights=weights.resolve(settings, progress=progress))
     return AutoEngine(settings)
+
+
+def _whose_code(name: str, settings: EngineSettings) -> str:
+    """What to say, once, before code runs that is not this program's; empty where there is nothing to say."""
+    if name in ENGINES.builtin:
+        if name != "torchscript" or settings.weights is None:
+            return ""
+        try:
+            identity = weights.sha256_of(weights.file_bytes(settings.weights.expanduser()))
+        except WeightsError:
+            return ""  # opening it will say so
+        name = f"the model {settings.weights.name}"
+    else:
+        identity, name = name, f"the engine {name}"
+    if not consent.first_time(identity):
+        return ""
+    return f"{name} is a program of its own that runs with your rights: use it if you trust who made it (told once)"
 
 
 def _close(engine: Any) -> None:

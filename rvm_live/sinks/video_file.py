@@ -82,6 +82,7 @@ class VideoFile(Writer):
         self._fps = fps if fps > 0 else 30.0
         self._encoder: Encoder | None = None
         self._looked = time.monotonic()
+        self._there = False
         self._size = (0, 0)
         self._has_alpha = False
         self._times = _Times(self._fps)
@@ -112,9 +113,12 @@ class VideoFile(Writer):
 
     def _look(self) -> None:
         """Notice a folder that was deleted or moved: the system goes on taking what nobody will ever find."""
-        if time.monotonic() - self._looked >= _LOOK_S:
-            self._looked = time.monotonic()
+        if time.monotonic() - self._looked < _LOOK_S:
+            return
+        self._looked = time.monotonic()
+        if self._there:
             os.stat(self._part)
+        self._there = self._part.exists()  # it is made when the first pictures leave the encoder
 
     @contextlib.contextmanager
     def _told(self) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rvm_live.weights.cache import Status, cache_dir, list_known, pull
 from rvm_live.weights.catalog import KNOWN, MODELS_LICENCE, KnownWeights
-from rvm_live.weights.files import LoadedWeights
+from rvm_live.weights.files import LoadedWeights, file_bytes, sha256_of
 from rvm_live.weights.resolve import Verified, load, locate, resolve, verify
 
 __all__ = [
@@ -18,10 +18,12 @@ __all__ = [
     "Status",
     "Verified",
     "cache_dir",
+    "file_bytes",
     "list_known",
     "load",
     "locate",
     "pull",
     "resolve",
+    "sha256_of",
     "verify",
 ]

@@ -1,17 +1,21 @@
-"""Whether RVM's weights may be fetched: asked once, remembered until the file is deleted."""
+"""What is asked or told once: whether RVM's weights may be fetched, and whose code runs."""
 
 from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from rvm_live import whole
 from rvm_live.errors import WeightsError
 
-__all__ = ["answer_path", "remember", "remembered"]
+__all__ = ["answer_path", "first_time", "remember", "remembered"]
+
+_MOST_TOLD = 200
 
 
 def answer_path() -> Path:
@@ -23,11 +27,7 @@ def answer_path() -> Path:
 
 def remembered() -> bool | None:
     """The answer given before; None where nobody was asked, or the answer cannot be read."""
-    try:
-        answers = json.loads(answer_path().read_text(encoding="utf-8"))
-        answer = answers["fetch_weights"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    answer = _read().get("fetch_weights")
     return answer if isinstance(answer, bool) else None
 
 
@@ -37,9 +37,36 @@ def remember(answer: bool) -> None:
     Raises:
         WeightsError: it cannot be written.
     """
+    _write({**_read(), "fetch_weights": answer})
+
+
+def first_time(code: str) -> bool:
+    """Whether it has not been told yet that ``code`` is the user's own; it has from now on.
+
+    Where that cannot be written down it is told again next time.
+    """
+    answers = _read()
+    told = answers.get("own_code")
+    known = [each for each in told if isinstance(each, str)] if isinstance(told, list) else []
+    if code in known:
+        return False
+    with suppress(WeightsError):
+        _write({**answers, "own_code": [*known, code][-_MOST_TOLD:]})
+    return True
+
+
+def _read() -> dict[str, Any]:
+    try:
+        answers = json.loads(answer_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return answers if isinstance(answers, dict) else {}
+
+
+def _write(answers: dict[str, Any]) -> None:
     path = answer_path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole.write(path, (json.dumps({"fetch_weights": answer}) + "\n").encode())
+        whole.write(path, (json.dumps(answers) + "\n").encode())
     except OSError as error:
         raise WeightsError(f"the answer cannot be kept in {path}: {error.strerror or error}") from error

@@ -17,7 +17,7 @@ from rvm_live.composer import Composer
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.guarded import GuardedEngine
 from rvm_live.engines.lite.engine import LiteEngine
-from rvm_live.errors import EndOfSource, EngineError, SourceUnavailableError
+from rvm_live.errors import EndOfSource, EngineError, NoMemoryError, SourceUnavailableError
 from rvm_live.frames import Composite, Frame, Matte
 from rvm_live.notices import Notices
 from rvm_live.pipeline import Pipeline
@@ -327,6 +327,48 @@ def test_another_device_is_left_for_the_cpu() -> None:
     engine.matte(frame(0))
     engine.close()
     assert notices.fallbacks[0].endswith("an illegal memory access was encountered): going on on the CPU")
+
+
+def test_out_of_memory_means_a_smaller_ratio_then_the_cpu() -> None:
+    """The one before is closed before the next is opened: its memory is what the next one needs."""
+    held = [0]
+
+    class Greedy(LeftHalfEngine):
+        def open(self) -> EngineInfo:
+            super().open()
+            device = "cpu" if self.settings.device == "cpu" else "cuda:0"
+            ratio = self.settings.downsample_ratio or 1.0
+            self._info = EngineInfo("fake", "none", device, device, "fp32", ratio)
+            if device != "cpu":
+                held[0] += 1
+                if held[0] > 1:
+                    raise NoMemoryError("out of memory on cuda:0, for two at once")
+            return self._info
+
+        def prepare(self, width: int, height: int) -> None:
+            pass
+
+        def matte(self, frame: Frame) -> Matte:
+            if self._info.device != "cpu" and self._info.downsample_ratio > limit[0]:
+                raise NoMemoryError("out of memory on cuda:0")
+            return super().matte(frame)
+
+        def close(self) -> None:
+            held[0] -= self._info.device != "cpu"
+            super().close()
+
+    limit = [1.0]
+    engine, notices, _ = guarded(Greedy)
+    large = Frame(np.zeros((400, 512, 3), np.uint8), 0, 0, 0)
+    engine.matte(large)
+    limit[0] = 0.6
+    assert engine.matte(large).host().alpha.shape == (400, 512)
+    assert notices.fallbacks[-1] == "matting failed (out of memory on cuda:0): going on at ratio 0.5"
+    limit[0] = 0.0
+    engine.matte(large)
+    assert notices.fallbacks[-1] == "matting failed (out of memory on cuda:0): going on on the CPU"
+    assert held == [0]
+    engine.close()
 
 
 def test_what_fails_always_is_an_error_in_the_end() -> None:

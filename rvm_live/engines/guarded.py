@@ -12,7 +12,7 @@ import numpy as np
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.engines.base import Engine
 from rvm_live.engines.wrapped import WrappedEngine
-from rvm_live.errors import EngineError, RvmLiveError
+from rvm_live.errors import EngineError, NoMemoryError, RvmLiveError
 from rvm_live.frames import Frame, Matte
 from rvm_live.notices import Notices
 from rvm_live.settings import EngineSettings
@@ -25,6 +25,7 @@ _MOST_STEPS = 3
 _FORGIVEN_NS = 60_000_000_000
 _FLOATS_EVERY = 15
 _EMBEDDED = "lite"
+_LEAST_SIDE = 128
 
 
 class GuardedEngine(WrappedEngine):
@@ -32,7 +33,8 @@ class GuardedEngine(WrappedEngine):
 
     1. the same frame once more, with an empty state;
     2. the same engine opened anew;
-    3. one step down: the CPU instead of another device; with ``--engine auto`` then the embedded ``lite``.
+    3. one step down: half the downsample ratio where memory ran out; the CPU instead of another device; with
+       ``--engine auto`` then the embedded ``lite``.
 
     Each is told. Half a minute after a step down, and every half minute from then on, the engine that was asked for is
     opened beside the running one; when it works again it takes over, and that is told, too. Where nothing is left to
@@ -108,13 +110,14 @@ class GuardedEngine(WrappedEngine):
             return matte
         except Exception as again:
             error, reason = again, _one_line(again)
-        for settings, words in self._lower():
+        for settings, words in self._lower(error):
             engine = self._make(settings)
+            if isinstance(error, NoMemoryError):
+                self._put_in_place(engine)  # what it holds is what the next one needs
             try:
                 engine.open()
                 engine.prepare(frame.width, frame.height)
-                before, self._inner = self._inner, engine
-                _close(before)
+                self._put_in_place(engine)
                 matte = self._sound(frame)
             except Exception as failed:  # the next step, then
                 reason = _one_line(failed)
@@ -128,13 +131,21 @@ class GuardedEngine(WrappedEngine):
             return matte
         raise error
 
-    def _lower(self) -> list[tuple[EngineSettings, str]]:
+    def _put_in_place(self, engine: Engine) -> None:
+        before, self._inner = self._inner, engine
+        if before is not engine:
+            _close(before)
+
+    def _lower(self, error: Exception) -> list[tuple[EngineSettings, str]]:
         """What to try, best first."""
         here, asked = self._inner.info, self.settings
         if self._clock.now_ns() - self._step_ns > _FORGIVEN_NS:
             self._steps = 0
         steps = []
-        if self._steps < _MOST_STEPS:
+        ratio = here.downsample_ratio
+        if isinstance(error, NoMemoryError) and self._size is not None and max(self._size) * ratio / 2 >= _LEAST_SIDE:
+            steps.append((replace(self._inner.settings, downsample_ratio=ratio / 2), f"at ratio {ratio / 2:g}"))
+        elif self._steps < _MOST_STEPS:
             steps.append((self._inner.settings if self._down_ns else asked, "with the engine opened anew"))
         if here.device != "cpu":
             precision = "auto" if asked.precision == "fp16" else asked.precision

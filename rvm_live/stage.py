@@ -59,6 +59,11 @@ class Stage(ABC):
         finally:
             self.busy_since_ns = None
 
+    @property
+    def excused(self) -> bool:
+        """Whether it says itself why it makes no progress."""
+        return False
+
     def start(self) -> None:
         self._started = True
         self._thread.start()

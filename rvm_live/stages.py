@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, TimeoutError
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +29,10 @@ __all__ = ["CaptureStage", "Compose", "CompositingStage", "MattingStage"]
 
 GAP_NS = 1_000_000_000
 """A live source that was silent for longer than this starts a new epoch: the person may have moved on."""
+
+
+_SOON_S = 0.3
+_USUAL_SIZE = (1280, 720)
 
 
 class Compose(Protocol):
@@ -82,6 +86,10 @@ class CaptureStage(Stage):
                 grab = self._source.read()
             self._metrics.captured(grab.captured_ns)
             self.outlet.put(self._frame(grab))
+
+    @property
+    def excused(self) -> bool:
+        return bool(getattr(self._source, "trouble", ""))  # a source of the user's own need not know of it
 
     def _frame(self, grab: Grab) -> Frame:
         mirror = self.mirror
@@ -240,8 +248,14 @@ class CompositingStage(Stage):
         self._epoch = epoch
 
     def work(self) -> None:
-        source = self._source_info.result()
-        self._composer.open_backgrounds(source.width, source.height)
+        try:
+            source = self._source_info.result(_SOON_S)
+        except TimeoutError:
+            # A camera may take 20 s to open: what is seen meanwhile is the background, in a size that may be wrong.
+            self._composer.open_backgrounds(*_USUAL_SIZE)
+            source = self._source_info.result()
+        else:
+            self._composer.open_backgrounds(source.width, source.height)
         engine = self._engine_info.result()
         self._composer.open(source.width, source.height, engine.device)
         self._keep(self.ready, None)

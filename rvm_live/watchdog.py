@@ -38,7 +38,7 @@ class Watchdog:
         now_ns = SYSTEM_CLOCK.now_ns()
         for stage in self._stages:
             since_ns = stage.busy_since_ns
-            if since_ns is not None and now_ns - since_ns > STUCK_NS:
+            if since_ns is not None and now_ns - since_ns > STUCK_NS and not stage.excused:
                 if not self.stuck:
                     self._notices.fallback(f"{stage.name} has made no progress for {STUCK_NS / 1e9:g} s")
                 self.stuck = f"{stage.name} has made no progress for {(now_ns - since_ns) / 1e9:.0f} s"

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 from rvm_live.backgrounds.color import ColorBackground
@@ -365,6 +367,30 @@ def test_the_window_is_up_while_a_camera_opens_and_takes_keys(display: Display) 
             assert 0.3 < share(display.screenshot("rvm-live"), GREEN) < 0.7
             display.key("q")
             assert finish(process).code == 0
+
+
+def test_while_a_camera_opens_it_is_the_users_background_that_is_seen(display: Display, tmp_path: Path) -> None:
+    picture = np.zeros((90, 160, 3), np.uint8)
+    picture[:] = (40, 160, 220)
+    cv2.imwrite(str(tmp_path / "b.png"), picture)
+    with MjpegServer(640, 360) as serving:
+        serving.delay_s = 25
+        with start("--source", serving.url, "--background", tmp_path / "b.png", env=display.env) as process:
+            seen = display.wait_for(lambda p: share(p, (40, 160, 220)) > 0.8)
+            assert share(seen, (40, 160, 220)) > 0.8
+            display.key("q")
+            assert finish(process).code == 0
+
+
+def test_a_source_that_says_itself_what_is_wrong_is_not_named_as_stuck_besides() -> None:
+    notices = Notices()
+    with MjpegServer(fps=60) as serving:
+        source = LastingSource(SourceSettings(serving.url), open_source, notices.again)
+        pipeline = Pipeline(source, LeftHalfEngine(), green(), [Keeps()], notices=notices)
+        threading.Timer(1.0, serving.stall).start()
+        pipeline.run(duration=6)
+    assert any("stalled" in text for text in notices.fallbacks)
+    assert not any("no progress" in text for text in notices.fallbacks)
 
 
 def test_the_program_can_be_left_while_a_camera_opens(display: Display) -> None:

@@ -696,3 +696,18 @@ def test_wrapped_text_fits_and_loses_nothing_but_its_end(words: list[str], width
     assert len(broken) <= lines and all(text.measure(line, 12) <= width for line in broken)
     joined = " ".join(broken)
     assert joined == whole or "…" in joined
+
+
+def test_a_picture_that_is_gone_is_told_apart_from_one_that_is_not_there_yet(clock: FakeClock) -> None:
+    overlay, told = Overlay(clock), Status(phase="stream x stalled; trying again", messages=("an old story",))
+
+    def drawn(starting: bool) -> NDArray[np.uint8]:
+        canvas = np.zeros((360, 640, 3), np.uint8)
+        overlay.draw(canvas, lambda: told, display="result", statistics=True, help=False, starting=starting)
+        return canvas
+
+    first = drawn(True)
+    assert (drawn(True) == first).all()
+    drawn(False)
+    clock.advance(60)
+    assert (drawn(True) != first).any(), "another headline, and the old story is over"

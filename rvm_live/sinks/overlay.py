@@ -144,6 +144,7 @@ class Overlay:
         self._seen: dict[str, int] = {}
         self._own: dict[str, int] = {}
         self._width = 0
+        self._began = False
         self.redraws = 0
 
     @property
@@ -178,8 +179,9 @@ class Overlay:
             display: name of the view.
             statistics: show the statistics.
             help: show the keys.
-            starting: nothing was shown yet; tell what is being waited for.
+            starting: there is no picture, yet or any more; tell what is being waited for.
         """
+        self._began = self._began or not starting
         height, width = canvas.shape[:2]
         key = (width, height, display, statistics, help, starting)
         if key != self._key or self.due:
@@ -199,7 +201,9 @@ class Overlay:
         margin = max(4, size // 2)
         placed: list[tuple[Panel, int, int]] = []
         if starting:
-            panel = _starting_panel(status, size, width - 2 * margin, height - 2 * margin)
+            messages = self._fresh(status.messages) if self._began else list(status.messages[-3:])
+            title = "no picture …" if self._began else "starting …"
+            panel = _waiting_panel(title, status.phase, messages, size, width - 2 * margin, height - 2 * margin)
             placed.append((panel, (width - panel.width) // 2, (height - panel.height) // 2))
         keys = _help_panel(size, width - 2 * margin, height - 2 * margin) if help else None
         bottom = height - margin
@@ -239,11 +243,13 @@ def _message_panel(messages: list[str], size: int, max_width: int) -> Panel:
     return lay_out([Row("", line, colour=AMBER) for line in lines], size, max_width)
 
 
-def _starting_panel(status: Status, size: int, max_width: int, max_height: int) -> Panel:
-    rows = [Row("", "starting …", scale=1.5)]
-    if status.phase:
-        rows.append(Row("", status.phase, rank=1))
-    for message in status.messages[-3:]:
+def _waiting_panel(title: str, phase: str, messages: list[str], size: int, max_width: int, max_height: int) -> Panel:
+    rows = [Row("", title, scale=1.5)]
+    if phase:
+        rows.append(Row("", phase, rank=1))
+    for message in messages:
+        if phase and message.startswith(phase):
+            continue  # said already
         rows += [Row("", line, colour=AMBER, rank=2) for line in text.wrap(message, max_width - 2 * size, size, 2)]
     return lay_out(fit_rows(rows, max_height, size) or rows[:1], size, max_width)
 

@@ -71,10 +71,12 @@ class Source(ABC):
     :class:`~rvm_live.errors.EndOfSource`.
 
     Attributes:
+        trouble: why nothing comes at the moment, one line; empty while something does.
         on_demand: frames are made or read when asked for, so that the reader may be held up without losing any
             (files, yes; cameras and streams, no). Known before ``open``.
     """
 
+    trouble: str = ""
     on_demand: bool = False
 
     @abstractmethod

@@ -105,11 +105,17 @@ class FrameQueue(Generic[T]):
         with self._lock:
             self._close(error)
 
-    def cancel(self, error: BaseException | None = None) -> None:
-        """Close and throw away what is held: the reader has left, or does not want it."""
+    def cancel(self, error: BaseException | None = None) -> int:
+        """Close and throw away what is held: the reader has left, or does not want it.
+
+        Returns:
+            How many items that were; they are not counted as dropped.
+        """
         with self._lock:
+            count = len(self._items)
             self._items.clear()
             self._close(error)
+            return count
 
     def _close(self, error: BaseException | None) -> None:
         if not self._closed:

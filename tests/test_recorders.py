@@ -28,7 +28,7 @@ from rvm_live.sinks.bleed import bleed
 from rvm_live.sinks.factory import check_recording_path, open_recorder
 from rvm_live.sinks.recorder import Recorder
 from rvm_live.sinks.snapshot import cut_out, save_png
-from rvm_live.sinks.video_file import SUFFIXES
+from rvm_live.sinks.video_file import SUFFIXES, VideoFile
 from rvm_live.sinks.writers import PngSequence, Shot, Writer
 from tests.conftest import ROOT
 from tests.support.clock import FakeClock
@@ -619,6 +619,27 @@ def test_an_encoder_that_hangs_does_not_hang_the_program(monkeypatch: pytest.Mon
     with pytest.raises(SinkError, match="could not be finished"):
         recorder.close(failed=False)
     writer.go.set()
+
+
+def test_a_slow_encoder_does_not_hold_up_the_end_of_a_live_run(tmp_path: Path) -> None:
+    """What still waits after a second and a half is left out and counted; what was encoded is a whole file."""
+
+    class Sluggish(VideoFile):
+        def write(self, shot: Shot) -> None:
+            time.sleep(0.4)
+            super().write(shot)
+
+    recorder = Recorder(Sluggish(tmp_path / "take.mkv", fps=30), policy=LIVE)
+    recorder.open()
+    for seq in range(16):
+        recorder.write(disc(seq))
+    began = time.monotonic()
+    recorder.close(failed=False)
+    assert time.monotonic() - began < 3.5
+    assert recorder.saved == tmp_path / "take.mkv"
+    frames = len(Film(tmp_path / "take.mkv").pictures)
+    assert 2 <= frames <= 8
+    assert frames + recorder.queue.dropped == 16
 
 
 def test_closing_without_opening_is_harmless() -> None:

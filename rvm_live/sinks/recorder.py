@@ -25,6 +25,7 @@ _log = logging.getLogger("rvm_live.recorder")
 _LIVE_SIZE = 16
 """Pictures that may wait while the encoder is slow: a quarter of a second at 60 fps, 44 MB at 1280x720."""
 _FILE_SIZE = 4
+_DRAIN_SECONDS = 1.5
 _CLOSE_SECONDS = 60.0
 
 
@@ -105,13 +106,22 @@ class Recorder(Sink):
         self.queue.close()
         thread, self._thread = self._thread, None
         if thread is not None:
-            thread.join(_CLOSE_SECONDS)
+            self._wait_for(thread)
             if thread.is_alive():
                 self.queue.cancel()
                 self._error = SinkError(f"the recording {self.path} could not be finished within {_CLOSE_SECONDS:g} s")
         self._report()
         if self._saved:
             _log.info("recorded %s", self.path)
+
+    def _wait_for(self, thread: threading.Thread) -> None:
+        """Let the encoder work off what waits; live no longer than a user would wait, for then the rest is left out."""
+        if self.queue.policy is Overflow.DROP_OLDEST:
+            thread.join(_DRAIN_SECONDS)
+            if thread.is_alive():
+                for _ in range(self.queue.cancel()):
+                    self.queue.count_drop()
+        thread.join(_CLOSE_SECONDS)
 
     def _put(self, shot: Shot) -> None:
         try:

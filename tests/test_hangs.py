@@ -175,6 +175,30 @@ def test_a_camera_whose_driver_sleeps_is_lost_and_comes_back(
     source.release()
 
 
+def test_odd_pictures_of_a_camera_are_passed_over_or_taken_as_they_are(
+    device: FakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None, an empty one and none at all twice; then a grey one, and one of another size in the middle of the stream."""
+    source = LastingSource(SourceSettings("0"), open_source)
+    source.open()
+    usual = source.read().image.shape
+    odd: list[tuple[bool, Any]] = [
+        (True, None),
+        (True, np.empty((0, 0, 3), np.uint8)),
+        (True, np.full((48, 64), 90, np.uint8)),
+        (False, None),
+        (False, None),
+        (True, np.full((24, 32, 3), 90, np.uint8)),
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr("tests.support.capture._FakeCapture.retrieve", lambda self: odd.pop(0))
+        assert source.read().image.shape == (48, 64, 3)
+        assert source.read().image.shape == (24, 32, 3)
+    assert source.read().image.shape == usual
+    assert source.lost == 0
+    source.release()
+
+
 def test_a_camera_taken_by_another_program_says_so(device: FakeDevice) -> None:
     device.held = True
     source = CameraSource(SourceSettings("0"))

@@ -5,12 +5,14 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ARGS   ?=
 
-.PHONY: run test check bench assets opencv-cuda display clean help
+.PHONY: run test coverage check fuzz bench assets opencv-cuda display clean help
 
 help:
 	@echo "make run    set up and run rvm-live (ARGS='--source demo ...' passes options on)"
 	@echo "make test   set up and run every test (ARGS='-k queue' selects)"
 	@echo "make check  ruff and mypy"
+	@echo "make coverage   the tests once more, counting the branches they take"
+	@echo "make fuzz   each fuzz target for a minute (ARGS='--seconds 600' for longer)"
 	@echo "make bench  every benchmark (or: $(BIN)/python -m benchmarks NAME)"
 	@echo "make assets draw the built-in backgrounds anew"
 	@echo "make opencv-cuda   build an OpenCV with CUDA for --compositor opencv-cuda (docs/opencv-cuda.md)"
@@ -27,10 +29,24 @@ run: $(READY)
 test: $(READY) display
 	$(BIN)/python -m pytest $(ARGS)
 
+# Branches of the pipeline, sources, engines and sinks that the tests take.
+coverage: $(READY) display
+	$(BIN)/coverage erase
+	-$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --sort=cover \
+	  --include='rvm_live/pipeline.py,rvm_live/stage*.py,rvm_live/watchdog.py,rvm_live/queues.py,rvm_live/sources/*,rvm_live/engines/*,rvm_live/sinks/*'
+
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Linux on x86-64 only: atheris has no other wheels.
+fuzz: $(READY)
+	for target in weights picture video background settings; do \
+	  $(BIN)/python -m tools.fuzz $$target $(ARGS) || exit 1; \
+	done
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks all

@@ -178,7 +178,7 @@ def test_a_camera_whose_driver_sleeps_is_lost_and_comes_back(
 def test_odd_pictures_of_a_camera_are_passed_over_or_taken_as_they_are(
     device: FakeDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None, an empty one and none at all twice; then a grey one, and one of another size in the middle of the stream."""
+    """Empty ones and none at all; a grey one, and one of another size, in the middle of the stream."""
     source = LastingSource(SourceSettings("0"), open_source)
     source.open()
     usual = source.read().image.shape

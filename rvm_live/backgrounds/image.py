@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rvm_live.backgrounds.base import Background, Plate
 from rvm_live.backgrounds.fit import check_fit, fit_image
 from rvm_live.errors import BackgroundError
+from rvm_live.pictures import UnfitPicture, read_encoded
 
 __all__ = ["IMAGE_SUFFIXES", "ImageBackground"]
 
@@ -21,7 +22,7 @@ class ImageBackground(Background):
     """A still picture; turned as its EXIF says, its own transparency ignored.
 
     Args:
-        path: any format OpenCV reads.
+        path: of a format in :mod:`rvm_live.pictures`, at most 256 MiB and 128 megapixels.
         fit: one of :data:`~rvm_live.backgrounds.fit.FITS`.
 
     Raises:
@@ -63,15 +64,13 @@ class ImageBackground(Background):
 
 def _read(path: Path) -> NDArray[np.uint8]:
     try:
-        # Not cv2.imread: on Windows it cannot open a path with letters outside the system's code page.
-        encoded = np.fromfile(path, np.uint8)
+        return read_encoded(path)
     except FileNotFoundError:
         raise BackgroundError(f"there is no background image {path}") from None
     except OSError as error:
         raise BackgroundError(f"cannot read the background image {path}: {error.strerror or error}") from error
-    if encoded.size == 0:
-        raise BackgroundError(f"the background image {path} is empty")
-    return encoded
+    except UnfitPicture as error:
+        raise BackgroundError(f"the background image {path} {error}") from error
 
 
 def _decoded(path: Path, encoded: NDArray[np.uint8], flags: int) -> NDArray[np.uint8]:

@@ -85,9 +85,11 @@ def _strength(value: str) -> float:
 
 def _split_fit(text: str) -> tuple[Path, str]:
     match = _FIT.fullmatch(text)
-    if match is None:
-        return Path(text).expanduser(), "cover"
-    return Path(match["path"]).expanduser(), check_fit(match["fit"])
+    path, fit = (text, "cover") if match is None else (match["path"], check_fit(match["fit"]))
+    try:
+        return Path(path).expanduser(), fit
+    except RuntimeError:  # nobody of that name
+        return Path(path), fit
 
 
 def _path(text: str, spec: str) -> list[Background]:

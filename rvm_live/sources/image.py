@@ -9,6 +9,7 @@ import numpy as np
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import EndOfSource, SourceUnavailableError
+from rvm_live.pictures import UnfitPicture, read_encoded
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.guard import ReleaseGuard
@@ -39,11 +40,11 @@ class ImageSource(Source):
 
     def open(self) -> SourceInfo:
         try:
-            data = np.frombuffer(self._path.read_bytes(), np.uint8)
+            data = read_encoded(self._path)
         except OSError as error:
             raise SourceUnavailableError(f"cannot read {self._path}: {error.strerror or error}") from error
-        if data.size == 0:
-            raise SourceUnavailableError(f"{self._path} is empty")
+        except UnfitPicture as error:
+            raise SourceUnavailableError(f"{self._path} {error}") from error
         try:
             image = cv2.imdecode(data, cv2.IMREAD_COLOR)
         except cv2.error:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import pickle
-import warnings
-import zipfile
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rvm_live.errors import WeightsError
+from rvm_live.weights.checkpoint import inspect
+from rvm_live.weights.places import Placed, Unfit, read_tensors, shortened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +21,7 @@ __all__ = ["SUFFIXES", "LoadedWeights", "file_bytes", "read", "sha256_of"]
 
 SUFFIXES = (".pth", ".safetensors")
 _LARGEST = 1 << 30
-_SAFETENSORS_HEADER_LIMIT = 100_000_000
+_COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,14 +50,18 @@ def file_bytes(path: Path) -> bytes:
     """The whole file.
 
     Raises:
-        WeightsError: it is missing, a folder, unreadable, empty, or far too large.
+        WeightsError: it is missing, no regular file, unreadable, empty, or far too large.
     """
     try:
-        if path.is_dir():
+        about = path.stat()
+        if stat.S_ISDIR(about.st_mode):
             raise WeightsError(f"weights {path} is a folder, not a file")
-        if path.stat().st_size > _LARGEST:
+        if not stat.S_ISREG(about.st_mode):  # it may have no end, or wait for one
+            raise WeightsError(f"weights {path} is a device or a pipe, not a file")
+        if about.st_size > _LARGEST:
             raise WeightsError(f"weights {path} is over 1 GiB, so it is no RobustVideoMatting checkpoint")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(about.st_size)
     except FileNotFoundError:
         raise WeightsError(f"weights {path} does not exist") from None
     except OSError as error:
@@ -86,10 +90,16 @@ def read(path: Path, data: bytes | None = None) -> LoadedWeights:
     foreign = _foreign(data)
     if foreign:
         raise WeightsError(f"weights {path} is {foreign}, not a RobustVideoMatting checkpoint")
-    tensors = _read_safetensors(path, data) if _is_safetensors(data) else _read_pickle(path, data)
-    variant, refiner = _identify(path, tensors)
-    _check_shapes(path, tensors, variant, refiner)
-    return LoadedWeights(_as_float32(path, tensors), variant, refiner, sha256_of(data), path)
+    try:
+        places = inspect(data)
+        variant, refiner = _identify(path, places)
+        _check_shapes(path, places, variant, refiner)
+        _check_types(path, places)
+        # Only now is anything allocated: as much as the network has.
+        state_dict = _as_float32(path, read_tensors(data, places))
+    except Unfit as error:
+        raise WeightsError(f"weights {path} {error}") from error
+    return LoadedWeights(state_dict, variant, refiner, sha256_of(data), path)
 
 
 def _foreign(data: bytes) -> str | None:
@@ -112,60 +122,7 @@ def _foreign(data: bytes) -> str | None:
     return None
 
 
-def _is_safetensors(data: bytes) -> bool:
-    length = int.from_bytes(data[:8], "little")
-    return len(data) > 8 and data[8:9] == b"{" and 2 <= length <= _SAFETENSORS_HEADER_LIMIT
-
-
-def _read_safetensors(path: Path, data: bytes) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        return dict(load(data))
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"weights {path} is a truncated or damaged safetensors file") from error
-
-
-def _read_pickle(path: Path, data: bytes) -> dict[str, Any]:
-    import torch
-
-    if data[:2] == b"PK":
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                names = archive.namelist()
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise WeightsError(f"weights {path} is a truncated or damaged checkpoint") from error
-        if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
-            raise WeightsError(
-                f"weights {path} is a TorchScript model, not a checkpoint: run it with --engine torchscript"
-            )
-        if not any(name.endswith("data.pkl") for name in names):
-            raise WeightsError(f"weights {path} is a zip archive, not a RobustVideoMatting checkpoint")
-    damaged = f"weights {path} is not a checkpoint, or a truncated or damaged one"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns of foreign pickles; what is wrong is told below
-            loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "GLOBAL" in str(error):  # the opcode by which a pickle names code
-            raise WeightsError(
-                f"weights {path} holds pickled code beside tensors; it was not run, and the file is not used"
-            ) from error
-        if data[:1] == b"\x80":
-            raise WeightsError(f"weights {path} is a Python pickle, not a checkpoint; nothing in it was run") from error
-        raise WeightsError(damaged) from error
-    except Exception as error:  # torch answers damage with nearly every type there is
-        raise WeightsError(damaged) from error
-    if not isinstance(loaded, dict) or not loaded:
-        raise WeightsError(f"weights {path} holds a {type(loaded).__name__}, not a state dict")
-    for name, value in loaded.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise WeightsError(f"weights {path} is no state dict: its entry {name!r} is a {type(value).__name__}")
-    return loaded
-
-
-def _identify(path: Path, tensors: dict[str, Any]) -> tuple[str, str]:
+def _identify(path: Path, tensors: Mapping[str, Placed]) -> tuple[str, str]:
     if "backbone.features.0.0.weight" in tensors:
         variant = "mobilenetv3"
     elif "backbone.layer1.0.conv1.weight" in tensors:
@@ -173,9 +130,9 @@ def _identify(path: Path, tensors: dict[str, Any]) -> tuple[str, str]:
     else:
         variant = ""
     if not variant or "decoder.decode4.gru.ih.0.weight" not in tensors:
-        some = min(tensors)
+        some = shortened(min(tensors))
         raise WeightsError(
-            f"weights {path} holds another network ({len(tensors)} tensors, such as {some!r}), not RobustVideoMatting"
+            f"weights {path} holds another network ({len(tensors)} tensors, such as {some}), not RobustVideoMatting"
         )
     deep = any(name.startswith("refiner.") for name in tensors)
     return variant, "deep_guided_filter" if deep else "fast_guided_filter"
@@ -192,29 +149,33 @@ def _shapes(variant: str, refiner: str) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
-def _check_shapes(path: Path, tensors: dict[str, Any], variant: str, refiner: str) -> None:
+def _check_shapes(path: Path, tensors: Mapping[str, Placed], variant: str, refiner: str) -> None:
     wanted = _shapes(variant, refiner)
     what = f"weights {path} looks like RobustVideoMatting {variant}, but"
     for name, shape in wanted.items():
         if name not in tensors:
             more = len(wanted.keys() - tensors.keys()) - 1
             raise WeightsError(f"{what} lacks {name!r}" + (f" and {more} more tensors" if more else ""))
-        if tuple(tensors[name].shape) != shape:
+        if tensors[name].shape != shape:
             raise WeightsError(f"{what} {name!r} has shape {list(tensors[name].shape)} instead of {list(shape)}")
     extra = sorted(tensors.keys() - wanted.keys())
     if extra:
-        raise WeightsError(f"{what} holds tensors that are not its own, such as {extra[0]!r}")
+        raise WeightsError(f"{what} holds tensors that are not its own, such as {shortened(extra[0])}")
 
 
-def _as_float32(path: Path, tensors: dict[str, Any]) -> dict[str, Any]:
+def _check_types(path: Path, tensors: Mapping[str, Placed]) -> None:
+    for name, place in tensors.items():
+        counts = name.endswith(_COUNTER) and "int" in place.dtype
+        if "float" not in place.dtype and not counts:
+            raise WeightsError(f"weights {path} is not usable: {name!r} holds {place.dtype}, not floating-point values")
+
+
+def _as_float32(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     import torch
 
-    converted: dict[str, Any] = {}
+    converted: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        counter = name.endswith("num_batches_tracked")
-        if not counter and not tensor.is_floating_point():
-            dtype = str(tensor.dtype).removeprefix("torch.")
-            raise WeightsError(f"weights {path} is not usable: {name!r} holds {dtype}, not floating-point values")
+        counter = name.endswith(_COUNTER)
         value = tensor.to(torch.int64 if counter else torch.float32)
         if not counter and not bool(torch.isfinite(value).all()):
             raise WeightsError(f"weights {path} is not usable: {name!r} holds values that are not finite")

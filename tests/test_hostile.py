@@ -32,6 +32,8 @@ from rvm_live.batch.media import Sound, facts_of
 from rvm_live.engines.rvm.network import MattingNetwork
 from rvm_live.errors import BackgroundError, RvmLiveError, SourceLostError, SourceUnavailableError, WeightsError
 from rvm_live.settings import SourceSettings
+from rvm_live.sinks.video_file import VideoFile
+from rvm_live.sinks.writers import Shot
 from rvm_live.sources.image import ImageSource
 from rvm_live.sources.video import VideoFileSource
 from tests.conftest import ROOT
@@ -765,3 +767,40 @@ def test_a_little_fuzzing_finds_nothing(target: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Done " in done.stderr, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("reader", ["source", "background"])
+def test_a_film_of_gigantic_pictures_is_refused_before_one_is_decoded(tmp_path: Path, reader: str) -> None:
+    """A few hundred kilobytes that would take gigabytes, four times over: decoders keep several pictures."""
+    path = tmp_path / "huge.mov"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 16000, 9000, "gray"
+        frame = av.VideoFrame.from_ndarray(np.zeros((9000, 16000), np.uint8), format="gray")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert path.stat().st_size < 2_000_000
+    with pytest.raises(RvmLiveError):
+        if reader == "source":
+            source = VideoFileSource(SourceSettings(str(path), realtime=False))
+            try:
+                source.open()
+            finally:
+                source.release()
+        else:
+            parse(f"video:{path}")[0].open()
+
+
+def test_a_pipe_as_a_background_video_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(RvmLiveError, match="a device or a pipe"):
+        parse(f"video:{tmp_path / 'pipe.mp4'}")
+
+
+def test_a_recording_called_like_an_address_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "http:").mkdir()
+    writer = VideoFile(Path("http:/take.mkv"), fps=25)
+    writer.write(Shot(np.zeros((48, 64, 3), np.uint8), 0, 0, None))
+    assert writer.finish()
+    assert (tmp_path / "http:" / "take.mkv").is_file()

@@ -17,11 +17,11 @@ PACKAGE = ROOT / "rvm_live"
 # Who may import whom: a module may import from rooms further down this list, and from its own.
 FLOORS = [
     ("cli", "__main__"),
-    ("live", "batch", "hwtest", "export", "calibrate", "tidy", "monitor", "stress", "soak"),
+    ("live", "preflight", "batch", "hwtest", "export", "calibrate", "tidy", "monitor", "stress", "soak"),
     ("pipeline", "stages", "stage", "report", "composer", "adaptive", "drawing", "watchdog"),
     ("sinks", "sources", "engines", "compositors", "backgrounds", "weights", "gpu"),
     ("registry", "metrics", "notices", "pacing", "queues", "colour", "buffers", "scenes", "threads", "stopping"),
-    ("frames", "settings", "clock", "transfer", "errors", "__init__"),
+    ("frames", "settings", "clock", "transfer", "errors", "libav", "pictures", "whole", "__init__"),
 ]
 
 

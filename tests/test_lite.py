@@ -110,7 +110,10 @@ def test_folding_changes_nothing() -> None:
 def test_weights_that_are_none(tmp_path: Path, weights: Path) -> None:
     other = tmp_path / "other.safetensors"
     save_file({"x": torch.zeros(1)}, other)
-    for path, said in ((weights, "no safetensors"), (other, "another network"), (tmp_path / "none", "does not exist")):
+    text = tmp_path / "text.safetensors"
+    text.write_text("no weights at all")
+    cases = [(text, "no safetensors"), (other, "another network"), (weights, "another network")]
+    for path, said in [*cases, (tmp_path / "none", "does not exist")]:
         with pytest.raises(WeightsError, match=said) as caught:
             LiteEngine(settings(weights=path)).open()
         assert "\n" not in str(caught.value)

@@ -17,6 +17,7 @@ from rvm_live.backgrounds.base import Background, Plate
 from rvm_live.backgrounds.fit import check_fit, fit_image, placed
 from rvm_live.colour import matrix_of
 from rvm_live.errors import BackgroundError, QueueClosed
+from rvm_live.libav import open_file
 from rvm_live.queues import FrameQueue, Overflow
 
 __all__ = ["VIDEO_SUFFIXES", "VideoBackground"]
@@ -179,10 +180,14 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     try:
         if not path.exists():
             raise BackgroundError(f"there is no background video {path}")
-        with av.open(str(path)) as container:
+        if not path.is_file():
+            raise BackgroundError(f"the background video {path} is a device or a pipe, not a file")
+        with open_file(path, metadata_errors="ignore") as container:
             streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
             if not streams:
                 raise BackgroundError(f"{path} holds no moving picture" + (", only sound" if container.streams else ""))
+            if streams[0].codec_context is None:
+                raise BackgroundError(f"{path} holds no picture that can be decoded: its codec is not known")
             yield container, streams[0]
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -223,6 +228,9 @@ def _converted(frame: Any, size: tuple[int, int] | None, fit: str) -> NDArray[np
         wanted = placed(upright, size, fit)
         width, height = wanted[::-1] if turns % 2 else wanted
     kind = "AREA" if width < frame.width else "BICUBIC"
-    scaled = frame.reformat(width, height, "bgr24", src_colorspace=matrix_of(frame), interpolation=kind)
-    image: NDArray[np.uint8] = np.ascontiguousarray(np.rot90(scaled.to_ndarray(), turns))
+    try:
+        scaled = frame.reformat(width, height, "bgr24", src_colorspace=matrix_of(frame), interpolation=kind)
+        image: NDArray[np.uint8] = np.ascontiguousarray(np.rot90(scaled.to_ndarray(), turns))
+    except (av.FFmpegError, ValueError) as error:  # pixels of a kind that FFmpeg cannot convert
+        raise BackgroundError(f"it holds a picture that cannot be converted: {error}") from error
     return image

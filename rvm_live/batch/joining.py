@@ -11,6 +11,7 @@ import av
 
 from rvm_live.batch.media import Facts, Sound
 from rvm_live.errors import SinkError
+from rvm_live.libav import address, open_file
 from rvm_live.sinks.encoder import Recipe
 
 __all__ = ["join"]
@@ -49,8 +50,8 @@ def join(
     sound: Sound | None = None
     # Exact to the bit: without names and numbers that change from run to run.
     options = {**recipe.container_options, "fflags": "+bitexact", "avoid_negative_ts": "disabled"}
-    with av.open(str(out), "w", format=recipe.muxer, options=options) as file:
-        with av.open(str(segments[0])) as first:
+    with av.open(address(out), "w", format=recipe.muxer, options=options) as file:
+        with open_file(segments[0]) as first:
             stream: Any = file.add_stream_from_template(first.streams.video[0], opaque=True)
             if "alpha_mode" in first.streams.video[0].metadata:
                 stream.metadata["alpha_mode"] = first.streams.video[0].metadata["alpha_mode"]
@@ -85,7 +86,7 @@ def _packets(segments: Sequence[Path], pts: Sequence[Sequence[int]]) -> Iterator
         ranks = _ranks(path)
         if len(ranks) != len(stamps):
             raise SinkError(f"{path.name} holds {len(ranks)} pictures where {len(stamps)} were written")
-        with av.open(str(path)) as file:
+        with open_file(path) as file:
             shown = iter(ranks)
             for packet in file.demux(video=0):
                 if packet.size:
@@ -96,7 +97,7 @@ def _packets(segments: Sequence[Path], pts: Sequence[Sequence[int]]) -> Iterator
 def _ranks(path: Path) -> list[int]:
     """For each packet the number of its frame as it is to be shown: a container may round time stamps, but it does not
     change their order."""
-    with av.open(str(path)) as file:
+    with open_file(path) as file:
         times = [packet.pts or 0 for packet in file.demux(video=0) if packet.size]
     ranks = [0] * len(times)
     for rank, place in enumerate(sorted(range(len(times)), key=lambda place: (times[place], place))):

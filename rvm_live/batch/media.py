@@ -12,6 +12,7 @@ import av
 import av.error
 
 from rvm_live.errors import SourceUnavailableError
+from rvm_live.libav import open_file
 
 __all__ = ["Facts", "Sound", "count_frames", "facts_of"]
 
@@ -57,10 +58,12 @@ def facts_of(path: Path) -> Facts:
         SourceUnavailableError: it is no video that can be read.
     """
     try:
-        with av.open(str(path), metadata_errors="ignore") as container:
+        with open_file(path, metadata_errors="ignore") as container:
             if not container.streams.video:
                 raise SourceUnavailableError(f"{path} holds no picture")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise SourceUnavailableError(f"{path} holds no picture that can be decoded: its codec is not known")
             frame = next(_decoded(container, stream), None)
             if frame is None:
                 raise SourceUnavailableError(f"{path} holds no picture that can be decoded: damaged, or cut short")
@@ -76,7 +79,7 @@ def facts_of(path: Path) -> Facts:
                 seconds=None if container.duration is None else container.duration / av.time_base,
                 width=size[0],
                 height=size[1],
-                sound=tuple(each.codec_context.name for each in container.streams.audio),
+                sound=tuple(_codec(each) for each in container.streams.audio),
             )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise SourceUnavailableError(f"{path} is not a video that can be read: {_words(error)}") from error
@@ -89,7 +92,7 @@ def count_frames(path: Path) -> int:
         SourceUnavailableError: it cannot be read to its end.
     """
     try:
-        with av.open(str(path)) as container:
+        with open_file(path, metadata_errors="ignore") as container:
             return sum(1 for packet in container.demux(video=0) if packet.size)
     except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
         raise SourceUnavailableError(f"{path} is not whole: {_words(error)}") from error
@@ -101,6 +104,10 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
             yield from packet.decode()
         except av.error.FFmpegError:
             continue
+
+
+def _codec(stream: Any) -> str:
+    return stream.codec_context.name if stream.codec_context is not None else "unknown codec"
 
 
 def _words(error: BaseException) -> str:
@@ -122,10 +129,13 @@ class Sound:
     def __init__(self, source: Path, out: Any, container: str) -> None:
         self.notes: list[str] = []
         self._out = out
-        self._in: Any = av.open(str(source), metadata_errors="ignore")
+        self._in: Any = open_file(source, metadata_errors="ignore")
         self._tracks: dict[int, tuple[Any, Any]] = {}
         for number, stream in enumerate(self._in.streams.audio, 1):
-            codec = stream.codec_context.name
+            codec = _codec(stream)
+            if stream.codec_context is None:
+                self.notes.append(f"sound track {number}: {codec}, left out")
+                continue
             if _fits(codec, container):
                 self._tracks[stream.index] = (out.add_stream_from_template(stream, opaque=True), None)
                 continue

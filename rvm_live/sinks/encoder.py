@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.libav import address
+
 __all__ = ["Encoder", "Recipe"]
 
 _BT709 = 1  # ISO/IEC 23091-2: primaries, transfer and matrix all have the number 1
@@ -76,7 +78,7 @@ class Encoder:
         self._format = recipe.grey if len(shape) == 2 else (recipe.clear or "") if self._clear else recipe.opaque
         self._frames = 0
         height, width = shape[:2]
-        self.container: Any = av.open(str(path), mode="w", format=recipe.muxer, options=recipe.container_options)
+        self.container: Any = av.open(address(path), mode="w", format=recipe.muxer, options=recipe.container_options)
         try:
             self._open(width, height)
         except BaseException:

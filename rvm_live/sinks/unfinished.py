@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from rvm_live.libav import open_file
+
 __all__ = ["keep_unfinished", "part_path"]
 
 
@@ -38,10 +40,8 @@ def keep_unfinished(path: Path) -> Path | None:
 
 
 def _plays(path: Path) -> bool:
-    import av
-
     try:
-        with av.open(str(path)) as container:
+        with open_file(path) as container:
             return next(container.decode(video=0), None) is not None
     except Exception:  # whatever a decoder says about half a file
         return False

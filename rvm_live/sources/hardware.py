@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import av
+from rvm_live.libav import open_any
 
 __all__ = ["open_decoding"]
 
@@ -36,7 +36,7 @@ def open_decoding(target: str) -> tuple[Any, str, str]:
         except Exception as error:  # drivers that are not there fail in many ways; the file itself is tried below
             said = " ".join(str(getattr(error, "strerror", None) or error).split())
             reasons.append(f"{kind}: {said or type(error).__name__}")
-    return av.open(target, metadata_errors="ignore"), "software", "; ".join(reasons)
+    return open_any(target, metadata_errors="ignore"), "software", "; ".join(reasons)
 
 
 def _try(target: str, kind: str) -> None:
@@ -50,4 +50,4 @@ def _opened(target: str, kind: str) -> Any:
 
     # Without software of its own to fall back on it tells us when it does nothing.
     accelerated = HWAccel(device_type=kind, allow_software_fallback=False)
-    return av.open(target, metadata_errors="ignore", hwaccel=accelerated)
+    return open_any(target, metadata_errors="ignore", hwaccel=accelerated)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.colour import matrix_of
 from rvm_live.errors import EndOfSource, SourceLostError, SourceUnavailableError
+from rvm_live.libav import open_any
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
 from rvm_live.sources.deinterlace import Deinterlacer
@@ -77,7 +78,10 @@ class VideoFileSource(Source):
             fps = float(rate) if rate else 0.0
             if fps > 0:
                 self._period_ns = round(1e9 / fps)
-            height, width = self._picture(first).shape[:2]
+            try:
+                height, width = self._picture(first).shape[:2]
+            except SourceLostError as error:
+                raise SourceUnavailableError(str(error)) from error
             return SourceInfo(
                 label=f"file {_file_name(self._name)}",
                 kind="video",
@@ -159,13 +163,15 @@ class VideoFileSource(Source):
             if self._hardware:
                 self._container, kind, reason = open_decoding(target)
             else:
-                self._container = av.open(target, metadata_errors="ignore")
+                self._container = open_any(target, metadata_errors="ignore")
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceUnavailableError(f"{self._name} is not a video that can be read: {_words(error)}") from error
         if not self._container.streams.video:
             what = "sound only" if self._container.streams.audio else "neither picture nor sound"
             raise SourceUnavailableError(f"{self._name} holds no picture: {what}")
         stream = self._container.streams.video[0]
+        if stream.codec_context is None:
+            raise SourceUnavailableError(f"{self._name} holds no picture that can be decoded: its codec is not known")
         self.decoder = f"{stream.codec_context.name}, {kind}{f' ({reason})' if reason else ''}"
         if kind == "software":
             stream.thread_type = "AUTO"
@@ -196,10 +202,17 @@ class VideoFileSource(Source):
                 damaged += 1
                 if damaged == 1:
                     _log.warning("%s has damaged packets, which are passed over: %s", self._name, _words(error))
-        yield from whole.flush()
+        try:
+            yield from whole.flush()
+        except av.error.FFmpegError as error:
+            _log.warning("%s: its last interlaced picture cannot be made whole: %s", self._name, _words(error))
 
     def _picture(self, frame: Any) -> NDArray[np.uint8]:
-        return fit_inside(picture_of(frame), (self._settings.width, self._settings.height))
+        try:
+            image = picture_of(frame)
+        except (av.error.FFmpegError, ValueError) as error:  # pixels of a kind that FFmpeg cannot convert
+            raise SourceLostError(f"{self._name} holds a picture that cannot be converted: {_words(error)}") from error
+        return fit_inside(image, (self._settings.width, self._settings.height))
 
     def _free(self) -> None:
         self._frames = iter(())

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load
-
 from rvm_live.engines.lite.network import LiteNetwork
 from rvm_live.errors import WeightsError
+from rvm_live.weights.checkpoint import inspect
 from rvm_live.weights.files import file_bytes
+from rvm_live.weights.places import Unfit, read_tensors
 
 __all__ = ["EMBEDDED", "load_network"]
 
@@ -26,15 +25,18 @@ def load_network(path: Path | None = None) -> LiteNetwork:
         WeightsError: it is missing, damaged, or of another network.
     """
     path = path or EMBEDDED
-    try:
-        values = {name: value.float() for name, value in load(file_bytes(path)).items()}
-    except SafetensorError as error:
-        raise WeightsError(f"weights {path} are no safetensors file of the engine lite: leave --weights out") from error
+    data = file_bytes(path)
     network = LiteNetwork()
+    try:
+        places = inspect(data)
+        shapes = {name: place.shape for name, place in places.items()}
+        wanted = {name: tuple(value.shape) for name, value in network.state_dict().items() if value.is_floating_point()}
+        if shapes != wanted:
+            raise WeightsError(f"weights {path} are of another network than lite: leave --weights out")
+        values = {name: value.float() for name, value in read_tensors(data, places).items()}
+    except Unfit as error:
+        raise WeightsError(f"weights {path} are no safetensors file of the engine lite: leave --weights out") from error
     # Batch norm counts batches only while training; the counters are not in the file.
     values |= {name: value for name, value in network.state_dict().items() if not value.is_floating_point()}
-    try:
-        network.load_state_dict(values, strict=True)
-    except RuntimeError as error:
-        raise WeightsError(f"weights {path} are of another network than lite: leave --weights out") from error
+    network.load_state_dict(values, strict=True)
     return network.eval().requires_grad_(False)

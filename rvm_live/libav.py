@@ -1,0 +1,74 @@
+"""Local files for libav, as nothing but what they are.
+
+libav reads ``http:a.mp4`` as an address, ``%03d.png`` as a pattern, and follows a file that lists other files and
+addresses, whatever it is called. Here a name is a name, and a file is the one file that is read.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rvm_live.pictures import MOST_PIXELS
+
+__all__ = ["address", "open_any", "open_file"]
+
+_LISTS = frozenset(
+    ("concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "vobsub", "webm_dash_manifest")
+)  # fmt: skip
+"""Formats that name other files, or addresses."""
+
+
+def address(path: Path | str) -> str:
+    """What libav takes for this file, however it is called."""
+    return f"file:{os.fspath(path)}"
+
+
+def open_file(path: Path | str, **options: Any) -> Any:
+    """Open a file for reading, and no other one beside it.
+
+    Args:
+        path: a local file.
+        options: of ``av.open``.
+
+    Returns:
+        The PyAV container.
+
+    Raises:
+        ValueError: it lists other files, or cannot be read.
+        OSError: likewise; PyAV's own errors are among them.
+    """
+    import av
+    import av.error
+
+    only = {"protocol_whitelist": "file", "format_whitelist": _formats(), "pattern_type": "none"}
+    try:
+        return _limited(av.open(address(path), options=only, **options))
+    except av.error.ArgumentError as error:
+        raise ValueError("it is damaged, or a list of other files (a playlist), which is not followed") from error
+
+
+def open_any(target: str, **options: Any) -> Any:
+    """Open a file likewise, or an address (``scheme://...``) as libav does, which may lead to others."""
+    if "://" not in target:
+        return open_file(target, **options)
+    import av
+
+    return _limited(av.open(target, **options))
+
+
+def _limited(container: Any) -> Any:
+    """A file whose pictures are larger than a picture may be is not decoded: its header alone would take gigabytes."""
+    for stream in container.streams.video:
+        if stream.codec_context is not None:
+            stream.codec_context.options = {**stream.codec_context.options, "max_pixels": str(MOST_PIXELS)}
+    return container
+
+
+@lru_cache
+def _formats() -> str:
+    import av
+
+    return ",".join(sorted(each for each in av.formats_available if _LISTS.isdisjoint(each.split(","))))

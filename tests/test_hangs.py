@@ -318,10 +318,10 @@ STUCK_ENGINE = "tests.support.engines:NeverReturnsEngine"
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_program_with_a_hung_model_ends_with_its_files_finished(tmp_path: Path, signals: int) -> None:
     """One signal: within about two seconds, in good order. A second: at once."""
-    recording = tmp_path / "out.mp4"
+    recording = tmp_path / "out.mov"  # its encoder holds nothing back
     options = ["--source", "demo", "--width", "320", "--height", "240", "--headless", "--engine", STUCK_ENGINE]
     with start(*options, "--record", recording) as process:
-        part = tmp_path / ".out.part.mp4"
+        part = tmp_path / ".out.part.mov"
         wait_for(part.exists, 30)
         time.sleep(1.0)
         began = time.monotonic()

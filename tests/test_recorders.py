@@ -412,6 +412,18 @@ def test_what_a_killed_program_recorded_is_found_by_the_next(
     assert "could not finish" in caplog.text
 
 
+def test_what_earlier_runs_left_is_kept_if_it_plays(tmp_path: Path) -> None:
+    path, part = tmp_path / "take.mkv", tmp_path / ".take.part.mkv"
+    for _ in range(3):
+        record(tmp_path / "other.mkv", [disc(seq) for seq in range(3)])
+        (tmp_path / "other.mkv").rename(part)
+        record(path, [disc(0)])
+    part.write_bytes(b"half a header")
+    record(path, [disc(0)])
+    kept = ["take.incomplete-2.mkv", "take.incomplete-3.mkv", "take.incomplete.mkv", "take.mkv"]
+    assert sorted(os.listdir(tmp_path)) == kept
+
+
 def test_a_folder_that_goes_away_is_noticed_while_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rvm_live.sinks.video_file._LOOK_S", 0.05)
     folder = tmp_path / "gone"

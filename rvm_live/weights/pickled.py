@@ -59,7 +59,7 @@ _RUNS_CODE = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 _OPCODES = {info.code.encode("latin-1"): info for info in pickletools.opcodes}
 
 # A ResNet50's list has about 15,000 steps.
-_MOST_STEPS = 500_000
+_MOST_STEPS = 100_000
 _MOST_DIMENSIONS = 16
 _LARGEST = 1 << 62
 

@@ -124,7 +124,7 @@ def test_a_camera_that_takes_for_ever_to_open_can_be_left(
 ) -> None:
     monkeypatch.setattr("tests.support.capture._FakeCapture.open", hanging)
     source = CameraSource(SourceSettings("0"))
-    released_within(source, source.open, hanging.entered, 1)
+    released_within(source, source.open, hanging.entered, 3)
 
 
 def test_a_camera_that_does_not_open_is_an_error_in_the_end(
@@ -216,7 +216,7 @@ def test_a_stream_that_accepts_and_sends_nothing_can_be_left() -> None:
         source = open_source(SourceSettings(serving.url))
         entered = threading.Event()
         threading.Thread(target=lambda: (wait_for(lambda: serving.clients > 0), entered.set()), name="watch").start()
-        released_within(source, source.open, entered, 1)
+        released_within(source, source.open, entered, 3)
 
 
 def test_a_stream_that_never_delivers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,11 +333,11 @@ def test_a_program_with_a_hung_model_ends_with_its_files_finished(tmp_path: Path
         took = time.monotonic() - began
     if signals == 2:
         assert done.code == -signal.SIGINT
-        assert took < 1.5
+        assert took < 4
         return
     assert done.code == 130, done.err
     assert "matting did not end in 2 s" in done.err
-    assert took < 4.5
+    assert took < 8, "and not for ever"
     with av.open(str(recording)) as container:
         assert sum(1 for _ in container.decode(video=0)) >= 4
 
@@ -379,15 +379,14 @@ def display() -> Iterator[Display]:
 
 def test_the_window_is_up_while_a_camera_opens_and_takes_keys(display: Display) -> None:
     with MjpegServer(640, 360) as serving:
-        serving.delay_s = 7  # more than a stream was once given
-        began = time.monotonic()
+        serving.delay_s = 9  # more than a stream was once given
         options = ["--engine", "tests.support.engines:LeftHalfEngine", "--background", "color:#00ff00"]
         with start("--source", serving.url, *options, env=display.env) as process:
             display.window()
-            assert time.monotonic() - began < 6
+            assert serving.answered == 0
             plain = display.wait_for(lambda p: share(p, GREEN) > 0.8)
             assert share(plain, (255, 255, 255)) > 0.0005, "a word on the screen"
-            display.wait_for(lambda p: 0.3 < share(p, GREEN) < 0.7, timeout=15)
+            display.wait_for(lambda p: 0.3 < share(p, GREEN) < 0.7, timeout=30)
             assert 0.3 < share(display.screenshot("rvm-live"), GREEN) < 0.7
             display.key("q")
             assert finish(process).code == 0
@@ -398,9 +397,9 @@ def test_while_a_camera_opens_it_is_the_users_background_that_is_seen(display: D
     picture[:] = (40, 160, 220)
     cv2.imwrite(str(tmp_path / "b.png"), picture)
     with MjpegServer(640, 360) as serving:
-        serving.delay_s = 25
+        serving.delay_s = 60
         with start("--source", serving.url, "--background", tmp_path / "b.png", env=display.env) as process:
-            seen = display.wait_for(lambda p: share(p, (40, 160, 220)) > 0.8)
+            seen = display.wait_for(lambda p: share(p, (40, 160, 220)) > 0.8, timeout=40)
             assert share(seen, (40, 160, 220)) > 0.8
             display.key("q")
             assert finish(process).code == 0
@@ -426,7 +425,7 @@ def test_the_program_can_be_left_while_a_camera_opens(display: Display) -> None:
             began = time.monotonic()
             display.key("q")
             done = finish(process)
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < 8
     assert done.code == 0, done.err
 
 

@@ -23,6 +23,7 @@ class MjpegServer:
         fps: pictures per second; may be changed while serving.
         url: where the stream is.
         clients: connections so far.
+        answered: those that were served.
         garbled: send pictures that are none.
         frozen: send the same picture again and again.
         delay_s: seconds until a client is answered.
@@ -39,6 +40,7 @@ class MjpegServer:
         self.frozen = False
         self.delay_s = 0.0
         self.silent = False
+        self.answered = 0
         self.room: tuple[int, int, int] | None = None
         self._stalled = threading.Event()
         self._cut = threading.Event()
@@ -86,6 +88,7 @@ class MjpegServer:
         self.clients += 1
         if self._stopping.wait(self.delay_s):
             return
+        self.answered += 1
         request.send_response(200)
         request.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
         request.end_headers()

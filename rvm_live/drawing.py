@@ -34,8 +34,14 @@ def figure(width: float, height: float, title: str) -> Any:
         raise UnavailableError("no plot without matplotlib: pip install 'rvm-live[bench]'") from error
     made = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(made)
-    made.suptitle(title, fontsize=10, x=0.01, ha="left")
+    made.suptitle(_plain(title), fontsize=10, x=0.01, ha="left")
     return made
+
+
+def _plain(title: str) -> str:
+    """A title as it is: no formula between dollar signs, nothing that no font has."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in title)
+    return text.replace("$", r"\$")
 
 
 def tidy_panel(panel: Any, label: str) -> None:

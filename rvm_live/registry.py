@@ -65,9 +65,9 @@ class Registry(Generic[T]):
                 loaded = getattr(loaded, part)
         except (ImportError, AttributeError, ValueError) as error:
             raise SettingsError(f"cannot load {self.kind.removesuffix('s')} {name!r}: {error}") from error
-        if not callable(loaded):
+        if not isinstance(loaded, type):
             raise SettingsError(f"{self.kind.removesuffix('s')} {name!r} is not a class")
-        return loaded  # type: ignore[no-any-return]
+        return loaded
 
     def first(self, names: Iterable[str], attempt: Callable[[str], T]) -> tuple[str, T, dict[str, str]]:
         """Return the first of ``names`` for which ``attempt`` succeeds, with every refusal's reason.

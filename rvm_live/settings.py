@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rvm_live.errors import SettingsError
 
@@ -16,7 +17,10 @@ DISPLAY_MODES = ("result", "comparison", "matte")
 MODELS = ("mobilenetv3", "resnet50")
 MAX_SIDE = 16384
 MAX_FPS = 1000.0
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,2})?")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,2})?")
+_NAME = r"[^\W\d]\w*"
+_CLASS = re.compile(rf"[\w.-]+|{_NAME}(\.{_NAME})*:{_NAME}(\.{_NAME})*")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def _require(condition: bool, message: str) -> None:
@@ -51,6 +55,23 @@ def _check_foreground(foreground: str) -> None:
     _require(foreground in ("model", "source"), f"unknown foreground {foreground!r}: choose model or source")
 
 
+def _check_class(kind: str, name: str) -> None:
+    _require(
+        _CLASS.fullmatch(name) is not None,
+        f"unknown {kind} {name!r}: write auto, a name, or package.module:Class",
+    )
+
+
+def _check_address(source: str) -> None:
+    """Refuse a URL that cannot be taken apart; it is not repeated, since it may hold a password."""
+    if not _ADDRESS.match(source):
+        return
+    try:
+        _ = urlsplit(source).port
+    except ValueError:
+        raise SettingsError("the source's address cannot be read: are its host and its port right?") from None
+
+
 @dataclass(frozen=True)
 class EngineSettings:
     """How to estimate mattes.
@@ -81,6 +102,7 @@ class EngineSettings:
 
     def __post_init__(self) -> None:
         _require(bool(self.engine), "the engine's name is empty")
+        _check_class("engine", self.engine)
         _require(
             self.model is None or self.model in MODELS,
             f"unknown model {self.model!r}: choose one of {', '.join(MODELS)}",
@@ -126,6 +148,7 @@ class SourceSettings:
 
     def __post_init__(self) -> None:
         _require(bool(self.source.strip()), "the source's name is empty")
+        _check_address(self.source)
         for name, side in (("width", self.width), ("height", self.height)):
             _require(
                 side is None or 16 <= side <= MAX_SIDE,
@@ -177,6 +200,7 @@ class LiveSettings:
     stats_json: Path | None = None
 
     def __post_init__(self) -> None:
+        _check_class("compositor", self.compositor)
         _check_foreground(self.foreground)
         _require(
             self.display in DISPLAY_MODES,

@@ -7,13 +7,17 @@ who embeds a pipeline keeps the settings of the host program. ``python -m benchm
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = ["Plan", "apply", "keep_memory", "plan", "usable_cores"]
+
+_log = logging.getLogger("rvm_live")
 
 _CPUS = Path("/sys/devices/system/cpu")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -63,8 +67,18 @@ def usable_cores(cpus: Path = _CPUS, cgroups: Path = _CGROUPS) -> int:
         cores = _physical(os.sched_getaffinity(0), cpus)
     else:
         cores = os.cpu_count() or 1
-    share = os.environ.get("RVM_LIVE_CORES", "")
-    return max(1, min(cores, _quota(cgroups) or cores, int(share) if share.isdecimal() else cores))
+    share = _share(os.environ.get("RVM_LIVE_CORES", ""))
+    return max(1, min(cores, _quota(cgroups) or cores, cores if share is None else share))
+
+
+def _share(text: str) -> int | None:
+    """``RVM_LIVE_CORES`` as a number; None where it is none, which is told."""
+    if not text.strip():
+        return None
+    if re.fullmatch(r"\s*[0-9]{1,18}\s*", text) is None:
+        _log.warning("RVM_LIVE_CORES is passed over: %r is no number of cores", text[:40])
+        return None
+    return int(text)
 
 
 def _physical(allowed: Iterable[int], cpus: Path) -> int:

@@ -26,7 +26,7 @@ LOG = ".rvm-live-tidy.json"
 DEFAULT_LENGTH = 20
 LEAST_LENGTH = 8
 _LONGEST_EXTENSION = 6
-_FORBIDDEN = re.compile(r'[\s<>:"/\\|?*\x00-\x1f\x7f]+')
+_FORBIDDEN = re.compile(r'[\s<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]+')
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}")
 _UNDERSCORES = re.compile("_{2,}")
 _JOINTS = re.compile(r"[_\-.,;+&~!@#%='()\[\]{}]+")
@@ -217,8 +217,9 @@ def _key(name: str) -> str:
 def _names(folder: Path) -> list[str]:
     try:
         return sorted(os.listdir(folder))
-    except OSError as error:
-        raise TidyError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise TidyError(f"cannot read the folder {folder}: {why}") from error
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -255,16 +256,23 @@ def _rename(folder: Path, old: str, new: str) -> None:
 def _read_log(folder: Path) -> list[dict[str, Any]]:
     path = folder / LOG
     try:
-        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")
+        runs = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))["runs"]
         for run in runs:
             for old, new in run["renamed"]:
-                if Path(old).name != old or Path(new).name != new:
-                    raise ValueError("a name in it is a path")
+                if not _is_name(old) or not _is_name(new):
+                    raise ValueError("a name in it is a path, or none")
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TidyError(f"the undo log {path} cannot be read ({error}): move it away to go on without it") from error
     return list(runs)
+
+
+def _is_name(text: str) -> bool:
+    os.fsencode(text)  # raises what no file system takes
+    return Path(text).name == text and text not in ("", ".", "..") and "\0" not in text
 
 
 def _write_log(folder: Path, runs: list[dict[str, Any]]) -> None:

@@ -44,7 +44,10 @@ def write(path: Path, data: bytes) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         refuse_special(path)
-        part.write_bytes(data)
+        with suppress(FileNotFoundError):
+            part.unlink()
+        with part.open("xb") as file:  # never through a link that somebody put there
+            file.write(data)
         os.replace(part, path)
     except BaseException:
         with suppress(OSError):

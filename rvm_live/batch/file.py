@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from rvm_live import gpu
 from rvm_live.batch.codecs import PICTURES
-from rvm_live.batch.inputs import Job
+from rvm_live.batch.inputs import Job, names_of
 from rvm_live.batch.log import write_log
 from rvm_live.batch.matting import Shared, Worked, matted
 from rvm_live.batch.media import Facts, count_frames, facts_of
@@ -22,6 +23,8 @@ from rvm_live.monitor import Monitor, draw
 from rvm_live.notices import Notices
 
 __all__ = ["work_off"]
+
+_PICTURE = re.compile(rf"[0-9]{{6,}}({'|'.join(map(re.escape, PICTURES.values()))})")
 
 
 def work_off(shared: Shared, job: Job, number: int) -> Done:
@@ -88,23 +91,32 @@ def _outputs(shared: Shared, job: Job) -> tuple[Path, ...]:
     """Where each thing goes; the composite has the plain name.
 
     Raises:
-        SinkError: an output would take the place of its own input, or of what this program did not make.
+        SinkError: an output would take the place of its own input, or of what this program did not make, or leads
+            elsewhere.
     """
-    folder, several = shared.settings.output, shared.settings.write
-    suffix = "" if shared.container in PICTURES else f".{shared.container}"
-    made = tuple(folder / f"{job.stem}{'' if what == 'composite' else f'_{what}'}{suffix}" for what in several)
+    folder, pictures = shared.settings.output, shared.container in PICTURES
+    made = tuple(folder / name for name in names_of(shared.settings, job.stem))
     for path in made:
         if path.exists() and path.samefile(job.source):
             raise SinkError(f"{path} is the input itself: choose another --output")
-        if suffix and path.is_dir():
+        if not pictures and path.is_dir():
             raise SinkError(f"{path} is a folder, where a file is to be: choose another --output")
-        if not suffix and path.exists() and not _of_pictures(path):
+        if not pictures and path.exists() and not path.is_file():
+            raise SinkError(f"{path} is a device, a pipe or a socket, and is left alone: choose another --output")
+        if pictures and (path.is_symlink() or (path.exists() and not _of_pictures(path))):
             raise SinkError(f"{path} holds more than numbered pictures, and is left alone: choose another --output")
+    parts = folder / f".{job.stem}.parts"
+    if parts.is_symlink():
+        raise SinkError(f"{parts} is a link to elsewhere: delete it")
     return made
 
 
 def _of_pictures(path: Path) -> bool:
-    return path.is_dir() and all(each.stem.isdigit() and each.suffix in PICTURES.values() for each in path.iterdir())
+    """Whether a folder holds nothing but what this program writes into one."""
+    try:
+        return path.is_dir() and all(_PICTURE.fullmatch(each.name) and each.is_file() for each in path.iterdir())
+    except OSError:
+        return False
 
 
 def _whole(outputs: tuple[Path, ...], facts: Facts) -> bool:

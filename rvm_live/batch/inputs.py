@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rvm_live.backgrounds.video import VIDEO_SUFFIXES
-from rvm_live.batch.settings import PRESETS, BatchSettings
+from rvm_live.batch.settings import PRESETS, WRITABLE, BatchSettings, fill
 from rvm_live.errors import SettingsError
 from rvm_live.tidy import shortened
 
-__all__ = ["Job", "find", "jobs"]
+__all__ = ["Job", "find", "jobs", "names_of"]
 
 _MORE = (".mpg", ".mpeg", ".m2ts", ".mts", ".ts", ".wmv", ".flv", ".3gp", ".ogv", ".vob", ".mxf", ".gif", ".dv", ".y4m")
 SUFFIXES = frozenset({*VIDEO_SUFFIXES, *_MORE})
 """What is taken out of folders; a file that is named is tried whatever it is called."""
+_LONGEST_STEM = 220
+"""Bytes: a file system takes 255, and ``_foreground``, suffixes and the names of unfinished files come around it."""
 
 
 @dataclass(frozen=True)
@@ -33,38 +36,55 @@ class Job:
     stem: str
 
 
-def find(inputs: Iterable[str]) -> list[Path]:
+def find(inputs: Iterable[str], output: Path | None = None) -> list[Path]:
     """Files, those in folders (however deep, by name), and those that a pattern matches; each once.
 
-    Links inside folders are followed to files, never to folders, so that no search goes in circles.
+    Links inside folders are followed to files, never to folders, so that no search goes in circles. What an earlier run
+    has made in ``output`` is found in no folder and by no pattern; who names it gets it.
 
     Raises:
-        SettingsError: something named is not there, or gives no video.
+        SettingsError: something named is not there, is no regular file, cannot be searched, or gives no video.
     """
+    made = _Made(output)
     found: dict[Path, Path] = {}
     for text in inputs:
+        if not text:
+            raise SettingsError("an input's name is empty")
         if "\0" in text:
             raise SettingsError("an input's name holds a zero byte")
-        path = Path(text).expanduser()
-        if path.is_dir():
-            own = list(_in_folder(path))
-            if not own:
-                raise SettingsError(f"the folder {path} holds no video: name a file to try it whatever its suffix")
-        elif path.exists():
-            own = [path]
-        else:
-            matched = sorted(Path(each) for each in glob.glob(str(path), recursive=True))
-            own = [each for each in matched if each.is_file()]
-            if not own:
-                what = "matches no file" if glob.has_magic(str(path)) else "does not exist"
-                raise SettingsError(f"input {text!r} {what}")
-        for each in own:
-            found.setdefault(each.resolve(), each)
+        try:
+            for each in _named(text, made):
+                found.setdefault(_real(each), each)
+        except (OSError, RuntimeError) as error:  # too long, not permitted, links in circles
+            why = getattr(error, "strerror", None) or error
+            raise SettingsError(f"input {text!r} cannot be used: {why}") from error
     return list(found.values())
 
 
-def _in_folder(folder: Path) -> Iterable[Path]:
-    for place, folders, names in os.walk(folder, followlinks=False):
+def _named(text: str, made: _Made) -> list[Path]:
+    """What one input stands for."""
+    path = Path(text if os.path.lexists(text) else os.path.expanduser(text))
+    if path.is_dir():
+        own = [each for each in _in_folder(path) if not made.holds(each, path)]
+        if not own:
+            raise SettingsError(f"the folder {path} holds no video: name a file to try it whatever its suffix")
+        return own
+    if path.is_file():
+        return [path]
+    if path.exists():
+        raise SettingsError(f"input {text!r} is no regular file: a device, a pipe or a socket has no end")
+    if path.is_symlink():
+        raise SettingsError(f"input {text!r} does not exist: it is a link to what is not there")
+    matched = sorted(Path(each) for each in glob.glob(str(path), recursive=True))
+    own = [each for each in matched if each.is_file() and not made.holds(each)]
+    if not own:
+        what = "matches no file" if glob.has_magic(str(path)) else "does not exist"
+        raise SettingsError(f"input {text!r} {what}")
+    return own
+
+
+def _in_folder(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder, followlinks=False, onerror=_unreadable):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in sorted(names):
             path = Path(place) / name
@@ -72,21 +92,109 @@ def _in_folder(folder: Path) -> Iterable[Path]:
                 yield path
 
 
+def _unreadable(error: OSError) -> None:
+    """A folder that cannot be read might hold what was wanted."""
+    raise SettingsError(
+        f"the folder {error.filename} cannot be searched: {error.strerror}; name what is wanted"
+    ) from error
+
+
+class _Made:
+    """What runs have left in the output folder.
+
+    Args:
+        output: that folder, or None.
+    """
+
+    def __init__(self, output: Path | None) -> None:
+        self._output = None if output is None else _real(output)
+
+    def holds(self, path: Path, searched: Path | None = None) -> bool:
+        """Whether ``path`` is an output: below the output folder where that is inside the folder that is
+        ``searched``; else a file of that folder with a log beside it."""
+        output, path = self._output, _real(path)
+        if output is None or output not in path.parents:
+            return False
+        if searched is not None and _real(searched) in output.parents:
+            return True
+        plain = {path.stem, *(path.stem.removesuffix(f"_{what}") for what in WRITABLE)}
+        return any((path.parent / f"log_{stem}.txt").is_file() for stem in plain)
+
+
 def jobs(settings: BatchSettings) -> list[Job]:
-    """What to do, with names that no two share.
+    """What to do, with names that no two share, on no file system.
 
     Raises:
-        SettingsError: an input is not there, or lies where the outputs go and would be overwritten.
+        SettingsError: an input is not there, or lies where another's output goes.
     """
     prefix = PRESETS[settings.quality].prefix
     made: list[Job] = []
     taken: set[str] = set()
-    for path in find(settings.inputs):
+    numbers: dict[str, int] = {}
+    for path in find(settings.inputs, settings.output):
         name = shortened(path.stem + ".x", settings.max_name + 2)[:-2]
-        wanted = settings.name_template.format(prefix=prefix, name=name, stem=path.stem)
-        stem, number = wanted, 2
-        while stem.casefold() in taken:
-            stem, number = f"{wanted}_{number}", number + 1
-        taken.add(stem.casefold())
+        stem = wanted = _fitting(fill(settings.name_template, prefix, name, path.stem))
+        while taken & (names := {_key(each) for each in _all_names(settings, stem)}):
+            number = numbers[wanted] = numbers.get(wanted, 1) + 1
+            stem = f"{wanted}_{number}"
+        taken |= names
         made.append(Job(path, stem))
+    _check(settings, made)
     return made
+
+
+def names_of(settings: BatchSettings, stem: str) -> tuple[str, ...]:
+    """What is written is called, in its order; the composite has the plain name."""
+    return tuple(f"{stem}{'' if what == 'composite' else f'_{what}'}{settings.suffix}" for what in settings.write)
+
+
+def _all_names(settings: BatchSettings, stem: str) -> tuple[str, ...]:
+    """Outputs, and what lies beside them."""
+    return (*names_of(settings, stem), f"log_{stem}.txt", f"gpu_{stem}.csv", f"gpu_{stem}.png", f".{stem}.parts")
+
+
+def _key(name: str) -> str:
+    """What a file system that ignores case and composition compares."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _fitting(stem: str) -> str:
+    """No longer than a file system takes, and no folder's own name or the one above."""
+    while len(os.fsencode(stem)) > _LONGEST_STEM:
+        stem = stem[:-1]
+    return "_" if stem in ("", ".", "..") else stem
+
+
+def _check(settings: BatchSettings, made: Iterable[Job]) -> None:
+    """Refuse to replace an input by the output of another one.
+
+    Raises:
+        SettingsError: an output would.
+    """
+    inputs: dict[object, Job] = {}
+    for job in made:
+        place = _real(job.source)
+        about = place.stat()
+        inputs |= {place: job, place.parent: job, (about.st_dev, about.st_ino): job}
+    folder = _real(settings.output)
+    for job in made:
+        for name in names_of(settings, job.stem):
+            other = inputs.get(folder / name) or inputs.get(_identity(folder / name))
+            if other is not None and other is not job:
+                raise SettingsError(
+                    f"the output of {job.source} would replace the input {other.source}: choose another --output"
+                )
+
+
+def _real(path: Path) -> Path:
+    """Without links; other than ``Path.resolve`` it gives an answer for links in circles, too."""
+    return Path(os.path.realpath(path))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What a file is, by whatever name: hard links, spellings that the file system does not tell apart."""
+    try:
+        about = path.lstat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino

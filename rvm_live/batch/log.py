@@ -78,7 +78,9 @@ def write_log(
         lines += ["", "told", *(f"  {note}" for note in done.notes)]
     if done.error:
         lines += ["", "error", f"  {done.error}", *(f"  {line}" for line in trace.splitlines())]
-    write_whole(settings.output / f"log_{done.job.stem}.txt", ("\n".join(lines) + "\n").encode())
+    # A file's name need not be text.
+    text = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
+    write_whole(settings.output / f"log_{done.job.stem}.txt", text)
 
 
 def _version(name: str) -> str:

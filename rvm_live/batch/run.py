@@ -37,7 +37,7 @@ def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: A
     silence_backends()
     todo = jobs(settings)
     default_cycle([settings.background] if settings.background else [])  # bad ones are told before anything begins
-    transparent = settings.background.strip().lower() == "transparent"
+    transparent = settings.transparent
     container = settings.container
     if container == "auto":
         container = "mov" if transparent else "mp4"

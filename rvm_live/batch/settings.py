@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Formatter
 
 from rvm_live.errors import SettingsError
 from rvm_live.settings import MODELS, EngineSettings
@@ -12,11 +13,13 @@ from rvm_live.settings import MODELS, EngineSettings
 __all__ = [
     "CODEC_NAMES",
     "CONTAINERS",
+    "LEAST_MEMORY",
     "PRESETS",
     "WRITABLE",
     "BatchSettings",
     "Preset",
     "chunk_for",
+    "fill",
     "parse_memory",
     "ratio_for",
 ]
@@ -24,6 +27,9 @@ __all__ = [
 WRITABLE = ("composite", "alpha", "foreground")
 CONTAINERS = ("auto", "mp4", "mov", "mkv", "webm", "png", "tiff")
 CODEC_NAMES = ("auto", "h264", "hevc", "av1", "prores", "ffv1", "vp9")
+LEAST_MEMORY = 64_000_000
+"""Bytes of a GPU that a limit must leave."""
+_CLUSTER = re.compile(r"auto|local|(ray://)?(\[[0-9a-fA-F:.]+\]|[\w.-]+):[0-9]{1,5}")
 _LARGE = 2160
 """Lines from which a frame counts as 4K."""
 
@@ -69,14 +75,34 @@ def parse_memory(text: str) -> int:
     Raises:
         SettingsError: it is no such thing, or less than 64 MB.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt])(i?)b?\s*", text, re.IGNORECASE)
+    found = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([kmgt])(i?)b?\s*", text, re.IGNORECASE | re.ASCII)
     if found is None:
         raise SettingsError(f"memory {text!r} cannot be read: write it like 10GB or 512MB")
     number, unit, binary = found.groups()
     count = int(float(number) * (1024 if binary else 1000) ** (" kmgt".index(unit.lower())))
-    if count < 64_000_000:
+    if count < LEAST_MEMORY:
         raise SettingsError(f"memory {text!r} is out of range: at least 64MB")
     return count
+
+
+def fill(template: str, prefix: str, name: str, stem: str) -> str:
+    """A name template filled in.
+
+    Raises:
+        SettingsError: there is something else in its braces than ``prefix``, ``name`` and ``stem``.
+    """
+    values = {"prefix": prefix, "name": name, "stem": stem}
+    told = f"name template {template!r} cannot be filled in: it may hold {{prefix}}, {{name}} and {{stem}}"
+    made = ""
+    try:
+        for text, field, form, conversion in Formatter().parse(template):
+            # Nothing but the plain names: a form may make it gigabytes long, and an attribute leads anywhere.
+            if field is not None and (field not in values or form or conversion):
+                raise SettingsError(told)
+            made += text + ("" if field is None else values[field])
+    except ValueError as error:
+        raise SettingsError(f"{told} ({error})") from error
+    return made
 
 
 @dataclass(frozen=True)
@@ -151,19 +177,34 @@ class BatchSettings:
         require(1 <= self.workers <= 256, f"{self.workers} workers are out of range: from 1 to 256")
         require(self.foreground in ("model", "source"), f"unknown foreground {self.foreground!r}")
         require(8 <= self.max_name <= 200, f"max name {self.max_name} is out of range: from 8 to 200 characters")
-        try:
-            made = self.name_template.format(prefix="p", name="n", stem="s")
-        except (KeyError, IndexError, ValueError) as error:
-            raise SettingsError(
-                f"name template {self.name_template!r} cannot be filled in ({error}): "
-                "it may hold {prefix}, {name} and {stem}"
-            ) from error
+        made = fill(self.name_template, "p", "n", "s")
         require(
-            Path(made).name == made and made not in ("", ".", ".."),
+            Path(made).name == made and made not in ("", ".", "..") and "\0" not in made,
             f"name template {self.name_template!r} must give a file's name, not a path",
         )
         require(
-            "{name}" in self.name_template or "{stem}" in self.name_template,
+            fill(self.name_template, "p", "1", "2") != fill(self.name_template, "p", "3", "4"),
             f"name template {self.name_template!r} gives every file one name: put {{name}} or {{stem}} into it",
         )
         require(self.engine.model in (None, *MODELS), f"unknown model {self.engine.model!r}")
+        require(
+            self.memory_limit is None or self.memory_limit >= LEAST_MEMORY,
+            f"a memory limit of {self.memory_limit} bytes is out of range: at least 64MB",
+        )
+        require(
+            self.ray is None or _CLUSTER.fullmatch(self.ray) is not None,
+            f"the Ray cluster's address {self.ray!r} cannot be read: write HOST:PORT, local or auto",
+        )
+        require("\0" not in str(self.output), "the output folder's name holds a zero byte")
+
+    @property
+    def transparent(self) -> bool:
+        """Whether the background keeps alpha."""
+        return self.background.strip().lower() == "transparent"
+
+    @property
+    def suffix(self) -> str:
+        """Of the outputs; empty for folders of pictures."""
+        if self.container == "auto":
+            return ".mov" if self.transparent else ".mp4"
+        return "" if self.container in ("png", "tiff") else f".{self.container}"

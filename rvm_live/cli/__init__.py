@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a bug or a probe that found nothing, 2 bad input or a fail
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -18,6 +19,7 @@ import click
 
 from rvm_live import __version__
 from rvm_live.cli.live import live_options, run_live
+from rvm_live.cli.params import check_environment, check_words, one_line
 from rvm_live.errors import RvmLiveError
 
 __all__ = ["main"]
@@ -78,9 +80,16 @@ def cli(ctx: click.Context, /, **options: object) -> None:
         sys.exit(run_live(options))
 
 
+class _OneLine(logging.Formatter):
+    """A record as one line, whatever the names of files in it are made of."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return one_line(super().format(record))
+
+
 def _set_up_logging(level: str, *, debug: bool) -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s" if not debug else logging.BASIC_FORMAT))
+    handler.setFormatter(logging.Formatter(logging.BASIC_FORMAT) if debug else _OneLine("%(levelname)s %(message)s"))
     log = logging.getLogger("rvm_live")
     log.handlers[:] = [handler]
     log.propagate = False
@@ -95,7 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    _show_every_name()
     try:
+        check_words(given)
+        check_environment(os.environ)
         code = cli.main(args=given, prog_name="rvm-live", standalone_mode=False)
     except click.exceptions.Exit as leaving:
         code = leaving.exit_code
@@ -129,8 +141,14 @@ def _leave_hung(code: int) -> None:
         os._exit(code)
 
 
+def _show_every_name() -> None:
+    """File names need not be text: what cannot be encoded is written out rather than an error of its own."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _fail(message: str, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    click.echo(f"rvm-live: error: {' '.join(message.split())}", err=True)
+    click.echo(f"rvm-live: error: {one_line(message)}", err=True)
     return 2

@@ -12,6 +12,8 @@ import click
 
 from rvm_live.batch.settings import CODEC_NAMES, CONTAINERS, PRESETS, WRITABLE, BatchSettings, parse_memory
 from rvm_live.cli.live import ask_once
+from rvm_live.cli.params import PlacePath, no_empty_folders, one_line, place_text, printable
+from rvm_live.registry import ENGINES
 from rvm_live.settings import MODELS, EngineSettings, parse_ratio
 
 if TYPE_CHECKING:
@@ -22,10 +24,10 @@ __all__ = ["batch"]
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for what is made.")
+@click.option("-o", "--output", type=PlacePath(), required=True, help="Folder for what is made.")
 @click.option("--quality", type=click.Choice(list(PRESETS)), default="standard", help="[default: standard]")
 @click.option("--write", "written", default="composite", help=f"Of {','.join(WRITABLE)}.  [default: composite]")
-@click.option("--background", default="", help="As for the live program; transparent keeps alpha.")
+@click.option("--background", default="", callback=place_text, help="As for the live program; transparent keeps alpha.")
 @click.option(
     "--container", type=click.Choice(CONTAINERS), default="auto", help="[default: mov or mp4, as alpha wants]"
 )
@@ -38,7 +40,7 @@ __all__ = ["batch"]
 )
 @click.option("--engine", default="auto", help="As for the live program.  [default: auto]")
 @click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: the preset's]")
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights: a file, or a folder that holds them.")
+@click.option("--weights", type=PlacePath(home=True), help="Weights: a file, or a folder that holds them.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
 @click.option("--precision", default="auto", help="auto, fp32, fp16, bf16 or int8.  [default: auto]")
 @click.option("--downsample-ratio", default="auto", help="A number in (0, 1].  [default: the preset's]")
@@ -93,11 +95,13 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     from rvm_live.batch.run import run
     from rvm_live.cli.weights import download_progress
 
+    if settings.engine.engine != "auto" and settings.ray is None:
+        ENGINES.load(settings.engine.engine)  # else every file would fail of it
     ask_once(settings.engine)
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
     told = _Json() if options["as_json"] else _Bars() if sys.stderr.isatty() else _Lines()
-    with told:
+    with no_empty_folders(settings.output), told:
         report = run(settings, tell=told, progress=download_progress)
     if not options["as_json"]:
         click.echo(_summary(report))
@@ -110,15 +114,19 @@ def _summary(report: BatchReport) -> str:
     return told + (", interrupted" if report.interrupted else "")
 
 
+def _name(event: dict[str, Any]) -> str:
+    return printable(Path(event["input"]).name)
+
+
 def _line(event: dict[str, Any]) -> str:
-    name = Path(event["input"]).name
+    name = _name(event)
     if event["state"] == "failed":
-        return f"{name}: failed: {event['error']}"
+        return f"{name}: failed: {one_line(event['error'])}"
     if event["state"] != "done":
         return f"{name}: {event['state']}"
     rate = (event["frames"] - event["resumed"]) / event["seconds"] if event["seconds"] else 0.0
-    lines = [f"{name}: {event['frames']} frames, {rate:.1f} fps -> {', '.join(event['outputs'])}"]
-    lines += [f"  {note}" for note in event["notes"]]
+    lines = [f"{name}: {event['frames']} frames, {rate:.1f} fps -> {printable(', '.join(event['outputs']))}"]
+    lines += [f"  {one_line(note)}" for note in event["notes"]]
     return "\n".join(lines)
 
 
@@ -138,7 +146,7 @@ class _Lines:
         if event["event"] == "file":
             click.echo(_line(event), file=self._out)
         elif event["event"] == "note":
-            click.echo(event["text"], err=True)
+            click.echo(one_line(event["text"]), err=True)
 
 
 class _Json(_Lines):
@@ -156,9 +164,9 @@ class _Bars(_Lines):
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # a file may be called [red]
             BarColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[told]}", markup=False),
             TimeRemainingColumn(),
         )
         self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
@@ -181,7 +189,7 @@ class _Bars(_Lines):
         elif event["event"] == "progress":
             self._progress(event)
         elif event["event"] == "note":
-            self._bars.console.print(event["text"], highlight=False, markup=False)
+            self._bars.console.print(one_line(event["text"]), highlight=False, markup=False)
         else:
             self._bars.console.print(_line(event), highlight=False, markup=False)
             if event["number"] in self._files:
@@ -192,7 +200,7 @@ class _Bars(_Lines):
     def _progress(self, event: dict[str, Any]) -> None:
         number, frames, now = event["number"], event["frames"], time.monotonic()
         if number not in self._files:
-            task = self._bars.add_task(Path(event["input"]).name, total=event["of"], told="")
+            task = self._bars.add_task(_name(event), total=event["of"], told="")
             self._files[number] = (task, now, frames)
         task, began, first = self._files[number]
         self._frames[number] = frames - first

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rvm_live.cli.params import PlacePath
+from rvm_live.errors import SettingsError
 from rvm_live.settings import MODELS, EngineSettings, SourceSettings, parse_ratio
 
 if TYPE_CHECKING:
     from rvm_live.calibrate import Calibrated
 
 __all__ = ["calibrate"]
+
+_MOST_FRAMES = 1000
 
 
 @click.command()
@@ -22,7 +25,7 @@ __all__ = ["calibrate"]
 @click.option("--fps", type=float, default=30.0, help="Frames per second asked of the camera.  [default: 30]")
 @click.option("--frames", type=int, default=60, help="Frames to calibrate on.  [default: 60]")
 @click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]")
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights: a file, or a folder that holds them.")
+@click.option("--weights", type=PlacePath(home=True), help="Weights: a file, or a folder that holds them.")
 @click.option("--downsample-ratio", default="auto", help="One ratio; auto: every size the program moves between.")
 @click.option("--offline", is_flag=True, help="Never go to the network for weights.")
 def calibrate(**options: Any) -> None:
@@ -30,6 +33,8 @@ def calibrate(**options: Any) -> None:
 
     It pays on CPUs with 8-bit dot products (VNNI) and without bfloat16. Nothing leaves this machine.
     """
+    if options["frames"] > _MOST_FRAMES:
+        raise SettingsError(f"frames {options['frames']} is out of range: at most {_MOST_FRAMES} are held in memory")
     from rvm_live.calibrate import run
     from rvm_live.sources.quiet import silence_backends
 

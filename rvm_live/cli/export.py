@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rvm_live.cli.params import PlacePath, printable
 from rvm_live.export import FORMATS, ExportSettings
 from rvm_live.settings import MODELS, EngineSettings, parse_ratio
 
@@ -19,7 +19,7 @@ __all__ = ["export"]
 @click.command()
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="The runtime it is for.")
 @click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]")
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights: a file, or a folder that holds them.")
+@click.option("--weights", type=PlacePath(home=True), help="Weights: a file, or a folder that holds them.")
 @click.option("--offline", is_flag=True, help="Never go to the network for weights.")
 @click.option("--width", type=int, default=1280, help="Of the frames, pixels.  [default: 1280]")
 @click.option("--height", type=int, default=720, help="Of the frames, pixels.  [default: 720]")
@@ -34,7 +34,7 @@ __all__ = ["export"]
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PlacePath(home=True),
     help="The file, or a folder for it.  [default: rvm_MODEL_WIDTHxHEIGHT_rRATIO_PRECISION here]",
 )
 @click.option("--force", "replace", is_flag=True, help="Replace a file that is there already.")
@@ -62,13 +62,14 @@ def export(**options: Any) -> None:
         replace=options["replace"],
     )
     from rich.console import Console
+    from rich.markup import escape
 
     console = Console(stderr=True)
     status = console.status("") if console.is_terminal else None
 
     def tell(line: str) -> None:
         if status is not None:
-            status.update(line)
+            status.update(escape(printable(line)))
             status.start()
 
     try:
@@ -85,7 +86,7 @@ def report_text(report: ExportReport) -> str:
     size = sum(path.stat().st_size for path in report.files) / 1e6
     return "\n".join(
         [
-            f"wrote {' and '.join(map(str, report.files))} ({size:.1f} MB)",
+            f"wrote {printable(' and '.join(map(str, report.files)))} ({size:.1f} MB)",
             f"  {facts['model']}, {facts['width']}x{facts['height']}, ratio {float(facts['downsample_ratio']):.4g}, "
             f"{facts['precision']}",
             f"  checked over {report.frames} frames against the network; mean differences: {report.difference}",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rvm_live.cli.params import PlacePath, printable
 from rvm_live.settings import EngineSettings, SourceSettings
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ __all__ = ["hwtest"]
 @click.option("--seconds", type=float, help="How long to measure.  [default: 5; with --preview, until it is closed]")
 @click.option("--preview", is_flag=True, help="Show the picture with counter and time stamps; q, Esc or closing ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights to measure with: a file or a folder.")
+@click.option("--weights", type=PlacePath(home=True), help="Weights to measure with: a file or a folder.")
 @click.option("--device", default="auto", help="Device to measure on: auto, cpu, cuda, cuda:N or mps.  [default: auto]")
 @click.option("--quick", is_flag=True, help="Leave out the camera's modes and the timing of the engine.")
 def hwtest(as_json: bool, **options: Any) -> None:
@@ -70,9 +70,15 @@ def hwtest(as_json: bool, **options: Any) -> None:
 def _run(run: Any, settings: HwTestSettings) -> HwTestReport:
     """Run with a line on the terminal that says what is being done."""
     from rich.console import Console
+    from rich.markup import escape
 
     console = Console(stderr=True)
     status = console.status("starting") if console.is_terminal else None
+
+    def tell(line: str) -> None:
+        if status is not None:
+            status.update(escape(printable(line)))
+
     with status or nullcontext():
-        report: HwTestReport = run(settings, (lambda line: status.update(line)) if status else (lambda line: None))
+        report: HwTestReport = run(settings, tell)
     return report

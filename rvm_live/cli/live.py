@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
 
+from rvm_live.cli.params import PlacePath, one_line, place_text, printable
 from rvm_live.errors import SinkError
 from rvm_live.metrics import STAGES, Percentiles
 from rvm_live.report import LiveReport
@@ -43,7 +43,7 @@ _OPTIONS = [
         help="auto, lite, rvm, openvino, onnx, torchscript, or package.module:Class.  [default: auto]",
     ),
     click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]"),
-    click.option("--weights", type=click.Path(path_type=Path), help="Weights: a file, or a folder that holds them."),
+    click.option("--weights", type=PlacePath(home=True), help="Weights: a file, or a folder that holds them."),
     click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]"),
     click.option("--precision", default="auto", help="auto, fp32, fp16 (GPU), bf16 or int8 (CPU).  [default: auto]"),
     click.option("--downsample-ratio", default="auto", help="auto, or a number in (0, 1].  [default: auto]"),
@@ -72,6 +72,7 @@ _OPTIONS = [
         "--background",
         "backgrounds",
         multiple=True,
+        callback=place_text,
         help="transparent, blur:25, color:#00ff88, image:PATH, video:PATH or a folder; may be repeated (key b).",
     ),
     click.option(
@@ -83,10 +84,10 @@ _OPTIONS = [
     click.option("--stats/--no-stats", "statistics", default=True, help="Show the overlay (key s)."),
     click.option("--fullscreen", is_flag=True, help="Start in full screen (key f)."),
     click.option("--headless", is_flag=True, help="Open no window."),
-    click.option("--record", help="Record to .mp4, .mov, .webm or a folder/ of PNGs."),
+    click.option("--record", callback=place_text, help="Record to .mp4, .mov, .webm or a folder/ of PNGs."),
     click.option("--frames", type=int, help="Stop after this many frames."),
     click.option("--duration", type=float, help="Stop after this many seconds."),
-    click.option("--stats-json", type=click.Path(path_type=Path), help="Write the final report there."),
+    click.option("--stats-json", type=PlacePath(), help="Write the final report there."),
     click.option(
         "--log-level",
         type=click.Choice(["debug", "info", "warning", "error"]),
@@ -158,7 +159,7 @@ def run_live(options: Mapping[str, Any]) -> int:
     ask_once(settings.engine)
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
-    report = run(settings, tell=lambda line: click.echo(line, err=True), progress=download_progress)
+    report = run(settings, tell=lambda line: click.echo(one_line(line), err=True), progress=download_progress)
     click.echo(report_text(report))
     if report.failure:
         raise SinkError(report.failure)
@@ -206,4 +207,4 @@ def report_text(report: LiveReport) -> str:
     lines += [f"  fallback    {line}" for line in report.fallbacks]
     if report.recording:
         lines.append(f"  recording   {report.recording}")
-    return "\n".join(lines)
+    return "\n".join(printable(line) for line in lines)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvm_live.errors import MonitorError, UnavailableError
+from rvm_live.cli.params import PlacePath, no_empty_folders, printable
+from rvm_live.errors import MonitorError, RvmLiveError, UnavailableError
 
 if TYPE_CHECKING:
     from rvm_live.monitor import Sample
 
 __all__ = ["monitor"]
+
+_LONGEST_S = 30 * 24 * 3600.0
+_LEAST_INTERVAL_S, _LONGEST_INTERVAL_S = 0.01, 3600.0
+_MOST_CARDS = 256
 
 _SHOWN = {
     "gpu_percent": ("GPU", "%"),
@@ -32,7 +40,7 @@ _SHOWN = {
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
 @click.option("--name", help="Of the files: gpu_NAME.csv and gpu_NAME.png.  [default: the command's, or monitor]")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path(), help="Folder.  [default: this one]")
+@click.option("-o", "--output", type=PlacePath(), default=Path(), help="Folder.  [default: this one]")
 @click.option("--interval", type=float, default=1.0, help="Seconds between samples.  [default: 1]")
 @click.option("--seconds", type=float, help="Stop after so long.  [default: at the command's end, or Ctrl-C]")
 @click.option("--gpu", "device", type=int, default=0, help="NVML's number of the card.  [default: 0]")
@@ -57,26 +65,58 @@ def monitor(
     name = name or (Path(command[0]).stem if command else "monitor")
     if not name or Path(name).name != name:
         raise click.UsageError(f"--name {name!r} must be a name, not a path: say where with --output")
-    if seconds is not None and seconds <= 0:
-        raise click.UsageError(f"--seconds {seconds:g} is out of range: it must be above 0")
+    if seconds is not None and not 0 < seconds <= _LONGEST_S:
+        raise click.UsageError(f"--seconds {seconds:g} is out of range: above 0, at most {_LONGEST_S:.0f} (30 days)")
+    if not _LEAST_INTERVAL_S <= interval <= _LONGEST_INTERVAL_S:
+        raise click.UsageError(
+            f"--interval {interval:g} is out of range: from {_LEAST_INTERVAL_S:g} to {_LONGEST_INTERVAL_S:g} seconds"
+        )
+    if not 0 <= device < _MOST_CARDS:
+        raise click.UsageError(f"--gpu {device} is out of range: from 0 to {_MOST_CARDS - 1}")
+    if command and shutil.which(command[0]) is None:
+        raise MonitorError(f"cannot run {command[0]}: no program is called so")
     path = output / f"gpu_{name}.csv"
     show = _Line()
-    with samples.Monitor(path, interval=interval, device=device, seen=show) as running:
+    with (
+        no_empty_folders(output),
+        _without(path),
+        samples.Monitor(path, interval=interval, device=device, seen=show) as running,
+    ):
+        process = _started(list(command))
         if running.reason is not None:
             click.echo(f"no GPU is recorded: {running.reason}", err=True)
-        code = _wait(list(command), seconds)
+        code = _wait(process, seconds)
     show.end()
     for column, (mean, largest) in samples.summary(running.samples).items():
         if column in _SHOWN:
             label, unit = _SHOWN[column]
             click.echo(f"{label:<12} mean {mean:.0f}{unit}, at most {largest:.0f}{unit}")
-    click.echo(f"{path}, {len(running.samples)} samples")
+    click.echo(printable(f"{path}, {len(running.samples)} samples"))
     try:
-        samples.draw(running.samples, path.with_suffix(".png"), " ".join(command) or name)
-        click.echo(str(path.with_suffix(".png")))
+        samples.draw(running.samples, path.with_suffix(".png"), _title(" ".join(command) or name))
+        click.echo(printable(str(path.with_suffix(".png"))))
     except UnavailableError as error:
         click.echo(str(error), err=True)
     ctx.exit(code)
+
+
+@contextmanager
+def _without(path: Path) -> Iterator[None]:
+    """What was recorded of a command that never ran is of no use; a file of an earlier run is not touched before."""
+    there = os.path.lexists(path)
+    try:
+        yield
+    except RvmLiveError:
+        if not there:
+            with suppress(OSError):
+                path.unlink()
+        raise
+
+
+def _title(text: str) -> str:
+    """Words that a plot shows as they are: its font has letters, and a dollar begins a formula."""
+    plain = "".join(c if ord(c) < 0x250 else "?" for c in printable(text)).replace("$", r"\$")
+    return plain if len(plain) <= 100 else plain[:97] + "..."
 
 
 class _Line:
@@ -100,9 +140,18 @@ class _Line:
             sys.stderr.write("\n")
 
 
-def _wait(command: list[str], seconds: float | None) -> int:
-    """Until the command ends, the time is up, or Ctrl-C; the command's exit code."""
+def _started(command: list[str]) -> subprocess.Popen[Any] | None:
     if not command:
+        return None
+    try:
+        return subprocess.Popen(command)
+    except OSError as error:
+        raise MonitorError(f"cannot run {command[0]}: {error.strerror or error}") from error
+
+
+def _wait(process: subprocess.Popen[Any] | None, seconds: float | None) -> int:
+    """Until the command ends, the time is up, or Ctrl-C; the command's exit code."""
+    if process is None:
         with suppress(KeyboardInterrupt):
             if seconds is not None:
                 time.sleep(seconds)
@@ -110,10 +159,6 @@ def _wait(command: list[str], seconds: float | None) -> int:
                 while True:
                     time.sleep(3600)
         return 0
-    try:
-        process: subprocess.Popen[Any] = subprocess.Popen(command)
-    except OSError as error:
-        raise MonitorError(f"cannot run {command[0]}: {error.strerror or error}") from error
     try:
         return _code(process.wait(seconds))
     except subprocess.TimeoutExpired:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rvm_live.cli.params import PlacePath, no_empty_folders, printable
 from rvm_live.errors import SinkError, UnavailableError
 from rvm_live.settings import EngineSettings, SourceSettings, parse_ratio
 
@@ -26,10 +27,10 @@ __all__ = ["soak"]
 @click.option("--width", type=int, default=320, help="[default: 320]")
 @click.option("--height", type=int, default=180, help="[default: 180]")
 @click.option("--engine", default="lite", help="As for the live program.  [default: lite]")
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights of the engine.")
+@click.option("--weights", type=PlacePath(home=True), help="Weights of the engine.")
 @click.option("--device", default="auto", help="[default: auto]")
 @click.option("--downsample-ratio", default="auto", help="A number in (0, 1].  [default: auto]")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("soak"), help="[default: soak]")
+@click.option("-o", "--output", type=PlacePath(), default=Path("soak"), help="[default: soak]")
 @click.pass_context
 def soak(ctx: click.Context, /, **options: Any) -> None:
     """Run the live pipeline without a window for a long time; sample memory, threads, descriptors, queues, latency.
@@ -57,14 +58,15 @@ def soak(ctx: click.Context, /, **options: Any) -> None:
         ),
         output=options["output"],
     )
-    try:
-        settings.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"cannot make the folder {settings.output}: {error.strerror or error}") from error
     silence_backends()
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
-    report = run(settings, _line if sys.stderr.isatty() else lambda sample: None)
+    with no_empty_folders(settings.output):
+        try:
+            settings.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"cannot make the folder {settings.output}: {error.strerror or error}") from error
+        report = run(settings, _line if sys.stderr.isatty() else lambda sample: None)
     if sys.stderr.isatty():
         click.echo(err=True)
     rate = report.frames / report.seconds if report.seconds else 0.0
@@ -79,12 +81,12 @@ def soak(ctx: click.Context, /, **options: Any) -> None:
             f"{'good' if finding.good else 'BAD ':<4} {finding.what}: {finding.value} (at most: {finding.limit})"
         )
     write_rows(Sample, report.samples, settings.output / "soak.csv")
-    click.echo(str(settings.output / "soak.csv"))
+    click.echo(printable(str(settings.output / "soak.csv")))
     try:
         from rvm_live.soak.plot import draw
 
         draw(report.samples, settings.output / "soak.png", f"rvm-live soak, {report.engine}")
-        click.echo(str(settings.output / "soak.png"))
+        click.echo(printable(str(settings.output / "soak.png")))
     except UnavailableError as error:
         click.echo(str(error), err=True)
     ctx.exit(130 if report.exit_reason in ("interrupted", "terminated", "hung up") else 0 if report.good else 1)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvm_live.batch.settings import parse_memory
+from rvm_live.cli.params import PlacePath, no_empty_folders, printable
 from rvm_live.errors import SinkError, UnavailableError
+from rvm_live.settings import EngineSettings
 
 if TYPE_CHECKING:
     from rvm_live.stress.run import Row, StressReport
@@ -37,7 +39,7 @@ _COLUMNS = (
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
 @click.option("--memory-limit", help="Of a GPU's memory, such as 10GB.")
 @click.option("--max-temperature", type=float, default=85.0, help="Degrees Celsius; it slows down and stops.  [85]")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("stress"), help="[default: stress]")
+@click.option("-o", "--output", type=PlacePath(), default=Path("stress"), help="[default: stress]")
 @click.pass_context
 def stress(ctx: click.Context, /, **options: Any) -> None:
     """Run networks, precisions, frame sizes and chunks one after the other; tell speed, load, memory, power, heat.
@@ -55,28 +57,28 @@ def stress(ctx: click.Context, /, **options: Any) -> None:
     settings = StressSettings(
         minutes=options["minutes"],
         configs=() if options["configs"] is None else parse(options["configs"]),
-        device=options["device"],
+        device=EngineSettings(device=options["device"]).device,  # refuses what is none
         memory_limit=None if limit is None else parse_memory(limit),
         max_temperature=options["max_temperature"],
         output=options["output"],
     )
-    try:
-        settings.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"cannot make the folder {settings.output}: {error.strerror or error}") from error
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
     stopped = threading.Event()
-    with stopping_on_signals(lambda reason: stopped.set()):
+    with no_empty_folders(settings.output), stopping_on_signals(lambda reason: stopped.set()):
+        try:
+            settings.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"cannot make the folder {settings.output}: {error.strerror or error}") from error
         report = run(settings, stopped=stopped, tell=_tell)
     _show(report)
     write_rows(Row, report.rows, settings.output / "stress.csv")
-    click.echo(str(settings.output / "stress.csv"))
+    click.echo(printable(str(settings.output / "stress.csv")))
     try:
         from rvm_live.stress.plot import draw
 
         draw(report.rows, settings.output / "stress.png", f"rvm-live stress, {report.device_name}")
-        click.echo(str(settings.output / "stress.png"))
+        click.echo(printable(str(settings.output / "stress.png")))
     except UnavailableError as error:
         click.echo(str(error), err=True)
     ctx.exit(130 if stopped.is_set() else 0 if any(row.fps for row in report.rows) else 1)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from rvm_live.cli.params import PlacePath, printable
 from rvm_live.tidy import DEFAULT_LENGTH, LEAST_LENGTH
 
 __all__ = ["tidy"]
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PlacePath())
 @click.option(
     "--max-length",
     type=int,
@@ -33,12 +34,12 @@ def tidy(folder: Path, max_length: int, dry_run: bool, undo: bool) -> None:
     if undo:
         done = files.undo(folder)
         for each in done:
-            click.echo(f"{each.old} -> {each.new}")
+            click.echo(printable(f"{each.old} -> {each.new}"))
         click.echo(f"{len(done)} taken back")
         return
     planned = files.plan(folder, max_length)
     if not dry_run:
         files.apply(folder, planned)
     for each in planned:
-        click.echo(f"{each.old} -> {each.new}")
+        click.echo(printable(f"{each.old} -> {each.new}"))
     click.echo(f"{len(planned)} {'would be ' if dry_run else ''}renamed")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
+from rvm_live.cli.params import PlacePath, one_line, printable
 from rvm_live.settings import MODELS
 
 __all__ = ["download_progress", "weights"]
@@ -62,10 +64,10 @@ def list_() -> None:
         known = status.weights
         table.add_row(known.model, known.file, f"{known.parameters:,}", status.state)
     Console().print(table)
-    click.echo(f"cache: {cache_dir()}")
+    click.echo(printable(f"cache: {cache_dir()}"))
     for status in states:
         if status.problem:
-            click.echo(f"{status.weights.model}: {status.problem}", err=True)
+            click.echo(one_line(f"{status.weights.model}: {status.problem}"), err=True)
 
 
 @weights.command()
@@ -79,21 +81,22 @@ def pull(model: str) -> None:
     from rvm_live.weights import verify as check
 
     path = fetch(model, download_progress)
-    click.echo(f"{path}\nSHA-256 {check(model).sha256}")
+    click.echo(f"{printable(str(path))}\nSHA-256 {check(model).sha256}")
 
 
 @weights.command()
-@click.argument("what", metavar="[MODEL|PATH]", default=MODELS[0])
-def verify(what: str) -> None:
+@click.argument("what", metavar="[MODEL|PATH]", type=PlacePath(home=True), default=MODELS[0])
+def verify(what: Path) -> None:
     """Check a fetched MODEL, or any file at PATH.
 
     The first is compared with its recorded SHA-256; both must hold a whole, usable checkpoint.
     """
     from rvm_live.weights import verify as check
 
-    found = check(what)
+    found = check(str(what))
     against = "matches the recorded one" if found.recorded else "nothing recorded to compare with"
-    click.echo(f"{found.path}: {found.variant}, {found.refiner}, {found.parameters:,} parameters, usable")
+    told = f"{found.path}: {found.variant}, {found.refiner}, {found.parameters:,} parameters, usable"
+    click.echo(printable(told))
     click.echo(f"SHA-256 {found.sha256} ({against})")
 
 

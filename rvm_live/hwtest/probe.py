@@ -15,6 +15,7 @@ from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.errors import EndOfSource, SourceLostError, SourceUnavailableError
 from rvm_live.hwtest.report import Mode, SourceReport
 from rvm_live.hwtest.rhythm import Rhythm, rhythm_of
+from rvm_live.libav import open_any
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
 
@@ -234,9 +235,7 @@ def _controls(capture: Any) -> dict[str, float]:
 
 def _codec(target: str) -> str:
     """The code of a file's video format, such as ``avc1``; empty if unknown."""
-    import av
-
-    with suppress(Exception), av.open(target, metadata_errors="ignore") as container:  # only a detail
+    with suppress(Exception), open_any(target, metadata_errors="ignore") as container:  # only a detail
         context = container.streams.video[0].codec_context
         tag = "".join(c for c in str(context.codec_tag) if c.isprintable()).strip()
         return tag if len(tag) == 4 else str(context.name)

@@ -20,6 +20,7 @@ from pathlib import Path
 __all__ = ["Screen", "display_available", "on_sudden_exit", "prepare_qt", "probe"]
 
 _TIMEOUT_SECONDS = 5.0
+_MOST_COOKIES = 1 << 20
 _COOKIE = b"MIT-MAGIC-COOKIE-1"
 _DISPLAY = re.compile(r"(?P<host>.*):(?P<number>\d{1,5})(\.\d+)?")
 
@@ -222,10 +223,11 @@ def _padded(data: bytes) -> bytes:
 def _cookies(number: int) -> Iterator[bytes]:
     """Cookies of the user's authority file for this display, this host's first; then none at all."""
     path = Path(os.environ.get("XAUTHORITY") or Path.home() / ".Xauthority")
-    try:
-        content = path.read_bytes()
-    except OSError:
-        content = b""
+    content = b""
+    with suppress(OSError, ValueError):
+        if path.is_file():  # not a pipe, which would keep us waiting
+            with path.open("rb") as file:
+                content = file.read(_MOST_COOKIES)
     found: list[tuple[bool, bytes]] = []
     position = 2  # behind the family of the first entry
     while position < len(content):

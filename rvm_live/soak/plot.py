@@ -35,6 +35,7 @@ def draw(samples: Sequence[Sample], path: Path, title: str) -> None:
                 shown = [float("nan") if value is None else value for value in values]
                 panel.plot(frames, shown, color=ink, linewidth=0.8, label=name.removesuffix("_mb").removesuffix("_ms"))
         drawing.tidy_panel(panel, label)
-        panel.legend(fontsize=7, frameon=False, loc="lower right")
+        if panel.lines:
+            panel.legend(fontsize=7, frameon=False, loc="lower right")
     panel.set_xlabel("frames", fontsize=8)
     drawing.save(figure, path)

@@ -83,7 +83,7 @@ def _from_file(path: Path, settings: SourceSettings, clock: Clock) -> Source:
     device = _V4L_DEVICE.fullmatch(str(path.resolve()))
     if device is not None:
         return _camera(replace(settings, source=device[1]), clock)
-    if not path.is_file() and not path.is_fifo():
+    if not path.is_file():  # a pipe cannot be looked into before it is read
         raise SourceUnavailableError(f"{path} is neither a file nor a camera")
     from rvm_live.sources.image import IMAGE_SUFFIXES, ImageSource
 

@@ -81,11 +81,11 @@ def _one(text: str) -> Config:
     ):
         if value not in known:
             raise SettingsError(f"configuration {text!r}: unknown {what} {value!r}, choose of {', '.join(known)}")
-    pixels = re.fullmatch(r"(\d{2,5})x(\d{2,5})", size)
+    pixels = re.fullmatch(r"([0-9]{2,5})x([0-9]{2,5})", size)
     if size not in SIZES and pixels is None:
         raise SettingsError(f"configuration {text!r}: size {size!r} is none of {', '.join(SIZES)} nor like 800x600")
     width, height = SIZES[size] if size in SIZES else (int(pixels[1]), int(pixels[2])) if pixels else (0, 0)
-    count = re.fullmatch(r"(\d{1,2})(?:x(\d{1,2}))?", many)
+    count = re.fullmatch(r"([0-9]{1,2})(?:x([0-9]{1,2}))?", many)
     if count is None or int(count[1]) < 1 or int(count[2] or 1) < 1:
         raise SettingsError(f"configuration {text!r}: {many!r} is no number of frames at once: write {_FORM}")
     batch = int(count[2] or 1)

@@ -1,0 +1,140 @@
+"""What the commands' options share: paths that the system can take, and words that fit on one line of a terminal."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+__all__ = ["PlacePath", "check_environment", "check_words", "no_empty_folders", "one_line", "place_text", "printable"]
+
+_LONGEST_LINE = 500
+_LONGEST_WORD = 160
+_PATHS = ("RVM_LIVE_CACHE", "RVM_LIVE_WEIGHTS", "XAUTHORITY")
+_KINDS = ("image:", "video:")
+
+
+def printable(text: str) -> str:
+    """The text with everything written out that a terminal would obey instead of show."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def one_line(text: str) -> str:
+    """A message as one line of a few hundred characters that a terminal shows as it is; its middle goes first."""
+    words = printable(" ".join(text.split())).split(" ")
+    line = " ".join(words)
+    if len(line) > _LONGEST_LINE:
+        line = " ".join(_cut(word, _LONGEST_WORD) for word in words)
+    return _cut(line, _LONGEST_LINE)
+
+
+def _cut(text: str, length: int) -> str:
+    if len(text) <= length:
+        return text
+    end = length * 2 // 5
+    return f"{text[: length - end - 3]}...{text[-end:]}"
+
+
+def check_words(arguments: Sequence[str]) -> None:
+    """Refuse what no shell can pass on, and what no program can.
+
+    Raises:
+        click.UsageError: an argument holds a zero byte.
+    """
+    for argument in arguments:
+        if "\0" in argument:
+            raise click.UsageError(f"an argument holds a zero byte: {argument!r}")
+
+
+def check_environment(environment: Mapping[str, str]) -> None:
+    """Refuse paths in environment variables that the system cannot take, and addresses that are none.
+
+    Raises:
+        click.UsageError: there is one.
+    """
+    try:
+        _ = urlsplit(environment.get("RVM_LIVE_WEIGHTS_URL", "")).port
+    except ValueError as error:
+        raise click.UsageError("the environment variable RVM_LIVE_WEIGHTS_URL holds no address") from error
+    for name in _PATHS:
+        reason = _unusable(environment.get(name, ""), home=name == "RVM_LIVE_WEIGHTS")
+        if reason is not None:
+            raise click.UsageError(f"the environment variable {name} cannot be used: {reason}")
+
+
+def _unusable(text: str, *, home: bool = False) -> str | None:
+    """Why no file can be called so; None if one can. ``home``: a tilde in front stands for a user's folder."""
+    place = os.path.expanduser(text) if home else text
+    if home and text.startswith("~") and place == text:
+        return f"there is no user {text.partition('/')[0][1:]!r} with a home (a file of that name: ./{text})"
+    try:
+        os.lstat(place)
+    except ValueError:
+        return "it holds a zero byte"
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            return os.strerror(error.errno).lower()
+    return None
+
+
+def _is_special(place: str) -> bool:
+    try:
+        mode = os.stat(place).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+class PlacePath(click.Path):
+    """A file or folder that may or may not be there, as a :class:`pathlib.Path`.
+
+    Args:
+        home: a tilde in front stands for a user's folder; devices and pipes are refused.
+    """
+
+    def __init__(self, *, home: bool = False) -> None:
+        super().__init__(path_type=Path)
+        self._home = home
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        text = os.fspath(value)
+        if not text:
+            self.fail("the path is empty", param, ctx)
+        if (reason := _unusable(text, home=self._home)) is not None:
+            self.fail(f"{text!r} cannot be used: {reason}", param, ctx)
+        if self._home and _is_special(os.path.expanduser(text)):  # whoever reads it may wait for ever
+            self.fail(f"{text!r} cannot be used: it is a device or a pipe, not a file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def place_text(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """An option's callback: words that may be a path, or hold one behind ``image:`` or ``video:``."""
+    for text in value if isinstance(value, tuple) else (value or "",):
+        path = next((text[len(kind) :] for kind in _KINDS if text[: len(kind)].lower() == kind), text)
+        if (reason := _unusable(path.partition("?fit=")[0])) is not None:
+            raise click.BadParameter(f"{text!r} cannot be used: {reason}", ctx, param)
+    return value
+
+
+@contextmanager
+def no_empty_folders(path: Path) -> Iterator[None]:
+    """Where an error ends the block, take away what it has made of ``path`` and the folders above, if it is empty."""
+    missing = []
+    for place in (path, *path.parents):
+        if os.path.lexists(place):
+            break
+        missing.append(place)
+    try:
+        yield
+    except BaseException:
+        for place in missing:
+            with suppress(OSError):
+                place.rmdir()
+        raise

@@ -32,11 +32,12 @@ from rvm_live.frames import Composite, Frame, Matte
 from rvm_live.live import _App
 from rvm_live.notices import Notices
 from rvm_live.pipeline import Pipeline
-from rvm_live.queues import Overflow
+from rvm_live.queues import FrameQueue, Overflow
 from rvm_live.settings import EngineSettings, LiveSettings, SourceSettings
 from rvm_live.sinks.writers import PngSequence
 from rvm_live.sources.base import Source, SourceInfo
 from rvm_live.sources.lasting import LastingSource
+from rvm_live.stage import Epoch, is_stale
 from tests.support.clock import FakeClock
 from tests.support.composers import DirectComposer, ListSink
 from tests.support.engines import LeftHalfEngine, PassThroughEngine
@@ -130,6 +131,18 @@ def test_every_stale_frame_is_counted_under_its_queue() -> None:
     snapshot = pipeline.run()
     assert sink.composites[-1].epoch > 3
     assert snapshot.captured == 1500 == snapshot.shown + sum(snapshot.dropped.values())
+
+
+def test_a_stale_item_is_counted_at_once() -> None:
+    epoch = Epoch()
+    live: FrameQueue[int] = FrameQueue("matted", 2, Overflow.DROP_OLDEST)
+    file: FrameQueue[int] = FrameQueue("matted", 2, Overflow.BLOCK)
+    assert not is_stale(0, epoch, live)
+    epoch.advance()
+    assert is_stale(0, epoch, live)
+    assert not is_stale(1, epoch, live)
+    assert not is_stale(0, epoch, file), "files lose nothing"
+    assert (live.dropped, file.dropped) == (1, 0)
 
 
 def test_a_slow_engine_costs_a_file_no_frame(tmp_path: Path) -> None:

@@ -114,8 +114,8 @@ def _without(path: Path) -> Iterator[None]:
 
 
 def _title(text: str) -> str:
-    """Words that a plot shows as they are: its font has letters, and a dollar begins a formula."""
-    plain = "".join(c if ord(c) < 0x250 else "?" for c in printable(text)).replace("$", r"\$")
+    """Words that a plot shows as they are: its font has letters."""
+    plain = "".join(c if ord(c) < 0x250 else "?" for c in printable(text))
     return plain if len(plain) <= 100 else plain[:97] + "..."
 
 

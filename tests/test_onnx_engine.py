@@ -417,6 +417,8 @@ def test_files_that_are_none(fixed: Path, weights: Path, tmp_path: Path) -> None
     assert "rvm-live export --format onnx" in complaint(None)
     assert "does not exist" in complaint(path)
     assert "is a folder" in complaint(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    assert "a device or a pipe" in complaint(tmp_path / "pipe")
     assert "a checkpoint or TorchScript, not an ONNX file" in complaint(weights)
     path.write_bytes(b"")
     assert "is empty" in complaint(path)

@@ -58,8 +58,8 @@ class OnnxEngine(Engine):
                 "--weights MODEL.onnx"
             )
         path = self.settings.weights.expanduser()
-        if path.exists() and not path.is_file():
-            raise WeightsError(f"model {path} is not a file: name one with --weights MODEL.onnx")
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise WeightsError(f"model {path} is a device or a pipe, not a file: name one with --weights MODEL.onnx")
         check_file(path)
         self._file = file = self._read(path)
         if self.settings.precision not in ("auto", file.precision):

@@ -150,8 +150,9 @@ class _App:
         if self.window is None:
             return
         self.pipeline.abandon("display gone", self.window)
-        saved = None if self.recorder is None else self.recorder.saved
-        kept = "" if saved is None else f"; the recording {saved} is whole"
+        kept = ""
+        if self.recorder is not None and self.recorder.saved is not None:
+            kept = f"; {self.recorder.failure or f'the recording {self.recorder.saved} is whole'}"
         tell(f"rvm-live: error: the display went away, and with it the window{kept}")
         os._exit(2)
 

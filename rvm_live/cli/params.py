@@ -13,7 +13,18 @@ from urllib.parse import urlsplit
 
 import click
 
-__all__ = ["PlacePath", "check_environment", "check_words", "no_empty_folders", "one_line", "place_text", "printable"]
+from rvm_live.errors import SinkError
+
+__all__ = [
+    "PlacePath",
+    "check_environment",
+    "check_words",
+    "made_folder",
+    "no_empty_folders",
+    "one_line",
+    "place_text",
+    "printable",
+]
 
 _LONGEST_LINE = 500
 _LONGEST_WORD = 160
@@ -121,6 +132,21 @@ def place_text(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         if (reason := _unusable(path.partition("?fit=")[0])) is not None:
             raise click.BadParameter(f"{text!r} cannot be used: {reason}", ctx, param)
     return value
+
+
+@contextmanager
+def made_folder(path: Path) -> Iterator[None]:
+    """Make a folder for results, and take it back where an error leaves it empty.
+
+    Raises:
+        SinkError: it cannot be made.
+    """
+    with no_empty_folders(path):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"cannot make the folder {path}: {error.strerror or error}") from error
+        yield
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvm_live.cli.params import PlacePath, no_empty_folders, printable
-from rvm_live.errors import SinkError, UnavailableError
+from rvm_live.cli.params import PlacePath, made_folder, printable
+from rvm_live.errors import UnavailableError
 from rvm_live.settings import EngineSettings, SourceSettings, parse_ratio
 
 if TYPE_CHECKING:
@@ -61,11 +61,7 @@ def soak(ctx: click.Context, /, **options: Any) -> None:
     silence_backends()
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
-    with no_empty_folders(settings.output):
-        try:
-            settings.output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"cannot make the folder {settings.output}: {error.strerror or error}") from error
+    with made_folder(settings.output):
         report = run(settings, _line if sys.stderr.isatty() else lambda sample: None)
     if sys.stderr.isatty():
         click.echo(err=True)

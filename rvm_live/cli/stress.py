@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvm_live.batch.settings import parse_memory
-from rvm_live.cli.params import PlacePath, no_empty_folders, printable
-from rvm_live.errors import SinkError, UnavailableError
+from rvm_live.cli.params import PlacePath, made_folder, printable
+from rvm_live.errors import UnavailableError
 from rvm_live.settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -65,11 +65,7 @@ def stress(ctx: click.Context, /, **options: Any) -> None:
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
     stopped = threading.Event()
-    with no_empty_folders(settings.output), stopping_on_signals(lambda reason: stopped.set()):
-        try:
-            settings.output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"cannot make the folder {settings.output}: {error.strerror or error}") from error
+    with made_folder(settings.output), stopping_on_signals(lambda reason: stopped.set()):
         report = run(settings, stopped=stopped, tell=_tell)
     _show(report)
     write_rows(Row, report.rows, settings.output / "stress.csv")

@@ -42,8 +42,8 @@ _VP9 = {
 # A fixed quantiser: the search for one that meets a bit rate is what makes this encoder too slow for live video.
 _PRORES = {"profile": "4444", "global_quality": str(4 * _QP2LAMBDA)}
 
-# A recording that is cut short by a full disk or a power cut can be played up to its last three seconds: MP4 and MOV are
-# written in fragments, which become an ordinary file at the end, Matroska in short clusters.
+# A recording that is cut short by a full disk or a power cut can be played up to its last three seconds: MP4 and MOV
+# are written in fragments, which become an ordinary file at the end, Matroska in short clusters.
 _MP4_SAFE = {"movflags": "+frag_keyframe+hybrid_fragmented+delay_moov", "flush_packets": "1"}
 _MKV_SAFE = {"cluster_time_limit": "2000", "flush_packets": "1"}
 

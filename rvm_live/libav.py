@@ -13,7 +13,7 @@ from typing import Any
 
 from rvm_live.pictures import MOST_PIXELS
 
-__all__ = ["address", "open_any", "open_file"]
+__all__ = ["address", "codec_of", "open_any", "open_file", "words"]
 
 _LISTS = frozenset(
     ("concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "vobsub", "webm_dash_manifest")
@@ -72,3 +72,13 @@ def _formats() -> str:
     import av
 
     return ",".join(sorted(each for each in av.formats_available if _LISTS.isdisjoint(each.split(","))))
+
+
+def codec_of(stream: Any) -> str:
+    """The name of a stream's codec."""
+    return str(stream.codec_context.name) if stream.codec_context is not None else "unknown codec"
+
+
+def words(error: BaseException) -> str:
+    """What libav or the system says of an error, on one line."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split())

@@ -9,7 +9,8 @@ from typing import Any
 
 import av
 
-from rvm_live.batch.media import Facts, Sound
+from rvm_live.batch.media import Facts
+from rvm_live.batch.sound import Sound
 from rvm_live.errors import SinkError
 from rvm_live.libav import address, open_file
 from rvm_live.sinks.encoder import Recipe

@@ -5,11 +5,12 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ARGS   ?=
 
-.PHONY: run test coverage check fuzz bench assets opencv-cuda display clean help
+.PHONY: run test test-all coverage check fuzz bench assets opencv-cuda display clean help
 
 help:
 	@echo "make run    set up and run rvm-live (ARGS='--source demo ...' passes options on)"
-	@echo "make test   set up and run every test (ARGS='-k queue' selects)"
+	@echo "make test   set up and run the tests (ARGS='-k queue' selects)"
+	@echo "make test-all   the slow ones, too"
 	@echo "make check  ruff and mypy"
 	@echo "make coverage   the tests once more, counting the branches they take"
 	@echo "make fuzz   each fuzz target for a minute (ARGS='--seconds 600' for longer)"
@@ -27,6 +28,9 @@ run: $(READY)
 	$(BIN)/rvm-live $(ARGS)
 
 test: $(READY) display
+	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+test-all: $(READY) display
 	$(BIN)/python -m pytest $(ARGS)
 
 # Branches of the pipeline, sources, engines and sinks that the tests take.

@@ -28,7 +28,8 @@ from rvm_live import pictures
 from rvm_live import weights as w
 from rvm_live.backgrounds.parse import parse
 from rvm_live.backgrounds.video import _converted as converted
-from rvm_live.batch.media import Sound, facts_of
+from rvm_live.batch.media import facts_of
+from rvm_live.batch.sound import Sound
 from rvm_live.engines.rvm.network import MattingNetwork
 from rvm_live.errors import BackgroundError, RvmLiveError, SourceLostError, SourceUnavailableError, WeightsError
 from rvm_live.settings import SourceSettings

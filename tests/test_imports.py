@@ -20,7 +20,19 @@ FLOORS = [
     ("live", "preflight", "batch", "hwtest", "export", "calibrate", "tidy", "monitor", "stress", "soak"),
     ("pipeline", "stages", "stage", "report", "composer", "adaptive", "drawing", "watchdog"),
     ("sinks", "sources", "engines", "compositors", "backgrounds", "weights", "gpu"),
-    ("registry", "metrics", "notices", "pacing", "queues", "colour", "buffers", "scenes", "threads", "stopping"),
+    (
+        "registry",
+        "controls",
+        "metrics",
+        "notices",
+        "pacing",
+        "queues",
+        "colour",
+        "buffers",
+        "scenes",
+        "threads",
+        "stopping",
+    ),
     ("frames", "settings", "clock", "transfer", "errors", "libav", "pictures", "whole", "__init__"),
 ]
 

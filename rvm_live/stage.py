@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -93,23 +93,13 @@ class Stage(ABC):
             raise CancelledError from None
 
     def _run(self) -> None:
-        error: BaseException | None = None
-        try:
-            try:
-                self.work()
-            finally:
-                self.close()
-        except QueueClosed as closed:
-            error = closed.error
-        except (EndOfSource, CancelledError):
-            pass
-        except BaseException as caught:  # every error travels the data path; Pipeline.run() raises it
-            error = caught
-        finally:
-            self.outlet.close(error)
-            if self.inlet is not None:
-                self.inlet.cancel(error)
-            self.break_promises(error)
+        # What has failed often fails again while it is closed, and then tells less of it: the first error counts.
+        errors = _error_of(self.work), _error_of(self.close)
+        error = errors[1] if errors[0] is None else errors[0]
+        self.outlet.close(error)
+        if self.inlet is not None:
+            self.inlet.cancel(error)
+        self.break_promises(error)
 
     @abstractmethod
     def work(self) -> None:
@@ -117,6 +107,19 @@ class Stage(ABC):
 
     def close(self) -> None:  # noqa: B027 - optional hook
         """Free what the stage owns, on its own thread."""
+
+
+def _error_of(action: Callable[[], None]) -> BaseException | None:
+    """What ``action`` fails of, or what closed its queue; None where it comes to an ordinary end."""
+    try:
+        action()
+    except QueueClosed as closed:
+        return closed.error
+    except (EndOfSource, CancelledError):
+        return None
+    except BaseException as caught:  # every error travels the data path; Pipeline.run() raises it
+        return caught
+    return None
 
 
 def is_stale(epoch: int, present: Epoch, queue: FrameQueue[Any]) -> bool:

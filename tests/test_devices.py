@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rvm_live.engines import device as devices
 from rvm_live.engines import host
 from rvm_live.engines.device import choose_device, choose_precision, device_name, limit_memory
 from rvm_live.errors import SettingsError, UnavailableError
@@ -144,11 +143,3 @@ def test_torch_is_asked_for_a_card_only_where_there_may_be_one(
     monkeypatch.setattr("rvm_live.engines.host.sys.platform", "linux")
     monkeypatch.setattr("rvm_live.engines.host.version", lambda name: "2.13.0")
     assert host.accelerator_wanted(asked) is wanted
-
-
-def test_what_memory_was_wanted_is_told_in_words() -> None:
-    error = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 512000000 bytes.")
-    assert devices.is_out_of_memory(error)
-    assert devices.memory_wanted(error) == " (512 MB more were asked for)"
-    assert devices.memory_wanted(RuntimeError("CUDA out of memory. Tried to allocate 2.50 GiB.")) == " (2.50 GiB more)"
-    assert devices.memory_wanted(RuntimeError("out of memory")) == ""

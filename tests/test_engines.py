@@ -341,13 +341,13 @@ def test_rvm_maps_torch_errors_to_one_line_and_forgets_its_state(
         first = alpha_of(engine.matte(frames[0]))
 
         def fail(*args: object) -> None:
-            raise RuntimeError("CUDA out of memory.\nTried to allocate")
+            raise RuntimeError("CUDA error: invalid configuration argument\nCUDA kernel errors might be late")
 
         with monkeypatch.context() as patch:
             patch.setattr(MattingNetwork, "coarse", fail)
             with pytest.raises(EngineError) as error:
                 engine.matte(frames[1])
-        assert str(error.value) == "matting failed on cpu: RuntimeError: CUDA out of memory."
+        assert str(error.value) == "matting failed on cpu: RuntimeError: CUDA error: invalid configuration argument"
         assert isinstance(error.value.__cause__, RuntimeError)
         np.testing.assert_allclose(alpha_of(engine.matte(frames[0])), first, rtol=0, atol=1e-6)
 

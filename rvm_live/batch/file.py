@@ -18,6 +18,7 @@ from rvm_live.batch.matting import Shared, Worked, matted
 from rvm_live.batch.media import Facts, count_frames, facts_of
 from rvm_live.batch.report import Done
 from rvm_live.batch.settings import BatchSettings
+from rvm_live.engines.faults import lost_device
 from rvm_live.errors import RvmLiveError, SettingsError, SinkError, SourceError, UnavailableError
 from rvm_live.monitor import Monitor, draw
 from rvm_live.notices import Notices
@@ -32,7 +33,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
     began, start = time.monotonic(), datetime.now(timezone.utc)
     before = gpu.read()
     notices = Notices()
-    state, error, trace, elsewhere = "failed", "", "", False
+    state, error, trace, elsewhere, lost = "failed", "", "", False, False
     outputs: tuple[Path, ...] = ()
     facts: Facts | None = None
     worked: Worked | None = None
@@ -50,10 +51,10 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
         state = "interrupted" if shared.stopped.is_set() else "done"
     except RvmLiveError as failure:
         error, trace = " ".join(str(failure).split()), traceback.format_exc()
-        elsewhere = not isinstance(failure, (SourceError, SettingsError))
+        elsewhere, lost = not isinstance(failure, (SourceError, SettingsError)), lost_device(failure)
     except Exception as failure:  # a bug, or a library's: told, and the rest goes on
         error, trace = f"unexpected {type(failure).__name__}: {' '.join(str(failure).split())}", traceback.format_exc()
-        elsewhere = True
+        elsewhere, lost = True, lost_device(failure)
     kept = tuple(path for path in outputs if path.exists()) if state == "done" else ()
     done = Done(
         job,
@@ -65,6 +66,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
         error=error,
         notes=notices.fallbacks,
         elsewhere=elsewhere,
+        lost=lost,
         ran=worked.ran if worked else None,
     )
     with suppress(OSError, SinkError):

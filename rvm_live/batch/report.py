@@ -25,6 +25,7 @@ class Done:
         error: one line; empty unless it failed.
         notes: what differs from what was asked for.
         elsewhere: it failed in a way that it may not on another machine.
+        lost: it failed in a way that leaves this process without its GPU: another process must go on.
         ran: what did the work, None where nothing did.
     """
 
@@ -37,6 +38,7 @@ class Done:
     error: str = ""
     notes: tuple[str, ...] = ()
     elsewhere: bool = False
+    lost: bool = False
     ran: Ran | None = None
 
     @property

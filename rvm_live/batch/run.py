@@ -8,7 +8,7 @@ from typing import Any
 from rvm_live.backgrounds.parse import default_cycle
 from rvm_live.batch.codecs import ALPHA_CONTAINERS, FITTING, recipe_for
 from rvm_live.batch.file import work_off
-from rvm_live.batch.inputs import jobs
+from rvm_live.batch.inputs import Job, jobs
 from rvm_live.batch.matting import Shared, Tell
 from rvm_live.batch.report import BatchReport, Done
 from rvm_live.batch.settings import PRESETS, BatchSettings
@@ -75,8 +75,21 @@ def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: A
             for number, job in enumerate(todo):
                 if shared.stopped.is_set():
                     break
-                finished(work_off(shared, job, number), number)
+                done = work_off(shared, job, number)
+                finished(done, number)
+                if done.lost:
+                    tell({"event": "note", "text": _given_up(job, len(todo) - number - 1)})
+                    break
     return BatchReport(tuple(found[number] for number in sorted(found)))
+
+
+def _given_up(job: Job, left: int) -> str:
+    """What to say where the GPU is lost to this process: every other file would fail of it."""
+    rest = f"{left} more files were not begun: " if left else ""
+    return (
+        f"the GPU failed at {job.source.name}, and this process can use it no more; {rest}run again with --resume "
+        "(without that file, if it happens again)"
+    )
 
 
 def _limited(settings: BatchSettings) -> str | None:

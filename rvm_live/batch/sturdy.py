@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from rvm_live.engines.base import Engine, EngineInfo, States
+from rvm_live.engines.base import Engine, EngineInfo, States, close_failed
 from rvm_live.engines.wrapped import WrappedEngine
 from rvm_live.errors import NoMemoryError, RvmLiveError
 from rvm_live.frames import Frame, Matte
@@ -92,7 +92,7 @@ class SturdyEngine(WrappedEngine):
             raise error
         where = "on the CPU" if self._on_cpu else f"at ratio {settings.downsample_ratio:g}"
         self._notices.fallback(f"{error}: going on {where}")
-        self._inner.close()
+        close_failed(self._inner)
         self._inner = self._make(settings)
         try:
             self._inner.open()

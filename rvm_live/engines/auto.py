@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from rvm_live import weights
-from rvm_live.engines.base import Engine, EngineInfo, Rung, States
+from rvm_live.engines.base import Engine, EngineInfo, Rung, States, close_failed
 from rvm_live.engines.choice import EMBEDDED, Choice, choose
 from rvm_live.errors import EngineError, SettingsError, UnavailableError, WeightsError
 from rvm_live.frames import Frame, Matte
@@ -82,7 +82,7 @@ class AutoEngine(Engine):
         try:
             engine.open()
         except BaseException:
-            _close(engine)
+            close_failed(engine)
             raise
         return engine
 
@@ -173,8 +173,9 @@ class AutoEngine(Engine):
 
     def close(self) -> None:
         inner, self._inner = self._inner, None
-        if inner is not None:
-            _close(inner)
+        close = getattr(inner, "close", None)
+        if close is not None:
+            close()
 
 
 def engine_for(settings: EngineSettings, progress: Any = None) -> AutoEngine:
@@ -209,12 +210,6 @@ def _whose_code(name: str, settings: EngineSettings) -> str:
     if not consent.first_time(identity):
         return ""
     return f"{name} is a program of its own that runs with your rights: use it if you trust who made it (told once)"
-
-
-def _close(engine: Any) -> None:
-    close = getattr(engine, "close", None)
-    if close is not None:
-        close()
 
 
 def _construct(name: str, settings: EngineSettings) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from rvm_live.errors import EngineError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 
-__all__ = ["Engine", "EngineInfo", "Rung", "States"]
+__all__ = ["Engine", "EngineInfo", "Rung", "States", "close_failed"]
 
 States = list[NDArray[np.float32]]
 """The recurrent state of an engine in main memory: as many arrays as it likes, in an order of its own."""
@@ -156,3 +158,12 @@ class Engine(ABC):
 
     def close(self) -> None:  # noqa: B027 - optional hook
         """Free the device."""
+
+
+def close_failed(engine: Any) -> None:
+    """Close an engine that has failed, or is passed over. What fails then is not told, for it would take the place of
+    what failed first; whatever the engine still holds goes with the process."""
+    close = getattr(engine, "close", None)
+    if close is not None:
+        with suppress(Exception):
+            close()

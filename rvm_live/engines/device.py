@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,11 +21,12 @@ __all__ = [
     "choose_precision",
     "device_name",
     "downsample_ratio",
-    "is_out_of_memory",
+    "free_cache",
     "limit_memory",
-    "memory_wanted",
     "one_line",
 ]
+
+_log = logging.getLogger("rvm_live")
 
 _LOWEST_SIDE = 16
 
@@ -101,20 +102,20 @@ def downsample_ratio(asked: float | None, width: int, height: int) -> float:
     return asked
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch found no memory: on a GPU an error of its own, on the CPU one only its words tell."""
-    own = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
-    words = ("can't allocate memory", "could not create a primitive")  # torch's own, and oneDNN's
-    return isinstance(error, (own, MemoryError)) or any(each in str(error) for each in words)
+def free_cache(device: str) -> None:
+    """Give the GPU's memory that torch keeps for itself back to other programs. Never raises: after a CUDA error
+    whatever is called fails of that same error, which was told where it happened.
 
-
-def memory_wanted(error: BaseException) -> str:
-    """What an allocation that failed asked for, in words to put behind others; empty where it does not say."""
-    found = re.search(r"[Tt]ried to allocate (\d+(?:\.\d+)?) (\w+)", str(error))
-    if found is None:
-        return ""
-    number, unit = float(found[1]), found[2]
-    return f" ({number / 1e6:.0f} MB more were asked for)" if unit == "bytes" else f" ({found[1]} {unit} more)"
+    Args:
+        device: torch device string; nothing is kept but on CUDA and MPS.
+    """
+    try:
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        elif device.startswith("mps"):
+            torch.mps.empty_cache()
+    except RuntimeError as error:
+        _log.debug("the memory of %s cannot be freed: %s", device, one_line(error))
 
 
 def limit_memory(limit: int, asked: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.engines.base import Engine
+from rvm_live.engines.base import Engine, close_failed
 from rvm_live.engines.wrapped import WrappedEngine
 from rvm_live.errors import EngineError, NoMemoryError, RvmLiveError
 from rvm_live.frames import Frame, Matte
@@ -122,7 +122,7 @@ class GuardedEngine(WrappedEngine):
             except Exception as failed:  # the next step, then
                 reason = _one_line(failed)
                 if self._inner is not engine:
-                    _close(engine)
+                    close_failed(engine)
                 continue
             self._steps, self._step_ns = self._steps + 1, self._clock.now_ns()
             if settings is not self.settings:
@@ -134,7 +134,7 @@ class GuardedEngine(WrappedEngine):
     def _put_in_place(self, engine: Engine) -> None:
         before, self._inner = self._inner, engine
         if before is not engine:
-            _close(before)
+            close_failed(before)
 
     def _lower(self, error: Exception) -> list[tuple[EngineSettings, str]]:
         """What to try, best first."""
@@ -169,7 +169,7 @@ class GuardedEngine(WrappedEngine):
         if engine is None:
             self._down_ns = self._clock.now_ns()
             return
-        _close(self._inner)
+        close_failed(self._inner)
         self._inner, self._down_ns = engine, 0
         self._notices.fallback(f"matting is back on {engine.info.device} with {engine.info.engine}")
 
@@ -196,14 +196,14 @@ class _Returning:
             engine.reset()
             self.engine = engine
         except Exception:  # it does not work yet
-            _close(engine)
+            close_failed(engine)
         self.done = True
 
     def give_up(self) -> None:
         """Wait for the thread, and free what it opened."""
         self._thread.join()
         if self.engine is not None:
-            _close(self.engine)
+            close_failed(self.engine)
 
 
 def _finite(alpha: Any, frames: int) -> bool:
@@ -214,13 +214,6 @@ def _finite(alpha: Any, frames: int) -> bool:
     import torch
 
     return bool(torch.isfinite(alpha).all())
-
-
-def _close(engine: Engine) -> None:
-    try:
-        engine.close()
-    except Exception:  # it has failed before; what it still holds goes with the process
-        return
 
 
 def _one_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.auto import AutoEngine
-from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.engines.base import Engine, EngineInfo, close_failed
 from rvm_live.errors import EngineError, SettingsError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
@@ -102,7 +102,8 @@ class EngineSession:
         try:
             engine.open()
         except BaseException:
-            self.close()
+            self._closed = True
+            close_failed(engine)
             raise
 
     @property
@@ -158,7 +159,11 @@ class EngineSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+        elif not self._closed:
+            self._closed = True
+            close_failed(self._engine)
 
     def __repr__(self) -> str:
         return f"EngineSession({self.info!r}, {'closed' if self._closed else 'open'})"

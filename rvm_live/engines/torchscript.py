@@ -15,7 +15,15 @@ from torch.nn import functional
 from rvm_live import transfer
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.engines.device import Lane, choose_device, choose_precision, device_name, downsample_ratio, one_line
+from rvm_live.engines.device import (
+    Lane,
+    choose_device,
+    choose_precision,
+    device_name,
+    downsample_ratio,
+    free_cache,
+    one_line,
+)
 from rvm_live.errors import EngineError, WeightsError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
@@ -120,8 +128,7 @@ class TorchScriptEngine(Engine):
     def close(self) -> None:
         self._model = None
         self._states = None
-        if self._info.device.startswith("cuda"):
-            torch.cuda.empty_cache()
+        free_cache(self._info.device)
 
     def _guarded(self, picture: Any) -> tuple[Tensor, Tensor, Tensor | None, Any]:
         """Estimate on the lane; whatever the model throws becomes one line."""

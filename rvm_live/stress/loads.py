@@ -92,7 +92,7 @@ def load(config: Config, device: str, path: Path | None) -> Iterator[Work]:
 
 @contextmanager
 def _torch_step(config: Config, settings: EngineSettings, frames: list[Frame]) -> Iterator[Work]:
-    from rvm_live.engines.device import is_out_of_memory
+    from rvm_live.engines.faults import is_out_of_memory
     from rvm_live.engines.rvm.engine import RvmEngine
     from rvm_live.errors import NoMemoryError
 

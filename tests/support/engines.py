@@ -26,6 +26,7 @@ __all__ = [
     "HangingEngine",
     "HungryEngine",
     "LeftHalfEngine",
+    "LosesItsDeviceEngine",
     "NanEngine",
     "PassThroughEngine",
     "RememberingEngine",
@@ -183,6 +184,33 @@ class HungryEngine(LeftHalfEngine):
 
     def restore(self, states: list[NDArray[np.float32]]) -> None:
         self.frames_since_reset = int(states[0][0])
+
+
+class LosesItsDeviceEngine(LeftHalfEngine):
+    """Works for nine frames of its process, of however many files; then its GPU is lost: every call fails of it, also
+    those that are to free its memory."""
+
+    matted = 0
+
+    def open(self) -> EngineInfo:
+        self._touch()
+        return super().open()
+
+    def matte(self, frame: Frame) -> Matte:
+        type(self).matted += 1
+        self._touch()
+        return super().matte(frame)
+
+    def close(self) -> None:
+        self._touch()
+
+    def _touch(self) -> None:
+        if type(self).matted <= 9:
+            return
+        try:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be late")
+        except RuntimeError as error:
+            raise EngineError("matting failed on cuda:0: RuntimeError: CUDA error") from error
 
 
 class FaultyEngine(LeftHalfEngine):

@@ -17,10 +17,10 @@ from rvm_live.engines.device import (
     choose_precision,
     device_name,
     downsample_ratio,
-    is_out_of_memory,
-    memory_wanted,
+    free_cache,
     one_line,
 )
+from rvm_live.engines.faults import is_out_of_memory, memory_wanted
 from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.engines.rvm.fullsize import FullSize, PlainFullSize, best_for
 from rvm_live.engines.rvm.ladder import ratios_for
@@ -218,8 +218,7 @@ class RvmEngine(Engine):
     def close(self) -> None:
         self._steps.close()
         self._network = self._step = self._key = self._kept = None
-        if self._info.device.startswith("cuda"):
-            torch.cuda.empty_cache()
+        free_cache(self._info.device)
 
     def _require_open(self) -> MattingNetwork:
         if self._network is None:
@@ -244,8 +243,7 @@ class RvmEngine(Engine):
                 self._kept = None
         self._step = self._key = None
         self._steps.close()
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        free_cache(self._info.device)
 
     def _fitted(self, width: int, height: int, time: int = 1) -> Step:
         """The step for a frame size and so many frames: with the state there is, or an empty one for another size."""

@@ -1,0 +1,104 @@
+"""What an error of torch or of a GPU's libraries means: want of memory, a device that is lost, or neither.
+
+Their types tell little, and differ between versions and libraries, so their words are looked at. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+
+__all__ = ["is_out_of_memory", "lost_device", "memory_wanted"]
+
+_NO_MEMORY = (
+    "out of memory",  # torch, CUDA, HIP and MPS
+    "outofmemory",  # Metal: kIOGPUCommandBufferCallbackErrorOutOfMemory
+    "memoryallocation",  # cudaErrorMemoryAllocation
+    "alloc_failed",  # cuDNN, cuBLAS, cuSPARSE and hipBLAS
+    "allocfailed",  # MIOpen
+    "memory_error",  # rocBLAS
+    "allocate memory",  # torch on the CPU; ONNX Runtime
+    "not enough memory",  # torch on the CPU under Windows
+    "insufficient memory",  # OpenCV; Metal
+    "failed to allocate",  # OpenCV; ONNX Runtime
+    "invalid buffer size",  # MPS, of more than the GPU has
+    "bad_alloc",
+    "bad allocation",  # the same under Windows
+    "could not create a primitive",  # oneDNN, which says no more
+)
+_GPU = re.compile(r"cuda|cudnn|cublas|\bhip\b|hip error|gpu api call|triton", re.IGNORECASE)
+_LOST = (
+    "illegal memory access",
+    "illegal address",
+    "misaligned address",
+    "illegal instruction",
+    "operation not supported on global/shared address space",
+    "invalid program counter",
+    "hardware stack error",
+    "unspecified launch failure",
+    "device-side assert",
+    "launch timed out",
+    "uncorrectable ecc",
+    "uncorrectable nvlink",
+    "context is destroyed",
+    "invalid device context",
+    "fallen off the bus",
+    "gpu is lost",
+    "unknown error",
+)
+"""Words of ``cudaGetErrorString`` for the errors after which, by NVIDIA's documentation of ``cudaError_t``, any further
+CUDA work returns the same error until the process has been started anew."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was wanting, of a GPU or of the machine."""
+    told = str(error).lower()
+    named = type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError)
+    return named or any(words in told for words in _NO_MEMORY)
+
+
+def memory_wanted(error: BaseException) -> str:
+    """What an allocation that failed asked for, in words to put behind others; empty where it does not say."""
+    found = re.search(r"[Tt]ried to allocate (\d+(?:\.\d+)?) (\w+)", str(error))
+    if found is None:
+        return ""
+    number, unit = float(found[1]), found[2]
+    return f" ({number / 1e6:.0f} MB more were asked for)" if unit == "bytes" else f" ({found[1]} {unit} more)"
+
+
+def lost_device(error: BaseException) -> bool:
+    """Whether an error leaves this process without its GPU, so that only another process can go on with it.
+
+    Args:
+        error: as it was caught; what it was raised from counts, too.
+    """
+    told = [each for each in _behind(error) if _GPU.search(f"{type(each).__name__} {each}")]
+    if not told or is_out_of_memory(told[-1]):
+        return False
+    named = re.search(r"cuda:\d+", " ".join(map(str, told)))
+    return any(words in str(each).lower() for each in told for words in _LOST) or not _answers(
+        named[0] if named else "cuda"
+    )
+
+
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those it was raised from, the first cause last."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _answers(device: str) -> bool:
+    """Whether a GPU still does something for this process. An error is told late, and by whoever comes next: a library
+    that "failed to execute" may have been the first to meet it."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return True
+    try:
+        torch.cuda.synchronize(device)
+        return bool(torch.ones(1, device=device).item() == 1)
+    except RuntimeError as error:
+        return is_out_of_memory(error)

@@ -1,23 +1,99 @@
-"""Which matrix turns a video's YUV into RGB."""
+"""From a decoded picture's own pixels to 8-bit BGR.
+
+libswscale's quick conversion cuts where it should round: half a level of a grey is lost, of a colour 1 of blue and red
+and 1.5 of green. Its exact one is quick enough as long as it writes planes (1.7 ms at 720p; 4 where it writes BGR).
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from av.video.reformatter import Colorspace
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["matrix_of"]
+__all__ = ["bgr_of"]
 
-_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
+# libswscale's flags: how it scales, and SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT.
+_BILINEAR, _BICUBIC, _AREA = 0x2, 0x4, 0x20
+_EXACT = 0x40000 | 0x2000
+
+# Matrices by their numbers in ISO/IEC 23091-2.
+_UNTOLD, _BT709, _BT601 = 2, 1, 5
 _HD_LINES = 720
+_FULL = 2  # AVCOL_RANGE_JPEG
+
+_HAS_QUICK = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p"})
 
 
-def matrix_of(frame: Any) -> Colorspace | None:
-    """The matrix to name when a PyAV frame is converted; None where the frame tells it itself.
+def bgr_of(frame: Any, size: tuple[int, int] | None = None, *, exact: bool = True) -> NDArray[np.uint8]:
+    """Convert a decoded picture, and scale it on the way. It is not turned.
 
-    Untagged video is taken by the usual rule, BT.709 from 720 lines up and BT.601 below; FFmpeg's scaler would take all
-    of it for BT.601.
+    Args:
+        frame: a PyAV video frame of any pixel format.
+        size: width and height, pixels; None: its own.
+        exact: within half a level of the standard's formula; else right in the mean and within two levels, in a
+            quarter of the time where FFmpeg has a quick way.
+
+    Returns:
+        uint8 (h, w, 3), C-contiguous, the caller's own.
+
+    Raises:
+        av.FFmpegError: its pixels are of a kind that FFmpeg cannot convert.
+        ValueError: likewise.
     """
-    if frame.colorspace != _UNSPECIFIED:
-        return None
-    return Colorspace.ITU709 if frame.height >= _HD_LINES else Colorspace.ITU601
+    width, height = size or (frame.width, frame.height)
+    same = (width, height) == (frame.width, frame.height)
+    if same and not exact and frame.format.name in _HAS_QUICK:
+        return _quick(frame)
+    scaler = _BILINEAR if same else _AREA if width < frame.width else _BICUBIC
+    return _exact(frame, width, height, scaler)
+
+
+def _exact(frame: Any, width: int, height: int, scaler: int = _BILINEAR) -> NDArray[np.uint8]:
+    planes = frame.reformat(width, height, "gbrp", src_colorspace=_matrix(frame), interpolation=scaler | _EXACT)
+    green, blue, red = (_pixels(plane, width, height) for plane in planes.planes)
+    image: NDArray[np.uint8] = cv2.merge([blue, green, red])
+    return image
+
+
+def _quick(frame: Any) -> NDArray[np.uint8]:
+    width, height, matrix = frame.width, frame.height, _matrix(frame)
+    packed = frame.reformat(format="bgr24", src_colorspace=matrix)
+    pixels = _pixels(packed.planes[0], 3 * width, height).reshape(height, width, 3)
+    kind = frame.format.name  # those with a j are full range by name
+    lost = _lost(kind.replace("j", ""), matrix, _FULL if "j" in kind else frame.color_range, width, height)
+    image: NDArray[np.uint8] = cv2.add(pixels, lost)
+    return image
+
+
+@lru_cache(maxsize=4)
+def _lost(kind: str, matrix: int, told_range: int, width: int, height: int) -> NDArray[np.uint8]:
+    """What the quick conversion cuts off, uint8 (h, w, 3): of four rows, as many get a level more as it has quarters.
+
+    How much depends on pixel format, range and processor (a grey loses less than a colour, too), so it is measured:
+    128 greys and 128 colours, none of which any conversion clips.
+    """
+    colours = np.random.default_rng(0).integers((80, 104, 104), (176, 152, 152), (256, 3), np.uint8)
+    colours[::2, 1:] = 128
+    blocks = colours.T.reshape(3, 16, 16).repeat(16, axis=1).repeat(16, axis=2)
+    drawn: Any = av.VideoFrame.from_ndarray(blocks, format="yuv444p").reformat(format=kind)
+    drawn.colorspace, drawn.color_range = matrix, told_range
+    quick = drawn.reformat(format="bgr24").to_ndarray()
+    lost = (_exact(drawn, 256, 256).astype(float) - quick)[8::16, 8::16].mean(axis=(0, 1))
+    rows = np.floor(np.maximum(lost, 0) + np.array([[0.125], [0.375], [0.625], [0.875]])).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(rows[np.arange(height) % 4, None], (height, width, 3)))
+
+
+def _matrix(frame: Any) -> int:
+    """Of a picture that tells none, by the usual rule: BT.709 from 720 lines up. FFmpeg would always take BT.601."""
+    if frame.colorspace != _UNTOLD:
+        return int(frame.colorspace)
+    return _BT709 if frame.height >= _HD_LINES else _BT601
+
+
+def _pixels(plane: Any, width: int, height: int) -> NDArray[np.uint8]:
+    """A plane's samples, uint8 (height, width), where they lie."""
+    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Background, Plate
 from rvm_live.backgrounds.fit import check_fit, fit_image, placed
-from rvm_live.colour import matrix_of
+from rvm_live.colour import bgr_of
 from rvm_live.errors import BackgroundError, QueueClosed
 from rvm_live.libav import open_file
 from rvm_live.queues import FrameQueue, Overflow
@@ -72,7 +72,7 @@ class VideoBackground(Background):
 
     def open(self) -> None:
         for frame, _, _ in _one_pass(self.path):
-            self._first = _converted(frame, None, self.fit)
+            self._first = _converted(frame, None, self.fit, exact=self.exact)
             return
         raise BackgroundError(f"the background video {self.path} holds no picture that can be decoded")
 
@@ -166,7 +166,8 @@ class _Player(threading.Thread):
                     skipped += 1
                     continue
                 skipped = 0
-                image = fit_image(_converted(frame, self._size, self._fit), *self._size, self._fit)
+                image = _converted(frame, self._size, self._fit, exact=self._exact)
+                image = fit_image(image, *self._size, self._fit)
                 self.queue.put(_Shown(offset + start, image))
             if not end:
                 raise BackgroundError("it holds no picture any more")
@@ -219,18 +220,15 @@ def _one_pass(path: Path) -> Iterator[tuple[Any, int, int]]:
             yield frame, start, start + max(length, 10_000_000)
 
 
-def _converted(frame: Any, size: tuple[int, int] | None, fit: str) -> NDArray[np.uint8]:
+def _converted(frame: Any, size: tuple[int, int] | None, fit: str, *, exact: bool) -> NDArray[np.uint8]:
     """The frame as uint8 (h, w, 3) BGR, upright; scaled (but not cut) to fit into ``size``, (width, height)."""
     turns = round(frame.rotation / 90) % 4
-    width, height = frame.width, frame.height
     if size is not None:
-        upright = (height, width) if turns % 2 else (width, height)
+        upright = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
         wanted = placed(upright, size, fit)
-        width, height = wanted[::-1] if turns % 2 else wanted
-    kind = "AREA" if width < frame.width else "BICUBIC"
+        size = wanted[::-1] if turns % 2 else wanted
     try:
-        scaled = frame.reformat(width, height, "bgr24", src_colorspace=matrix_of(frame), interpolation=kind)
-        image: NDArray[np.uint8] = np.ascontiguousarray(np.rot90(scaled.to_ndarray(), turns))
+        image = np.ascontiguousarray(np.rot90(bgr_of(frame, size, exact=exact), turns))
     except (av.FFmpegError, ValueError) as error:  # pixels of a kind that FFmpeg cannot convert
         raise BackgroundError(f"it holds a picture that cannot be converted: {error}") from error
     return image

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.colour import matrix_of
+from rvm_live.colour import bgr_of
 from rvm_live.errors import EndOfSource, SourceLostError, SourceUnavailableError
 from rvm_live.libav import open_any
 from rvm_live.settings import SourceSettings
@@ -209,7 +209,7 @@ class VideoFileSource(Source):
 
     def _picture(self, frame: Any) -> NDArray[np.uint8]:
         try:
-            image = picture_of(frame)
+            image = picture_of(frame, exact=not self._settings.realtime)
         except (av.error.FFmpegError, ValueError) as error:  # pixels of a kind that FFmpeg cannot convert
             raise SourceLostError(f"{self._name} holds a picture that cannot be converted: {_words(error)}") from error
         return fit_inside(image, (self._settings.width, self._settings.height))
@@ -221,9 +221,9 @@ class VideoFileSource(Source):
             self._container = None
 
 
-def picture_of(frame: Any) -> NDArray[np.uint8]:
-    """A PyAV video frame as uint8 (H, W, 3) BGR, upright."""
-    image: NDArray[np.uint8] = frame.reformat(format="bgr24", src_colorspace=matrix_of(frame)).to_ndarray()
+def picture_of(frame: Any, *, exact: bool = True) -> NDArray[np.uint8]:
+    """A PyAV video frame as uint8 (H, W, 3) BGR, upright; ``exact`` as in :func:`~rvm_live.colour.bgr_of`."""
+    image = bgr_of(frame, exact=exact)
     turns = round(frame.rotation / 90) % 4  # counterclockwise, as np.rot90
     return np.ascontiguousarray(np.rot90(image, turns) if turns else image)
 

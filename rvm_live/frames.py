@@ -5,6 +5,9 @@ the recurrent state must start anew) and ``captured_ns`` (monotonic, taken at gr
 
 Pixel conventions: colour is BGR on the last axis, rows first. ``uint8`` is 0-255, floating point is 0-1.
 Colour of a foreground is straight (not premultiplied by alpha).
+
+Whatever is made of a matte is made of its 8 bits, and they are made here alone: alpha below :data:`LEAST_ALPHA` is 0 in
+them, and so is the foreground there. A trace of a person is next to nothing but the room.
 """
 
 from __future__ import annotations
@@ -22,7 +25,10 @@ from rvm_live import transfer
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Composite", "Frame", "HostMatte", "Matte", "Stamps", "TensorMatte"]
+__all__ = ["LEAST_ALPHA", "Composite", "Frame", "HostMatte", "Matte", "Stamps", "TensorMatte"]
+
+LEAST_ALPHA = 8
+"""Alpha, of 255, below which nobody is there."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,10 +65,22 @@ class Frame:
 
 @dataclass(frozen=True, repr=False)
 class HostMatte:
-    """A matte in host memory: alpha uint8 (H, W) and foreground uint8 (H, W, 3) BGR, C-contiguous."""
+    """A matte in host memory, C-contiguous.
+
+    Attributes:
+        alpha: uint8 (H, W); 0, or :data:`LEAST_ALPHA` and more.
+        colour: uint8 (H, W, 3) BGR; where alpha is 0 it may be the room's. To be weighted with alpha, never handed on.
+    """
 
     alpha: NDArray[np.uint8]
-    foreground: NDArray[np.uint8]
+    colour: NDArray[np.uint8]
+
+    @cached_property
+    def foreground(self) -> NDArray[np.uint8]:
+        """The person's colours, uint8 (H, W, 3) BGR: ``colour`` where alpha is not 0, else 0."""
+        import cv2
+
+        return np.asarray(cv2.copyTo(self.colour, self.alpha, np.zeros_like(self.colour)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,19 +88,21 @@ class TensorMatte:
     """A matte on a device, quantised exactly as :class:`HostMatte`, so that all compositors agree.
 
     Attributes:
-        alpha: uint8 (H, W).
-        foreground: uint8 (H, W, 3) BGR.
+        alpha: uint8 (H, W); 0, or :data:`LEAST_ALPHA` and more.
+        colour: uint8 (H, W, 3) BGR; where alpha is 0 it may be the room's. To be weighted with alpha, never handed on.
         image: uint8 (H, W, 3) BGR, the frame's own picture.
     """
 
     alpha: torch.Tensor
-    foreground: torch.Tensor
+    colour: torch.Tensor
     image: torch.Tensor
 
 
 @dataclass(frozen=True, repr=False)
 class Matte:
     """The alpha and foreground estimated for one frame; both belong to exactly that frame.
+
+    They are as the engine gave them; :meth:`host` and :meth:`tensor` make the pixels that may be shown.
 
     Attributes:
         frame: the frame they were computed from.
@@ -118,22 +138,22 @@ class Matte:
     @cached_property
     def _host(self) -> HostMatte:
         if isinstance(self.alpha, np.ndarray):
-            alpha = _array_u8(self.alpha)
-            foreground = self.frame.image if self.foreground is None else _array_u8(self.foreground)
-            return HostMatte(alpha, foreground)
+            colour = self.frame.image if self.foreground is None else _array_u8(self.foreground)
+            return HostMatte(_floored(_array_u8(self.alpha)), colour)
         import torch
 
         self._wait(self.alpha)
         if self.foreground is None:
-            return HostMatte(transfer.download(_tensor_u8(self.alpha)), self.frame.image)
+            return HostMatte(_floored(transfer.download(_tensor_u8(self.alpha))), self.frame.image)
         if self.alpha.device.type == "cpu":
             # No device to save trips to: two views cost less than packing into one block.
-            return HostMatte(transfer.download(_tensor_u8(self.alpha)), transfer.download(_tensor_u8(self.foreground)))
+            alpha, foreground = (transfer.download(_tensor_u8(each)) for each in (self.alpha, self.foreground))
+            return HostMatte(_floored(alpha), foreground)
         packed = torch.cat((_tensor_u8(self.foreground).flatten(), _tensor_u8(self.alpha).flatten()))
         block = transfer.download(packed)
         height, width = self.alpha.shape
         colour = height * width * 3
-        return HostMatte(block[colour:].reshape(height, width), block[:colour].reshape(height, width, 3))
+        return HostMatte(_floored(block[colour:].reshape(height, width)), block[:colour].reshape(height, width, 3))
 
     @cached_property
     def _tensors(self) -> dict[str, TensorMatte]:
@@ -162,13 +182,14 @@ class Matte:
             return tensor if tensor.device == target else tensor.to(target)
 
         image = place(self.frame.image if self.image is None else self.image)
-        alpha = self.alpha if not isinstance(self.alpha, np.ndarray) else _array_u8(self.alpha)
+        alpha = place(self.alpha if not isinstance(self.alpha, np.ndarray) else _array_u8(self.alpha))
+        alpha = alpha * (alpha >= LEAST_ALPHA)
         if self.foreground is None:
-            return TensorMatte(place(alpha), image, image)
+            return TensorMatte(alpha, image, image)
         foreground = self.foreground
         if isinstance(foreground, np.ndarray):
             foreground = _array_u8(foreground)
-        return TensorMatte(place(alpha), place(foreground), image)
+        return TensorMatte(alpha, place(foreground), image)
 
     def _wait(self, tensor: Any) -> None:
         """Order the current CUDA stream after the engine's work, and keep its memory from early reuse."""
@@ -202,7 +223,8 @@ class Composite:
 
     Attributes:
         image: uint8 (H, W, 3) BGR; or (H, W, 4) BGRA with straight alpha where the background is transparent,
-            whose colour is zero wherever alpha is zero (no camera pixel hides under a transparent one).
+            whose alpha and colour are zero wherever the matte's alpha is (no camera pixel hides under a transparent
+            one).
         matte: the matte it was made from, and through it the frame.
         stamps: when it passed each station.
         backend: the compositor that made it.
@@ -234,6 +256,12 @@ class Composite:
     def __repr__(self) -> str:
         height, width, channels = self.image.shape
         return f"Composite(seq={self.seq}, epoch={self.epoch}, {width}x{height}x{channels}, {self.backend})"
+
+
+def _floored(alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    import cv2
+
+    return np.asarray(cv2.threshold(alpha, LEAST_ALPHA - 1, 0, cv2.THRESH_TOZERO)[1])
 
 
 def _array_u8(values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from rvm_live.compositors.cpu import CpuCompositor
 from rvm_live.compositors.opencv_cuda import OpenCvCudaCompositor
 from rvm_live.compositors.torch import TorchCompositor
 from rvm_live.errors import CompositorError, UnavailableError
-from rvm_live.frames import Frame, Matte
+from rvm_live.frames import LEAST_ALPHA, Frame, Matte
 from tests.conftest import missing
 from tests.support.opencv_cuda import FakeCuda
 
@@ -57,8 +57,8 @@ def plate_for(rng: np.random.Generator, matte: Matte) -> Plate:
 
 
 def over(front: Bytes, alpha: Bytes, back: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Porter and Duff's *over*, exactly."""
-    share = alpha[..., None] / 255.0
+    """Porter and Duff's *over*, exactly; a trace of alpha is none."""
+    share = np.where(alpha < LEAST_ALPHA, 0, alpha)[..., None] / 255.0
     return front * share + back * (1 - share)
 
 
@@ -186,9 +186,9 @@ def test_nothing_hides_under_transparent_pixels(compositor: Compositor) -> None:
     for source_foreground in (False, True):
         result = compositor.composite(matte, Clear(), source_foreground=source_foreground)
         colour = matte.frame.image if source_foreground else matte.foreground
-        seen = matte.alpha > 0
+        seen = matte.alpha >= LEAST_ALPHA
         assert result.shape == (90, 160, 4)
-        np.testing.assert_array_equal(result[..., 3], matte.alpha)
+        np.testing.assert_array_equal(result[..., 3][seen], matte.alpha[seen])
         np.testing.assert_array_equal(result[..., :3][seen], colour[seen])
         assert (~seen).any() and not result[~seen].any()
 

@@ -172,7 +172,7 @@ def test_alpha_and_a_clean_edge_come_back(
 
 def test_without_bleeding_the_edge_would_be_dark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above can fail: this is what it guards against."""
-    monkeypatch.setattr("rvm_live.sinks.video_file.bleed", lambda image: image)
+    monkeypatch.setattr("rvm_live.sinks.encoder.bleed", lambda image: image)
     composite = disc(0, transparent=True, soft=2)
     record(tmp_path / "take.webm", [composite])
     picture = Film(tmp_path / "take.webm").pictures[0]

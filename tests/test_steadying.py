@@ -7,6 +7,8 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rvm_live import open_engine
@@ -43,6 +45,16 @@ def test_what_moves_keeps_its_own_alpha() -> None:
     alpha = np.asarray(steadier(matte(after, 255)).alpha)
     assert (alpha[:, 40:] == 255).all()
     assert np.abs(alpha[:, :24].astype(int) - 255 * (1 - KEPT)).max() <= 2
+
+
+@given(start=st.integers(0, 255), end=st.integers(0, 255))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_in_a_still_picture_alpha_gets_to_where_it_is_going(start: int, end: int) -> None:
+    steadier, image = Steadier(), picture()
+    levels = [np.asarray(steadier(matte(image, level)).alpha) for level in (start, *[end] * 16)]
+    assert all(level.min() == level.max() for level in levels)
+    way = np.diff([int(level[0, 0]) for level in levels]) * np.sign(end - start)
+    assert way.min() >= 0 and levels[-1][0, 0] == end, "never back, never beyond, and there in a quarter of a second"
 
 
 def test_another_epoch_size_or_reset_begins_anew() -> None:

@@ -19,7 +19,6 @@ from rvm_live.batch.joining import join
 from rvm_live.batch.media import Facts
 from rvm_live.batch.segments import Segments
 from rvm_live.errors import SinkError
-from rvm_live.sinks.bleed import bleed
 from rvm_live.sinks.encoder import Encoder, Recipe
 from rvm_live.sinks.snapshot import encode_png, explain, write_whole
 from rvm_live.sinks.writers import Shot, Writer
@@ -74,8 +73,7 @@ class MovieWriter(Writer):
             pts = self._facts.first_pts + round(Fraction(shot.media_ns or 0, 1_000_000_000) / base)
             self._last = pts = max(pts, self._last + 1)
             self._pts.append(pts)
-            image = shot.image
-            encoder.add(bleed(image) if image.ndim == 3 and image.shape[2] == 4 else image, pts - self._pts[0])
+            encoder.add(shot.image, pts - self._pts[0])
             if len(self._pts) == self._segments.length:
                 self._end_segment()
 

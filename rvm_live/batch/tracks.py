@@ -18,7 +18,6 @@ from rvm_live.sinks.writers import Shot, Writer
 __all__ = ["PICTURES", "BatchSink", "Track"]
 
 _WAITING = 4
-_LEAST_ALPHA = 8
 
 
 def _composite(composite: Composite) -> NDArray[np.uint8]:
@@ -30,10 +29,8 @@ def _alpha(composite: Composite) -> NDArray[np.uint8]:
 
 
 def _foreground(composite: Composite) -> NDArray[np.uint8]:
-    """The person's colours where there is a person, black elsewhere. Where next to nothing of the person is there, an
-    estimate of their colour is next to nothing but the room's."""
-    matte = composite.matte.host()
-    return np.where(matte.alpha[..., None] >= _LEAST_ALPHA, matte.foreground, np.uint8(0))
+    """The person's colours where there is a person, black elsewhere."""
+    return composite.matte.host().foreground
 
 
 PICTURES: dict[str, Callable[[Composite], NDArray[np.uint8]]] = {

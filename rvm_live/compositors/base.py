@@ -55,7 +55,7 @@ class Compositor(ABC):
 
         Returns:
             New uint8 (H, W, 3) BGR; for a :class:`~rvm_live.backgrounds.base.Clear` layer uint8 (H, W, 4) BGRA, alpha
-            straight, colour zero wherever alpha is zero.
+            straight, colour zero wherever alpha is zero. Alpha is that of the matte's ``host()`` or ``tensor()``.
 
         Raises:
             CompositorError: it failed; the caller falls back to the next back end.

@@ -71,7 +71,7 @@ class CpuCompositor(Compositor):
 
     def _composite(self, matte: Matte, layer: Layer, source_foreground: bool) -> Bytes:
         host = matte.host()
-        colour = matte.frame.image if source_foreground else host.foreground
+        colour = matte.frame.image if source_foreground else host.colour
         scratch = self._scratch
         if scratch is None or scratch.size != host.alpha.shape:
             scratch = self._scratch = _Scratch(*host.alpha.shape)

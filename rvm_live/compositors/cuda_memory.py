@@ -32,7 +32,7 @@ class GpuMatte:
 
     Attributes:
         alpha: uint8 (H, W).
-        foreground: uint8 (H, W, 3) BGR.
+        colour: of the person, uint8 (H, W, 3) BGR.
         image: uint8 (H, W, 3) BGR, the frame's own picture.
         result: memory for the finished picture, uint8 (H, W, 3 or 4).
         stream: ``cv2.cuda.Stream`` in which all of it happens.
@@ -40,7 +40,7 @@ class GpuMatte:
     """
 
     alpha: GpuMat
-    foreground: GpuMat
+    colour: GpuMat
     image: GpuMat
     result: GpuMat
     stream: Any
@@ -97,9 +97,9 @@ class _Shared(Memory):
             size = (matte.frame.height, matte.frame.width, channels)
             result = torch.empty(size, dtype=torch.uint8, device=self._device)
             # Contiguous copies, where needed, must outlive the work of the stream: fetch waits for it.
-            parts = [part.contiguous() for part in (tensors.alpha, tensors.foreground, tensors.image)]
-            alpha, foreground, image = (self._wrap(part) for part in parts)
-            yield GpuMatte(alpha, foreground, image, self._wrap(result), self._view, lambda: transfer.download(result))
+            parts = [part.contiguous() for part in (tensors.alpha, tensors.colour, tensors.image)]
+            alpha, colour, image = (self._wrap(part) for part in parts)
+            yield GpuMatte(alpha, colour, image, self._wrap(result), self._view, lambda: transfer.download(result))
 
     def _wrap(self, tensor: Any) -> GpuMat:
         height, width = tensor.shape[:2]
@@ -113,21 +113,21 @@ class _Uploading(Memory):
     def __init__(self, api: Any) -> None:
         self._api = api
         self._stream = api.Stream()
-        self._alpha, self._foreground, self._image = api.GpuMat(), api.GpuMat(), api.GpuMat()
+        self._alpha, self._colour, self._image = api.GpuMat(), api.GpuMat(), api.GpuMat()
         self._results: dict[int, GpuMat] = {}
 
     @contextmanager
     def frame(self, matte: Matte, channels: int) -> Iterator[GpuMatte]:
         host = matte.host()
         self._alpha.upload(host.alpha, self._stream)
-        self._foreground.upload(host.foreground, self._stream)
+        self._colour.upload(host.colour, self._stream)
         self._image.upload(matte.frame.image, self._stream)
         size = (matte.frame.width, matte.frame.height)
         result = self._results.get(channels)
         if result is None or result.size() != size:
             result = self._api.GpuMat(size[1], size[0], _KINDS[channels])
             self._results[channels] = result
-        yield GpuMatte(self._alpha, self._foreground, self._image, result, self._stream, lambda: self._fetched(result))
+        yield GpuMatte(self._alpha, self._colour, self._image, result, self._stream, lambda: self._fetched(result))
 
     def _fetched(self, result: GpuMat) -> NDArray[np.uint8]:
         host = result.download(self._stream)

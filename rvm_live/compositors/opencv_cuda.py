@@ -101,7 +101,7 @@ class OpenCvCudaCompositor(Compositor):
         channels = 4 if isinstance(layer, Clear) else 3
         try:
             with self._memory.frame(matte, channels) as gpu:
-                colour = gpu.image if source_foreground else gpu.foreground
+                colour = gpu.image if source_foreground else gpu.colour
                 if isinstance(layer, Clear):
                     self._cut_out(colour, gpu)
                 else:

@@ -63,7 +63,7 @@ class TorchCompositor(Compositor):
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
 
     def _composite(self, matte: TensorMatte, layer: Layer, source_foreground: bool) -> torch.Tensor:
-        colour = matte.image if source_foreground else matte.foreground
+        colour = matte.image if source_foreground else matte.colour
         alpha = matte.alpha.unsqueeze(-1)
         if isinstance(layer, Clear):
             return torch.cat((colour * (alpha > 0), alpha), dim=-1)

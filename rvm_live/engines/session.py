@@ -120,7 +120,8 @@ class EngineSession:
             image_bgr: uint8 (H, W, 3) BGR, as OpenCV delivers it; copied, so the caller may reuse its memory.
 
         Returns:
-            The matte; its ``host()`` gives alpha uint8 (H, W) and foreground uint8 (H, W, 3) BGR.
+            The matte; its ``host()`` gives alpha uint8 (H, W) and foreground uint8 (H, W, 3) BGR, a cut-out that holds
+            nothing of the room.
 
         Raises:
             SettingsError: the picture is not as described.

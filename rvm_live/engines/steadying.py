@@ -29,9 +29,9 @@ _TABLE = (KEPT * np.clip(1 - np.arange(256) / STILL, 0, 1)).astype(np.float32)
 class Steadier:
     """Takes mattes in order and gives them back with a steadier alpha.
 
-    ``alpha + share * (before - alpha)``; the share is :data:`KEPT` where the picture's brightness is that of the frame
-    before, and falls to 0 over :data:`STILL` grey levels: what moves keeps its own alpha. Frames of another epoch or
-    size begin anew. Alpha that lies on a GPU is left as it is.
+    ``alpha + share * (before - alpha)``, rounded towards ``alpha``, so that it gets there; the share is :data:`KEPT`
+    where the picture's brightness is that of the frame before, and falls to 0 over :data:`STILL` grey levels: what
+    moves keeps its own alpha. Frames of another epoch or size begin anew. Alpha that lies on a GPU is left as it is.
     """
 
     def __init__(self) -> None:
@@ -80,5 +80,8 @@ class Steadier:
         np.copyto(mixed, alpha)
         for part in changed(cv2.absdiff(alpha, before)):
             kept = enlarged(share, alpha.shape, *part)
-            cv2.blendLinear(alpha[part], before[part], 1 - kept, kept, dst=mixed[part])
+            apart = cv2.subtract(before[part], alpha[part], dtype=cv2.CV_32F)
+            # Rounded to the nearest, the last few levels would stay for good: 0.6 of one is one again.
+            left = cv2.multiply(apart, kept).astype(np.int16)
+            cv2.add(alpha[part], left, dst=mixed[part], dtype=cv2.CV_8U)
         return mixed

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.libav import address
+from rvm_live.sinks.bleed import bleed
 
 __all__ = ["Encoder", "Recipe"]
 
@@ -55,7 +56,8 @@ class Recipe:
 class Encoder:
     """Opens the file at once; ``flush`` and ``close``, or ``close`` alone where it is not wanted any more.
 
-    A recipe for even sizes gets the last row or column twice.
+    A recipe for even sizes gets the last row or column twice. Where a format with alpha loses something, the person's
+    colours are carried outwards first (:mod:`rvm_live.sinks.bleed`).
 
     Args:
         path: of the file.
@@ -112,6 +114,8 @@ class Encoder:
         """Encode a picture of the shape that was announced, at a time in units of ``time_base``."""
         import av
 
+        if self._clear and self._yuv:
+            image = bleed(image)
         height, width = image.shape[:2]
         if self._recipe.even and (height % 2 or width % 2):
             image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)

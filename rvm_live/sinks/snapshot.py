@@ -26,7 +26,6 @@ def cut_out(composite: Composite) -> NDArray[np.uint8]:
         return composite.image
     matte = composite.matte.host()
     image: NDArray[np.uint8] = cv2.merge([*cv2.split(matte.foreground), matte.alpha])
-    image[matte.alpha == 0] = 0
     return image
 
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from rvm_live import whole
 from rvm_live.errors import SinkError
-from rvm_live.sinks.bleed import bleed
 from rvm_live.sinks.encoder import Encoder, Recipe
 from rvm_live.sinks.snapshot import explain
 from rvm_live.sinks.unfinished import keep_unfinished, part_path
@@ -147,7 +146,7 @@ class VideoFile(Writer):
     def _picture(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The picture in the file's size, with alpha exactly where the file has it."""
         if self._has_alpha:
-            image = bleed(image) if image.shape[2] == 4 else cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
+            image = image if image.shape[2] == 4 else cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
         elif image.shape[2] == 4:
             image = over_black(image)
         return fit_into(image, *self._size)

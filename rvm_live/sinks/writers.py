@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.frames import Composite
+from rvm_live.frames import LEAST_ALPHA, Composite
 from rvm_live.sinks.snapshot import encode_png, explain, write_whole
 from rvm_live.sinks.views import Box, fit, scale_to
 
@@ -123,11 +123,16 @@ def over_black(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def fit_into(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """``image`` as large as it gets in the middle of ``width`` x ``height``; the rest is black or transparent."""
+    """``image`` as large as it gets in the middle of ``width`` x ``height``; the rest is black or transparent.
+
+    Scaling leaves traces at the edge of a cut-out; below :data:`~rvm_live.frames.LEAST_ALPHA` they are taken away.
+    """
     if image.shape[:2] == (height, width):
         return image
     box = fit(image.shape[1], image.shape[0], Box(0, 0, width, height))
     scaled = scale_to(image, box.width, box.height)
     canvas = np.zeros((height, width, image.shape[2]), np.uint8)
     canvas[box.y : box.y + box.height, box.x : box.x + box.width] = scaled
+    if canvas.shape[2] == 4:
+        canvas[canvas[..., 3] < LEAST_ALPHA] = 0
     return canvas

@@ -22,6 +22,7 @@ __all__ = [
     "CountingEngine",
     "FailingEngine",
     "FailsOnceEngine",
+    "FaintEngine",
     "FaultyEngine",
     "HangingEngine",
     "HungryEngine",
@@ -90,6 +91,14 @@ class LeftHalfEngine(PassThroughEngine):
         alpha = np.zeros(frame.image.shape[:2], np.uint8)
         alpha[:, : frame.width // 2] = 255
         return alpha
+
+
+class FaintEngine(PassThroughEngine):
+    """Where there is red there is the person, and a trace of them, 0 to 7, is everywhere else."""
+
+    def alpha(self, frame: Frame) -> NDArray[np.uint8]:
+        blue, red = frame.image[..., 0], frame.image[..., 2]
+        return np.where(red > 128, np.maximum(red, 8), blue % 8).astype(np.uint8)
 
 
 class FailingEngine(PassThroughEngine):

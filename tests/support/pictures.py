@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.frames import Composite, Frame, Matte, Stamps
+from rvm_live.frames import LEAST_ALPHA, Composite, Frame, Matte, Stamps
 
 __all__ = ["BACKGROUND", "CAMERA", "FOREGROUND", "disc_alpha", "make_composite"]
 
@@ -18,10 +18,11 @@ BACKGROUND = (190, 90, 30)
 
 
 def disc_alpha(width: int, height: int, *, centre: float = 0.5, radius: float = 0.3, soft: float = 6.0) -> NDArray:
-    """Alpha of a disc, uint8 (height, width); ``centre`` and ``radius`` in parts of the width and height."""
+    """Alpha of a disc, uint8 (height, width), as it is shown; ``centre``, ``radius``: parts of width and height."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     distance = np.hypot(columns - centre * width, rows - height / 2)
-    return (np.clip((radius * height - distance) / soft + 0.5, 0, 1) * 255 + 0.5).astype(np.uint8)
+    alpha = (np.clip((radius * height - distance) / soft + 0.5, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return alpha * (alpha >= LEAST_ALPHA)
 
 
 def make_composite(

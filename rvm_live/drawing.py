@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields
@@ -27,6 +28,7 @@ def figure(width: float, height: float, title: str) -> Any:
     Raises:
         UnavailableError: matplotlib is not installed.
     """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells at length of a home that cannot be written
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rvm_live import __version__, whole
 from rvm_live.errors import EngineError, SettingsError, SinkError
+from rvm_live.folders import at_home
 from rvm_live.settings import EngineSettings
 
 if TYPE_CHECKING:
@@ -164,12 +165,12 @@ def _name(variant: str, shape: Shape) -> str:
 def _check_output(settings: ExportSettings) -> None:
     """Refuse a name that cannot be meant, before anything slow is done."""
     output, suffixes = settings.output, FORMATS[settings.form]
-    if output is not None and not output.expanduser().is_dir() and output.suffix.lower() not in suffixes:
+    if output is not None and not at_home(output).is_dir() and output.suffix.lower() not in suffixes:
         raise SettingsError(f"output {output} must end in {' or '.join(suffixes)} for format {settings.form}")
 
 
 def _place(settings: ExportSettings, name: str) -> Path:
-    output = Path() if settings.output is None else settings.output.expanduser()
+    output = Path() if settings.output is None else at_home(settings.output)
     return output / name if output.is_dir() else output
 
 

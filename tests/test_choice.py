@@ -119,11 +119,18 @@ def test_an_answer_that_cannot_be_read_is_none() -> None:
     assert [path.name for path in consent.answer_path().parent.iterdir()] == ["answers.json"]
 
 
-def test_an_answer_that_cannot_be_kept_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_answer_that_cannot_be_kept_holds_for_the_run_and_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "file"))
-    with pytest.raises(WeightsError, match="cannot be kept"):
-        consent.remember(True)
+    for answer in (True, False):
+        consent.remember(answer)
+        assert consent.remembered() is answer
+    assert consent.first_time("x")
+    assert not consent.first_time("x")
+    told = [record.getMessage() for record in caplog.records]
+    assert [line.partition(" (")[0] for line in told] == [f"answers cannot be kept in {consent.answer_path()}"]
 
 
 def test_where_the_embedded_engine_cannot_run_the_missing_weights_are_named_too() -> None:

@@ -15,6 +15,7 @@ from rvm_live.backgrounds.image import IMAGE_SUFFIXES, ImageBackground
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VIDEO_SUFFIXES, VideoBackground
 from rvm_live.errors import BackgroundError, SettingsError
+from rvm_live.folders import at_home
 
 __all__ = ["SYNTAX", "default_cycle", "parse"]
 
@@ -86,10 +87,7 @@ def _strength(value: str) -> float:
 def _split_fit(text: str) -> tuple[Path, str]:
     match = _FIT.fullmatch(text)
     path, fit = (text, "cover") if match is None else (match["path"], check_fit(match["fit"]))
-    try:
-        return Path(path).expanduser(), fit
-    except RuntimeError:  # nobody of that name
-        return Path(path), fit
+    return at_home(Path(path)), fit
 
 
 def _path(text: str, spec: str) -> list[Background]:

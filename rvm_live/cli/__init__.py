@@ -21,6 +21,7 @@ from rvm_live import __version__
 from rvm_live.cli.live import live_options, run_live
 from rvm_live.cli.params import check_environment, check_words, one_line
 from rvm_live.errors import RvmLiveError
+from rvm_live.folders import stand_in_for_home
 
 __all__ = ["main"]
 
@@ -105,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     _show_every_name()
+    stand_in_for_home()
     try:
         check_words(given)
         check_environment(os.environ)

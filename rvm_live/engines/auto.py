@@ -11,6 +11,7 @@ from rvm_live import weights
 from rvm_live.engines.base import Engine, EngineInfo, Rung, States, close_failed
 from rvm_live.engines.choice import EMBEDDED, Choice, choose
 from rvm_live.errors import EngineError, SettingsError, UnavailableError, WeightsError
+from rvm_live.folders import at_home
 from rvm_live.frames import Frame, Matte
 from rvm_live.registry import ENGINES
 from rvm_live.settings import EngineSettings
@@ -201,7 +202,7 @@ def _whose_code(name: str, settings: EngineSettings) -> str:
         if name != "torchscript" or settings.weights is None:
             return ""
         try:
-            identity = weights.sha256_of(weights.file_bytes(settings.weights.expanduser()))
+            identity = weights.sha256_of(weights.file_bytes(at_home(settings.weights)))
         except WeightsError:
             return ""  # opening it will say so
         name = f"the model {settings.weights.name}"

@@ -19,6 +19,7 @@ from rvm_live.engines.onnx_file import OnnxFile, check_file, read_signature
 from rvm_live.engines.onnx_pictures import Fit, HostPictures, Pictures, TensorPictures
 from rvm_live.engines.onnx_providers import Opened, gist, open_session, quiet, runtime
 from rvm_live.errors import EngineError, SettingsError, WeightsError
+from rvm_live.folders import at_home
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 
@@ -57,7 +58,7 @@ class OnnxEngine(Engine):
                 "--engine onnx needs a model: make one with `rvm-live export --format onnx` and name it with "
                 "--weights MODEL.onnx"
             )
-        path = self.settings.weights.expanduser()
+        path = at_home(self.settings.weights)
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise WeightsError(f"model {path} is a device or a pipe, not a file: name one with --weights MODEL.onnx")
         check_file(path)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rvm_live import gpu, threads
+from rvm_live import folders, gpu, threads
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.errors import UnavailableError
 from rvm_live.weights import cache_dir
@@ -60,7 +60,13 @@ def candidates(asked: str, available: Sequence[str], *, half: bool) -> list[Cand
     """
     kind, _, number = asked.partition(":")
     index = int(number or 0)
-    kept = str(cache_dir() / "tensorrt")
+    kept = folders.kept_in(cache_dir() / "tensorrt") if "TensorrtExecutionProvider" in available else None
+    caching = {  # building an engine takes minutes
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": kept,
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": kept,
+    }
     cpu: tuple[str, dict[str, Any]] = (_CPU, {})
     cuda = ("CUDAExecutionProvider", {"device_id": index})
     tensorrt = (
@@ -68,10 +74,7 @@ def candidates(asked: str, available: Sequence[str], *, half: bool) -> list[Cand
         {
             "device_id": index,
             "trt_fp16_enable": half,
-            "trt_engine_cache_enable": True,  # building an engine takes minutes
-            "trt_engine_cache_path": kept,
-            "trt_timing_cache_enable": True,
-            "trt_timing_cache_path": kept,
+            **(caching if kept else {}),
         },
     )
     ways = {
@@ -185,8 +188,6 @@ def _attempt(ort: Any, path: Path, way: Candidate, scratch: Path) -> Any:
         options.profile_file_prefix = str(scratch / "profile")
     if way.label == "DirectML":
         options.enable_mem_pattern = False  # it cannot do with it
-    if way.label == "TensorRT":
-        (cache_dir() / "tensorrt").mkdir(parents=True, exist_ok=True)
     if way.device == "cuda":
         import torch  # noqa: F401 - brings CUDA's and cuDNN's libraries along
     with quiet(ort):

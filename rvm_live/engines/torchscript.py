@@ -25,6 +25,7 @@ from rvm_live.engines.device import (
     one_line,
 )
 from rvm_live.errors import EngineError, WeightsError
+from rvm_live.folders import at_home
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 from rvm_live.weights.files import file_bytes
@@ -66,7 +67,7 @@ class TorchScriptEngine(Engine):
     def open(self) -> EngineInfo:
         if self.settings.weights is None:
             raise WeightsError("--engine torchscript needs a model: name it with --weights MODEL.pt")
-        path = self.settings.weights.expanduser()
+        path = at_home(self.settings.weights)
         self._device = choose_device(self.settings.device)
         model = _load(path, self._device)
         if self.settings.precision != "auto":

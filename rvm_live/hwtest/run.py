@@ -81,11 +81,10 @@ def run(settings: HwTestSettings, tell: Tell = lambda _: None) -> HwTestReport:
 def _check(settings: HwTestSettings) -> None:
     """Refuse what cannot work before anything is opened."""
     from rvm_live.engines.device import choose_device
-    from rvm_live.errors import WeightsError
+    from rvm_live.weights import locate
 
-    weights = settings.engine.weights
-    if weights is not None and not weights.expanduser().exists():
-        raise WeightsError(f"weights {weights} does not exist")
+    if settings.engine.weights is not None:
+        locate(settings.engine)
     choose_device(settings.engine.device)
 
 

@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from rvm_live.folders import at_home
+
 __all__ = ["Screen", "display_available", "on_sudden_exit", "prepare_qt", "probe"]
 
 _TIMEOUT_SECONDS = 5.0
@@ -222,7 +224,7 @@ def _padded(data: bytes) -> bytes:
 
 def _cookies(number: int) -> Iterator[bytes]:
     """Cookies of the user's authority file for this display, this host's first; then none at all."""
-    path = Path(os.environ.get("XAUTHORITY") or Path.home() / ".Xauthority")
+    path = Path(os.environ.get("XAUTHORITY") or at_home(Path("~/.Xauthority")))
     content = b""
     with suppress(OSError, ValueError):
         if path.is_file():  # not a pipe, which would keep us waiting

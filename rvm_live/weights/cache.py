@@ -13,9 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
-from rvm_live import whole
+from rvm_live import folders, whole
 from rvm_live.errors import WeightsError
 from rvm_live.weights.catalog import KNOWN, KnownWeights, known
 from rvm_live.weights.download import Progress, fetch
@@ -45,8 +43,7 @@ class Status:
 
 def cache_dir() -> Path:
     """Folder of downloaded checkpoints: ``weights`` in ``RVM_LIVE_CACHE``, else in the platform's cache folder."""
-    chosen = os.environ.get("RVM_LIVE_CACHE")
-    return (Path(chosen) if chosen else platformdirs.user_cache_path("rvm-live", appauthor=False)) / "weights"
+    return folders.cache_folder() / "weights"
 
 
 def cached(model: str | None) -> Path:
@@ -114,7 +111,7 @@ def pull(model: str | None = None, progress: Progress | None = None) -> Path:
     """
     weights = known(model)
     path = cache_dir() / weights.file
-    if path.is_file():
+    if os.path.isfile(path):
         with suppress(WeightsError):
             data = file_bytes(path)
             if check_record(path, data):
@@ -172,7 +169,7 @@ def list_known() -> list[Status]:
     told = []
     for weights in KNOWN.values():
         path = cache_dir() / weights.file
-        if not path.is_file():
+        if not os.path.isfile(path):
             told.append(Status(weights, path, "not fetched"))
             continue
         try:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
-from rvm_live import whole
-from rvm_live.errors import WeightsError
+from rvm_live import folders, whole
 
 __all__ = ["answer_path", "first_time", "remember", "remembered"]
 
 _MOST_TOLD = 200
 
+_unkept: dict[Path, dict[str, Any]] = {}
+"""What holds for this run alone, since it cannot be written."""
+
 
 def answer_path() -> Path:
     """Where the answer is kept: in ``RVM_LIVE_CACHE``, else in the platform's folder for settings."""
-    chosen = os.environ.get("RVM_LIVE_CACHE")
-    folder = Path(chosen) if chosen else platformdirs.user_config_path("rvm-live", appauthor=False)
-    return folder / "answers.json"
+    return folders.settings_folder() / "answers.json"
 
 
 def remembered() -> bool | None:
@@ -32,32 +28,27 @@ def remembered() -> bool | None:
 
 
 def remember(answer: bool) -> None:
-    """Keep an answer.
-
-    Raises:
-        WeightsError: it cannot be written.
-    """
+    """Keep an answer: for good, or for this run where it cannot be written, which is told."""
     _write({**_read(), "fetch_weights": answer})
 
 
 def first_time(code: str) -> bool:
-    """Whether it has not been told yet that ``code`` is the user's own; it has from now on.
-
-    Where that cannot be written down it is told again next time.
-    """
+    """Whether it has not been told yet that ``code`` is the user's own; it has from now on."""
     answers = _read()
     told = answers.get("own_code")
     known = [each for each in told if isinstance(each, str)] if isinstance(told, list) else []
     if code in known:
         return False
-    with suppress(WeightsError):
-        _write({**answers, "own_code": [*known, code][-_MOST_TOLD:]})
+    _write({**answers, "own_code": [*known, code][-_MOST_TOLD:]})
     return True
 
 
 def _read() -> dict[str, Any]:
+    path = answer_path()
+    if path in _unkept:
+        return _unkept[path]
     try:
-        answers = json.loads(answer_path().read_text(encoding="utf-8"))
+        answers = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return answers if isinstance(answers, dict) else {}
@@ -65,8 +56,12 @@ def _read() -> dict[str, Any]:
 
 def _write(answers: dict[str, Any]) -> None:
     path = answer_path()
+    _unkept.pop(path, None)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         whole.write(path, (json.dumps(answers) + "\n").encode())
     except OSError as error:
-        raise WeightsError(f"the answer cannot be kept in {path}: {error.strerror or error}") from error
+        _unkept[path] = answers
+        folders.tell_once(
+            f"answers cannot be kept in {path} ({error.strerror or error}): what is asked and told once comes again"
+        )

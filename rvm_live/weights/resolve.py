@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rvm_live.errors import WeightsError
+from rvm_live.folders import at_home, tell_once
 from rvm_live.settings import EngineSettings
 from rvm_live.weights.cache import cache_dir, cached, check_record, pull, write_record
 from rvm_live.weights.catalog import DEFAULT_MODEL, KNOWN, known
@@ -77,10 +78,14 @@ def locate(settings: EngineSettings) -> Path | None:
         named = Path(os.environ["RVM_LIVE_WEIGHTS"])
     if named is None:
         path = cached(settings.model)
-        return path if path.is_file() else None
-    named = named.expanduser()
-    if not named.exists():
-        raise WeightsError(f"weights {named} does not exist")
+        return path if os.path.isfile(path) else None
+    named = at_home(named)
+    try:
+        named.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise WeightsError(f"weights {named} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"weights {named} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return named
 
 
@@ -132,7 +137,7 @@ def _load(path: Path) -> tuple[LoadedWeights, bool]:
         try:
             write_record(path, loaded.sha256, len(data), None)
         except OSError as error:
-            _log.warning("cannot record the SHA-256 of %s: %s", path, error.strerror or error)
+            tell_once(f"cannot record the SHA-256 of {path}: {error.strerror or error}")
     return loaded, recorded
 
 
@@ -148,10 +153,10 @@ def verify(what: str | Path | None = None) -> Verified:
     if what is None or (isinstance(what, str) and what in KNOWN):
         weights = known(what)
         path = cached(weights.model)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise WeightsError(f"no weights for {weights.model}: run `rvm-live weights pull {weights.model}`")
     else:
-        path = Path(what).expanduser()
+        path = at_home(Path(what))
         if path.is_dir():
             path = _find(path, None)
     loaded, recorded = _load(path)

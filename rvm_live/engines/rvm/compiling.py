@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live import __version__, threads
+from rvm_live import __version__, folders, threads
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.ladder import state_shapes
 from rvm_live.engines.rvm.stepping import Step
@@ -36,12 +36,17 @@ _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 def options(hint: str) -> dict[str, Any]:
     """How OpenVINO compiles for the CPU; ``hint`` is a precision in its own words."""
+    kept = folders.kept_in(_folder())
     return {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads.plan(threads.usable_cores()).matting,
         "INFERENCE_PRECISION_HINT": hint,
-        "CACHE_DIR": str(cache_dir() / "openvino"),
+        **({"CACHE_DIR": kept} if kept else {}),
     }
+
+
+def _folder() -> Path:
+    return cache_dir() / "openvino"
 
 
 class StepCompiler:
@@ -130,7 +135,7 @@ class StepCompiler:
 
     def calibrated(self, low: tuple[int, int], *, refined: bool) -> bool:
         """Whether there is an int8 network for that size."""
-        return (cache_dir() / "openvino" / self._name(low, "int8", refined=refined)).is_dir()
+        return os.path.isdir(_folder() / self._name(low, "int8", refined=refined))
 
     def calibrate(self, low: tuple[int, int], pictures: Sequence[NDArray[np.uint8]], *, refined: bool) -> float:
         """Make and keep the int8 network for a size.
@@ -145,7 +150,7 @@ class StepCompiler:
 
         Raises:
             UnavailableError: NNCF is not installed.
-            EngineError: it fails.
+            EngineError: it fails, or cannot be kept.
         """
         from rvm_live.engines.rvm.int8 import quantise
 
@@ -153,8 +158,14 @@ class StepCompiler:
         network, _ = self.converted(low, refined=refined, stateful=False)
         model, worst = quantise(self._core, network, pictures, shapes)
         name = self._name(low, "int8", refined=refined)
-        shutil.rmtree(cache_dir() / "openvino" / name, ignore_errors=True)
-        self._keep(name, model)
+        shutil.rmtree(_folder() / name, ignore_errors=True)
+        try:
+            self._keep(name, model)
+        except OSError as error:
+            raise EngineError(
+                f"the calibrated network cannot be kept in {_folder()}: {error.strerror or error}; "
+                "set RVM_LIVE_CACHE to another folder"
+            ) from error
         return worst
 
     def _name(self, low: tuple[int, int], part: str, *, refined: bool) -> str:
@@ -169,31 +180,39 @@ class StepCompiler:
         if None not in kept:
             return kept
         made = self.converted(low, refined=refined)
-        for each, model in zip(names, made, strict=True):
-            self._keep(each, model)
+        if folders.kept_in(_folder()):
+            for each, model in zip(names, made, strict=True):
+                try:
+                    self._keep(each, model)
+                except OSError as error:
+                    folders.tell_once(f"the converted network cannot be kept in {_folder()}: {error.strerror or error}")
         return list(made)
 
     def _read(self, name: str) -> Any:
         """A model that was kept, or None."""
-        folder = cache_dir() / "openvino" / name
+        folder = _folder() / name
         try:
-            return self._core.read_model(folder / "model.xml") if folder.is_dir() else None
+            return self._core.read_model(folder / "model.xml") if os.path.isdir(folder) else None
         except RuntimeError:
             shutil.rmtree(folder, ignore_errors=True)  # of another OpenVINO, or damaged: made anew
             return None
 
     def _keep(self, name: str, model: Any) -> None:
-        folder = cache_dir() / "openvino"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                import_quietly("openvino").save_model(
-                    model, Path(scratch) / "new" / "model.xml", compress_to_fp16=False
-                )
-                if not (folder / name).exists():
-                    os.replace(Path(scratch) / "new", folder / name)
-        except OSError as error:
-            _log.info("the converted network cannot be kept in %s: %s", folder, error.strerror or error)
+        """Write a model down, whole or not at all.
+
+        Raises:
+            OSError: that cannot be done.
+        """
+        folder = _folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            new = Path(scratch) / "new"
+            try:
+                import_quietly("openvino").save_model(model, new / "model.xml", compress_to_fp16=False)
+            except (RuntimeError, UnicodeError) as error:
+                raise OSError(one_line(error)) from error
+            if not (folder / name).exists():
+                os.replace(new, folder / name)
 
     def converted(self, low: tuple[int, int], *, refined: bool, stateful: bool = True) -> tuple[Any, Any]:
         """Convert both parts for one size, from scratch; ``stateful``: the first keeps its state between calls."""

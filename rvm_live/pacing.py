@@ -7,8 +7,8 @@ from collections import deque
 __all__ = ["Pacer"]
 
 CLOSE = 1.02
-"""A source at most this many times as quick as the limit keeps all its frames: two cameras of the same name differ by more
-than a clock does, and a frame left out now and then is seen as a stutter."""
+"""A source at most this many times as quick as the limit keeps all its frames: one left out now and then is seen as a
+stutter."""
 _MEASURED = 120
 _LEAST_MEASURED = 16
 _GAP_NS = 1_000_000_000
@@ -17,12 +17,12 @@ _GAP_NS = 1_000_000_000
 class Pacer:
     """Says which frames of a live source go through, so that the rate never passes a limit by more than 2 %.
 
-    Asked at the grab, before any work is done: what goes through is not held up anywhere, and what does not costs nothing.
+    Asked at the grab, before any work is done: what goes through waits nowhere, and what does not costs nothing.
 
     The virtual-scheduling form of the generic cell rate algorithm (ITU-T I.371): a theoretical arrival time moves on by
-    exactly one period per frame, so the long-run rate is exact and errors do not add up. A frame may come half an interval
-    of the source early or late without moving it: the frame nearest to the time goes through. A slower source keeps
-    every frame, and no time is saved up for a burst.
+    exactly one period per frame, so the long-run rate is exact and errors do not add up. A frame may come half an
+    interval of the source early or late without moving it: the frame nearest to the time goes through. A slower source
+    keeps every frame, and no time is saved up for a burst.
 
     Args:
         fps: frames per second at most, above 0.
@@ -54,7 +54,7 @@ class Pacer:
     def _interval_ns(self) -> float:
         """Time between two frames of the source of late; 0 while there are too few to tell.
 
-        The longer mean of two halves: one frame that comes late, with the next on its heels, makes only one of them shorter.
+        The longer mean of two halves: a frame that comes late, with the next on its heels, makes only one of them short.
         """
         last = len(self._stamps) - 1
         if last < _LEAST_MEASURED:

@@ -1,4 +1,4 @@
-"""Holding ``--fps``: no frame waits for it, and a steady rate comes out; the pacer, then the live pipeline in virtual time."""
+"""Holding ``--fps``: no frame waits for it, and a steady rate comes out; the pacer, then the pipeline in virtual time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rvm_live.engines.base import EngineInfo
 from rvm_live.errors import SettingsError
 from rvm_live.frames import Composite, Frame, Matte
 from rvm_live.pacing import Pacer
@@ -19,7 +18,7 @@ from rvm_live.sources.base import Grab
 from tests.support.clock import FakeClock
 from tests.support.composers import DirectComposer, ListSink
 from tests.support.engines import PassThroughEngine
-from tests.support.simulated import grabs, simulate
+from tests.support.simulated import Run, grabs, simulate
 from tests.support.sources import PatternSource
 from tests.test_faults import wait_for
 
@@ -101,15 +100,15 @@ def test_no_frame_waits_for_the_pace(source: float, max_fps: float, hiccups: boo
 @pytest.mark.parametrize("slowest", [0, 1, 2])
 @pytest.mark.parametrize("load", [0.85, 0.95, 1.02])
 def test_a_stage_that_is_a_hair_slow_costs_no_more_than_its_share(slowest: int, load: float) -> None:
-    """Mailboxes of one beside the queues of two that were: as many frames for a stage whose times jitter, and younger ones."""
-    results = []
-    for size in (1, 2):
+    """Mailboxes of one beside queues of two: as many frames from a stage whose times jitter, and younger ones."""
+
+    def run(size: int) -> Run:
         rng = np.random.default_rng(SEED)
         stages = list(STAGES)
-        mean = load * 1000 / 60
-        stages[slowest] = lambda: float(rng.normal(mean, 1.5))
-        results.append(simulate(grabs(60, 6000, lambda: float(rng.uniform(0, 3))), stages, 60, size))
-    ones, twos = results
+        stages[slowest] = lambda: float(rng.normal(load * 1000 / 60, 1.5))
+        return simulate(grabs(60, 6000, lambda: float(rng.uniform(0, 3))), stages, 60, size)
+
+    ones, twos = run(1), run(2)
     assert ones.fps > 0.99 * twos.fps
     assert ones.fps > 0.97 * min(60, 60 / load)
     assert np.mean(ones.latencies_ms) <= np.mean(twos.latencies_ms) + 0.01

@@ -1,4 +1,4 @@
-"""The live pipeline in virtual time: the real queues and the real pacer, stages that are nothing but how long they take.
+"""The live pipeline in virtual time: the real queues and the real pacer, stages that are but how long they take.
 
 One thread and a heap of events, so that a run is the same every time, however loaded the machine is.
 """

@@ -54,7 +54,7 @@ class Pacer:
     def _interval_ns(self) -> float:
         """Time between two frames of the source of late; 0 while there are too few to tell.
 
-        The longer mean of two halves: a frame that comes late, with the next on its heels, makes only one of them short.
+        The longer mean of two halves: a frame that comes late, with the next on its heels, makes but one of them short.
         """
         last = len(self._stamps) - 1
         if last < _LEAST_MEASURED:

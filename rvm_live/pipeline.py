@@ -10,8 +10,9 @@
 Live queues are mailboxes of one, in which the newest frame takes the place of the one before; files block
 (:class:`~rvm_live.queues.Overflow`). An error in any stage closes the queues behind it and is raised by
 :meth:`Pipeline.run` with its own traceback. Leaving the pipeline, however it happens, closes the queues, releases the
-source and joins every thread. One thing cannot be joined: a thread inside a call to a driver or a model that does not return. After two seconds a live run names it in
-:attr:`Pipeline.left`, finishes its files, and leaves it to whoever owns the process.
+source and joins every thread. One thing cannot be joined: a thread inside a call to a driver or a model that does not
+return. After two seconds a live run names it in :attr:`Pipeline.left`, finishes its files, and leaves it to whoever
+owns the process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Holding ``--fps``: no frame waits for it, and a steady rate comes out; the pacer, then the pipeline in virtual time."""
+"""Holding ``--fps``: no frame waits for it, and a steady rate comes out. The pacer; the pipeline in virtual time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Files that are there whole or not at all: written beside their place, then renamed."""
+"""Files that are there whole or not at all: written beside their place, brought to the disk, then renamed.
+
+A rename that reaches the disk before what it names does leaves an empty file after a power cut.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["refuse_special", "replace", "write"]
+__all__ = ["flush", "refuse_special", "replace", "write"]
+
+_CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+"""What a file system answers that knows no flushing."""
 
 
 def refuse_special(path: Path) -> None:
@@ -32,11 +38,40 @@ def replace(part: Path, path: Path) -> None:
         OSError: the system refuses, or there is something else than a file.
     """
     refuse_special(path)
+    flush(part)
     os.replace(part, path)
+    flush(path.parent)
 
 
-def write(path: Path, data: bytes) -> None:
+def flush(path: Path) -> None:
+    """Bring a file's bytes, or the names in a folder, to the disk.
+
+    Raises:
+        OSError: the disk did not take them.
+    """
+    folder = path.is_dir()
+    try:
+        file = os.open(path, os.O_RDONLY if folder or os.name != "nt" else os.O_RDWR)
+    except OSError:
+        if folder:  # Windows opens none
+            return
+        raise
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if not folder and error.errno not in _CANNOT:
+            raise
+    finally:
+        os.close(file)
+
+
+def write(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Write a small file.
+
+    Args:
+        path: of the file.
+        data: what is to be in it.
+        durable: others rely on its being there after a power cut.
 
     Raises:
         OSError: it cannot be written; nothing is left then, and what was there is as before.
@@ -48,7 +83,10 @@ def write(path: Path, data: bytes) -> None:
             part.unlink()
         with part.open("xb") as file:  # never through a link that somebody put there
             file.write(data)
-        os.replace(part, path)
+        if durable:
+            replace(part, path)
+        else:
+            os.replace(part, path)
     except BaseException:
         with suppress(OSError):
             part.unlink()

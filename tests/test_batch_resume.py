@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import time
@@ -120,6 +121,100 @@ def test_a_damaged_segment_is_done_again(tmp_path: Path) -> None:
     assert inside(out / "output_clip.mp4").times == inside(clip).times
 
 
+def flipped(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+DAMAGES = {
+    "empty, as after a power cut": lambda data: b"",
+    "cut short": lambda data: data[: len(data) // 2],
+    "zeros of the right length": lambda data: bytes(len(data)),
+    "one bit flipped": lambda data: flipped(data, data.find(b"NUMPY") + 128),
+    "something else": lambda data: b"[]",
+}
+
+
+@pytest.mark.parametrize("damage", ["empty, as after a power cut", "one bit flipped"])
+def test_a_damaged_state_is_told_and_its_segment_done_anew_to_the_same_bytes(tmp_path: Path, damage: str) -> None:
+    clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 5, size=(640, 384)), tmp_path / "out"
+    assert call("batch", clip, "-o", tmp_path / "whole", *FILM, *REMEMBERING).code == 0
+    killed(out, clip, *REMEMBERING, segments=3)
+    parts = out / ".output_clip.parts"
+    count = len(list(parts.glob("0*.json")))
+    state = parts / f"state-{count:05d}.npz"
+    state.write_bytes(DAMAGES[damage](state.read_bytes()))
+    done = call("batch", clip, "-o", out, *FILM, *REMEMBERING, "--resume")
+    assert done.code == 0, done.out + done.err
+    assert "Traceback" not in done.out + done.err
+    assert f"segment {count} of an earlier run is done anew: its recurrent state is damaged" in done.out
+    assert f"went on at frame {24 * (count - 1)}," in done.out
+    assert (out / "output_clip.mp4").read_bytes() == (tmp_path / "whole" / "output_clip.mp4").read_bytes()
+
+
+def segments_in(folder: Path, count: int) -> Segments:
+    """Those of a run that was killed after so many segments of two pictures."""
+    segments = Segments(folder, ("composite",), 2, {"a": 1})
+    segments.begin(resume=True)
+    for number in range(len(segments.pts), count):
+        (folder / "composite").mkdir(exist_ok=True)
+        for each in range(2 * number, 2 * number + 2):
+            (folder / "composite" / f"{each:06d}.png").write_bytes(b"picture")
+        segments.keep(number + 1, [np.full(90, number + 1, np.float32)])
+        segments.done("composite", number, [2 * number, 2 * number + 1])
+    return segments
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("kind", ["state-*.npz", "0*.json", "about.json", "composite/*.png"])
+def test_whatever_is_damaged_a_run_goes_on_at_what_is_not(tmp_path: Path, kind: str, damage: str) -> None:
+    if kind != "state-*.npz" and damage == "one bit flipped":
+        pytest.skip("too short")
+    folder = tmp_path / "parts"
+    segments_in(folder, 4)
+    for path in [max(folder.glob(kind))]:
+        path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    again = Segments(folder, ("composite",), 2, {"a": 1})
+    again.begin(resume=True)
+    usable = kind == "composite/*.png" and damage != "empty, as after a power cut"  # their bytes are not looked at
+    start = {"about.json": 0, "composite/*.png": 8 if usable else 6}.get(kind, 6)
+    assert again.start == start
+    assert bool(again.note) == (not usable)
+    states = again.states()
+    assert (states is None) == (start == 0)
+    if states is not None:
+        assert states[0].tolist() == [start // 2] * 90
+    assert segments_in(folder, 4).start == 8, "what is done anew counts again"
+
+
+def test_without_any_state_that_can_be_read_a_run_begins_at_the_beginning(tmp_path: Path) -> None:
+    segments_in(tmp_path, 3)
+    for path in tmp_path.glob("state-*.npz"):
+        path.write_bytes(b"")
+    again = Segments(tmp_path, ("composite",), 2, {"a": 1})
+    again.begin(resume=True)
+    assert again.start == 0
+    assert again.note == "segment 1 of an earlier run is done anew: its recurrent state is damaged"
+
+
+def test_a_record_is_written_when_what_it_speaks_of_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    flush, rename = os.fsync, os.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (order.append("sync " + Path(f"/proc/self/fd/{file}").resolve().name), flush(file))
+    )
+    monkeypatch.setattr(os, "replace", lambda one, two: (order.append(f"name {Path(two).name}"), rename(one, two)))
+    segments_in(tmp_path, 1)
+    order = order[3:]  # of about.json
+    part = f".{os.getpid()}.part"
+    assert order == [
+        f"sync .state-00001.npz{part}", "name state-00001.npz", f"sync {tmp_path.name}",
+        "sync 000000.png", "sync 000001.png", "sync composite",
+        f"sync .00000.json{part}", "name 00000.json", f"sync {tmp_path.name}",
+    ]  # fmt: skip
+
+
 def test_ctrl_c_keeps_what_is_whole_for_later(tmp_path: Path) -> None:
     clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 8), tmp_path / "out"
     killed(out, clip, *REMEMBERING, segments=2, sign=signal.SIGINT)
@@ -129,6 +224,28 @@ def test_ctrl_c_keeps_what_is_whole_for_later(tmp_path: Path) -> None:
     assert "went on at frame" in done.out
     assert inside(out / "output_clip.mp4").times == inside(clip).times
     assert not list(out.glob(".*"))
+
+
+def test_a_second_run_in_the_same_folder_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 15), tmp_path / "out"
+    other = make_movie(tmp_path / "other.mp4", frames=2)
+    assert call("batch", other, "-o", tmp_path / "elsewhere", *REMEMBERING).code == 0  # loads all that is needed
+    with start("batch", "-o", out, *FILM, *REMEMBERING, clip) as process:
+        deadline = time.monotonic() + 60
+        while not (out / ".output_clip.parts" / "00001.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (tmp_path / "link").symlink_to(out)
+        for arguments in ((clip, "-o", out), (clip, "-o", out, "--resume"), (other, "-o", tmp_path / "link")):
+            second = call("batch", *arguments, *FILM, *REMEMBERING)
+            assert second.code == 2
+            assert f"is in use by another run (process {process.pid} of " in second.complaint
+            assert second.out == ""
+        assert process.poll() is None, "it was over too soon"
+        first = finish(process)
+    assert first.code == 0, first.out + first.err
+    assert len(inside(out / "output_clip.mp4").times) == 24 * 15
+    assert not (out / "output_other.mp4").exists()
+    assert not (out / ".rvm-live.lock").exists()
 
 
 def test_without_resume_a_run_begins_at_the_beginning(tmp_path: Path) -> None:
@@ -169,7 +286,7 @@ def test_segments_count_only_when_every_track_has_written_them(tmp_path: Path) -
     segments.keep(2, [np.zeros(1, np.float32)])
     for track in ("alpha", "composite"):
         segments.done(track, 1, [4, 5, 6, 7])
-    assert [p.name for p in sorted(segments.folder.glob("state-*"))] == ["state-00002.npz"]
+    assert [p.name for p in sorted(segments.folder.glob("state-*"))] == ["state-00001.npz", "state-00002.npz"]
     segments.end(keep=True)
     assert segments.folder.exists()
     segments.end(keep=False)

@@ -33,7 +33,7 @@ FLOORS = [
         "threads",
         "stopping",
     ),
-    ("frames", "settings", "clock", "transfer", "errors", "libav", "pictures", "whole", "folders", "__init__"),
+    ("frames", "settings", "clock", "transfer", "errors", "libav", "pictures", "whole", "locks", "folders", "__init__"),
 ]
 
 

@@ -288,6 +288,49 @@ def test_while_it_records_the_file_is_hidden_and_the_old_one_stays(tmp_path: Pat
     assert leftovers(tmp_path) == [] and len(Film(path).pictures) == 12
 
 
+@pytest.mark.parametrize("target", [*(f"take{suffix}" for suffix in SUFFIXES), "shots/"])
+def test_a_second_recording_of_the_same_path_is_refused_and_takes_nothing(tmp_path: Path, target: str) -> None:
+    path = f"{tmp_path}/{target}"
+    first, late = (open_recorder(path, fps=30.0, policy=BLOCK) for _ in range(2))  # both before anything is there
+    first.open()
+    for seq in range(12):
+        first.write(disc(seq))
+    deadline = time.monotonic() + 10
+    while not (found := [p for p in tmp_path.rglob("*") if not p.is_dir()]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert found
+    for again in (lambda: open_recorder(path, fps=30.0, policy=BLOCK), lambda: record_with(late)):
+        with pytest.raises(SinkError, match=rf"is in use by another run \(process {os.getpid()} of .*: choose another"):
+            again()
+    first.close(failed=False)
+    if target == "shots/":
+        assert sorted(os.listdir(path)) == [f"{seq:06d}.png" for seq in range(12)]
+    else:
+        assert os.listdir(tmp_path) == [target]
+        assert len(Film(Path(path)).pictures) == 12
+    record(path, [disc(seq) for seq in range(3)])
+
+
+def record_with(recorder: Recorder) -> None:
+    recorder.open()
+    try:
+        recorder.write(disc())
+    finally:
+        recorder.close(failed=False)
+
+
+def test_a_writer_that_was_refused_leaves_the_others_part_alone(tmp_path: Path) -> None:
+    first, second = (VideoFile(tmp_path / "take.mkv", fps=30) for _ in range(2))
+    for seq in range(12):
+        first.write(Shot.of(disc(seq)))
+    with pytest.raises(SinkError, match="is in use by another run"):
+        second.write(Shot.of(disc()))
+    assert second.rescue() is None
+    assert first.finish()
+    assert len(Film(tmp_path / "take.mkv").pictures) == 12
+    assert os.listdir(tmp_path) == ["take.mkv"]
+
+
 FULL = """
 import resource, signal, sys
 from rvm_live.errors import SinkError

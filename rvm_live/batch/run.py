@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from rvm_live.backgrounds.parse import default_cycle
@@ -14,6 +15,7 @@ from rvm_live.batch.report import BatchReport, Done
 from rvm_live.batch.settings import PRESETS, BatchSettings
 from rvm_live.engines.choice import choose
 from rvm_live.errors import SettingsError, SinkError
+from rvm_live.locks import Lock
 from rvm_live.sources.quiet import silence_backends
 from rvm_live.stopping import stopping_on_signals
 
@@ -59,14 +61,14 @@ def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: A
     except OSError as error:
         raise SinkError(f"cannot make the folder {settings.output}: {error.strerror or error}") from error
     shared = Shared(settings, engine, choice, container, tell)
-    tell({"event": "start", "files": len(todo), "container": container})
     found: dict[int, Done] = {}
 
     def finished(done: Done, number: int) -> None:
         found[number] = done
         tell(_event(done, number))
 
-    with stopping_on_signals(shared.stop):
+    with _lock(settings.output), stopping_on_signals(shared.stop):
+        tell({"event": "start", "files": len(todo), "container": container})
         if settings.ray is not None or settings.workers > 1:
             from rvm_live.batch.cluster import work_off_all
 
@@ -90,6 +92,11 @@ def _given_up(job: Job, left: int) -> str:
         f"the GPU failed at {job.source.name}, and this process can use it no more; {rest}run again with --resume "
         "(without that file, if it happens again)"
     )
+
+
+def _lock(folder: Path) -> Lock:
+    """Of an output folder: for the whole run, its workers wherever they are included."""
+    return Lock(folder / ".rvm-live.lock", f"the folder {folder}", "wait for its end, or choose another --output")
 
 
 def _limited(settings: BatchSettings) -> str | None:

@@ -16,7 +16,7 @@ from rvm_live.errors import SettingsError, SinkError
 from rvm_live.queues import Overflow
 from rvm_live.sinks.recorder import Recorder
 from rvm_live.sinks.snapshot import explain
-from rvm_live.sinks.unfinished import part_path
+from rvm_live.sinks.unfinished import part_path, place_lock
 from rvm_live.sinks.video_file import SUFFIXES, VideoFile
 from rvm_live.sinks.writers import PngSequence
 
@@ -36,12 +36,13 @@ def check_recording_path(path: str | Path) -> None:
 
     Raises:
         SettingsError: the suffix is not known.
-        SinkError: nothing can be written there; the message says why.
+        SinkError: nothing can be written there, or another run records there; the message says why.
     """
     target = Path(path)
     if isinstance(path, str) and not path.strip():
         raise SettingsError("the recording's path is empty")
-    if _is_folder(path):
+    folder = _is_folder(path)
+    if folder:
         place = target
         while not place.exists() and place != place.parent:
             place = place.parent
@@ -65,6 +66,9 @@ def check_recording_path(path: str | Path) -> None:
     try:
         whole.refuse_special(target)
         probe.open("wb").close()
+        if not folder or target.is_dir():
+            with place_lock(target, folder=folder):
+                pass
     except OSError as error:
         raise explain(error, target) from error
     finally:

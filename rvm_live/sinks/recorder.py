@@ -84,6 +84,7 @@ class Recorder(Sink):
         return self.path if self._saved else self._kept
 
     def open(self) -> None:
+        self._writer.claim()
         self._thread = threading.Thread(target=self._run, name="rvm-recording", daemon=True)
         self._thread.start()
 

@@ -46,14 +46,15 @@ def explain(error: OSError, path: Path | str) -> SinkError:
     return SinkError(f"cannot write {path}: {error.strerror or error}")
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write ``data`` beside ``path`` and rename it: the file is there whole or not at all.
+def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write ``data`` beside ``path`` and rename it: the file is there whole or not at all; where it is ``durable``,
+    after a power cut, too.
 
     Raises:
         SinkError: it cannot be written.
     """
     try:
-        whole.write(path, data)
+        whole.write(path, data, durable=durable)
     except OSError as error:
         raise explain(error, path) from error
 

@@ -1,4 +1,4 @@
-"""Recordings that were cut short, and the way back to what is in them."""
+"""Recordings that are not whole: whose they are while they are made, and the way back to what was cut short."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 
 from rvm_live.libav import open_file
+from rvm_live.locks import Lock
 
-__all__ = ["keep_unfinished", "part_path"]
+__all__ = ["keep_unfinished", "part_path", "place_lock"]
 
 
 def part_path(path: Path) -> Path:
@@ -16,8 +17,21 @@ def part_path(path: Path) -> Path:
     return path.with_name(f".{path.stem}.part{path.suffix}")
 
 
+def place_lock(path: Path, *, folder: bool = False) -> Lock:
+    """Of the place of a recording: its part belongs to the run that has the lock, and to none where nobody has it.
+
+    Args:
+        path: of the recording.
+        folder: it is a folder of pictures, and the lock lies in it; else beside the file.
+    """
+    file = path / ".rvm-live.lock" if folder else path.with_name(f".{path.name}.lock")
+    return Lock(file, f"the recording {path}", "choose another path, or wait for its end")
+
+
 def keep_unfinished(path: Path) -> Path | None:
     """Give what was recorded before a failure a name that says so, if any of it can be played; remove it if not.
+
+    For the holder of the place's lock alone: a part that somebody is writing is theirs.
 
     Args:
         path: where the whole file would have been.

@@ -18,7 +18,7 @@ from rvm_live import whole
 from rvm_live.errors import SinkError
 from rvm_live.sinks.encoder import Encoder, Recipe
 from rvm_live.sinks.snapshot import explain
-from rvm_live.sinks.unfinished import keep_unfinished, part_path
+from rvm_live.sinks.unfinished import keep_unfinished, part_path, place_lock
 from rvm_live.sinks.writers import Shot, Writer, fit_into, over_black
 
 __all__ = ["SUFFIXES", "VideoFile"]
@@ -77,6 +77,7 @@ class VideoFile(Writer):
     def __init__(self, path: Path, *, fps: float) -> None:
         self.path = path
         self._part = part_path(path)
+        self._lock = place_lock(path)
         self._kind = _KINDS[path.suffix.lower()]
         self._fps = fps if fps > 0 else 30.0
         self._encoder: Encoder | None = None
@@ -86,6 +87,9 @@ class VideoFile(Writer):
         self._has_alpha = False
         self._times = _Times(self._fps)
 
+    def claim(self) -> None:
+        self._lock.take()
+
     def write(self, shot: Shot) -> None:
         with self._told():
             encoder = self._encoder or self._opened(shot)
@@ -93,14 +97,15 @@ class VideoFile(Writer):
             encoder.add(self._picture(shot.image), self._times.tick(shot))
 
     def finish(self) -> bool:
-        if self._encoder is None:
-            return False
-        with self._told():
-            self._encoder.flush()
-            self._encoder.close()
-            whole.replace(self._part, self.path)
-        self._encoder = None
-        return True
+        saved = self._encoder is not None
+        if self._encoder is not None:
+            with self._told():
+                self._encoder.flush()
+                self._encoder.close()
+                whole.replace(self._part, self.path)
+            self._encoder = None
+        self._lock.release()
+        return saved
 
     def rescue(self) -> Path | None:
         encoder, self._encoder = self._encoder, None
@@ -108,7 +113,12 @@ class VideoFile(Writer):
             # Completes the file where the disk is not what failed; else libavformat writes nothing more after an error.
             with contextlib.suppress(Exception):
                 encoder.close()
-        return keep_unfinished(self.path)
+        if not self._lock.held:
+            return None  # what lies there is another run's
+        try:
+            return keep_unfinished(self.path)
+        finally:
+            self._lock.release()
 
     def _look(self) -> None:
         """Notice a folder that was deleted or moved: the system goes on taking what nobody will ever find."""
@@ -137,6 +147,7 @@ class VideoFile(Writer):
         self._size = (width, height)
         self._has_alpha = shot.image.shape[2] == 4 and kind.clear is not None
         rate, shape = Fraction(self._fps).limit_denominator(1001), (height, width, 4 if self._has_alpha else 3)
+        self.claim()
         earlier = keep_unfinished(self.path)
         if earlier is not None:
             _log.warning("found what an earlier run could not finish: it is %s now", earlier)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rvm_live.frames import LEAST_ALPHA, Composite
 from rvm_live.sinks.snapshot import encode_png, explain, write_whole
+from rvm_live.sinks.unfinished import place_lock
 from rvm_live.sinks.views import Box, fit, scale_to
 
 __all__ = ["PngSequence", "Shot", "Writer", "fit_into", "over_black"]
@@ -42,8 +43,9 @@ class Shot:
 class Writer(ABC):
     """Writes shots to one place.
 
-    Who calls what: everything is called by the recorder's thread, ``write`` for every shot in order, then
-    ``finish`` at the end, and of ``rescue`` if either fails. Any of them may block on the encoder and the disk.
+    Who calls what: ``claim`` before anything else, by whoever opens the recorder; the rest by the recorder's thread,
+    ``write`` for every shot in order, then ``finish`` at the end, and ``rescue`` if either fails. These may block on
+    the encoder and the disk.
 
     Attributes:
         path: where it will be.
@@ -52,6 +54,13 @@ class Writer(ABC):
 
     path: Path
     timed: bool = True
+
+    def claim(self) -> None:  # noqa: B027 - optional hook
+        """Keep other runs from writing to the same place, until ``finish`` or ``rescue``.
+
+        Raises:
+            SinkError: another run is at it.
+        """
 
     @abstractmethod
     def write(self, shot: Shot) -> None:
@@ -93,6 +102,11 @@ class PngSequence(Writer):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._count = 0
+        self._lock = place_lock(path, folder=True)
+
+    def claim(self) -> None:
+        if self.path.is_dir():
+            self._lock.take()
 
     def write(self, shot: Shot) -> None:
         if self._count == 0:
@@ -100,13 +114,16 @@ class PngSequence(Writer):
                 self.path.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise explain(error, self.path) from error
+            self._lock.take()
         write_whole(self.path / f"{shot.seq:06d}.png", encode_png(shot.image))
         self._count += 1
 
     def finish(self) -> bool:
+        self._lock.release()
         return self._count > 0
 
     def rescue(self) -> Path | None:
+        self._lock.release()
         # Every picture in it is whole; only a folder that stayed empty goes.
         with contextlib.suppress(OSError):
             self.path.rmdir()

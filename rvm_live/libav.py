@@ -19,6 +19,8 @@ _LISTS = frozenset(
     ("concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "vobsub", "webm_dash_manifest")
 )  # fmt: skip
 """Formats that name other files, or addresses."""
+_LIMIT = {"max_pixels": str(MOST_PIXELS)}
+"""Larger pictures are not decoded, not even to look at them: a header alone would take gigabytes."""
 
 
 def address(path: Path | str) -> str:
@@ -45,7 +47,7 @@ def open_file(path: Path | str, **options: Any) -> Any:
 
     only = {"protocol_whitelist": "file", "format_whitelist": _formats(), "pattern_type": "none"}
     try:
-        return _limited(av.open(address(path), options=only, **options))
+        return _limited(av.open(address(path), options={**only, **_LIMIT}, **options))
     except av.error.ArgumentError as error:
         raise ValueError("it is damaged, or a list of other files (a playlist), which is not followed") from error
 
@@ -56,14 +58,14 @@ def open_any(target: str, **options: Any) -> Any:
         return open_file(target, **options)
     import av
 
-    return _limited(av.open(target, **options))
+    return _limited(av.open(target, options=_LIMIT, **options))
 
 
 def _limited(container: Any) -> Any:
-    """A file whose pictures are larger than a picture may be is not decoded: its header alone would take gigabytes."""
+    """What holds while a file is looked into holds while it is decoded, too."""
     for stream in container.streams.video:
         if stream.codec_context is not None:
-            stream.codec_context.options = {**stream.codec_context.options, "max_pixels": str(MOST_PIXELS)}
+            stream.codec_context.options = {**stream.codec_context.options, **_LIMIT}
     return container
 
 

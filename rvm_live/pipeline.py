@@ -7,12 +7,11 @@
    thread                thread                thread                    the thread that calls run()
    Source      Frame     Engine      Matte     Composer        Composite Sinks
 
-Live queues are mailboxes of one, in which the newest frame takes the place of the one before; files block
-(:class:`~rvm_live.queues.Overflow`). An error in any stage closes the queues behind it and is raised by
-:meth:`Pipeline.run` with its own traceback. Leaving the pipeline, however it happens, closes the queues, releases the
-source and joins every thread. One thing cannot be joined: a thread inside a call to a driver or a model that does not
-return. After two seconds a live run names it in :attr:`Pipeline.left`, finishes its files, and leaves it to whoever
-owns the process.
+Live video drops the oldest frame of a full queue, files block (:class:`~rvm_live.queues.Overflow`). An error in any
+stage closes the queues behind it and is raised by :meth:`Pipeline.run` with its own traceback. Leaving the
+pipeline, however it happens, closes the queues, releases the source and joins every thread. One thing cannot be joined:
+a thread inside a call to a driver or a model that does not return. After two seconds a live run names it in
+:attr:`Pipeline.left`, finishes its files, and leaves it to whoever owns the process.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ from rvm_live.watchdog import Watchdog
 
 __all__ = ["Pipeline"]
 
-LIVE_SIZE = 1
-BLOCK_SIZE = 4
+LIVE_SIZES = (1, 2, 2)
+BLOCK_SIZES = (4, 4, 4)
 _IDLE_S = 0.01
 
 
@@ -52,8 +51,7 @@ class Pipeline:
         composer: how composites are made; opened, used and closed on the compositing thread.
         sinks: where composites go; opened, used and closed on the thread that calls :meth:`run`.
         overflow: ``DROP_OLDEST`` for live video, ``BLOCK`` to lose nothing.
-        max_fps: frames per second at most, for live video: what a quicker source delivers beyond it is dropped at the
-            grab (:class:`~rvm_live.pacing.Pacer`); None takes all.
+        max_fps: composites handed to the sinks per second at most; None hands on every one at once.
         mirror: flip frames left to right at capture.
         adaptive_fps: move the engine's downsample ratio so that it keeps up with this many frames per second (or with
             the source, where that is slower); None leaves it alone.
@@ -89,18 +87,17 @@ class Pipeline:
         self._clock = clock
         self._source = source
         self._sinks = list(sinks)
+        self._pacer = None if max_fps is None else Pacer(max_fps)
         self._stop = threading.Event()
         self._started = False
         self._epoch = Epoch()
 
         if chunk > 1 and overflow is Overflow.DROP_OLDEST:
             raise SettingsError("live frames are matted one by one: a chunk is for files")
-        if max_fps is not None and overflow is Overflow.BLOCK:
-            raise SettingsError("a file loses no frame: a limit of frames per second is for live video")
-        size = LIVE_SIZE if overflow is Overflow.DROP_OLDEST else max(BLOCK_SIZE, chunk)
-        self.captured: FrameQueue[Frame] = FrameQueue("captured", size, overflow)
-        self.matted: FrameQueue[Matte] = FrameQueue("matted", size, overflow)
-        self.composed: FrameQueue[Composite] = FrameQueue("composed", size, overflow)
+        sizes = LIVE_SIZES if overflow is Overflow.DROP_OLDEST else tuple(max(size, chunk) for size in BLOCK_SIZES)
+        self.captured: FrameQueue[Frame] = FrameQueue("captured", sizes[0], overflow)
+        self.matted: FrameQueue[Matte] = FrameQueue("matted", sizes[1], overflow)
+        self.composed: FrameQueue[Composite] = FrameQueue("composed", sizes[2], overflow)
 
         self._capture = CaptureStage(
             source,
@@ -110,7 +107,6 @@ class Pipeline:
             notices=self.notices,
             mirror=mirror,
             scene_reset=scene_reset,
-            pacer=None if max_fps is None else Pacer(max_fps),
         )
         self._matting = MattingStage(
             engine,
@@ -183,6 +179,8 @@ class Pipeline:
             if duration is not None and self.metrics.elapsed_s() >= duration:
                 self.stop("duration reached")
                 return
+            if not self._may_show():
+                continue
             try:
                 composite = self.composed.get(timeout=_IDLE_S)
             except TimeoutError:
@@ -197,7 +195,10 @@ class Pipeline:
                 continue
             for sink in self._sinks:
                 sink.write(composite)
-            self.metrics.shown(composite, self._clock.now_ns())
+            now = self._clock.now_ns()
+            self.metrics.shown(composite, now)
+            if self._pacer is not None:
+                self._pacer.shown(now)
             shown += 1
             if frames is not None and shown >= frames:
                 self.stop("frames reached")
@@ -206,6 +207,18 @@ class Pipeline:
             raise ended.error
         if ended is not None:
             self.stop("end of source")
+
+    def _may_show(self) -> bool:
+        """Whether the pace allows a picture now; if not, spends a moment of the wait on the sinks."""
+        if self._pacer is None:
+            return True
+        wait = self._pacer.wait_ns(self._clock.now_ns())
+        if wait <= 0:
+            return True
+        self._idle()
+        wait = self._pacer.wait_ns(self._clock.now_ns())
+        self._clock.sleep(min(wait / 1e9, _IDLE_S))
+        return False
 
     def _idle(self) -> None:
         for sink in self._sinks:

@@ -20,7 +20,6 @@ from rvm_live.errors import QueueClosed
 from rvm_live.frames import Composite, Frame, Matte
 from rvm_live.metrics import Metrics
 from rvm_live.notices import Notices
-from rvm_live.pacing import Pacer
 from rvm_live.queues import FrameQueue, Overflow
 from rvm_live.scenes import SceneDetector
 from rvm_live.sources.base import Grab, Source, SourceInfo
@@ -60,7 +59,6 @@ class CaptureStage(Stage):
         notices: Notices,
         mirror: bool,
         scene_reset: bool = True,
-        pacer: Pacer | None = None,
     ) -> None:
         super().__init__("capture", None, outlet)
         self.info: Future[SourceInfo] = Future()
@@ -72,7 +70,6 @@ class CaptureStage(Stage):
         self._epoch = epoch
         self._metrics = metrics
         self._notices = notices
-        self._pacer = pacer
         self._previous: Frame | None = None
         self._mirrored = mirror
         self._scenes = SceneDetector() if scene_reset else None
@@ -88,10 +85,7 @@ class CaptureStage(Stage):
             with self.busy():
                 grab = self._source.read()
             self._metrics.captured(grab.captured_ns)
-            if self._pacer is None or self._pacer.lets_through(grab.captured_ns) or grab.restarted:
-                self.outlet.put(self._frame(grab))
-            else:
-                self.outlet.count_drop()
+            self.outlet.put(self._frame(grab))
 
     @property
     def excused(self) -> bool:

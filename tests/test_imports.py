@@ -28,6 +28,7 @@ FLOORS = [
         "pacing",
         "queues",
         "colour",
+        "media",
         "buffers",
         "scenes",
         "threads",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rvm_live.frames import Composite, Frame, Matte, Stamps
 from rvm_live.metrics import RECENT, LatencyTrack, Metrics, frame_rate
+from rvm_live.pacing import Pacer
 from tests.support.clock import FakeClock
 
 
@@ -77,3 +78,43 @@ def test_the_recent_rate_falls_to_zero_when_nothing_comes(clock: FakeClock) -> N
         metrics.shown(composite(n, clock.now_ns()), clock.now_ns())
     clock.advance(3)
     assert metrics.snapshot({}).recent_fps == 0.0
+
+
+def show(pacer: Pacer, clock: FakeClock, arrival_ns: int) -> int:
+    clock.time_ns = max(clock.time_ns, arrival_ns)
+    while wait := pacer.wait_ns(clock.now_ns()):
+        clock.time_ns += wait
+    pacer.shown(clock.now_ns())
+    return clock.now_ns()
+
+
+@given(st.floats(20, 120), st.integers(0, 2**32 - 1))
+def test_the_pace_does_not_drift(fps: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    clock, pacer = FakeClock(0), Pacer(fps)
+    period = 1e9 / fps
+    # A source three times as fast, each picture late by up to a millisecond of scheduling noise.
+    shown = [show(pacer, clock, round(n * period / 3 + rng.uniform(0, 1e6))) for n in range(3000)]
+    assert shown[-1] - shown[0] == pytest.approx((len(shown) - 1) * period, abs=1.5 * period)
+
+
+def test_a_slower_source_is_never_held_up() -> None:
+    clock, pacer = FakeClock(0), Pacer(60)
+    arrivals = [round(n * 1e9 / 29.97) for n in range(300)]
+    assert [show(pacer, clock, arrival) for arrival in arrivals] == arrivals
+
+
+def test_a_source_of_the_same_rate_with_jitter_is_not_held_up() -> None:
+    rng = np.random.default_rng(1)
+    clock, pacer = FakeClock(0), Pacer(60)
+    arrivals = [round(n * 1e9 / 60 + rng.uniform(0, 4e6)) for n in range(600)]
+    assert [show(pacer, clock, arrival) for arrival in arrivals] == arrivals
+
+
+def test_no_burst_after_a_pause() -> None:
+    clock, pacer = FakeClock(0), Pacer(10)
+    show(pacer, clock, 0)
+    later = [show(pacer, clock, 5_000_000_000) for _ in range(4)]
+    gaps = np.diff(later) / 1e9
+    assert gaps.sum() >= 0.25 - 1e-6
+    assert gaps.max() <= 0.1 + 1e-6

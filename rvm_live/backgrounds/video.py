@@ -220,7 +220,7 @@ def _one_pass(path: Path) -> Iterator[tuple[Any, int, int]]:
             yield frame, start, start + max(length, 10_000_000)
 
 
-def _converted(frame: Any, size: tuple[int, int] | None, fit: str, *, exact: bool) -> NDArray[np.uint8]:
+def _converted(frame: Any, size: tuple[int, int] | None, fit: str, *, exact: bool = True) -> NDArray[np.uint8]:
     """The frame as uint8 (h, w, 3) BGR, upright; scaled (but not cut) to fit into ``size``, (width, height)."""
     turns = round(frame.rotation / 90) % 4
     if size is not None:

@@ -38,7 +38,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
     facts: Facts | None = None
     worked: Worked | None = None
     try:
-        facts = facts_of(job.source)
+        facts = facts_of(job.source, square=shared.container in PICTURES)
         outputs = _outputs(shared, job)
         if shared.settings.resume and _whole(outputs, facts):
             return Done(job, "skipped", outputs)

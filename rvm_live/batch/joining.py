@@ -27,6 +27,7 @@ def join(
     facts: Facts,
     source: Path,
     stopped: Callable[[], bool] = lambda: False,
+    end: int | None = None,
 ) -> list[str]:
     """Write one file.
 
@@ -39,6 +40,7 @@ def join(
         facts: of the input.
         source: the input, whose sound is taken.
         stopped: asked often; if it says so, what is written is of no use.
+        end: when the last picture ends, in the same units; None: after the usual time.
 
     Returns:
         What could not be copied as it was.
@@ -65,7 +67,7 @@ def join(
                     break
                 packet.pts = stamps[rank]
                 packet.dts = _decoding_time(stamps, place, late, facts)
-                packet.duration = _duration(stamps, rank, facts)
+                packet.duration = _duration(stamps, rank, facts, end)
                 packet.time_base = facts.time_base
                 packet.stream = stream
                 if sound is not None:
@@ -121,8 +123,10 @@ def _decoding_time(stamps: Sequence[int], place: int, late: int, facts: Facts) -
     return stamps[0] - (late - place) * _nominal(facts)
 
 
-def _duration(stamps: Sequence[int], rank: int, facts: Facts) -> int:
-    return stamps[rank + 1] - stamps[rank] if rank + 1 < len(stamps) else _nominal(facts)
+def _duration(stamps: Sequence[int], rank: int, facts: Facts, end: int | None) -> int:
+    if rank + 1 < len(stamps):
+        return stamps[rank + 1] - stamps[rank]
+    return _nominal(facts) if end is None else max(1, end - stamps[rank])
 
 
 def _nominal(facts: Facts) -> int:

@@ -98,9 +98,15 @@ def matted(shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], no
     start = segments.start
     first = start - min(start, -(-LEAD_IN // chunk) * chunk)
 
-    encoder, writers = _writers(shared, job, facts, outputs, segments)
-    tracks = [Track(what, writer) for what, writer in zip(settings.write, writers, strict=True)]
-    source = VideoFileSource(SourceSettings(str(job.source), realtime=False), skip=first, hardware=settings.hardware)
+    source = VideoFileSource(
+        SourceSettings(str(job.source), realtime=False),
+        skip=first,
+        hardware=settings.hardware,
+        square=shared.container in PICTURES,
+    )
+    encoder, writers = _writers(shared, job, facts, outputs, segments, lambda: source.end_ns)
+    size = (facts.width, facts.height)
+    tracks = [Track(what, writer, size) for what, writer in zip(settings.write, writers, strict=True)]
     engine = SturdyEngine(_maker(shared), _engine_settings(shared, facts), settings.seq_chunk, notices)
     composer = Composer(
         default_cycle([settings.background] if settings.background else [])[:1],
@@ -144,12 +150,17 @@ def matted(shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], no
         chunk=min(chunk, engine.chunk),
         decoder=source.decoder,
         encoder=encoder,
-        notes=tuple(note for writer in writers for note in getattr(writer, "notes", ())),
+        notes=tuple(note for part in (tracks[0], *writers) for note in getattr(part, "notes", ())),
     )
 
 
 def _writers(
-    shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], segments: Segments
+    shared: Shared,
+    job: Job,
+    facts: Facts,
+    outputs: tuple[Path, ...],
+    segments: Segments,
+    end_ns: Callable[[], int],
 ) -> tuple[str, list[Writer]]:
     """What encodes, and a writer for each output."""
     settings, container = shared.settings, shared.container
@@ -160,7 +171,8 @@ def _writers(
     recipe, told = recipe_for(container, settings.codec, hardware=settings.hardware, size=size)
     stopped = shared.stopped.is_set
     writers: list[Writer] = [
-        MovieWriter(path, what, container, recipe, facts, job.source, segments, stopped) for what, path in tracks
+        MovieWriter(path, what, container, recipe, facts, job.source, segments, stopped, end_ns)
+        for what, path in tracks
     ]
     return "; ".join([recipe.codec, *told]), writers
 

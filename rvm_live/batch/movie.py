@@ -40,6 +40,7 @@ class MovieWriter(Writer):
         source: the input, whose sound is copied.
         segments: of this and the other tracks.
         stopped: asked while segments are joined.
+        end_ns: tells at the end when the last frame ends, nanoseconds; None: after the usual time.
 
     Attributes:
         notes: what differs from what was asked for.
@@ -55,8 +56,10 @@ class MovieWriter(Writer):
         source: Path,
         segments: Segments,
         stopped: Callable[[], bool] = lambda: False,
+        end_ns: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.path = path
+        self._end_ns = end_ns
         self.notes: list[str] = []
         self._track, self._container, self._recipe = track, container, recipe
         self._facts, self._source, self._segments, self._stopped = facts, source, segments, stopped
@@ -70,7 +73,7 @@ class MovieWriter(Writer):
         with self._told():
             encoder = self._encoder or self._opened(shot.image)
             base = self._facts.time_base
-            pts = self._facts.first_pts + round(Fraction(shot.media_ns or 0, 1_000_000_000) / base)
+            pts = round(Fraction(shot.media_ns or 0, 1_000_000_000) / base)
             self._last = pts = max(pts, self._last + 1)
             self._pts.append(pts)
             encoder.add(shot.image, pts - self._pts[0])
@@ -87,7 +90,7 @@ class MovieWriter(Writer):
                 files = [self._place(number) for number in range(len(self._written))]
                 self.notes += join(
                     files, self._written, self._part, self._recipe, self._container, self._facts, self._source,
-                    self._stopped,
+                    self._stopped, self._end(),
                 )  # fmt: skip
                 if self._stopped():
                     self.rescue()
@@ -109,6 +112,10 @@ class MovieWriter(Writer):
         with contextlib.suppress(OSError):
             self._part.unlink(missing_ok=True)
 
+    def _end(self) -> int | None:
+        end_ns = self._end_ns()
+        return None if end_ns is None else round(Fraction(end_ns, 1_000_000_000) / self._facts.time_base)
+
     def _place(self, number: int) -> Path:
         return self._segments.path(self._track, number, self.path.suffix)
 
@@ -119,7 +126,9 @@ class MovieWriter(Writer):
             )
         place = self._place(len(self._written))
         facts = self._facts
-        self._encoder = Encoder(place, self._recipe, image.shape, rate=facts.rate, time_base=facts.time_base)
+        self._encoder = Encoder(
+            place, self._recipe, image.shape, rate=facts.rate, time_base=facts.time_base, pixel=facts.pixel
+        )
         return self._encoder
 
     def _end_segment(self) -> None:

@@ -9,6 +9,8 @@ import av
 import av.error
 
 from rvm_live.libav import codec_of, open_file, words
+from rvm_live.media.facts import picture_track
+from rvm_live.media.timeline import packets
 
 __all__ = ["Sound"]
 
@@ -55,7 +57,7 @@ class Sound:
             self._tracks[stream.index] = (made, resampler)
             self.notes.append(f"sound track {number}: {codec} does not fit into {container}, encoded as {target}")
         streams = [each for each in self._in.streams.audio if each.index in self._tracks]
-        self._packets = iter(self._in.demux(streams)) if streams else iter(())
+        self._packets = packets(self._in, picture_track(self._in), streams) if streams else iter(())
         self._held: Any = None
 
     def pump(self, until: float | None) -> None:

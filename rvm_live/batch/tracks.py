@@ -13,7 +13,7 @@ from rvm_live.errors import QueueClosed, SinkError
 from rvm_live.frames import Composite
 from rvm_live.queues import FrameQueue, Overflow
 from rvm_live.sinks.base import Sink
-from rvm_live.sinks.writers import Shot, Writer
+from rvm_live.sinks.writers import Shot, Writer, fit_into
 
 __all__ = ["PICTURES", "BatchSink", "Track"]
 
@@ -46,10 +46,17 @@ class Track:
     Args:
         what: a name in :data:`PICTURES`.
         writer: where it goes; used on the track's thread alone.
+        size: width and height; pictures of others are fitted into it, on black or transparent.
+            None: they stay as they are.
+
+    Attributes:
+        notes: whether there were such.
     """
 
-    def __init__(self, what: str, writer: Writer) -> None:
+    def __init__(self, what: str, writer: Writer, size: tuple[int, int] | None = None) -> None:
         self.what, self.writer = what, writer
+        self.notes: list[str] = []
+        self._size = size
         self.queue: FrameQueue[Shot] = FrameQueue(what, _WAITING, Overflow.BLOCK)
         self.saved = False
         self._keep = True
@@ -90,6 +97,15 @@ class Track:
         if self._error is not None:
             raise SinkError(f"cannot write {self.writer.path}: {self._error}") from self._error
 
+    def _fitted(self, shot: Shot) -> Shot:
+        height, width = shot.image.shape[:2]
+        if self._size is None or (width, height) == self._size:
+            return shot
+        if not self.notes:
+            wanted = "x".join(map(str, self._size))
+            self.notes.append(f"the size changes to {width}x{height} at frame {shot.seq}, fitted into {wanted}")
+        return replace(shot, image=fit_into(shot.image, *self._size))
+
     def _run(self) -> None:
         try:
             while True:
@@ -97,7 +113,7 @@ class Track:
                     shot = self.queue.get()
                 except QueueClosed:
                     break
-                self.writer.write(shot)
+                self.writer.write(self._fitted(shot))
             if self._keep:
                 self.saved = self.writer.finish()
             else:

@@ -65,16 +65,25 @@ class Encoder:
         shape: of the pictures, (H, W), (H, W, 3) or (H, W, 4).
         rate: nominal frames per second, for players that want to know one.
         time_base: of the time stamps, seconds.
+        pixel: width of a pixel for its height.
 
     Raises:
         Exception: whatever PyAV and the system raise; the callers know the words for it.
     """
 
     def __init__(
-        self, path: Path, recipe: Recipe, shape: tuple[int, ...], *, rate: Fraction, time_base: Fraction
+        self,
+        path: Path,
+        recipe: Recipe,
+        shape: tuple[int, ...],
+        *,
+        rate: Fraction,
+        time_base: Fraction,
+        pixel: Fraction = Fraction(1),
     ) -> None:
         import av
 
+        self._pixel = pixel
         self._recipe, self._rate, self._time_base = recipe, rate, time_base
         self._clear = len(shape) == 3 and shape[2] == 4
         self._format = recipe.grey if len(shape) == 2 else (recipe.clear or "") if self._clear else recipe.opaque
@@ -97,6 +106,7 @@ class Encoder:
         stream.width = width + (width % 2 if recipe.even else 0)
         stream.height = height + (height % 2 if recipe.even else 0)
         stream.pix_fmt = self._format
+        context.sample_aspect_ratio = self._pixel
         stream.time_base = context.time_base = self._time_base
         context.bit_rate = 0  # quality is set, not rate
         if recipe.seekable:

@@ -53,12 +53,14 @@ class Grab:
         captured_ns: monotonic time of the grab, taken before decoding and colour conversion.
         media_ns: position in the file, nanoseconds from its start, or None for a live source.
         restarted: the first after the source was lost and found again.
+        duration_ns: how long it is to be seen, nanoseconds, where a file tells it.
     """
 
     image: NDArray[np.uint8]
     captured_ns: int
     media_ns: int | None = None
     restarted: bool = False
+    duration_ns: int | None = None
 
 
 class Source(ABC):

@@ -71,7 +71,7 @@ def _from_url(settings: SourceSettings, clock: Clock) -> Source:
     if parts.scheme in ("http", "https") and Path(parts.path).suffix.lower() in _VIDEO_SUFFIXES:
         from rvm_live.sources.video import VideoFileSource
 
-        return VideoFileSource(settings, clock)
+        return VideoFileSource(settings, clock, square=True)
     from rvm_live.sources.stream import UrlSource
 
     return UrlSource(settings, clock)
@@ -91,4 +91,4 @@ def _from_file(path: Path, settings: SourceSettings, clock: Clock) -> Source:
         return ImageSource(settings, clock)
     from rvm_live.sources.video import VideoFileSource
 
-    return VideoFileSource(settings, clock)
+    return VideoFileSource(settings, clock, square=True)

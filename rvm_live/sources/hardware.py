@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from rvm_live.libav import open_any
+from rvm_live.media.facts import picture_track
 
 __all__ = ["open_decoding"]
 
@@ -42,7 +43,7 @@ def open_decoding(target: str) -> tuple[Any, str, str]:
 def _try(target: str, kind: str) -> None:
     """Decode a picture; a device may open and then refuse the stream."""
     with _opened(target, kind) as container:
-        next(container.decode(container.streams.video[0]))
+        next(container.decode(picture_track(container)))
 
 
 def _opened(target: str, kind: str) -> Any:

@@ -10,7 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Inside", "inside", "make_movie", "pictures"]
+__all__ = ["Inside", "inside", "make_movie", "pictures", "since_start"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,12 @@ def _tone(
         for each in resampler.resample(part):
             container.mux(track.encode(each))
     container.mux(track.encode())
+
+
+def since_start(of: Inside) -> list[float]:
+    """Times of the pictures from where picture or sound begins, seconds."""
+    start = min([float(of.times[0]), *(0.0 if -0.1 < each < 0 else each for each in of.sound_times)])
+    return [float(each) - start for each in of.times]
 
 
 def inside(path: Path) -> Inside:

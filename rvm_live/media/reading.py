@@ -1,0 +1,154 @@
+"""The pictures of a video file, one after the other, with their times."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from fractions import Fraction
+from typing import Any
+
+import av.error
+
+from rvm_live.libav import words
+from rvm_live.media.deinterlace import Deinterlacer
+from rvm_live.media.facts import UnreadableVideo, picture_track
+from rvm_live.media.timeline import Stamps, Timed, packets, timed
+from rvm_live.pictures import MOST_PIXELS, UnfitPicture, size_of
+
+__all__ = ["Reading"]
+
+_log = logging.getLogger("rvm_live.sources")
+
+_USUAL = Fraction(1, 30)
+
+
+class Reading:
+    """One pass over a file. Interlaced pictures are made whole, damaged packets passed over.
+
+    Args:
+        opened: gives the file as an open PyAV container, at its beginning.
+        name: what the log calls it.
+        threads: of a decoder in software; 0: as many as it sees fit.
+        thorough: a decoder with several threads loses what it has in hand when a packet near the end is damaged; with
+            this the file is opened again, and decoded to its end by one.
+
+    Attributes:
+        container: the open file.
+        stream: its picture track.
+        rate: nominal pictures per second; None where it does not say.
+
+    Raises:
+        UnreadableVideo: it has no picture.
+        Exception: whatever ``opened`` raises.
+    """
+
+    def __init__(self, opened: Callable[[], Any], name: str, *, threads: int = 0, thorough: bool = False) -> None:
+        self._opened, self._name = opened, name
+        self._thorough = thorough
+        self.container: Any = None
+        self._begin(threads)
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        self.rate = Fraction(rate) if rate else None
+
+    def pictures(self) -> Iterator[Timed]:
+        """Every picture that decodes, from the first to the last; a file that breaks off ends there.
+
+        Raises:
+            UnreadableVideo: none does; the message says why.
+        """
+        came = False
+        for picture in timed(self._whole(), self._period):
+            came = True
+            yield picture
+        if not came:
+            raise UnreadableVideo("holds no picture that can be decoded: damaged, or cut short")
+
+    def close(self) -> None:
+        """Leave the file."""
+        self.container.close()
+
+    @property
+    def _period(self) -> Fraction:
+        return 1 / self.rate if self.rate else _USUAL
+
+    def _begin(self, threads: int) -> None:
+        self.container = self._opened()
+        try:
+            self.stream = picture_track(self.container)
+        except BaseException:
+            self.container.close()
+            raise
+        if not self.stream.codec_context.is_hwaccel:
+            self.stream.thread_type = "AUTO"
+            self.stream.codec_context.thread_count = threads
+
+    def _whole(self) -> Iterator[Any]:
+        whole = Deinterlacer()
+        for frame in self._decoded():
+            yield from self._made_whole(whole.push(frame))
+        yield from self._made_whole(whole.flush())
+
+    def _made_whole(self, frames: Iterator[Any]) -> Iterator[Any]:
+        try:
+            yield from frames
+        except av.error.FFmpegError as error:
+            _log.warning("%s: an interlaced picture cannot be made whole: %s", self._name, words(error))
+
+    def _decoded(self) -> Iterator[Any]:
+        stamps = Stamps(self._period)
+        last = None
+        for frame in self._pass(stamps):
+            last = frame.pts
+            yield frame
+        if stamps.lost and self._thorough:
+            self.container.close()
+            self._begin(threads=1)
+            for frame in self._pass(Stamps(self._period)):
+                if last is None or frame.pts > last:
+                    yield frame
+
+    def _pass(self, stamps: Stamps) -> Iterator[Any]:
+        damaged = False
+        coming = packets(self.container, self.stream, [self.stream])
+        packet: Any = None
+        while True:
+            first = packet is None
+            try:
+                packet = next(coming, None)
+            except (av.error.FFmpegError, OSError) as error:
+                _log.warning("%s breaks off: %s", self._name, words(error))
+                packet = None
+            if packet is not None:
+                if first:
+                    self._check(packet)
+                stamps.sent(packet)
+            try:
+                for frame in self.stream.codec_context.decode(packet):
+                    frame.time_base = frame.time_base or self.stream.time_base
+                    yield from stamps.push(frame)
+            except EOFError:  # it was told of the end already
+                pass
+            except av.error.FFmpegError as error:
+                if not damaged:
+                    _log.warning("%s has damaged packets, which are passed over: %s", self._name, words(error))
+                damaged = True
+            if packet is None:
+                break
+        yield from stamps.flush()
+
+    def _check(self, packet: Any) -> None:
+        """Tell what will not decode, or only into noise, by the first packet."""
+        encrypted = packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info")
+        if encrypted or "enc_key_id" in self.stream.metadata:
+            raise UnreadableVideo("is encrypted: only a copy without that can be read")
+        context = self.stream.codec_context
+        sizes = [(context.width, context.height)]
+        with suppress(UnfitPicture):
+            sizes.append(size_of(bytes(packet)))  # of a still, which has not been looked into where it is too large
+        width, height = max(sizes, key=lambda size: size[0] * size[1])
+        if width * height > MOST_PIXELS:
+            most = MOST_PIXELS // 1_000_000
+            raise UnreadableVideo(
+                f"has {width} x {height} pixels: more than {most} megapixels are not decoded; scale it down"
+            )

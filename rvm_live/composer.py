@@ -6,6 +6,7 @@ import logging
 import statistics
 import threading
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,7 @@ class Composer:
         notices: told of every fallback.
         from_files: backgrounds follow the frames' own time, and the back end is chosen by where mattes lie, not by the
             stopwatch: the same file gives the same bytes again.
+        pixel: width of the frames' pixels for their height.
         clock: for the stamps, for moving backgrounds and for finding the fastest back end.
 
     Raises:
@@ -58,6 +60,7 @@ class Composer:
         foreground: str = "model",
         notices: Notices,
         from_files: bool = False,
+        pixel: Fraction = Fraction(1),
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not backgrounds:
@@ -71,8 +74,9 @@ class Composer:
         self._notices = notices
         self._clock = clock
         self._from_files = from_files
-        if from_files:
-            for background in backgrounds:
+        for background in backgrounds:
+            background.pixel = pixel
+            if from_files:
                 background.exact = True
         self._cycle = BackgroundCycle(backgrounds, notices)
         self._lock = threading.Lock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeAlias
 
 import numpy as np
@@ -58,10 +59,12 @@ class Background(ABC):
         label: short name for the overlay, e.g. ``image studio``.
         exact: times are positions in a file, from 0, and each is to show exactly what belongs to it, however long that
             takes; set before ``open``.
+        pixel: width of a frame's pixels for their height; set before ``open``.
     """
 
     label: str
     exact: bool = False
+    pixel: Fraction = Fraction(1)
 
     def open(self) -> None:  # noqa: B027 - optional hook
         """Get ready.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -26,20 +28,25 @@ def check_fit(fit: str) -> str:
     return fit
 
 
-def placed(size: tuple[int, int], frame: tuple[int, int], fit: str) -> tuple[int, int]:
-    """The size to which a picture is scaled before it is centred in the frame; all (width, height), pixels."""
+def placed(size: tuple[int, int], frame: tuple[int, int], fit: str, pixel: Fraction = Fraction(1)) -> tuple[int, int]:
+    """The size to which a picture is scaled before it is centred in the frame; all (width, height), pixels.
+
+    ``pixel`` is the width of the frame's pixels for their height; the picture's are square.
+    """
     if fit == "stretch":
         return frame
-    ratios = (frame[0] / size[0], frame[1] / size[1])
+    ratios = (float(frame[0] * pixel / size[0]), frame[1] / size[1])
     scale = max(ratios) if fit == "cover" else min(ratios)
-    scaled = [max(round(side * scale), 1) for side in size]
+    scaled = [max(round(size[0] * scale / float(pixel)), 1), max(round(size[1] * scale), 1)]
     # The side that decided the scale matches exactly, whatever rounding says.
     side = ratios.index(scale)
     scaled[side] = frame[side]
     return scaled[0], scaled[1]
 
 
-def fit_image(image: NDArray[np.uint8], width: int, height: int, fit: str = "cover") -> NDArray[np.uint8]:
+def fit_image(
+    image: NDArray[np.uint8], width: int, height: int, fit: str = "cover", pixel: Fraction = Fraction(1)
+) -> NDArray[np.uint8]:
     """Scale a picture into a frame.
 
     Args:
@@ -47,11 +54,12 @@ def fit_image(image: NDArray[np.uint8], width: int, height: int, fit: str = "cov
         width: of the frame, pixels.
         height: of the frame, pixels.
         fit: one of :data:`FITS`.
+        pixel: width of the frame's pixels for their height; the picture's are square.
 
     Returns:
         uint8 (height, width, 3), C-contiguous, never ``image`` itself.
     """
-    size = placed((image.shape[1], image.shape[0]), (width, height), fit)
+    size = placed((image.shape[1], image.shape[0]), (width, height), fit, pixel)
     if size != (image.shape[1], image.shape[0]):
         smaller = size[0] < image.shape[1] or size[1] < image.shape[0]
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)

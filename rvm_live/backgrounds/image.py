@@ -54,7 +54,7 @@ class ImageBackground(Background):
         if plate is None or plate.image.shape[:2] != (height, width):
             image = _decoded(self.path, self._encoded, cv2.IMREAD_COLOR)
             self._version += 1
-            plate = self._plate = Plate(fit_image(image, width, height, self.fit), self._version)
+            plate = self._plate = Plate(fit_image(image, width, height, self.fit, self.pixel), self._version)
         return plate
 
     def close(self) -> None:

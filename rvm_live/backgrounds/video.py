@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
 import numpy as np
-from av.stream import Disposition
 from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Background, Plate
 from rvm_live.backgrounds.fit import check_fit, fit_image, placed
 from rvm_live.colour import bgr_of
 from rvm_live.errors import BackgroundError, QueueClosed
-from rvm_live.libav import open_file
+from rvm_live.libav import open_file, words
+from rvm_live.media.facts import NoPicture, UnreadableVideo, facts_of_frame, reshaped
+from rvm_live.media.reading import Reading
 from rvm_live.queues import FrameQueue, Overflow
 
 __all__ = ["VIDEO_SUFFIXES", "VideoBackground"]
@@ -27,6 +29,7 @@ VIDEO_SUFFIXES = frozenset({".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mp
 _AHEAD = 6  # frames; covers opening the file anew at the end of the loop
 _PAUSE_NS = 500_000_000
 _MOST_SKIPPED = 4
+_LEAST_NS = 10_000_000  # the shortest that a picture is seen
 
 
 class _Shown(NamedTuple):
@@ -71,10 +74,9 @@ class VideoBackground(Background):
             pass
 
     def open(self) -> None:
-        for frame, _, _ in _one_pass(self.path):
-            self._first = _converted(frame, None, self.fit, exact=self.exact)
-            return
-        raise BackgroundError(f"the background video {self.path} holds no picture that can be decoded")
+        with _opened(self.path) as reading:
+            frame = next(reading.pictures()).frame
+            self._first = _converted(frame, None, self.fit, reading.stream, exact=self.exact)
 
     def layer(self, width: int, height: int, now_ns: int) -> Plate:
         plate = self._plate
@@ -95,12 +97,12 @@ class VideoBackground(Background):
         self._stop()
         if self._first is None:
             raise BackgroundError(f"the background video {self.path} is not open")
-        self._player = _Player(self.path, (width, height), self.fit, exact=self.exact)
+        self._player = _Player(self.path, (width, height), self.fit, self.pixel, exact=self.exact)
         self._player.start()
         self._started_ns = 0 if self.exact else now_ns
         self._asked_ns = now_ns
         # The first frame is known already, so that the first call need not wait for the thread.
-        return self._show(fit_image(self._first, width, height, self.fit))
+        return self._show(fit_image(self._first, width, height, self.fit, self.pixel))
 
     def _stop(self) -> None:
         if self._player is not None:
@@ -136,12 +138,12 @@ class VideoBackground(Background):
 class _Player(threading.Thread):
     """Decodes one pass after the other, resizes, and waits while enough is decoded ahead."""
 
-    def __init__(self, path: Path, size: tuple[int, int], fit: str, *, exact: bool) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], fit: str, pixel: Fraction, *, exact: bool) -> None:
         super().__init__(name="rvm-background", daemon=True)
         self._exact = exact
         self.queue: FrameQueue[_Shown] = FrameQueue("background", _AHEAD, Overflow.BLOCK)
         self.position_ns = 0
-        self._path, self._size, self._fit = path, size, fit
+        self._path, self._size, self._fit, self._pixel = path, size, fit, pixel
 
     def run(self) -> None:
         with suppress(QueueClosed):
@@ -160,75 +162,60 @@ class _Player(threading.Thread):
         offset = 0
         while not self.queue.closed:
             end = skipped = 0
-            for frame, start, end in _one_pass(self._path):  # the last end is the length of the pass
-                # A frame whose time is over is not worth converting, unless that would mean showing none at all.
-                if offset + end < self.position_ns and (self._exact or skipped < _MOST_SKIPPED):
-                    skipped += 1
-                    continue
-                skipped = 0
-                image = _converted(frame, self._size, self._fit, exact=self._exact)
-                image = fit_image(image, *self._size, self._fit)
-                self.queue.put(_Shown(offset + start, image))
-            if not end:
-                raise BackgroundError("it holds no picture any more")
-            # Whole passes that are over before anybody saw them need not be decoded.
+            begin: int | None = None
+            with _opened(self._path) as reading:
+                for frame, start, stop in reading.pictures():
+                    begin = start if begin is None else begin
+                    start, end = start - begin, max(stop, start + _LEAST_NS) - begin
+                    # What is over is not worth converting, unless that would mean showing none at all.
+                    if offset + end < self.position_ns and (self._exact or skipped < _MOST_SKIPPED):
+                        skipped += 1
+                        continue
+                    skipped = 0
+                    image = _converted(
+                        frame, self._size, self._fit, reading.stream, pixel=self._pixel, exact=self._exact
+                    )
+                    self.queue.put(_Shown(offset + start, fit_image(image, *self._size, self._fit)))
+            # Whole passes that are over before anybody saw them need not be decoded; the last end is a pass's length.
             offset += end * max(1, (self.position_ns - offset) // end)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """The open container and its video stream; every error of FFmpeg becomes a :class:`BackgroundError`."""
+def _opened(path: Path) -> Iterator[Reading]:
+    """The open video; every error of FFmpeg becomes a :class:`BackgroundError`."""
     try:
         if not path.exists():
             raise BackgroundError(f"there is no background video {path}")
         if not path.is_file():
             raise BackgroundError(f"the background video {path} is a device or a pipe, not a file")
-        with open_file(path, metadata_errors="ignore") as container:
-            streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-            if not streams:
-                raise BackgroundError(f"{path} holds no moving picture" + (", only sound" if container.streams else ""))
-            if streams[0].codec_context is None:
-                raise BackgroundError(f"{path} holds no picture that can be decoded: its codec is not known")
-            yield container, streams[0]
+        # The matting engine needs the other cores more.
+        reading = Reading(lambda: open_file(path, metadata_errors="ignore"), str(path), threads=2)
+        with closing(reading):
+            yield reading
+    except NoPicture as error:
+        raise BackgroundError(f"{path} holds no moving picture" + ", only sound" * error.sound) from error
+    except UnreadableVideo as error:
+        raise BackgroundError(f"the background video {path} {error}") from error
     except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise BackgroundError(f"cannot read the background video {path}: {reason}") from error
+        raise BackgroundError(f"cannot read the background video {path}: {words(error)}") from error
 
 
-def _one_pass(path: Path) -> Iterator[tuple[Any, int, int]]:
-    """Every frame from the first to the last, with its start and end in nanoseconds from the first frame's start."""
-    with _opened(path) as (container, stream):
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = 2  # the matting engine needs the other cores more
-        step = round(1e9 / float(stream.average_rate)) if stream.average_rate else 40_000_000
-        first: int | None = None
-        start = -1
-        frames = container.decode(stream)
-        while True:
-            try:
-                frame = next(frames)
-            except StopIteration:
-                return
-            except av.FFmpegError:
-                if start < 0:
-                    raise
-                return  # damaged further on: what could be decoded is the loop
-            time = start + step if frame.pts is None else round(frame.pts * frame.time_base * 1_000_000_000)
-            first = time if first is None else first
-            start = max(time - first, start + 1)
-            length = round(frame.duration * frame.time_base * 1_000_000_000) if frame.duration else step
-            yield frame, start, start + max(length, 10_000_000)
-
-
-def _converted(frame: Any, size: tuple[int, int] | None, fit: str, *, exact: bool = True) -> NDArray[np.uint8]:
-    """The frame as uint8 (h, w, 3) BGR, upright; scaled (but not cut) to fit into ``size``, (width, height)."""
-    turns = round(frame.rotation / 90) % 4
-    if size is not None:
-        upright = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
-        wanted = placed(upright, size, fit)
-        size = wanted[::-1] if turns % 2 else wanted
+def _converted(
+    frame: Any,
+    size: tuple[int, int] | None,
+    fit: str,
+    stream: Any = None,
+    *,
+    pixel: Fraction = Fraction(1),
+    exact: bool = True,
+) -> NDArray[np.uint8]:
+    """The frame as uint8 (h, w, 3) BGR, upright, its pixels square; or scaled (but not cut) to fit into ``size``,
+    (width, height), whose pixels have the shape ``pixel``."""
+    facts = facts_of_frame(frame, stream)
+    upright = reshaped((facts.width, facts.height), facts.pixel)
+    width, height = upright if size is None else placed(upright, size, fit, pixel)
+    stored = (height, width) if facts.orientation.transposed else (width, height)
     try:
-        image = np.ascontiguousarray(np.rot90(bgr_of(frame, size, exact=exact), turns))
+        return facts.orientation.upright(bgr_of(frame, stored, exact=exact))
     except (av.FFmpegError, ValueError) as error:  # pixels of a kind that FFmpeg cannot convert
         raise BackgroundError(f"it holds a picture that cannot be converted: {error}") from error
-    return image

@@ -113,6 +113,7 @@ def matted(shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], no
         foreground=settings.foreground,
         notices=notices,
         from_files=True,
+        pixel=facts.pixel,
     )
     pipeline: Pipeline
     sink = BatchSink(

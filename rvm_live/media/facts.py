@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rvm_live.pictures import MOST_PIXELS
 
 __all__ = [
+    "NoPicture",
     "Orientation",
     "PictureFacts",
     "UnreadableVideo",
@@ -31,6 +32,18 @@ _UNSEEN = Fraction(1, 100)  # what is wider or narrower by less is not worth sca
 
 class UnreadableVideo(ValueError):
     """There is no picture to be had; the message is a predicate: "holds ...", "is ..."."""
+
+
+class NoPicture(UnreadableVideo):
+    """There is none in it at all, or none that moves.
+
+    Attributes:
+        sound: there is sound.
+    """
+
+    def __init__(self, message: str, *, sound: bool) -> None:
+        super().__init__(message)
+        self.sound = sound
 
 
 @dataclass(frozen=True)
@@ -108,14 +121,15 @@ def picture_track(container: Any) -> Any:
     larger picture, then the first.
 
     Raises:
-        UnreadableVideo: there is none.
+        NoPicture: there is none.
+        UnreadableVideo: none that can be decoded.
     """
     moving = [each for each in container.streams.video if not each.disposition & _STILL]
     if not moving:
-        what = "sound only" if container.streams.audio else "neither picture nor sound"
-        if container.streams.video:
-            what = f"{'sound with' if container.streams.audio else 'nothing but'} a cover, or another still picture"
-        raise UnreadableVideo(f"holds no {'moving ' * bool(container.streams.video)}picture: {what}")
+        sound, still = bool(container.streams.audio), bool(container.streams.video)
+        if still:
+            raise NoPicture(f"holds no moving picture: {'sound and a cover' if sound else 'a still one'}", sound=sound)
+        raise NoPicture(f"holds no picture: {'sound only' if sound else 'neither picture nor sound'}", sound=sound)
     known = [each for each in moving if each.codec_context is not None]
     if not known:
         raise UnreadableVideo("holds no picture that can be decoded: its codec is not known")

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.tone import kind_of, toned
+
 __all__ = ["bgr_of"]
 
 # libswscale's flags: how it scales, and SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT.
@@ -21,15 +23,16 @@ _BILINEAR, _BICUBIC, _AREA = 0x2, 0x4, 0x20
 _EXACT = 0x40000 | 0x2000
 
 # Matrices by their numbers in ISO/IEC 23091-2.
-_UNTOLD, _BT709, _BT601 = 2, 1, 5
+_UNTOLD, _BT709, _BT601, _BT2020 = 2, 1, 5, 9
 _HD_LINES = 720
-_FULL = 2  # AVCOL_RANGE_JPEG
+_LIMITED, _FULL = 1, 2  # AVCOL_RANGE_MPEG, _JPEG
+_WIDENED = np.clip(np.rint((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
 
 _HAS_QUICK = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p"})
 
 
 def bgr_of(frame: Any, size: tuple[int, int] | None = None, *, exact: bool = True) -> NDArray[np.uint8]:
-    """Convert a decoded picture, and scale it on the way. It is not turned.
+    """Convert a decoded picture, and scale it on the way, HDR and wide colours into BT.709's. It is not turned.
 
     Args:
         frame: a PyAV video frame of any pixel format.
@@ -46,16 +49,28 @@ def bgr_of(frame: Any, size: tuple[int, int] | None = None, *, exact: bool = Tru
     """
     width, height = size or (frame.width, frame.height)
     same = (width, height) == (frame.width, frame.height)
-    if same and not exact and frame.format.name in _HAS_QUICK:
+    image: NDArray[np.uint8]
+    wide = kind_of(frame)
+    if wide is None and same and not exact and frame.format.name in _HAS_QUICK:
         return _quick(frame)
     scaler = _BILINEAR if same else _AREA if width < frame.width else _BICUBIC
-    return _exact(frame, width, height, scaler)
+    if wide is None:
+        image = _merged(_planes(frame, "gbrp", (width, height), scaler))
+        # swscale takes every grey for full range.
+        return cv2.LUT(image, _WIDENED) if frame.color_range == _LIMITED and _is_grey(frame.format) else image
+    deep = _planes(frame, "gbrpf32le", (width, height), scaler)
+    deep = _merged(toned(deep, wide, _white(frame.format, frame.color_range)), np.float32)
+    image = cv2.convertScaleAbs(deep, alpha=255)
+    return image
 
 
-def _exact(frame: Any, width: int, height: int, scaler: int = _BILINEAR) -> NDArray[np.uint8]:
-    planes = frame.reformat(width, height, "gbrp", src_colorspace=_matrix(frame), interpolation=scaler | _EXACT)
-    green, blue, red = (_pixels(plane, width, height) for plane in planes.planes)
-    image: NDArray[np.uint8] = cv2.merge([blue, green, red])
+def _planes(frame: Any, kind: str, size: tuple[int, int], scaler: int = _BILINEAR) -> Any:
+    return frame.reformat(*size, kind, src_colorspace=_matrix(frame), interpolation=scaler | _EXACT)
+
+
+def _merged(planes: Any, kind: type[np.uint8] | type[np.float32] = np.uint8) -> NDArray[Any]:
+    green, blue, red = (_pixels(plane, planes.width, planes.height, kind) for plane in planes.planes)
+    image: NDArray[Any] = cv2.merge([blue, green, red])
     return image
 
 
@@ -82,18 +97,30 @@ def _lost(kind: str, matrix: int, told_range: int, width: int, height: int) -> N
     drawn: Any = av.VideoFrame.from_ndarray(blocks, format="yuv444p").reformat(format=kind)
     drawn.colorspace, drawn.color_range = matrix, told_range
     quick = drawn.reformat(format="bgr24").to_ndarray()
-    lost = (_exact(drawn, 256, 256).astype(float) - quick)[8::16, 8::16].mean(axis=(0, 1))
+    lost = (_merged(_planes(drawn, "gbrp", (256, 256))).astype(float) - quick)[8::16, 8::16].mean(axis=(0, 1))
     rows = np.floor(np.maximum(lost, 0) + np.array([[0.125], [0.375], [0.625], [0.875]])).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(rows[np.arange(height) % 4, None], (height, width, 3)))
+
+
+def _white(kind: Any, told_range: int) -> float:
+    """What swscale makes of white where it writes float: zeros follow a sample's bits, which are 8 of limited range."""
+    limited = not kind.is_rgb and not _is_grey(kind) and told_range != _FULL
+    return float(1 - 2.0 ** -(8 if limited else kind.components[0].bits))
+
+
+def _is_grey(kind: Any) -> bool:
+    return len(kind.components) <= 2 and not kind.is_rgb and not kind.has_palette
 
 
 def _matrix(frame: Any) -> int:
     """Of a picture that tells none, by the usual rule: BT.709 from 720 lines up. FFmpeg would always take BT.601."""
     if frame.colorspace != _UNTOLD:
         return int(frame.colorspace)
+    if frame.color_primaries == _BT2020:
+        return _BT2020
     return _BT709 if frame.height >= _HD_LINES else _BT601
 
 
-def _pixels(plane: Any, width: int, height: int) -> NDArray[np.uint8]:
-    """A plane's samples, uint8 (height, width), where they lie."""
-    return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, :width]
+def _pixels(plane: Any, width: int, height: int, kind: type[Any] = np.uint8) -> NDArray[Any]:
+    """A plane's samples, (height, width), where they lie."""
+    return np.frombuffer(plane, kind).reshape(-1, plane.line_size // np.dtype(kind).itemsize)[:height, :width]

@@ -29,6 +29,7 @@ FLOORS = [
         "queues",
         "colour",
         "media",
+        "tone",
         "buffers",
         "scenes",
         "threads",

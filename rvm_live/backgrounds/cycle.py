@@ -93,6 +93,8 @@ class BackgroundCycle:
         if index not in self._opened:
             self._opened.add(index)
             background.open()
+            if background.told:
+                self._notices.fallback(background.told)
         layer = background.layer(width, height, now_ns)
         if isinstance(layer, Plate) and (layer.image.shape != (height, width, 3) or layer.image.dtype != np.uint8):
             raise BackgroundError(f"it drew {layer.image.dtype} {layer.image.shape} for a frame of {width}x{height}")

@@ -21,6 +21,7 @@ from rvm_live.libav import open_file, words
 from rvm_live.media.facts import NoPicture, UnreadableVideo, facts_of_frame, reshaped
 from rvm_live.media.reading import Reading
 from rvm_live.queues import FrameQueue, Overflow
+from rvm_live.tone import kind_of
 
 __all__ = ["VIDEO_SUFFIXES", "VideoBackground"]
 
@@ -77,6 +78,8 @@ class VideoBackground(Background):
         with _opened(self.path) as reading:
             frame = next(reading.pictures()).frame
             self._first = _converted(frame, None, self.fit, reading.stream, exact=self.exact)
+            if (wide := kind_of(frame)) is not None:
+                self.told = f"the background video {self.path.name} is {wide}"
 
     def layer(self, width: int, height: int, now_ns: int) -> Plate:
         plate = self._plate

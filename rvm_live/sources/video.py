@@ -24,6 +24,7 @@ from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
 from rvm_live.sources.guard import ReleaseGuard
 from rvm_live.sources.hardware import open_decoding
 from rvm_live.sources.scaling import fit_inside
+from rvm_live.tone import kind_of
 
 __all__ = ["VideoFileSource", "picture_of"]
 
@@ -80,6 +81,7 @@ class VideoFileSource(Source):
         with self._guard:
             first = self._start()
             reading = self._opened
+            wide = kind_of(first.frame)
             try:
                 height, width = self._picture(first.frame).shape[:2]
             except SourceLostError as error:
@@ -92,6 +94,7 @@ class VideoFileSource(Source):
                 fps=float(reading.rate or 0),
                 live=False,
                 frame_count=None if self._settings.loop else (reading.stream.frames or None),
+                notes=() if wide is None else (f"{_file_name(self._name)} is {wide}",),
             )
 
     def read(self) -> Grab:

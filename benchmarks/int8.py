@@ -36,8 +36,8 @@ def child(options: argparse.Namespace) -> None:
     from rvm_live.settings import EngineSettings
     from rvm_live.weights import load, resolve
 
-    own = compiling.options
-    compiling.options = lambda hint: {**own(hint), "INFERENCE_NUM_THREADS": 1}
+    own = compiling.openvino_options
+    compiling.openvino_options = lambda hint: {**own(hint), "INFERENCE_NUM_THREADS": 1}
     low = (options.width, options.width * 9 // 16)
     core = import_quietly("openvino").Core()
     steps = compiling.StepCompiler(core, load(resolve(EngineSettings())), coloured=False)

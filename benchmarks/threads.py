@@ -30,8 +30,8 @@ def child(task: dict[str, Any], report: Path) -> None:
     from rvm_live.live import run
     from rvm_live.settings import EngineSettings, LiveSettings, SourceSettings
 
-    own = compiling.options
-    compiling.options = lambda hint: {**own(hint), **task["options"]}
+    own = compiling.openvino_options
+    compiling.openvino_options = lambda hint: {**own(hint), **task["options"]}
     if task["keep"]:
         threads.keep_memory()
     if task["opencv"] is not None:

@@ -105,3 +105,82 @@ def test_kept_memory_saves_page_faults() -> None:
         for keep in ("no", "yes")
     }
     assert faults["yes"] < 100 < 1000 < faults["no"]
+
+
+# Where the threads may work -------------------------------------------------------------------------------------
+
+WATCHED = """
+import os, re, sys, threading
+seen, stop = set(), threading.Event()
+
+def look():
+    while not stop.wait(0.01):
+        for thread in os.listdir("/proc/self/task"):
+            try:
+                status = open(f"/proc/self/task/{thread}/status").read()
+            except OSError:
+                continue
+            seen.add(re.search(r"Cpus_allowed_list:\\s*(\\S+)", status)[1])
+
+watcher = threading.Thread(target=look, daemon=True)
+watcher.start()
+"""
+MATTED = """
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+import numpy as np
+import rvm_live
+from rvm_live.engines.rvm.checking import differences
+from rvm_live.engines.rvm.exporting import Shape, make
+from rvm_live.weights import load
+
+name, _, exported = sys.argv[1].partition(" ")
+file, shape, scratch = Path(sys.argv[2]), Shape(160, 96, 0.5), tempfile.TemporaryDirectory()
+if exported:  # as `rvm-live export` makes and checks it
+    weights = load(file)
+    files = make(exported, weights, shape, defaultdict(str))
+    differences(exported, files, weights, shape, frames=20)
+if exported == "onnx":
+    file = Path(scratch.name, "model.onnx")
+    file.write_bytes(files[".onnx"])
+picture = np.random.default_rng(1).integers(0, 256, (96, 160, 3), np.uint8)
+asked = {"openvino": {"weights": file, "downsample_ratio": 0.4}, "onnx": {"weights": file}}.get(name, {})
+with rvm_live.open_engine(name, device="cpu", **asked) as engine:
+    for _ in range(60):
+        engine.matte(picture)
+"""
+CALIBRATED = """
+from rvm_live.cli import main
+try:
+    main(["calibrate", "--source", "demo", "--frames", "12", "--weights", sys.argv[2], "--downsample-ratio", "0.05"])
+except SystemExit as leaving:
+    assert not leaving.code
+"""
+TOLD = """
+stop.set()
+watcher.join()
+print(*sorted(seen))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or (os.cpu_count() or 1) < 2, reason="needs Linux, two cores")
+@pytest.mark.parametrize(
+    ("work", "what"),
+    [
+        (MATTED, "lite"),
+        (MATTED, "openvino openvino"),
+        (MATTED, "onnx onnx"),
+        pytest.param(CALIBRATED, "int8", marks=pytest.mark.slow),
+    ],
+    ids=["lite", "openvino", "onnx", "calibrate"],
+)
+def test_no_thread_is_tied_to_a_core(weights: Path, work: str, what: str) -> None:
+    """Tied to the first core, two workers with a core each would share it and leave the other idle."""
+    status = Path("/proc/self/status").read_text()
+    own = next(line.split()[1] for line in status.splitlines() if line.startswith("Cpus_allowed_list"))
+    command = [sys.executable, "-c", WATCHED + work + TOLD, what, str(weights)]
+    environment = {**os.environ, "RVM_LIVE_CORES": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].split() == [own]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rvm_live import weights
+from rvm_live.engines.on_cpu import openvino_options
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.compiling import converted
 from rvm_live.engines.rvm.network import MattingNetwork
@@ -54,7 +55,7 @@ class Teacher:
         network = MattingNetwork(loaded.variant, loaded.refiner).eval().requires_grad_(False)
         network.load_state_dict(loaded.state_dict, strict=True)
         model = converted(_Seen(network, size).eval(), (torch.zeros((count, size[1], size[0], 3), dtype=torch.uint8),))
-        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1}
+        options: dict[str, Any] = {**openvino_options("f32", cached=False), "INFERENCE_NUM_THREADS": 1}
         self._request = import_quietly("openvino").Core().compile_model(model, "CPU", options).create_infer_request()
 
     def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float16]:

@@ -15,6 +15,7 @@ from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.device import Lane, downsample_ratio
 from rvm_live.engines.host import cpu_name
+from rvm_live.engines.on_cpu import onnx_options
 from rvm_live.engines.onnx_file import OnnxFile, check_file, read_signature
 from rvm_live.engines.onnx_pictures import Fit, HostPictures, Pictures, TensorPictures
 from rvm_live.engines.onnx_providers import Opened, gist, open_session, quiet, runtime
@@ -85,7 +86,7 @@ class OnnxEngine(Engine):
 
     def _read(self, path: Path) -> OnnxFile:
         """Open the file on the CPU and unoptimised, which is quick, to see whether it is sound and what it takes."""
-        options = self._ort.SessionOptions()
+        options = onnx_options(self._ort)
         options.graph_optimization_level = self._ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 4
         try:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rvm_live import folders, gpu, threads
+from rvm_live import folders, gpu
+from rvm_live.engines.on_cpu import onnx_options
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.errors import UnavailableError
 from rvm_live.weights import cache_dir
@@ -177,13 +178,9 @@ def open_session(path: Path, asked: str, *, half: bool) -> Opened:
 
 
 def _attempt(ort: Any, path: Path, way: Candidate, scratch: Path) -> Any:
-    options = ort.SessionOptions()
+    options = onnx_options(ort)
     options.log_severity_level = _SILENT
-    if way.label == "CPU":
-        options.intra_op_num_threads = threads.plan(threads.usable_cores()).matting
-        # Idle threads that spin take the cores which capture, compositing and display need.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    else:
+    if way.label != "CPU":
         options.enable_profiling = True
         options.profile_file_prefix = str(scratch / "profile")
     if way.label == "DirectML":

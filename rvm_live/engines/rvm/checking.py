@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rvm_live.engines.on_cpu import onnx_options, openvino_options
 from rvm_live.engines.onnx_providers import runtime
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.exporting import INPUTS, OUTPUTS, Shape
@@ -109,7 +110,8 @@ def moving_picture(width: int, height: int, count: int) -> Iterator[NDArray[np.u
 
 
 def _onnx(files: Mapping[str, bytes]) -> Run:
-    session = runtime().InferenceSession(files[".onnx"], providers=["CPUExecutionProvider"])
+    ort = runtime()
+    session = ort.InferenceSession(files[".onnx"], onnx_options(ort), providers=["CPUExecutionProvider"])
 
     def run(src: NDArray[np.float32], states: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         return list(session.run(list(OUTPUTS), dict(zip(INPUTS, (src, *states), strict=True))))
@@ -125,7 +127,7 @@ def _openvino(files: Mapping[str, bytes]) -> Run:
         for suffix, content in files.items():
             (Path(scratch) / f"model{suffix}").write_bytes(content)
         model = core.read_model(Path(scratch) / "model.xml")
-        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_MMAP": False})
+        compiled = core.compile_model(model, "CPU", {**openvino_options("f32", cached=False), "ENABLE_MMAP": False})
 
     def run(src: NDArray[np.float32], states: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         found = compiled(dict(zip(INPUTS, (src, *states), strict=True)))

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live import __version__, folders, threads
+from rvm_live import __version__, folders
+from rvm_live.engines.on_cpu import openvino_options
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.ladder import state_shapes
 from rvm_live.engines.rvm.stepping import Step
@@ -25,24 +26,13 @@ from rvm_live.weights import LoadedWeights, cache_dir
 if TYPE_CHECKING:
     import openvino
 
-__all__ = ["StepCompiler", "converted", "keep_state", "one_line", "options"]
+__all__ = ["StepCompiler", "converted", "keep_state", "one_line"]
 
 _log = logging.getLogger("rvm_live")
 
 _FORMAT = 2
 """Of what is kept on disk; goes up when :mod:`rvm_live.engines.rvm.step` changes its meaning."""
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
-
-
-def options(hint: str) -> dict[str, Any]:
-    """How OpenVINO compiles for the CPU; ``hint`` is a precision in its own words."""
-    kept = folders.kept_in(_folder())
-    return {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads.plan(threads.usable_cores()).matting,
-        "INFERENCE_PRECISION_HINT": hint,
-        **({"CACHE_DIR": kept} if kept else {}),
-    }
 
 
 def _folder() -> Path:
@@ -128,7 +118,7 @@ class StepCompiler:
                     f"int8 is not calibrated for {low[0]}x{low[1]}: run `rvm-live calibrate` with your own --source"
                 )
         coarse, model = (
-            self._core.compile_model(part, "CPU", options(hint))
+            self._core.compile_model(part, "CPU", openvino_options(hint))
             for part, hint in zip(models, (self._hints[precision], "f32"), strict=True)
         )
         return Step(coarse, model, import_quietly("openvino").Tensor)

@@ -13,11 +13,13 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.engines.on_cpu import openvino_options
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.errors import EngineError, UnavailableError
 
@@ -77,7 +79,7 @@ def quantise(
     names = [op.get_friendly_name() for op in network.get_ops()]
     encoder = [name for name in names if ".backbone." in name or ".aspp." in name]
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _our_options():
             warnings.simplefilter("ignore")
             nncf.set_log_level("ERROR")
             model = nncf.quantize(
@@ -96,8 +98,26 @@ def quantise(
     return Quantised(model, float(max(apart)))
 
 
+@contextlib.contextmanager
+def _our_options() -> Iterator[None]:
+    """While NNCF works: what it opens OpenVINO with for itself works as all else does here."""
+    engine, openvino = import_quietly("nncf.openvino.engine"), import_quietly("openvino")
+
+    def opened() -> Any:
+        core = openvino.Core()
+        core.set_property("CPU", openvino_options("f32", cached=False))
+        return core
+
+    before = engine.ov
+    engine.ov = SimpleNamespace(**{**vars(openvino), "Core": opened})
+    try:
+        yield
+    finally:
+        engine.ov = before
+
+
 def _request(core: Any, model: Any) -> Any:
-    return core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
+    return core.compile_model(model, "CPU", openvino_options("f32", cached=False)).create_infer_request()
 
 
 def _walk(

@@ -31,13 +31,18 @@ CALIBRATED_ON, CHECKED_ON, TIMED = 48, 24, 20
 def child(options: argparse.Namespace) -> None:
     """Print the numbers of one instruction set."""
     from benchmarks.cpu import grab
+    from rvm_live.engines import on_cpu
     from rvm_live.engines.quietly import import_quietly
     from rvm_live.engines.rvm import compiling
     from rvm_live.settings import EngineSettings
     from rvm_live.weights import load, resolve
 
-    own = compiling.openvino_options
-    compiling.openvino_options = lambda hint: {**own(hint), "INFERENCE_NUM_THREADS": 1}
+    own = on_cpu.openvino_options
+
+    def alone(hint: str, *, cached: bool = True) -> dict[str, Any]:
+        return {**own(hint, cached=cached), "INFERENCE_NUM_THREADS": 1}
+
+    on_cpu.openvino_options = alone
     low = (options.width, options.width * 9 // 16)
     core = import_quietly("openvino").Core()
     steps = compiling.StepCompiler(core, load(resolve(EngineSettings())), coloured=False)

@@ -26,12 +26,16 @@ COLUMNS = ("plan", "unique fps", "matting p50 ms", "compositing p50 ms", "total 
 
 def child(task: dict[str, Any], report: Path) -> None:
     """Run the program once with a plan of ours."""
-    from rvm_live.engines.rvm import compiling
+    from rvm_live.engines import on_cpu
     from rvm_live.live import run
     from rvm_live.settings import EngineSettings, LiveSettings, SourceSettings
 
-    own = compiling.openvino_options
-    compiling.openvino_options = lambda hint: {**own(hint), **task["options"]}
+    own = on_cpu.openvino_options
+
+    def planned(hint: str, *, cached: bool = True) -> dict[str, Any]:
+        return {**own(hint, cached=cached), **task["options"]}
+
+    on_cpu.openvino_options = planned
     if task["keep"]:
         threads.keep_memory()
     if task["opencv"] is not None:

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rvm_live.engines import on_cpu
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
-from rvm_live.engines.on_cpu import openvino_options
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.compiling import converted, keep_state, one_line
 from rvm_live.engines.rvm.folding import fold_batch_norm
@@ -75,7 +75,7 @@ class OpenVinoRunner:
         try:
             model = converted(_Packed(network).eval(), (picture, *states))
             keep_state(model, len(states))
-            compiled = core.compile_model(model, "CPU", openvino_options(_HINTS[precision]))
+            compiled = core.compile_model(model, "CPU", on_cpu.openvino_options(_HINTS[precision]))
         except RuntimeError as error:
             raise EngineError(f"OpenVINO refuses the network: {one_line(error)}") from error
         self._tensor = import_quietly("openvino").Tensor

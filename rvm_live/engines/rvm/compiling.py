@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live import __version__, folders
-from rvm_live.engines.on_cpu import openvino_options
+from rvm_live.engines import on_cpu
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.ladder import state_shapes
 from rvm_live.engines.rvm.stepping import Step
@@ -118,7 +118,7 @@ class StepCompiler:
                     f"int8 is not calibrated for {low[0]}x{low[1]}: run `rvm-live calibrate` with your own --source"
                 )
         coarse, model = (
-            self._core.compile_model(part, "CPU", openvino_options(hint))
+            self._core.compile_model(part, "CPU", on_cpu.openvino_options(hint))
             for part, hint in zip(models, (self._hints[precision], "f32"), strict=True)
         )
         return Step(coarse, model, import_quietly("openvino").Tensor)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.engines.on_cpu import openvino_options
+from rvm_live.engines import on_cpu
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.errors import EngineError, UnavailableError
 
@@ -105,7 +105,7 @@ def _our_options() -> Iterator[None]:
 
     def opened() -> Any:
         core = openvino.Core()
-        core.set_property("CPU", openvino_options("f32", cached=False))
+        core.set_property("CPU", on_cpu.openvino_options("f32", cached=False))
         return core
 
     before = engine.ov
@@ -117,7 +117,7 @@ def _our_options() -> Iterator[None]:
 
 
 def _request(core: Any, model: Any) -> Any:
-    return core.compile_model(model, "CPU", openvino_options("f32", cached=False)).create_infer_request()
+    return core.compile_model(model, "CPU", on_cpu.openvino_options("f32", cached=False)).create_infer_request()
 
 
 def _walk(

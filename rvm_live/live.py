@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvm_live import gpu
+from rvm_live import gpu, whole
 from rvm_live.backgrounds.parse import default_cycle
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.composer import Composer
@@ -20,7 +20,7 @@ from rvm_live.engines.guarded import GuardedEngine
 from rvm_live.frames import Composite
 from rvm_live.notices import Notices
 from rvm_live.pipeline import Pipeline
-from rvm_live.preflight import HEADLESS_SECONDS, check_writable, overflow_of, without_display
+from rvm_live.preflight import DEFAULT_FOLDER, HEADLESS_SECONDS, check_writable, overflow_of, without_display
 from rvm_live.queues import Overflow
 from rvm_live.report import LiveReport, Ran
 from rvm_live.settings import LiveSettings
@@ -67,10 +67,11 @@ def run(
     first = open_source(settings.source, clock)  # what cannot be meant is told before anything begins
     overflow = overflow_of(settings, first)
     engine = engine_for(replace(settings.engine, foreground=settings.foreground), progress)
-    settings = without_display(settings, tell)
-    app = _App(settings, engine, overflow, clock)
-    with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop), on_sudden_exit(lambda: app.display_gone(tell)):
-        snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
+    with whole.no_empty_folders(DEFAULT_FOLDER):
+        app = _App(settings, engine, overflow, clock, tell)
+        settings = app.settings
+        with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop), on_sudden_exit(lambda: app.display_gone(tell)):
+            snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
     report = app.report(snapshot)
     if settings.stats_json is not None:
         write_whole(settings.stats_json, (json.dumps(report.as_json(), indent=2, sort_keys=True) + "\n").encode())
@@ -80,8 +81,14 @@ def run(
 class _App:
     """Wires settings to a pipeline, and the window's keys to it."""
 
-    def __init__(self, settings: LiveSettings, engine: AutoEngine, overflow: Overflow, clock: Clock) -> None:
-        self.settings = settings
+    def __init__(
+        self,
+        settings: LiveSettings,
+        engine: AutoEngine,
+        overflow: Overflow,
+        clock: Clock,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self.notices = Notices()
         self.gpu = gpu.GpuSampler()
         self.began_ns = SYSTEM_CLOCK.now_ns()
@@ -93,6 +100,7 @@ class _App:
             from_files=overflow is Overflow.BLOCK,
             clock=clock,
         )
+        self.settings, self._no_window = without_display(settings)
         self.window: WindowSink | None = None
         self.recorder: Recorder | None = None
         realtime = overflow is Overflow.DROP_OLDEST
@@ -101,7 +109,7 @@ class _App:
             self.source,
             GuardedEngine(engine.again, engine.settings, self.notices),
             self.composer,
-            self._sinks(overflow, clock),
+            [*self._sinks(overflow, clock), *([_Announcement(self._no_window, tell)] if self._no_window else [])],
             overflow=overflow,
             max_fps=settings.source.fps if realtime else None,
             mirror=settings.source.mirror,
@@ -243,6 +251,24 @@ class _App:
             engine.device_name if engine else "",
             "" if self.recorder is None else self.recorder.failure,
         )
+
+
+class _Announcement(Sink):
+    """Tells with the first picture how the run goes on: by then whatever was asked for has been looked at."""
+
+    def __init__(self, line: str, tell: Callable[[str], None]) -> None:
+        self._line, self._tell = line, tell
+
+    def open(self) -> None:
+        """Nothing to get ready."""
+
+    def write(self, composite: Composite) -> None:
+        line, self._line = self._line, ""
+        if line:
+            self._tell(line)
+
+    def close(self, *, failed: bool) -> None:
+        """Nothing to finish."""
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,33 +13,41 @@ from rvm_live.settings import LiveSettings
 from rvm_live.sinks.display import display_available
 from rvm_live.sources.base import Source
 
-__all__ = ["HEADLESS_SECONDS", "check_writable", "overflow_of", "without_display"]
+__all__ = ["DEFAULT_FOLDER", "HEADLESS_SECONDS", "check_writable", "overflow_of", "without_display"]
 
 HEADLESS_SECONDS = 10.0
 """How long a run lasts that wanted a window and found no display, if nothing else ends it."""
+DEFAULT_FOLDER = Path("recordings")
+"""Where such a run records to, if nothing else was asked for."""
 
 
-def without_display(settings: LiveSettings, tell: Callable[[str], None]) -> LiveSettings:
-    """Settings for a headless run where a window is wanted and there is no display; unchanged otherwise."""
+def without_display(settings: LiveSettings) -> tuple[LiveSettings, str]:
+    """Settings for a headless run where a window is wanted and there is no display; unchanged otherwise.
+
+    Returns:
+        The settings, and what is to be told once nothing else is wrong with them; empty where they are unchanged.
+
+    Raises:
+        SinkError: there is no place for a recording.
+    """
     if settings.headless or (reason := display_available()) is None:
-        return settings
+        return settings, ""
     limited = settings.frames is not None or settings.duration is not None
     duration = settings.duration if limited else HEADLESS_SECONDS
     record = settings.record or _default_recording()
     for_how_long = "" if limited else f" for {HEADLESS_SECONDS:g} s"
-    tell(f"rvm-live: no window: {reason}; running headless{for_how_long}, recording to {record}")
-    return replace(settings, headless=True, duration=duration, record=record)
+    told = f"rvm-live: no window: {reason}; running headless{for_how_long}, recording to {record}"
+    return replace(settings, headless=True, duration=duration, record=record), told
 
 
 def _default_recording() -> str:
-    folder = Path("recordings")
     try:
-        folder.mkdir(exist_ok=True)
+        DEFAULT_FOLDER.mkdir(exist_ok=True)
     except OSError as error:
         raise SinkError(
             f"no recording can be made in {Path.cwd()}: {error.strerror}; name a place with --record PATH"
         ) from error
-    return str(folder / f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}.mp4")
+    return str(DEFAULT_FOLDER / f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}.mp4")
 
 
 def check_writable(path: Path) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["flush", "refuse_special", "replace", "write"]
+__all__ = ["flush", "no_empty_folders", "refuse_special", "replace", "write"]
 
 _CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """What a file system answers that knows no flushing."""
@@ -90,4 +91,21 @@ def write(path: Path, data: bytes, *, durable: bool = False) -> None:
     except BaseException:
         with suppress(OSError):
             part.unlink()
+        raise
+
+
+@contextmanager
+def no_empty_folders(path: Path) -> Iterator[None]:
+    """Where an error ends the block, take away what it has made of ``path`` and the folders above, if it is empty."""
+    missing = []
+    for place in (path, *path.parents):
+        if os.path.lexists(place):
+            break
+        missing.append(place)
+    try:
+        yield
+    except BaseException:
+        for place in missing:
+            with suppress(OSError):
+                place.rmdir()
         raise

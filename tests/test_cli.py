@@ -293,3 +293,27 @@ def test_python_dash_m_is_the_same_program() -> None:
         done = finish(process)
     assert done.code == 0
     assert done.out.startswith("rvm-live")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("--record", "x.avi"), "unknown suffix '.avi'"),
+        (("--record", "nowhere/x.mp4"), "nowhere does not exist"),
+        (("--background", "image:nothing.png"), "nothing.png"),
+        (("--background", "colour:nosuch"), "nosuch"),
+        (("--compositor", "nosuch"), "nosuch"),
+        (("--stats-json", "nowhere/x.json"), "no folder nowhere"),
+        (("--source", "nothing.mp4"), "there is no file nothing.mp4"),
+        (("--engine", "nosuch"), "nosuch"),
+        (("--engine", "rvm", "--weights", "nothing.pth"), "nothing.pth does not exist"),
+        (("--device", "cuda:7"), "cuda:7"),
+    ],
+)
+def test_what_is_wrong_is_told_before_what_will_be_done(tmp_path: Path, wrong: tuple[str, ...], said: str) -> None:
+    env = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    with start("--source", "demo", "--engine", "lite", "--offline", *wrong, env=env, cwd=tmp_path) as process:
+        done = finish(process)
+    assert done.code == 2
+    assert said in done.complaint
+    assert not any(tmp_path.iterdir()), "nothing is left behind"

@@ -523,6 +523,30 @@ def test_the_command_pulls_lists_verifies_and_finds(official: bytes, mirror: Ans
     assert "weights pull resnet50" in text
 
 
+def test_the_command_knows_the_weights_that_runs_use(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.pth").write_bytes(weights.read_bytes())
+    for named in (tmp_path / "mine.pth", tmp_path, "~/mine.pth"):
+        monkeypatch.setenv("RVM_LIVE_WEIGHTS", str(named))
+        code, text = run("list")
+        assert code == 0
+        assert "not fetched" not in text
+        assert f"mobilenetv3: {tmp_path / 'mine.pth'}" in text
+        assert run("path", "mobilenetv3")[1].strip() == str(tmp_path / "mine.pth")
+        code, text = run("verify", "mobilenetv3")
+        assert (code, str(tmp_path / "mine.pth") in text) == (0, True)
+        code, text = run("verify", "resnet50")
+        assert code != 0 or "mobilenetv3" in text
+    for wrong, said in (("nothing.pth", "does not exist"), ("page.pth", "is an HTML page")):
+        (tmp_path / "page.pth").write_text("<html>")
+        monkeypatch.setenv("RVM_LIVE_WEIGHTS", str(tmp_path / wrong))
+        code, text = run("list")
+        assert code == 0
+        assert said in text and "unusable" in text and "not fetched" not in text
+
+
 def test_the_command_verifies_any_file(weights: Path, tmp_path: Path) -> None:
     code, text = run("verify", str(weights))
     assert code == 0

@@ -12,9 +12,10 @@ import click
 
 from rvm_live.batch.settings import CODEC_NAMES, CONTAINERS, PRESETS, WRITABLE, BatchSettings, parse_memory
 from rvm_live.cli.live import ask_once
-from rvm_live.cli.params import PlacePath, no_empty_folders, one_line, place_text, printable
+from rvm_live.cli.params import PlacePath, one_line, place_text, printable
 from rvm_live.registry import ENGINES
 from rvm_live.settings import MODELS, EngineSettings, parse_ratio
+from rvm_live.whole import no_empty_folders
 
 if TYPE_CHECKING:
     from rvm_live.batch.report import BatchReport

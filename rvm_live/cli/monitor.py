@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvm_live.cli.params import PlacePath, no_empty_folders, printable
+from rvm_live.cli.params import PlacePath, printable
 from rvm_live.errors import MonitorError, RvmLiveError, UnavailableError
+from rvm_live.whole import no_empty_folders
 
 if TYPE_CHECKING:
     from rvm_live.monitor import Sample

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 import click
 
 from rvm_live.errors import SinkError
+from rvm_live.whole import no_empty_folders
 
 __all__ = [
     "PlacePath",
     "check_environment",
     "check_words",
     "made_folder",
-    "no_empty_folders",
     "one_line",
     "place_text",
     "printable",
@@ -147,20 +147,3 @@ def made_folder(path: Path) -> Iterator[None]:
         except OSError as error:
             raise SinkError(f"cannot make the folder {path}: {error.strerror or error}") from error
         yield
-
-
-@contextmanager
-def no_empty_folders(path: Path) -> Iterator[None]:
-    """Where an error ends the block, take away what it has made of ``path`` and the folders above, if it is empty."""
-    missing = []
-    for place in (path, *path.parents):
-        if os.path.lexists(place):
-            break
-        missing.append(place)
-    try:
-        yield
-    except BaseException:
-        for place in missing:
-            with suppress(OSError):
-                place.rmdir()
-        raise

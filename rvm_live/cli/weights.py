@@ -50,22 +50,24 @@ def weights() -> None:
 
 @weights.command("list")
 def list_() -> None:
-    """Show the official checkpoints, and which are here."""
+    """Show the official checkpoints, and which of them runs find."""
     from rich.console import Console
     from rich.table import Table
 
-    from rvm_live.weights import cache_dir, list_known
+    from rvm_live.weights import cache_dir, in_force
 
     table = Table(box=None, pad_edge=False)
     for column in ("model", "file", "parameters", "state"):
         table.add_column(column, justify="right" if column == "parameters" else "left")
-    states = list_known()
+    states = in_force()
     for status in states:
         known = status.weights
         table.add_row(known.model, known.file, f"{known.parameters:,}", status.state)
     Console().print(table)
     click.echo(printable(f"cache: {cache_dir()}"))
     for status in states:
+        if status.state == "RVM_LIVE_WEIGHTS":
+            click.echo(printable(f"{status.weights.model}: {status.path}"))
         if status.problem:
             click.echo(one_line(f"{status.weights.model}: {status.problem}"), err=True)
 
@@ -81,15 +83,15 @@ def pull(model: str) -> None:
     from rvm_live.weights import verify as check
 
     path = fetch(model, download_progress)
-    click.echo(f"{printable(str(path))}\nSHA-256 {check(model).sha256}")
+    click.echo(f"{printable(str(path))}\nSHA-256 {check(path).sha256}")
 
 
 @weights.command()
 @click.argument("what", metavar="[MODEL|PATH]", type=PlacePath(home=True), default=MODELS[0])
 def verify(what: Path) -> None:
-    """Check a fetched MODEL, or any file at PATH.
+    """Check a MODEL that runs find, or any file at PATH.
 
-    The first is compared with its recorded SHA-256; both must hold a whole, usable checkpoint.
+    One that was fetched is compared with its recorded SHA-256; both must hold a whole, usable checkpoint.
     """
     from rvm_live.weights import verify as check
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from rvm_live.weights.cache import Status, cache_dir, list_known, pull
 from rvm_live.weights.catalog import KNOWN, MODELS_LICENCE, KnownWeights
 from rvm_live.weights.files import LoadedWeights, file_bytes, sha256_of
-from rvm_live.weights.resolve import Verified, load, locate, resolve, verify
+from rvm_live.weights.resolve import Verified, in_force, load, locate, resolve, verify
 
 __all__ = [
     "KNOWN",
@@ -19,6 +19,7 @@ __all__ = [
     "Verified",
     "cache_dir",
     "file_bytes",
+    "in_force",
     "list_known",
     "load",
     "locate",

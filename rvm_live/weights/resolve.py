@@ -10,12 +10,12 @@ from pathlib import Path
 from rvm_live.errors import WeightsError
 from rvm_live.folders import at_home, tell_once
 from rvm_live.settings import EngineSettings
-from rvm_live.weights.cache import cache_dir, cached, check_record, pull, write_record
-from rvm_live.weights.catalog import DEFAULT_MODEL, KNOWN, known
+from rvm_live.weights.cache import Status, cache_dir, cached, check_record, list_known, pull, write_record
+from rvm_live.weights.catalog import DEFAULT_MODEL, KNOWN, KnownWeights, known
 from rvm_live.weights.download import Progress
 from rvm_live.weights.files import SUFFIXES, LoadedWeights, file_bytes, read
 
-__all__ = ["Verified", "load", "locate", "resolve", "verify"]
+__all__ = ["Verified", "in_force", "load", "locate", "resolve", "verify"]
 
 _log = logging.getLogger("rvm_live")
 
@@ -119,6 +119,28 @@ def _find(folder: Path, model: str | None) -> Path:
     raise WeightsError(f"weights folder {folder} holds {what}: {'; '.join(refusals)}")
 
 
+def in_force() -> list[Status]:
+    """The official checkpoints as runs see them: what ``RVM_LIVE_WEIGHTS`` names, else what lies in the cache.
+
+    In the first case ``state`` is ``RVM_LIVE_WEIGHTS``, with what it holds instead where that is another model, or
+    ``unusable``.
+    """
+    if not os.environ.get("RVM_LIVE_WEIGHTS"):
+        return list_known()
+    return [_named(weights) for weights in KNOWN.values()]
+
+
+def _named(weights: KnownWeights) -> Status:
+    try:
+        path = resolve(EngineSettings(model=weights.model, offline=True))
+        variant = read(path).variant
+    except WeightsError as error:
+        return Status(weights, cached(weights.model), "unusable", str(error))
+    if variant == weights.model:
+        return Status(weights, path, "RVM_LIVE_WEIGHTS")
+    return Status(weights, path, f"RVM_LIVE_WEIGHTS holds {variant}")
+
+
 def load(path: Path) -> LoadedWeights:
     """Load and check a checkpoint; one from the cache is compared with its record first.
 
@@ -142,17 +164,19 @@ def _load(path: Path) -> tuple[LoadedWeights, bool]:
 
 
 def verify(what: str | Path | None = None) -> Verified:
-    """Check a model in the cache, or any file, as thoroughly as loading does.
+    """Check a model that runs use, or any file, as thoroughly as loading does.
 
     Args:
-        what: a model's name (None: the default model), or a path to a file or folder.
+        what: a model's name (None: the default model), which is what ``RVM_LIVE_WEIGHTS`` names or else lies in the
+            cache; or a path to a file or folder.
 
     Raises:
         WeightsError: it is not there, unusable, or not what was recorded.
     """
     if what is None or (isinstance(what, str) and what in KNOWN):
         weights = known(what)
-        path = cached(weights.model)
+        named = bool(os.environ.get("RVM_LIVE_WEIGHTS"))
+        path = resolve(EngineSettings(model=weights.model, offline=True)) if named else cached(weights.model)
         if not os.path.isfile(path):
             raise WeightsError(f"no weights for {weights.model}: run `rvm-live weights pull {weights.model}`")
     else:

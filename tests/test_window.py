@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -32,7 +33,7 @@ from rvm_live.sinks.display import display_available, probe
 from rvm_live.sinks.hotkeys import HOTKEYS, ViewState, action_for
 from rvm_live.sinks.overlay import Overlay, Status, statistics_rows
 from rvm_live.sinks.window import WindowSink
-from tests.conftest import ROOT
+from tests.conftest import ROOT, missing
 from tests.support.clock import FakeClock
 from tests.support.display import Display, open_display
 from tests.support.pictures import BACKGROUND, CAMERA, FOREGROUND, make_composite
@@ -158,6 +159,81 @@ def test_every_key_does_what_the_help_says(screen: Display, tmp_path: Path) -> N
         assert [event for event in app.events if event.get("action") == "quit"] == [{"action": "quit", "reason": "key"}]
         counts = {name: sum(event.get("action") == name for event in app.events) for name in ("background", "reset")}
         assert counts == {"background": 3, "reset": 1}
+
+
+# Keycodes of the letters' places on every keyboard, as Linux numbers them.
+PLACES = {"b": 56, "g": 42, "m": 58, "r": 27, "o": 32, "s": 39, "h": 43, "f": 41, "p": 33}
+
+
+@window
+@pytest.mark.parametrize("layout", ["ru", "ua", "gr", "ara", "ir", "il", "us"])
+def test_keys_work_where_the_layout_has_no_latin_letters(screen: Display, tmp_path: Path, layout: str) -> None:
+    if shutil.which("setxkbmap") is None:
+        missing("setxkbmap not found: apt-get install x11-xkb-utils", required="RVM_LIVE_REQUIRE_DISPLAY")
+    subprocess.run(["setxkbmap", layout], env=screen.env, check=True)
+    try:
+        with running(screen, save=str(tmp_path / "shot.png")) as app:
+            screen.wait_for(lambda picture: share(picture, FOREGROUND) > 0.05)
+            for letter, action in (("b", "background"), ("g", "compositor"), ("m", "mirror"), ("r", "reset")):
+                screen.key(str(PLACES[letter]))
+                assert app.did(action, 1), f"{letter} did nothing"
+            for letter, view in (("o", {"display": "comparison"}), ("s", {"statistics": True}), ("h", {"help": True})):
+                screen.key(str(PLACES[letter]))
+                assert app.shows(**view), f"{letter} did nothing"
+            screen.key(str(PLACES["p"]))
+            assert app.did("save", 1)
+            screen.key(str(PLACES["f"]))
+            assert app.shows(fullscreen=True)
+            screen.key("Escape")
+            assert app.end() == (0, "")
+    finally:
+        subprocess.run(["setxkbmap", "us"], env=screen.env, check=True)
+
+
+@window
+@pytest.mark.parametrize(
+    ("resources", "settings", "opened"),
+    [
+        ("Xft.dpi:\t192\n", {}, (1600, 900)),
+        ("*customization: -color\nXft.dpi: 144\nXft.hinting: 1\n", {}, (1600, 900)),
+        ("Xft.dpi: 96\n", {}, (1280, 720)),
+        ("Xft.dpi: none\n", {"QT_SCALE_FACTOR": "much"}, (1280, 720)),
+        ("", {"QT_SCALE_FACTOR": "2"}, (1600, 900)),
+        ("", {"QT_SCALE_FACTOR": "1.1"}, (1408, 792)),
+        ("", {"QT_SCREEN_SCALE_FACTORS": "2"}, (1280, 720)),
+        ("", {"QT_AUTO_SCREEN_SCALE_FACTOR": "1", "QT_ENABLE_HIGHDPI_SCALING": "1"}, (1280, 720)),
+    ],
+)
+def test_on_a_screen_of_many_pixels_the_window_is_larger_and_stays_inside(
+    resources: str, settings: dict[str, str], opened: tuple[int, int]
+) -> None:
+    with open_display() as display:
+        display.set_resources(resources)
+        display.env.update(settings)
+        with running(display, frame=[1280, 720], size=[1280, 720]) as app:
+            assert app.shows(size=list(opened))
+            place = display.window_geometry()
+            assert (place.width, place.height) == opened
+            shown = display.wait_for(lambda picture: share(picture, FOREGROUND) > 0.05)
+            _, _, wide, high = extent(shown, FOREGROUND)
+            assert abs(wide - high) <= 3 and abs(high - 0.6 * opened[1]) < 16, "the picture does not fill the window"
+            display.key("f")
+            assert app.shows(fullscreen=True, size=[1600, 1000])
+            assert (display.window_geometry().width, display.window_geometry().height) == (1600, 1000)
+            display.key("q")
+            assert app.end() == (0, "")
+
+
+@window
+def test_a_comparison_is_on_the_screen_whole_where_things_are_twice_as_large() -> None:
+    with open_display() as display:
+        display.set_resources("Xft.dpi: 192\n")
+        with running(display, frame=[1280, 720], size=[1280, 720], display="comparison") as app:
+            assert app.shows(size=[1600, 450])
+            shown = display.wait_for(lambda picture: share(picture, CAMERA) > 0.1)
+            assert share(shown[:, :800], CAMERA) > 0.8 and share(shown[:, 800:], FOREGROUND) > 0.05
+            display.key("q")
+            assert app.end() == (0, "")
 
 
 @window
@@ -484,7 +560,7 @@ def test_the_users_authority_file_opens_a_guarded_display(tmp_path: Path, monkey
     with open_display(640, 480, authority=authority) as guarded:
         monkeypatch.setenv("DISPLAY", guarded.name)
         monkeypatch.setenv("XAUTHORITY", str(authority))
-        assert probe() == display_module.Screen(size=(640, 480))
+        assert probe() == display_module.Screen(size=(640, 480), scale=1.0)
         monkeypatch.setenv("XAUTHORITY", str(tmp_path / "nothing"))
         monkeypatch.setenv("HOME", str(tmp_path))
         reason = display_available()

@@ -1,7 +1,7 @@
 """Is there a display? Found out before the first window, because Qt ends the whole process where there is none.
 
 On Linux the X server is greeted over its own socket (X Window System Protocol, version 11, section 8): that needs
-no library, cannot hang, and tells the size of the screen.
+no library, cannot hang, and tells the size of the screen and how much larger than usual things are to be on it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from rvm_live.folders import at_home
@@ -23,6 +24,7 @@ __all__ = ["Screen", "display_available", "on_sudden_exit", "prepare_qt", "probe
 
 _TIMEOUT_SECONDS = 5.0
 _MOST_COOKIES = 1 << 20
+_MOST_RESOURCES = 1 << 18
 _COOKIE = b"MIT-MAGIC-COOKIE-1"
 _DISPLAY = re.compile(r"(?P<host>.*):(?P<number>\d{1,5})(\.\d+)?")
 
@@ -34,10 +36,12 @@ class Screen:
     Attributes:
         reason: why no window can be opened, one line; None if one can.
         size: width and height of the whole screen in pixels, or None if unknown.
+        scale: how many times as large as usual everything is to be, 1 to 4.
     """
 
     reason: str | None = None
     size: tuple[int, int] | None = None
+    scale: float = 1.0
 
 
 def display_available() -> str | None:
@@ -64,9 +68,10 @@ def probe() -> Screen:
             return Screen("DISPLAY is not set: this Wayland session runs no XWayland, which OpenCV's windows need")
         return Screen("DISPLAY is not set (no desktop session, or a remote shell without X forwarding)")
     try:
-        return Screen(size=_greet(name))
+        size, resources = _greet(name)
     except (OSError, ValueError, struct.error) as error:
         return Screen(f"the X display {name!r} cannot be used: {_words(error)}")
+    return Screen(size=size, scale=_scale(resources))
 
 
 def prepare_qt() -> None:
@@ -76,10 +81,16 @@ def prepare_qt() -> None:
     brings an old one of its own whose idea of libX11's internals is wrong beside a newer libX11. Xlib then takes
     events away from Qt; where the one that says that the window is on the screen is among them (one start in ten,
     measured under Xvfb), the window stays black for good.
+
+    Qt's own scaling is switched off: sizes then are pixels of the screen, as those are that the X server tells, and
+    pictures are drawn sharp. :attr:`Screen.scale` takes its place.
     """
     if not sys.platform.startswith("linux"):
         return
     os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.fonts.warning=false")
+    _asked_of_qt()
+    os.environ.update(QT_SCALE_FACTOR="1", QT_AUTO_SCREEN_SCALE_FACTOR="0", QT_ENABLE_HIGHDPI_SCALING="0")
+    os.environ.pop("QT_SCREEN_SCALE_FACTORS", None)
     plugins = Path(os.environ.get("QT_QPA_PLATFORM_PLUGIN_PATH", "")) / "platforms"
     shipped = [plugin.name for plugin in plugins.glob("libq*.so")] if plugins.is_dir() else []
     if shipped != ["libqxcb.so"]:
@@ -132,6 +143,26 @@ def _framework(cv2: object) -> str | None:
         return ""
 
 
+@lru_cache(maxsize=1)
+def _asked_of_qt() -> float:
+    """The scale that the user asks of programs such as this one; as it was before it was overwritten."""
+    return _number(os.environ.get("QT_SCALE_FACTOR", ""))
+
+
+def _scale(resources: str) -> float:
+    """How large things are to be: what desktops tell all programs, in dots per inch, where 96 are usual."""
+    told = re.search(r"^Xft\.dpi:\s*([\d.]+)\s*$", resources, re.MULTILINE)
+    return min(max(_asked_of_qt() * (_number(told[1]) / 96 if told else 1.0), 1.0), 4.0)
+
+
+def _number(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        return 1.0
+    return found if 0 < found < 1e4 else 1.0
+
+
 def _windows_screen() -> tuple[int, int] | None:
     try:
         metrics = ctypes.windll.user32.GetSystemMetrics  # type: ignore[attr-defined,unused-ignore]
@@ -150,8 +181,8 @@ def _words(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
-def _greet(name: str) -> tuple[int, int]:
-    """Connect as a client would; the size of the first screen.
+def _greet(name: str) -> tuple[tuple[int, int], str]:
+    """Connect as a client would; the size of the first screen, and the desktop's settings for all programs.
 
     Raises:
         ValueError: the name is malformed, or the server refuses us.
@@ -165,8 +196,8 @@ def _greet(name: str) -> tuple[int, int]:
     for cookie in _cookies(number):
         with _connect(host, number) as connection:
             answer = _handshake(connection, cookie)
-        if answer[0] == 1:
-            return _screen_size(answer)
+            if answer[0] == 1:
+                return _screen_size(answer), _resources(connection, answer)
         refusal = answer[8 : 8 + answer[1]].decode("latin-1").strip()
     raise ValueError(f"the X server refuses us ({refusal or 'no permission'})")
 
@@ -211,11 +242,27 @@ def _receive(connection: socket.socket, count: int) -> bytes:
 
 
 def _screen_size(answer: bytes) -> tuple[int, int]:
-    (vendor,) = struct.unpack_from("=H", answer, 24)
-    formats = answer[29]
-    first_screen = 40 + len(_padded(bytes(vendor))) + 8 * formats
-    width, height = struct.unpack_from("=HH", answer, first_screen + 20)
+    width, height = struct.unpack_from("=HH", answer, _first_screen(answer) + 20)
     return width, height
+
+
+def _first_screen(answer: bytes) -> int:
+    (vendor,) = struct.unpack_from("=H", answer, 24)
+    return 40 + len(_padded(bytes(vendor))) + 8 * int(answer[29])
+
+
+def _resources(connection: socket.socket, answer: bytes) -> str:
+    """The root window's property RESOURCE_MANAGER; empty where there is none."""
+    (root,) = struct.unpack_from("=I", answer, _first_screen(answer))
+    get_property, resource_manager, string = 20, 23, 31
+    with suppress(OSError, ValueError, struct.error):
+        request = struct.pack("=BxHIIIII", get_property, 6, root, resource_manager, string, 0, _MOST_RESOURCES // 4)
+        connection.sendall(request)
+        head = _receive(connection, 32)
+        words, length = struct.unpack_from("=I8xI", head, 4)
+        if head[0] == 1:
+            return _receive(connection, min(4 * words, _MOST_RESOURCES))[:length].decode("latin-1")
+    return ""
 
 
 def _padded(data: bytes) -> bytes:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rvm_live.frames import Composite
 from rvm_live.sinks import panel
+from rvm_live.sinks.display import Screen
 
 __all__ = [
     "Box",
@@ -59,15 +60,15 @@ def fit(width: int, height: int, into: Box) -> Box:
     )
 
 
-def opening_size(frame: tuple[int, int], display: str, screen: tuple[int, int] | None) -> tuple[int, int]:
+def opening_size(frame: tuple[int, int], display: str, screen: Screen) -> tuple[int, int]:
     """Width and height of the window for frames of this size: whole pixels where they fit, never beyond the screen."""
     width, height = frame
-    limits = _OPENING
+    limits = (round(_OPENING[0] * screen.scale), round(_OPENING[1] * screen.scale))
     if display == "comparison":
         width, limits = 2 * width, (2 * limits[0], limits[1])
-    if screen is not None:
-        limits = (min(limits[0], screen[0]), min(limits[1], screen[1]))
-    scale = min(limits[0] / width, limits[1] / height, max(1.0, _SMALLEST / height))
+    if screen.size is not None:
+        limits = (min(limits[0], screen.size[0]), min(limits[1], screen.size[1]))
+    scale = min(limits[0] / width, limits[1] / height, max(1.0, _SMALLEST / height) * screen.scale)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 

@@ -15,7 +15,7 @@ from rvm_live.errors import DisplayError, RvmLiveError
 from rvm_live.frames import Composite
 from rvm_live.sinks import views
 from rvm_live.sinks.base import Sink
-from rvm_live.sinks.display import display_available, prepare_qt, probe
+from rvm_live.sinks.display import Screen, display_available, prepare_qt, probe
 from rvm_live.sinks.freshness import Freshness
 from rvm_live.sinks.hotkeys import ViewState, WindowActions, action_for
 from rvm_live.sinks.overlay import Overlay, Status
@@ -74,7 +74,7 @@ class WindowSink(Sink):
         self._overlay = Overlay(clock)
         self._composite: Composite | None = None
         self._fresh = Freshness(clock)
-        self._screen: tuple[int, int] | None = None
+        self._screen = Screen()
         self._size = self._opening_size = (0, 0)
         self._before_fullscreen: tuple[int, int] | None = None
         self._check_fullscreen_ns: int | None = None
@@ -90,10 +90,9 @@ class WindowSink(Sink):
         return self._size
 
     def open(self) -> None:
-        screen = probe()
+        screen = self._screen = probe()
         if screen.reason is not None:
             raise DisplayError(f"no window can be opened: {screen.reason}; use --headless to run without one")
-        self._screen = screen.size
         prepare_qt()
         try:
             cv2.namedWindow(self.title, _FLAGS)
@@ -195,11 +194,11 @@ class WindowSink(Sink):
             self._dirty = True
         if self._check_fullscreen_ns is not None and self._clock.now_ns() >= self._check_fullscreen_ns:
             self._check_fullscreen_ns = None
-            if self._screen is not None and self._size == self._before_fullscreen != self._screen:
+            if self._screen.size is not None and self._size == self._before_fullscreen != self._screen.size:
                 # No window manager took the request: do it ourselves.
                 self._stretched = True
                 cv2.moveWindow(self.title, 0, 0)
-                cv2.resizeWindow(self.title, *self._screen)
+                cv2.resizeWindow(self.title, *self._screen.size)
 
     def _fullscreen(self) -> None:
         if self.view.fullscreen:
@@ -259,12 +258,12 @@ def show_preview(title: str, image: NDArray[np.uint8]) -> int:
         DisplayError: no window can be opened.
     """
     if title not in _previews:
-        reason = display_available()
-        if reason is not None:
-            raise DisplayError(f"no window can be opened: {reason}")
+        screen = probe()
+        if screen.reason is not None:
+            raise DisplayError(f"no window can be opened: {screen.reason}")
         prepare_qt()
         cv2.namedWindow(title, _FLAGS & ~cv2.WINDOW_FREERATIO)
-        cv2.resizeWindow(title, *views.opening_size((image.shape[1], image.shape[0]), "result", None))
+        cv2.resizeWindow(title, *views.opening_size(image.shape[1::-1], "result", screen))
         _previews.add(title)
     cv2.imshow(title, image)
     return int(cv2.waitKeyEx(1))

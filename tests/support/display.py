@@ -109,6 +109,10 @@ class Display:
         """Do what the close button does: send the window WM_DELETE_WINDOW."""
         _send_wm_delete(self.name, int(self.window(title)))
 
+    def set_resources(self, text: str) -> None:
+        """Set what desktops tell all programs, as ``xrdb`` does."""
+        _set_root_text(self.name, 23, text)  # XA_RESOURCE_MANAGER
+
     def die(self) -> None:
         """Take the whole screen away from every program at once."""
         self._server.kill()
@@ -236,6 +240,26 @@ class _ClientMessage(ctypes.Structure):
         ("data", ctypes.c_long * 5),
         ("padding", ctypes.c_long * 12),
     )
+
+
+def _set_root_text(display_name: str, name: int, text: str) -> None:
+    """Set a property of the root window."""
+    x11 = ctypes.CDLL("libX11.so.6")
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    x11.XOpenDisplay.argtypes = [ctypes.c_char_p]
+    x11.XDefaultRootWindow.restype = ctypes.c_ulong
+    x11.XDefaultRootWindow.argtypes = [ctypes.c_void_p]
+    x11.XChangeProperty.argtypes = [
+        *(ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong),
+        *(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int),
+    ]
+    x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
+    connection = x11.XOpenDisplay(display_name.encode())
+    if not connection:
+        raise RuntimeError(f"cannot connect to display {display_name}")
+    data = text.encode("latin-1")
+    x11.XChangeProperty(connection, x11.XDefaultRootWindow(connection), name, 31, 8, 0, data, len(data))
+    x11.XCloseDisplay(connection)  # flushes
 
 
 def _send_wm_delete(display_name: str, window: int) -> None:

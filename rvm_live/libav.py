@@ -13,7 +13,7 @@ from typing import Any
 
 from rvm_live.pictures import MOST_PIXELS
 
-__all__ = ["address", "codec_of", "open_any", "open_file", "words"]
+__all__ = ["address", "codec_of", "is_damage", "open_any", "open_file", "words"]
 
 _LISTS = frozenset(
     ("concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "vobsub", "webm_dash_manifest")
@@ -84,3 +84,10 @@ def codec_of(stream: Any) -> str:
 def words(error: BaseException) -> str:
     """What libav or the system says of an error, on one line."""
     return " ".join(str(getattr(error, "strerror", None) or error).split())
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether libav cannot make sense of the data, rather than the system failing it."""
+    import av.error
+
+    return isinstance(error, av.error.FFmpegError | ValueError) and not isinstance(error, OSError | MemoryError)

@@ -23,12 +23,29 @@ from rvm_live.settings import EngineSettings
 from rvm_live.sources.hardware import open_decoding
 from tests.conftest import ROOT, missing
 from tests.support.engines import HungryEngine
-from tests.support.movies import inside, make_movie, pictures, since_start
+from tests.support.movies import inside, make_movie, named, pictures, since_start
 from tests.support.program import call
 
 HALF = ("--engine", "tests.support.engines:LeftHalfEngine")
 
 # Codecs
+
+
+NAMED = {
+    ("mp4", "h264"): ("avc1", "High", "yuv420p"),
+    ("mp4", "hevc"): ("hvc1", "Main", "yuv420p"),
+    ("mp4", "av1"): ("av01", "Main", "yuv420p"),
+    ("mov", "prores"): ("ap4h", "4444", "yuv444p12le"),
+    ("mov", "h264"): ("avc1", "High", "yuv420p"),
+    ("mov", "hevc"): ("hvc1", "Main", "yuv420p"),
+    ("mkv", "ffv1"): ("", None, "bgr0"),
+    ("mkv", "h264"): ("", "High", "yuv420p"),
+    ("mkv", "hevc"): ("", "Main", "yuv420p"),
+    ("mkv", "av1"): ("", "Main", "yuv420p"),
+    ("webm", "vp9"): ("", "Profile 0", "yuv420p"),
+    ("webm", "av1"): ("", "Main", "yuv420p"),
+}
+"""What players look at to know a picture track: its tag where the container has one, profile and pixel format."""
 
 
 @pytest.mark.parametrize(("container", "codec"), [(c, n) for c, names in FITTING.items() for n in names])
@@ -37,6 +54,7 @@ def test_every_codec_in_every_container_it_fits(tmp_path: Path, container: str, 
     options = ("--container", container, "--codec", codec, "--segment", "1", "--background", "color:#2040c0")
     done = call("batch", *HALF, clip, "-o", tmp_path / "out", *options)
     assert done.code == 0, done.out + done.err
+    assert named(tmp_path / "out" / f"output_clip.{container}") == NAMED[container, codec]
     ours, theirs = inside(tmp_path / "out" / f"output_clip.{container}"), inside(clip)
     assert ours.codec.removeprefix("lib").replace("dav1d", "av1") == codec
     assert [float(t) for t in ours.times] == pytest.approx(since_start(theirs), abs=6e-4)
@@ -46,6 +64,22 @@ def test_every_codec_in_every_container_it_fits(tmp_path: Path, container: str, 
     for one, other in zip(source, made, strict=True):
         assert np.abs(one[:, :56].astype(int) - other[:, :56]).mean() < 4
         assert np.abs(other[:, 72:].astype(int) - (0xC0, 0x40, 0x20)).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("container", "right"),
+    [
+        ("mov", ("ap4h", "4444", "yuva444p12le")),
+        ("mkv", ("", None, "bgra")),
+        ("webm", ("", "Profile 0", "yuv420p")),  # alpha lies beside the picture
+    ],
+)
+def test_a_cut_out_is_named_as_what_it_is(tmp_path: Path, container: str, right: tuple[str, str | None, str]) -> None:
+    clip = make_movie(tmp_path / "clip.mp4", frames=40, size=(128, 80))
+    options = ("--container", container, "--segment", "1", "--background", "transparent")
+    done = call("batch", *HALF, clip, "-o", tmp_path / "out", *options)
+    assert done.code == 0, done.out + done.err
+    assert named(tmp_path / "out" / f"output_clip.{container}") == right
 
 
 def test_codecs_that_do_not_fit_are_refused(tmp_path: Path) -> None:

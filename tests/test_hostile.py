@@ -28,8 +28,8 @@ from rvm_live import pictures
 from rvm_live import weights as w
 from rvm_live.backgrounds.parse import parse
 from rvm_live.backgrounds.video import _converted as converted
+from rvm_live.batch.companions import plan
 from rvm_live.batch.media import facts_of
-from rvm_live.batch.sound import Sound
 from rvm_live.engines.rvm.network import MattingNetwork
 from rvm_live.errors import BackgroundError, RvmLiveError, SourceLostError, SourceUnavailableError, WeightsError
 from rvm_live.settings import SourceSettings
@@ -702,12 +702,7 @@ def test_sound_of_an_unknown_codec_is_left_out(tmp_path: Path) -> None:
     path = make_movie(tmp_path / "film.mkv", frames=3)
     path.write_bytes(patched(path.read_bytes(), {b"A_AAC": b"A_XYZ"}))
     assert facts_of(path).sound == ("unknown codec",)
-    with av.open(str(tmp_path / "out.mp4"), "w") as out:
-        sound = Sound(path, out, "mp4")
-        sound.finish()
-        sound.close()
-        out.add_stream("libx264", rate=25)
-    assert sound.notes == ["sound track 1: unknown codec, left out"]
+    assert plan(path, "mp4").notes == ("sound track 1: unknown codec, left out",)
 
 
 def test_pixels_that_cannot_be_converted_are_told() -> None:

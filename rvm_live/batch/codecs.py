@@ -15,7 +15,7 @@ from av.codec.codec import UnknownCodecError
 from rvm_live.errors import SettingsError
 from rvm_live.sinks.encoder import Encoder, Recipe
 
-__all__ = ["ALPHA_CONTAINERS", "CODECS", "FITTING", "PICTURES", "recipe_for"]
+__all__ = ["ALPHA_CONTAINERS", "CODECS", "FITTING", "MUXERS", "PICTURES", "recipe_for"]
 
 _QP2LAMBDA = 118
 # Two runs make the same bytes, also on machines of other sizes: where the number of threads changes them it is fixed.
@@ -27,7 +27,7 @@ _PRORES = {"profile": "4444", "global_quality": str(2 * _QP2LAMBDA)}
 _VP9 = {"deadline": "good", "cpu-used": "4", "crf": "20", "row-mt": "1", "auto-alt-ref": "0"}
 _FFV1 = {"level": "3", "slicecrc": "1", "slices": "4"}
 
-_MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
+MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 _FAST_START = {"movflags": "+faststart"}
 
 CODECS = {
@@ -95,7 +95,7 @@ def recipe_for(
     name = FITTING[container][0] if codec == "auto" else codec
     if name not in FITTING[container]:
         raise SettingsError(f"{name} does not go into {container}: choose of {', '.join(FITTING[container])}")
-    recipe = replace(CODECS[name], muxer=_MUXERS[container])
+    recipe = replace(CODECS[name], muxer=MUXERS[container])
     if name == "av1":
         os.environ.setdefault("SVT_LOG", "1")  # errors alone; the encoder is fond of talking
     if container == "mp4":

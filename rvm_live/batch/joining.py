@@ -1,18 +1,19 @@
-"""Segments and sound into one file, without encoding anything again."""
+"""Segments, sound and all else into one file, without encoding a picture again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 
+from rvm_live.batch.companions import Companions, Plan
 from rvm_live.batch.media import Facts
-from rvm_live.batch.sound import Sound
 from rvm_live.errors import SinkError
-from rvm_live.libav import address, open_file
+from rvm_live.libav import address, is_damage, open_file, words
 from rvm_live.sinks.encoder import Recipe
 
 __all__ = ["join"]
@@ -23,9 +24,8 @@ def join(
     pts: Sequence[Sequence[int]],
     out: Path,
     recipe: Recipe,
-    container: str,
     facts: Facts,
-    source: Path,
+    companions: Plan,
     stopped: Callable[[], bool] = lambda: False,
     end: int | None = None,
 ) -> list[str]:
@@ -36,50 +36,77 @@ def join(
         pts: time stamps of each segment's frames, in units of ``facts.time_base``, increasing.
         out: the file.
         recipe: what the segments were made by.
-        container: ``mp4``, ``mov``, ``mkv`` or ``webm``.
         facts: of the input.
-        source: the input, whose sound is taken.
+        companions: what becomes of the input's sound and subtitles.
         stopped: asked often; if it says so, what is written is of no use.
         end: when the last picture ends, in the same units; None: after the usual time.
 
     Returns:
-        What could not be copied as it was.
+        What could not be kept as it was.
 
     Raises:
         SinkError: a segment does not hold what it should.
     """
+    refused = ""
+    plans = companions.plans()
+    for plan in plans:
+        try:
+            told = _write(segments, pts, out, recipe, facts, plan, stopped, end)
+        except Exception as error:
+            if plan is plans[-1] or not is_damage(error):
+                raise
+            refused = words(error)  # by now everything is matted: rather less beside the picture than no picture
+        else:
+            return [*told, *([f"the container refuses what else the file holds ({refused})"] if refused else [])]
+    raise AssertionError("the last plan is the picture alone")
+
+
+def _write(
+    segments: Sequence[Path],
+    pts: Sequence[Sequence[int]],
+    out: Path,
+    recipe: Recipe,
+    facts: Facts,
+    plan: Plan,
+    stopped: Callable[[], bool],
+    end: int | None,
+) -> list[str]:
     stamps = [stamp for each in pts for stamp in each]
     late = _reordering(segments) if recipe.seekable else 0
-    sound: Sound | None = None
     # Exact to the bit: without names and numbers that change from run to run.
     options = {**recipe.container_options, "fflags": "+bitexact", "avoid_negative_ts": "disabled"}
-    with av.open(address(out), "w", format=recipe.muxer, options=options) as file:
-        with open_file(segments[0]) as first:
-            stream: Any = file.add_stream_from_template(first.streams.video[0], opaque=True)
-            if "alpha_mode" in first.streams.video[0].metadata:
-                stream.metadata["alpha_mode"] = first.streams.video[0].metadata["alpha_mode"]
-        stream.time_base = facts.time_base
-        try:
-            if facts.sound:
-                sound = Sound(source, file, container)
+    with ExitStack() as opened:
+        with av.open(address(out), "w", format=recipe.muxer, options=options) as file:
+            stream = _picture(segments[0], file, facts)
+            beside = Companions(plan, file, stream)
+            opened.callback(beside.close)
+            file.start_encoding()
             for place, (packet, rank) in enumerate(_packets(segments, pts)):
                 if stopped():
-                    break
+                    return []
                 packet.pts = stamps[rank]
                 packet.dts = _decoding_time(stamps, place, late, facts)
                 packet.duration = _duration(stamps, rank, facts, end)
                 packet.time_base = facts.time_base
                 packet.stream = stream
-                if sound is not None:
-                    sound.pump(float(packet.dts * facts.time_base))
+                beside.pump(float(packet.dts * facts.time_base))
                 file.mux(packet)
-            if sound is not None and not stopped():
-                sound.finish()
-                return sound.notes
-        finally:
-            if sound is not None:
-                sound.close()
-    return []
+            beside.finish()
+        return [*beside.notes, *beside.lost(out)]
+
+
+def _picture(segment: Path, out: Any, facts: Facts) -> Any:
+    """A stream like a segment's, with its name for the codec: a template alone leaves that to the container, which
+    knows one for each codec where QuickTime has several."""
+    with open_file(segment) as first:
+        like = first.streams.video[0]
+        stream = out.add_stream_from_template(like, opaque=True)
+        stream.codec_context.codec_tag = like.codec_tag
+        stream.codec_context.framerate = facts.rate
+        if "alpha_mode" in like.metadata:
+            stream.metadata["alpha_mode"] = like.metadata["alpha_mode"]
+    stream.time_base = facts.time_base
+    return stream
 
 
 def _packets(segments: Sequence[Path], pts: Sequence[Sequence[int]]) -> Iterator[tuple[Any, int]]:

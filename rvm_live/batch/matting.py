@@ -12,6 +12,7 @@ from typing import Any
 from rvm_live.backgrounds.parse import default_cycle
 from rvm_live.batch.checkpoints import LEAD_IN, CheckpointEngine
 from rvm_live.batch.codecs import PICTURES, recipe_for
+from rvm_live.batch.companions import plan
 from rvm_live.batch.inputs import Job
 from rvm_live.batch.media import Facts
 from rvm_live.batch.movie import MovieWriter, PictureFolder
@@ -171,9 +172,9 @@ def _writers(
     size = (facts.width, facts.height)
     recipe, told = recipe_for(container, settings.codec, hardware=settings.hardware, size=size)
     stopped = shared.stopped.is_set
+    companions = plan(job.source, container)
     writers: list[Writer] = [
-        MovieWriter(path, what, container, recipe, facts, job.source, segments, stopped, end_ns)
-        for what, path in tracks
+        MovieWriter(path, what, recipe, facts, companions, segments, stopped, end_ns) for what, path in tracks
     ]
     return "; ".join([recipe.codec, *told]), writers
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rvm_live import whole
 from rvm_live.batch.codecs import ALPHA_CONTAINERS, PICTURES
+from rvm_live.batch.companions import Plan
 from rvm_live.batch.joining import join
 from rvm_live.batch.media import Facts
 from rvm_live.batch.segments import Segments
@@ -34,10 +35,9 @@ class MovieWriter(Writer):
     Args:
         path: of the file.
         track: name of what is in it.
-        container: ``mp4``, ``mov``, ``mkv`` or ``webm``.
         recipe: how it is encoded.
         facts: of the input: its clock is this file's clock.
-        source: the input, whose sound is copied.
+        companions: what becomes of the input's sound and subtitles.
         segments: of this and the other tracks.
         stopped: asked while segments are joined.
         end_ns: tells at the end when the last frame ends, nanoseconds; None: after the usual time.
@@ -50,10 +50,9 @@ class MovieWriter(Writer):
         self,
         path: Path,
         track: str,
-        container: str,
         recipe: Recipe,
         facts: Facts,
-        source: Path,
+        companions: Plan,
         segments: Segments,
         stopped: Callable[[], bool] = lambda: False,
         end_ns: Callable[[], int | None] = lambda: None,
@@ -61,8 +60,8 @@ class MovieWriter(Writer):
         self.path = path
         self._end_ns = end_ns
         self.notes: list[str] = []
-        self._track, self._container, self._recipe = track, container, recipe
-        self._facts, self._source, self._segments, self._stopped = facts, source, segments, stopped
+        self._track, self._recipe = track, recipe
+        self._facts, self._companions, self._segments, self._stopped = facts, companions, segments, stopped
         self._part = segments.folder / f"{track}{path.suffix}"
         self._encoder: Encoder | None = None
         self._written = [list(stamps) for stamps in segments.pts]
@@ -89,8 +88,8 @@ class MovieWriter(Writer):
                     return False
                 files = [self._place(number) for number in range(len(self._written))]
                 self.notes += join(
-                    files, self._written, self._part, self._recipe, self._container, self._facts, self._source,
-                    self._stopped, self._end(),
+                    files, self._written, self._part, self._recipe, self._facts, self._companions, self._stopped,
+                    self._end(),
                 )  # fmt: skip
                 if self._stopped():
                     self.rescue()

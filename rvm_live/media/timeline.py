@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from av.format import Flags
 
-__all__ = ["Stamps", "Timed", "Timeline", "packets", "timed"]
+__all__ = ["Stamps", "Timed", "Timeline", "packets", "timed", "timeline_of"]
 
 _PRIMING = Fraction(1, 10)  # seconds; a start so little before 0 is what a sound encoder needs to get going
 _BACK = Fraction(1, 10)  # further back than this is a jump even where nothing can begin
@@ -71,6 +71,21 @@ class Timeline:
         if packet.dts is not None:
             packet.dts += ticks
 
+    def carry(self, packet: Any) -> None:
+        """Change the stamps of a packet of a track that does not count for the clock: subtitles may be hours apart."""
+        if packet.time_base is None:
+            return
+        ticks = round(self.shift / packet.time_base)
+        if packet.pts is not None:
+            packet.pts += ticks
+        if packet.dts is not None:
+            packet.dts += ticks
+
+    @property
+    def shift(self) -> Fraction:
+        """Seconds by which times on the clock are later than the newest part's stamps."""
+        return self._shifts[-1]
+
     def _follow(self, track: _Track, moment: Fraction, key: bool) -> None:
         """Go on to another part where the track's stamps have jumped, ``key``: to where decoding can begin."""
         if track.last is None or track.end is None:
@@ -90,23 +105,32 @@ class Timeline:
         track.part = len(self._shifts) - 1
 
 
+def timeline_of(container: Any, picture: Any) -> Timeline:
+    """The clock of an open PyAV container with this picture track."""
+    streams = [picture, *container.streams.audio]
+    return Timeline(streams, discontinuous=bool(container.format.flags & Flags.ts_discont.value))
+
+
 def packets(container: Any, picture: Any, wanted: Iterable[Any]) -> Iterator[Any]:
     """The packets of some tracks of an open file, on the file's clock.
 
     Args:
         container: open PyAV container, at its beginning.
         picture: its picture track.
-        wanted: the streams whose packets are given; picture or sound.
+        wanted: the streams whose packets are given; picture, sound or subtitles.
 
     Raises:
         av.error.FFmpegError: the file breaks off.
     """
-    streams = [picture, *container.streams.audio]
-    line = Timeline(streams, discontinuous=bool(container.format.flags & Flags.ts_discont.value))
-    indices = {each.index for each in wanted}
-    for packet in container.demux(streams):
-        line.place(packet)
-        if packet.stream_index in indices:
+    line = timeline_of(container, picture)
+    counted = {each.index: each for each in (picture, *container.streams.audio)}
+    given = {each.index: each for each in wanted}
+    for packet in container.demux(list({**counted, **given}.values())):
+        if packet.stream_index in counted:
+            line.place(packet)
+        else:
+            line.carry(packet)
+        if packet.stream_index in given:
             yield packet
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Inside", "inside", "make_movie", "pictures", "since_start"]
+__all__ = ["Inside", "inside", "make_movie", "named", "pictures", "since_start"]
 
 
 @dataclass(frozen=True)
@@ -112,3 +115,19 @@ def pictures(path: Path, form: str) -> list[NDArray[np.uint8]]:
     """Every picture in a pixel format."""
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format=form) for frame in container.decode(video=0)]
+
+
+def named(path: Path) -> tuple[str, str | None, str]:
+    """Tag (empty where the container has none), profile and pixel format of the picture; ``ffprobe`` must say the same
+    where it is installed."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        ours = (video.codec_tag.strip("\0"), video.profile, video.codec_context.pix_fmt or "")
+    if shutil.which("ffprobe"):
+        what = "stream=codec_tag_string,profile,pix_fmt"
+        command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", what, "-of", "json", str(path)]
+        (told,) = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["streams"]
+        tag = "" if told["codec_tag_string"].startswith("[0]") else told["codec_tag_string"]
+        profile = None if told.get("profile", "unknown") == "unknown" else told["profile"]
+        assert (tag, profile, told["pix_fmt"]) == ours
+    return ours

@@ -1,0 +1,156 @@
+"""A film in which a flash and a tone come at the same time, and where they are in a file."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+__all__ = ["FLASH_S", "Track", "beep_of", "flash_of", "make_scene", "sound_frames"]
+
+FLASH_S = 0.6
+"""When both begin, seconds after the picture does; they last 0.2 s."""
+_FPS = 25
+
+
+@dataclass(frozen=True)
+class Track:
+    """A sound track.
+
+    Attributes:
+        codec: FFmpeg's name of the encoder.
+        rate: Hz.
+        layout: FFmpeg's name.
+        start: when it begins, seconds after the picture (before, where negative).
+        end: when it ends, seconds after the picture begins.
+        metadata: of the track.
+        default: whether it is marked as the one that plays; None: the container decides.
+        spoil: gets number and bytes of each packet, gives the bytes that are written; none: the packet is missing.
+    """
+
+    codec: str = "aac"
+    rate: int = 48_000
+    layout: str = "stereo"
+    start: float = 0.0
+    end: float = 1.2
+    metadata: dict[str, str] = field(default_factory=dict)
+    default: bool | None = None
+    spoil: Callable[[int, bytes], bytes] = lambda number, data: data
+
+
+def make_scene(
+    path: Path,
+    *,
+    tracks: Sequence[Track] = (Track(),),
+    start: float = 0.0,
+    seconds: float = 1.2,
+    codec: str = "libx264",
+    format: str | None = None,
+    container: dict[str, str] | None = None,
+    prepare: Callable[[Any, Any], None] = lambda out, picture: None,
+) -> Path:
+    """Write a dark film with a flash and a tone in each track.
+
+    Args:
+        path: of the file.
+        tracks: its sound.
+        start: when the picture begins on the file's own clock, seconds.
+        seconds: how long it is.
+        codec: of the picture.
+        format: of the container, where the suffix does not tell.
+        container: options of the container.
+        prepare: gets the container and its picture's stream before anything is written.
+    """
+    packets: list[Any] = []
+    with av.open(str(path), "w", format=format, container_options=container or {}) as out:
+        picture = out.add_stream(codec, rate=_FPS)
+        picture.width, picture.height, picture.pix_fmt = 96, 64, "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        if codec == "libx264":
+            picture.options = {"bf": "0", "g": "5"}
+        made = [_begun(out, track) for track in tracks]
+        prepare(out, picture)
+        for number in range(round(seconds * _FPS)):
+            bright = FLASH_S <= number / _FPS + 1e-6 < FLASH_S + 0.2
+            image = np.full((64, 96, 3), 240 if bright else 16, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=picture.pix_fmt)
+            frame.pts, frame.time_base = number + round(start * _FPS), Fraction(1, _FPS)
+            packets += picture.encode(frame)
+        packets += picture.encode()
+        for stream, track in zip(made, tracks, strict=True):
+            packets += _tone(stream, track, start)
+        packets.sort(key=lambda packet: float((packet.dts or 0) * packet.time_base))
+        for packet in packets:
+            out.mux(packet)
+    return path
+
+
+def _begun(out: Any, track: Track) -> Any:
+    stream = out.add_stream(track.codec, rate=track.rate, layout=track.layout)
+    if track.codec.startswith("wma"):
+        stream.codec_context.bit_rate = 128_000
+    stream.metadata.update(track.metadata)
+    if track.default is not None:
+        stream.disposition = int(track.default)
+    return stream
+
+
+def _tone(stream: Any, track: Track, start: float) -> list[Any]:
+    context = stream.codec_context
+    size = context.frame_size or 1024
+    resampler = av.AudioResampler(context.format, track.layout, track.rate)
+    made: list[Any] = []
+    for first in range(round(track.start * track.rate), round(track.end * track.rate), size):
+        t = np.arange(first, first + size) / track.rate
+        wave = np.sin(2 * np.pi * 1000 * t) * 12_000 * ((t >= FLASH_S) & (t < FLASH_S + 0.2))
+        waves = np.repeat(wave.astype(np.int16), context.layout.nb_channels).reshape(1, -1)
+        part = av.AudioFrame.from_ndarray(waves, format="s16", layout=track.layout)
+        part.sample_rate, part.time_base = track.rate, Fraction(1, track.rate)
+        part.pts = first + round(start * track.rate)
+        for each in resampler.resample(part):
+            made += stream.encode(each)
+    made += stream.encode()
+    kept = []
+    for number, packet in enumerate(made):
+        data = track.spoil(number, bytes(packet))
+        if data == bytes(packet):
+            kept.append(packet)
+        elif data:
+            other = av.Packet(data)
+            other.pts, other.dts, other.time_base = packet.pts, packet.dts, packet.time_base
+            other.duration, other.stream, other.is_keyframe = packet.duration, stream, True
+            kept.append(other)
+    return kept
+
+
+def flash_of(path: Path) -> float:
+    """When the picture becomes bright, seconds on the file's clock."""
+    with av.open(str(path)) as file:
+        for frame in file.decode(video=0):
+            if frame.to_ndarray(format="gray").mean() > 100:
+                return float(frame.pts * frame.time_base)
+    raise AssertionError("no flash")
+
+
+def beep_of(path: Path, track: int = 0) -> float:
+    """When a sound track becomes loud, seconds on the file's clock."""
+    resampler = av.AudioResampler("s16", "mono", 8000)
+    for frame in sound_frames(path, track):
+        for part in resampler.resample(frame):
+            loud = np.flatnonzero(np.abs(part.to_ndarray().ravel().astype(int)) > 2500)
+            if len(loud):
+                return float(part.pts * part.time_base) + float(loud[0]) / 8000
+    raise AssertionError("no tone")
+
+
+def sound_frames(path: Path, track: int = 0) -> Iterator[Any]:
+    """The frames of a sound track that decode."""
+    with av.open(str(path)) as file:
+        for packet in file.demux(audio=track):
+            with contextlib.suppress(av.error.FFmpegError):
+                yield from packet.decode()

@@ -32,6 +32,9 @@ from rvm_live.sinks import panel, text, views
 from rvm_live.sinks.display import display_available, probe
 from rvm_live.sinks.hotkeys import HOTKEYS, ViewState, action_for
 from rvm_live.sinks.overlay import Overlay, Status, statistics_rows
+from rvm_live.sinks.toolkits import TOOLKITS
+from rvm_live.sinks.toolkits.base import Key
+from rvm_live.sinks.toolkits.opencv import key_of
 from rvm_live.sinks.window import WindowSink
 from tests.conftest import ROOT, missing
 from tests.support.clock import FakeClock
@@ -63,9 +66,11 @@ def extent(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> tuple[in
 # A real window -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def screen() -> Iterator[Display]:
+@pytest.fixture(scope="module", params=TOOLKITS)
+def screen(request: pytest.FixtureRequest) -> Iterator[Display]:
+    """A display; the window on it is made by each toolkit in turn."""
     with open_display() as opened:
+        opened.env["TOOLKIT"] = request.param
         yield opened
 
 
@@ -106,6 +111,7 @@ class App:
 
 @contextmanager
 def running(screen: Display, env: dict[str, str] | None = None, **options: object) -> Iterator[App]:
+    options.setdefault("toolkits", [screen.env["TOOLKIT"]])
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.window_app", json.dumps(options)],
         env={**screen.env, **(env or {})},
@@ -398,7 +404,7 @@ def test_a_failing_action_is_told_and_the_window_goes_on(screen: Display) -> Non
 @window
 def test_a_wayland_desktops_settings_do_not_stop_the_wheels_qt(screen: Display) -> None:
     settings = {"QT_QPA_PLATFORM": "wayland", "XDG_SESSION_TYPE": "wayland", "XDG_RUNTIME_DIR": ""}
-    with running(screen, settings) as app:
+    with running(screen, settings, toolkits=["opencv"]) as app:
         screen.key("q")
         assert app.end() == (0, "")
 
@@ -407,7 +413,7 @@ def test_a_wayland_desktops_settings_do_not_stop_the_wheels_qt(screen: Display) 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads the Linux process map")
 def test_qt_hands_its_events_to_the_systems_own_xlib(screen: Display) -> None:
     """Or else some windows stay black: see prepare_qt."""
-    with running(screen) as app:
+    with running(screen, toolkits=["opencv"]) as app:
         screen.window()
         mapped = {line.split()[-1] for line in Path(f"/proc/{app.process.pid}/maps").read_text().splitlines()}
         names = {Path(name).name for name in mapped if name.startswith("/")}
@@ -418,25 +424,29 @@ def test_qt_hands_its_events_to_the_systems_own_xlib(screen: Display) -> None:
 
 
 PREVIEW = """
-import sys, time
+import os, sys, time
 import numpy as np
-from rvm_live.sinks.window import close_preview, preview_closed, show_preview
+from rvm_live.sinks.toolkits import open_window
+from rvm_live.sinks.toolkits.base import Closed, Key
 picture = np.full((90, 160, 3), (0, 200, 255), np.uint8)
-keys = []
+toolkit, told = open_window("look", lambda screen: (160, 90), [os.environ["TOOLKIT"]])
+assert told == ""
 started = time.monotonic()
 while time.monotonic() - started < 20:
-    keys.append(show_preview("look", picture))
-    if keys[-1] == ord("k"):
+    toolkit.show(picture)
+    events = toolkit.events()
+    if Key("k", False, "k") in events or Key("k") in events:
         sys.stdout.write("key\\n"); sys.stdout.flush()
-    if preview_closed("look"):
+    if Closed() in events:
         sys.stdout.write("closed\\n")
         break
-close_preview("look")
+toolkit.close()
+toolkit.close()
 """
 
 
 @window
-def test_the_preview_shows_a_picture_takes_keys_and_notices_its_end(screen: Display) -> None:
+def test_a_toolkit_shows_a_picture_takes_keys_and_notices_its_end(screen: Display) -> None:
     command = [sys.executable, "-c", PREVIEW]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=screen.env, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
@@ -543,7 +553,7 @@ def test_something_else_that_listens_is_told_apart(
 def test_an_opencv_without_windows_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "currentUIFramework", lambda: "", raising=False)
     with pytest.raises(DisplayError, match="built without windows"):
-        WindowSink(ViewState()).open()
+        WindowSink(ViewState(), toolkits=["opencv"]).open()
 
 
 @window
@@ -576,13 +586,20 @@ def test_the_users_authority_file_opens_a_guarded_display(tmp_path: Path, monkey
 
 def test_keys_work_in_both_cases_and_special_keys_are_no_letters() -> None:
     for hotkey in HOTKEYS:
-        for key in hotkey.keys:
-            assert action_for(key) == hotkey.action
-            assert action_for(ord(chr(key).upper())) == hotkey.action
-            assert action_for(0x100000 | key) == hotkey.action  # num lock, as GTK reports it
-            assert action_for(0xFF00 | key) is None
-    assert action_for(-1) is None and action_for(0) is None and action_for(ord("x")) is None
+        for name in hotkey.keys:
+            assert action_for(Key(name)) == action_for(Key(name, shift=True)) == hotkey.action
+    assert action_for(Key("x")) is None
     assert len({hotkey.action for hotkey in HOTKEYS}) == len(HOTKEYS)
+    assert key_of(ord("Q")) == Key("q", shift=True)
+    assert key_of(0x100000 | ord("q")) == Key("q")  # num lock, as GTK reports it
+    assert key_of(27) == Key("escape")
+    assert key_of(0xFF51) == Key("left")  # whose low byte is that of Q
+    assert key_of(-1) is None and key_of(0) is None and key_of(0xFF00 | ord("q")) is None
+
+
+def test_with_another_layout_the_place_of_a_key_counts() -> None:
+    assert action_for(Key("и", place="b")) == "background"
+    assert action_for(Key("q", place="a")) == "quit"  # AZERTY: the letter is one of ours
 
 
 def test_an_unknown_display_mode_is_refused() -> None:

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.errors import DisplayError
 from rvm_live.hwtest.probe import Glimpse
+from rvm_live.sinks.toolkits.base import Closed, Key, Toolkit
 
 __all__ = ["TITLE", "Preview", "drawn"]
 
 TITLE = "rvm-live hwtest"
-_QUIT = (ord("q"), ord("Q"), 27)
+_QUIT = {"q", "escape"}
 _IDLE_NS = 50_000_000
 """Keys are asked for this often when no frame comes."""
 
@@ -30,28 +31,35 @@ class Preview:
         reason = display_available()
         if reason is not None:
             raise DisplayError(f"no window can be opened: {reason}; leave out --preview to measure without one")
+        self._window: Toolkit | None = None
         self._picture: NDArray[np.uint8] | None = None
         self._shown_ns = 0
 
     def __call__(self, glimpse: Glimpse | None) -> bool:
         """Show the newest frame, or tend to the window if there is none; True once the user has enough."""
-        from rvm_live.sinks.window import preview_closed, show_preview
+        from rvm_live.sinks import views
+        from rvm_live.sinks.toolkits import open_window
 
-        if self._picture is not None and preview_closed(TITLE):
-            return True
         if glimpse is not None:
             self._picture = drawn(glimpse)
         elif self._picture is None or SYSTEM_CLOCK.now_ns() - self._shown_ns < _IDLE_NS:
             return False
-        key = show_preview(TITLE, self._picture)
+        picture = self._picture
+        if self._window is None:
+            size = (picture.shape[1], picture.shape[0])
+            self._window, _ = open_window(TITLE, lambda screen: views.opening_size(size, "result", screen))
+        self._window.show(views.picture(picture, *self._window.size))
         self._shown_ns = SYSTEM_CLOCK.now_ns()
-        return key >= 0 and key & 0xFF in _QUIT
+        return any(
+            isinstance(event, Closed) or (isinstance(event, Key) and {event.name, event.place} & _QUIT)
+            for event in self._window.events()
+        )
 
     def close(self) -> None:
         """Close the window, if it is open."""
-        from rvm_live.sinks.window import close_preview
-
-        close_preview(TITLE)
+        if self._window is not None:
+            self._window.close()
+            self._window = None
 
 
 def drawn(glimpse: Glimpse) -> NDArray[np.uint8]:

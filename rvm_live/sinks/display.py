@@ -7,6 +7,7 @@ no library, cannot hang, and tells the size of the screen and how much larger th
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import re
 import socket
@@ -20,7 +21,16 @@ from pathlib import Path
 
 from rvm_live.folders import at_home
 
-__all__ = ["Screen", "display_available", "on_sudden_exit", "prepare_qt", "probe"]
+__all__ = [
+    "Screen",
+    "display_available",
+    "on_sudden_exit",
+    "prepare_qt",
+    "probe",
+    "screen_now",
+    "sdl_driver",
+    "window_manager_runs",
+]
 
 _TIMEOUT_SECONDS = 5.0
 _MOST_COOKIES = 1 << 20
@@ -46,11 +56,13 @@ class Screen:
 
 def display_available() -> str | None:
     """One line telling why no window can be opened here, or None if one can. Opens nothing, never raises."""
-    return probe().reason
+    if importlib.util.find_spec("pygame") is None:
+        return probe().reason
+    return None if sdl_driver() else screen_now().reason
 
 
 def probe() -> Screen:
-    """Find out whether a window can be opened, and how large the screen is."""
+    """Find out whether OpenCV can open a window, and how large the screen is."""
     import cv2
 
     if _framework(cv2) == "":
@@ -58,6 +70,11 @@ def probe() -> Screen:
             f"OpenCV {cv2.__version__} was built without windows (opencv-python-headless?): "
             "pip uninstall it and install opencv-contrib-python"
         )
+    return screen_now()
+
+
+def screen_now() -> Screen:
+    """Find out whether there is a screen for windows, and how large it is."""
     if sys.platform.startswith("win"):
         return Screen(size=_windows_screen())
     if not sys.platform.startswith("linux"):
@@ -72,6 +89,52 @@ def probe() -> Screen:
     except (OSError, ValueError, struct.error) as error:
         return Screen(f"the X display {name!r} cannot be used: {_words(error)}")
     return Screen(size=size, scale=_scale(resources))
+
+
+def sdl_driver() -> str:
+    """Name of the driver with which SDL can open a window here, as ``SDL_VIDEODRIVER`` takes it; empty if none can."""
+    if sys.platform.startswith("win"):
+        return "windows"
+    if sys.platform == "darwin":
+        return "cocoa"
+    if screen_now().reason is None:
+        return "x11"
+    folder, name = os.environ.get("XDG_RUNTIME_DIR", ""), os.environ.get("WAYLAND_DISPLAY", "")
+    return "wayland" if name and Path(folder, name).is_socket() else ""
+
+
+def window_manager_runs() -> bool:
+    """Whether somebody answers to requests such as for full screen on this X display (EWMH, _NET_SUPPORTING_WM_CHECK);
+    True where that cannot be found out."""
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError:
+        return True
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    x11.XDefaultRootWindow.restype = x11.XInternAtom.restype = ctypes.c_ulong
+    x11.XDefaultRootWindow.argtypes = x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
+    x11.XInternAtom.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
+    x11.XFree.argtypes = [ctypes.c_void_p]
+    connection = x11.XOpenDisplay(None)
+    if not connection:
+        return True
+    kind, form, count, left, data = (
+        ctypes.c_ulong(),
+        ctypes.c_int(),
+        ctypes.c_ulong(),
+        ctypes.c_ulong(),
+        ctypes.c_void_p(),
+    )
+    asked = x11.XInternAtom(connection, b"_NET_SUPPORTING_WM_CHECK", 0)
+    x11.XGetWindowProperty(
+        *(ctypes.c_void_p(connection), ctypes.c_ulong(x11.XDefaultRootWindow(connection)), ctypes.c_ulong(asked)),
+        *(ctypes.c_long(0), ctypes.c_long(1), ctypes.c_int(0), ctypes.c_ulong(0), ctypes.byref(kind)),
+        *(ctypes.byref(form), ctypes.byref(count), ctypes.byref(left), ctypes.byref(data)),
+    )
+    if data:
+        x11.XFree(data)
+    x11.XCloseDisplay(connection)
+    return count.value > 0
 
 
 def prepare_qt() -> None:

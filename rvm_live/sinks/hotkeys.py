@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from rvm_live.errors import SettingsError
 from rvm_live.frames import Composite
 from rvm_live.settings import DISPLAY_MODES
+from rvm_live.sinks.toolkits.base import Key
 
 __all__ = ["HOTKEYS", "Hotkey", "ViewState", "WindowActions", "action_for"]
-
-_ESCAPE = 27
 
 
 @dataclass(frozen=True)
@@ -19,78 +18,38 @@ class Hotkey:
     """One line of the help panel.
 
     Attributes:
-        keys: the keys' codes, lower case.
+        keys: the keys' names (:class:`rvm_live.sinks.toolkits.base.Key`).
         label: how people call them.
         action: what they do, for the window.
         text: what they do, for people.
     """
 
-    keys: tuple[int, ...]
+    keys: tuple[str, ...]
     label: str
     action: str
     text: str
 
 
 HOTKEYS = (
-    Hotkey((ord("o"),), "o", "display", "result, comparison, matte"),
-    Hotkey((ord("b"),), "b", "background", "next background"),
-    Hotkey((ord("g"),), "g", "compositor", "next compositing backend"),
-    Hotkey((ord("s"),), "s", "statistics", "statistics on or off"),
-    Hotkey((ord("m"),), "m", "mirror", "mirror on or off"),
-    Hotkey((ord("f"),), "f", "fullscreen", "full screen on or off"),
-    Hotkey((ord("r"),), "r", "reset", "reset the matting state"),
-    Hotkey((ord("p"),), "p", "save", "save a PNG with alpha"),
-    Hotkey((ord("h"),), "h", "help", "this help"),
-    Hotkey((ord("q"), _ESCAPE), "q  Esc", "quit", "quit"),
+    Hotkey(("o",), "o", "display", "result, comparison, matte"),
+    Hotkey(("b",), "b", "background", "next background"),
+    Hotkey(("g",), "g", "compositor", "next compositing backend"),
+    Hotkey(("s",), "s", "statistics", "statistics on or off"),
+    Hotkey(("m",), "m", "mirror", "mirror on or off"),
+    Hotkey(("f",), "f", "fullscreen", "full screen on or off"),
+    Hotkey(("r",), "r", "reset", "reset the matting state"),
+    Hotkey(("p",), "p", "save", "save a PNG with alpha"),
+    Hotkey(("h",), "h", "help", "this help"),
+    Hotkey(("q", "escape"), "q  Esc", "quit", "quit"),
 )
-
-# What X calls the letters in the places of ours (keysymdef.h) where the layout is Russian or Ukrainian, Greek,
-# Arabic or Persian, or Hebrew. A Greek or Hebrew q is a mark that other layouts have elsewhere: Esc is left.
-_IN_PLACE_OF = {
-    "o": (0x6DD, 0x7EF, 0x5CE, 0xCED),
-    "b": (0x6C9, 0x7E2, 0x100FEFB, 0x5D0, 0xCF0),
-    "g": (0x6D0, 0x7E3, 0x5E4, 0xCF2),
-    "s": (0x6D9, 0x6A6, 0x7F2, 0x5D3, 0xCE3),
-    "m": (0x6D8, 0x7EC, 0x5C9, 0x100067E, 0xCF6),
-    "f": (0x6C1, 0x7F6, 0x5C8, 0xCEB),
-    "r": (0x6CB, 0x7F1, 0x5E2, 0xCF8),
-    "p": (0x6DA, 0x7F0, 0x5CD, 0xCF4),
-    "h": (0x6D2, 0x7E7, 0x5C7, 0xCE9),
-    "q": (0x6CA, 0x5D6),
-}
-
-
-def _other_case(keysym: int) -> int:
-    """The keysym of a letter's capital, where its script has any."""
-    if keysym >> 8 == 6:
-        return keysym + (0x20 if keysym >= 0x6C0 else 0x10)
-    return keysym - 0x20 if keysym >> 8 == 7 else keysym
-
 
 _ACTIONS = {key: hotkey.action for hotkey in HOTKEYS for key in hotkey.keys}
-_ACTIONS.update(
-    (found, _ACTIONS[ord(letter)])
-    for letter, keysyms in _IN_PLACE_OF.items()
-    for keysym in keysyms
-    for found in (keysym, _other_case(keysym))
-)
-_UNICODE = 0x1000000  # X's letters that have no number of their own: this and the Unicode character's
 
 
-def action_for(code: int) -> str | None:
-    """The action of a key as ``cv2.waitKeyEx`` reports it, in either case (caps lock); None for other keys.
-
-    Where the layout has no Latin letters the key's place counts.
-
-    Special keys have codes above 255 whose low byte may look like a letter (the left arrow's is that of Q): they
-    are no letters. Bits above 16 hold modifiers on some platforms.
-    """
-    if code < 0:
-        return None
-    key = code & (0x100FFFF if code & _UNICODE else 0xFFFF)
-    if ord("A") <= key <= ord("Z"):
-        key += 32
-    return _ACTIONS.get(key)
+def action_for(key: Key) -> str | None:
+    """The action of a key, in either case; None for other keys. Where a layout's own letter is none of ours, what
+    stands in its place on a US keyboard counts."""
+    return _ACTIONS.get(key.name) or _ACTIONS.get(key.place)
 
 
 @dataclass

@@ -1,12 +1,10 @@
-"""The window: the only code that calls ``imshow`` and ``waitKey``."""
+"""The window: composites in, with the overlay on them; keys and the mouse out, as actions."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,26 +13,16 @@ from rvm_live.errors import DisplayError, RvmLiveError
 from rvm_live.frames import Composite
 from rvm_live.sinks import views
 from rvm_live.sinks.base import Sink
-from rvm_live.sinks.display import Screen, display_available, prepare_qt, probe
+from rvm_live.sinks.display import Screen, display_available
 from rvm_live.sinks.freshness import Freshness
 from rvm_live.sinks.hotkeys import ViewState, WindowActions, action_for
 from rvm_live.sinks.overlay import Overlay, Status
+from rvm_live.sinks.toolkits import TOOLKITS, open_window
+from rvm_live.sinks.toolkits.base import Closed, Event, Key, Toolkit
 
-__all__ = [
-    "ViewState",
-    "WindowActions",
-    "WindowSink",
-    "close_preview",
-    "display_available",
-    "preview_closed",
-    "show_preview",
-]
+__all__ = ["ViewState", "WindowActions", "WindowSink", "display_available"]
 
 _log = logging.getLogger("rvm_live.window")
-
-_FLAGS = cv2.WINDOW_NORMAL | cv2.WINDOW_GUI_NORMAL | cv2.WINDOW_FREERATIO
-_FULLSCREEN_NS = 400_000_000
-_KEYS_AT_ONCE = 16
 
 
 class WindowSink(Sink):
@@ -44,12 +32,13 @@ class WindowSink(Sink):
 
     Args:
         view: what is shown; the window's own keys change it.
-        title: of the window, and its name for OpenCV.
+        title: of the window.
         size: of the frames if known already, pixels; the window follows the first composite.
         status: asked for what the overlay tells, at most five times a second.
         actions: what keys do.
         placeholder: (width, height) -> uint8 (height, width, 3) BGR or (height, width, 4) BGRA, the background
             alone; None shows a checkerboard.
+        toolkits: names of the ways to get a window, in the order in which they are tried.
         clock: for the overlay.
     """
 
@@ -62,6 +51,7 @@ class WindowSink(Sink):
         status: Callable[[], Status] = Status,
         actions: WindowActions | None = None,
         placeholder: Callable[[int, int], NDArray[np.uint8]] | None = None,
+        toolkits: Sequence[str] = TOOLKITS,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.view = view
@@ -74,13 +64,9 @@ class WindowSink(Sink):
         self._overlay = Overlay(clock)
         self._composite: Composite | None = None
         self._fresh = Freshness(clock)
-        self._screen = Screen()
         self._size = self._opening_size = (0, 0)
-        self._before_fullscreen: tuple[int, int] | None = None
-        self._check_fullscreen_ns: int | None = None
-        self._stretched = False
-        self._open = False
-        self._seen = False
+        self._names = tuple(toolkits)
+        self._toolkit: Toolkit | None = None
         self._quitting = False
         self._dirty = True
 
@@ -89,23 +75,25 @@ class WindowSink(Sink):
         """Width and height of the picture in the window, pixels."""
         return self._size
 
+    @property
+    def toolkit(self) -> str:
+        """Name of what the window is made with; empty while there is none."""
+        return "" if self._toolkit is None else self._toolkit.name
+
     def open(self) -> None:
-        screen = self._screen = probe()
-        if screen.reason is not None:
-            raise DisplayError(f"no window can be opened: {screen.reason}; use --headless to run without one")
-        prepare_qt()
         try:
-            cv2.namedWindow(self.title, _FLAGS)
-            self._open = True
-            self._fit_to(self._frame_size)
-        except cv2.error as error:
-            raise DisplayError(f"no window can be opened: {_one_line(error)}") from error
+            self._toolkit, told = open_window(self.title, self._fitting(self._frame_size), self._names)
+        except DisplayError as error:
+            raise DisplayError(f"{error}; use --headless to run without one") from error
+        if told:
+            self.tell(told)
+        self._size = self._opening_size = self._toolkit.size
         if self.view.fullscreen:
-            self._fullscreen()
+            self._toolkit.fullscreen(True)
         self.idle()
 
     def write(self, composite: Composite) -> None:
-        if not self._open:
+        if self._toolkit is None:
             return
         if self._composite is None:
             self._overlay.restart_messages()
@@ -118,7 +106,7 @@ class WindowSink(Sink):
         self._pump()
 
     def idle(self) -> None:
-        if not self._open:
+        if self._toolkit is None:
             return
         if self._fresh.over:
             self.clear()
@@ -137,17 +125,24 @@ class WindowSink(Sink):
 
     def close(self, *, failed: bool) -> None:
         self._composite = None
-        if self._open:
-            self._open = False
-            _destroy(self.title)
+        toolkit, self._toolkit = self._toolkit, None
+        if toolkit is not None:
+            toolkit.close()
 
     def _fit_to(self, frame: tuple[int, int]) -> None:
+        if self._toolkit is None:
+            return
         self._frame_size = frame
-        self._size = self._opening_size = views.opening_size(frame, self.view.display, self._screen)
-        cv2.resizeWindow(self.title, *self._size)
+        self._size = self._opening_size = self._fitting(frame)(self._toolkit.screen)
+        self._toolkit.resize(self._size)
         self._dirty = True
 
+    def _fitting(self, frame: tuple[int, int]) -> Callable[[Screen], tuple[int, int]]:
+        return lambda screen: views.opening_size(frame, self.view.display, screen)
+
     def _draw(self) -> None:
+        if self._toolkit is None:
+            return
         (width, height), view = self._size, self.view
         if self._composite is None:
             canvas = views.picture(self._placeholder(width, height), width, height)
@@ -157,60 +152,28 @@ class WindowSink(Sink):
         self._overlay.draw(
             canvas, self._status, display=view.display, statistics=view.statistics, help=view.help, starting=starting
         )
-        try:
-            cv2.imshow(self.title, canvas)
-        except cv2.error as error:
-            raise DisplayError(f"the window failed: {_one_line(error)}") from error
+        self._toolkit.show(canvas)
         self._dirty = False
 
     def _pump(self) -> None:
-        """Let the window system work; take keys, a new size, and the close button."""
-        for _ in range(_KEYS_AT_ONCE):
-            code = cv2.waitKeyEx(1)
-            if self._gone():
-                self._open = False
-                self._quit("window closed")
-                return
-            if code == -1:
-                break
-            self._key(action_for(code))
-        self._follow_size()
-
-    def _gone(self) -> bool:
-        try:
-            visible = cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) >= 1
-        except cv2.error:  # Qt: the window was closed
-            return True
-        self._seen = self._seen or visible
-        return self._seen and not visible
-
-    def _follow_size(self) -> None:
-        try:
-            _x, _y, width, height = cv2.getWindowImageRect(self.title)
-        except cv2.error:
+        """Let the window system work; take what the user did, and a new size."""
+        toolkit = self._toolkit
+        if toolkit is None:
             return
-        if width > 0 and height > 0 and (width, height) != self._size:
-            self._size = (width, height)
+        for event in toolkit.events():
+            self._take(event)
+        if self._toolkit is toolkit and toolkit.size != self._size:
+            self._size = toolkit.size
             self._dirty = True
-        if self._check_fullscreen_ns is not None and self._clock.now_ns() >= self._check_fullscreen_ns:
-            self._check_fullscreen_ns = None
-            if self._screen.size is not None and self._size == self._before_fullscreen != self._screen.size:
-                # No window manager took the request: do it ourselves.
-                self._stretched = True
-                cv2.moveWindow(self.title, 0, 0)
-                cv2.resizeWindow(self.title, *self._screen.size)
 
-    def _fullscreen(self) -> None:
-        if self.view.fullscreen:
-            self._before_fullscreen = self._size
-            self._check_fullscreen_ns = self._clock.now_ns() + _FULLSCREEN_NS
-        mode = cv2.WINDOW_FULLSCREEN if self.view.fullscreen else cv2.WINDOW_NORMAL
-        cv2.setWindowProperty(self.title, cv2.WND_PROP_FULLSCREEN, mode)
-        if not self.view.fullscreen:
-            self._check_fullscreen_ns = None
-            if self._stretched and self._before_fullscreen is not None:
-                cv2.resizeWindow(self.title, *self._before_fullscreen)
-            self._stretched = False
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Closed):
+            toolkit, self._toolkit = self._toolkit, None
+            if toolkit is not None:
+                toolkit.close()
+            self._quit("window closed")
+        elif isinstance(event, Key):
+            self._key(action_for(event))
 
     def _key(self, action: str | None) -> None:
         if action is None:
@@ -227,7 +190,8 @@ class WindowSink(Sink):
             view.help = not view.help
         elif action == "fullscreen":
             view.fullscreen = not view.fullscreen
-            self._fullscreen()
+            if self._toolkit is not None:
+                self._toolkit.fullscreen(view.fullscreen)
         else:
             try:
                 if action != "save":
@@ -242,58 +206,3 @@ class WindowSink(Sink):
         if not self._quitting:
             self._quitting = True
             self._actions.quit(reason)
-
-
-def show_preview(title: str, image: NDArray[np.uint8]) -> int:
-    """Show one picture in a window of its own and give the window system a moment.
-
-    Args:
-        title: of the window; it is opened where there is none.
-        image: uint8 (H, W, 3) BGR.
-
-    Returns:
-        The code of the key that was pressed, or -1.
-
-    Raises:
-        DisplayError: no window can be opened.
-    """
-    if title not in _previews:
-        screen = probe()
-        if screen.reason is not None:
-            raise DisplayError(f"no window can be opened: {screen.reason}")
-        prepare_qt()
-        cv2.namedWindow(title, _FLAGS & ~cv2.WINDOW_FREERATIO)
-        cv2.resizeWindow(title, *views.opening_size(image.shape[1::-1], "result", screen))
-        _previews.add(title)
-    cv2.imshow(title, image)
-    return int(cv2.waitKeyEx(1))
-
-
-def preview_closed(title: str) -> bool:
-    """Whether the window of :func:`show_preview` was closed by the user."""
-    try:
-        return bool(cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1)
-    except cv2.error:
-        return True
-
-
-def close_preview(title: str) -> None:
-    """Close the window of :func:`show_preview`, if it is open."""
-    if title in _previews:
-        _previews.discard(title)
-        _destroy(title)
-
-
-_previews: set[str] = set()
-
-
-def _destroy(title: str) -> None:
-    try:
-        cv2.destroyWindow(title)
-        cv2.waitKeyEx(1)  # the window system takes it down while events are handled
-    except cv2.error as error:
-        _log.debug("the window was gone already: %s", _one_line(error))
-
-
-def _one_line(error: Any) -> str:
-    return " ".join(str(error).split())

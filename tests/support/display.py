@@ -153,14 +153,17 @@ class Display:
         return True
 
     def _windows(self, title: str) -> list[str]:
-        found = subprocess.run(
-            ["xdotool", "search", "--onlyvisible", "--name", f"^{re.escape(title)}$"],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=20,
-        )
-        return found.stdout.split()
+        """Visible windows of that title. xdotool's search by name passes over titles of SDL's kind: so by class, too."""
+        found = self._search("--name", f"^{re.escape(title)}$")
+        return found or [each for each in self._search("--class", ".") if self._name_of(each) == title]
+
+    def _search(self, *how: str) -> list[str]:
+        command = ["xdotool", "search", "--onlyvisible", *how]
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=20).stdout.split()
+
+    def _name_of(self, window: str) -> str:
+        command = ["xdotool", "getwindowname", window]
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=20).stdout.rstrip("\n")
 
     def _xdotool(self, *arguments: str) -> str:
         done = subprocess.run(["xdotool", *arguments], env=self.env, capture_output=True, text=True, timeout=20)

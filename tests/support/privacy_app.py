@@ -35,11 +35,11 @@ from rvm_live.notices import Notices
 from rvm_live.pipeline import Pipeline
 from rvm_live.queues import Overflow
 from rvm_live.settings import EngineSettings, SourceSettings
-from rvm_live.sinks import window as windows
 from rvm_live.sinks.factory import open_recorder
 from rvm_live.sinks.hotkeys import ViewState, WindowActions
 from rvm_live.sinks.overlay import Status
 from rvm_live.sinks.snapshot import save_png
+from rvm_live.sinks.toolkits.sdl import SdlToolkit
 from rvm_live.sinks.window import WindowSink
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.lasting import LastingSource
@@ -171,7 +171,7 @@ class Flaky(CpuCompositor):
 
 
 class Watch:
-    """Stands between the window and OpenCV, and looks at every picture on its way to the screen."""
+    """Stands between the window and SDL, and looks at every picture on its way to the screen."""
 
     def __init__(self) -> None:
         self.room = 0.0
@@ -180,9 +180,9 @@ class Watch:
         self.alone = 0
         self.shown = 0
         self.last_new = time.monotonic()
-        self._imshow = cv2.imshow
+        self._show = SdlToolkit.show
 
-    def imshow(self, title: str, canvas: NDArray[np.uint8]) -> None:
+    def show(self, toolkit: SdlToolkit, canvas: NDArray[np.uint8]) -> None:
         self.shown += 1
         self.room = max(self.room, room_in(canvas))
         if person_in(canvas):
@@ -190,7 +190,7 @@ class Watch:
             self.frozen_s = max(self.frozen_s, time.monotonic() - self.last_new)
         else:
             self.alone += 1
-        self._imshow(title, canvas)
+        self._show(toolkit, canvas)
 
 
 class Watched(WindowSink):
@@ -259,14 +259,14 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
     make: Callable[[EngineSettings], Engine] = Oracle
     engine = GuardedEngine(make, EngineSettings(engine="oracle", foreground=order["foreground"]), notices)
     pipeline = Pipeline(source, engine, composer, [window, movie, stills], max_fps=60, notices=notices)
-    windows.cv2.imshow = watch.imshow
+    SdlToolkit.show = lambda toolkit, canvas: watch.show(toolkit, canvas)
     error = ""
     try:
         pipeline.run(duration=order["seconds"])
     except Exception as failure:
         error = f"{type(failure).__name__}: {failure}"
     finally:
-        windows.cv2.imshow = watch._imshow
+        SdlToolkit.show = watch._show
     return {
         "error": error,
         "room in the window": watch.room,

@@ -17,6 +17,7 @@ from rvm_live.gpu import GpuReading
 from rvm_live.sinks.hotkeys import ViewState, WindowActions
 from rvm_live.sinks.overlay import Status
 from rvm_live.sinks.snapshot import save_png
+from rvm_live.sinks.toolkits import TOOLKITS
 from rvm_live.sinks.window import WindowSink
 from tests.support.pictures import BACKGROUND, make_composite
 
@@ -75,6 +76,7 @@ def main(options: dict) -> None:
     sink = WindowSink(
         view,
         size=tuple(options.get("size", (320, 180))),
+        toolkits=options.get("toolkits", TOOLKITS),
         status=lambda: dataclasses.replace(STATUS, messages=tuple(options.get("messages", ()))),
         actions=WindowActions(
             background=lambda: tell(action="background"),

@@ -29,7 +29,6 @@ __all__ = [
     "probe",
     "screen_now",
     "sdl_driver",
-    "window_manager_runs",
 ]
 
 _TIMEOUT_SECONDS = 5.0
@@ -101,40 +100,6 @@ def sdl_driver() -> str:
         return "x11"
     folder, name = os.environ.get("XDG_RUNTIME_DIR", ""), os.environ.get("WAYLAND_DISPLAY", "")
     return "wayland" if name and Path(folder, name).is_socket() else ""
-
-
-def window_manager_runs() -> bool:
-    """Whether somebody answers to requests such as for full screen on this X display (EWMH, _NET_SUPPORTING_WM_CHECK);
-    True where that cannot be found out."""
-    try:
-        x11 = ctypes.CDLL("libX11.so.6")
-    except OSError:
-        return True
-    x11.XOpenDisplay.restype = ctypes.c_void_p
-    x11.XDefaultRootWindow.restype = x11.XInternAtom.restype = ctypes.c_ulong
-    x11.XDefaultRootWindow.argtypes = x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
-    x11.XInternAtom.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
-    x11.XFree.argtypes = [ctypes.c_void_p]
-    connection = x11.XOpenDisplay(None)
-    if not connection:
-        return True
-    kind, form, count, left, data = (
-        ctypes.c_ulong(),
-        ctypes.c_int(),
-        ctypes.c_ulong(),
-        ctypes.c_ulong(),
-        ctypes.c_void_p(),
-    )
-    asked = x11.XInternAtom(connection, b"_NET_SUPPORTING_WM_CHECK", 0)
-    x11.XGetWindowProperty(
-        *(ctypes.c_void_p(connection), ctypes.c_ulong(x11.XDefaultRootWindow(connection)), ctypes.c_ulong(asked)),
-        *(ctypes.c_long(0), ctypes.c_long(1), ctypes.c_int(0), ctypes.c_ulong(0), ctypes.byref(kind)),
-        *(ctypes.byref(form), ctypes.byref(count), ctypes.byref(left), ctypes.byref(data)),
-    )
-    if data:
-        x11.XFree(data)
-    x11.XCloseDisplay(connection)
-    return count.value > 0
 
 
 def prepare_qt() -> None:

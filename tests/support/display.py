@@ -153,7 +153,7 @@ class Display:
         return True
 
     def _windows(self, title: str) -> list[str]:
-        """Visible windows of that title. xdotool's search by name passes over titles of SDL's kind: so by class, too."""
+        """Visible windows of that title. xdotool's search by name passes over those of SDL: so by class, too."""
         found = self._search("--name", f"^{re.escape(title)}$")
         return found or [each for each in self._search("--class", ".") if self._name_of(each) == title]
 

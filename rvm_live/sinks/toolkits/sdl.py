@@ -7,6 +7,7 @@ place on the keyboard beside their letter.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.errors import DisplayError
-from rvm_live.sinks.display import Screen, screen_now, sdl_driver, window_manager_runs
+from rvm_live.sinks.display import Screen, screen_now, sdl_driver
 from rvm_live.sinks.toolkits.base import Closed, Drop, Event, Key, Left, Motion, Press, Release, Toolkit, Wheel
 
 __all__ = ["SdlToolkit"]
@@ -105,7 +106,7 @@ class SdlToolkit(Toolkit):
                 window.size, window.position = self._before
             self._before = None
             window.set_windowed()
-        elif self._pygame.display.get_driver() != "x11" or window_manager_runs():
+        elif self._pygame.display.get_driver() != "x11" or _managed():
             window.set_fullscreen(desktop=True)
         elif (size := self.screen.size) is not None:  # nobody answers to the request: do it ourselves
             self._before = (window.size, window.position)
@@ -203,3 +204,37 @@ class SdlToolkit(Toolkit):
             )
             self._pressed = None if double else (now, x, y)
         return Press(x, y, _BUTTONS[button], double)
+
+
+def _managed() -> bool:
+    """Whether somebody answers to requests such as for full screen on this X display (EWMH, _NET_SUPPORTING_WM_CHECK);
+    True where that cannot be found out."""
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+    except OSError:
+        return True
+    x11.XOpenDisplay.restype = ctypes.c_void_p
+    x11.XDefaultRootWindow.restype = x11.XInternAtom.restype = ctypes.c_ulong
+    x11.XDefaultRootWindow.argtypes = x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
+    x11.XInternAtom.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]
+    x11.XFree.argtypes = [ctypes.c_void_p]
+    connection = x11.XOpenDisplay(None)
+    if not connection:
+        return True
+    kind, form, count, left, data = (
+        ctypes.c_ulong(),
+        ctypes.c_int(),
+        ctypes.c_ulong(),
+        ctypes.c_ulong(),
+        ctypes.c_void_p(),
+    )
+    asked = x11.XInternAtom(connection, b"_NET_SUPPORTING_WM_CHECK", 0)
+    x11.XGetWindowProperty(
+        *(ctypes.c_void_p(connection), ctypes.c_ulong(x11.XDefaultRootWindow(connection)), ctypes.c_ulong(asked)),
+        *(ctypes.c_long(0), ctypes.c_long(1), ctypes.c_int(0), ctypes.c_ulong(0), ctypes.byref(kind)),
+        *(ctypes.byref(form), ctypes.byref(count), ctypes.byref(left), ctypes.byref(data)),
+    )
+    if data:
+        x11.XFree(data)
+    x11.XCloseDisplay(connection)
+    return count.value > 0

@@ -111,7 +111,7 @@ class App:
 
 @contextmanager
 def running(screen: Display, env: dict[str, str] | None = None, **options: object) -> Iterator[App]:
-    options.setdefault("toolkits", [screen.env["TOOLKIT"]])
+    options.setdefault("toolkits", [screen.env.get("TOOLKIT", "sdl")])
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.window_app", json.dumps(options)],
         env={**screen.env, **(env or {})},
@@ -210,10 +210,12 @@ def test_keys_work_where_the_layout_has_no_latin_letters(screen: Display, tmp_pa
         ("", {"QT_AUTO_SCREEN_SCALE_FACTOR": "1", "QT_ENABLE_HIGHDPI_SCALING": "1"}, (1280, 720)),
     ],
 )
+@pytest.mark.parametrize("toolkit", TOOLKITS)
 def test_on_a_screen_of_many_pixels_the_window_is_larger_and_stays_inside(
-    resources: str, settings: dict[str, str], opened: tuple[int, int]
+    resources: str, settings: dict[str, str], opened: tuple[int, int], toolkit: str
 ) -> None:
     with open_display() as display:
+        display.env["TOOLKIT"] = toolkit
         display.set_resources(resources)
         display.env.update(settings)
         with running(display, frame=[1280, 720], size=[1280, 720]) as app:

@@ -13,8 +13,8 @@ import re
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,6 @@ from rvm_live.folders import at_home
 __all__ = [
     "Screen",
     "display_available",
-    "on_sudden_exit",
     "prepare_qt",
     "probe",
     "screen_now",
@@ -127,37 +126,6 @@ def prepare_qt() -> None:
     os.environ["QT_QPA_PLATFORM"] = "xcb"
     with suppress(OSError):
         ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
-
-
-@contextmanager
-def on_sudden_exit(rescue: Callable[[], None]) -> Iterator[None]:
-    """Call ``rescue`` if C code ends the process meanwhile, as Qt does when its display goes away.
-
-    No exception comes out of that, and Python's own ``atexit`` is not asked: the handler is the C library's
-    (Itanium C++ ABI, section 3.3.5), taken back at the end of the block, while there is still a Python to call.
-
-    Args:
-        rescue: called once at most, on the thread that ends the process, inside a call to the window; must not touch
-            the window.
-    """
-    if not sys.platform.startswith("linux"):
-        yield
-        return
-    library = ctypes.CDLL(None)
-    owner = ctypes.c_int()
-    armed = True
-
-    @ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # type: ignore[untyped-decorator,unused-ignore]
-    def called(_: int | None) -> None:
-        if armed:
-            rescue()
-
-    getattr(library, "__cxa_atexit")(called, None, ctypes.byref(owner))
-    try:
-        yield
-    finally:
-        armed = False
-        getattr(library, "__cxa_finalize")(ctypes.byref(owner))
 
 
 def _framework(cv2: object) -> str | None:

@@ -104,7 +104,9 @@ def run(arguments: list[str]) -> dict[str, Any]:
                 with _cores(case.cores):
                     bare = _bare(settings, few)
                     loop = _loop(settings, clip, case.container, scratch / f"loop.{case.container}")
-                    to = BatchSettings((str(clip),), scratch / "out", engine=settings, container=case.container)
+                    to = BatchSettings(
+                        (str(clip),), scratch / "out", engine=settings, container=case.container, force=True
+                    )
                     batch, _ = rate_of(to)
             except RvmLiveError as error:
                 refusals[label] = str(error)

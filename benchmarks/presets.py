@@ -58,7 +58,12 @@ def run(arguments: list[str]) -> dict[str, Any]:
                     made_up.add(preset.model)
                 engine = EngineSettings(model=preset.model, weights=path)
             settings = BatchSettings(
-                (str(clip),), scratch / name, "standard" if name == "lite" else name, engine, container=CONTAINER
+                (str(clip),),
+                scratch / name,
+                "standard" if name == "lite" else name,
+                engine,
+                container=CONTAINER,
+                force=True,
             )
             try:
                 rate, ran = rate_of(settings)

@@ -114,6 +114,10 @@ class SinkError(RvmLiveError):
     """Frames cannot be shown or written."""
 
 
+class KeptError(SinkError):
+    """What is to be written would take the place of something else, which is left alone."""
+
+
 class DisplayError(SinkError):
     """There is no display, or it went away."""
 

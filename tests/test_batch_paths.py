@@ -32,7 +32,7 @@ from rvm_live.settings import SourceSettings
 from rvm_live.sources.video import VideoFileSource
 from tests.conftest import ROOT
 from tests.support.mirror import serving
-from tests.support.movies import inside, make_movie
+from tests.support.movies import inside, make_movie, names
 from tests.support.program import Outcome, call
 
 HALF = ("--engine", "tests.support.engines:LeftHalfEngine")
@@ -157,7 +157,7 @@ def test_dots_lead_where_they_lead(tmp_path: Path, clip: Path) -> None:
     with within(tmp_path / "a" / "b"):
         done = work("../../clip.mp4", "../../a/../clip.mp4", "-o", "../out")
         assert done.code == 0, done
-    assert sorted(path.name for path in (tmp_path / "a" / "out").iterdir()) == [
+    assert names(tmp_path / "a" / "out") == [
         "log_output_clip.txt",
         "output_clip.mp4",
     ]
@@ -177,12 +177,13 @@ def test_a_second_run_does_not_take_what_the_first_has_made(out: str, tmp_path: 
     (tmp_path / "in").mkdir()
     shutil.copy(clip, tmp_path / "in" / "clip.mp4")
     arguments = ("-o", tmp_path / "in" / out, "--write", "composite,alpha,foreground")
-    names = []
+    trees = []
     for named in (tmp_path / "in", tmp_path / "in", tmp_path / "in" / "**" / "*.mp4"):
-        done = work(named, *arguments)
-        assert (done.code, done.out.splitlines()[-1]) == (0, "1 done"), done
-        names.append(sorted(tree(tmp_path / "in")))
-    assert names[0] == names[1] == names[2]
+        for how, said in (((), "0 done, 1 skipped" if trees else "1 done"), (("--force",), "1 done")):
+            done = work(named, *arguments, *how)
+            assert (done.code, done.out.splitlines()[-1]) == (0, said), done
+            trees.append(sorted(tree(tmp_path / "in")))
+    assert all(each == trees[0] for each in trees)
     made = [each for each in find([str(tmp_path / "in" / out / "output_clip.mp4")], tmp_path / "in" / out)]
     assert len(made) == 1, "who names it gets it"
 
@@ -270,7 +271,7 @@ def test_a_long_name_is_cut_to_what_a_file_system_takes(name: str, tmp_path: Pat
     shutil.copy(clip, tmp_path / name)
     done = work(tmp_path / name, "-o", tmp_path / "out", "--name-template", "{prefix}{stem}", "--write", "foreground")
     assert done.code == 0, done
-    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    made = names(tmp_path / "out")
     assert [each[:8] for each in made] == ["log_outp", "output_" + name[0]]
     assert made[1].endswith("_foreground.mp4")
     made[1].encode()
@@ -296,7 +297,7 @@ def test_links_in_the_output_folder_are_replaced_and_not_followed(tmp_path: Path
     (tmp_path / "out" / "output_clip.mp4").symlink_to(tmp_path / "precious.mp4")
     (tmp_path / "out" / "output_clip_alpha.mp4").symlink_to(tmp_path / "nowhere.mp4")
     (tmp_path / "out" / "log_output_clip.txt").symlink_to(tmp_path / "precious.txt")
-    done = work(clip, "-o", tmp_path / "out", "--write", "composite,alpha")
+    done = work(clip, "-o", tmp_path / "out", "--write", "composite,alpha", "--force")
     assert done.code == 0, done
     assert (tmp_path / "precious.mp4").read_text() == (tmp_path / "precious.txt").read_text() == "precious"
     assert not (tmp_path / "nowhere.mp4").exists()
@@ -352,7 +353,9 @@ def test_any_folder_may_take_the_outputs(out: str, tmp_path: Path, clip: Path, m
     monkeypatch.chdir(tmp_path)
     done = work(clip, f"--output={out}")
     assert done.code == 0, done
-    assert sorted(tree(tmp_path)) == [out, f"{out}/log_output_clip.txt", f"{out}/output_clip.mp4"]
+    assert sorted(tree(tmp_path)) == [
+        out, f"{out}/.output_clip.made.json", f"{out}/log_output_clip.txt", f"{out}/output_clip.mp4"
+    ]  # fmt: skip
 
 
 def test_a_name_is_a_name_and_nothing_goes_to_a_shell(
@@ -503,7 +506,8 @@ def test_nothing_comes_to_be_outside_of_the_output_folder(
     if done.code == 2:
         assert after == before and done.complaint
     if done.code == 0:
-        made = [name for name in set(after) - set(before) if (root / name).is_file() and not name.endswith(".txt")]
+        made = [name for name in set(after) - set(before) if (root / name).is_file()]
+        made = [name for name in made if not name.endswith((".txt", ".made.json"))]
         assert len(made) == len(inputs) * 2 * (2 if container == "png" else 1)
     shutil.rmtree(root)
 

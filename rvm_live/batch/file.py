@@ -14,12 +14,13 @@ from rvm_live import gpu
 from rvm_live.batch.codecs import PICTURES
 from rvm_live.batch.inputs import Job, names_of
 from rvm_live.batch.log import write_log
-from rvm_live.batch.matting import Shared, Worked, matted
-from rvm_live.batch.media import Facts, count_frames, facts_of
+from rvm_live.batch.made import Made, made_of
+from rvm_live.batch.matting import Shared, Worked, matted, segments_of
+from rvm_live.batch.media import Facts, facts_of
 from rvm_live.batch.report import Done
 from rvm_live.batch.settings import BatchSettings
 from rvm_live.engines.faults import lost_device
-from rvm_live.errors import RvmLiveError, SettingsError, SinkError, SourceError, UnavailableError
+from rvm_live.errors import KeptError, RvmLiveError, SettingsError, SinkError, SourceError, UnavailableError
 from rvm_live.monitor import Monitor, draw
 from rvm_live.notices import Notices
 
@@ -30,6 +31,7 @@ _PICTURE = re.compile(rf"[0-9]{{6,}}({'|'.join(map(re.escape, PICTURES.values())
 
 def work_off(shared: Shared, job: Job, number: int) -> Done:
     """One file, from its first look to its log; never raises for anything about the file."""
+    settings = shared.settings
     began, start = time.monotonic(), datetime.now(timezone.utc)
     before = gpu.read()
     notices = Notices()
@@ -40,15 +42,20 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
     try:
         facts = facts_of(job.source, square=shared.container in PICTURES)
         outputs = _outputs(shared, job)
-        if shared.settings.resume and _whole(outputs, facts):
-            return Done(job, "skipped", outputs)
-        with _watched(shared.settings, job, notices):
-            worked = matted(shared, job, facts, outputs, notices, number)
+        made = Made(settings.output, job, made_of(settings, shared.engine, shared.choice, shared.container, job))
+        segments = segments_of(shared, job, facts, made)
+        if not settings.force and made.there(outputs, unfinished=segments.ours):
+            told = "it is there, made of the same file with the same settings"
+            return Done(job, "skipped", outputs, notes=(told,))
+        with _watched(settings, job, notices):
+            worked = matted(shared, job, facts, outputs, notices, number, segments, made)
         if worked.resumed:
             notices.fallback(f"went on at frame {worked.resumed}, where an earlier run was stopped")
         for note in worked.notes:
             notices.fallback(note)
         state = "interrupted" if shared.stopped.is_set() else "done"
+    except KeptError as failure:  # the log that is there is that of what is there
+        return Done(job, "failed", error=str(failure), seconds=time.monotonic() - began)
     except RvmLiveError as failure:
         error, trace = " ".join(str(failure).split()), traceback.format_exc()
         elsewhere, lost = not isinstance(failure, (SourceError, SettingsError)), lost_device(failure)
@@ -70,7 +77,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
         ran=worked.ran if worked else None,
     )
     with suppress(OSError, SinkError):
-        write_log(shared.settings, done, facts, worked, start, (before, gpu.read()), trace)
+        write_log(settings, done, facts, worked, start, (before, gpu.read()), trace)
     return done
 
 
@@ -119,20 +126,3 @@ def _of_pictures(path: Path) -> bool:
         return path.is_dir() and all(_PICTURE.fullmatch(each.name) and each.is_file() for each in path.iterdir())
     except OSError:
         return False
-
-
-def _whole(outputs: tuple[Path, ...], facts: Facts) -> bool:
-    """Whether every output is there with as many pictures as the input has."""
-    for path in outputs:
-        if path.is_dir():
-            count = sum(1 for each in path.iterdir() if each.suffix in PICTURES.values())
-        elif path.is_file():
-            try:
-                count = count_frames(path)
-            except RvmLiveError:
-                return False
-        else:
-            return False
-        if count == 0 or (facts.frames is not None and count < facts.frames):
-            return False
-    return True

@@ -14,11 +14,12 @@ from rvm_live.batch.settings import PRESETS, WRITABLE, BatchSettings, fill
 from rvm_live.errors import SettingsError
 from rvm_live.tidy import shortened
 
-__all__ = ["Job", "find", "jobs", "names_of"]
+__all__ = ["Job", "find", "jobs", "names_of", "record_of"]
 
 _MORE = (".mpg", ".mpeg", ".m2ts", ".mts", ".ts", ".wmv", ".flv", ".3gp", ".ogv", ".vob", ".mxf", ".gif", ".dv", ".y4m")
 SUFFIXES = frozenset({*VIDEO_SUFFIXES, *_MORE})
 """What is taken out of folders; a file that is named is tried whatever it is called."""
+_RECORD = ".made.json"
 _LONGEST_STEM = 220
 """Bytes: a file system takes 255, and ``_foreground``, suffixes and the names of unfinished files come around it."""
 
@@ -30,10 +31,12 @@ class Job:
     Attributes:
         source: the file.
         stem: of its outputs.
+        pictures: where it is a row of pictures, all of them, in order; ``source`` is the first then.
     """
 
     source: Path
     stem: str
+    pictures: tuple[Path, ...] = ()
 
 
 def find(inputs: Iterable[str], output: Path | None = None) -> list[Path]:
@@ -100,7 +103,7 @@ def _unreadable(error: OSError) -> None:
 
 
 class _Made:
-    """What runs have left in the output folder.
+    """What runs have left in the output folder: outputs, with their logs and their hidden records.
 
     Args:
         output: that folder, or None.
@@ -118,7 +121,9 @@ class _Made:
         if searched is not None and _real(searched) in output.parents:
             return True
         plain = {path.stem, *(path.stem.removesuffix(f"_{what}") for what in WRITABLE)}
-        return any((path.parent / f"log_{stem}.txt").is_file() for stem in plain)
+        plain |= {path.stem.removeprefix(what) for what in ("log_", "gpu_")}
+        beside = (name for stem in plain for name in (f"log_{stem}.txt", record_of(stem)))
+        return path.name.endswith(_RECORD) or any((path.parent / name).is_file() for name in beside)
 
 
 def jobs(settings: BatchSettings) -> list[Job]:
@@ -148,9 +153,15 @@ def names_of(settings: BatchSettings, stem: str) -> tuple[str, ...]:
     return tuple(f"{stem}{'' if what == 'composite' else f'_{what}'}{settings.suffix}" for what in settings.write)
 
 
+def record_of(stem: str) -> str:
+    """The name of the file that tells what outputs were made of."""
+    return f".{stem}{_RECORD}"
+
+
 def _all_names(settings: BatchSettings, stem: str) -> tuple[str, ...]:
     """Outputs, and what lies beside them."""
-    return (*names_of(settings, stem), f"log_{stem}.txt", f"gpu_{stem}.csv", f"gpu_{stem}.png", f".{stem}.parts")
+    beside = (f"log_{stem}.txt", f"gpu_{stem}.csv", f"gpu_{stem}.png", f".{stem}.parts", record_of(stem))
+    return (*names_of(settings, stem), *beside)
 
 
 def _key(name: str) -> str:

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rvm_live import __version__
 from rvm_live.backgrounds.parse import default_cycle
 from rvm_live.batch.checkpoints import LEAD_IN, CheckpointEngine
 from rvm_live.batch.codecs import PICTURES, recipe_for
 from rvm_live.batch.companions import plan
 from rvm_live.batch.inputs import Job
+from rvm_live.batch.made import Made
 from rvm_live.batch.media import Facts
 from rvm_live.batch.movie import MovieWriter, PictureFolder
 from rvm_live.batch.segments import Segments
@@ -82,7 +84,32 @@ class Worked:
     notes: tuple[str, ...]
 
 
-def matted(shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], notices: Notices, number: int) -> Worked:
+def segments_of(shared: Shared, job: Job, facts: Facts, made: Made) -> Segments:
+    """Where the segments of a file lie, and what they depend on: what it is made of, and how."""
+    settings = shared.settings
+    chunk = chunk_for(settings.seq_chunk, facts.width, facts.height)
+    length = max(1, -(-round(facts.rate * round(settings.segment_seconds)) // chunk)) * chunk
+    about = {
+        "version": __version__,
+        "of": made.of,
+        "engines": list(shared.choice.names) if shared.choice is not None else [],
+        "write": list(settings.write),
+        "hardware": settings.hardware,
+        "frames": [length, chunk],
+    }
+    return Segments(settings.output / f".{job.stem}.parts", settings.write, length, about)
+
+
+def matted(
+    shared: Shared,
+    job: Job,
+    facts: Facts,
+    outputs: tuple[Path, ...],
+    notices: Notices,
+    number: int,
+    segments: Segments,
+    made: Made,
+) -> Worked:
     """Run the pipeline to the end of the file, or until the run is stopped.
 
     Raises:
@@ -90,9 +117,6 @@ def matted(shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], no
     """
     settings = shared.settings
     chunk = chunk_for(settings.seq_chunk, facts.width, facts.height)
-    length = max(1, -(-round(facts.rate * round(settings.segment_seconds)) // chunk)) * chunk
-    about = _about(shared, job, length, chunk)
-    segments = Segments(settings.output / f".{job.stem}.parts", settings.write, length, about)
     segments.begin(resume=settings.resume)
     if segments.note:
         notices.fallback(segments.note)
@@ -139,7 +163,9 @@ def matted(shared: Shared, job: Job, facts: Facts, outputs: tuple[Path, ...], no
         if shared.stopped.is_set():
             pipeline.stop("interrupted")
         snapshot = pipeline.run()
-        whole = not shared.stopped.is_set()
+        if not shared.stopped.is_set():
+            made.remember(outputs)
+            whole = True
     finally:
         shared.pipeline = None
         segments.end(keep=not whole)
@@ -196,24 +222,6 @@ def _engine_settings(shared: Shared, facts: Facts) -> EngineSettings:
         ratio = ratio_for(PRESETS[shared.settings.quality], facts.width, facts.height)
         return replace(engine, downsample_ratio=ratio)
     return engine
-
-
-def _about(shared: Shared, job: Job, length: int, chunk: int) -> dict[str, Any]:
-    """What the pictures of a file depend on."""
-    from rvm_live import __version__
-
-    settings, found = shared.settings, job.source.stat()
-    engine = shared.engine if shared.choice is None else shared.choice.settings
-    return {
-        "version": __version__,
-        "input": [job.source.name, found.st_size, found.st_mtime_ns],
-        "engine": [str(engine), list(shared.choice.names) if shared.choice is not None else []],
-        "quality": settings.quality,
-        "write": list(settings.write),
-        "background": settings.background,
-        "output": [shared.container, settings.codec, settings.hardware],
-        "frames": [length, chunk],
-    }
 
 
 def _progress(shared: Shared, job: Job, facts: Facts, number: int) -> Callable[[int], None]:

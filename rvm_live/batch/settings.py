@@ -120,7 +120,8 @@ class BatchSettings:
         container: one of :data:`CONTAINERS`; ``auto``: ``mov`` over a transparent background, else ``mp4``.
         name_template: of the output's stem, with ``{prefix}``, ``{name}`` (tidied) and ``{stem}`` (as it was).
         max_name: characters of the tidied name at most.
-        resume: skip what is whole already.
+        resume: go on where an earlier run was stopped.
+        force: make anew what is there, of whatever it was made.
         monitor: GPU and processor over time, ``gpu_<name>.csv`` and ``.png`` beside each output.
         codec: one of :data:`CODEC_NAMES`; ``auto``: the container's usual one.
         hardware: decode and encode on a GPU where one can.
@@ -142,6 +143,7 @@ class BatchSettings:
     name_template: str = "{prefix}{name}"
     max_name: int = 20
     resume: bool = False
+    force: bool = False
     monitor: bool = False
     codec: str = "auto"
     hardware: bool = False

@@ -50,7 +50,8 @@ __all__ = ["batch"]
 @click.option("--foreground", type=click.Choice(["model", "source"]), default="model", help="[default: model]")
 @click.option("--steady/--no-steady", default=None, help="Average alpha where nothing moves.  [default: with lite]")
 @click.option("--name-template", default="{prefix}{name}", help="With {prefix}, {name} and {stem}.")
-@click.option("--resume", is_flag=True, help="Skip what is whole already, go on where a run was stopped.")
+@click.option("--resume", is_flag=True, help="Go on where a run was stopped.")
+@click.option("--force", is_flag=True, help="Make anew what is there already, of whatever it was made.")
 @click.option("--segment", type=float, default=20.0, help="Seconds after which a stopped run goes on.  [default: 20]")
 @click.option("--monitor", is_flag=True, help="Record GPU and processor beside each output, as CSV and plot.")
 @click.option("--workers", type=int, default=1, help="Processes on this machine, through Ray.  [default: 1]")
@@ -83,6 +84,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
         container=options["container"],
         name_template=options["name_template"],
         resume=options["resume"],
+        force=options["force"],
         monitor=options["monitor"],
         codec=options["codec"],
         hardware=options["hwaccel"] == "auto",
@@ -124,7 +126,7 @@ def _line(event: dict[str, Any]) -> str:
     if event["state"] == "failed":
         return f"{name}: failed: {one_line(event['error'])}"
     if event["state"] != "done":
-        return f"{name}: {event['state']}"
+        return ": ".join([name, event["state"], *map(one_line, event["notes"] if event["state"] == "skipped" else ())])
     rate = (event["frames"] - event["resumed"]) / event["seconds"] if event["seconds"] else 0.0
     lines = [f"{name}: {event['frames']} frames, {rate:.1f} fps -> {printable(', '.join(event['outputs']))}"]
     lines += [f"  {one_line(note)}" for note in event["notes"]]

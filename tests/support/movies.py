@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Inside", "inside", "make_movie", "named", "pictures", "since_start"]
+__all__ = ["Inside", "hidden", "inside", "make_movie", "named", "names", "pictures", "since_start"]
 
 
 @dataclass(frozen=True)
@@ -131,3 +131,13 @@ def named(path: Path) -> tuple[str, str | None, str]:
         profile = None if told.get("profile", "unknown") == "unknown" else told["profile"]
         assert (tag, profile, told["pix_fmt"]) == ours
     return ours
+
+
+def names(folder: Path) -> list[str]:
+    """What lies in a folder of outputs, but for the records of what they were made of."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".made.json"))
+
+
+def hidden(folder: Path) -> list[str]:
+    """What of that is hidden: left over."""
+    return [name for name in names(folder) if name.startswith(".")]

@@ -42,6 +42,7 @@ class Frame:
         captured_ns: monotonic time of the grab, before decoding.
         media_ns: position in the file, nanoseconds, or None for a live source.
         repeated: the picture is byte for byte that of the frame before (a camera that repeats itself).
+        duration_ns: how long it is to be seen, nanoseconds, where a file tells it.
     """
 
     image: NDArray[np.uint8]
@@ -50,6 +51,7 @@ class Frame:
     captured_ns: int
     media_ns: int | None = None
     repeated: bool = False
+    duration_ns: int | None = None
 
     @property
     def height(self) -> int:

@@ -106,6 +106,7 @@ class CaptureStage(Stage):
             captured_ns=grab.captured_ns,
             media_ns=grab.media_ns,
             repeated=previous is not None and _same_picture(previous.image, image),
+            duration_ns=grab.duration_ns,
         )
         self._previous = frame
         return frame

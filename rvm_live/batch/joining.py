@@ -87,6 +87,10 @@ def _write(
                 packet.pts = stamps[rank]
                 packet.dts = _decoding_time(stamps, place, late, facts)
                 packet.duration = _duration(stamps, rank, facts, end)
+                if late and place + 1 == len(stamps) and recipe.muxer in ("mp4", "mov"):
+                    # These hold how long decoding takes: what decoding began before the first picture it ends earlier.
+                    told = stamps[-1] + _duration(stamps, len(stamps) - 1, facts, end)
+                    packet.duration = max(1, told - stamps[place - late] - late * _nominal(facts))
                 packet.time_base = facts.time_base
                 packet.stream = stream
                 beside.pump(float(packet.dts * facts.time_base))

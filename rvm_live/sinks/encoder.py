@@ -84,6 +84,10 @@ class Encoder:
         import av
 
         self._pixel = pixel
+        self._durations: dict[int, int] = {}  # of pictures that the encoder holds, by their times
+        self._first = self._end = 0
+        self._began: int | None = None
+        self._usual = max(1, round(1 / (rate * time_base)))
         self._recipe, self._rate, self._time_base = recipe, rate, time_base
         self._clear = len(shape) == 3 and shape[2] == 4
         self._format = recipe.grey if len(shape) == 2 else (recipe.clear or "") if self._clear else recipe.opaque
@@ -120,8 +124,14 @@ class Encoder:
     def _yuv(self) -> bool:
         return self._format.startswith(("yuv", "nv"))
 
-    def add(self, image: NDArray[np.uint8], pts: int) -> None:
-        """Encode a picture of the shape that was announced, at a time in units of ``time_base``."""
+    def add(self, image: NDArray[np.uint8], pts: int, duration: int = 0) -> None:
+        """Encode a picture of the shape that was announced.
+
+        Args:
+            image: of that shape.
+            pts: when it is to be seen, units of ``time_base``.
+            duration: for how long, which tells where the file ends; 0: for the usual time.
+        """
         import av
 
         if self._clear and self._yuv:
@@ -142,12 +152,21 @@ class Encoder:
         elif self._format != named:
             frame = frame.reformat(format=self._format)
         frame.pts, frame.time_base = pts, self._time_base
+        if duration:
+            self._durations[pts] = duration
+        self._first = pts if self._frames == 0 else self._first
+        self._end = pts + (duration or self._usual)
         self._mux(self.stream.encode(frame))
         self._frames += 1
 
     def flush(self) -> None:
         """Encode what is held back."""
-        self._mux(self.stream.encode(None))
+        held = self.stream.encode(None)
+        if held and held[-1].dts is not None and self._recipe.muxer in ("mp4", "mov"):
+            # These hold how long decoding takes, which began earlier than the first picture is seen: so it ends.
+            began = held[0].dts if self._began is None else self._began
+            self._durations[held[-1].pts] = max(1, self._end - self._first + began - held[-1].dts)
+        self._mux(held)
 
     def close(self) -> None:
         """Close the file."""
@@ -155,6 +174,6 @@ class Encoder:
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
-            if not packet.duration:
-                packet.duration = max(1, round(1 / (self._rate * self._time_base)))
+            self._began = packet.dts if self._began is None else self._began
+            packet.duration = self._durations.pop(packet.pts, packet.duration) or self._usual
             self.container.mux(packet)

@@ -94,7 +94,7 @@ class VideoFile(Writer):
         with self._told():
             encoder = self._encoder or self._opened(shot)
             self._look()
-            encoder.add(self._picture(shot.image), self._times.tick(shot))
+            encoder.add(self._picture(shot.image), *self._times.tick(shot))
 
     def finish(self) -> bool:
         saved = self._encoder is not None
@@ -170,9 +170,10 @@ class _Times:
         self._frame = max(1, round(_TICKS / fps))
         self._offset: int | None = None
         self._media = False
-        self._last = -1
+        self._last, self._lasts = -1, self._frame
 
-    def tick(self, shot: Shot) -> int:
+    def tick(self, shot: Shot) -> tuple[int, int]:
+        """When a picture is to be seen, and for how long."""
         if self._offset is None:
             self._media = shot.media_ns is not None
         time_ns = shot.media_ns if self._media and shot.media_ns is not None else shot.captured_ns
@@ -180,6 +181,8 @@ class _Times:
         if self._offset is None:
             self._offset = -ticks
         elif self._media and ticks + self._offset <= self._last:
-            self._offset = self._last + self._frame - ticks  # the file started over
+            self._offset = self._last + self._lasts - ticks  # the file started over
         self._last = max(ticks + self._offset, self._last + 1)
-        return self._last
+        told = shot.duration_ns if self._media else None
+        self._lasts = self._frame if told is None else max(1, told * _TICKS // 1_000_000_000)
+        return self._last, self._lasts

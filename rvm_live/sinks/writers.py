@@ -28,16 +28,19 @@ class Shot:
         seq: number of the frame.
         captured_ns: monotonic time of the grab.
         media_ns: position in the file it came from, or None for a live source.
+        duration_ns: how long it is to be seen, where the file tells it.
     """
 
     image: NDArray[np.uint8]
     seq: int
     captured_ns: int
     media_ns: int | None
+    duration_ns: int | None = None
 
     @classmethod
     def of(cls, composite: Composite) -> Shot:
-        return cls(composite.image, composite.seq, composite.stamps.captured_ns, composite.frame.media_ns)
+        frame = composite.frame
+        return cls(composite.image, composite.seq, composite.stamps.captured_ns, frame.media_ns, frame.duration_ns)
 
 
 class Writer(ABC):

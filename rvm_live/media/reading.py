@@ -72,6 +72,9 @@ class Reading:
     def _period(self) -> Fraction:
         return 1 / self.rate if self.rate else _USUAL
 
+    def _stamps(self) -> Stamps:
+        return Stamps(self._period, reorders=bool(self.stream.codec_context.has_b_frames))
+
     def _begin(self, threads: int) -> None:
         self.container = self._opened()
         try:
@@ -96,7 +99,7 @@ class Reading:
             _log.warning("%s: an interlaced picture cannot be made whole: %s", self._name, words(error))
 
     def _decoded(self) -> Iterator[Any]:
-        stamps = Stamps(self._period)
+        stamps = self._stamps()
         last = None
         for frame in self._pass(stamps):
             last = frame.pts
@@ -104,7 +107,7 @@ class Reading:
         if stamps.lost and self._thorough:
             self.container.close()
             self._begin(threads=1)
-            for frame in self._pass(Stamps(self._period)):
+            for frame in self._pass(self._stamps()):
                 if last is None or frame.pts > last:
                     yield frame
 

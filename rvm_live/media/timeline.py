@@ -12,9 +12,10 @@ from av.format import Flags
 
 __all__ = ["Stamps", "Timed", "Timeline", "packets", "timed", "timeline_of"]
 
-_PRIMING = Fraction(1, 10)  # seconds; a start so little before 0 is what a sound encoder needs to get going
+_PRIMING = Fraction(1, 10)  # seconds; sound that begins so little before the picture is an encoder getting going
 _BACK = Fraction(1, 10)  # further back than this is a jump even where nothing can begin
 _GUESSED = 17  # and further than this many frames, where they are guessed: the longest reordering is 16
+_ORDER_ALONE = frozenset({"avi"})  # containers that hold pictures in the order of decoding, and no other time
 _GAP = 10  # seconds; nothing for longer than this in any track is a jump, where stamps may begin anew
 
 
@@ -33,18 +34,16 @@ class Timeline:
     gets there in its own time. It is the rule of FFmpeg's own program, held to all tracks alike.
 
     Args:
-        streams: PyAV streams, the picture and all sound.
+        streams: PyAV streams, the picture first, and all sound.
         discontinuous: stamps of such a file may begin anew at any time (broadcasts).
     """
 
     def __init__(self, streams: Sequence[Any], *, discontinuous: bool = False) -> None:
-        starts = [
-            Fraction(0) if each.type == "audio" and -_PRIMING < start < 0 else start
-            for each in streams
-            if each.start_time is not None and each.time_base
-            for start in [each.start_time * each.time_base]
-        ]
-        self._shifts = [-min(starts, default=Fraction(0))]  # seconds, one for each part
+        starts = [each.start_time * each.time_base for each in streams if each.start_time is not None]
+        start = min(starts, default=Fraction(0))
+        if streams[0].start_time is not None and starts[0] - start < _PRIMING:
+            start = starts[0]
+        self._shifts = [-start]  # seconds, one for each part
         self._tracks: dict[int, _Track] = {}
         self._end = Fraction(0)
         self._discontinuous = discontinuous
@@ -125,7 +124,10 @@ def packets(container: Any, picture: Any, wanted: Iterable[Any]) -> Iterator[Any
     line = timeline_of(container, picture)
     counted = {each.index: each for each in (picture, *container.streams.audio)}
     given = {each.index: each for each in wanted}
+    bare = container.format.name in _ORDER_ALONE
     for packet in container.demux(list({**counted, **given}.values())):
+        if bare and packet.dts is not None:
+            packet.pts = packet.dts  # the other is made up
         if packet.stream_index in counted:
             line.place(packet)
         else:
@@ -137,18 +139,20 @@ def packets(container: Any, picture: Any, wanted: Iterable[Any]) -> Iterator[Any
 class Stamps:
     """Gives every decoded picture its time, in the order in which they are shown.
 
-    Where a container stores the order of decoding alone (AVI), pictures come out of the decoder with stamps out of
-    order; from the first that does, each takes the earliest that is left. Pictures without stamps are counted.
+    Where only the order of decoding is stored (AVI, and what was taken over from it), pictures come out of the decoder
+    with stamps out of order: each takes the earliest that is left. Pictures without stamps are counted.
 
     Args:
         period: of a picture, seconds, for those without stamps.
+        reorders: pictures are decoded in another order than they are shown in.
     """
 
-    def __init__(self, period: Fraction) -> None:
+    def __init__(self, period: Fraction, *, reorders: bool = False) -> None:
         self._period = period
+        self._ranked = reorders  # until stamps are seen that do not follow the order of decoding
+        self._newest: int | None = None
         self._waiting: list[int] = []  # stamps of packets whose pictures have not been seen, a heap
         self._held: Any = None
-        self._ranked = False
         self._last: Fraction | None = None
 
     def sent(self, packet: Any) -> None:
@@ -156,6 +160,9 @@ class Stamps:
         stamp = packet.pts if packet.pts is not None else packet.dts
         if packet.size and stamp is not None and not packet.is_discard:
             heapq.heappush(self._waiting, stamp)
+            if self._newest is not None and stamp < self._newest:
+                self._ranked = False
+            self._newest = stamp
 
     def push(self, frame: Any) -> Iterator[Any]:
         """Take in a picture as it comes out of the decoder; gives the one before, with its time."""

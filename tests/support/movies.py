@@ -88,8 +88,9 @@ def _tone(
 
 
 def since_start(of: Inside) -> list[float]:
-    """Times of the pictures from where picture or sound begins, seconds."""
-    start = min([float(of.times[0]), *(0.0 if -0.1 < each < 0 else each for each in of.sound_times)])
+    """Times of the pictures from where picture or sound begins, seconds; a sound encoder may begin a little earlier."""
+    first = float(of.times[0])
+    start = min([first, *(each for each in of.sound_times if each < first - 0.1)])
     return [float(each) - start for each in of.times]
 
 

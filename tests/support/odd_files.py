@@ -330,8 +330,8 @@ CASES.append(
 )
 drawn("wide_pixels.mp4", {"aspect": Fraction(64, 45)}, shape=Fraction(96 * 64, 64 * 45))
 drawn("narrow_pixels.mkv", {"aspect": Fraction(8, 9)}, shape=Fraction(96 * 8, 64 * 9))
-drawn("pal_wide.mpg", {"codec": "mpeg2video", "aspect": Fraction(16, 15), "rate": Fraction(25)},
-      shape=Fraction(96 * 16, 64 * 15), times=[n / 25 for n in range(FRAMES)], seconds=FRAMES / 25,
+drawn("pal_wide.mpg", {"codec": "mpeg2video", "aspect": Fraction(32, 27), "rate": Fraction(25)},
+      shape=Fraction(16, 9), times=[n / 25 for n in range(FRAMES)], seconds=FRAMES / 25,
       colours=12)  # fmt: skip
 drawn("odd_sides.mkv", {"size": (95, 63), "pix_fmt": "yuv444p"}, shape=Fraction(95, 63))
 drawn("small.mp4", {"size": (36, 24)}, shape=Fraction(36, 24), colours=16)
@@ -339,12 +339,12 @@ drawn("small.mp4", {"size": (36, 24)}, shape=Fraction(36, 24), colours=16)
 
 @case("larger_later.ts", frames=tuple(range(2 * FRAMES)), times=None, seconds=None, told="size")
 def _larger_later(path: Path) -> None:
-    _joined(path, {}, {"size": (192, 96), "start": FRAMES / FPS, "numbers": range(FRAMES, 2 * FRAMES)})
+    _joined(path, {}, {"size": (192, 128), "start": FRAMES / FPS, "numbers": range(FRAMES, 2 * FRAMES)})
 
 
 @case("smaller_later.ts", frames=tuple(range(2 * FRAMES)), times=None, seconds=None, told="size")
 def _smaller_later(path: Path) -> None:
-    _joined(path, {}, {"size": (64, 64), "start": FRAMES / FPS, "numbers": range(FRAMES, 2 * FRAMES)})
+    _joined(path, {}, {"size": (48, 32), "start": FRAMES / FPS, "numbers": range(FRAMES, 2 * FRAMES)})
 
 
 def _joined(path: Path, *films: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from rvm_live.engines.guarded import GuardedEngine
 from rvm_live.frames import Composite
 from rvm_live.notices import Notices
 from rvm_live.pipeline import Pipeline
-from rvm_live.preflight import DEFAULT_FOLDER, HEADLESS_SECONDS, check_writable, overflow_of, without_display
+from rvm_live.preflight import DEFAULT_FOLDER, HEADLESS_SECONDS, at_home, check_writable, overflow_of, without_display
 from rvm_live.queues import Overflow
 from rvm_live.report import LiveReport, Ran
 from rvm_live.settings import LiveSettings
@@ -62,6 +62,7 @@ def run(
         RvmLiveError: bad input, or a failure that was understood; nothing half-written is left behind.
     """
     silence_backends()
+    settings = at_home(settings)
     if settings.stats_json is not None:
         check_writable(settings.stats_json)
     first = open_source(settings.source, clock)  # what cannot be meant is told before anything begins

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
 
-from rvm_live import whole
+from rvm_live import folders, whole
 from rvm_live.errors import SettingsError, SinkError
 from rvm_live.queues import Overflow
 from rvm_live.settings import LiveSettings
 from rvm_live.sinks.display import display_available
 from rvm_live.sources.base import Source
 
-__all__ = ["DEFAULT_FOLDER", "HEADLESS_SECONDS", "check_writable", "overflow_of", "without_display"]
+__all__ = ["DEFAULT_FOLDER", "HEADLESS_SECONDS", "at_home", "check_writable", "overflow_of", "without_display"]
 
 HEADLESS_SECONDS = 10.0
 """How long a run lasts that wanted a window and found no display, if nothing else ends it."""
 DEFAULT_FOLDER = Path("recordings")
 """Where such a run records to, if nothing else was asked for."""
+
+
+def at_home(settings: LiveSettings) -> LiveSettings:
+    """The settings with paths of results in which a tilde in front stands for a user's home."""
+    record = settings.record and os.path.expanduser(settings.record)  # as text: a slash at the end means a folder
+    return replace(settings, record=record, stats_json=settings.stats_json and folders.at_home(settings.stats_json))
 
 
 def without_display(settings: LiveSettings) -> tuple[LiveSettings, str]:

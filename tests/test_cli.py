@@ -317,3 +317,24 @@ def test_what_is_wrong_is_told_before_what_will_be_done(tmp_path: Path, wrong: t
     assert done.code == 2
     assert said in done.complaint
     assert not any(tmp_path.iterdir()), "nothing is left behind"
+
+
+def test_a_tilde_stands_for_home_in_every_path(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.mp4").write_bytes(clip.read_bytes())
+    cv2.imwrite(str(tmp_path / "b.png"), np.full((64, 96, 3), 200, np.uint8))
+    for source, folder in (("~/a.mp4", "one/"), ("~/b.png", "two")):
+        (tmp_path / "two").mkdir(exist_ok=True)
+        done = call(
+            *("--source", source, "--headless", *THROUGH, "--frames", "2", "--background", "image:~/b.png"),
+            *("--record", f"~/{folder}", "--stats-json", "~/report.json"),
+        )
+        assert done.code == 0, done.err
+        assert len(list((tmp_path / folder).iterdir())) == 2
+        assert json.loads((tmp_path / "report.json").read_text())["exit_reason"] == "frames reached"
+    done = call("--source", "~/nothing.mp4", "--headless", *THROUGH)
+    assert (done.code, done.complaint) == (2, f"there is no file {tmp_path}/nothing.mp4")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~").mkdir()
+    (tmp_path / "~" / "a.mp4").write_bytes(b"a file that is really called so")
+    assert "a.mp4" in call("--source", "~/a.mp4", "--headless", *THROUGH, "--frames", "1").complaint

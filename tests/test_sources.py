@@ -559,6 +559,9 @@ def test_capture_stamps_between_grab_and_retrieve(clock: FakeClock) -> None:
             clock.advance(0.5)
             return True, np.zeros((4, 6), np.uint8)
 
+        def get(self, what: int) -> float:
+            return 0.0
+
         def release(self) -> None:
             pass
 

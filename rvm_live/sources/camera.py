@@ -113,6 +113,7 @@ class CameraSource(Source):
 
     def open(self) -> SourceInfo:
         self.camera = find_camera(self._settings.source)
+        self._capture.label = str(self.camera)
         try:
             opened = self._opened(self.camera)
         except TimeoutError:

@@ -7,10 +7,13 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rvm_live.clock import Clock
+from rvm_live.errors import SourceUnavailableError
 from rvm_live.sources.base import Grab
 from rvm_live.sources.guard import ReleaseGuard
+from rvm_live.sources.layouts import UnknownLayoutError, as_bgr
 from rvm_live.sources.patient import Patient
 
 __all__ = ["OPEN_LIMIT_S", "SILENT_S", "Capture"]
@@ -35,9 +38,14 @@ class Capture:
 
     Args:
         clock: stamps frames.
+
+    Attributes:
+        label: what to call it in messages.
     """
 
     def __init__(self, clock: Clock) -> None:
+        self.label = "the device"
+        self._told: tuple[tuple[int, int], str] | None = None
         self._clock = clock
         self._capture = cv2.VideoCapture()
         self._returned_ns: int | None = None
@@ -90,6 +98,7 @@ class Capture:
 
         Raises:
             EndOfSource: released.
+            SourceUnavailableError: what it hands out is no picture that can be read.
         """
         try:
             return self._patient.call(self._grabbed, self.guard.check, SILENT_S)
@@ -106,9 +115,18 @@ class Capture:
             self._returned_ns = self._clock.now_ns()
         if not done or image is None or image.size == 0:
             return None
-        if image.ndim == 2:
-            image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-        return Grab(np.ascontiguousarray(image), captured_ns)
+        return Grab(self._picture(image), captured_ns)
+
+    def _picture(self, image: Any) -> NDArray[np.uint8]:
+        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+            return np.ascontiguousarray(image)
+        if self._told is None:  # asked once: it does not change while pictures come
+            wide, high = (self._capture.get(what) for what in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+            self._told = (max(0, round(wide)), max(0, round(high))), _text(self._capture.get(cv2.CAP_PROP_FOURCC))
+        try:
+            return as_bgr(image, *self._told)
+        except UnknownLayoutError as error:
+            raise SourceUnavailableError(f"{self.label} {error}") from None
 
     def _grab_fresh(self) -> bool:
         began_ns = self._clock.now_ns()
@@ -153,9 +171,7 @@ class Capture:
 
     def fourcc(self) -> str:
         """The pixel format in use, four characters, or an empty string."""
-        code = int(self.get(cv2.CAP_PROP_FOURCC))
-        text = "".join(chr(code >> shift & 0xFF) for shift in (0, 8, 16, 24)) if code > 0 else ""
-        return text if text.isascii() and text.isprintable() else ""
+        return _text(self.get(cv2.CAP_PROP_FOURCC))
 
     def fps(self) -> float:
         """The rate the library tells, 0.0 where that is nothing believable."""
@@ -169,3 +185,9 @@ class Capture:
 
     def _free(self) -> Any:
         self._capture.release()
+
+
+def _text(fourcc: float) -> str:
+    code = int(fourcc)
+    text = "".join(chr(code >> shift & 0xFF) for shift in (0, 8, 16, 24)) if code > 0 else ""
+    return text if text.isascii() and text.isprintable() else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.request import url2pathname
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import SourceUnavailableError
+from rvm_live.folders import at_home
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Source
 
@@ -26,7 +28,7 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source
     """Choose the source that ``settings.source`` names. Opens no device yet, but looks whether a file is there.
 
     In this order: ``auto``, ``demo``, a URL, a number (a camera), a file that exists, something that looks like a file
-    and does not exist, a camera's name.
+    and does not exist, a camera's name. A tilde in front of a file's path stands for a user's home.
 
     Raises:
         SourceUnavailableError: there is no such file, or it is a folder.
@@ -47,6 +49,9 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source
         settings = replace(settings, source=spec)
     path = Path(spec)
     try:
+        if not os.path.lexists(spec) and (home := at_home(path)) != path:
+            path, spec = home, str(home)
+            settings = replace(settings, source=spec)
         is_file, exists = path.is_file(), path.exists()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error

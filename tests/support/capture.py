@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -29,6 +30,8 @@ class FakeDevice:
         fps: its highest rate.
         raw_fps: its highest rate with YUYV; None: the same.
         frames: pictures until it is unplugged; None: no end.
+        hands_out: makes of a picture, uint8 (H, W, 3) BGR, what the library hands out.
+        fourcc: the pixel format it tells; empty: the one that was asked for.
 
     Attributes:
         asked: what was asked for, in order, as text.
@@ -44,12 +47,16 @@ class FakeDevice:
         fps: float = 200.0,
         raw_fps: float | None = None,
         frames: int | None = None,
+        hands_out: Callable[[NDArray[np.uint8]], Any] = lambda picture: picture,
+        fourcc: str = "",
     ) -> None:
         self.index = index
         self.sizes = sizes or [(64, 48)]
         self.fps = fps
         self.raw_fps = raw_fps or fps
         self.frames = frames
+        self.hands_out = hands_out
+        self.fourcc = fourcc
         self.asked: list[str] = []
         self.opened = 0
         self.held = False
@@ -96,7 +103,9 @@ class _FakeCapture:
             cv2.CAP_PROP_FRAME_WIDTH: width,
             cv2.CAP_PROP_FRAME_HEIGHT: height,
             cv2.CAP_PROP_FPS: self._fps,
-            cv2.CAP_PROP_FOURCC: self._settings.get(cv2.CAP_PROP_FOURCC, RAW),
+            cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*self._device.fourcc)
+            if self._device.fourcc
+            else self._settings.get(cv2.CAP_PROP_FOURCC, RAW),
             cv2.CAP_PROP_BRIGHTNESS: 128,
             cv2.CAP_PROP_CONTRAST: 32,
             cv2.CAP_PROP_EXPOSURE: 156,
@@ -125,7 +134,7 @@ class _FakeCapture:
         return True
 
     def retrieve(self) -> tuple[bool, Any]:
-        return True, numbered(*self._size, self._number)
+        return True, self._device.hands_out(numbered(*self._size, self._number))
 
     def getBackendName(self) -> str:
         return "FAKE"

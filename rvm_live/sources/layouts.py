@@ -1,0 +1,92 @@
+"""Pictures as cameras' drivers and OpenCV's back ends hand them out, as BGR.
+
+Most are uint8 (H, W, 3) already. Others come with a fourth channel, with one or two, with 16 bits, or as the bare
+bytes of a pixel format (V4L2's names, https://docs.kernel.org/userspace-api/media/v4l/pixfmt.html).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["UnknownLayoutError", "as_bgr"]
+
+Bytes = NDArray[np.uint8]
+
+_PACKED = {"UYVY": cv2.COLOR_YUV2BGR_UYVY, "YVYU": cv2.COLOR_YUV2BGR_YVYU}  # else YUYV
+_PLANES = {
+    "NV21": cv2.COLOR_YUV2BGR_NV21,
+    "YU12": cv2.COLOR_YUV2BGR_I420,
+    "I420": cv2.COLOR_YUV2BGR_I420,
+    "IYUV": cv2.COLOR_YUV2BGR_I420,
+    "YV12": cv2.COLOR_YUV2BGR_YV12,
+}  # else NV12
+_DEPTHS = {"Y10 ": 10, "Y12 ": 12}  # else 16 bits
+_JPEG = b"\xff\xd8\xff"
+
+
+class UnknownLayoutError(ValueError):
+    """What was handed out is no picture that can be read; the message is a predicate: "delivers ..."."""
+
+
+def as_bgr(image: Any, size: tuple[int, int], fourcc: str) -> Bytes:
+    """Make a picture BGR.
+
+    Args:
+        image: what the library handed out.
+        size: width and height that the device tells, pixels; 0 where it does not.
+        fourcc: its pixel format, four characters, or an empty string.
+
+    Returns:
+        uint8 (H, W, 3), C-contiguous; ``image`` itself where it is that.
+
+    Raises:
+        UnknownLayoutError: it is none of the known ones.
+    """
+    if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
+        return np.ascontiguousarray(image)
+    values: Any = np.ascontiguousarray(image)
+    if values.dtype == np.uint16:
+        values = np.minimum(values >> (_DEPTHS.get(fourcc, 16) - 8), 255).astype(np.uint8)
+    made = None
+    if values.dtype == np.uint8 and values.ndim in (2, 3):
+        try:
+            made = _converted(values, size, fourcc)
+        except cv2.error:  # a size that a format cannot have
+            made = None
+    if made is None:
+        what = "x".join(map(str, image.shape)) + f" values of {image.dtype}"
+        raise UnknownLayoutError(
+            f"delivers pictures that cannot be read ({what}, pixel format {fourcc.strip() or 'unknown'}): try another "
+            "one, with --fourcc MJPG or --fourcc YUYV"
+        )
+    return np.asarray(made, np.uint8)
+
+
+def _converted(values: Bytes, size: tuple[int, int], fourcc: str) -> Any:
+    channels = 1 if values.ndim == 2 else values.shape[2]
+    if channels == 4:
+        return cv2.cvtColor(values, cv2.COLOR_BGRA2BGR)
+    if channels == 3:
+        return values
+    if channels == 2:
+        return cv2.cvtColor(values, _PACKED.get(fourcc, cv2.COLOR_YUV2BGR_YUYV))
+    if channels != 1:
+        return None
+    flat, (width, height) = values.reshape(-1), size
+    if flat[:3].tobytes() == _JPEG and 1 in values.shape[:2]:
+        return cv2.imdecode(flat, cv2.IMREAD_COLOR)
+    rows, columns = values.shape[:2]
+    if (columns, rows) != size and width > 0 and height > 0:
+        # Bare bytes in whatever shape: how many there are tells what they are.
+        if 2 * len(flat) == 3 * width * height:
+            planes = flat.reshape(height * 3 // 2, width)
+            return cv2.cvtColor(planes, _PLANES.get(fourcc, cv2.COLOR_YUV2BGR_NV12))
+        for count in (1, 2, 3, 4):
+            if len(flat) == count * width * height:
+                shape = (height, width) if count == 1 else (height, width, count)
+                return _converted(flat.reshape(shape), size, fourcc)
+    return None if 1 in (rows, columns) else cv2.cvtColor(values, cv2.COLOR_GRAY2BGR)

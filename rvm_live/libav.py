@@ -19,6 +19,7 @@ _LISTS = frozenset(
     ("concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "vobsub", "webm_dash_manifest")
 )  # fmt: skip
 """Formats that name other files, or addresses."""
+_PATIENCE_S = 30.0
 _LIMIT = {"max_pixels": str(MOST_PIXELS)}
 """Larger pictures are not decoded, not even to look at them: a header alone would take gigabytes."""
 
@@ -53,12 +54,18 @@ def open_file(path: Path | str, **options: Any) -> Any:
 
 
 def open_any(target: str, **options: Any) -> Any:
-    """Open a file likewise, or an address (``scheme://...``) as libav does, which may lead to others."""
+    """Open a file likewise, or an address (``scheme://...``) as libav does, which may lead to others.
+
+    Args:
+        target: path or address.
+        options: of ``av.open``. What waits for an address gives up after half a minute, if no ``timeout`` is given.
+    """
     if "://" not in target:
         return open_file(target, **options)
     import av
 
-    return _limited(av.open(target, options=_LIMIT, **options))
+    mine = {"timeout": _PATIENCE_S, **options, "options": {**options.get("options", {}), **_LIMIT}}
+    return _limited(av.open(target, **mine))
 
 
 def _limited(container: Any) -> Any:

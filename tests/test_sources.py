@@ -263,7 +263,6 @@ def test_stream_where_nothing_answers_keeps_the_password() -> None:
 
 def test_file_over_http_keeps_the_password() -> None:
     source = open_source(settings("http://anna:s3cret@127.0.0.1:9/clip.mp4"))
-    assert isinstance(source, VideoFileSource)
     assert "s3cret" not in refusal(source)
 
 
@@ -930,8 +929,8 @@ def test_factory_choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         "a.mp4": VideoFileSource,
         str(tmp_path / "A.JPG"): ImageSource,
         "http://camera/video": UrlSource,
-        "http://camera/clip.mp4": VideoFileSource,
-        "https://camera/clip.webm?x=1": VideoFileSource,
+        "http://camera/clip.mp4": UrlSource,  # what it is shows when it is open
+        "https://camera/clip.webm?x=1": UrlSource,
         "http://camera/video.mjpg": UrlSource,
         "RTSP://camera/clip.mp4": UrlSource,
         (tmp_path / "a.mp4").as_uri(): VideoFileSource,

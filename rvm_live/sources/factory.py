@@ -19,9 +19,6 @@ __all__ = ["open_source"]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _V4L_DEVICE = re.compile(r"/dev/video(\d+)")
-_VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".gif", ".ts", ".wmv", ".flv", ".3gp", ".ogv"}
-)
 
 
 def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source:
@@ -72,11 +69,6 @@ def _camera(settings: SourceSettings, clock: Clock) -> Source:
 
 
 def _from_url(settings: SourceSettings, clock: Clock) -> Source:
-    parts = urlsplit(settings.source)
-    if parts.scheme in ("http", "https") and Path(parts.path).suffix.lower() in _VIDEO_SUFFIXES:
-        from rvm_live.sources.video import VideoFileSource
-
-        return VideoFileSource(settings, clock, square=True)
     from rvm_live.sources.stream import UrlSource
 
     return UrlSource(settings, clock)

@@ -47,7 +47,7 @@ class LastingSource(Source):
         tell: Callable[[str], None] = lambda text: None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.trouble = ""
+        self._trouble = ""
         self.lost = 0
         self._settings, self._make, self._tell, self._clock = settings, make, tell, clock
         self._lock = threading.Lock()
@@ -60,6 +60,11 @@ class LastingSource(Source):
         self._frozen_told = False
         self.on_demand = make(settings, clock).on_demand
 
+    @property
+    def trouble(self) -> str:  # type: ignore[override]
+        inner = self._inner
+        return self._trouble or ("" if inner is None else inner.trouble)
+
     def open(self) -> SourceInfo:
         try:
             return self._open(self._settings)
@@ -67,10 +72,10 @@ class LastingSource(Source):
             if not self._settings.wait or self.on_demand or self._released.is_set():
                 raise
             self._drop()
-            self.trouble = f"{error}; waiting for it"
-            self._tell(self.trouble)
+            self._trouble = f"{error}; waiting for it"
+            self._tell(self._trouble)
         info = self._open_again()
-        self.trouble, self._restarted = "", False
+        self._trouble, self._restarted = "", False
         return info
 
     def _open(self, settings: SourceSettings) -> SourceInfo:
@@ -98,7 +103,7 @@ class LastingSource(Source):
                     raise
                 self._lose(source, error)
                 continue
-            self.trouble = ""
+            self._trouble = ""
             self._look(grab)
             if self._restarted:
                 self._restarted = False
@@ -114,7 +119,7 @@ class LastingSource(Source):
 
     def _lose(self, source: Source, error: SourceLostError) -> None:
         self.lost += 1
-        self.trouble = f"{error}; trying again"
+        self._trouble = f"{error}; trying again"
         self._tell(f"{error}; trying again until it is back")
         with self._lock:
             mine, self._inner = self._inner, None

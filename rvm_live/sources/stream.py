@@ -1,70 +1,153 @@
-"""Streams over the network: MJPEG over HTTP, RTSP and whatever else FFmpeg reads."""
+"""What an address delivers: a live stream (MJPEG over HTTP, RTSP, HLS), or a film that begins and ends."""
 
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-import cv2
+import av
+import av.error
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import SourceLostError, SourceUnavailableError
+from rvm_live.colour import bgr_of
+from rvm_live.errors import EndOfSource, SourceLostError, SourceUnavailableError
+from rvm_live.libav import open_any
+from rvm_live.media.deinterlace import Deinterlacer
+from rvm_live.media.facts import brought_to, facts_of_frame
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
-from rvm_live.sources.capture import Capture
+from rvm_live.sources.guard import ReleaseGuard
+from rvm_live.sources.patient import Patient
+from rvm_live.sources.rhythm import FRESH_NS, Playout, Rhythm
 from rvm_live.sources.scaling import fit_inside
+from rvm_live.sources.video import VideoFileSource
 
 __all__ = ["UrlSource"]
 
+T = TypeVar("T")
+
 OPEN_TIMEOUT_MS = 30_000
-READ_TIMEOUT_MS = 1500
+SILENT_S = 1.5
+"""No shorter silence is the loss of a stream."""
+SEGMENT_SILENT_S = 20.0
+"""Nor of one that comes in segments: they are ten seconds long at most, as a rule."""
+MOST_SILENT_S = 30.0
+_MEANWHILE_S = 1.0
 _KNOCK_S = 3.5
+_IDLE_NS = 100_000_000
+_SKIP_NS = 1_000_000_000
 _PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtsp": 554, "rtsps": 322, "tcp": None}
+_SEGMENTED = frozenset({"dash", "hls"})
+_ENDLESS = frozenset({"mpjpeg"})
+"""Cameras' own; some tell a length that they make up."""
 
 
 class UrlSource(Source):
-    """A live stream. One that ends or falls silent is lost: a stream has no last frame.
+    """What lies at an address. The demuxer is asked whether it has an end: then it plays as a file does, once.
 
-    FFmpeg decodes inside the grab, so the stamp of a stream's frame is taken right after its decoding; what the
+    Else it is live, and one that ends or falls silent is lost: a stream has no last frame. How long a silence is a
+    loss follows the rhythm in which its pictures came. Segments, which come in bursts, play at their own pace, every
+    other stream as it comes; after a pause, what piled up on the wire is passed over: it would be stamped as fresh, and
+    is not. FFmpeg decodes inside the grab, so the stamp of a stream's frame is taken right after its decoding; what the
     network took before that nobody here can know.
 
     Args:
         settings: ``source`` is the URL; a given width or height scales the pictures.
-        clock: stamps frames.
+        clock: stamps and paces.
     """
 
     def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._url = settings.source
-        self._box = (settings.width, settings.height)
+        self._settings, self._url = settings, settings.source
         self._clock = clock
-        self._capture = Capture(clock)
-        self._first: Grab | None = None
+        self._patient = Patient("stream")
+        self._guard = ReleaseGuard(self._free)
+        self._container: Any = None
+        self._stream: Any = None
+        self._frames: Iterator[Any] = iter(())
+        self._film: VideoFileSource | None = None
+        self._first: Any = None
+        self._first_ns = 0
+        self._returned_ns = 0
+        self._rhythm = Rhythm(0, SILENT_S, MOST_SILENT_S)
+        self._playout: Playout | None = None
+        # Every picture of a film can be had, so it may be asked for; whether it is one shows when it is open.
+        self.on_demand = not settings.realtime
         self.label = f"stream {without_credentials(self._url)}"
 
-    @property
-    def capture(self) -> Capture:
-        """The stream, for probing its properties."""
-        return self._capture
-
     def open(self) -> SourceInfo:
-        timeouts = {
-            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: float(OPEN_TIMEOUT_MS),
-            cv2.CAP_PROP_READ_TIMEOUT_MSEC: float(READ_TIMEOUT_MS),
-        }
+        began_ns, asked = self._clock.now_ns(), False
+
+        def check() -> None:
+            nonlocal asked
+            self._guard.check()
+            if not asked and (self._clock.now_ns() - began_ns) / 1e9 > _MEANWHILE_S:
+                asked = True
+                self._knock()
+
         try:
-            opened = self._capture.open(self._url, cv2.CAP_FFMPEG, timeouts, self._knock)
-        except TimeoutError:
-            opened = False
-        if not opened:
-            raise SourceUnavailableError(self._unopened)
-        first = self._next()
-        if first is None:
-            raise SourceUnavailableError(f"{self.label} opened, but delivered no picture")
-        self._first = first
-        height, width = first.image.shape[:2]
-        return SourceInfo(label=self.label, kind="url", width=width, height=height, fps=self._capture.fps(), live=True)
+            opened = self._patient.call(self._opened, check, OPEN_TIMEOUT_MS / 1000)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise SourceUnavailableError(self._unopened) from error
+        if isinstance(opened, SourceInfo):
+            return opened
+        if not self._settings.realtime:
+            raise SourceUnavailableError(f"--no-realtime takes every frame, but {self.label} is live: leave it out")
+        self._first, fps = opened
+        self._first_ns = self._returned_ns = self._clock.now_ns()
+        least_s = SILENT_S if self._playout is None else SEGMENT_SILENT_S
+        self._rhythm = Rhythm(self._first_ns - began_ns, least_s, MOST_SILENT_S)
+        height, width = self._picture(self._first).shape[:2]
+        return SourceInfo(label=self.label, kind="url", width=width, height=height, fps=fps, live=True)
+
+    def _opened(self) -> SourceInfo | tuple[Any, float]:
+        """On the other thread: a film's facts, or a stream's first frame and its rate."""
+        with self._guard:
+            options = {"rtsp_flags": "prefer_tcp"} if self._url[:4].lower() == "rtsp" else {}
+            self._container = open_any(
+                self._url,
+                metadata_errors="ignore",
+                options=options,
+                timeout=(OPEN_TIMEOUT_MS / 1000, MOST_SILENT_S),
+            )
+            if _has_end(self._container):
+                self._free()
+                self._film = VideoFileSource(self._settings, self._clock, square=True)
+                info = self._film.open()
+                try:
+                    self._guard.check()
+                except EndOfSource:  # nobody knew of it when this was released
+                    self._film.release()
+                    raise
+                return info
+            stream = self._stream = self._container.streams.best("video")
+            if stream is None or stream.codec_context is None:
+                raise SourceUnavailableError(f"{self.label} holds no picture that can be decoded")
+            segmented = self._container.format.name in _SEGMENTED
+            self._playout = Playout() if segmented else None
+            stream.thread_type = "AUTO" if segmented else "SLICE"  # threads of whole frames hold some of them back
+            self._frames = self._decode(stream)
+            first = next(self._frames, None)
+            if first is None:
+                raise SourceUnavailableError(f"{self.label} opened, but delivered no picture")
+            rate = stream.average_rate or stream.guessed_rate
+            fps = float(rate) if rate and 0.5 <= rate <= 1000 else 0.0
+            return first, fps
+
+    def _decode(self, stream: Any) -> Iterator[Any]:
+        whole = Deinterlacer()
+        for other in self._container.streams:
+            if other.index != stream.index:
+                other.discard = "all"  # the other sizes of a stream in segments are not even fetched
+        for packet in self._container.demux(stream):
+            try:
+                for frame in packet.decode():
+                    yield from whole.push(frame)
+            except (av.error.InvalidDataError, av.error.ArgumentError):
+                continue  # damaged on its way
 
     @property
     def _unopened(self) -> str:
@@ -88,23 +171,94 @@ class UrlSource(Source):
             raise SourceUnavailableError(self._unopened) from error
 
     def read(self) -> Grab:
-        first, self._first = self._first, None
-        if first is not None and self._clock.now_ns() - first.captured_ns < 100_000_000:
-            return first
-        began_ns = self._clock.now_ns()
-        grab = self._next()
-        if grab is not None:
-            return grab
-        self._capture.guard.check()
-        waited = (self._clock.now_ns() - began_ns) / 1e9
-        if waited >= 0.9 * READ_TIMEOUT_MS / 1000:
-            raise SourceLostError(f"{self.label} stalled: no picture for {waited:.1f} s")
-        raise SourceLostError(f"{self.label} ended")
+        if self._film is not None:
+            # What a film waits for is its own time, or the network: libav's time-out ends that.
+            return self._waited(self._film.read, OPEN_TIMEOUT_MS / 1000 + MOST_SILENT_S)
+        frame, self._first = self._first, None
+        if frame is not None and (self._playout or self._clock.now_ns() - self._first_ns < _IDLE_NS):
+            wait_ns = 0
+        else:
+            frame, wait_ns = self._fresh()
+        while self._playout is not None:
+            media_ns = round((frame.pts or 0) * (frame.time_base or Fraction(0)) * 1_000_000_000)
+            due_ns = self._playout.due_ns(self._clock.now_ns(), media_ns, wait_ns)
+            if due_ns is not None:
+                self._guard.wait_until(due_ns, self._clock)
+                break
+            frame, wait_ns = self._next()
+        captured_ns = self._clock.now_ns()
+        image = self._picture(frame)
+        self._returned_ns = self._clock.now_ns()
+        return Grab(image, captured_ns)
 
-    def _next(self) -> Grab | None:
-        grab = self._capture.grab()
-        return None if grab is None else replace(grab, image=fit_inside(grab.image, self._box))
+    def _fresh(self) -> tuple[Any, int]:
+        """The next frame; after a pause the first that was not there already, and in segments none is passed over."""
+        began_ns = self._clock.now_ns()
+        paused = self._playout is None and began_ns - self._returned_ns >= _IDLE_NS
+        while True:
+            frame, wait_ns = self._next()
+            if not paused or wait_ns >= FRESH_NS or self._clock.now_ns() - began_ns >= _SKIP_NS:
+                return frame, wait_ns
+
+    def _next(self) -> tuple[Any, int]:
+        """The next frame, and how long it was waited for."""
+        began_ns = self._clock.now_ns()
+        frame = self._waited(self._decoded, self._rhythm.limit_s)
+        now_ns = self._clock.now_ns()
+        if frame is None:
+            raise SourceLostError(f"{self.label} ended")
+        self._rhythm.waited(now_ns, now_ns - began_ns)
+        return frame, now_ns - began_ns
+
+    def _decoded(self) -> Any:
+        with self._guard:
+            try:
+                return next(self._frames, None)
+            except (av.error.FFmpegError, OSError):
+                return None
+
+    def _waited(self, function: Callable[[], T], limit_s: float) -> T:
+        began_ns = self._clock.now_ns()
+
+        def check() -> None:
+            self._guard.check()
+            waited_s = (self._clock.now_ns() - began_ns) / 1e9
+            if waited_s > _MEANWHILE_S:  # which need not be a loss
+                self.trouble = f"{self.label}: no picture for {waited_s:.0f} s"
+
+        try:
+            return self._patient.call(function, check, limit_s)
+        except TimeoutError as error:
+            raise SourceLostError(f"{self.label} stalled: no picture for {limit_s:.1f} s") from error
+        finally:
+            self.trouble = ""
+
+    def _picture(self, frame: Any) -> Any:
+        try:
+            image = brought_to(bgr_of(frame, exact=False), facts_of_frame(frame, self._stream), Fraction(1))
+        except (av.error.FFmpegError, ValueError) as error:  # pixels of a kind that FFmpeg cannot convert
+            raise SourceLostError(f"{self.label} delivers pictures that cannot be converted") from error
+        return fit_inside(image, (self._settings.width, self._settings.height))
 
     def release(self) -> None:
         self._first = None
-        self._capture.release()
+        if self._film is not None:
+            self._film.release()
+        self._guard.release()
+        self._patient.end()
+
+    def _free(self) -> None:
+        self._frames = iter(())
+        container, self._container = self._container, None
+        if container is not None:
+            container.close()
+
+
+def _has_end(container: Any) -> bool:
+    """Whether what was opened is a film: the demuxer knows how long it is, or at least how many bytes."""
+    name = container.format.name
+    if name in _ENDLESS:
+        return False
+    if container.duration is not None and container.duration > 0:
+        return True
+    return name not in _SEGMENTED and container.size > 0

@@ -1,0 +1,87 @@
+"""When the pictures of a stream come: how long a silence is a loss, and when what comes in bursts is to be shown."""
+
+from __future__ import annotations
+
+from collections import deque
+
+__all__ = ["Playout", "Rhythm"]
+
+_MEMORY_NS = 60_000_000_000
+_TIMES = 3
+_ENOUGH = 3
+FRESH_NS = 10_000_000
+"""What has to be waited for so long is new; what is there at once was waiting for us."""
+_LATE_NS = 100_000_000
+_GIVE_UP_NS = 500_000_000
+_LEAP_NS = 10_000_000_000
+_WAITED_NS = 50_000_000
+
+
+class Rhythm:
+    """How long a stream may be silent: three times as long as it was within the last minute.
+
+    Args:
+        opening_ns: how long it took until the first picture was there, which is all that is known at first.
+        least_s: no shorter silence is a loss.
+        most_s: every longer one is.
+    """
+
+    def __init__(self, opening_ns: int, least_s: float, most_s: float) -> None:
+        self._opening_ns, self._least_s, self._most_s = opening_ns, least_s, most_s
+        self._longest: deque[tuple[int, int]] = deque()  # (when, wait), each shorter than the one before
+        self._fresh = 0
+
+    def waited(self, now_ns: int, wait_ns: int) -> None:
+        """A picture has come.
+
+        Args:
+            now_ns: monotonic time.
+            wait_ns: how long it was waited for.
+        """
+        self._fresh += wait_ns >= FRESH_NS
+        while self._longest and self._longest[-1][1] <= wait_ns:
+            self._longest.pop()
+        self._longest.append((now_ns, wait_ns))
+        while self._longest[0][0] < now_ns - _MEMORY_NS:
+            self._longest.popleft()
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds without a picture after which the stream is lost."""
+        longest_ns = self._longest[0][1] if self._longest else 0
+        if self._fresh < _ENOUGH:
+            longest_ns = max(longest_ns, self._opening_ns)
+        return min(max(self._least_s, _TIMES * longest_ns / 1e9), self._most_s)
+
+
+class Playout:
+    """Shows what comes in bursts, a segment at a time, at the pace that its time stamps tell.
+
+    A picture that is late because the network was makes everything after it as late; one that is late because nobody
+    took it is passed over, as a camera would. Stamps that leap begin a new count.
+    """
+
+    def __init__(self) -> None:
+        self._anchor: tuple[int, int] | None = None  # (clock, media) of a picture that was on time
+        self._late_since_ns: int | None = None
+
+    def due_ns(self, now_ns: int, media_ns: int, wait_ns: int) -> int | None:
+        """When a picture is to be shown, monotonic nanoseconds; None: it is to be passed over.
+
+        Args:
+            now_ns: monotonic time.
+            media_ns: its time stamp.
+            wait_ns: how long the network was waited for.
+        """
+        due_ns = now_ns if self._anchor is None else self._anchor[0] + media_ns - self._anchor[1]
+        if now_ns > due_ns + _LATE_NS:
+            if self._late_since_ns is None:
+                self._late_since_ns = now_ns
+            if wait_ns < _WAITED_NS and now_ns - self._late_since_ns < _GIVE_UP_NS:
+                return None
+            due_ns = now_ns
+        elif due_ns > now_ns + _LEAP_NS:
+            due_ns = now_ns
+        self._late_since_ns = None
+        self._anchor = (due_ns, media_ns)
+        return due_ns

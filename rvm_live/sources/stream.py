@@ -146,7 +146,7 @@ class UrlSource(Source):
             try:
                 for frame in packet.decode():
                     yield from whole.push(frame)
-            except (av.error.InvalidDataError, av.error.ArgumentError):
+            except av.error.FFmpegError:
                 continue  # damaged on its way
 
     @property

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import pytest
+from av.subtitles.subtitle import SubtitleSet
 
 from rvm_live.batch.sound import Encoded
 from rvm_live.sources.video import VideoFileSource
 from tests.support.program import call
-from tests.support.scenes_with_sound import Track, beep_of, flash_of, make_scene, sound_frames
+from tests.support.scenes_with_sound import (
+    FLASH_S,
+    Track,
+    beep_of,
+    beeps_of,
+    flash_of,
+    flashes_of,
+    make_scene,
+    sound_frames,
+)
 
 ALL = ("--engine", "tests.support.engines:PassThroughEngine", "--background", "color:#000000")
 LENGTH_S = 1.2
@@ -142,3 +154,189 @@ def test_a_hole_in_the_sound_does_not_move_what_comes_after_it(tmp_path: Path, c
     clip = make_scene(tmp_path / "a.mkv", tracks=[Track("ac3", spoil=missing(4, 10))])
     made, _ = worked(clip, tmp_path / "out", container)
     assert beep_of(made) - flash_of(made) == pytest.approx(0, abs=0.04)
+
+
+# In step
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm"])
+@pytest.mark.parametrize("lead", [0.0, 0.35, -0.4], ids=["together", "picture first", "sound first"])
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.mkv", 0.0), ("a.ts", 0.0), ("a.ts", 72_000.0), ("a.mkv", 93_600.0), ("a.mp4", 0.0)]
+)
+def test_picture_and_sound_stay_in_step(tmp_path: Path, name: str, start: float, lead: float, container: str) -> None:
+    begin = start if lead >= 0 else start - lead  # nothing before the file's own beginning
+    clip = make_scene(tmp_path / name, tracks=[Track(start=lead)], start=begin)
+    made, _ = worked(clip, tmp_path / "out", container)
+    assert beep_of(made) - flash_of(made) == pytest.approx(0, abs=0.045)
+    assert flash_of(made) - FLASH_S == pytest.approx(max(0.0, -lead), abs=0.045), "the file begins at 0"
+
+
+def test_two_films_put_together_stay_in_step(tmp_path: Path) -> None:
+    for number, codec in enumerate(("aac", "ac3")):
+        parts = [make_scene(tmp_path / f"{number}{part}.ts", tracks=[Track(codec)]) for part in range(2)]
+        clip = tmp_path / f"both{number}.ts"
+        clip.write_bytes(b"".join(part.read_bytes() for part in parts))
+        made, _ = worked(clip, tmp_path / "out", "mp4")
+        flashes, beeps = flashes_of(made), beeps_of(made)
+        assert len(flashes) == len(beeps) == 2
+        assert beeps == pytest.approx(flashes, abs=0.06)
+        assert flashes[1] - flashes[0] == pytest.approx(LENGTH_S, abs=0.1)
+
+
+def test_stamps_of_sound_that_do_not_increase_are_put_in_order(tmp_path: Path) -> None:
+    clip = make_scene(tmp_path / "a.mkv", tracks=[Track("ac3")])
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "b.mkv"), "w") as out:
+        made = {each.index: out.add_stream_from_template(each, opaque=True) for each in source.streams}
+        last = 0
+        for number, packet in enumerate(source.demux()):
+            if packet.size:
+                if packet.stream.type == "audio":
+                    if number % 9 == 0:
+                        packet.pts = packet.dts = last  # two at the same time
+                    last = packet.pts
+                packet.stream = made[packet.stream.index]
+                out.mux(packet)
+    made_, told = worked(tmp_path / "b.mkv", tmp_path / "out", "mp4")
+    assert "damaged" not in told
+    assert beep_of(made_) - flash_of(made_) == pytest.approx(0, abs=0.045)
+
+
+# Languages, marks, titles, chapters, time code, subtitles
+
+
+CHAPTERS = [
+    {"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000), "metadata": {"title": "one"}},
+    {"id": 2, "start": 500, "end": 1200, "time_base": Fraction(1, 1000), "metadata": {"title": "two"}},
+]
+DATE = "2024-05-01T10:00:00.000000Z"
+
+
+def labelled(path: Path) -> Path:
+    """A film with everything that is written on one."""
+
+    def prepare(out: Any, picture: Any) -> None:
+        out.metadata.update({"title": "A walk", "creation_time": DATE, "comment": "by the lake", "location": "+1+2/"})
+        picture.metadata["timecode"] = "01:02:03:04"
+        out.set_chapters(CHAPTERS)
+
+    tracks = [
+        Track(metadata={"language": "ger" if path.suffix == ".mov" else "deu", "title": "Deutsch"}, default=False),
+        Track("ac3", metadata={"language": "eng"}, default=True),
+    ]
+    return make_scene(path, tracks=tracks, prepare=prepare)
+
+
+def labels_of(path: Path) -> dict[str, Any]:
+    """What is written on a file."""
+    with av.open(str(path)) as file:
+        tags = {name.lower(): text for name, text in file.metadata.items()}
+        picture = {name.lower(): text for name, text in file.streams.video[0].metadata.items()}
+        return {
+            "title": tags.get("title"),
+            "date": tags.get("creation_time"),
+            "place": tags.get("location"),
+            "timecode": picture.get("timecode"),
+            "chapters": [
+                (float(each["start"] * each["time_base"]), each["metadata"].get("title")) for each in file.chapters()
+            ],
+            "sound": [(each.language, bool(each.disposition & 1)) for each in file.streams.audio],
+            "subtitles": [(each.codec_context.codec.canonical_name, each.language) for each in file.streams.subtitles],
+        }
+
+
+@pytest.mark.parametrize("source", ["mp4", "mkv", "mov"])
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm"])
+def test_what_is_written_on_a_file_goes_with_it(tmp_path: Path, source: str, container: str) -> None:
+    clip = labelled(tmp_path / f"a.{source}")
+    assert labels_of(clip)["chapters"] == [(0.0, "one"), (0.5, "two")]
+    made, told = worked(clip, tmp_path / "out", container)
+    assert labels_of(made) == {
+        "title": "A walk",
+        "date": DATE,
+        "place": None,
+        "timecode": "01:02:03:04",
+        "chapters": [(0.0, "one"), (0.5, "two")],
+        "sound": [("ger" if "mov" in (source, container) else "deu", False), ("eng", True)],
+        "subtitles": [],
+    }
+    assert "does not take" not in told
+
+
+def test_a_film_from_late_at_night_keeps_its_chapters_in_place(tmp_path: Path) -> None:
+    def prepare(out: Any, picture: Any) -> None:
+        moved = [{**each, "start": each["start"] + 3_600_000, "end": each["end"] + 3_600_000} for each in CHAPTERS]
+        out.set_chapters(moved)
+
+    clip = make_scene(tmp_path / "a.mkv", start=3600.0, prepare=prepare)
+    made, _ = worked(clip, tmp_path / "out", "mp4")
+    assert [start for start, _ in labels_of(made)["chapters"]] == pytest.approx([0.0, 0.5], abs=0.03)
+
+
+def test_what_a_container_has_no_place_for_is_told(tmp_path: Path) -> None:
+    def prepare(out: Any, picture: Any) -> None:
+        picture.metadata["timecode"] = "01:02:03:04"
+
+    clip = make_scene(tmp_path / "a.mkv", tracks=[Track(metadata={"language": "de-CH", "title": "Mundart"})],
+                      prepare=prepare)  # fmt: skip
+    made, told = worked(clip, tmp_path / "out", "mp4")
+    assert labels_of(made)["timecode"] == "01:02:03:04"
+    assert "mp4 does not take the language of sound track 1, left out" in told
+
+
+def with_subtitles(clip: Path, path: Path, codec: str, language: str = "deu") -> Path:
+    """The film with two lines of text, the first in italics."""
+    with av.open(str(clip)) as source, av.open(str(path), "w") as out:
+        made = {each.index: out.add_stream_from_template(each, opaque=True) for each in source.streams}
+        track = out.add_stream(codec)
+        track.codec_context.subtitle_header = (
+            b"[Script Info]\r\nScriptType: v4.00+\r\n\r\n[V4+ Styles]\r\nFormat: Name\r\nStyle: Default\r\n\r\n"
+            b"[Events]\r\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n"
+        )
+        track.time_base = track.codec_context.time_base = Fraction(1, 1000)
+        track.metadata["language"] = language
+        out.start_encoding()
+        for number, (start, end, text) in enumerate(((100, 500, rb"{\i1}hello{\i0}"), (700, 1100, b"two"))):
+            line = SubtitleSet.create(b"%d,0,Default,,0,0,0,,%s" % (number, text), 0, end - start)
+            packet = track.codec_context.encode_subtitle(line)
+            packet.pts = packet.dts = start
+            packet.duration, packet.time_base, packet.stream = end - start, Fraction(1, 1000), track
+            out.mux(packet)
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = made[packet.stream.index]
+                out.mux(packet)
+    return path
+
+
+def text_of(path: Path) -> list[tuple[float, float, str]]:
+    """Start, end and words of each subtitle."""
+    with av.open(str(path)) as file:
+        found = []
+        for packet in file.demux(subtitles=0):
+            lines = packet.stream.decode(packet) if packet.size else []
+            for line in lines:
+                start = float(packet.pts * packet.time_base)
+                found.append((start, start + float(packet.duration * packet.time_base), line.ass.decode()))
+        return [(start, end, text.rpartition(",,")[2]) for start, end, text in found]
+
+
+@pytest.mark.parametrize(
+    ("source", "codec"), [("mkv", "subrip"), ("mkv", "ass"), ("mp4", "mov_text"), ("webm", "webvtt")]
+)
+@pytest.mark.parametrize(
+    ("container", "becomes"), [("mp4", "mov_text"), ("mov", "mov_text"), ("mkv", ""), ("webm", "webvtt")]
+)
+def test_subtitles_go_along(tmp_path: Path, source: str, codec: str, container: str, becomes: str) -> None:
+    how = {"codec": "libvpx", "tracks": [Track("libopus")]} if source == "webm" else {}
+    clip = with_subtitles(make_scene(tmp_path / f"film.{source}", **how), tmp_path / f"a.{source}", codec)
+    made, told = worked(clip, tmp_path / "out", container)
+    becomes = becomes or ("subrip" if codec == "mov_text" else codec)
+    assert labels_of(made)["subtitles"] == [(becomes, "ger" if container == "mov" else "deu")]
+    first, second = text_of(made)
+    assert first[:2] == pytest.approx((0.1, 0.5), abs=0.03)
+    assert second[:2] == pytest.approx((0.7, 1.1), abs=0.03)
+    assert r"{\i1}" in first[2]
+    assert [re.sub(r"{.*?}", "", text) for _, _, text in (first, second)] == ["hello", "two"]
+    said = f"subtitle track 1: {codec} does not fit into {container}, encoded as {becomes}"
+    assert (said in told) == (codec != becomes)

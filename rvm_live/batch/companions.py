@@ -69,10 +69,10 @@ def plan(source: Path, container: str) -> Plan:
     notes: list[str] = []
     with open_file(source, metadata_errors="ignore") as file:
         for told, stream in _tracks(file):
-            codec = codec_of(stream).removesuffix("float")
             if stream.codec_context is None:
-                notes.append(f"{told}: {codec}, left out")
+                notes.append(f"{told}: {codec_of(stream)}, left out")
                 continue
+            codec = stream.codec_context.codec.canonical_name
             way, change = _settled(source, stream, container)
             if way is None:
                 notes.append(f"{told}: {codec} does not fit into {container}, left out")
@@ -149,7 +149,7 @@ class Companions:
             if plan.labels:
                 label_file(self._in, out, picture, self._shift)
                 for index, lane in self._lanes.items():
-                    label_track(self._in.streams[index], lane.made)
+                    label_track(self._in.streams[index], lane.made, plan.container)
             streams = [self._in.streams[index] for index in self._lanes]
             self._packets = packets(self._in, track, streams) if streams else iter(())
             self._opened = opened.pop_all()

@@ -14,6 +14,12 @@ _FILE = (
 )  # fmt: skip
 """Of a file. Where it was taken, with what and by which program is nobody's business but the input's."""
 _TRACK = ("language", "title")
+_QUICKTIME = {
+    "cym": "wel", "deu": "ger", "ell": "gre", "eus": "baq", "hye": "arm", "isl": "ice", "kat": "geo", "mkd": "mac",
+    "mya": "bur", "nld": "dut", "sqi": "alb", "swe": "sve", "zho": "chi", "bod": "tib", "msa": "may", "fre": "fra",
+    "cze": "ces", "rum": "ron", "slo": "slk",
+}  # fmt: skip
+"""Languages that QuickTime numbers, and that FFmpeg's table of its numbers knows by this name alone."""
 _TOLD = {"title": "title", "date": "date", "creation_time": "date of recording", "language": "language"}
 
 
@@ -33,9 +39,12 @@ def label_file(source: Any, out: Any, made: Any, shift: Fraction) -> None:
         out.set_chapters([_moved(each, shift) for each in _chapters(source, shift)])
 
 
-def label_track(stream: Any, made: Any) -> None:
+def label_track(stream: Any, made: Any, container: str) -> None:
     """Put a track's language and title, and what it is for, on the track it becomes."""
-    made.metadata.update(_kept(stream.metadata, _TRACK))
+    kept = _named(stream, container)
+    if "title" in kept and container in ("mp4", "mov"):
+        kept["handler_name"] = kept["title"]  # where players look for it in these
+    made.metadata.update(kept)
     made.disposition = stream.disposition
 
 
@@ -57,11 +66,8 @@ def lost(source: Any, out: Any, container: str, shift: Fraction, tracks: Sequenc
         gone.append("chapters")
     for told, before, after in tracks:
         one, other = source.streams[before], out.streams[after]
-        missing = [
-            name
-            for name, text in _kept(one.metadata, _TRACK).items()
-            if _kept(other.metadata, _TRACK).get(name) != text
-        ]
+        there = {"title": other.metadata.get("handler_name"), **_named(other, container)}
+        missing = [name for name, text in _named(one, container).items() if there.get(name) != text]
         gone += [f"{_TOLD[name]} of {told}" for name in missing]
     return [f"{container} does not take the {each}, left out" for each in gone]
 
@@ -70,6 +76,14 @@ def _kept(metadata: dict[str, str], names: Sequence[str]) -> dict[str, str]:
     """The entries that are kept, their names in small letters: Matroska has them in large ones."""
     small = {name.lower(): text for name, text in metadata.items()}
     return {name: small[name] for name in names if small.get(name, "") not in ("", "und")}
+
+
+def _named(stream: Any, container: str) -> dict[str, str]:
+    """A track's language and title, as the container has them."""
+    kept = _kept(stream.metadata, _TRACK)
+    if container == "mov" and "language" in kept:
+        kept["language"] = _QUICKTIME.get(kept["language"], kept["language"])
+    return kept
 
 
 def _timecode(container: Any) -> str:

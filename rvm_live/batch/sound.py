@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -65,6 +66,7 @@ class Encoded(Copied):
         self._codec = codec
         self._graph: Any = None
         self._form: Any = None
+        self._due = Fraction(0)
         super().__init__(stream, out)
 
     def _begun(self, stream: Any) -> Any:
@@ -108,6 +110,9 @@ class Encoded(Copied):
         if form != self._form:
             self._flush()
             self._form, self._graph = form, self._converter(*form)
+        if frame.pts is None:  # a decoder's last
+            frame.pts = round(self._due / frame.time_base)
+        self._due = frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate)
         self._graph.push(frame)
         self._pull()
 

@@ -12,7 +12,7 @@ from typing import Any
 import av
 import numpy as np
 
-__all__ = ["FLASH_S", "Track", "beep_of", "flash_of", "make_scene", "sound_frames"]
+__all__ = ["FLASH_S", "Track", "beep_of", "beeps_of", "flash_of", "flashes_of", "make_scene", "sound_frames"]
 
 FLASH_S = 0.6
 """When both begin, seconds after the picture does; they last 0.2 s."""
@@ -130,22 +130,39 @@ def _tone(stream: Any, track: Track, start: float) -> list[Any]:
 
 def flash_of(path: Path) -> float:
     """When the picture becomes bright, seconds on the file's clock."""
+    return flashes_of(path)[0]
+
+
+def flashes_of(path: Path) -> list[float]:
+    """When the picture becomes bright, each time."""
+    found, bright = [], False
     with av.open(str(path)) as file:
         for frame in file.decode(video=0):
-            if frame.to_ndarray(format="gray").mean() > 100:
-                return float(frame.pts * frame.time_base)
-    raise AssertionError("no flash")
+            before, bright = bright, bool(frame.to_ndarray(format="gray").mean() > 100)
+            if bright and not before:
+                found.append(float(frame.pts * frame.time_base))
+    assert found, "no flash"
+    return found
 
 
 def beep_of(path: Path, track: int = 0) -> float:
     """When a sound track becomes loud, seconds on the file's clock."""
+    return beeps_of(path, track)[0]
+
+
+def beeps_of(path: Path, track: int = 0) -> list[float]:
+    """When a sound track becomes loud, each time: after a quarter of a second of quiet."""
+    found, last = [], -1.0
     resampler = av.AudioResampler("s16", "mono", 8000)
     for frame in sound_frames(path, track):
-        for part in resampler.resample(frame):
+        for part in resampler.resample(frame) if frame.pts is not None else ():
             loud = np.flatnonzero(np.abs(part.to_ndarray().ravel().astype(int)) > 2500)
-            if len(loud):
-                return float(part.pts * part.time_base) + float(loud[0]) / 8000
-    raise AssertionError("no tone")
+            for time in float(part.pts * part.time_base) + loud / 8000:
+                if time - last > 0.25:
+                    found.append(float(time))
+                last = float(time)
+    assert found, "no tone"
+    return found
 
 
 def sound_frames(path: Path, track: int = 0) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.engines.base import Engine, Rung
+from rvm_live.errors import MatteError
 from rvm_live.frames import Frame, Matte
 
 __all__ = ["Controller", "Governor"]
@@ -112,6 +113,8 @@ class Governor:
         self._interval_ms = 0.0
         self._previous: Frame | None = None
         self._unfinished: Matte | None = None
+        self._done_ns = 0
+        self._moving = False
         self._follow(engine.rungs)
 
     def _follow(self, rungs: tuple[Rung, ...]) -> None:
@@ -145,20 +148,32 @@ class Governor:
         if len(rungs) < 2:
             return
         self._learn_interval(matte.frame)
-        known = self._finished(matte)
-        if known is None:
+        spent_ms = self._work_ms(matte)
+        if self._moving or spent_ms is None:
+            self._moving = False  # what a GPU had at hand when the engine moved was still made on the rung before
             return
-        wanted = self._controller.observe((known.done_ns - known.started_ns) / 1e6, self.budget_ms)
+        wanted = self._controller.observe(spent_ms, self.budget_ms)
         if wanted is not None and self._engine.use_rung(rungs[wanted]):
             self._controller.moved(wanted)
-            self._unfinished = None
+            self._moving = self._unfinished is not None
 
-    def _finished(self, matte: Matte) -> Matte | None:
-        """The newest matte whose time is known: where a GPU is still at work on this one, the one before, if any."""
-        if matte.elapsed_ns is None:
-            return matte
-        before, self._unfinished = self._unfinished, matte
-        return before
+    def _work_ms(self, matte: Matte) -> float | None:
+        """The work on the newest matte whose time is known, milliseconds; None if there is none.
+
+        A GPU that is still at work on this one has done the one before. It works off one after the other: as long as
+        that one took, this one has waited, which a smaller network would not make any shorter.
+        """
+        known: Matte | None = matte
+        if matte.elapsed_ns is not None:
+            known, self._unfinished = self._unfinished, matte
+        if known is None:
+            return None
+        try:
+            done_ns = known.done_ns
+        except MatteError:
+            return None  # whoever puts it over the background tells
+        began_ns, self._done_ns = max(known.started_ns, self._done_ns), done_ns
+        return (done_ns - began_ns) / 1e6
 
     def _learn_interval(self, frame: Frame) -> None:
         previous, self._previous = self._previous, frame

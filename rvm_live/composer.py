@@ -137,7 +137,8 @@ class Composer:
         """Put one matte over the background of this moment.
 
         Raises:
-            CompositorError: every back end has failed, or the matte does not fit its frame.
+            MatteError: the matte cannot be read, or does not fit its frame; no back end is blamed for it.
+            CompositorError: every back end has failed.
         """
         from rvm_live.compositors.common import check_inputs
 
@@ -248,6 +249,7 @@ class Composer:
             try:
                 return compositor.composite(matte, layer, source_foreground=self._source_foreground)
             except Exception as error:
+                matte.host()  # where that fails, too, it is the matte, whose device has died, say: MatteError
                 self._drop(name, compositor, error)
         told = "; ".join(f"{name}: {reason}" for name, reason in self._refusals.items())
         raise CompositorError(f"every compositor failed ({told})")

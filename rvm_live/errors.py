@@ -10,6 +10,7 @@
     │   └── SourceLostError          stopped delivering after it had delivered
     ├── WeightsError             missing, unreadable, foreign or altered weights
     ├── EngineError              the matting engine failed
+    │   ├── MatteError               a matte cannot be read, or does not fit its frame
     │   └── NoMemoryError            the device has no memory left; the recurrent state is as before
     ├── CompositorError          a compositing back end failed
     ├── BackgroundError          a background cannot be read or drawn
@@ -35,6 +36,7 @@ __all__ = [
     "DisplayError",
     "EndOfSource",
     "EngineError",
+    "MatteError",
     "MonitorError",
     "NoMemoryError",
     "QueueClosed",
@@ -88,6 +90,10 @@ class WeightsError(RvmLiveError):
 
 class EngineError(RvmLiveError):
     """The matting engine failed."""
+
+
+class MatteError(EngineError):
+    """A matte cannot be read, or does not fit its frame; the next one may be as good as any."""
 
 
 class NoMemoryError(EngineError):

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live import transfer
+from rvm_live.errors import MatteError
 
 if TYPE_CHECKING:
     import torch
@@ -132,10 +133,17 @@ class Matte:
 
     @cached_property
     def done_ns(self) -> int:
-        """Monotonic time when the work on the matte was done; waits for it where it still goes on."""
+        """Monotonic time when the work on the matte was done; waits for it where it still goes on.
+
+        Raises:
+            MatteError: the work failed.
+        """
         if self.elapsed_ns is None:
             return self.finished_ns
-        return self.started_ns + self.elapsed_ns()
+        try:
+            return self.started_ns + self.elapsed_ns()
+        except Exception as error:
+            raise _unreadable(error) from error
 
     @cached_property
     def _host(self) -> HostMatte:
@@ -151,7 +159,10 @@ class Matte:
             # No device to save trips to: two views cost less than packing into one block.
             alpha, foreground = (transfer.download(_tensor_u8(each)) for each in (self.alpha, self.foreground))
             return HostMatte(_floored(alpha), foreground)
-        packed = torch.cat((_tensor_u8(self.foreground).flatten(), _tensor_u8(self.alpha).flatten()))
+        try:
+            packed = torch.cat((_tensor_u8(self.foreground).flatten(), _tensor_u8(self.alpha).flatten()))
+        except RuntimeError:  # no memory left there to pack them: one after the other, as they are
+            return HostMatte(_array_u8(transfer.download(self.alpha)), _array_u8(transfer.download(self.foreground)))
         block = transfer.download(packed)
         height, width = self.alpha.shape
         colour = height * width * 3
@@ -162,8 +173,15 @@ class Matte:
         return {}
 
     def host(self) -> HostMatte:
-        """The matte in host memory; converted once and remembered."""
-        return self._host
+        """The matte in host memory; converted once and remembered.
+
+        Raises:
+            MatteError: it cannot be read: the device it was made on has failed, say, which is often seen only here.
+        """
+        try:
+            return self._host
+        except Exception as error:
+            raise _unreadable(error) from error
 
     def tensor(self, device: torch.device | str) -> TensorMatte:
         """The matte on ``device``, ordered after its ``ready`` event; converted once per device."""
@@ -264,6 +282,11 @@ def _floored(alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
     import cv2
 
     return np.asarray(cv2.threshold(alpha, LEAST_ALPHA - 1, 0, cv2.THRESH_TOZERO)[1])
+
+
+def _unreadable(error: Exception) -> MatteError:
+    lines = str(error).strip().splitlines()
+    return MatteError(f"a matte cannot be read ({lines[0] if lines else type(error).__name__})")
 
 
 def _array_u8(values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -125,6 +125,7 @@ class Pipeline:
             source_info=self._capture.info,
             engine_info=self._matting.ready,
             epoch=self._epoch,
+            notices=self.notices,
         )
         self._stages = (self._capture, self._matting, self._compositing)
         self._watchdog = Watchdog(self._stages, self.notices)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rvm_live.adaptive import Governor
 from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.errors import QueueClosed
+from rvm_live.errors import MatteError, QueueClosed
 from rvm_live.frames import Composite, Frame, Matte
 from rvm_live.metrics import Metrics
 from rvm_live.notices import Notices
@@ -30,7 +30,8 @@ __all__ = ["CaptureStage", "Compose", "CompositingStage", "MattingStage"]
 GAP_NS = 1_000_000_000
 """A live source that was silent for longer than this starts a new epoch: the person may have moved on."""
 
-
+BAD_NS = 3_000_000_000
+"""A live run ends where no matte could be used for longer than this."""
 _SOON_S = 0.3
 _USUAL_SIZE = (1280, 720)
 
@@ -239,6 +240,7 @@ class CompositingStage(Stage):
         source_info: Future[SourceInfo],
         engine_info: Future[EngineInfo],
         epoch: Epoch,
+        notices: Notices,
     ) -> None:
         super().__init__("compositing", inlet, outlet)
         self.ready: Future[None] = Future()
@@ -247,6 +249,8 @@ class CompositingStage(Stage):
         self._source_info = source_info
         self._engine_info = engine_info
         self._epoch = epoch
+        self._notices = notices
+        self._bad_since_ns: int | None = None
 
     def work(self) -> None:
         try:
@@ -264,9 +268,24 @@ class CompositingStage(Stage):
             matte = self.inlet.get()
             if is_stale(matte.frame.epoch, self._epoch, self.inlet):
                 continue
-            with self.busy():
-                composite = self._composer.compose(matte)
+            try:
+                with self.busy():
+                    composite = self._composer.compose(matte)
+            except MatteError as error:
+                if not self._bears(matte):
+                    raise
+                self._notices.fallback(f"{error}: its frame was left out")
+                self.inlet.count_drop()
+                continue
+            self._bad_since_ns = None
             self.outlet.put(composite)
+
+    def _bears(self, bad: Matte) -> bool:
+        """Whether to go on without this frame. A file loses none, and a live run does not go on like that for long."""
+        now_ns = bad.frame.captured_ns
+        if self._bad_since_ns is None:
+            self._bad_since_ns = now_ns
+        return self.inlet.policy is Overflow.DROP_OLDEST and now_ns - self._bad_since_ns <= BAD_NS
 
     def close(self) -> None:
         self._composer.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,64 @@ def test_work_that_a_gpu_still_does_is_counted_and_not_waited_for(clock: FakeClo
         clock.time_ns = max(clock.time_ns, frame.captured_ns)
         governor.observe(engine.matte(frame))
     assert engine.info.downsample_ratio == 0.2, "the launch alone takes no time at all, so it would have stayed"
+
+
+class Gpu(Ladder):
+    """Launches a frame when the one before the last is done, as a lane does; the GPU works off one after the other."""
+
+    def __init__(self, clock: FakeClock, top_ms: float) -> None:
+        super().__init__(clock)
+        self.top_ms = top_ms
+        self.done_ns = [0, 0]
+        self.made: list[float] = []
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        return (0.4, 0.35, 0.3, 0.25, 0.2)
+
+    def use_ratio(self, ratio: float) -> bool:
+        self.made.append(ratio)
+        self._info = self._info.at_ratio(ratio)
+        return True
+
+    def matte(self, frame: Frame) -> Matte:
+        self.clock.time_ns = launched_ns = max(self.clock.time_ns, self.done_ns[-2])
+        work_ns = round(self.top_ms * 1e6 * (self.info.downsample_ratio / 0.4) ** 2)
+        done_ns = max(launched_ns, self.done_ns[-1]) + work_ns
+        self.done_ns.append(done_ns)
+        alpha = self.alpha(frame)
+        return Matte(
+            frame, alpha, started_ns=launched_ns, finished_ns=launched_ns, elapsed_ns=lambda: done_ns - launched_ns
+        )
+
+
+@pytest.mark.parametrize(
+    ("top_ms", "moves"), [(14.0, []), (17.5, [0.35]), (20.0, [0.35]), (26.0, [0.3]), (40.0, [0.25])]
+)
+def test_waiting_for_the_frame_before_is_no_work(clock: FakeClock, top_ms: float, moves: list[float]) -> None:
+    """A GPU that is too slow by a little goes down by one rung at its first move, and stays there."""
+    engine = Gpu(clock, top_ms)
+    governor = Governor(engine, 60, clock)
+    for number in range(3000):
+        frame = Frame(np.zeros((8, 8, 3), np.uint8), number, 0, round((1 + number / 60) * 1e9))
+        clock.time_ns = max(clock.time_ns, frame.captured_ns)
+        governor.observe(engine.matte(frame))
+    assert engine.made == moves
+
+
+def test_a_matte_whose_work_failed_has_no_time(clock: FakeClock) -> None:
+    engine = Gpu(clock, 14.0)
+    governor = Governor(engine, 60, clock)
+
+    def failed() -> int:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    for number in range(300):
+        frame = Frame(np.zeros((8, 8, 3), np.uint8), number, 0, round((1 + number / 60) * 1e9))
+        clock.time_ns = max(clock.time_ns, frame.captured_ns)
+        matte = engine.matte(frame)
+        governor.observe(replace(matte, elapsed_ns=failed) if number in (5, 200, 201) else matte)
+    assert engine.made == []
 
 
 def test_frames_of_another_size_have_another_ladder(clock: FakeClock) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from rvm_live import registry
@@ -19,10 +21,11 @@ from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.composer import Composer
 from rvm_live.compositors.base import Compositor
 from rvm_live.compositors.cpu import CpuCompositor
-from rvm_live.errors import BackgroundError, CompositorError, SettingsError, UnavailableError
+from rvm_live.errors import BackgroundError, CompositorError, MatteError, SettingsError, UnavailableError
 from rvm_live.frames import Frame, Matte
 from rvm_live.notices import Notices
 from tests.support.clock import FakeClock
+from tests.support.engines import LateFault
 
 WIDTH, HEIGHT = 48, 32
 ROOM = (1, 2, 3)
@@ -296,13 +299,47 @@ def test_when_all_fail_it_says_why_each_did(bench: Bench) -> None:
     subject.close()
 
 
-def test_no_back_end_is_blamed_for_a_bad_matte(bench: Bench) -> None:
-    subject, notices = composer(bench)
+BAD: dict[str, tuple[Callable[[Matte], Matte], str]] = {
+    "of another size": (lambda good: replace(good, alpha=good.alpha[1:]), "alpha has the shape"),
+    "with a foreground of another size": (lambda good: replace(good, foreground=good.foreground[1:]), "foreground has"),
+    "of a GPU that failed": (
+        lambda good: replace(good, alpha=LateFault(*good.alpha.shape)),
+        "CUDA error: unspecified launch failure",
+    ),
+    "without any memory behind it": (
+        lambda good: replace(
+            good,
+            alpha=torch.empty(good.alpha.shape, dtype=torch.uint8, device="meta"),
+            foreground=torch.empty(good.foreground.shape, dtype=torch.uint8, device="meta"),
+        ),
+        "cannot be read",
+    ),
+    "of no numbers": (lambda good: replace(good, alpha=np.full(good.alpha.shape, None)), "cannot be read"),
+    "whose work failed in the end": (lambda good: replace(good, elapsed_ns=lambda: int("not")), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("real", [False, True])
+def test_no_back_end_is_blamed_for_a_bad_matte(request: pytest.FixtureRequest, real: bool, kind: str) -> None:
+    """It is refused, in one line; the next one is composed by the same back end, and nothing was dropped."""
+    spoil, words = BAD[kind]
+    notices = Notices()
+    if real:
+        subject = Composer([ColorBackground("red")], notices=notices)
+    else:
+        subject, notices = composer(request.getfixturevalue("bench"))
     subject.open(WIDTH, HEIGHT, "cpu")
-    good = matte()
-    with pytest.raises(CompositorError, match="alpha has the shape"):
-        subject.compose(Matte(good.frame, good.alpha[1:], good.foreground))
-    assert subject.working == ["slow", "fast"] and notices.fallbacks == ()
+    working = subject.working
+    assert len(working) >= 2
+    for _ in working:
+        backend = subject.compose(matte()).backend
+        with pytest.raises(MatteError, match=words) as caught:
+            subject.compose(spoil(matte()))
+        assert "\n" not in str(caught.value)
+        assert subject.compose(matte()).backend == backend
+        subject.next_compositor()
+    assert subject.working == working and notices.fallbacks == ()
     subject.close()
 
 

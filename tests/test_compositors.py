@@ -20,7 +20,7 @@ from rvm_live.compositors.common import plan_blur
 from rvm_live.compositors.cpu import CpuCompositor
 from rvm_live.compositors.opencv_cuda import OpenCvCudaCompositor
 from rvm_live.compositors.torch import TorchCompositor
-from rvm_live.errors import CompositorError, UnavailableError
+from rvm_live.errors import CompositorError, MatteError, UnavailableError
 from rvm_live.frames import LEAST_ALPHA, Frame, Matte
 from tests.conftest import missing
 from tests.support.opencv_cuda import FakeCuda
@@ -274,9 +274,9 @@ def test_what_does_not_fit_is_refused(compositor: Compositor) -> None:
         compositor.composite(matte, Plate(np.zeros((40, 30, 3), np.uint8), 0))
     with pytest.raises(CompositorError, match="background is float64"):
         compositor.composite(matte, Plate(np.zeros((30, 40, 3)), 0))
-    with pytest.raises(CompositorError, match="alpha has the shape"):
+    with pytest.raises(MatteError, match="alpha has the shape"):
         compositor.composite(matte_of(matte.frame.image, matte.alpha[:-1]), Clear())
-    with pytest.raises(CompositorError, match="foreground has the shape"):
+    with pytest.raises(MatteError, match="foreground has the shape"):
         compositor.composite(matte_of(matte.frame.image, matte.alpha, matte.foreground[:, :-1]), Clear())
 
 

@@ -255,6 +255,31 @@ def test_an_engine_that_fails_once_gets_the_frame_again() -> None:
     assert notices.fallbacks == ("matting failed once (the engine failed on purpose): went on with an empty state",)
 
 
+def test_a_device_that_fails_at_a_reset_is_left_as_at_any_frame() -> None:
+    """The fault of work that was launched before shows wherever the device is asked next, at a cut, say."""
+
+    class FailsAtReset(engines.LeftHalfEngine):
+        def open(self) -> EngineInfo:
+            self.broken = len(made) == 0
+            return super().open()
+
+        def reset(self) -> None:
+            if self.broken and self.calls.count("matte") > 2:
+                raise RuntimeError("CUDA error: unspecified launch failure")
+            super().reset()
+
+    made: list[Engine] = []
+    engine, notices, made = guarded(FailsAtReset)
+    for number in range(6):
+        if number in (0, 4):
+            engine.reset()
+        assert engine.matte(frame(number)).frame.seq == number
+    engine.close()
+    assert len(made) == 2
+    assert made[1].calls.count("reset") == 1  # type: ignore[attr-defined]
+    assert "going on with the engine opened anew" in notices.fallbacks[0]
+
+
 @pytest.mark.parametrize(
     ("kind", "said"),
     [

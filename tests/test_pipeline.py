@@ -5,28 +5,33 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from rvm_live.backgrounds.color import ColorBackground
+from rvm_live.composer import Composer
 from rvm_live.engines.base import EngineInfo
 from rvm_live.errors import (
     CompositorError,
     EngineError,
+    MatteError,
     SinkError,
     SourceLostError,
     SourceUnavailableError,
     WeightsError,
 )
 from rvm_live.frames import Frame, Matte
+from rvm_live.notices import Notices
 from rvm_live.pipeline import Pipeline
 from rvm_live.queues import Overflow
 from rvm_live.sources.base import Grab
 from tests.support.clock import FakeClock
 from tests.support.composers import DirectComposer, ListSink
-from tests.support.engines import FailingEngine, PassThroughEngine
+from tests.support.engines import FailingEngine, LateFault, PassThroughEngine
 from tests.support.sources import FailingSource, PatternSource, StuckSource, read_number
 
 BOTH = pytest.mark.parametrize("overflow", list(Overflow))
@@ -348,6 +353,85 @@ def test_a_sink_that_does_not_open_leaves_nothing_running() -> None:
         Pipeline(source, PassThroughEngine(), DirectComposer(), [first, second, ListSink()]).run()
     assert first.calls == second.calls == ["open", "close(failed=True)"]
     assert source.opened is False and source.releases == 0
+
+
+# 12. A bad matte is the matte's fault.
+
+
+class SpoilingEngine(PassThroughEngine):
+    """The mattes of some frames lie on a device that has failed."""
+
+    def __init__(self, bad: Container[int]) -> None:
+        super().__init__()
+        self.bad = bad
+
+    def matte(self, frame: Frame) -> Matte:
+        good = super().matte(frame)
+        return replace(good, alpha=LateFault(frame.height, frame.width)) if frame.seq in self.bad else good
+
+
+class Spoiled(ScriptedSource):
+    """Hands out the next grab once the one before was shown or left out."""
+
+    def __init__(self, grabs: list[Grab]) -> None:
+        super().__init__(grabs)
+        self.pipeline: Pipeline | None = None
+
+    def read(self) -> Grab:
+        pipeline = self.pipeline
+        assert pipeline is not None
+        deadline = time.monotonic() + 10
+        while (seen := pipeline.snapshot()).shown + sum(seen.dropped.values()) < self.delivered:
+            if pipeline.composed.closed or time.monotonic() > deadline:
+                break
+            time.sleep(0.001)
+        return super().read()
+
+
+def spoiled(bad: Container[int], spans_s: list[float], overflow: Overflow = Overflow.DROP_OLDEST) -> Pipeline:
+    """A run with the real composer, whose frames are that far apart."""
+    source, notices = Spoiled(grabs(*spans_s)), Notices()
+    composer = Composer([ColorBackground("#00ff00")], notices=notices)
+    sinks = [ListSink()]
+    pipeline = Pipeline(
+        source, SpoilingEngine(bad), composer, sinks, overflow=overflow, scene_reset=False, notices=notices
+    )
+    source.pipeline = pipeline
+    return pipeline
+
+
+def seqs_of(pipeline: Pipeline) -> list[int]:
+    (sink,) = pipeline._sinks
+    assert isinstance(sink, ListSink)
+    return [item.seq for item in sink.composites]
+
+
+@pytest.mark.parametrize("bad", [{0}, {4}, {3, 5, 7}, {4, 5, 6}, {11}], ids=str)
+def test_a_live_run_goes_on_behind_a_matte_that_cannot_be_read(bad: set[int]) -> None:
+    pipeline = spoiled(bad, [0.0] + [0.03] * 11)
+    snapshot = pipeline.run()
+    assert seqs_of(pipeline) == [seq for seq in range(12) if seq not in bad]
+    assert snapshot.dropped == {"captured": 0, "matted": len(bad), "composed": 0}
+    (told,) = pipeline.notices.fallbacks
+    assert told == "a matte cannot be read (CUDA error: unspecified launch failure): its frame was left out"
+
+
+def test_an_end_comes_only_after_seconds_of_bad_mattes() -> None:
+    """2.9 s of them are borne, as often as they come; the fourth row is too long."""
+    spans = [0.0] + [0.1] * 200
+    good = {0, 30, 60, 90}
+    pipeline = spoiled([seq for seq in range(201) if seq not in good], spans)
+    with pytest.raises(MatteError, match="cannot be read"):
+        pipeline.run()
+    assert seqs_of(pipeline) == sorted(good)
+    assert pipeline.snapshot().dropped["matted"] == 3 * 29 + 31
+
+
+def test_a_file_loses_no_frame_to_a_bad_matte() -> None:
+    pipeline = spoiled({4}, [0.0] + [0.03] * 11, Overflow.BLOCK)
+    with pytest.raises(MatteError, match="cannot be read"):
+        pipeline.run()
+    assert pipeline.notices.fallbacks == ()
 
 
 # 7. What ran is what is named.

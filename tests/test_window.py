@@ -277,6 +277,23 @@ def test_result_comparison_and_matte_show_what_they_say(screen: Display) -> None
 
 
 @window
+def test_a_matte_that_cannot_be_read_shows_the_background(screen: Display) -> None:
+    """The GPU that it lies on has failed since the picture was made of it."""
+    with running(screen, frame=[640, 360], size=[640, 360], unreadable=True) as app:
+        screen.wait_for(lambda picture: share(picture, FOREGROUND) > 0.1)
+        screen.key("o")
+        screen.key("o")
+        assert app.shows(display="matte")
+        shown = screen.wait_for(lambda picture: share(picture, FOREGROUND) == 0)
+        assert share(shown, BACKGROUND) > 0.8 and share(shown, CAMERA) == 0.0
+        screen.key("o")
+        assert app.shows(display="result")
+        screen.wait_for(lambda picture: share(picture, FOREGROUND) > 0.1)
+        screen.key("q")
+        assert app.end() == (0, "")
+
+
+@window
 def test_a_transparent_result_lies_over_a_checkerboard(screen: Display) -> None:
     with running(screen, frame=[640, 360], size=[640, 360], transparent=True) as app:
         shown = screen.wait_for(lambda picture: share(picture, FOREGROUND) > 0.1)

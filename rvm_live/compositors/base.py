@@ -58,6 +58,7 @@ class Compositor(ABC):
             straight, colour zero wherever alpha is zero. Alpha is that of the matte's ``host()`` or ``tensor()``.
 
         Raises:
+            MatteError: the matte cannot be read, or does not fit its frame.
             CompositorError: it failed; the caller falls back to the next back end.
         """
 

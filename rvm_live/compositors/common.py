@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Layer, Plate
-from rvm_live.errors import CompositorError
+from rvm_live.errors import CompositorError, MatteError
 from rvm_live.frames import Frame, Matte
 
 __all__ = ["GREY", "PRIOR", "ROUND_UP", "BlurPlan", "check_inputs", "made_up", "plan_blur"]
@@ -95,18 +95,19 @@ def check_inputs(matte: Matte, layer: Layer) -> None:
     """Refuse what cannot be put together.
 
     Raises:
-        CompositorError: the matte, or the plate, is not of the frame's size, or not what it must be.
+        MatteError: the matte is not of the frame's size.
+        CompositorError: the frame is empty, or the plate is not of its size, or not what it must be.
     """
     frame = matte.frame
     size = (frame.height, frame.width)
     if 0 in size:
         raise CompositorError(f"frame {frame.seq} is empty: {frame.width}x{frame.height}")
     if tuple(matte.alpha.shape) != size:
-        raise CompositorError(
+        raise MatteError(
             f"the engine's alpha has the shape {tuple(matte.alpha.shape)}, the frame's is {size}: they must be equal"
         )
     if matte.foreground is not None and tuple(matte.foreground.shape) != (*size, 3):
-        raise CompositorError(
+        raise MatteError(
             f"the engine's foreground has the shape {tuple(matte.foreground.shape)}, it must be {(*size, 3)}"
         )
     if isinstance(layer, Plate) and (layer.image.shape != (*size, 3) or layer.image.dtype != np.uint8):

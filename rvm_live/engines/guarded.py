@@ -60,6 +60,7 @@ class GuardedEngine(WrappedEngine):
         self._make, self._notices, self._clock = make, notices, clock
         self._size: tuple[int, int] | None = None
         self._frames = 0
+        self._begins = False
         self._steps = 0
         self._step_ns = 0
         self._down_ns = 0
@@ -68,6 +69,9 @@ class GuardedEngine(WrappedEngine):
     def prepare(self, width: int, height: int) -> None:
         self._size = (width, height)
         self._inner.prepare(width, height)
+
+    def reset(self) -> None:
+        self._begins = True  # carried out with the next frame: a device that has failed since is left for another there
 
     def matte(self, frame: Frame) -> Matte:
         self._size = (frame.width, frame.height)
@@ -89,6 +93,9 @@ class GuardedEngine(WrappedEngine):
         Raises:
             EngineError: it cannot.
         """
+        if self._begins:
+            self._inner.reset()
+            self._begins = False
         matte = self._inner.matte(frame)
         self._frames += 1
         if tuple(matte.alpha.shape) != (frame.height, frame.width):

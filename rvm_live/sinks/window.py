@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import DisplayError, RvmLiveError
+from rvm_live.errors import DisplayError, MatteError, RvmLiveError
 from rvm_live.frames import Composite
 from rvm_live.sinks import views
 from rvm_live.sinks.base import Sink
@@ -144,14 +144,15 @@ class WindowSink(Sink):
         if self._toolkit is None:
             return
         (width, height), view = self._size, self.view
-        if self._composite is None:
+        try:
+            canvas = None if self._composite is None else views.render(self._composite, view.display, width, height)
+        except MatteError as error:  # read here for the first time, and the device it lies on has died since
+            self._composite = canvas = None
+            self.tell(str(error))
+        if canvas is None:
             canvas = views.picture(self._placeholder(width, height), width, height)
-        else:
-            canvas = views.render(self._composite, view.display, width, height)
-        starting = self._composite is None
-        self._overlay.draw(
-            canvas, self._status, display=view.display, statistics=view.statistics, help=view.help, starting=starting
-        )
+        flags = {"statistics": view.statistics, "help": view.help, "starting": self._composite is None}
+        self._overlay.draw(canvas, self._status, display=view.display, **flags)
         self._toolkit.show(canvas)
         self._dirty = False
 
@@ -165,6 +166,9 @@ class WindowSink(Sink):
         if self._toolkit is toolkit and toolkit.size != self._size:
             self._size = toolkit.size
             self._dirty = True
+        flags = {"statistics": view.statistics, "help": view.help, "starting": self._composite is None}
+        self._overlay.draw(canvas, self._status, display=view.display, **flags)
+        self._toolkit.show(canvas)
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Closed):

@@ -26,6 +26,7 @@ __all__ = [
     "FaultyEngine",
     "HangingEngine",
     "HungryEngine",
+    "LateFault",
     "LeftHalfEngine",
     "LosesItsDeviceEngine",
     "NanEngine",
@@ -35,6 +36,29 @@ __all__ = [
     "SlowThenFailingEngine",
     "WrongSizeEngine",
 ]
+
+
+class LateFault:
+    """Alpha on a GPU that has failed: whoever reads it gets the error of work that was launched long before.
+
+    Args:
+        height: pixels.
+        width: pixels.
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        self.shape = (height, width)
+        self.dtype = "uint8"
+
+    def is_floating_point(self) -> bool:
+        return False
+
+    @property
+    def device(self) -> object:
+        raise RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be reported later")
+
+    def __array__(self, *_: object, **__: object) -> NDArray[np.uint8]:
+        return self.device  # type: ignore[return-value]
 
 
 class PassThroughEngine(Engine):

@@ -43,13 +43,13 @@ from rvm_live.sinks.toolkits.sdl import SdlToolkit
 from rvm_live.sinks.window import WindowSink
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.lasting import LastingSource
-from tests.support.engines import PassThroughEngine
+from tests.support.engines import LateFault, PassThroughEngine
 
 WIDTH, HEIGHT = 160, 96
 PERSON = (255, 0, 0)
 
 SOURCE_FAULTS = ("lost", "stall", "smaller", "noise", "black", "half", "gap")
-ENGINE_FAULTS = ("raise", "nan", "some nan", "beyond", "wrong size", "late", "bug")
+ENGINE_FAULTS = ("raise", "nan", "some nan", "beyond", "wrong size", "late", "bug", "unreadable")
 OTHER_FAULTS = ("compositor", "delete background", "key b", "key g", "key o", "key r", "key m", "key p")
 KINDS = (*SOURCE_FAULTS, *ENGINE_FAULTS, *OTHER_FAULTS)
 
@@ -148,6 +148,8 @@ class Oracle(PassThroughEngine):
         if kind == "late":
             time.sleep(0.9)
             return matte
+        if kind == "unreadable":
+            return replace(matte, alpha=LateFault(frame.height, frame.width))
         if kind == "wrong size":
             return replace(matte, alpha=np.ascontiguousarray(matte.alpha[: frame.height // 2]))
         if kind == "nan":

@@ -19,6 +19,7 @@ from rvm_live.sinks.overlay import Status
 from rvm_live.sinks.snapshot import save_png
 from rvm_live.sinks.toolkits import TOOLKITS
 from rvm_live.sinks.window import WindowSink
+from tests.support.engines import LateFault
 from tests.support.pictures import BACKGROUND, make_composite
 
 STATUS = Status(
@@ -97,7 +98,11 @@ def main(options: dict) -> None:
     try:
         while running and time.monotonic() - started < options.get("limit", 60):
             if time.monotonic() - started >= options.get("silent", 0):
-                sink.write(make_composite(width, height, seq=seq, transparent=options.get("transparent", False)))
+                composite = make_composite(width, height, seq=seq, transparent=options.get("transparent", False))
+                if options.get("unreadable", False):
+                    matte = dataclasses.replace(composite.matte, alpha=LateFault(height, width))
+                    composite = dataclasses.replace(composite, matte=matte)
+                sink.write(composite)
                 seq += 1
             for _ in range(2):
                 sink.idle()

@@ -24,7 +24,7 @@ __all__ = ["LIST", "Mutation", "MutationsError", "Verdict", "main", "read_list"]
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = Path(__file__).with_suffix(".txt")
-_HEAD = re.compile(r"== (?P<name>[a-z0-9-]+) \((?P<promise>[1-9]|[a-z]+)\)")
+_HEAD = re.compile(r"== (?P<name>[a-z0-9-]+) \((?P<promise>[1-9]|1[0-2]|[a-z]+)\)")
 _BASELINE_S = 1800.0
 
 

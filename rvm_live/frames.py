@@ -159,10 +159,7 @@ class Matte:
             # No device to save trips to: two views cost less than packing into one block.
             alpha, foreground = (transfer.download(_tensor_u8(each)) for each in (self.alpha, self.foreground))
             return HostMatte(_floored(alpha), foreground)
-        try:
-            packed = torch.cat((_tensor_u8(self.foreground).flatten(), _tensor_u8(self.alpha).flatten()))
-        except RuntimeError:  # no memory left there to pack them: one after the other, as they are
-            return HostMatte(_array_u8(transfer.download(self.alpha)), _array_u8(transfer.download(self.foreground)))
+        packed = torch.cat((_tensor_u8(self.foreground).flatten(), _tensor_u8(self.alpha).flatten()))
         block = transfer.download(packed)
         height, width = self.alpha.shape
         colour = height * width * 3

@@ -151,8 +151,10 @@ class WindowSink(Sink):
             self.tell(str(error))
         if canvas is None:
             canvas = views.picture(self._placeholder(width, height), width, height)
-        flags = {"statistics": view.statistics, "help": view.help, "starting": self._composite is None}
-        self._overlay.draw(canvas, self._status, display=view.display, **flags)
+        starting = self._composite is None
+        self._overlay.draw(
+            canvas, self._status, display=view.display, statistics=view.statistics, help=view.help, starting=starting
+        )
         self._toolkit.show(canvas)
         self._dirty = False
 
@@ -166,9 +168,6 @@ class WindowSink(Sink):
         if self._toolkit is toolkit and toolkit.size != self._size:
             self._size = toolkit.size
             self._dirty = True
-        flags = {"statistics": view.statistics, "help": view.help, "starting": self._composite is None}
-        self._overlay.draw(canvas, self._status, display=view.display, **flags)
-        self._toolkit.show(canvas)
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Closed):

@@ -133,11 +133,7 @@ class Matte:
 
     @cached_property
     def done_ns(self) -> int:
-        """Monotonic time when the work on the matte was done; waits for it where it still goes on.
-
-        Raises:
-            MatteError: the work failed.
-        """
+        """Monotonic time when the work on the matte was done; waits for that, and raises MatteError if it failed."""
         if self.elapsed_ns is None:
             return self.finished_ns
         try:

@@ -25,12 +25,20 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'rvm-live[ray]'"
 )
 REMEMBERING = ("--engine", "tests.support.engines:RememberingEngine")
+TOKEN = "5a" * 32
 FILM = ("--segment", "1", "--seq-chunk", "6", "--container", "mkv", "--background", "transparent")
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """The address of a cluster of two nodes with one CPU each."""
+    """The address of a cluster of two nodes with one CPU each, which this process has the token of."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", TOKEN)
+        yield from _cluster()
+
+
+def _cluster() -> Iterator[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.cluster"],
         cwd=ROOT,
@@ -48,9 +56,9 @@ def cluster() -> Iterator[str]:
         process.stdout.close()
 
 
-def call(*arguments: str | Path) -> Outcome:
+def call(*arguments: str | Path, env: dict[str, str] | None = None) -> Outcome:
     """Run the program as a process of its own, for Ray is for one run of a process."""
-    with start(*arguments) as process:
+    with start(*arguments, env=env) as process:
         return finish(process, timeout=120)
 
 
@@ -180,3 +188,106 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     done = call("batch", clip, "-o", tmp_path / "out", *REMEMBERING, "--ray", "127.0.0.1:1")
     assert done.code == 2
     assert "Ray cannot be used at 127.0.0.1:1" in done.complaint
+
+
+def test_a_worker_that_loses_its_gpu_is_replaced_and_every_file_is_done(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in "abcde":
+        make_movie(tmp_path / "in" / f"{name}.mp4", frames=6)
+    loses = ("--engine", "tests.support.engines:LosesItsDeviceEngine")  # after nine frames, in each process anew
+    done = call("batch", tmp_path / "in", "-o", tmp_path / "out", *FILM, *loses, "--workers", "2", "--json")
+    assert done.code == 0, done.out + done.err
+    events = [json.loads(line) for line in done.out.splitlines()]
+    notes = [event["text"] for event in events if event["event"] == "note"]
+    assert [note for note in notes if "a worker lost its GPU (" in note and "another goes on with it" in note], notes
+    assert {event["state"] for event in events if event["event"] == "file"} == {"done"}
+    assert len(made(tmp_path / "out")) == 5
+    assert all(len(inside(path).times) == 6 for path in (tmp_path / "out").glob("*.mkv"))
+
+
+def test_a_file_that_costs_every_worker_its_gpu_fails_alone(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    make_movie(tmp_path / "in" / "a.mp4", frames=40)
+    make_movie(tmp_path / "in" / "b.mp4", frames=6)
+    loses = ("--engine", "tests.support.engines:LosesItsDeviceEngine", "--segment", "100", "--seq-chunk", "6")
+    done = call(
+        *("batch", tmp_path / "in", "-o", tmp_path / "out", "--container", "mkv", "--background", "transparent"),
+        *(*loses, "--workers", "2", "--json"),
+    )
+    assert done.code == 1, done.out + done.err
+    ended = {e["number"]: e for line in done.out.splitlines() if (e := json.loads(line))["event"] == "file"}
+    assert ended[0]["state"] == "failed"
+    assert "three workers failed at it" in ended[0]["error"]
+    assert ended[1]["state"] == "done"
+
+
+# Who can talk to it
+
+
+LISTENING = "0A"
+
+
+def heard_from_elsewhere() -> dict[str, int]:
+    """Sockets that listen for other machines: who holds each, and its port."""
+    nodes: dict[str, int] = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            address, _, port = fields[1].partition(":")
+            # 127.0.0.1, as it is and within IPv6, and ::1; in the byte order of the machine
+            loopback = address in ("0100007F", "0000000000000000FFFF00000100007F", "0" * 24 + "01000000")
+            if fields[3] == LISTENING and not loopback:
+                nodes[fields[9]] = int(port, 16)
+    held: dict[str, int] = {}
+    for process in psutil.process_iter():
+        try:
+            links = [os.readlink(each) for each in Path(f"/proc/{process.pid}/fd").iterdir()]
+            owner = " ".join(process.cmdline())
+        except (OSError, psutil.Error):
+            continue
+        held |= {f"{owner} {link}": nodes[link[8:-1]] for link in links if link[8:-1] in nodes}
+    return held
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_cluster_of_our_own_hears_this_machine_alone(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        make_movie(tmp_path / "in" / f"{name}.mp4", frames=400)
+    slow = ("--engine", "tests.support.engines:SlowEngine")
+    env = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    with start("batch", tmp_path / "in", "-o", tmp_path / "out", *FILM, *slow, "--workers", "2", env=env) as process:
+        deadline = time.monotonic() + 90
+        while not list((tmp_path / "out").glob(".*.parts/*.mkv")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        mine = {each.pid for each in psutil.Process(process.pid).children(recursive=True)} | {process.pid}
+        tokens = {psutil.Process(pid).environ().get("RAY_AUTH_TOKEN", "") for pid in mine - {process.pid}}
+        for pid in mine:
+            sockets = {str(os.readlink(each)) for each in Path(f"/proc/{pid}/fd").iterdir() if each.exists()}
+            open_to_all = [each for each in heard_from_elsewhere() if each.rpartition(" ")[2] in sockets]
+            assert open_to_all == []
+        process.send_signal(signal.SIGINT)
+        finish(process, timeout=90)
+    assert len(mine) > 3, "nothing of Ray was running"
+    tokens.discard("")  # of those that wrote their title over it
+    assert [len(token) for token in tokens] == [64]
+
+
+def test_a_cluster_that_is_joined_asks_for_its_token(cluster: str, tmp_path: Path) -> None:
+    clip = make_movie(tmp_path / "clip.mp4", frames=3)
+    env = {**os.environ, "RAY_AUTH_TOKEN": "0f" * 32}
+    done = call("batch", clip, "-o", tmp_path / "out", *REMEMBERING, "--ray", cluster, env=env)
+    assert done.code == 2
+    assert f"Ray cannot be used at {cluster}" in done.err
+    assert "RAY_AUTH_TOKEN, as `ray get-auth-token` tells it there" in done.err
+    assert len([line for line in done.err.splitlines() if line.startswith("rvm-live: error: ")]) == 1
+
+
+def test_a_user_without_a_home_has_workers_too(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        make_movie(tmp_path / "in" / f"{name}.mp4", frames=6)
+    env = {**{k: v for k, v in os.environ.items() if not k.startswith("RAY_")}, "HOME": "/dev/null/nobody"}
+    done = call("batch", tmp_path / "in", "-o", tmp_path / "out", *FILM, *REMEMBERING, "--workers", "2", env=env)
+    assert done.code == 0, done.out + done.err
+    assert done.out.splitlines()[-1] == "2 done"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
 from collections import deque
@@ -22,6 +23,8 @@ from rvm_live.errors import SettingsError, UnavailableError
 
 __all__ = ["work_off_all"]
 
+_HERE = (None, "local")
+"""The addresses of a cluster of our own."""
 _TRIES = 3
 _CORES = 4
 """Of a worker without a GPU: a network of this size gains little from more."""
@@ -59,6 +62,7 @@ def work_off_all(shared: Shared, jobs: Iterable[Job], finished: Callable[[Done, 
     Raises:
         UnavailableError: Ray is not installed, or its cluster cannot be reached.
     """
+    _lock_up(shared.settings.ray)
     try:
         import ray
     except ImportError as error:
@@ -72,21 +76,38 @@ def work_off_all(shared: Shared, jobs: Iterable[Job], finished: Callable[[Done, 
         ray.shutdown()
 
 
+def _lock_up(address: str | None) -> None:
+    """Whoever can talk to Ray can run what he likes: what it reads of the environment while it is imported.
+
+    A cluster of our own hears this machine alone, and answers nobody without a token that is made for this run. One
+    that is joined is talked to with its own token (``RAY_AUTH_TOKEN``, or the file that Ray keeps it in).
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing goes over the network that nobody asked for
+    if address in _HERE:
+        # Ray's way to hear this machine alone, on every system; it is the default on Windows and macOS only.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    else:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
 def _connect(ray: Any, shared: Shared) -> None:
     """Start a cluster of our own, or join one."""
     address = shared.settings.ray
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing goes over the network that nobody asked for
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "configure_logging": False}
+    hint = ""
     try:
-        if address in (None, "local"):
+        if address in _HERE:
             ray.init(address="local", include_dashboard=False, **options)
         else:
             _knock(address)
+            hint = "; it asks for its token: RAY_AUTH_TOKEN, as `ray get-auth-token` tells it there"
             ray.init(address=address, **options)
     except Exception as error:  # Ray raises what it likes
-        where = "here" if address in (None, "local") else f"at {address}"
-        raise UnavailableError(f"Ray cannot be used {where}: {' '.join(str(error).split())[:200]}") from error
+        where = "here" if address in _HERE else f"at {address}"
+        why = " ".join(str(error).split()).partition(". ")[0][:200]
+        raise UnavailableError(f"Ray cannot be used {where}: {why}{hint}") from error
 
 
 def _knock(address: str | None) -> None:
@@ -114,7 +135,7 @@ class _Crew:
         if gpus and not settings.engine.device.startswith("cpu"):
             self._cores, most = max(1, min(_CORES, sum(cpus) // gpus)), gpus
             self._resources: dict[str, float] = {"num_gpus": 1, "num_cpus": self._cores}
-        elif settings.workers > 1 and settings.ray in (None, "local"):
+        elif settings.workers > 1 and settings.ray in _HERE:
             self._cores, most = max(1, cpus[0] // settings.workers), settings.workers
             self._resources = {"num_cpus": min(self._cores, cpus[0] / settings.workers)}
         else:
@@ -183,10 +204,14 @@ class _Crew:
             hand.task = None
             return
         except self._ray.exceptions.RayError as error:
-            self._lost(hand, task, tasks, finished, error)
+            self._lost(hand, task, tasks, finished, f"a worker died ({_gist(error)})")
             return
         if not isinstance(event, Done):
             self._shared.tell(event)
+            return
+        if event.lost:
+            self._ray.kill(hand.actor)  # nothing that it begins now would work; what it holds of the GPU goes with it
+            self._lost(hand, task, tasks, finished, f"a worker lost its GPU ({event.error})")
             return
         hand.task = None
         hand.where = hand.where or self._ray.get(hand.actor.where.remote())
@@ -204,10 +229,9 @@ class _Crew:
         task: _Task,
         tasks: deque[_Task],
         finished: Callable[[Done, int], None],
-        error: Exception,
+        reason: str,
     ) -> None:
-        """A worker has died: another takes its place, and its file."""
-        reason = _gist(error)
+        """A worker has died, or is of no more use: another takes its place, and its file."""
         hand.task = None
         self._hands.remove(hand)
         if self._shared.stopped.is_set():
@@ -215,9 +239,9 @@ class _Crew:
             return
         self._hands.append(self._hired())
         if task.tries >= _TRIES:
-            finished(Done(task.job, "failed", error=f"three workers died of it: {reason}"), task.number)
+            finished(Done(task.job, "failed", error=f"three workers failed at it, at last {reason}"), task.number)
             return
-        self._note(f"{task.job.source.name}: a worker died ({reason}); another goes on with it")
+        self._note(f"{task.job.source.name}: {reason}; another goes on with it")
         tasks.appendleft(task)
 
     def _note(self, text: str) -> None:

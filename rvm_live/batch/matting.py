@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rvm_live.batch.checkpoints import LEAD_IN, CheckpointEngine
 from rvm_live.batch.codecs import PICTURES, recipe_for
 from rvm_live.batch.companions import plan
 from rvm_live.batch.inputs import Job
+from rvm_live.batch.lending import Lender
 from rvm_live.batch.made import Made
 from rvm_live.batch.media import Facts
 from rvm_live.batch.movie import MovieWriter, PictureFolder
@@ -51,6 +53,7 @@ class Shared:
     tell: Tell
     stopped: threading.Event = field(default_factory=threading.Event)
     pipeline: Pipeline | None = None
+    lender: Lender = field(default_factory=Lender)
 
     def stop(self, reason: str) -> None:
         """End the file at hand, and begin no other."""
@@ -211,7 +214,7 @@ def _maker(shared: Shared) -> Callable[[EngineSettings], Engine]:
     def make(settings: EngineSettings) -> Engine:
         return AutoEngine(settings, None if choice is None else replace(choice, settings=settings))
 
-    return make
+    return partial(shared.lender.engine, make)
 
 
 def _engine_settings(shared: Shared, facts: Facts) -> EngineSettings:

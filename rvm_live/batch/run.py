@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: A
         found[number] = done
         tell(_event(done, number))
 
-    with _lock(settings.output), stopping_on_signals(shared.stop):
+    with _lock(settings.output), closing(shared.lender), stopping_on_signals(shared.stop):
         tell({"event": "start", "files": len(todo), "container": container})
         if settings.ray is not None or settings.workers > 1:
             from rvm_live.batch.cluster import work_off_all

@@ -71,7 +71,8 @@ class Engine(ABC):
     Who calls what: construction is cheap and takes one :class:`~rvm_live.settings.EngineSettings`. Everything
     else is called by the matting thread alone, in this order: ``open`` once, ``prepare`` once the frame size is
     known, then ``matte`` for every frame, ``reset`` whenever the epoch changes, and ``close`` exactly once (even
-    if ``open`` failed). The recurrent state belongs to the engine; nobody else touches it.
+    if ``open`` failed). The recurrent state belongs to the engine; nobody else touches it. Where many files of one size
+    are worked off, one engine serves them all: ``reset`` before each, and each on a thread of its own, one at a time.
     """
 
     def __init__(self, settings: EngineSettings) -> None:

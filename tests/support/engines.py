@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ __all__ = [
     "LeftHalfEngine",
     "LosesItsDeviceEngine",
     "NanEngine",
+    "NotingEngine",
     "PassThroughEngine",
     "RememberingEngine",
     "SlowEngine",
@@ -193,6 +195,33 @@ class RememberingEngine(PassThroughEngine):
 
     def restore(self, states: list[NDArray[np.float32]]) -> None:
         self._mean = states[0].copy()
+
+
+class NotingEngine(RememberingEngine):
+    """Notes what is done with it for all engines of its kind together, and fails at pictures of 80 lines."""
+
+    notes: ClassVar[list[str]] = []
+
+    def open(self) -> EngineInfo:
+        self.notes.append("open")
+        return super().open()
+
+    def prepare(self, width: int, height: int) -> None:
+        self.notes.append(f"prepare {width}x{height}")
+        super().prepare(width, height)
+
+    def reset(self) -> None:
+        self.notes.append("reset")
+        super().reset()
+
+    def alpha(self, frame: Frame) -> NDArray[np.uint8]:
+        if frame.height == 80:
+            raise EngineError("the engine failed on purpose")
+        return super().alpha(frame)
+
+    def close(self) -> None:
+        self.notes.append("close")
+        super().close()
 
 
 class HungryEngine(LeftHalfEngine):

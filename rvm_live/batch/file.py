@@ -40,7 +40,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
     facts: Facts | None = None
     worked: Worked | None = None
     try:
-        facts = facts_of(job.source, square=shared.container in PICTURES)
+        facts = facts_of(job.source, square=shared.square)
         outputs = _outputs(shared, job)
         made = Made(settings.output, job, made_of(settings, shared.engine, shared.choice, shared.container, job))
         segments = segments_of(shared, job, facts, made)

@@ -87,7 +87,7 @@ def _write(
                 packet.pts = stamps[rank]
                 packet.dts = _decoding_time(stamps, place, late, facts)
                 packet.duration = _duration(stamps, rank, facts, end)
-                if late and place + 1 == len(stamps) and recipe.muxer in ("mp4", "mov"):
+                if place + 1 == len(stamps) != rank + 1 and recipe.muxer in ("mp4", "mov"):
                     # These hold how long decoding takes: what decoding began before the first picture it ends earlier.
                     told = stamps[-1] + _duration(stamps, len(stamps) - 1, facts, end)
                     packet.duration = max(1, told - stamps[place - late] - late * _nominal(facts))
@@ -101,12 +101,13 @@ def _write(
 
 def _picture(segment: Path, out: Any, facts: Facts) -> Any:
     """A stream like a segment's, with its name for the codec: a template alone leaves that to the container, which
-    knows one for each codec where QuickTime has several."""
+    knows one for each codec where QuickTime has several, and leaves out the shape of pixels."""
     with open_file(segment) as first:
         like = first.streams.video[0]
         stream = out.add_stream_from_template(like, opaque=True)
         stream.codec_context.codec_tag = like.codec_tag
         stream.codec_context.framerate = facts.rate
+        stream.codec_context.sample_aspect_ratio = facts.pixel
         if "alpha_mode" in like.metadata:
             stream.metadata["alpha_mode"] = like.metadata["alpha_mode"]
     stream.time_base = facts.time_base

@@ -55,6 +55,11 @@ class Shared:
     pipeline: Pipeline | None = None
     lender: Lender = field(default_factory=Lender)
 
+    @property
+    def square(self) -> bool:
+        """Pictures get square pixels: of the containers only these can be told through PyAV that they are not."""
+        return self.container not in ("mp4", "mov")
+
     def stop(self, reason: str) -> None:
         """End the file at hand, and begin no other."""
         self.stopped.set()
@@ -130,7 +135,7 @@ def matted(
         SourceSettings(str(job.source), realtime=False),
         skip=first,
         hardware=settings.hardware,
-        square=shared.container in PICTURES,
+        square=shared.square,
     )
     encoder, writers = _writers(shared, job, facts, outputs, segments, lambda: source.end_ns)
     size = (facts.width, facts.height)

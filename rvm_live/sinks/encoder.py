@@ -85,7 +85,7 @@ class Encoder:
 
         self._pixel = pixel
         self._durations: dict[int, int] = {}  # of pictures that the encoder holds, by their times
-        self._first = self._end = 0
+        self._first = self._last = self._end = 0
         self._began: int | None = None
         self._usual = max(1, round(1 / (rate * time_base)))
         self._recipe, self._rate, self._time_base = recipe, rate, time_base
@@ -155,14 +155,15 @@ class Encoder:
         if duration:
             self._durations[pts] = duration
         self._first = pts if self._frames == 0 else self._first
-        self._end = pts + (duration or self._usual)
+        self._last, self._end = pts, pts + (duration or self._usual)
         self._mux(self.stream.encode(frame))
         self._frames += 1
 
     def flush(self) -> None:
         """Encode what is held back."""
         held = self.stream.encode(None)
-        if held and held[-1].dts is not None and self._recipe.muxer in ("mp4", "mov"):
+        reordered = held and held[-1].dts is not None and held[-1].pts != self._last
+        if reordered and self._recipe.muxer in ("mp4", "mov"):
             # These hold how long decoding takes, which began earlier than the first picture is seen: so it ends.
             began = held[0].dts if self._began is None else self._began
             self._durations[held[-1].pts] = max(1, self._end - self._first + began - held[-1].dts)

@@ -153,6 +153,6 @@ def fit_into(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.ui
     scaled = scale_to(image, box.width, box.height)
     canvas = np.zeros((height, width, *image.shape[2:]), np.uint8)
     canvas[box.y : box.y + box.height, box.x : box.x + box.width] = scaled
-    if canvas.shape[2] == 4:
+    if canvas.shape[2:] == (4,):
         canvas[canvas[..., 3] < LEAST_ALPHA] = 0
     return canvas

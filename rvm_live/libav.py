@@ -30,7 +30,7 @@ def address(path: Path | str) -> str:
 
 
 def open_file(path: Path | str, **options: Any) -> Any:
-    """Open a file for reading, and no other one beside it.
+    """Open a file for reading, and no other one beside it. A picture is a film of one.
 
     Args:
         path: a local file.
@@ -46,6 +46,10 @@ def open_file(path: Path | str, **options: Any) -> Any:
     import av
     import av.error
 
+    from rvm_live.stills import as_film
+
+    if (film := as_film(Path(path))) is not None:
+        return _limited(av.open(film, format="mov", **options))
     only = {"protocol_whitelist": "file", "format_whitelist": _formats(), "pattern_type": "none"}
     try:
         return _limited(av.open(address(path), options={**only, **_LIMIT}, **options))

@@ -60,7 +60,7 @@ class Background(ABC):
         exact: times are positions in a file, from 0, and each is to show exactly what belongs to it, however long that
             takes; set before ``open``.
         pixel: width of a frame's pixels for their height; set before ``open``.
-        told: what a person is to know of it once it is open, one line; empty: nothing.
+        told: what a person is to know of it once it is drawn, one line; empty: nothing.
     """
 
     label: str

@@ -8,9 +8,10 @@ from pathlib import Path
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.blur import BlurBackground
 from rvm_live.backgrounds.color import ColorBackground
-from rvm_live.backgrounds.image import IMAGE_SUFFIXES, ImageBackground
+from rvm_live.backgrounds.image import ImageBackground
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VIDEO_SUFFIXES, VideoBackground
+from rvm_live.headers import PICTURE_SUFFIXES
 
 __all__ = ["assets", "builtin"]
 
@@ -31,7 +32,7 @@ def builtin() -> list[Background]:
     """The shipped backgrounds: the default image, then one of every other kind, then the other images."""
     folder = assets()
     shipped = sorted(folder.iterdir()) if folder is not None else []
-    images: list[Background] = [ImageBackground(path) for path in shipped if path.suffix in IMAGE_SUFFIXES]
+    images: list[Background] = [ImageBackground(path) for path in shipped if path.suffix in PICTURE_SUFFIXES]
     images.sort(key=lambda background: background.label != f"image {FIRST}")
     videos: list[Background] = [VideoBackground(path) for path in shipped if path.suffix in VIDEO_SUFFIXES]
     plain = [BlurBackground(), *videos, TransparentBackground(), ColorBackground(SCREEN_GREEN)]

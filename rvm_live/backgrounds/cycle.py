@@ -90,12 +90,13 @@ class BackgroundCycle:
 
     def _layer(self, index: int, width: int, height: int, now_ns: int) -> Layer:
         background = self._backgrounds[index]
-        if index not in self._opened:
+        first = index not in self._opened
+        if first:
             self._opened.add(index)
             background.open()
-            if background.told:
-                self._notices.fallback(background.told)
         layer = background.layer(width, height, now_ns)
+        if first and background.told:
+            self._notices.fallback(background.told)
         if isinstance(layer, Plate) and (layer.image.shape != (height, width, 3) or layer.image.dtype != np.uint8):
             raise BackgroundError(f"it drew {layer.image.dtype} {layer.image.shape} for a frame of {width}x{height}")
         return layer

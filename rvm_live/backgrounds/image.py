@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Background, Plate
 from rvm_live.backgrounds.fit import check_fit, fit_image
 from rvm_live.errors import BackgroundError
 from rvm_live.pictures import UnfitPicture, read_encoded
+from rvm_live.stills import check, decode
 
-__all__ = ["IMAGE_SUFFIXES", "ImageBackground"]
-
-IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+__all__ = ["ImageBackground"]
 
 
 class ImageBackground(Background):
-    """A still picture; turned as its EXIF says, its own transparency ignored.
+    """A still picture; turned as it says itself, its own transparency ignored; of an animation the first picture.
 
     Args:
         path: of a format in :mod:`rvm_live.pictures`, at most 256 MiB and 128 megapixels.
@@ -43,18 +42,22 @@ class ImageBackground(Background):
         Raises:
             BackgroundError: it is missing, unreadable or not a picture.
         """
-        _decoded(self.path, _read(self.path), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+        with _told(self.path):
+            check(read_encoded(self.path))
 
     def open(self) -> None:
         # The file's bytes are kept, so that a change of the frame's size does not need the file again.
-        self._encoded = _read(self.path)
+        with _told(self.path):
+            self._encoded = read_encoded(self.path)
 
     def layer(self, width: int, height: int, now_ns: int) -> Plate:
         plate = self._plate
         if plate is None or plate.image.shape[:2] != (height, width):
-            image = _decoded(self.path, self._encoded, cv2.IMREAD_COLOR)
+            with _told(self.path):
+                still = decode(self._encoded)
+            self.told = f"the background image {self.path.name} {still.told}" if still.told else ""
             self._version += 1
-            plate = self._plate = Plate(fit_image(image, width, height, self.fit, self.pixel), self._version)
+            plate = self._plate = Plate(fit_image(still.image, width, height, self.fit, self.pixel), self._version)
         return plate
 
     def close(self) -> None:
@@ -62,23 +65,14 @@ class ImageBackground(Background):
         self._encoded = np.empty(0, np.uint8)
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What is wrong with the file, in the words of a :class:`BackgroundError`."""
     try:
-        return read_encoded(path)
+        yield
     except FileNotFoundError:
         raise BackgroundError(f"there is no background image {path}") from None
     except OSError as error:
         raise BackgroundError(f"cannot read the background image {path}: {error.strerror or error}") from error
     except UnfitPicture as error:
         raise BackgroundError(f"the background image {path} {error}") from error
-
-
-def _decoded(path: Path, encoded: NDArray[np.uint8], flags: int) -> NDArray[np.uint8]:
-    try:
-        image = cv2.imdecode(encoded, flags)
-    except cv2.error as error:
-        raise BackgroundError(f"cannot decode the background image {path}: {' '.join(str(error).split())}") from error
-    if image is None:
-        raise BackgroundError(f"{path} is not a picture that OpenCV can read, or it is damaged")
-    decoded: NDArray[np.uint8] = image
-    return decoded

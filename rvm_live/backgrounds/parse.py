@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rvm_live.backgrounds.base import Background
@@ -11,11 +12,12 @@ from rvm_live.backgrounds.blur import BlurBackground
 from rvm_live.backgrounds.builtin import builtin
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.fit import check_fit
-from rvm_live.backgrounds.image import IMAGE_SUFFIXES, ImageBackground
+from rvm_live.backgrounds.image import ImageBackground
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VIDEO_SUFFIXES, VideoBackground
 from rvm_live.errors import BackgroundError, SettingsError
 from rvm_live.folders import at_home
+from rvm_live.headers import PICTURE_SUFFIXES, is_animation
 
 __all__ = ["SYNTAX", "default_cycle", "parse"]
 
@@ -98,16 +100,26 @@ def _path(text: str, spec: str) -> list[Background]:
         raise BackgroundError(f"cannot read the background {path}: {error.strerror or error}") from error
     if is_folder:
         return _folder(path, fit)
-    suffix = path.suffix.lower()
-    if exists or suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
-        if suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+    kind = _kind(path)
+    if exists or kind:
+        if not kind:
             raise BackgroundError(
                 f"cannot tell from its name what the background {path} is: write image:{path} or video:{path}"
             )
-        return [_file(path, fit, "video" if suffix in VIDEO_SUFFIXES else "image")]
+        return [_file(path, fit, kind)]
     if re.search(r"[/\\]", text):
         raise BackgroundError(f"there is no background file or folder {path}")
     raise SettingsError(f"unknown background {spec!r}: write {SYNTAX}")
+
+
+def _kind(path: Path) -> str:
+    """``image`` or ``video``, by its suffix, and where pictures that move are called like others, by its contents."""
+    suffix = path.suffix.lower()
+    if suffix in PICTURE_SUFFIXES:
+        with suppress(OSError):  # which is told when it is opened
+            return "video" if is_animation(path) else "image"
+        return "image"
+    return "video" if suffix in VIDEO_SUFFIXES else ""
 
 
 def _file(path: Path, fit: str, kind: str) -> Background:
@@ -125,13 +137,11 @@ def _folder(folder: Path, fit: str) -> list[Background]:
         raise BackgroundError(f"cannot read the background folder {folder}: {error.strerror or error}") from error
     found: list[Background] = []
     for file in files:
-        # Not looked into here, since there may be hundreds: what turns out to be broken is told and passed over.
+        # Not decoded here, since there may be hundreds: what turns out to be broken is told and passed over.
         if file.name.startswith("."):
             continue
-        if file.suffix.lower() in IMAGE_SUFFIXES:
-            found.append(ImageBackground(file, fit))
-        elif file.suffix.lower() in VIDEO_SUFFIXES:
-            found.append(VideoBackground(file, fit))
+        if kind := _kind(file):
+            found.append(VideoBackground(file, fit) if kind == "video" else ImageBackground(file, fit))
     if not found:
         raise BackgroundError(f"the background folder {folder} holds no image and no video")
     return found

@@ -117,8 +117,8 @@ class PictureFacts:
 def picture_track(container: Any) -> Any:
     """The one moving picture of an open PyAV container that a player would show.
 
-    Cover art, thumbnails and tracks that only go with others are none. The default track goes before others, then the
-    larger picture, then the first.
+    Cover art, thumbnails and tracks that only go with others are none. The default track goes before others, then one
+    of more than a picture (an AVIF that moves has a still one, too), then the larger picture, then the first.
 
     Raises:
         NoPicture: there is none.
@@ -136,9 +136,10 @@ def picture_track(container: Any) -> Any:
     return max(known, key=_rank)  # of equals the first
 
 
-def _rank(stream: Any) -> tuple[bool, bool, int]:
+def _rank(stream: Any) -> tuple[bool, bool, bool, int]:
     flags, context = stream.disposition, stream.codec_context
-    return not flags & _DEPENDENT, bool(flags & Disposition.default), context.width * context.height
+    default = bool(flags & Disposition.default)
+    return not flags & _DEPENDENT, default, stream.frames != 1, context.width * context.height
 
 
 def facts_of_frame(frame: Any, stream: Any) -> PictureFacts:

@@ -12,6 +12,7 @@ from urllib.request import url2pathname
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import SourceUnavailableError
 from rvm_live.folders import at_home
+from rvm_live.headers import PICTURE_SUFFIXES, is_animation
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Source
 
@@ -82,9 +83,13 @@ def _from_file(path: Path, settings: SourceSettings, clock: Clock) -> Source:
         return _camera(replace(settings, source=device[1]), clock)
     if not path.is_file():  # a pipe cannot be looked into before it is read
         raise SourceUnavailableError(f"{path} is neither a file nor a camera")
-    from rvm_live.sources.image import IMAGE_SUFFIXES, ImageSource
+    try:
+        still = path.suffix.lower() in PICTURE_SUFFIXES and not is_animation(path)
+    except OSError:
+        still = True  # which tells why it cannot be read
+    if still:
+        from rvm_live.sources.image import ImageSource
 
-    if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageSource(settings, clock)
     from rvm_live.sources.video import VideoFileSource
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
@@ -14,10 +13,9 @@ from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.guard import ReleaseGuard
 from rvm_live.sources.scaling import fit_inside
+from rvm_live.stills import decode
 
-__all__ = ["IMAGE_SUFFIXES", "ImageSource"]
-
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".ppm", ".pgm"})
+__all__ = ["ImageSource"]
 
 
 class ImageSource(Source):
@@ -40,18 +38,12 @@ class ImageSource(Source):
 
     def open(self) -> SourceInfo:
         try:
-            data = read_encoded(self._path)
+            still = decode(read_encoded(self._path))
         except OSError as error:
             raise SourceUnavailableError(f"cannot read {self._path}: {error.strerror or error}") from error
         except UnfitPicture as error:
             raise SourceUnavailableError(f"{self._path} {error}") from error
-        try:
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        except cv2.error:
-            image = None
-        if image is None:
-            raise SourceUnavailableError(f"{self._path} is not a picture that can be read")
-        self._image = np.ascontiguousarray(fit_inside(image, (self._settings.width, self._settings.height)))
+        self._image = np.ascontiguousarray(fit_inside(still.image, (self._settings.width, self._settings.height)))
         height, width = self._image.shape[:2]
         realtime = self._settings.realtime
         return SourceInfo(
@@ -62,6 +54,7 @@ class ImageSource(Source):
             fps=self._settings.fps if realtime else 0.0,
             live=False,
             frame_count=None if realtime else 1,
+            notes=(f"{self._path.name} {still.told}",) if still.told else (),
         )
 
     def read(self) -> Grab:

@@ -15,8 +15,8 @@ from rvm_live import folders
 from rvm_live import weights as w
 from rvm_live.engines.auto import AutoEngine
 from rvm_live.engines.choice import choose
+from rvm_live.engines.on_cpu import openvino_options
 from rvm_live.engines.onnx_providers import candidates
-from rvm_live.engines.rvm.compiling import options
 from rvm_live.errors import EngineError, WeightsError
 from rvm_live.settings import EngineSettings
 from tests.conftest import ROOT
@@ -132,7 +132,7 @@ def test_a_cache_that_can_be_written_is_used_and_nothing_is_said(
 def test_tensorrt_does_without_too(unusable: str) -> None:
     every = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     assert [name for name in candidates("cuda", every, half=False)[0].providers[0][1] if "cache" in name] == []
-    assert "CACHE_DIR" not in options("f32")
+    assert "CACHE_DIR" not in openvino_options("f32")
 
 
 @pytest.mark.parametrize("unusable", ["a file"], indirect=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,59 @@ def test_without_calibration_it_says_what_to_run(weights: Path) -> None:
     try:
         with pytest.raises(UnavailableError, match="not calibrated for 48x40: run `rvm-live calibrate`"):
             engine.matte(Frame(np.zeros((80, 96, 3), np.uint8), 0, 0, 0))
+    finally:
+        engine.close()
+
+
+def test_a_size_that_is_not_calibrated_is_looked_for_once_and_is_no_rung(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    died: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    engine = OpenVinoEngine(EngineSettings(weights=weights, precision="int8"))
+    engine.open()
+    try:
+        steps, tried = engine._steps(), set()
+        for _ in range(3):
+            assert not steps.ready((66, 38), "int8", refined=True)
+            assert steps._thread is not None
+            steps._thread.join()
+            tried.add(steps._thread)
+        assert len(tried) == 1, "a thread a frame"
+        assert not died
+        assert [record.getMessage() for record in caplog.records] == [
+            "66x38 in int8 cannot be used: int8 is not calibrated for 66x38: run `rvm-live calibrate` with your own "
+            "--source"
+        ]
+        engine._size = (1280, 720)
+        assert engine.rungs == ()
+        monkeypatch.setattr(steps, "calibrated", lambda low, refined: low in ((512, 288), (256, 144)))
+        assert [round(rung.ratio * 1280) for rung in engine.rungs] == [512, 256]
+    finally:
+        engine._size = None
+        engine.close()
+
+
+def test_whatever_compiling_fails_of_its_thread_does_not_die_at_every_frame(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    engine = OpenVinoEngine(EngineSettings(weights=weights, precision="fp32"))
+    engine.open()
+    try:
+        steps = engine._steps()
+
+        def fail(*arguments: object, **options: object) -> None:
+            raise OSError("the disk is gone")
+
+        monkeypatch.setattr(steps, "_compiled", fail)
+        assert steps.usable((64, 36), "fp32", refined=True)
+        assert not steps.ready((64, 36), "fp32", refined=True)
+        assert steps._thread is not None
+        steps._thread.join()
+        assert not died
+        assert not steps.usable((64, 36), "fp32", refined=True)
     finally:
         engine.close()
 

@@ -244,6 +244,36 @@ def test_what_reports_its_use_is_imported_quietly() -> None:
     assert loud == set(), "import it with rvm_live.engines.quietly.import_quietly"
 
 
+TWO_THREADS = """
+import sys, threading
+from rvm_live.engines.quietly import import_quietly
+sys.modules["openvino_telemetry"] = kept = type(sys)("openvino_telemetry")  # the host program's own
+import_quietly("openvino")
+sys.setswitchinterval(1e-5)
+failed = []
+
+def work():
+    for _ in range(3000):
+        try:
+            import_quietly("openvino")
+        except BaseException as error:
+            failed.append(repr(error))
+
+threads = [threading.Thread(target=work) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(sorted(set(failed)), sys.modules["openvino_telemetry"] is kept)
+"""
+
+
+def test_two_threads_import_quietly_at_once() -> None:
+    command = [sys.executable, "-c", TWO_THREADS]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.stdout.strip() == "[] True", done.stderr
+
+
 @pytest.mark.parametrize("size", [(1280, 720), (640, 480), (200, 100), (8000, 100), (100, 8000), (16, 16)])
 def test_every_rung_leaves_the_network_enough_lines(size: tuple[int, int]) -> None:
     ratios = ratios_for(*size)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
 from importlib import import_module
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 __all__ = ["import_quietly"]
 
 _SENDER = "openvino_telemetry"
+_turn = threading.RLock()
 
 
 def import_quietly(name: str) -> Any:
@@ -29,14 +31,15 @@ def import_quietly(name: str) -> Any:
         ImportError: it is not installed.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    known = {each: module for each, module in sys.modules.items() if each.partition(".")[0] == _SENDER}
-    for each in known:
-        del sys.modules[each]
-    sys.modules[_SENDER] = None  # type: ignore[assignment]  # what Python takes for "not installed"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return import_module(name)
-    finally:
-        del sys.modules[_SENDER]
-        sys.modules.update(known)
+    with _turn:  # modules and warnings belong to the whole process, and steps are compiled on threads of their own
+        known = {each: module for each, module in list(sys.modules.items()) if each.partition(".")[0] == _SENDER}
+        for each in known:
+            del sys.modules[each]
+        sys.modules[_SENDER] = None  # type: ignore[assignment]  # what Python takes for "not installed"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return import_module(name)
+        finally:
+            del sys.modules[_SENDER]
+            sys.modules.update(known)

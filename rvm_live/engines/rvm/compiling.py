@@ -96,6 +96,13 @@ class StepCompiler:
             self._thread.start()
         return False
 
+    def usable(self, low: tuple[int, int], precision: str, *, refined: bool) -> bool:
+        """Whether a step can be had: not one that could not be compiled before, nor int8 where it is not calibrated."""
+        key = (low, refined, precision)
+        if key in self._steps:
+            return True
+        return key not in self._failed and (precision != "int8" or self.calibrated(low, refined=refined))
+
     def close(self) -> None:
         """Wait for the thread and free the networks."""
         if self._thread is not None:
@@ -105,7 +112,7 @@ class StepCompiler:
     def _prepare(self, low: tuple[int, int], refined: bool, precision: str) -> None:
         try:
             self.step(low, precision, refined=refined)
-        except EngineError as error:
+        except Exception as error:  # whatever it is, a thread that dies would be started anew at every frame
             self._failed.add((low, refined, precision))
             _log.warning("%dx%d in %s cannot be used: %s", *low, precision, error)
 

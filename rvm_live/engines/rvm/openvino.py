@@ -151,7 +151,12 @@ class OpenVinoEngine(Engine):
     def rungs(self) -> tuple[Rung, ...]:
         if self.settings.downsample_ratio is not None or self._size is None:
             return ()
-        return rungs_for(*self._size, self._precisions)
+        steps, size = self._steps(), self._size
+        return tuple(
+            rung
+            for rung in rungs_for(*size, self._precisions)
+            if steps.usable(low_size(*size, rung.ratio), rung.precision, refined=rung.ratio != 1.0)
+        )
 
     def use_rung(self, rung: Rung) -> bool:
         if self._size is None:

@@ -1,5 +1,8 @@
 """What the GPU is doing, read through NVML (the NVIDIA Management Library); the only module that touches it.
 
+A card is read where it does the work alone: one that is looked at every second does not go to sleep, which empties a
+laptop's battery for nothing.
+
 Nothing here raises where there is no NVIDIA GPU, no driver or no library: :func:`read` then gives None and
 :func:`why_not` tells the reason.
 """
@@ -7,17 +10,23 @@ Nothing here raises where there is no NVIDIA GPU, no driver or no library: :func
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 
-__all__ = ["GpuReading", "GpuSampler", "read", "why_not"]
+__all__ = ["Card", "GpuReading", "GpuSampler", "card", "read", "rest", "why_not"]
 
 _log = logging.getLogger("rvm_live.gpu")
+
+Card = int | str | None
+"""NVML's index, or the card's UUID; None: no card that NVML knows does the work, and none is looked at."""
 
 RETRY_SECONDS = 5.0
 """After a failure NVML is left alone for this long."""
@@ -62,9 +71,9 @@ class _Nvml:
         self._driver: str | None = None
         self._handles: dict[int | str, Any] = {}
 
-    def read(self, device: int | str) -> GpuReading | None:
+    def read(self, device: Card) -> GpuReading | None:
         with self._lock:
-            if not self._ready():
+            if device is None or not self._ready():
                 return None
             try:
                 return self._read(device)
@@ -72,7 +81,14 @@ class _Nvml:
                 self._fail(f"NVML failed: {error}")
                 return None
 
-    def why_not(self, device: int | str) -> str | None:
+    def rest(self) -> None:
+        with self._lock:
+            if self._nvml is not None:
+                self._close()
+
+    def why_not(self, device: Card) -> str | None:
+        if device is None:
+            return "the work is not done on an NVIDIA GPU"
         if self.read(device) is not None:
             return None
         with self._lock:
@@ -101,12 +117,16 @@ class _Nvml:
         self._driver = self._ask(lambda: _text(pynvml.nvmlSystemGetDriverVersion()))
         return True
 
-    def _fail(self, reason: str) -> None:
+    def _close(self) -> None:
         if self._nvml is not None:
             with suppress(Exception):
                 self._nvml.nvmlShutdown()
-        self._nvml, self._reason, self._failed_ns = None, reason, self._clock.now_ns()
+        self._nvml = None
         self._handles.clear()
+
+    def _fail(self, reason: str) -> None:
+        self._close()
+        self._reason, self._failed_ns = reason, self._clock.now_ns()
         _log.debug("no GPU readings: %s", reason)
 
     def _ask(self, question: Callable[[], Any]) -> Any:
@@ -123,12 +143,7 @@ class _Nvml:
         nvml, ask = self._nvml, self._ask
         handle = self._handles.get(device)
         if handle is None:
-            if isinstance(device, int):
-                handle = nvml.nvmlDeviceGetHandleByIndex(device)
-            else:
-                uuid = device if device.startswith(("GPU-", "MIG-")) else f"GPU-{device}"
-                handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
-            self._handles[device] = handle
+            handle = self._handles[device] = self._found(device)
         memory = ask(lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
         milliwatts = ask(lambda: nvml.nvmlDeviceGetPowerUsage(handle))
         return GpuReading(
@@ -142,6 +157,17 @@ class _Nvml:
             clock=ask(lambda: int(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_GRAPHICS))),
             memory_clock=ask(lambda: int(nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM))),
         )
+
+    def _found(self, device: int | str) -> Any:
+        nvml = self._nvml
+        if isinstance(device, int):
+            return nvml.nvmlDeviceGetHandleByIndex(device)
+        if device.startswith(("GPU-", "MIG-")):
+            return nvml.nvmlDeviceGetHandleByUUID(device)
+        try:
+            return nvml.nvmlDeviceGetHandleByUUID(f"GPU-{device}")
+        except nvml.NVMLError:  # torch leaves out of what kind it is: a part of a card, then
+            return nvml.nvmlDeviceGetHandleByUUID(f"MIG-{device}")
 
 
 def _text(value: str | bytes) -> str:
@@ -159,12 +185,39 @@ def _explain(nvml: Any, error: Any) -> str:
 _nvml = _Nvml()
 
 
-def read(device: int | str = 0) -> GpuReading | None:
+def card(device: str) -> Card:
+    """The card that a torch device is. CUDA counts those that are visible to it, the fastest first; NVML counts all.
+
+    Args:
+        device: ``cuda:N``, or as it was asked for: for ``cuda``, and for ``auto`` once this process uses CUDA, the card
+            is the one that torch takes.
+    """
+    kind, _, number = device.partition(":")
+    torch = sys.modules.get("torch")
+    if kind not in ("cuda", "auto") or (kind == "auto" and (torch is None or not torch.cuda.is_initialized())):
+        return None
+    torch = torch or import_module("torch")
+    if torch.cuda.is_available():
+        known = torch.cuda.get_device_properties(int(number) if number else torch.cuda.current_device())
+        if hasattr(known, "uuid"):  # from torch 2.5 on
+            return str(known.uuid)
+    # The order is a guess here, where there are several cards of different speed.
+    visible = [each.strip() for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each.strip()]
+    index = int(number or 0)
+    named = visible[index] if index < len(visible) else str(index)
+    return int(named) if named.isdecimal() else named
+
+
+def rest() -> None:
+    """Leave the library until something is read again: while it is open a card may not sleep."""
+    _nvml.rest()
+
+
+def read(device: Card = 0) -> GpuReading | None:
     """Read one GPU; costs a few driver calls (milliseconds at worst), so not for every frame.
 
     Args:
-        device: NVML's index, or the card's UUID. CUDA may count differently from NVML (``CUDA_VISIBLE_DEVICES``,
-            fastest first): for the card torch uses, pass ``str(torch.cuda.get_device_properties(i).uuid)``.
+        device: for the one that torch uses, :func:`card` tells.
 
     Returns:
         None where nothing can be read; :func:`why_not` tells the reason.
@@ -172,7 +225,7 @@ def read(device: int | str = 0) -> GpuReading | None:
     return _nvml.read(device)
 
 
-def why_not(device: int | str = 0) -> str | None:
+def why_not(device: Card = 0) -> str | None:
     """One line telling why nothing can be read, or None if it can."""
     return _nvml.why_not(device)
 
@@ -181,15 +234,19 @@ class GpuSampler:
     """Reads a GPU once a second in the background, so that the overlay never waits for a driver.
 
     Args:
-        device: as for :func:`read`.
+        which: asked before every reading, for what does the work may change; the library rests while it is None.
         interval: seconds between readings, at least 1 in use.
         reader: what reads; replaced in tests.
     """
 
     def __init__(
-        self, device: int | str = 0, *, interval: float = 1.0, reader: Callable[[int | str], GpuReading | None] = read
+        self,
+        which: Callable[[], Card] = lambda: 0,
+        *,
+        interval: float = 1.0,
+        reader: Callable[[Card], GpuReading | None] = read,
     ) -> None:
-        self._device = device
+        self._which = which
         self._interval = interval
         self._reader = reader
         self._stop = threading.Event()
@@ -201,21 +258,13 @@ class GpuSampler:
         """The newest reading; None where there is none (yet)."""
         return self._latest
 
-    def start(self) -> bool:
-        """Take a first reading and go on in the background; without NVML no thread is started.
-
-        Returns:
-            Whether readings will come.
-        """
-        if self._thread is not None:
-            return True
-        self._latest = self._reader(self._device)
-        if self._latest is None:
-            return False
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="rvm-gpu", daemon=True)
-        self._thread.start()
-        return True
+    def start(self) -> None:
+        """Take a first reading and go on in the background."""
+        if self._thread is None:
+            self._take()
+            self._stop.clear()
+            self._thread = threading.Thread(target=self._run, name="rvm-gpu", daemon=True)
+            self._thread.start()
 
     def stop(self) -> None:
         """End the background thread; the last reading goes."""
@@ -227,4 +276,10 @@ class GpuSampler:
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval):
-            self._latest = self._reader(self._device)
+            self._take()
+
+    def _take(self) -> None:
+        which = self._which()
+        if which is None:
+            rest()
+        self._latest = None if which is None else self._reader(which)

@@ -91,7 +91,7 @@ class _App:
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.notices = Notices()
-        self.gpu = gpu.GpuSampler()
+        self.gpu = gpu.GpuSampler(self._card)
         self.began_ns = SYSTEM_CLOCK.now_ns()
         self.composer = Composer(
             default_cycle(settings.backgrounds),
@@ -220,6 +220,11 @@ class _App:
             phase=self._phase(source is not None, engine is not None),
             messages=self.notices.fallbacks,
         )
+
+    def _card(self) -> gpu.Card:
+        """The card that the engine works on; None while there is no engine, or where it works on none."""
+        engine = self.pipeline.engine_info
+        return None if engine is None else gpu.card(engine.device)
 
     def _phase(self, opened: bool, ready: bool) -> str:
         """What is being waited for."""

@@ -69,7 +69,7 @@ class Monitor:
     Args:
         path: of the CSV file.
         interval: seconds between samples.
-        device: as for :func:`rvm_live.gpu.read`.
+        which: the card that does the work, asked before every sample.
         seen: called with every sample, on the monitor's thread.
         clock: monotonic time.
 
@@ -83,7 +83,7 @@ class Monitor:
         path: Path,
         *,
         interval: float = 1.0,
-        device: int | str = 0,
+        which: Callable[[], gpu.Card] = lambda: 0,
         seen: Callable[[Sample], None] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -92,7 +92,7 @@ class Monitor:
         self.path = path
         self.samples: list[Sample] = []
         self.reason: str | None = None
-        self._interval, self._device, self._seen, self._clock = interval, device, seen, clock
+        self._interval, self._which, self._seen, self._clock = interval, which, seen, clock
         self._part = path.with_name(f".{path.name}.part")
         self._file: IO[str] | None = None
         self._stop = threading.Event()
@@ -124,7 +124,7 @@ class Monitor:
         except OSError as error:
             raise MonitorError(f"cannot write {self.path}: {error.strerror or error}") from error
         self._began_ns = self._clock.now_ns()
-        self.reason = gpu.why_not(self._device)
+        self.reason = gpu.why_not(self._which())
         self._take()
         self._thread = threading.Thread(target=self._run, name="rvm-monitor", daemon=True)
         self._thread.start()
@@ -157,7 +157,7 @@ class Monitor:
             self._take()
 
     def _take(self) -> None:
-        sample = _sampled((self._clock.now_ns() - self._began_ns) / 1e9, self._device)
+        sample = _sampled((self._clock.now_ns() - self._began_ns) / 1e9, self._which())
         self.samples.append(sample)
         if self._file is not None and self._failed is None:
             try:
@@ -173,7 +173,7 @@ def _values(sample: Sample) -> list[Any]:
     return [getattr(sample, name) for name in COLUMNS]
 
 
-def _sampled(seconds: float, device: int | str) -> Sample:
+def _sampled(seconds: float, device: gpu.Card) -> Sample:
     import psutil
 
     found = gpu.read(device)

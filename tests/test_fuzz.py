@@ -399,7 +399,7 @@ def test_a_name_on_a_terminal_is_shown_and_not_obeyed() -> None:
     ]
     failed = {"event": "file", "number": 0, "input": name, "state": "failed", "error": f"{name}: why"}
     screen, lines, notes = io.StringIO(), io.StringIO(), io.StringIO()
-    with contextlib.redirect_stderr(notes), _Bars() as bars:
+    with contextlib.redirect_stderr(notes), _Bars("auto") as bars:
         for event in events:
             bars(event)
         Console(file=screen, width=200).print(bars._bars.get_renderable())

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -102,42 +103,111 @@ def test_the_sampler_reads_in_its_own_thread_and_ends(library: Path) -> None:
     code = """
 import time
 sampler = gpu.GpuSampler(interval=0.01)
-started = sampler.start()
+sampler.start()
 names = [t.name for t in threading.enumerate() if t.name == "rvm-gpu"]
 reading = sampler.latest
 sampler.stop()
-print(json.dumps([started, names, reading.name, [t.name for t in threading.enumerate()]]))
+print(json.dumps([names, reading.name, [t.name for t in threading.enumerate()]]))
 """
-    assert run(code, library) == [True, ["rvm-gpu"], "Fake RTX 0", ["MainThread"]]
+    assert run(code, library) == [["rvm-gpu"], "Fake RTX 0", ["MainThread"]]
 
 
-def test_without_the_library_there_is_a_reason_and_no_thread(tmp_path: Path) -> None:
+def test_without_the_library_there_is_a_reason(tmp_path: Path) -> None:
     (tmp_path / "libnvidia-ml.so.1").write_bytes(b"not a library")  # found first, and cannot be loaded
-    code = "s = gpu.GpuSampler(); print(json.dumps([show(), gpu.why_not(), s.start(), threading.active_count()]))"
+    code = "s = gpu.GpuSampler(); s.start(); print(json.dumps([show(), gpu.why_not(), s.latest])); s.stop()"
     told = run(code, tmp_path)
     if isinstance(told, list) and told[0] is not None:
         pytest.skip("the loader found this machine's own NVML")
-    assert told == [None, "no NVIDIA driver is installed (the NVML library is not there)", False, 1]
+    assert told == [None, "no NVIDIA driver is installed (the NVML library is not there)", None]
 
 
-def test_the_sampler_follows_the_card_and_forgets_it_when_stopped() -> None:
-    seen: list[threading.Thread] = []
-    readings = iter([GpuReading("a"), GpuReading("b"), None])
+def test_the_sampler_follows_the_card_that_does_the_work_and_forgets_it_when_stopped() -> None:
+    seen: list[tuple[str, gpu.Card]] = []
+    cards = iter(["one", "other"])
 
-    def reader(device: int | str) -> GpuReading | None:
-        seen.append(threading.current_thread())
-        return next(readings, GpuReading("c"))
+    def reader(device: gpu.Card) -> GpuReading | None:
+        seen.append((threading.current_thread().name, device))
+        return GpuReading(str(device))
 
-    sampler = GpuSampler("uuid", interval=0.005, reader=reader)
-    assert sampler.start()
-    assert sampler.latest == GpuReading("a")
+    sampler = GpuSampler(lambda: next(cards, None), interval=0.005, reader=reader)
+    sampler.start()
+    assert sampler.latest == GpuReading("one") or len(seen) > 1
     deadline = time.monotonic() + 10
-    while sampler.latest != GpuReading("c") and time.monotonic() < deadline:
+    while (len(seen) < 2 or sampler.latest is not None) and time.monotonic() < deadline:
         time.sleep(0.005)
-    assert sampler.latest == GpuReading("c")
+    assert sampler.latest is None, "the work has gone to the CPU"
     sampler.stop()
-    assert sampler.latest is None
-    assert seen[0] is threading.current_thread() and seen[1].name == "rvm-gpu"
+    assert seen == [(threading.current_thread().name, "one"), ("rvm-gpu", "other")]
+
+
+def test_while_the_library_rests_no_card_is_held(library: Path) -> None:
+    """A card whose driver is open does not sleep."""
+    code = "show(); gpu.rest(); told = gpu._nvml._nvml; print(json.dumps([told, show()['name'], show()['driver']]))"
+    assert run(code, library) == [None, "Fake RTX 0", "555.42.2"]
+
+
+# Which card -----------------------------------------------------------------------------------------------------
+
+
+def put_cards(monkeypatch: pytest.MonkeyPatch, *, used: bool = True, uuid: bool = True) -> None:
+    """A process that uses two cards, which CUDA counts the other way round than NVML does."""
+    import torch
+
+    def properties(index: int) -> SimpleNamespace:
+        return SimpleNamespace(uuid=("1b2c", "0a0a")[index]) if uuid else SimpleNamespace()
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: used)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+
+
+@pytest.mark.parametrize(
+    ("device", "found"), [("cuda:0", "1b2c"), ("cuda:1", "0a0a"), ("cuda", "0a0a"), ("auto", "0a0a")]
+)
+def test_a_card_is_known_by_its_uuid_whatever_cuda_counts(
+    monkeypatch: pytest.MonkeyPatch, device: str, found: str
+) -> None:
+    put_cards(monkeypatch)
+    assert gpu.card(device) == found
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps", "auto"])
+def test_no_card_is_looked_at_where_none_does_the_work(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    put_cards(monkeypatch, used=False)
+    assert gpu.card(device) is None
+    assert gpu.read(None) is None and gpu.why_not(None) == "the work is not done on an NVIDIA GPU"
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "found"),
+    [
+        ("", "cuda:1", 1),
+        ("3,1", "cuda:0", 3),
+        ("3,1", "cuda:1", 1),
+        ("GPU-1b2c, GPU-0a0a", "cuda:1", "GPU-0a0a"),
+        ("3", "cuda:5", 5),
+    ],
+)
+def test_a_torch_that_tells_no_uuid_leaves_what_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, visible: str, device: str, found: gpu.Card
+) -> None:
+    put_cards(monkeypatch, uuid=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpu.card(device) == found
+
+
+@pytest.mark.parametrize(("device", "read"), [("cpu", set()), ("cuda:1", {"1"})])
+def test_the_program_reads_the_card_its_engine_works_on_and_lets_others_sleep(
+    library: Path, tmp_path: Path, device: str, read: set[str]
+) -> None:
+    log = tmp_path / "log"
+    env = {**os.environ, "LD_LIBRARY_PATH": str(library), "FAKE_NVML_LOG": str(log), "PYTHONPATH": str(ROOT)}
+    engine = ("--engine", "tests.support.engines:SaysWhereEngine", "--device", device)
+    command = [sys.executable, "-m", "rvm_live", "--source", "demo", "--headless", *engine, "--duration", "3"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert set(log.read_text().split() if log.exists() else []) == read
 
 
 def test_importing_the_module_loads_no_nvml() -> None:

@@ -201,8 +201,9 @@ def test_without_a_thermometer_it_lets_everything_pass() -> None:
     assert guard.hottest is None
 
 
-def test_the_temperature_comes_through_nvml(tmp_path: Path) -> None:
-    """Through a real shared library under NVML's name, whose card has 61 degrees."""
+@pytest.mark.parametrize(("visible", "degrees"), [("", 61), ("1,0", 71), ("GPU-1b2c", 71)])
+def test_the_temperature_comes_through_nvml(tmp_path: Path, visible: str, degrees: int) -> None:
+    """Through a real shared library under NVML's name, whose cards have 61 and 71 degrees."""
     code = (
         "import threading\n"
         "from rvm_live.stress.guard import Guard, temperature\n"
@@ -210,5 +211,6 @@ def test_the_temperature_comes_through_nvml(tmp_path: Path) -> None:
         "print(temperature('cuda:0'), guard.may_go_on(), guard.reason)\n"
     )
     environment = {**os.environ, "LD_LIBRARY_PATH": str(build(tmp_path)), "PYTHONPATH": str(ROOT)}
+    environment["CUDA_VISIBLE_DEVICES"] = visible
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "61.0 False stopped at 61 degrees: 56 are the limit"
+    assert done.stdout.strip() == f"{degrees}.0 False stopped at {degrees} degrees: 56 are the limit"

@@ -18,7 +18,6 @@ from rvm_live.batch.made import Made, made_of
 from rvm_live.batch.matting import Shared, Worked, matted, segments_of
 from rvm_live.batch.media import Facts, facts_of
 from rvm_live.batch.report import Done
-from rvm_live.batch.settings import BatchSettings
 from rvm_live.engines.faults import lost_device
 from rvm_live.errors import KeptError, RvmLiveError, SettingsError, SinkError, SourceError, UnavailableError
 from rvm_live.monitor import Monitor, draw
@@ -33,7 +32,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
     """One file, from its first look to its log; never raises for anything about the file."""
     settings = shared.settings
     began, start = time.monotonic(), datetime.now(timezone.utc)
-    before = gpu.read()
+    before = gpu.read(gpu.card(shared.engine.device))
     notices = Notices()
     state, error, trace, elsewhere, lost = "failed", "", "", False, False
     outputs: tuple[Path, ...] = ()
@@ -47,7 +46,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
         if not settings.force and made.there(outputs, unfinished=segments.ours):
             told = "it is there, made of the same file with the same settings"
             return Done(job, "skipped", outputs, notes=(told,))
-        with _watched(settings, job, notices):
+        with _watched(shared, job, notices):
             worked = matted(shared, job, facts, outputs, notices, number, segments, made)
         if worked.resumed:
             notices.fallback(f"went on at frame {worked.resumed}, where an earlier run was stopped")
@@ -77,18 +76,19 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
         ran=worked.ran if worked else None,
     )
     with suppress(OSError, SinkError):
-        write_log(settings, done, facts, worked, start, (before, gpu.read()), trace)
+        readings = before, gpu.read(gpu.card(shared.engine.device))
+        write_log(settings, done, facts, worked, start, readings, trace)
     return done
 
 
 @contextmanager
-def _watched(settings: BatchSettings, job: Job, notices: Notices) -> Iterator[None]:
+def _watched(shared: Shared, job: Job, notices: Notices) -> Iterator[None]:
     """GPU and processor over time, where that is wanted."""
-    if not settings.monitor:
+    if not shared.settings.monitor:
         yield
         return
-    path = settings.output / f"gpu_{job.stem}.csv"
-    with Monitor(path) as watching:
+    path = shared.settings.output / f"gpu_{job.stem}.csv"
+    with Monitor(path, which=lambda: gpu.card(shared.engine.device)) as watching:
         yield
     try:
         draw(watching.samples, path.with_suffix(".png"), job.stem)

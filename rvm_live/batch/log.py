@@ -101,13 +101,14 @@ _SHOWN = {
 
 
 def _gpus(before: GpuReading | None, after: GpuReading | None) -> list[str]:
-    """Both readings and their difference, where there is a GPU."""
-    if before is None or after is None:
+    """Both readings and their difference, where a GPU did the work; the first is wanting where it was not known yet."""
+    if after is None:
         return ["  none"]
     lines = [f"  {after.name}, driver {after.driver}", "                   before     after    change"]
     for field, (label, unit, name) in _SHOWN.items():
-        first, last = getattr(before, field), getattr(after, field)
-        if first is not None and last is not None:
-            numbers = (first / unit, last / unit, (last - first) / unit)
-            lines.append(f"  {label:<14} " + " ".join(f"{each:9.0f}" for each in numbers) + f" {name}")
+        first, last = getattr(before, field, None), getattr(after, field)
+        if last is not None:
+            numbers = (first, last, None if first is None else last - first)
+            told = " ".join(f"{'-' if each is None else f'{each / unit:.0f}':>9}" for each in numbers)
+            lines.append(f"  {label:<14} {told} {name}")
     return lines

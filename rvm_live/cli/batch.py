@@ -103,7 +103,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     ask_once(settings.engine)
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
-    told = _Json() if options["as_json"] else _Bars() if sys.stderr.isatty() else _Lines()
+    told = _Json() if options["as_json"] else _Bars(settings.engine.device) if sys.stderr.isatty() else _Lines()
     with no_empty_folders(settings.output), told:
         report = run(settings, tell=told, progress=download_progress)
     if not options["as_json"]:
@@ -162,7 +162,7 @@ class _Json(_Lines):
 class _Bars(_Lines):
     """A bar for each file at hand and one for all, with rates, the time left and the GPU's load."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -178,6 +178,7 @@ class _Bars(_Lines):
         self._frames: dict[int, int] = {}
         self._began = time.monotonic()
         self._done = 0
+        self._device = device
 
     def __enter__(self) -> _Bars:
         self._bars.start()
@@ -216,7 +217,7 @@ class _Bars(_Lines):
         """Of all files together: how many, how quickly, and how busy the GPU is."""
         from rvm_live import gpu
 
-        reading = gpu.read()
+        reading = gpu.read(gpu.card(self._device))
         load = "" if reading is None or reading.utilisation is None else f", GPU {reading.utilisation} %"
         rate = sum(self._frames.values()) / max(time.monotonic() - self._began, 1e-3)
         return f"{self._done} files, {rate:.1f} fps{load}"

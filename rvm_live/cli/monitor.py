@@ -81,7 +81,7 @@ def monitor(
     with (
         no_empty_folders(output),
         _without(path),
-        samples.Monitor(path, interval=interval, device=device, seen=show) as running,
+        samples.Monitor(path, interval=interval, which=lambda: device, seen=show) as running,
     ):
         process = _started(list(command))
         if running.reason is not None:

@@ -18,7 +18,7 @@ from rvm_live.engines.host import cpu_name
 from rvm_live.engines.on_cpu import onnx_options
 from rvm_live.engines.onnx_file import OnnxFile, check_file, read_signature
 from rvm_live.engines.onnx_pictures import Fit, HostPictures, Pictures, TensorPictures
-from rvm_live.engines.onnx_providers import Opened, gist, open_session, quiet, runtime
+from rvm_live.engines.onnx_providers import Candidate, Opened, gist, open_session, quiet, runtime
 from rvm_live.errors import EngineError, SettingsError, WeightsError
 from rvm_live.folders import at_home
 from rvm_live.frames import Frame, Matte
@@ -80,7 +80,7 @@ class OnnxEngine(Engine):
         asked = self.settings.downsample_ratio
         if asked is not None and not file.takes_ratio and abs(asked - file.ratio) > 1e-3:
             self._notes += (f"model {path.name} works at ratio {file.ratio:.3g}; {asked:g} was asked for",)
-        name = f"{_hardware(way.device, way.label)}, ONNX Runtime's {way.label} provider"
+        name = f"{_hardware(way)}, ONNX Runtime's {way.label} provider"
         self._info = EngineInfo("onnx", file.model, str(self._device), name, file.precision, 0.0, self._notes)
         return self._info
 
@@ -145,12 +145,14 @@ class OnnxEngine(Engine):
             if isinstance(self._pictures, HostPictures):
                 self._pictures.put(picture)
                 self._run(self._pictures, "cpu")
+                self._look_at(self._pictures)
                 return None, *self._pictures.results(picture), None
             with self._lane.work():
                 image = transfer.upload(picture, self._device)
                 self._pictures.put(image)
                 self._lane.finish()  # ONNX Runtime works on a stream of its own, and waits for its end
                 self._run(self._pictures, self._device.type)
+                self._look_at(self._pictures)
                 alpha, foreground = self._pictures.results(image)
                 return image, alpha, foreground, self._lane.finish()
         except EngineError:
@@ -160,6 +162,10 @@ class OnnxEngine(Engine):
             self.reset()
             label = self._require_open().candidate.label
             raise EngineError(f"model {self._info.model} failed with ONNX Runtime's {label}: {gist(error)}") from error
+
+    def _look_at(self, pictures: Pictures) -> None:
+        if not pictures.sound:
+            raise EngineError(f"model {self._info.model} gives numbers that are none with {self._info.device_name}")
 
     def _fit(self, width: int, height: int) -> None:
         """Get ready for a frame size, with an empty state."""
@@ -213,11 +219,11 @@ class OnnxEngine(Engine):
         self._states = {state.taken: value for state, value in zip(self._file.states, made, strict=True)}
 
 
-def _hardware(device: str, label: str) -> str:
+def _hardware(way: Candidate) -> str:
     """What the provider works on, in words."""
-    if label == "CPU":
+    if way.label == "CPU":
         return cpu_name()
-    if device == "cuda":
-        reading = gpu.read()
+    if way.device == "cuda":
+        reading = gpu.read(gpu.card(f"cuda:{way.index}"))
         return reading.name if reading is not None else "NVIDIA GPU"
-    return "GPU" if label == "DirectML" else "Apple's accelerators"
+    return "GPU" if way.label == "DirectML" else "Apple's accelerators"

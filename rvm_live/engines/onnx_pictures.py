@@ -94,6 +94,11 @@ class Pictures(ABC):
     def results(self, image: NDArray[np.uint8] | Tensor) -> tuple[Any, Any]:
         """Alpha (H, W) and foreground (H, W, 3) BGR or None, from what was written; they stay as they are."""
 
+    @property
+    @abstractmethod
+    def sound(self) -> bool:
+        """Whether all that was written to ``pha`` are numbers: as bytes they all look well."""
+
     @staticmethod
     @abstractmethod
     def address(memory: Any) -> int:
@@ -135,6 +140,10 @@ class HostPictures(Pictures):
         change = cv2.resize(cv2.merge(list(changes)), fit.frame, interpolation=cv2.INTER_LINEAR)
         return alpha, cv2.add(image, change, dtype=cv2.CV_8U)
 
+    @property
+    def sound(self) -> bool:
+        return bool(np.isfinite(self.pha.sum(dtype=np.float32)))
+
     @staticmethod
     def address(memory: Any) -> int:
         return int(memory.ctypes.data)
@@ -175,6 +184,10 @@ class TensorPictures(Pictures):
             change = self._full(foreground - self.src[:, :, rows, columns])
             foreground = image.permute(2, 0, 1)[None].flip(1) / 255 + change
         return alpha, foreground[0].clamp(0, 1).flip(0).permute(1, 2, 0)
+
+    @property
+    def sound(self) -> bool:
+        return bool(torch.isfinite(self.pha.sum(dtype=torch.float32)))
 
     def _full(self, tensor: Tensor) -> Tensor:
         tensor = tensor.float()

@@ -34,7 +34,9 @@ def inspect_machine(settings: EngineSettings, tell: Callable[[str], None] = lamb
     """
     tell("looking at this machine")
     torch_facts, device = _torch(settings.device)
-    reading = gpu.read()
+    card = gpu.card(settings.device)
+    card = 0 if card is None else card  # told of also where it is not used
+    reading = gpu.read(card)
     total, free = _memory()
     return Machine(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -45,7 +47,7 @@ def inspect_machine(settings: EngineSettings, tell: Callable[[str], None] = lamb
         memory_bytes=total,
         memory_free_bytes=free,
         gpu=reading,
-        gpu_reason=None if reading is not None else gpu.why_not(),
+        gpu_reason=None if reading is not None else gpu.why_not(card),
         torch=torch_facts,
         opencv=_opencv(),
         compositors=tuple(_try(name, partial(_compositor, name, device)) for name in COMPOSITORS.names()),

@@ -222,8 +222,9 @@ class _Watch:
         while not self._stop.wait(_SECONDS):
             self.seconds = now = (SYSTEM_CLOCK.now_ns() - self._began_ns) / 1e9
             latencies, shown = self._eye.taken(), self._eye.frames
-            reading = gpu.read()
             pipeline = self._pipeline
+            engine = pipeline.engine_info
+            reading = None if engine is None else gpu.read(gpu.card(engine.device))
             sample = Sample(
                 seconds=round(now, 2),
                 frames=shown,

@@ -21,7 +21,7 @@ _SLICE_S = 0.5
 def temperature(device: str) -> float | None:
     """Degrees Celsius of the GPU, or of the hottest part of the CPU; None where nobody tells."""
     if device.startswith("cuda"):
-        reading = gpu.read()
+        reading = gpu.read(gpu.card(device))
         return None if reading is None or reading.temperature is None else float(reading.temperature)
     import psutil  # type: ignore[import-untyped]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rvm_live import gpu
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import RvmLiveError, SettingsError
 from rvm_live.monitor import Monitor, summary
@@ -179,7 +180,7 @@ def _measured(
             for _ in range(_WARM_UPS):
                 work()
             guard.hottest = None
-            with Monitor(samples_path, interval=0.5) as watching:
+            with Monitor(samples_path, interval=0.5, which=lambda: gpu.card(device)) as watching:
                 began = clock.now_ns()
                 while guard.may_go_on() and (clock.now_ns() - began < each_ns or len(times) < _LEAST_CALLS):
                     start = clock.now_ns()

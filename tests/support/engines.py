@@ -34,6 +34,7 @@ __all__ = [
     "NotingEngine",
     "PassThroughEngine",
     "RememberingEngine",
+    "SaysWhereEngine",
     "SlowEngine",
     "SlowThenFailingEngine",
     "WrongSizeEngine",
@@ -273,6 +274,21 @@ class LosesItsDeviceEngine(LeftHalfEngine):
             raise RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be late")
         except RuntimeError as error:
             raise EngineError("matting failed on cuda:0: RuntimeError: CUDA error") from error
+
+
+class _InMainMemory(EngineInfo):
+    @property
+    def mattes_on(self) -> str:
+        return "cpu"
+
+
+class SaysWhereEngine(LeftHalfEngine):
+    """Says that it works on the device that was asked for; its mattes are in main memory all the same."""
+
+    def open(self) -> EngineInfo:
+        self.calls.append("open")
+        self._info = _InMainMemory("says-where", "none", self.settings.device, "GPU", "uint8")
+        return self._info
 
 
 class FaultyEngine(LeftHalfEngine):

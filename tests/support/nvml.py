@@ -28,11 +28,14 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned i, void **h) { if (i > 1) return 2; *
 int nvmlDeviceGetHandleByUUID(const char *u, void **h) {
     if (strcmp(u, "GPU-1b2c")) return 6; *h = &cards[1]; return 0; }
 int nvmlDeviceGetName(void *h, char *out, unsigned n) { snprintf(out, n, "Fake RTX %d", *(int *)h); return 0; }
-int nvmlDeviceGetUtilizationRates(void *h, Rates *r) { r->gpu = 37; r->memory = 12; return 0; }
+int nvmlDeviceGetUtilizationRates(void *h, Rates *r) {
+    FILE *log = getenv("FAKE_NVML_LOG") ? fopen(getenv("FAKE_NVML_LOG"), "a") : NULL;
+    if (log) { fprintf(log, "%d\n", *(int *)h); fclose(log); }
+    r->gpu = 37; r->memory = 12; return 0; }
 int nvmlDeviceGetMemoryInfo(void *h, Memory *m) {
     if (mode("lost") && ++reads == 2) return 15;
     m->total = 8ull << 30; m->used = 3ull << 30; m->free = 5ull << 30; return 0; }
-int nvmlDeviceGetTemperature(void *h, int sensor, unsigned *t) { *t = 61; return sensor ? 2 : 0; }
+int nvmlDeviceGetTemperature(void *h, int sensor, unsigned *t) { *t = 61 + 10 * *(int *)h; return sensor ? 2 : 0; }
 int nvmlDeviceGetPowerUsage(void *h, unsigned *mw) { *mw = 123450; return mode("laptop") ? 3 : 0; }
 int nvmlDeviceGetClockInfo(void *h, int kind, unsigned *mhz) { *mhz = kind ? 7000 : 1980; return 0; }
 """

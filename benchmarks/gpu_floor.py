@@ -12,7 +12,7 @@ import torch
 from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.engines.rvm.ladder import low_size, state_shapes
 from rvm_live.engines.rvm.network import MattingNetwork
-from rvm_live.engines.rvm.recorded import record_graph
+from rvm_live.engines.rvm.recording import record_graph
 
 __all__ = ["Floor", "floor_of", "half", "milliseconds"]
 

@@ -88,6 +88,7 @@ class EngineSettings:
             that can save the rest leaves :attr:`~rvm_live.frames.Matte.foreground` None (the frame's own pixels).
         steady: a mean over time where nothing moves (:mod:`rvm_live.engines.steadying`); None: with ``lite``.
         offline: never go to the network for weights.
+        repeatable: a GPU gives the same bytes in every run, at some speed: for files.
     """
 
     engine: str = "auto"
@@ -99,6 +100,7 @@ class EngineSettings:
     foreground: str = "model"
     steady: bool | None = None
     offline: bool = False
+    repeatable: bool = False
 
     def __post_init__(self) -> None:
         _require(bool(self.engine), "the engine's name is empty")

@@ -262,7 +262,7 @@ class CompositingStage(Stage):
         else:
             self._composer.open_backgrounds(source.width, source.height)
         engine = self._engine_info.result()
-        self._composer.open(source.width, source.height, engine.device)
+        self._composer.open(source.width, source.height, engine.mattes_on)
         self._keep(self.ready, None)
         while True:
             matte = self.inlet.get()

@@ -759,3 +759,35 @@ def test_a_session_takes_an_engine_by_name_and_checks_its_settings() -> None:
     assert (alpha[:, 3:] == 0).all()
     with pytest.raises(SettingsError, match="downsample ratio"):
         open_engine(downsample_ratio=2.0)
+
+
+# Numbers that are none: as bytes they all look well
+
+
+def test_numbers_that_are_none_in_an_onnx_file_are_an_error(weights: Path, frames: list[Frame], tmp_path: Path) -> None:
+    height, width = frames[0].image.shape[:2]
+    file = save_fixed(weights, tmp_path / "model.onnx", width, height, 0.5)
+    engine = OnnxEngine(EngineSettings(weights=file, device="cpu"))
+    with opened(engine):
+        fresh = alpha_of(engine.matte(frames[0]))
+        name, value = next(iter(engine._states.items()))
+        poisoned = np.full_like(value.numpy(), np.nan)
+        engine._states[name] = engine._ort.OrtValue.ortvalue_from_numpy(poisoned, "cpu", 0)
+        with pytest.raises(EngineError, match="numbers that are none"):
+            engine.matte(frames[1])
+        np.testing.assert_allclose(alpha_of(engine.matte(frames[0])), fresh, rtol=0, atol=1e-6)
+
+
+class Divides(torch.nn.Module):
+    def forward(self, src: torch.Tensor) -> torch.Tensor:
+        return src.mean(1, keepdim=True) / src.amax()
+
+
+def test_so_are_those_of_a_torchscript_file(frames: list[Frame], tmp_path: Path) -> None:
+    save_module(Divides(), tmp_path / "model.pt")
+    engine = TorchScriptEngine(EngineSettings(weights=tmp_path / "model.pt", device="cpu"))
+    engine.open()
+    engine.matte(frames[0])
+    with pytest.raises(EngineError, match="numbers that are none"):
+        engine.matte(Frame(np.zeros_like(frames[0].image), 1, 0, 0))
+    engine.close()

@@ -4,20 +4,30 @@ manners (the same memory each time), and on a real GPU where there is one."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from rvm_live import transfer
+from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.engines.base import EngineInfo
 from rvm_live.engines.device import Lane
+from rvm_live.engines.rvm import recording
 from rvm_live.engines.rvm.engine import RvmEngine
 from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.engines.rvm.fullsize import PlainFullSize
 from rvm_live.engines.rvm.network import MattingNetwork
 from rvm_live.engines.rvm.recorded import Step, Steps
+from rvm_live.engines.rvm.recording import record_graph
+from rvm_live.engines.rvm.soundness import Soundness
+from rvm_live.errors import EngineError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 from rvm_live.weights import load, resolve
@@ -139,7 +149,8 @@ def test_the_engine_leaves_the_foreground_out_where_it_is_not_asked_for(weights:
     image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     matte = engine.matte(Frame(image, 0, 0, 0))
     assert matte.foreground is None
-    assert matte.host().foreground is image
+    shown = matte.host().alpha > 0
+    np.testing.assert_array_equal(matte.host().foreground[shown], image[shown])
     engine.close()
 
 
@@ -208,6 +219,291 @@ def test_a_step_that_cannot_be_made_is_told_once(caplog: pytest.LogCaptureFixtur
         "the network stays at its size: another one cannot be made ready: RuntimeError: CUDA out of memory"
     ]
     steps.close()
+
+
+def test_whatever_a_step_fails_of_its_thread_does_not_die_at_every_frame(caplog: pytest.LogCaptureFixture) -> None:
+    tried = []
+
+    def make(key: int) -> Step:
+        tried.append(key)
+        raise ValueError("a compiler's own error")
+
+    steps: Steps[int] = Steps(make, beside=True)
+    for _ in range(3):
+        assert not steps.ready(1)
+        steps._join()
+    assert tried == [1]
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("free", ["keep", "close"])
+def test_a_step_that_could_not_be_made_is_tried_again_when_others_have_gone(free: str) -> None:
+    room = False
+
+    def make(key: int) -> Step:
+        if not room:
+            raise RuntimeError("CUDA out of memory")
+        return object()  # type: ignore[return-value]
+
+    steps: Steps[int] = Steps(make, beside=True)
+    steps.ready(1)
+    steps._join()
+    room = True
+    assert not steps.ready(1), "what failed is not tried at every frame"
+    steps._join()
+    assert not steps.ready(1)
+    if free == "keep":
+        steps.keep(lambda key: False)
+    else:
+        steps.close()
+    assert not steps.ready(1)
+    steps._join()
+    assert steps.ready(1)
+    steps.close()
+
+
+# A recording that fails -----------------------------------------------------------------------------------------
+
+
+class Cuda:
+    """torch's allocator and recordings, as far as they matter when one fails: while a recording is not ended, nothing
+    that was used on two streams is given back."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.recording: list[object] = []
+        self.pools: set[object] = set()
+        self.streams = 0
+        self.flags: list[dict[str, bool]] = []
+        self.capturing = ""
+        cuda = self
+
+        class Stream:
+            def __init__(self, device: torch.device, priority: int = 0) -> None:
+                cuda.streams += 1
+                self.number, self.priority = cuda.streams, priority
+
+            def wait_stream(self, other: object) -> None:
+                assert other != self.number
+
+            def synchronize(self) -> None:
+                if cuda.capturing:
+                    cuda.capturing = "invalid"
+                    raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+        class Graph:
+            def capture_begin(self, pool: object, capture_error_mode: str) -> None:
+                assert capture_error_mode == "thread_local" and not cuda.capturing
+                self.pool, cuda.capturing = pool, "valid"
+                cuda.recording.append(pool)
+                cuda.pools.add(pool)
+
+            def capture_end(self) -> None:
+                state, cuda.capturing = cuda.capturing, ""
+                if state != "valid":
+                    raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+                cuda.recording.remove(self.pool)
+
+            def replay(self) -> None:
+                pass
+
+        @contextmanager
+        def flags(**given: bool) -> Iterator[None]:
+            self.flags.append(given)
+            yield
+
+        monkeypatch.setattr(torch.cuda, "Stream", Stream)
+        monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+        monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, len(self.pools) + 1))
+        monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", self.end, raising=False)
+        monkeypatch.setattr(torch._C, "_cuda_releasePool", lambda device, pool: self.pools.remove(pool), raising=False)
+        monkeypatch.setattr(torch.backends.cudnn, "flags", flags)
+        monkeypatch.setattr(recording, "_streams", {})
+        monkeypatch.setattr(recording, "_leaking", set())
+
+    def end(self, device: int, pool: object) -> None:
+        if pool not in self.recording:
+            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
+        self.recording.remove(pool)
+
+    def item(self) -> None:
+        """What ``.item()`` does to a recording; no harm without one."""
+        recording._streams[CARD].synchronize()
+
+
+CARD = torch.device("cuda", 0)
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Cuda:
+    return Cuda(monkeypatch)
+
+
+def test_a_recording_that_fails_is_ended_and_the_next_works(cuda: Cuda) -> None:
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="not permitted when stream is capturing"):
+            record_graph(cuda.item, CARD, after=None)
+        assert not cuda.recording, "what is used on two streams would never come back"
+        assert not cuda.pools
+    record_graph(lambda: None, CARD, after=None)()
+    assert not cuda.recording
+
+
+def test_so_is_one_whose_body_fails_by_itself(cuda: Cuda) -> None:
+    calls = []
+
+    def body() -> None:
+        calls.append(1)
+        if len(calls) > 3:
+            raise KeyError("the body's own")
+
+    with pytest.raises(KeyError, match="the body's own"):
+        record_graph(body, CARD, after=None)
+    assert not cuda.recording and not cuda.capturing
+    record_graph(lambda: None, CARD, after=None)
+
+
+def test_where_it_cannot_be_ended_nothing_more_is_recorded(
+    cuda: Cuda, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delattr(torch._C, "_cuda_endAllocateToPool")
+    with pytest.raises(RuntimeError, match="not permitted"):
+        record_graph(cuda.item, CARD, after=None)
+    calls: list[int] = []
+    with pytest.raises(RuntimeError, match="could not be ended"):
+        record_graph(lambda: calls.append(1), CARD, after=None)
+    assert not calls
+    assert "nothing more is recorded on cuda:0" in caplog.text
+
+
+def test_a_torch_that_ends_it_by_itself_is_none_of_those(cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(device: int, pool: object) -> None:
+        cuda.recording.clear()
+        raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
+
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", ended)
+    with pytest.raises(RuntimeError, match="not permitted"):
+        record_graph(cuda.item, CARD, after=None)
+    record_graph(lambda: None, CARD, after=None)
+
+
+def test_all_recordings_of_a_gpu_share_a_stream_that_nobody_else_gets(cuda: Cuda) -> None:
+    for _ in range(40):
+        record_graph(lambda: None, CARD, after=None)
+    assert cuda.streams == 1
+    assert recording._streams[CARD].priority == -1, "streams of the usual priority are handed out in turn"
+
+
+def test_recordings_of_two_threads_take_turns(cuda: Cuda) -> None:
+    inside: list[int] = []
+    most = []
+
+    def body() -> None:
+        inside.append(1)
+        most.append(len(inside))
+        threading.Event().wait(0.005)
+        inside.pop()
+
+    threads = [threading.Thread(target=record_graph, args=(body, CARD, None)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1 and len(most) == 12
+
+
+@pytest.mark.parametrize("repeatable", [False, True])
+def test_algorithms_are_measured_for_live_video_alone(cuda: Cuda, repeatable: bool) -> None:
+    record_graph(lambda: None, CARD, after=None, repeatable=repeatable)
+    assert cuda.flags == [
+        {"enabled": True, "benchmark": not repeatable, "deterministic": repeatable, "allow_tf32": False}
+    ]
+
+
+# Numbers that are none ------------------------------------------------------------------------------------------
+
+
+def test_numbers_that_are_none_are_noticed_and_the_next_sequence_is_sound(weights: Path) -> None:
+    engine = RvmEngine(EngineSettings(weights=weights, device="cpu", downsample_ratio=0.5))
+    engine.open()
+    fresh = engine.matte(frames(1)[0]).host().alpha
+    assert engine._step is not None
+    with torch.inference_mode():
+        engine._step.states[3][0, 0, 0, 0] = float("nan")  # one number in one place
+    with pytest.raises(EngineError, match="numbers that are none"):
+        engine.matte(frames(1)[0])
+    np.testing.assert_array_equal(engine.matte(frames(1)[0]).host().alpha, fresh)
+    engine.close()
+
+
+def test_on_a_gpu_they_are_noticed_with_the_frame_after_and_no_frame_is_waited_for() -> None:
+    soundness = Soundness()
+    waited: list[str] = []
+
+    class Ready:
+        def synchronize(self) -> None:
+            waited.append("this frame")
+
+    good, bad = torch.tensor(True), torch.tensor(False)
+    soundness.look(good, Ready())
+    assert waited == ["this frame"], "the first of a sequence is looked at itself"
+    soundness.look(bad, Ready())  # not there yet
+    with pytest.raises(EngineError, match="numbers that are none"):
+        soundness.look(good, Ready())
+    assert waited == ["this frame"]
+    soundness.forget()
+    with pytest.raises(EngineError):
+        soundness.look(bad, Ready())  # a file of one frame
+    with pytest.raises(EngineError):
+        soundness.look(bad, None)  # without a lane it is there at once
+
+
+def test_states_that_hold_no_numbers_are_not_kept(weights: Path) -> None:
+    engine = RvmEngine(EngineSettings(weights=weights, device="cpu", downsample_ratio=0.5))
+    engine.open()
+    engine.matte(frames(1)[0])
+    engine._soundness._told = torch.tensor(False)
+    with pytest.raises(EngineError, match="numbers that are none"):
+        engine.states()
+    engine.close()
+
+
+# On MPS ---------------------------------------------------------------------------------------------------------
+
+
+def test_on_mps_a_matte_is_down_before_the_matting_thread_lets_it_go(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For one thread alone may use MPS, and until it is down nothing has waited for the work."""
+    engine = RvmEngine(EngineSettings(weights=weights, device="cpu", downsample_ratio=0.5))
+    engine.open()
+    expected = engine.matte(frames(1)[0]).host()
+    engine.reset()
+    engine.lane.lands = True
+    landed: list[int] = []
+    download = transfer.download
+
+    def slowly(tensor: Tensor) -> NDArray[Any]:
+        array = download(tensor)
+        landed.append(SYSTEM_CLOCK.now_ns())
+        return array
+
+    monkeypatch.setattr(transfer, "download", slowly)
+    matte = engine.matte(frames(1)[0])
+    count = len(landed)
+    assert count and isinstance(matte.alpha, np.ndarray) and isinstance(matte.foreground, np.ndarray)
+    assert matte.image is None, "nothing of it is left for others on the device"
+    assert matte.finished_ns >= max(landed), "its time is the work's, not the launch's"
+    np.testing.assert_array_equal(matte.host().alpha, expected.alpha)
+    np.testing.assert_array_equal(matte.host().foreground, expected.foreground)
+    assert len(landed) == count
+    engine.close()
+
+
+@pytest.mark.parametrize(("device", "lies_on"), [("mps", "cpu"), ("cpu", "cpu"), ("cuda:1", "cuda:1")])
+def test_compositing_is_done_where_mattes_lie(device: str, lies_on: str) -> None:
+    assert EngineInfo("rvm", "", device, "", "fp32").mattes_on == lies_on
+    assert Lane(torch.device("mps")).lands and not Lane(torch.device("cpu")).lands
 
 
 # Handing over without waiting -----------------------------------------------------------------------------------
@@ -339,8 +635,48 @@ def test_on_a_gpu_the_profiler_sees_one_copy_up_and_one_down(weights: Path) -> N
             compositor.composite(engine.matte(frame), plate)
     copies = [event.name for event in seen.events() or [] if event.name.startswith("Memcpy")]
     assert sum("HtoD" in name for name in copies) == 8
-    assert sum("DtoH" in name for name in copies) == 8
+    # Each picture, and for each frame the byte that tells whether it holds numbers, which nobody waits for.
+    assert sum("DtoH" in name for name in copies) == 8 + 8
     compositor.close()
+    engine.close()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_recording_that_fails_leaves_no_leak() -> None:
+    """A body that asks for a number cannot be recorded; memory used on two streams comes back all the same."""
+    if not torch.cuda.is_available():
+        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
+    device = torch.device("cuda", torch.cuda.current_device())
+    lane, other = torch.cuda.Stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    number = torch.ones((), device=device)
+    with pytest.raises(RuntimeError):
+        record_graph(lambda: number.add_(1).item(), device, after=lane)  # type: ignore[arg-type,return-value]
+    held = []
+    for _ in range(40):
+        with torch.cuda.stream(lane):
+            block = torch.empty(6 << 20, dtype=torch.uint8, device=device)
+        block.record_stream(other)
+        del block
+        torch.cuda.synchronize()
+        held.append(torch.cuda.memory_allocated(device))
+    assert held[-1] <= held[3], held
+    record_graph(lambda: number.add_(1), device, after=lane)()  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("recording", [False, True])
+def test_on_a_gpu_numbers_that_are_none_are_noticed_a_frame_later(weights: Path, recording: bool) -> None:
+    engine = cuda_engine(weights, recording=recording)
+    for frame in frames(3):
+        engine.matte(frame)
+    assert engine._step is not None
+    with engine.lane.work():
+        engine._step.states[3][0, 0, 0, 0] = float("nan")
+        engine.lane.finish()
+    engine.matte(frames(1)[0])
+    with pytest.raises(EngineError, match="numbers that are none"):
+        engine.matte(frames(1)[0])
+    engine.matte(frames(1)[0])
     engine.close()
 
 

@@ -52,7 +52,12 @@ def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: A
             raise SettingsError(f"{settings.codec} has no alpha: leave --codec out")
     elif settings.codec != "auto":
         raise SettingsError(f"--codec {settings.codec} does not go with --container {container}: leave it out")
-    engine = replace(settings.engine, foreground=settings.foreground, model=settings.engine.model or _asked(settings))
+    engine = replace(
+        settings.engine,
+        foreground=settings.foreground,
+        model=settings.engine.model or _asked(settings),
+        repeatable=True,
+    )
     choice = choose(engine, progress) if engine.engine == "auto" else None
     note = _limited(settings)
     if note:

@@ -104,7 +104,7 @@ class AutoEngine(Engine):
         told = [f"engine {name} was passed over: {reason}" for name, reason in self.refusals.items()]
         if self._warning:
             told.append(self._warning)
-        if self.settings.steady and info.device != "cpu":
+        if self.settings.steady and info.mattes_on != "cpu":
             told.append(f"--steady works on alpha in main memory alone: on {info.device} it does nothing")
         if self._choice is not None and self._choice.reason:
             told.append(f"the embedded engine {EMBEDDED} runs: {self._choice.reason}")

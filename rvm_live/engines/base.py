@@ -43,6 +43,11 @@ class EngineInfo:
     downsample_ratio: float = 0.0
     notes: tuple[str, ...] = ()
 
+    @property
+    def mattes_on(self) -> str:
+        """Torch device on which the mattes lie: on CUDA the engine's own, else main memory."""
+        return self.device if self.device.startswith("cuda") else "cpu"
+
     def at_ratio(self, ratio: float) -> EngineInfo:
         return replace(self, downsample_ratio=ratio)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from rvm_live import transfer
+from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.host import cpu_name
 from rvm_live.errors import EngineError, SettingsError, UnavailableError
+from rvm_live.frames import Matte
 
 __all__ = [
     "Lane",
@@ -160,6 +163,7 @@ class Lane:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self.lands = device.type == "mps"
         self.stream: Any = None
         if device.type == "cuda":
             self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -213,6 +217,28 @@ class Lane:
             return int(begun.elapsed_time(ready) * 1e6)
 
         return ready, elapsed_ns
+
+    def told(self, flag: torch.Tensor) -> torch.Tensor:
+        """A flag of the frame at hand on its way to main memory, where it is once the lane has got so far."""
+        return flag.to("cpu", non_blocking=self.stream is not None)
+
+    def landed(self, mattes: list[Matte]) -> list[Matte]:
+        """The mattes; on MPS brought to main memory: one thread alone may use MPS, and a matte would seem to take no
+        longer than its launch."""
+        if not self.lands:
+            return mattes
+        hosts = [matte.host() for matte in mattes]
+        now_ns = SYSTEM_CLOCK.now_ns()
+        return [
+            replace(
+                matte,
+                alpha=host.alpha,
+                foreground=None if matte.foreground is None else host.foreground,
+                image=None,
+                finished_ns=now_ns,
+            )
+            for matte, host in zip(mattes, hosts, strict=True)
+        ]
 
     def finish(self) -> Any:
         """Wait until the lane's work so far is done; its event, or None without CUDA."""

@@ -124,7 +124,8 @@ class TorchScriptEngine(Engine):
     def matte(self, frame: Frame) -> Matte:
         started_ns = SYSTEM_CLOCK.now_ns()
         image, alpha, foreground, ready = self._guarded(lambda: transfer.upload(frame.image, self._device))
-        return Matte(frame, alpha, foreground, image, ready, started_ns, SYSTEM_CLOCK.now_ns())
+        matte = Matte(frame, alpha, foreground, image, ready, started_ns, SYSTEM_CLOCK.now_ns())
+        return self._lane.landed([matte])[0]
 
     def close(self) -> None:
         self._model = None
@@ -164,6 +165,8 @@ class TorchScriptEngine(Engine):
                 self._ratio if number else torch.tensor([self._ratio], dtype=torch.float32, device=self._device)
             )
         foreground, alpha, self._states = self._sort(self._model(src, **keywords))
+        if not torch.isfinite(alpha.sum(dtype=torch.float32)):
+            raise EngineError(f"model {self._info.model} returns numbers that are none on {self._device}")
         alpha = _fitted(alpha.reshape(1, 1, *alpha.shape[-2:]), height, width)
         if foreground is None:
             return alpha[0, 0], None

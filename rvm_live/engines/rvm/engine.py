@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from rvm_live.clock import SYSTEM_CLOCK
@@ -25,15 +24,15 @@ from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.engines.rvm.fullsize import FullSize, PlainFullSize, best_for
 from rvm_live.engines.rvm.ladder import ratios_for
 from rvm_live.engines.rvm.network import MattingNetwork
-from rvm_live.engines.rvm.recorded import Record, Step, Steps, record_graph
+from rvm_live.engines.rvm.recorded import Step, Steps
+from rvm_live.engines.rvm.recording import Record, record_graph, recorded_if_possible
+from rvm_live.engines.rvm.soundness import Soundness
 from rvm_live.errors import EngineError, NoMemoryError, UnavailableError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 from rvm_live.weights import load, resolve
 
 __all__ = ["RvmEngine"]
-
-_log = logging.getLogger("rvm_live")
 
 _WARM_UP_FRAMES = 2
 
@@ -71,6 +70,7 @@ class RvmEngine(Engine):
         self._step: Step | None = None
         self._key: _Key | None = None
         self._kept: tuple[tuple[int, ...], States] | None = None
+        self._soundness = Soundness()
 
     def open(self) -> EngineInfo:
         device = choose_device(self.settings.device)
@@ -168,6 +168,7 @@ class RvmEngine(Engine):
 
     def reset(self) -> None:
         self._kept = None
+        self._soundness.forget()
         if self._step is not None:
             with self._lane.work():
                 self._step.reset()
@@ -184,14 +185,20 @@ class RvmEngine(Engine):
                 begun = self._lane.begin()
                 images = [self._lane.upload(frame.image) for frame in frames]
                 found = step(*images)
+                told = self._lane.told(step.sound)
                 ready, elapsed_ns = self._lane.hand_over(begun)
+                self._soundness.look(told, ready)
+                stamps = (started_ns, SYSTEM_CLOCK.now_ns(), elapsed_ns)
+                mattes = [
+                    Matte(frame, alpha, foreground, image, ready, *stamps)
+                    for frame, image, (alpha, foreground) in zip(frames, images, found, strict=True)
+                ]
+                return self._lane.landed(mattes)
         except RuntimeError as error:
             raise self._failed(error) from error
-        ended_ns = SYSTEM_CLOCK.now_ns()
-        return [
-            Matte(frame, alpha, foreground, image, ready, started_ns, ended_ns, elapsed_ns)
-            for frame, image, (alpha, foreground) in zip(frames, images, found, strict=True)
-        ]
+        except EngineError:
+            self.reset()
+            raise
 
     @property
     def chunked(self) -> bool:
@@ -202,8 +209,9 @@ class RvmEngine(Engine):
         if self._step is None:
             return self._kept[1] if self._kept is not None else None
         with self._lane.work():
-            copies = [state.float().cpu().contiguous().numpy() for state in self._step.states]
-        return [np.array(each) for each in copies]
+            copies = self._step.copies()
+        self._soundness.settle()
+        return copies
 
     def restore(self, states: States) -> None:
         if self._step is None or len(states) != len(self._step.states):
@@ -212,6 +220,7 @@ class RvmEngine(Engine):
             with self._lane.work():
                 self._step.carry([torch.from_numpy(each).to(self._device) for each in states])
                 self._lane.finish()
+            self._soundness.forget()
         except RuntimeError as error:
             raise self._failed(error) from error
 
@@ -238,7 +247,8 @@ class RvmEngine(Engine):
         """Bring the states to safety and free all else."""
         if self._step is not None and self._key is not None:
             try:
-                self._kept = (self._key[:2], self.states() or [])
+                with self._lane.work():
+                    self._kept = (self._key[:2], self._step.copies())
             except RuntimeError:
                 self._kept = None
         self._step = self._key = None
@@ -271,18 +281,10 @@ class RvmEngine(Engine):
 
     def _made(self, key: _Key) -> Step:
         """A step, recorded where that is possible; may run on a thread of its own."""
-        record = None
-        if self._device.type == "cuda" and self._recording:
-            lane = self._lane.stream
-            record = lambda work: record_graph(work, self._device, lane)  # noqa: E731
+        graph = partial(record_graph, device=self._device, after=self._lane.stream, repeatable=self.settings.repeatable)
+        record = graph if self._device.type == "cuda" and self._recording else None
         with self._lane.work():
-            try:
-                return self._step_for(key, record)
-            except RuntimeError as error:
-                if record is None or is_out_of_memory(error):
-                    raise
-                _log.warning("the GPU's work cannot be recorded, it runs without: %s", one_line(error))
-                return self._step_for(key, None)
+            return recorded_if_possible(partial(self._step_for, key), record)
 
     def _step_for(self, key: _Key, record: Record | None) -> Step:
         return Step(

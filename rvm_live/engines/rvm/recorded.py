@@ -11,26 +11,24 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rvm_live.engines.device import one_line
 from rvm_live.engines.rvm.fullsize import FullSize
 from rvm_live.engines.rvm.ladder import low_size, state_shapes
 from rvm_live.engines.rvm.network import MattingNetwork
+from rvm_live.engines.rvm.recording import Record
 
-__all__ = ["Found", "Record", "Step", "Steps", "record_graph"]
+__all__ = ["Found", "Step", "Steps"]
 
 _log = logging.getLogger("rvm_live")
 
 _TURN = (2, 1, 0, 3)  # red, green, blue, alpha <-> blue, green, red, alpha
-_WARM_UPS = 3
-
-Record = Callable[[Callable[[], None]], Callable[[], None]]
-"""Takes a function without arguments, and returns one that does the same work in the same memory again."""
-
 
 Found = tuple[Tensor, "Tensor | None"]
 """Alpha uint8 (H, W), and the foreground uint8 (H, W, 3) BGR or None."""
@@ -51,6 +49,10 @@ class Step:
         record: how to record the work, or None to do it anew each time.
         time: consecutive frames that are worked off at once.
         batch: videos that are worked off side by side, each with states of its own.
+
+    Attributes:
+        sound: bool (), on the device: whether all that was found for the last frames, from which the states come, too,
+            are numbers. As bytes they all look well.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Step:
             for shape in state_shapes(network.variant, *low_size(width, height, ratio), batch)
         ]
         self._found: list[Found] = []
+        self.sound = torch.ones((), dtype=torch.bool, device=device)
         self.recorded = False
         self._replay = self._work
         if record is not None:
@@ -118,6 +121,10 @@ class Step:
                 foreground.copy_(colour)
         return own
 
+    def copies(self) -> list[NDArray[np.float32]]:
+        """The states in main memory; waits for them."""
+        return [np.array(state.float().cpu().contiguous().numpy()) for state in self.states]
+
     def reset(self) -> None:
         """Forget the states."""
         for state in self.states:
@@ -146,6 +153,8 @@ class Step:
             slope, offset = network.refiner.coefficients(small, mat, hidden.float())
             # The network estimates foreground minus picture; a slope of one more adds the picture back.
             slope = slope + self._whole
+        # One number that is none makes none of the sum; in single precision nothing else does.
+        self.sound = torch.isfinite(slope.sum(dtype=torch.float32) + offset.sum(dtype=torch.float32))
         slope, offset = slope[:, self._turn], offset[:, self._turn]
         self._found = [
             self._full_size.applied(
@@ -155,40 +164,6 @@ class Step:
         ]
         for mine, new in zip(self.states, states, strict=True):
             mine.copy_(new)
-
-
-def record_graph(work: Callable[[], None], device: torch.device, after: Any) -> Callable[[], None]:
-    """Record a CUDA graph of ``work``; may run beside another thread that replays another one.
-
-    Args:
-        work: launches kernels on the current stream, in memory that stays where it is.
-        device: the GPU.
-        after: CUDA stream whose work so far the recording relies on.
-
-    Raises:
-        RuntimeError: something in ``work`` cannot be recorded.
-    """
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    stream.wait_stream(after)
-    # cuDNN measures its algorithms once for these shapes; the recording keeps the quickest.
-    exact = torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=False)
-    with torch.inference_mode(), torch.cuda.stream(stream), exact:
-        for _ in range(_WARM_UPS):
-            work()
-        stream.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        # "thread_local": what other threads do meanwhile is their own affair.
-        graph.capture_begin(capture_error_mode="thread_local")
-        try:
-            work()
-        except BaseException:
-            try:
-                graph.capture_end()
-            except RuntimeError:
-                _log.debug("the recording was broken off", exc_info=True)
-            raise
-        graph.capture_end()
-    return graph.replay
 
 
 Key = TypeVar("Key", bound=Hashable)
@@ -232,11 +207,13 @@ class Steps(Generic[Key]):
         """Free the steps that are no longer wanted."""
         self._join()
         self._made = {key: step for key, step in self._made.items() if wanted(key)}
+        self._failed.clear()  # there is memory again, perhaps
 
     def close(self) -> None:
         """Wait for the thread and free every step."""
         self._join()
         self._made.clear()
+        self._failed.clear()
 
     def _join(self) -> None:
         if self._thread is not None:
@@ -246,6 +223,6 @@ class Steps(Generic[Key]):
     def _prepare(self, key: Key) -> None:
         try:
             self.now(key)
-        except RuntimeError as error:
+        except Exception as error:  # whatever it is, a thread that dies would be started anew at every frame
             self._failed.add(key)
             _log.warning("the network stays at its size: another one cannot be made ready: %s", one_line(error))

@@ -29,7 +29,6 @@ __all__ = ["CaptureStage", "Compose", "CompositingStage", "MattingStage"]
 
 GAP_NS = 1_000_000_000
 """A live source that was silent for longer than this starts a new epoch: the person may have moved on."""
-
 BAD_NS = 3_000_000_000
 """A live run ends where no matte could be used for longer than this."""
 _SOON_S = 0.3
@@ -93,9 +92,8 @@ class CaptureStage(Stage):
         return bool(getattr(self._source, "trouble", ""))  # a source of the user's own need not know of it
 
     def _frame(self, grab: Grab) -> Frame:
-        mirror = self.mirror
+        mirror, previous = self.mirror, self._previous
         image = _mirrored(grab.image) if mirror else grab.image
-        previous = self._previous
         cut = self._scenes is not None and self._scenes.is_cut(image)
         if previous is not None and (self._starts_epoch(previous, image, grab, mirror) or cut):
             self._epoch.advance()
@@ -144,8 +142,7 @@ class MattingStage(Stage):
         chunk: int = 1,
     ) -> None:
         super().__init__("matting", inlet, outlet)
-        self._adaptive_fps = adaptive_fps
-        self._chunk = chunk
+        self._adaptive_fps, self._chunk = adaptive_fps, chunk
         self._waiting: Frame | None = None
         self._told_slow = False
         self.ready: Future[EngineInfo] = Future()
@@ -283,8 +280,7 @@ class CompositingStage(Stage):
     def _bears(self, bad: Matte) -> bool:
         """Whether to go on without this frame. A file loses none, and a live run does not go on like that for long."""
         now_ns = bad.frame.captured_ns
-        if self._bad_since_ns is None:
-            self._bad_since_ns = now_ns
+        self._bad_since_ns = now_ns if self._bad_since_ns is None else self._bad_since_ns
         return self.inlet.policy is Overflow.DROP_OLDEST and now_ns - self._bad_since_ns <= BAD_NS
 
     def close(self) -> None:
@@ -292,11 +288,9 @@ class CompositingStage(Stage):
 
 
 def _mirrored(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    import cv2  # here, for `import rvm_live.pipeline` loads nothing heavy
+    import cv2  # NumPy copies backwards pixel by pixel, which takes forty times as long
 
-    # NumPy copies backwards pixel by pixel: the same bytes at forty times the processor time.
-    flipped: NDArray[np.uint8] = cv2.flip(image, 1)
-    return flipped
+    return np.asarray(cv2.flip(image, 1), np.uint8)
 
 
 def _same_picture(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:

@@ -189,7 +189,7 @@ class Companions:
         self._opened.close()
 
     def _next(self) -> Any:
-        """The next packet, its times increasing in its track."""
+        """The next packet, its times in order in its track."""
         try:
             while (packet := next(self._packets, None)) is not None:
                 if packet.size:
@@ -201,8 +201,9 @@ class Companions:
         return None
 
     def _set_times(self, packet: Any) -> None:
+        """Packets without a stamp follow the one before, and none comes before it."""
         before, end = self._last.get(packet.stream_index, (None, 0))
         own = packet.pts if packet.pts is not None else packet.dts
         time = end if own is None else own
-        packet.pts = packet.dts = time = time if before is None else max(time, before + 1)
+        packet.pts = packet.dts = time = time if before is None else max(time, before)
         self._last[packet.stream_index] = (time, time + (packet.duration or 0))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from av.format import Flags
+
 from rvm_live.libav import is_damage
 
 __all__ = ["Copied"]
@@ -28,6 +30,8 @@ class Copied:
     def __init__(self, stream: Any, out: Any) -> None:
         self._out = out
         self.damaged = self.written = 0
+        self._last: int | None = None
+        self._step = 0 if out.format.flags & Flags.ts_nonstrict.value else 1  # two packets may have one time, or not
         self.made = self._begun(stream)
 
     def _begun(self, stream: Any) -> Any:
@@ -48,6 +52,9 @@ class Copied:
 
     def _write(self, packet: Any) -> None:
         packet.stream = self.made
+        if self._last is not None:
+            packet.pts = packet.dts = max(packet.pts, self._last + self._step)
+        self._last = packet.pts
         self._mux(packet)
 
     def _mux(self, packet: Any) -> None:

@@ -31,6 +31,7 @@ class Track:
         end: when it ends, seconds after the picture begins.
         metadata: of the track.
         default: whether it is marked as the one that plays; None: the container decides.
+        packet: samples of a packet, where the codec leaves that open.
         spoil: gets number and bytes of each packet, gives the bytes that are written; none: the packet is missing.
     """
 
@@ -41,6 +42,7 @@ class Track:
     end: float = 1.2
     metadata: dict[str, str] = field(default_factory=dict)
     default: bool | None = None
+    packet: int = 1024
     spoil: Callable[[int, bytes], bytes] = lambda number, data: data
 
 
@@ -102,7 +104,7 @@ def _begun(out: Any, track: Track) -> Any:
 
 def _tone(stream: Any, track: Track, start: float) -> list[Any]:
     context = stream.codec_context
-    size = context.frame_size or 1024
+    size = context.frame_size or track.packet
     resampler = av.AudioResampler(context.format, track.layout, track.rate)
     made: list[Any] = []
     for first in range(round(track.start * track.rate), round(track.end * track.rate), size):

@@ -118,6 +118,29 @@ def test_what_becomes_of_the_sound_is_settled_before_the_matting(
     assert seen.index("sound") < seen.index("picture")
 
 
+def test_a_track_that_is_empty_does_no_harm(tmp_path: Path) -> None:
+    clip = make_scene(tmp_path / "a.mkv", tracks=[Track("ac3", end=0.0), Track()])
+    for container in ("mp4", "webm"):
+        made, told = worked(clip, tmp_path / "out", container)
+        assert "sound track 1: empty, left out" in told
+        assert beep_of(made) - flash_of(made) == pytest.approx(0, abs=0.045)
+
+
+def test_what_the_container_refuses_in_the_end_costs_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then everything is matted."""
+
+    clip = labelled(tmp_path / "a.mkv")
+    monkeypatch.setattr("rvm_live.batch.companions.sound_ways", lambda stream, container: [""])
+    monkeypatch.setattr("rvm_live.batch.companions._tried", lambda *how: "")
+    made, told = worked(clip, tmp_path / "out", "webm")
+    assert "the container refuses what else the file holds" in told
+    assert "webm does not take the title, left out" in told
+    assert sound_of(made) == []
+    assert flash_of(made) == pytest.approx(FLASH_S, abs=0.03)
+
+
 # Damage
 
 

@@ -32,6 +32,7 @@ from rvm_live.sinks.video_file import SUFFIXES, VideoFile
 from rvm_live.sinks.writers import PngSequence, Shot, Writer
 from tests.conftest import ROOT
 from tests.support.clock import FakeClock
+from tests.support.movies import named
 from tests.support.pictures import BACKGROUND, CAMERA, FOREGROUND, disc_alpha, make_composite
 
 BLOCK, LIVE = Overflow.BLOCK, Overflow.DROP_OLDEST
@@ -130,6 +131,24 @@ def test_an_opaque_recording_holds_every_picture_at_its_time_and_colour(tmp_path
         ground = cv2.erode(np.uint8(composite.matte.alpha == 0), np.ones((9, 9))) > 0
         assert np.abs(np.median(picture[ground], axis=0) - BACKGROUND).max() <= 2
         assert np.abs(picture.astype(int) - composite.image).mean() < 1.0
+
+
+@pytest.mark.parametrize(
+    ("suffix", "transparent", "right"),
+    [
+        (".mp4", False, ("avc1", "High", "yuv420p")),
+        (".mkv", False, ("", "High", "yuv420p")),
+        (".mov", False, ("ap4h", "4444", "yuv444p12le")),
+        (".mov", True, ("ap4h", "4444", "yuva444p12le")),
+        (".webm", False, ("", "Profile 0", "yuv420p")),
+        (".webm", True, ("", "Profile 0", "yuv420p")),  # alpha lies beside the picture
+    ],
+)
+def test_a_recording_is_named_as_what_it_is(
+    tmp_path: Path, suffix: str, transparent: bool, right: tuple[str, str | None, str]
+) -> None:
+    record(tmp_path / f"take{suffix}", [disc(seq, transparent=transparent) for seq in range(8)])
+    assert named(tmp_path / f"take{suffix}") == right
 
 
 def test_h264_is_an_ordinary_file_once_it_is_whole(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,9 @@ def plan(source: Path, container: str) -> Plan:
             if stream.codec_context is None:
                 notes.append(f"{told}: {codec_of(stream)}, left out")
                 continue
+            if stream.type == "audio" and not _begins(source, stream.index):
+                notes.append(f"{told}: empty, left out")
+                continue
             codec = stream.codec_context.codec.canonical_name
             way, change = _settled(source, stream, container)
             if way is None:
@@ -87,6 +91,18 @@ def _tracks(file: Any) -> Iterator[tuple[str, Any]]:
     for kind, streams in (("sound", file.streams.audio), ("subtitle", file.streams.subtitles)):
         for number, stream in enumerate(streams, 1):
             yield f"{kind} track {number}", stream
+
+
+def _begins(source: Path, index: int) -> bool:
+    """Whether there is anything in a track."""
+    with open_file(source, metadata_errors="ignore") as file:
+        return any(True for _ in _first(file, file.streams[index]))
+
+
+def _first(file: Any, stream: Any) -> Iterator[Any]:
+    """The first packets of a track, or fewer where the file breaks off."""
+    with suppress(av.error.FFmpegError):
+        yield from islice((packet for packet in file.demux(stream) if packet.size), _TRIED)
 
 
 def _settled(source: Path, stream: Any, container: str) -> tuple[str | None, str]:
@@ -107,9 +123,9 @@ def _tried(source: Path, index: int, container: str, way: str) -> str:
         lane = _lane(stream, out, way)
         out.start_encoding()
         if stream.type == "audio":  # subtitles may be hours apart
-            for number, packet in enumerate(file.demux(stream)):
-                if number == _TRIED or not packet.size:
-                    break
+            order = _Order()
+            for packet in _first(file, stream):
+                order.put(packet)
                 lane.write(packet)
             lane.finish()
             if lane.damaged and not lane.written:
@@ -121,6 +137,20 @@ def _lane(stream: Any, out: Any, way: str) -> Copied:
     if not way:
         return Copied(stream, out)
     return Encoded(stream, out, way) if stream.type == "audio" else Rewritten(stream, out, way)
+
+
+class _Order:
+    """Brings the times of packets in order: those without follow the one before, and none comes before it."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[int, int]] = {}  # number of a stream -> when its last packet began and ended
+
+    def put(self, packet: Any) -> None:
+        before, end = self._last.get(packet.stream_index, (None, 0))
+        own = packet.pts if packet.pts is not None else packet.dts
+        time = end if own is None else own
+        packet.pts = packet.dts = time = time if before is None else max(time, before)
+        self._last[packet.stream_index] = (time, time + (packet.duration or 0))
 
 
 class Companions:
@@ -139,7 +169,7 @@ class Companions:
         self._plan = plan
         self._broken = ""
         self._held: Any = None
-        self._last: dict[int, tuple[int, int]] = {}  # number of a stream -> when its last packet began and ended
+        self._order = _Order()
         with ExitStack() as opened:
             self._in: Any = opened.enter_context(open_file(plan.source, metadata_errors="ignore"))
             self._names = {stream.index: told for told, stream in _tracks(self._in)}
@@ -193,17 +223,9 @@ class Companions:
         try:
             while (packet := next(self._packets, None)) is not None:
                 if packet.size:
-                    self._set_times(packet)
+                    self._order.put(packet)
                     return packet
         except av.error.FFmpegError as error:
             self._broken = words(error)
             self._packets = iter(())
         return None
-
-    def _set_times(self, packet: Any) -> None:
-        """Packets without a stamp follow the one before, and none comes before it."""
-        before, end = self._last.get(packet.stream_index, (None, 0))
-        own = packet.pts if packet.pts is not None else packet.dts
-        time = end if own is None else own
-        packet.pts = packet.dts = time = time if before is None else max(time, before)
-        self._last[packet.stream_index] = (time, time + (packet.duration or 0))

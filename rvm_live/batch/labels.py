@@ -65,6 +65,9 @@ def lost(source: Any, out: Any, container: str, shift: Fraction, tracks: Sequenc
     if len(_chapters(source, shift)) > len(_chapters(out, Fraction(0))):
         gone.append("chapters")
     for told, before, after in tracks:
+        if after >= len(out.streams):
+            gone.append(told)
+            continue
         one, other = source.streams[before], out.streams[after]
         there = {"title": other.metadata.get("handler_name"), **_named(other, container)}
         missing = [name for name, text in _named(one, container).items() if there.get(name) != text]

@@ -7,9 +7,11 @@ import os
 import struct
 import zlib
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -185,6 +187,23 @@ def test_exif_in_an_avif_does_not_turn_it_twice(tmp_path: Path) -> None:
     assert b"irot" in data
     (tmp_path / "a.avif").write_bytes(data)
     near(background(tmp_path / "a.avif"), upright(6))
+
+
+@pytest.mark.parametrize("number", [1, 3, 6, 8])
+def test_a_film_of_jpegs_with_exif_is_read(tmp_path: Path, number: int) -> None:
+    """As cameras write them into AVI: PyAV has no name for what lies beside the turn."""
+    data = jpeg(b"Exif\0\0" + exif(number))
+    with av.open(str(tmp_path / "camera.avi"), "w") as container:
+        stream: Any = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p"
+        for at in range(3):
+            packet = av.Packet(data)
+            packet.pts, packet.dts, packet.time_base, packet.stream = at, at, Fraction(1, 10), stream
+            container.mux(packet)
+    found = open_source(SourceSettings(str(tmp_path / "camera.avi"), realtime=False))
+    found.open()
+    near(found.read().image, upright(number))
+    found.release()
 
 
 # AVIF

@@ -79,6 +79,9 @@ class Orientation:
             data = bytes(frame.side_data["DISPLAYMATRIX"])
         except KeyError:
             return cls()
+        except ValueError:  # beside it lies what PyAV has no name for, such as EXIF: a turn alone can be had
+            quarters = round(frame.rotation / 90) % 4  # counterclockwise
+            return cls(quarters % 2 == 1, quarters in (2, 3), quarters in (1, 2))
         return cls.of_matrix(np.frombuffer(data, np.int32))
 
     def upright(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

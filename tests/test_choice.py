@@ -20,7 +20,7 @@ from rvm_live.errors import UnavailableError, WeightsError
 from rvm_live.settings import EngineSettings
 from rvm_live.weights import KNOWN, consent
 from tests.conftest import ROOT
-from tests.support.mirror import send, serving
+from tests.support.mirror import certificate, send, serving
 from tests.support.program import call
 from tests.support.videos import make_video
 
@@ -38,8 +38,9 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def release(monkeypatch: pytest.MonkeyPatch, weights: Path) -> Iterator[list[str]]:
     """A mirror that serves real weights; the paths it was asked for."""
     body = weights.read_bytes()
-    with serving(lambda handler, n: send(handler, body)) as (url, asked):
+    with serving(lambda handler, n: send(handler, body), secure=True) as (url, asked):
         monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", url)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate()))
         yield asked
 
 
@@ -70,8 +71,9 @@ def test_a_yes_is_remembered_and_fetches_once(release: list[str]) -> None:
 
 def test_a_failed_download_falls_to_the_embedded_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     consent.remember(True)
-    with serving(lambda handler, n: handler.send_error(404)) as (url, asked):
+    with serving(lambda handler, n: handler.send_error(404), secure=True) as (url, asked):
         monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", url)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate()))
         choice = choose(CPU)
     assert choice.names == (EMBEDDED,)
     assert "HTTP 404" in choice.reason

@@ -186,7 +186,7 @@ def apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No camera, no home, no network: nothing of this machine's is reached."""
     monkeypatch.setattr("rvm_live.sources.camera.backends", lambda: ())
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", "http://127.0.0.1:1/")
+    monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", "https://127.0.0.1:1/")
     monkeypatch.setenv("OPENCV_LOG_LEVEL", "OFF")
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import socket
 import time
 import zipfile
@@ -20,9 +21,11 @@ from safetensors.torch import save_file
 
 from rvm_live import weights as w
 from rvm_live.cli.weights import weights as command
+from rvm_live.engines.onnx_file import check_file
 from rvm_live.errors import RvmLiveError, SettingsError, WeightsError
 from rvm_live.settings import EngineSettings
-from tests.support.mirror import Answer, send, serving
+from rvm_live.weights import catalog
+from tests.support.mirror import Answer, certificate, send, serving
 from tests.support.parity import formula_network
 
 Answering = Callable[[Answer], list[str]]
@@ -56,10 +59,11 @@ def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answering]:
     contexts = []
 
     def start(answer: Answer) -> list[str]:
-        context = serving(answer)
+        context = serving(answer, secure=True)
         contexts.append(context)
         url, asked = context.__enter__()
         monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", url)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate()))
         monkeypatch.setattr("rvm_live.weights.download._BACKOFF_SECONDS", 0.01)
         return asked
 
@@ -389,7 +393,7 @@ def test_no_network_is_told_soon_and_names_both_ways(monkeypatch: pytest.MonkeyP
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    for url in (f"http://127.0.0.1:{port}", "http://weights.invalid"):
+    for url in (f"https://127.0.0.1:{port}", "https://weights.invalid"):
         monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", url)
         started = time.monotonic()
         with pytest.raises(WeightsError) as error:
@@ -404,7 +408,7 @@ def test_a_resolver_that_hangs_does_not_hold_us(monkeypatch: pytest.MonkeyPatch)
     import threading
 
     done = threading.Event()
-    monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", "http://weights.invalid")
+    monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", "https://weights.invalid")
     monkeypatch.setattr("rvm_live.weights.download._LOOKUP_SECONDS", 0.05)
     monkeypatch.setattr("rvm_live.weights.download._BACKOFF_SECONDS", 0.01)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: done.wait(30))
@@ -429,6 +433,127 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "file"))
     with pytest.raises(WeightsError, match="RVM_LIVE_CACHE"):
         w.pull("mobilenetv3")
+
+
+# Nobody on the way
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "ftp", "file"])
+def test_weights_are_fetched_over_https_alone(
+    scheme: str, official: bytes, mirror: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(lambda handler, n: send(handler, official)) as (url, asked):
+        monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", scheme + url.removeprefix("http"))
+        with pytest.raises(WeightsError, match="over https alone") as error:
+            w.pull("mobilenetv3")
+        assert asked == []
+    assert "RVM_LIVE_WEIGHTS_URL" in told(error)
+    assert cache_files() == []
+
+
+@pytest.mark.parametrize("hops", [1, 2])
+def test_a_redirect_away_from_https_is_not_followed(official: bytes, mirror: Answering, hops: int) -> None:
+    with serving(lambda handler, n: send(handler, official)) as (plain, asked):
+
+        def answer(handler, n):  # type: ignore[no-untyped-def]
+            handler.send_response(302)
+            handler.send_header("Location", f"{plain}/x.pth" if n == hops - 1 else "/v1/elsewhere")
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        secured = mirror(answer)
+        with pytest.raises(WeightsError, match="not https") as error:
+            w.pull("mobilenetv3")
+        assert asked == []
+        assert len(secured) == hops
+    told(error)
+    assert cache_files() == []
+
+
+def test_a_redirect_within_https_is_followed(official: bytes, mirror: Answering) -> None:
+    def answer(handler, n):  # type: ignore[no-untyped-def]
+        if n:
+            return send(handler, official)
+        handler.send_response(302)
+        handler.send_header("Location", "/v1/elsewhere")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    assert mirror(answer) == []
+    assert w.pull("mobilenetv3").read_bytes() == official
+
+
+def test_a_server_that_nobody_vouches_for_is_refused(
+    official: bytes, mirror: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror(lambda handler, n: send(handler, official))
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.raises(WeightsError, match="the secure connection could not be established"):
+        w.pull("mobilenetv3")
+    assert cache_files() == []
+
+
+@pytest.mark.parametrize("gone", ["the file", "the cache", "the file is altered"])
+def test_what_was_fetched_first_is_remembered_and_a_change_is_refused(
+    gone: str, official: bytes, mirror: Answering, data: Path
+) -> None:
+    other = io.BytesIO()
+    state = formula_network(data, "mobilenetv3", "deep_guided_filter").state_dict()
+    torch.save({name: value * 1 for name, value in reversed(state.items())}, other)
+    first = mirror(lambda handler, n: send(handler, official))
+    path = w.pull("mobilenetv3")
+    if gone == "the file":
+        path.unlink()
+    elif gone == "the cache":
+        shutil.rmtree(w.cache_dir())
+    else:
+        path.write_bytes(official + b"\0")
+    mirror(lambda handler, n: send(handler, other.getvalue()))
+    with pytest.raises(WeightsError) as error:
+        w.pull("mobilenetv3")
+    assert f"expected {hashlib.sha256(official).hexdigest()}" in told(error)
+    assert f"actual {hashlib.sha256(other.getvalue()).hexdigest()}" in told(error)
+    assert "not what was fetched the first time" in told(error)
+    seen = w.cache_dir().parent / "fetched.json"
+    assert f"delete {seen}" in told(error)
+    assert not path.exists() or path.read_bytes() == official + b"\0"
+    assert len(first) == 1
+    seen.unlink()
+    assert w.pull("mobilenetv3").read_bytes() == other.getvalue()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"rvm_mobilenetv3.pth": 3}', "\xff"])
+def test_a_damaged_memory_is_begun_anew(content: str, official: bytes, mirror: Answering) -> None:
+    mirror(lambda handler, n: send(handler, official))
+    seen = w.cache_dir().parent / "fetched.json"
+    seen.parent.mkdir(parents=True)
+    seen.write_bytes(content.encode("latin-1"))
+    w.pull("mobilenetv3")
+    assert json.loads(seen.read_text()) == {"rvm_mobilenetv3.pth": hashlib.sha256(official).hexdigest()}
+
+
+def test_what_the_authors_publish_a_digest_of_is_compared_with_it(
+    official: bytes, mirror: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror(lambda handler, n: send(handler, official))
+    monkeypatch.setitem(catalog.PINNED, "rvm_mobilenetv3.pth", "0" * 64)
+    with pytest.raises(WeightsError, match="is not what its authors published") as error:
+        w.pull("mobilenetv3")
+    told(error)
+    assert cache_files() == []
+    monkeypatch.setitem(catalog.PINNED, "rvm_mobilenetv3.pth", hashlib.sha256(official).hexdigest())
+    assert w.pull("mobilenetv3").read_bytes() == official
+
+
+@pytest.mark.parametrize("name", catalog.PINNED)
+def test_an_onnx_file_with_the_name_of_the_authors_is_theirs(name: str, tmp_path: Path) -> None:
+    model = tmp_path / name
+    model.write_bytes(b"\x08\x07\x12\x07pytorch" + bytes(99))
+    with pytest.raises(WeightsError) as error:
+        check_file(model)
+    assert f"expected {catalog.PINNED[name]}" in told(error)
+    assert "another name" in told(error)
+    check_file(model.rename(tmp_path / "mine.onnx"))
 
 
 # Verifying

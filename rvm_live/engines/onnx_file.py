@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from rvm_live.errors import WeightsError
+from rvm_live.weights.catalog import PINNED
+from rvm_live.weights.files import file_bytes, sha256_of
 
 __all__ = ["OnnxFile", "State", "check_file", "read_signature"]
 
@@ -61,7 +63,7 @@ class OnnxFile:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is certainly no ONNX file, in words that help.
+    """Refuse what is certainly no ONNX file, or not the one whose name it has, in words that help.
 
     Raises:
         WeightsError: so it is.
@@ -81,6 +83,13 @@ def check_file(path: Path) -> None:
         raise WeightsError(
             f"model {path} is a checkpoint or TorchScript, not an ONNX file: make one with "
             "`rvm-live export --format onnx`, or leave --engine out"
+        )
+    expected = PINNED.get(path.name)
+    actual = None if expected is None else sha256_of(file_bytes(path))
+    if actual != expected:
+        raise WeightsError(
+            f"model {path} is called like the authors' file and is another: SHA-256 expected {expected}, "
+            f"actual {actual}; fetch it again, or give a file of your own another name"
         )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from rvm_live import folders, whole
 from rvm_live.errors import WeightsError
-from rvm_live.weights.catalog import KNOWN, KnownWeights, known
+from rvm_live.weights.catalog import KNOWN, PINNED, KnownWeights, known
 from rvm_live.weights.download import Progress, fetch
 from rvm_live.weights.files import LoadedWeights, file_bytes, read, sha256_of
 
@@ -100,7 +100,8 @@ def write_record(path: Path, sha256: str, size: int, url: str | None) -> None:
 def pull(model: str | None = None, progress: Progress | None = None) -> Path:
     """Make sure that the official checkpoint of ``model`` lies in the cache, whole and unaltered.
 
-    Does nothing if it does; an altered one is fetched anew.
+    Does nothing if it does; an altered one is fetched anew. What comes has to be what the authors published the SHA-256
+    of, or what came the first time, whatever became of that file.
 
     Args:
         model: ``mobilenetv3`` (also None) or ``resnet50``.
@@ -130,9 +131,11 @@ def pull(model: str | None = None, progress: Progress | None = None) -> Path:
     try:
         fetch(url, part, progress)
         loaded, size = _examine(part, url, weights)
+        _check_seen(path, loaded.sha256, url)
         # The record first: were it last, a crash between the two would leave a file that nothing vouches for.
         write_record(path, loaded.sha256, size, url)
         os.replace(part, path)
+        _remember_seen(weights.file, loaded.sha256)
     except OSError as error:
         raise WeightsError(f"cannot store {path}: {error.strerror or error}") from error
     finally:
@@ -154,6 +157,49 @@ def _examine(part: Path, url: str, weights: KnownWeights) -> tuple[LoadedWeights
         told = str(error).replace(f"weights {part}", f"what came from {url}")
         raise WeightsError(f"{told}; nothing was stored") from error
     return loaded, len(data)
+
+
+def seen_path() -> Path:
+    """Where the SHA-256 of each file's first download is kept: with the settings, since a cache may be emptied."""
+    return folders.settings_folder() / "fetched.json"
+
+
+def _seen() -> dict[str, str]:
+    try:
+        seen = json.loads(seen_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {k: v for k, v in seen.items() if isinstance(v, str)} if isinstance(seen, dict) else {}
+
+
+def _check_seen(path: Path, sha256: str, url: str) -> None:
+    """Refuse what is neither what the authors published nor what was fetched the first time.
+
+    Raises:
+        WeightsError: so it is.
+    """
+    expected = PINNED.get(path.name)
+    what, otherwise = "what its authors published", ""
+    if expected is None:
+        expected = _seen().get(path.name) or sha256
+        what, otherwise = "what was fetched the first time", f" (to take it all the same, delete {seen_path()})"
+    if sha256 != expected:
+        raise WeightsError(
+            f"what came from {url} is not {what}: SHA-256 expected {expected}, actual {sha256}; "
+            f"nothing was stored{otherwise}"
+        )
+
+
+def _remember_seen(file: str, sha256: str) -> None:
+    seen = _seen()
+    if file in seen or file in PINNED:
+        return
+    path = seen_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole.write(path, (json.dumps({**seen, file: sha256}, indent=1) + "\n").encode())
+    except OSError as error:
+        folders.tell_once(f"cannot remember in {path} what was fetched: {error.strerror or error}")
 
 
 def _sweep(folder: Path) -> None:

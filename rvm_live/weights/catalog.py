@@ -7,10 +7,17 @@ from dataclasses import dataclass
 
 from rvm_live.errors import SettingsError
 
-__all__ = ["DEFAULT_MODEL", "KNOWN", "MODELS_LICENCE", "RELEASE", "KnownWeights", "known"]
+__all__ = ["DEFAULT_MODEL", "KNOWN", "MODELS_LICENCE", "PINNED", "RELEASE", "KnownWeights", "known"]
 
 RELEASE = "https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/"
 """Base of the official files; ``RVM_LIVE_WEIGHTS_URL`` names a mirror instead."""
+
+PINNED = {
+    "rvm_mobilenetv3_fp32.onnx": "88d4531297118f595bf2fd60f6f566aec2e559393802d1f436c380f0cbbd2828",
+    "rvm_resnet50_fp32.onnx": "25db300fcb6ee27f941a1b52c97856e8d1f13c7f35817f81a612f89af0e8a85c",
+}
+"""SHA-256 of the official files that one is published of. There is none for the checkpoints: what was fetched first is
+remembered (``cache.py``)."""
 
 MODELS_LICENCE = "GPL-3.0"
 """Of the official release."""

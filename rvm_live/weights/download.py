@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from rvm_live.errors import WeightsError
 
@@ -52,7 +52,7 @@ class _Bar:
 
 
 def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
-    """Download ``url`` to ``target``, overwriting it.
+    """Download ``url`` to ``target``, overwriting it, over https alone: nobody on the way may change what comes.
 
     Connection errors, time-outs, short bodies and 5xx answers are tried again, three attempts in all.
 
@@ -68,6 +68,11 @@ def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
 
 
 def _fetch(url: str, target: Path, progress: Progress | None) -> None:
+    if not _secure(url):
+        raise WeightsError(
+            f"weights are fetched over https alone, so that nobody on the way can change them, and not from {url}: "
+            "set RVM_LIVE_WEIGHTS_URL to an https address, or fetch the file yourself and name it with --weights PATH"
+        )
     started = time.monotonic()
     reason = ""
     for attempt in range(_ATTEMPTS):
@@ -93,7 +98,12 @@ def _attempt(url: str, target: Path, progress: Progress | None) -> tuple[bool, b
     if host is not None and not _resolves(*host):
         return True, False, f"the name {host[0]} cannot be resolved; is there a network?"
     bar = _Bar(progress)
-    download: Any = pooch.HTTPDownloader(progressbar=bar, chunk_size=_CHUNK, timeout=(_CONNECT_SECONDS, _READ_SECONDS))
+    download: Any = pooch.HTTPDownloader(
+        progressbar=bar,
+        chunk_size=_CHUNK,
+        timeout=(_CONNECT_SECONDS, _READ_SECONDS),
+        hooks={"response": _stay_secure},
+    )
     try:
         download(url=url, output_file=str(target), pooch=None)
     except requests.exceptions.HTTPError as error:
@@ -115,6 +125,21 @@ def _attempt(url: str, target: Path, progress: Progress | None) -> tuple[bool, b
     if bar.total and size < bar.total:
         return True, True, f"only {size} of {bar.total} bytes came"
     return False, True, ""
+
+
+def _secure(url: str) -> bool:
+    return urlsplit(url).scheme.lower() == "https"
+
+
+def _stay_secure(response: Any, **_: Any) -> None:
+    """Called with each answer, before a redirect is followed.
+
+    Raises:
+        ValueError: it leads away from https.
+    """
+    place = response.headers.get("location") if response.is_redirect else None
+    if place is not None and not _secure(urljoin(response.url, place)):
+        raise ValueError("the server sends us on to an address that is not https")
 
 
 def _host_to_look_up(url: str) -> tuple[str, int] | None:

@@ -2,20 +2,51 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import ssl
+import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
-__all__ = ["Answer", "serving"]
+from tests.conftest import missing
+
+__all__ = ["Answer", "certificate", "send", "serving"]
 
 Answer = Callable[[BaseHTTPRequestHandler, int], None]
 """Answers the n-th request, counted from 0."""
 
 
+@lru_cache
+def certificate() -> Path:
+    """A new certificate for the loopback, which nobody trusts but whoever is told to (``REQUESTS_CA_BUNDLE``), and its
+    key, in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        missing("no openssl, which makes a certificate for the test's server", required="RVM_LIVE_REQUIRE_DATA")
+    path = Path(tempfile.mkdtemp(prefix="rvm-live-test-")) / "loopback.pem"
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+    subprocess.run(
+        [
+            *(str(openssl), "req", "-x509", "-nodes", "-days", "2", "-newkey", "rsa:2048"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", str(path.with_suffix(".key")), "-out", str(path)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    path.write_bytes(path.read_bytes() + path.with_suffix(".key").read_bytes())
+    return path
+
+
 @contextmanager
-def serving(answer: Answer) -> Iterator[tuple[str, list[str]]]:
-    """Serve until the block ends; gives the base URL and the list of paths asked for."""
+def serving(answer: Answer, *, secure: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """Serve until the block ends, ``secure``: over https; gives the base URL and the list of paths asked for."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -27,10 +58,14 @@ def serving(answer: Answer) -> Iterator[tuple[str, list[str]]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if secure:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate())
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="mirror")
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1", asked
+        yield f"http{'s' if secure else ''}://127.0.0.1:{server.server_address[1]}/v1", asked
     finally:
         server.shutdown()
         thread.join()

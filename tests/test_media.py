@@ -421,16 +421,17 @@ def test_a_background_picture_that_stands_long_is_seen_to_its_end(tmp_path: Path
 # -------------------------------------------------------------------------------------------------------------- damage
 
 
-@pytest.mark.parametrize("broken", [1, 5, 15, 28])
+@pytest.mark.parametrize("broken", [1, 15, 27, 28, 29])
 def test_a_broken_packet_costs_no_picture_but_its_own(tmp_path: Path, broken: int) -> None:
+    """Near the end, too, where decoders with several threads have others in hand."""
+
+    def spoil(number: int, data: bytes) -> bytes:
+        return data[:4] + bytes(len(data) - 4) if number == broken else data
+
     clip = tmp_path / "a.mkv"
-    film(
-        clip,
-        options={"g": "1"},
-        numbers=range(30),
-        spoil=lambda number, data: bytes(len(data)) if number == broken else data,
-    )
-    assert [number_of(grab.image) for grab in read(clip)] == [each for each in range(30) if each != broken]
+    film(clip, options={"bf": "2", "b_strategy": "0"}, numbers=range(30), spoil=spoil)
+    seen = times(read(clip))
+    assert len(seen) == 29 and seen == sorted(set(seen))
 
 
 def test_encrypted_files_are_told_as_such(tmp_path: Path) -> None:

@@ -274,6 +274,26 @@ def _with_picture(path: Path, *, first: bool, codec: str = "png", film_too: bool
             for packet in _pictures(picture, how):
                 out.mux(packet)
         _sing(out, tone, Tone("aac" if film_too else "libmp3lame"))
+    if first:
+        _covers_first(path)
+
+
+def _covers_first(path: Path) -> None:
+    """Put an MP4's cover before its tracks, where programs for tags leave it: so the demuxer lists it first."""
+    data = path.read_bytes()
+
+    def boxes(start: int, end: int) -> list[tuple[bytes, int, int]]:
+        found = []
+        while start < end:
+            length = int.from_bytes(data[start : start + 4], "big")
+            found.append((data[start + 4 : start + 8], start, start + length))
+            start += length
+        return found
+
+    _, start, end = next(box for box in boxes(0, len(data)) if box[0] == b"moov")
+    inner = sorted(boxes(start + 8, end), key=lambda box: (box[0] != b"mvhd", box[0] != b"udta"))
+    moov = b"".join(data[at:to] for _, at, to in inner)
+    path.write_bytes(data[: start + 8] + moov + data[end:])
 
 
 CASES += [

@@ -366,3 +366,42 @@ def test_subtitles_go_along(tmp_path: Path, source: str, codec: str, container: 
     assert [re.sub(r"{.*?}", "", text) for _, _, text in (first, second)] == ["hello", "two"]
     said = f"subtitle track 1: {codec} does not fit into {container}, encoded as {becomes}"
     assert (said in told) == (codec != becomes)
+
+
+def test_fonts_go_with_their_subtitles_where_there_is_a_place_for_them(tmp_path: Path) -> None:
+    clip = make_scene(
+        tmp_path / "a.mkv", prepare=lambda out, picture: out.add_attachment("font.ttf", "font/ttf", b"letters")
+    )
+    made, told = worked(clip, tmp_path / "out", "mkv")
+    with av.open(str(made)) as file:
+        assert [(each.name, each.mimetype, each.data) for each in file.streams.attachments] == [
+            ("font.ttf", "font/ttf", b"letters")
+        ]
+    assert "attached" not in told
+    _, told = worked(clip, tmp_path / "out", "mp4")
+    assert "mp4 does not take attached files (fonts), left out" in told
+
+
+def test_pictures_of_text_are_copied_or_left_out(tmp_path: Path) -> None:
+    clip = make_scene(tmp_path / "film.mkv")
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "a.mkv"), "w") as out:
+        made = {each.index: out.add_stream_from_template(each, opaque=True) for each in source.streams}
+        track = out.add_mux_stream("pgssub")
+        track.metadata["language"] = "deu"
+        for packet in source.demux():
+            if packet.size:
+                packet.stream = made[packet.stream.index]
+                out.mux(packet)
+        for start in (100, 700):
+            packet = av.Packet(bytes([0x80, 0, 0]))  # an end of a display set
+            packet.pts = packet.dts = start
+            packet.duration, packet.time_base, packet.stream = 400, Fraction(1, 1000), track
+            out.mux(packet)
+    made_, told = worked(tmp_path / "a.mkv", tmp_path / "out", "mkv")
+    assert labels_of(made_)["subtitles"] == [("hdmv_pgs_subtitle", "deu")]
+    assert "subtitle track" not in told
+    for container in ("mp4", "webm"):
+        made_, told = worked(tmp_path / "a.mkv", tmp_path / "out", container)
+        assert labels_of(made_)["subtitles"] == []
+        assert f"subtitle track 1: hdmv_pgs_subtitle does not fit into {container}, left out" in told
+        assert len(sound_of(made_)) == 1

@@ -84,6 +84,8 @@ def plan(source: Path, container: str) -> Plan:
             ways[stream.index] = way
             if change:
                 notes.append(f"{told}: {codec} does not fit into {container}, encoded as {change}")
+        if container != "mkv" and file.streams.attachments:
+            notes.append(f"{container} does not take attached files (fonts), left out")
     return Plan(source, container, ways, tuple(notes))
 
 
@@ -174,6 +176,9 @@ class Companions:
             self._in: Any = opened.enter_context(open_file(plan.source, metadata_errors="ignore"))
             self._names = {stream.index: told for told, stream in _tracks(self._in)}
             self._lanes = {index: _lane(self._in.streams[index], out, way) for index, way in plan.ways.items()}
+            if plan.container == "mkv":
+                for attached in self._in.streams.attachments:  # fonts of subtitles
+                    out.add_stream_from_template(attached)
             track = picture_track(self._in)
             self._shift = timeline_of(self._in, track).shift
             if plan.labels:

@@ -220,9 +220,9 @@ def test_frames_of_another_size_keep_their_shape_and_it_is_told(
             a, b = ours.matte(frame).host(), theirs.matte(Frame(picture, frame.seq, 0, 0)).host()
             assert 0.05 < b.alpha[window].mean() / 255 < 0.95
             assert apart(a.alpha, cv2.resize(b.alpha[window], size)) < 2e-3
-            change = b.foreground[window].astype(np.float32) - picture[window]
+            change = b.colour[window].astype(np.float32) - picture[window]
             expected = np.clip(frame.image + cv2.resize(change, size), 0, 255)
-            assert apart(a.foreground, expected) < 4e-3
+            assert apart(a.colour, expected) < 4e-3
 
 
 def test_a_size_that_changes_on_the_way_is_told_too(fixed: Path, video: NDArray[np.uint8]) -> None:

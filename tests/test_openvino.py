@@ -78,7 +78,7 @@ def test_a_session_may_ask_for_alpha_alone(weights: Path, clip: list[Frame]) -> 
     with open_engine("openvino", weights=weights, downsample_ratio=0.2, foreground="source") as session:
         matte = session.matte(clip[0].image)
         assert matte.foreground is None
-        assert np.array_equal(matte.host().foreground, clip[0].image)
+        assert np.array_equal(matte.host().colour, clip[0].image)
     with pytest.raises(SettingsError, match="foreground"):
         open_engine(foreground="neither")
 

@@ -233,7 +233,7 @@ class Lane:
             replace(
                 matte,
                 alpha=host.alpha,
-                foreground=None if matte.foreground is None else host.foreground,
+                foreground=None if matte.foreground is None else host.colour,
                 image=None,
                 finished_ns=now_ns,
             )

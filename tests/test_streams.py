@@ -19,7 +19,7 @@ from rvm_live.sources.lasting import LastingSource
 from rvm_live.sources.rhythm import Playout, Rhythm
 from rvm_live.sources.stream import UrlSource
 from tests.support.hls import FPS, HlsServer
-from tests.support.mirror import send, serving
+from tests.support.mirror import Answer, send, serving
 from tests.support.mjpeg import MjpegServer
 from tests.support.sources import read_number
 from tests.support.videos import make_video
@@ -297,3 +297,54 @@ def test_a_stream_of_segments_whose_server_is_gone_is_lost(tmp_path: Path, monke
             for _ in range(200):
                 source.read()
         source.release()
+
+
+def test_a_playlist_that_stands_still_shows_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins anew with its last segments each time it is opened: those were seen, and are no news."""
+    monkeypatch.setattr("rvm_live.sources.stream.SEGMENT_SILENT_S", 1.0)
+    monkeypatch.setattr("rvm_live.sources.stream.OPEN_TIMEOUT_MS", 2000)
+    monkeypatch.setattr("rvm_live.sources.stream.MOST_SILENT_S", 2.0)
+    numbers: list[int] = []
+    with HlsServer(tmp_path, segment_s=1, count=20, begun=3) as server, lasting(server.url) as (source, told):
+        server.most = 4
+        source.open()
+
+        def reads() -> None:
+            try:
+                while True:
+                    numbers.append(read_number(source.read().image))
+            except EndOfSource:
+                pass
+
+        reader = threading.Thread(target=reads, name="rvm-test-reader")
+        reader.start()
+        until = time.monotonic() + 40
+        while source.lost == 0 and time.monotonic() < until:
+            time.sleep(0.02)
+        time.sleep(3)  # it is opened again, and nothing has changed
+        server.most = 20
+        while not (numbers and numbers[-1] > 4 * FPS) and time.monotonic() < until:
+            time.sleep(0.02)
+        source.release()
+        reader.join(5)
+    assert source.lost >= 1
+    assert numbers[-1] > 4 * FPS, told
+    assert all(after > before for before, after in pairwise(numbers))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda handler, n: send(handler, b"<html>Sign in" + bytes(9999)), "what answers is no video"),
+        (lambda handler, n: send(handler, b"", status=404), "404 Not Found"),
+        (lambda handler, n: send(handler, b"", status=401), "401 Unauthorized"),
+    ],
+)
+def test_why_an_address_cannot_be_opened_is_said_without_its_password(answer: Answer, said: str) -> None:
+    with serving(answer) as (base, _):
+        source = UrlSource(SourceSettings(f"{base.replace('//', '//anna:s3cret@')}/clip"))
+        with pytest.raises(SourceUnavailableError, match=said) as error:
+            source.open()
+        source.release()
+    assert "s3cret" not in str(error.value)
+    assert "anna" not in str(error.value)

@@ -81,6 +81,9 @@ class Source(ABC):
     trouble: str = ""
     on_demand: bool = False
 
+    def go_on(self, before: Source) -> None:  # noqa: B027 - optional
+        """Called before ``open`` where another source of the same settings was lost: what that one showed is past."""
+
     @abstractmethod
     def open(self) -> SourceInfo:
         """Open the device or file.

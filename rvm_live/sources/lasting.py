@@ -55,6 +55,7 @@ class LastingSource(Source):
         self._inner: Source | None = None
         self._info: SourceInfo | None = None
         self._camera: Camera | None = None
+        self._before: Source | None = None
         self._restarted = False
         self._same: tuple[int, int] | None = None
         self._frozen_told = False
@@ -80,6 +81,8 @@ class LastingSource(Source):
 
     def _open(self, settings: SourceSettings) -> SourceInfo:
         source = self._make(settings, self._clock)
+        if self._before is not None:
+            source.go_on(self._before)
         with self._lock:
             if self._released.is_set():
                 raise EndOfSource
@@ -125,6 +128,7 @@ class LastingSource(Source):
             mine, self._inner = self._inner, None
         if mine is not None:
             source.release()
+        self._before = source
 
     def _drop(self) -> None:
         """Give back what did not open."""

@@ -15,7 +15,7 @@ import av.error
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.colour import bgr_of
 from rvm_live.errors import EndOfSource, SourceLostError, SourceUnavailableError
-from rvm_live.libav import open_any
+from rvm_live.libav import open_any, words
 from rvm_live.media.deinterlace import Deinterlacer
 from rvm_live.media.facts import brought_to, facts_of_frame
 from rvm_live.settings import SourceSettings
@@ -41,6 +41,8 @@ _KNOCK_S = 3.5
 _IDLE_NS = 100_000_000
 _SKIP_NS = 1_000_000_000
 _PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtsp": 554, "rtsps": 322, "tcp": None}
+_MOST_LISTED_NS = 60_000_000_000
+"""Of what a live playlist lists; time stamps from before that are of another count."""
 _SEGMENTED = frozenset({"dash", "hls"})
 _ENDLESS = frozenset({"mpjpeg"})
 """Cameras' own; some tell a length that they make up."""
@@ -74,6 +76,7 @@ class UrlSource(Source):
         self._returned_ns = 0
         self._rhythm = Rhythm(0, SILENT_S, MOST_SILENT_S)
         self._playout: Playout | None = None
+        self._shown_ns: int | None = None
         # Every picture of a film can be had, so it may be asked for; whether it is one shows when it is open.
         self.on_demand = not settings.realtime
         self.label = f"stream {without_credentials(self._url)}"
@@ -91,7 +94,7 @@ class UrlSource(Source):
         try:
             opened = self._patient.call(self._opened, check, OPEN_TIMEOUT_MS / 1000)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceUnavailableError(self._unopened) from error
+            raise SourceUnavailableError(self._unopened(error)) from error
         if isinstance(opened, SourceInfo):
             return opened
         if not self._settings.realtime:
@@ -131,11 +134,21 @@ class UrlSource(Source):
             stream.thread_type = "AUTO" if segmented else "SLICE"  # threads of whole frames hold some of them back
             self._frames = self._decode(stream)
             first = next(self._frames, None)
+            while first is not None and segmented and self._was_shown(first):
+                self._guard.check()
+                first = next(self._frames, None)
             if first is None:
                 raise SourceUnavailableError(f"{self.label} opened, but delivered no picture")
             rate = stream.average_rate or stream.guessed_rate
             fps = float(rate) if rate and 0.5 <= rate <= 1000 else 0.0
             return first, fps
+
+    def go_on(self, before: Source) -> None:
+        # A playlist that stands still begins with its last segments each time it is opened.
+        self._shown_ns = before._shown_ns if isinstance(before, UrlSource) else None
+
+    def _was_shown(self, frame: Any) -> bool:
+        return self._shown_ns is not None and 0 <= self._shown_ns - _media_ns(frame) < _MOST_LISTED_NS
 
     def _decode(self, stream: Any) -> Iterator[Any]:
         whole = Deinterlacer()
@@ -149,9 +162,10 @@ class UrlSource(Source):
             except av.error.FFmpegError:
                 continue  # damaged on its way
 
-    @property
-    def _unopened(self) -> str:
-        return f"{self.label} cannot be opened: is the address right, and does something answer there?"
+    def _unopened(self, error: Exception) -> str:
+        no_video = isinstance(error, av.error.InvalidDataError)
+        why = "what answers is no video that can be read" if no_video else words(error)
+        return f"{self.label} cannot be opened ({why}): is the address right, and does something answer there?"
 
     def _knock(self) -> None:
         """Give up early on a host that does not answer at all; one that is slow is waited for.
@@ -168,7 +182,7 @@ class UrlSource(Source):
         try:
             socket.create_connection((parts.hostname, port), timeout=_KNOCK_S).close()
         except OSError as error:
-            raise SourceUnavailableError(self._unopened) from error
+            raise SourceUnavailableError(self._unopened(error)) from error
 
     def read(self) -> Grab:
         if self._film is not None:
@@ -180,10 +194,11 @@ class UrlSource(Source):
         else:
             frame, wait_ns = self._fresh()
         while self._playout is not None:
-            media_ns = round((frame.pts or 0) * (frame.time_base or Fraction(0)) * 1_000_000_000)
+            media_ns = _media_ns(frame)
             due_ns = self._playout.due_ns(self._clock.now_ns(), media_ns, wait_ns)
             if due_ns is not None:
                 self._guard.wait_until(due_ns, self._clock)
+                self._shown_ns = media_ns
                 break
             frame, wait_ns = self._next()
         captured_ns = self._clock.now_ns()
@@ -252,6 +267,10 @@ class UrlSource(Source):
         container, self._container = self._container, None
         if container is not None:
             container.close()
+
+
+def _media_ns(frame: Any) -> int:
+    return round((frame.pts or 0) * (frame.time_base or Fraction(0)) * 1_000_000_000)
 
 
 def _has_end(container: Any) -> bool:

@@ -26,12 +26,13 @@ class HlsServer:
         kind: ``live`` (its playlist is a window of five segments), ``event`` (it grows), ``finished``.
         segment_s: length of a segment, seconds.
         fragmented: MP4 fragments instead of MPEG-TS.
-        count: segments there are; a live playlist stands still when they are used up.
+        count: segments there are.
         begun: segments that are there at the start.
 
     Attributes:
         url: of the playlist.
         asked: paths, in order.
+        most: segments that may be listed, at most ``count``: where the encoder stands still.
         listed: segments in the playlist that was given last.
     """
 
@@ -46,9 +47,10 @@ class HlsServer:
         begun: int = 3,
     ) -> None:
         self.asked: list[str] = []
+        self.most = count
         self.listed = 0
         self._folder, self._kind, self._segment_s = folder, kind, segment_s
-        self._fragmented, self._count, self._begun = fragmented, count, begun
+        self._fragmented, self._begun = fragmented, begun
         self._began_s = time.monotonic()
         _write(folder, segment_s, count, fragmented=fragmented)
         server = self
@@ -92,7 +94,7 @@ class HlsServer:
         request.wfile.write(body)
 
     def _playlist(self) -> str:
-        there = self._count
+        there = self.most
         if self._kind != "finished":
             there = min(there, self._begun + int((time.monotonic() - self._began_s) / self._segment_s))
         first = max(0, there - _WINDOW) if self._kind == "live" else 0

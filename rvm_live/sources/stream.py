@@ -244,6 +244,7 @@ class UrlSource(Source):
         try:
             return self._patient.call(function, check, limit_s)
         except TimeoutError as error:
+            self._guard.check()
             raise SourceLostError(f"{self.label} stalled: no picture for {limit_s:.1f} s") from error
         finally:
             self.trouble = ""

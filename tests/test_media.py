@@ -441,6 +441,20 @@ def test_encrypted_files_are_told_as_such(tmp_path: Path) -> None:
     assert done.code == 2 and "is encrypted" in done.complaint
 
 
+@pytest.mark.parametrize("size", [188, 192])
+def test_a_scrambled_broadcast_is_told_as_such(tmp_path: Path, size: int) -> None:
+    clip = tmp_path / "a.ts"
+    film(clip, format="mpegts", container={"mpegts_m2ts_mode": str(int(size == 192))}, numbers=range(30))
+    data = bytearray(clip.read_bytes())
+    noise = np.random.default_rng(0)
+    for at in range(size - 188, len(data), size):
+        if (data[at + 1] & 0x1F, data[at + 2]) == ((0x01, 0x00) if size == 188 else (0x10, 0x11)):  # the picture
+            data[at + 3] |= 0x80
+            data[at + 12 : at + 188] = noise.bytes(176)
+    clip.write_bytes(data)
+    assert "is encrypted" in refusal(clip)
+
+
 def bomb(path: Path, side: int) -> Path:
     """A PNG of zeros, whatever its name says."""
     packed = zlib.compressobj(1)

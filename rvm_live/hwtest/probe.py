@@ -16,6 +16,7 @@ from rvm_live.errors import EndOfSource, SourceLostError, SourceUnavailableError
 from rvm_live.hwtest.report import Mode, SourceReport
 from rvm_live.hwtest.rhythm import Rhythm, rhythm_of
 from rvm_live.libav import open_any
+from rvm_live.media.facts import picture_track
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
 
@@ -236,7 +237,7 @@ def _controls(capture: Any) -> dict[str, float]:
 def _codec(target: str) -> str:
     """The code of a file's video format, such as ``avc1``; empty if unknown."""
     with suppress(Exception), open_any(target, metadata_errors="ignore") as container:  # only a detail
-        context = container.streams.video[0].codec_context
+        context = picture_track(container).codec_context
         tag = "".join(c for c in str(context.codec_tag) if c.isprintable()).strip()
         return tag if len(tag) == 4 else str(context.name)
     return ""

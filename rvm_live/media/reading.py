@@ -21,6 +21,8 @@ __all__ = ["Reading"]
 _log = logging.getLogger("rvm_live.sources")
 
 _USUAL = Fraction(1, 30)
+_ENCRYPTED = "is encrypted: only a copy without that can be read"
+_LOOK = 1 << 20  # bytes
 
 
 class Reading:
@@ -61,6 +63,8 @@ class Reading:
         for picture in timed(self._whole(), self._period):
             came = True
             yield picture
+        if not came and self.container.format.name == "mpegts" and _is_scrambled(self.container.name):
+            raise UnreadableVideo(_ENCRYPTED)
         if not came:
             raise UnreadableVideo("holds no picture that can be decoded: damaged, or cut short")
 
@@ -144,7 +148,7 @@ class Reading:
         """Tell what will not decode, or only into noise, by the first packet."""
         encrypted = packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info")
         if encrypted or "enc_key_id" in self.stream.metadata:
-            raise UnreadableVideo("is encrypted: only a copy without that can be read")
+            raise UnreadableVideo(_ENCRYPTED)
         context = self.stream.codec_context
         sizes = [(context.width, context.height)]
         with suppress(UnfitPicture):
@@ -155,3 +159,18 @@ class Reading:
             raise UnreadableVideo(
                 f"has {width} x {height} pixels: more than {most} megapixels are not decoded; scale it down"
             )
+
+
+def _is_scrambled(name: str) -> bool:
+    """Whether a transport stream's packets say so, most of them (ISO/IEC 13818-1, transport_scrambling_control)."""
+    try:
+        with open(name.removeprefix("file:"), "rb") as file:
+            data = file.read(_LOOK)
+    except OSError:  # an address
+        return False
+    for size in (188, 192, 204):
+        for start in range(size):
+            heads = data[start::size], data[start + 3 :: size]
+            if len(heads[0]) > 4 and heads[0][:-1].count(0x47) == len(heads[0]) - 1:
+                return sum(each >= 0x80 for each in heads[1]) > len(heads[1]) / 4
+    return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from rvm_live.backgrounds.base import Plate
 from rvm_live.backgrounds.cycle import BackgroundCycle
 from rvm_live.backgrounds.video import VideoBackground
+from rvm_live.batch.codecs import recipe_for
 from rvm_live.colour import bgr_of
 from rvm_live.notices import Notices
 from rvm_live.settings import SourceSettings
@@ -225,6 +227,27 @@ def test_a_file_is_written_in_the_pictures_colours(tmp_path: Path, kind: str) ->
         assert abs(error.mean()) <= 0.1 and np.abs(error).max() <= 0.6
     back = _centres(bgr_of(frame)) - colours  # 8 bits of Y, Cb and Cr are coarser than 8 of B, G and R
     assert np.abs(back.mean(axis=0)).max() <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"), [("mp4", "h264"), ("mp4", "hevc"), ("mp4", "av1"), ("mov", "prores"), ("webm", "vp9")]
+)
+def test_whoever_asks_hears_bt709(tmp_path: Path, container: str, codec: str) -> None:
+    """The file and every picture in it; ProRes has it in each, and what stands there goes before the file's."""
+    recipe, _ = recipe_for(container, codec)
+    encoder = Encoder(
+        tmp_path / "a", replace(recipe, muxer=container), (64, 64, 3), rate=Fraction(10), time_base=Fraction(1, 1000)
+    )
+    for number in range(3):
+        encoder.add(np.full((64, 64, 3), 90, np.uint8), 100 * number)
+    encoder.flush()
+    encoder.close()
+    with av.open(str(tmp_path / "a")) as opened:
+        context: Any = opened.streams.video[0].codec_context
+        frames: list[Any] = list(opened.decode(video=0))
+    assert len(frames) == 3
+    for told in (context, *frames):
+        assert (told.color_primaries, told.color_trc, told.colorspace, told.color_range) == (1, 1, 1, 1)
 
 
 def _values(plane: Any, kind: str) -> Numbers:

@@ -82,6 +82,7 @@ class Encoder:
         pixel: Fraction = Fraction(1),
     ) -> None:
         import av
+        from av.video.reformatter import VideoReformatter
 
         self._pixel = pixel
         self._durations: dict[int, int] = {}  # of pictures that the encoder holds, by their times
@@ -92,6 +93,7 @@ class Encoder:
         self._clear = len(shape) == 3 and shape[2] == 4
         self._format = recipe.grey if len(shape) == 2 else (recipe.clear or "") if self._clear else recipe.opaque
         self._frames = 0
+        self._scaler = VideoReformatter()
         height, width = shape[:2]
         self.container: Any = av.open(address(path), mode="w", format=recipe.muxer, options=recipe.container_options)
         try:
@@ -142,15 +144,18 @@ class Encoder:
         named = "gray" if image.ndim == 2 else "bgra" if image.shape[2] == 4 else "bgr24"
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=named)
         if self._yuv:
-            frame = frame.reformat(
+            frame = self._scaler.reformat(
+                frame,
                 format=self._format,
                 dst_colorspace="itu709",
                 src_color_range="JPEG",
                 dst_color_range="MPEG",
                 interpolation=_ROUNDED,
             )
+            # ProRes writes what the picture says into every one, and nothing else is heard then.
+            frame.color_primaries = frame.color_trc = _BT709
         elif self._format != named:
-            frame = frame.reformat(format=self._format)
+            frame = self._scaler.reformat(frame, format=self._format)
         frame.pts, frame.time_base = pts, self._time_base
         if duration:
             self._durations[pts] = duration

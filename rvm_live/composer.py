@@ -46,6 +46,7 @@ class Composer:
         from_files: backgrounds follow the frames' own time, and the back end is chosen by where mattes lie, not by the
             stopwatch: the same file gives the same bytes again.
         pixel: width of the frames' pixels for their height.
+        fitting_alone: open none but the back end that fits where mattes lie, and the CPU's for the case that it fails.
         clock: for the stamps, for moving backgrounds and for finding the fastest back end.
 
     Raises:
@@ -61,6 +62,7 @@ class Composer:
         notices: Notices,
         from_files: bool = False,
         pixel: Fraction = Fraction(1),
+        fitting_alone: bool = False,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not backgrounds:
@@ -74,6 +76,7 @@ class Composer:
         self._notices = notices
         self._clock = clock
         self._from_files = from_files
+        self._fitting_alone = fitting_alone
         for background in backgrounds:
             background.pixel = pixel
             if from_files:
@@ -109,6 +112,9 @@ class Composer:
             UnavailableError: the back end that was asked for cannot work here, or none can.
         """
         names = list(dict.fromkeys([*COMPOSITORS.auto, *COMPOSITORS.names()]))
+        fitting = "cpu" if device == "cpu" else "torch"
+        if self._fitting_alone:
+            names = list(dict.fromkeys([fitting, "cpu"]))
         if self._wanted != "auto" and self._wanted not in names:
             names.insert(0, self._wanted)
         for name in names:
@@ -117,7 +123,6 @@ class Composer:
             told = "; ".join(f"{name}: {reason}" for name, reason in self._refusals.items())
             raise UnavailableError(f"no compositor works here ({told})", self._refusals)
         if self._wanted == "auto":
-            fitting = "cpu" if device == "cpu" else "torch"
             if not self._from_files or fitting not in self._compositors:
                 fitting = min(self._compositors, key=self._timings.__getitem__)
             self._backend = fitting

@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import pytest
 
+from rvm_live.composer import Composer
 from tests.conftest import ROOT
 from tests.support.engines import NotingEngine
 from tests.support.movies import make_movie
@@ -115,6 +116,15 @@ def test_a_lent_engine_takes_up_a_state_like_a_fresh_one(tmp_path: Path) -> None
     assert done.code == 0, done.out
     assert "went on at frame" in done.out
     assert films(out) == expected
+
+
+def test_no_file_waits_for_a_back_end_that_none_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    tried = Composer._try
+    monkeypatch.setattr(Composer, "_try", lambda self, name, *rest: (opened.append(name), tried(self, name, *rest)))
+    done = call("batch", clips(tmp_path / "in", "ab"), "-o", tmp_path / "out", *REMEMBERING)
+    assert done.code == 0, done.out
+    assert opened == ["cpu", "cpu"]
 
 
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:

@@ -146,6 +146,7 @@ def matted(
         foreground=settings.foreground,
         notices=notices,
         from_files=True,
+        fitting_alone=True,
         pixel=facts.pixel,
     )
     pipeline: Pipeline

@@ -111,10 +111,9 @@ class Composer:
         Raises:
             UnavailableError: the back end that was asked for cannot work here, or none can.
         """
-        names = list(dict.fromkeys([*COMPOSITORS.auto, *COMPOSITORS.names()]))
         fitting = "cpu" if device == "cpu" else "torch"
-        if self._fitting_alone:
-            names = list(dict.fromkeys([fitting, "cpu"]))
+        all_names = [*COMPOSITORS.auto, *COMPOSITORS.names()]
+        names = list(dict.fromkeys([fitting, "cpu"] if self._fitting_alone else all_names))
         if self._wanted != "auto" and self._wanted not in names:
             names.insert(0, self._wanted)
         for name in names:

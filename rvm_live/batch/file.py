@@ -16,7 +16,7 @@ from rvm_live.batch.inputs import Job, names_of
 from rvm_live.batch.log import write_log
 from rvm_live.batch.made import Made, made_of
 from rvm_live.batch.matting import Shared, Worked, matted, segments_of
-from rvm_live.batch.media import Facts, facts_of
+from rvm_live.batch.media import Facts, facts_of, facts_of_row
 from rvm_live.batch.report import Done
 from rvm_live.engines.faults import lost_device
 from rvm_live.errors import KeptError, RvmLiveError, SettingsError, SinkError, SourceError, UnavailableError
@@ -39,7 +39,10 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
     facts: Facts | None = None
     worked: Worked | None = None
     try:
-        facts = facts_of(job.source, square=shared.square)
+        if job.pictures:
+            facts = facts_of_row(job.pictures, settings.fps, square=shared.square)
+        else:
+            facts = facts_of(job.source, square=shared.square)
         outputs = _outputs(shared, job)
         made = Made(settings.output, job, made_of(settings, shared.engine, shared.choice, shared.container, job))
         segments = segments_of(shared, job, facts, made)
@@ -106,7 +109,7 @@ def _outputs(shared: Shared, job: Job) -> tuple[Path, ...]:
     folder, pictures = shared.settings.output, shared.container in PICTURES
     made = tuple(folder / name for name in names_of(shared.settings, job.stem))
     for path in made:
-        if path.exists() and path.samefile(job.source):
+        if path.exists() and any(path.samefile(each) for each in (job.source, job.source.parent)):
             raise SinkError(f"{path} is the input itself: choose another --output")
         if not pictures and path.is_dir():
             raise SinkError(f"{path} is a folder, where a file is to be: choose another --output")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,13 +13,16 @@ from pathlib import Path
 from rvm_live.backgrounds.video import VIDEO_SUFFIXES
 from rvm_live.batch.settings import PRESETS, WRITABLE, BatchSettings, fill
 from rvm_live.errors import SettingsError
+from rvm_live.headers import PICTURE_SUFFIXES, is_animation
 from rvm_live.tidy import shortened
 
 __all__ = ["Job", "find", "jobs", "names_of", "record_of"]
 
 _MORE = (".mpg", ".mpeg", ".m2ts", ".mts", ".ts", ".wmv", ".flv", ".3gp", ".ogv", ".vob", ".mxf", ".gif", ".dv", ".y4m")
 SUFFIXES = frozenset({*VIDEO_SUFFIXES, *_MORE})
-"""What is taken out of folders; a file that is named is tried whatever it is called."""
+"""What is taken out of folders, beside numbered pictures; a file that is named is tried whatever it is called."""
+_PICTURES = PICTURE_SUFFIXES | {".dpx", ".exr", ".tga"}
+_NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>[0-9]{1,18})", re.DOTALL)
 _RECORD = ".made.json"
 _LONGEST_STEM = 220
 """Bytes: a file system takes 255, and ``_foreground``, suffixes and the names of unfinished files come around it."""
@@ -26,7 +30,7 @@ _LONGEST_STEM = 220
 
 @dataclass(frozen=True)
 class Job:
-    """One file to work on.
+    """One file to work on, or a row of pictures.
 
     Attributes:
         source: the file.
@@ -40,7 +44,8 @@ class Job:
 
 
 def find(inputs: Iterable[str], output: Path | None = None) -> list[Path]:
-    """Files, those in folders (however deep, by name), and those that a pattern matches; each once.
+    """Files, those in folders (however deep, by name), and those that a pattern matches; each once. Of the pictures in
+    folders those that are numbered without a gap.
 
     Links inside folders are followed to files, never to folders, so that no search goes in circles. What an earlier run
     has made in ``output`` is found in no folder and by no pattern; who names it gets it.
@@ -89,10 +94,48 @@ def _named(text: str, made: _Made) -> list[Path]:
 def _in_folder(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder, followlinks=False, onerror=_unreadable):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
-        for name in sorted(names):
-            path = Path(place) / name
-            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file():
+        shown = [Path(place) / name for name in sorted(names) if not name.startswith(".")]
+        still = [path for path in shown if path.suffix.lower() in _PICTURES and path.is_file()]
+        rows = {path for row in _rows(still) if len(row) > 1 for path in row}
+        for path in shown:
+            if path in rows or (path.suffix.lower() in SUFFIXES and path.is_file()):
                 yield path
+
+
+def _rows(paths: Iterable[Path]) -> list[tuple[Path, ...]]:
+    """Numbered pictures of one folder, name and kind without a gap together, in the order of their numbers; all else
+    alone, animations too. Each stands where its first one stood."""
+    alike: dict[object, list[tuple[int, Path]]] = {}
+    for path in paths:
+        number = _NUMBERED.fullmatch(path.stem) if path.suffix.lower() in _PICTURES else None
+        if number is None:
+            alike[path] = [(0, path)]
+        else:
+            alike.setdefault((path.parent, number["before"], path.suffix), []).append((int(number["number"]), path))
+    rows: list[tuple[Path, ...]] = []
+    for found in alike.values():
+        numbers = sorted({number for number, _ in found})
+        whole = len(numbers) == len(found) == numbers[-1] - numbers[0] + 1
+        if whole and not (len(found) > 1 and _moves(found[0][1])):
+            rows.append(tuple(path for _, path in sorted(found)))
+        else:
+            rows += [(path,) for _, path in found]
+    return rows
+
+
+def _moves(path: Path) -> bool:
+    try:
+        return is_animation(path)
+    except OSError:  # whoever reads it will say so
+        return False
+
+
+def _name(row: tuple[Path, ...]) -> str:
+    """Of a file without its suffix; of a row what stands before the numbers, else the folder's."""
+    if len(row) == 1:
+        return row[0].stem
+    number = _NUMBERED.fullmatch(row[0].stem)
+    return ("" if number is None else number["before"].rstrip("_-. ")) or row[0].parent.resolve().name or "pictures"
 
 
 def _unreadable(error: OSError) -> None:
@@ -120,7 +163,13 @@ class _Made:
             return False
         if searched is not None and _real(searched) in output.parents:
             return True
-        plain = {path.stem, *(path.stem.removesuffix(f"_{what}") for what in WRITABLE)}
+        # A picture is an output where the folder is that it lies in.
+        return any(self._has_made(each) for each in (path, *path.parents) if output in each.parents)
+
+    @staticmethod
+    def _has_made(path: Path) -> bool:
+        plain = {path.stem, path.name}
+        plain |= {stem.removesuffix(f"_{what}") for stem in plain for what in WRITABLE}
         plain |= {path.stem.removeprefix(what) for what in ("log_", "gpu_")}
         beside = (name for stem in plain for name in (f"log_{stem}.txt", record_of(stem)))
         return path.name.endswith(_RECORD) or any((path.parent / name).is_file() for name in beside)
@@ -136,14 +185,14 @@ def jobs(settings: BatchSettings) -> list[Job]:
     made: list[Job] = []
     taken: set[str] = set()
     numbers: dict[str, int] = {}
-    for path in find(settings.inputs, settings.output):
-        name = shortened(path.stem + ".x", settings.max_name + 2)[:-2]
-        stem = wanted = _fitting(fill(settings.name_template, prefix, name, path.stem))
+    for row in _rows(find(settings.inputs, settings.output)):
+        name = shortened(_name(row) + ".x", settings.max_name + 2)[:-2]
+        stem = wanted = _fitting(fill(settings.name_template, prefix, name, _name(row)))
         while taken & (names := {_key(each) for each in _all_names(settings, stem)}):
             number = numbers[wanted] = numbers.get(wanted, 1) + 1
             stem = f"{wanted}_{number}"
         taken |= names
-        made.append(Job(path, stem))
+        made.append(Job(row[0], stem, row if len(row) > 1 else ()))
     _check(settings, made)
     return made
 
@@ -184,9 +233,9 @@ def _check(settings: BatchSettings, made: Iterable[Job]) -> None:
     """
     inputs: dict[object, Job] = {}
     for job in made:
-        place = _real(job.source)
-        about = place.stat()
-        inputs |= {place: job, place.parent: job, (about.st_dev, about.st_ino): job}
+        for place in map(_real, job.pictures or (job.source,)):
+            about = place.stat()
+            inputs |= {place: job, place.parent: job, (about.st_dev, about.st_ino): job}
     folder = _real(settings.output)
     for job in made:
         for name in names_of(settings, job.stem):

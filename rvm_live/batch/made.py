@@ -127,7 +127,7 @@ def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | No
         of_rvm = engine.engine in ("auto", "openvino", "rvm")
         file = weights.resolve(engine) if of_rvm else None if engine.weights is None else weights.locate(engine)
     return {
-        "input": fingerprint(job.pictures or (job.source,)),
+        "input": [fingerprint(job.pictures), settings.fps] if job.pictures else fingerprint((job.source,)),
         "background": _background(settings.background),
         "engine": {**asked, "embedded": embedded, "weights": None if file is None else fingerprint(_files(file))},
         "quality": settings.quality,

@@ -35,6 +35,7 @@ from rvm_live.queues import Overflow
 from rvm_live.report import Ran
 from rvm_live.settings import EngineSettings, SourceSettings
 from rvm_live.sinks.writers import Writer
+from rvm_live.sources.numbered import NumberedSource
 from rvm_live.sources.video import VideoFileSource
 
 __all__ = ["Shared", "Tell", "Worked", "matted"]
@@ -131,12 +132,7 @@ def matted(
     start = segments.start
     first = start - min(start, -(-LEAD_IN // chunk) * chunk)
 
-    source = VideoFileSource(
-        SourceSettings(str(job.source), realtime=False),
-        skip=first,
-        hardware=settings.hardware,
-        square=shared.square,
-    )
+    source = _source(shared, job, facts, first)
     encoder, writers = _writers(shared, job, facts, outputs, segments, lambda: source.end_ns)
     size = (facts.width, facts.height)
     tracks = [Track(what, writer, size) for what, writer in zip(settings.write, writers, strict=True)]
@@ -189,6 +185,13 @@ def matted(
         encoder=encoder,
         notes=tuple(note for part in (tracks[0], *writers) for note in getattr(part, "notes", ())),
     )
+
+
+def _source(shared: Shared, job: Job, facts: Facts, skip: int) -> VideoFileSource | NumberedSource:
+    if job.pictures:
+        return NumberedSource(job.pictures, facts.rate, skip=skip, square=shared.square)
+    wanted = SourceSettings(str(job.source), realtime=False)
+    return VideoFileSource(wanted, skip=skip, hardware=shared.settings.hardware, square=shared.square)
 
 
 def _writers(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rvm_live.libav import codec_of, open_file, words
 from rvm_live.media.facts import UnreadableVideo, facts_of_frame, reshaped
 from rvm_live.media.reading import Reading
 
-__all__ = ["Facts", "count_frames", "facts_of"]
+__all__ = ["Facts", "count_frames", "facts_of", "facts_of_row"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,22 @@ def facts_of(path: Path, *, square: bool = False) -> Facts:
         raise SourceUnavailableError(f"{path} {error}") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise SourceUnavailableError(f"{path} is not a video that can be read: {words(error)}") from error
+
+
+def facts_of_row(pictures: Sequence[Path], fps: float, *, square: bool = False) -> Facts:
+    """Of numbered pictures as the frames of a clip: the first one's, and the times of all.
+
+    Args:
+        pictures: at least one, in order.
+        fps: frames per second.
+        square: as for :func:`facts_of`.
+
+    Raises:
+        SourceUnavailableError: the first is no picture that can be read.
+    """
+    rate, count = Fraction(fps).limit_denominator(1001), len(pictures)
+    first = facts_of(pictures[0], square=square)
+    return replace(first, time_base=1 / rate, rate=rate, frames=count, seconds=float(count / rate), sound=())
 
 
 def count_frames(path: Path) -> int:

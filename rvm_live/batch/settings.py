@@ -122,6 +122,7 @@ class BatchSettings:
         max_name: characters of the tidied name at most.
         resume: go on where an earlier run was stopped.
         force: make anew what is there, of whatever it was made.
+        fps: frames per second of numbered pictures, from 0.01 to 1000.
         monitor: GPU and processor over time, ``gpu_<name>.csv`` and ``.png`` beside each output.
         codec: one of :data:`CODEC_NAMES`; ``auto``: the container's usual one.
         hardware: decode and encode on a GPU where one can.
@@ -144,6 +145,7 @@ class BatchSettings:
     max_name: int = 20
     resume: bool = False
     force: bool = False
+    fps: float = 25.0
     monitor: bool = False
     codec: str = "auto"
     hardware: bool = False
@@ -176,6 +178,7 @@ class BatchSettings:
             1 <= self.segment_seconds <= 3600,
             f"segments of {self.segment_seconds:g} s are out of range: from 1 to 3600 s",
         )
+        require(0.01 <= self.fps <= 1000, f"{self.fps:g} frames per second are out of range: from 0.01 to 1000")
         require(1 <= self.workers <= 256, f"{self.workers} workers are out of range: from 1 to 256")
         require(self.foreground in ("model", "source"), f"unknown foreground {self.foreground!r}")
         require(8 <= self.max_name <= 200, f"max name {self.max_name} is out of range: from 8 to 200 characters")

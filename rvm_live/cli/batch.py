@@ -50,6 +50,7 @@ __all__ = ["batch"]
 @click.option("--foreground", type=click.Choice(["model", "source"]), default="model", help="[default: model]")
 @click.option("--steady/--no-steady", default=None, help="Average alpha where nothing moves.  [default: with lite]")
 @click.option("--name-template", default="{prefix}{name}", help="With {prefix}, {name} and {stem}.")
+@click.option("--fps", type=float, default=25.0, help="Frames a second of numbered pictures.  [default: 25]")
 @click.option("--resume", is_flag=True, help="Go on where a run was stopped.")
 @click.option("--force", is_flag=True, help="Make anew what is there already, of whatever it was made.")
 @click.option("--segment", type=float, default=20.0, help="Seconds after which a stopped run goes on.  [default: 20]")
@@ -85,6 +86,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
         name_template=options["name_template"],
         resume=options["resume"],
         force=options["force"],
+        fps=options["fps"],
         monitor=options["monitor"],
         codec=options["codec"],
         hardware=options["hwaccel"] == "auto",

@@ -20,6 +20,7 @@ from rvm_live.errors import CompositorError, SettingsError, UnavailableError
 from rvm_live.frames import Composite, Matte, Stamps
 from rvm_live.notices import Notices
 from rvm_live.registry import COMPOSITORS
+from rvm_live.stillness import LastComposite
 
 if TYPE_CHECKING:
     from rvm_live.compositors.base import Compositor
@@ -83,13 +84,13 @@ class Composer:
                 background.exact = True
         self._cycle = BackgroundCycle(backgrounds, notices)
         self._lock = threading.Lock()
-        self._background_steps = 0
-        self._compositor_steps = 0
+        self._background_steps = self._compositor_steps = 0
         self._compositors: dict[str, Compositor] = {}
         self._timings: dict[str, float] = {}
         self._refusals: dict[str, str] = {}
         self._backend = ""
         self._shown: Layer | None = None
+        self._last: LastComposite | None = None
 
     def open_backgrounds(self, width: int, height: int) -> None:
         """Make the backgrounds ready, before the engine is: the first of them is what is seen until then.
@@ -151,14 +152,14 @@ class Composer:
         frame = matte.frame
         moment = frame.media_ns if self._from_files and frame.media_ns is not None else started
         layer = self._shown = self._cycle.layer(frame.width, frame.height, moment)
-        background = self._cycle.label
-        check_inputs(matte, layer)  # here, so that no back end is blamed for what the engine made
-        image = self._composed(matte, layer)
+        if self._last is None or not self._last.shows(matte, (layer, self._backend)):
+            check_inputs(matte, layer)  # here, so that no back end is blamed for what the engine made
+            image = self._composed(matte, layer)
+            self._last = LastComposite(matte, (layer, self._backend), image)
         # A GPU may have been at work on the matte when compositing took it: that wait is matting's.
-        matted = matte.done_ns
-        started = max(started, matted)
-        stamps = Stamps(frame.captured_ns, matte.started_ns, matted, started, max(self._clock.now_ns(), started))
-        return Composite(image, matte, stamps, self._backend, background)
+        started = max(started, matte.done_ns)
+        stamps = Stamps(frame.captured_ns, matte.started_ns, matte.done_ns, started, max(self._clock.now_ns(), started))
+        return Composite(self._last.image, matte, stamps, self._backend, self._cycle.label)
 
     def close(self) -> None:
         """Close every back end and background."""
@@ -241,8 +242,7 @@ class Composer:
             compositor.composite(made_up(width, height, device), layer, source_foreground=self._source_foreground)
         spent: list[int] = []
         while len(spent) < _TIMED and sum(spent) < _TIMING_NS:
-            matte = made_up(width, height, device)
-            started = self._clock.now_ns()
+            matte, started = made_up(width, height, device), self._clock.now_ns()
             compositor.composite(matte, plate, source_foreground=self._source_foreground)
             spent.append(self._clock.now_ns() - started)
         return statistics.median(spent) / 1e6

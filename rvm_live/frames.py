@@ -42,7 +42,7 @@ class Frame:
         epoch: generation of the recurrent state it belongs to.
         captured_ns: monotonic time of the grab, before decoding.
         media_ns: position in the file, nanoseconds, or None for a live source.
-        repeated: the picture is byte for byte that of the frame before (a camera that repeats itself).
+        repeated: the picture is byte for byte that of the frame before, and the same array (a still, a slow camera).
         duration_ns: how long it is to be seen, nanoseconds, where a file tells it.
     """
 
@@ -78,6 +78,12 @@ class HostMatte:
     alpha: NDArray[np.uint8]
     colour: NDArray[np.uint8]
 
+    def __post_init__(self) -> None:
+        import cv2
+
+        floored = cv2.threshold(self.alpha, LEAST_ALPHA - 1, 0, cv2.THRESH_TOZERO)[1]
+        object.__setattr__(self, "alpha", floored)
+
     @cached_property
     def foreground(self) -> NDArray[np.uint8]:
         """The person's colours, uint8 (H, W, 3) BGR: ``colour`` where alpha is not 0, else 0."""
@@ -99,6 +105,9 @@ class TensorMatte:
     alpha: torch.Tensor
     colour: torch.Tensor
     image: torch.Tensor
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alpha", self.alpha * (self.alpha >= LEAST_ALPHA))
 
 
 @dataclass(frozen=True, repr=False)
@@ -145,21 +154,21 @@ class Matte:
     def _host(self) -> HostMatte:
         if isinstance(self.alpha, np.ndarray):
             colour = self.frame.image if self.foreground is None else _array_u8(self.foreground)
-            return HostMatte(_floored(_array_u8(self.alpha)), colour)
+            return HostMatte(_array_u8(self.alpha), colour)
         import torch
 
         self._wait(self.alpha)
         if self.foreground is None:
-            return HostMatte(_floored(transfer.download(_tensor_u8(self.alpha))), self.frame.image)
+            return HostMatte(transfer.download(_tensor_u8(self.alpha)), self.frame.image)
         if self.alpha.device.type == "cpu":
             # No device to save trips to: two views cost less than packing into one block.
             alpha, foreground = (transfer.download(_tensor_u8(each)) for each in (self.alpha, self.foreground))
-            return HostMatte(_floored(alpha), foreground)
+            return HostMatte(alpha, foreground)
         packed = torch.cat((_tensor_u8(self.foreground).flatten(), _tensor_u8(self.alpha).flatten()))
         block = transfer.download(packed)
         height, width = self.alpha.shape
         colour = height * width * 3
-        return HostMatte(_floored(block[colour:].reshape(height, width)), block[:colour].reshape(height, width, 3))
+        return HostMatte(block[colour:].reshape(height, width), block[:colour].reshape(height, width, 3))
 
     @cached_property
     def _tensors(self) -> dict[str, TensorMatte]:
@@ -196,7 +205,6 @@ class Matte:
 
         image = place(self.frame.image if self.image is None else self.image)
         alpha = place(self.alpha if not isinstance(self.alpha, np.ndarray) else _array_u8(self.alpha))
-        alpha = alpha * (alpha >= LEAST_ALPHA)
         if self.foreground is None:
             return TensorMatte(alpha, image, image)
         foreground = self.foreground
@@ -269,12 +277,6 @@ class Composite:
     def __repr__(self) -> str:
         height, width, channels = self.image.shape
         return f"Composite(seq={self.seq}, epoch={self.epoch}, {width}x{height}x{channels}, {self.backend})"
-
-
-def _floored(alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    import cv2
-
-    return np.asarray(cv2.threshold(alpha, LEAST_ALPHA - 1, 0, cv2.THRESH_TOZERO)[1])
 
 
 def _unreadable(error: Exception) -> MatteError:

@@ -126,6 +126,7 @@ class Pipeline:
             engine_info=self._matting.ready,
             epoch=self._epoch,
             notices=self.notices,
+            last=self._matting.last,
         )
         self._stages = (self._capture, self._matting, self._compositing)
         self._watchdog = Watchdog(self._stages, self.notices)

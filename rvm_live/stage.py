@@ -11,15 +11,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.errors import EndOfSource, QueueClosed
+from rvm_live.frames import Composite, Matte
 from rvm_live.queues import FrameQueue, Overflow
 
-__all__ = ["Epoch", "Stage", "is_stale", "kept"]
+__all__ = ["Compose", "Epoch", "Stage", "is_stale", "kept"]
 
 T = TypeVar("T")
+
+
+class Compose(Protocol):
+    """What the compositing stage needs; :class:`rvm_live.composer.Composer` is one."""
+
+    def open_backgrounds(self, width: int, height: int) -> None: ...
+    def open(self, width: int, height: int, device: str) -> None: ...
+    def compose(self, matte: Matte) -> Composite: ...
+    def close(self) -> None: ...
 
 
 class Epoch:

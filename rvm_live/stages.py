@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, TimeoutError
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,8 @@ from rvm_live.notices import Notices
 from rvm_live.queues import FrameQueue, Overflow
 from rvm_live.scenes import SceneDetector
 from rvm_live.sources.base import Grab, Source, SourceInfo
-from rvm_live.stage import Epoch, Stage, is_stale
+from rvm_live.stage import Compose, Epoch, Stage, is_stale
+from rvm_live.stillness import LastMatte, LastPicture
 
 __all__ = ["CaptureStage", "Compose", "CompositingStage", "MattingStage"]
 
@@ -33,15 +34,6 @@ BAD_NS = 3_000_000_000
 """A live run ends where no matte could be used for longer than this."""
 _SOON_S = 0.3
 _USUAL_SIZE = (1280, 720)
-
-
-class Compose(Protocol):
-    """What the compositing stage needs; :class:`rvm_live.composer.Composer` is one."""
-
-    def open_backgrounds(self, width: int, height: int) -> None: ...
-    def open(self, width: int, height: int, device: str) -> None: ...
-    def compose(self, matte: Matte) -> Composite: ...
-    def close(self) -> None: ...
 
 
 class CaptureStage(Stage):
@@ -71,6 +63,7 @@ class CaptureStage(Stage):
         self._metrics = metrics
         self._notices = notices
         self._previous: Frame | None = None
+        self._last = LastPicture()
         self._mirrored = mirror
         self._scenes = SceneDetector() if scene_reset else None
 
@@ -92,9 +85,12 @@ class CaptureStage(Stage):
         return bool(getattr(self._source, "trouble", ""))  # a source of the user's own need not know of it
 
     def _frame(self, grab: Grab) -> Frame:
-        mirror, previous = self.mirror, self._previous
-        image = _mirrored(grab.image) if mirror else grab.image
-        cut = self._scenes is not None and self._scenes.is_cut(image)
+        mirror, previous, cut = self.mirror, self._previous, False
+        image = self._last.known(grab.image, mirror)
+        if image is None:
+            image = _mirrored(grab.image) if mirror else grab.image
+            cut = self._scenes is not None and self._scenes.is_cut(image)
+            image = self._last.settled(grab.image, mirror, image)
         if previous is not None and (self._starts_epoch(previous, image, grab, mirror) or cut):
             self._epoch.advance()
         self._mirrored = mirror
@@ -104,7 +100,7 @@ class CaptureStage(Stage):
             epoch=self._epoch.current,
             captured_ns=grab.captured_ns,
             media_ns=grab.media_ns,
-            repeated=previous is not None and _same_picture(previous.image, image),
+            repeated=previous is not None and image is previous.image,
             duration_ns=grab.duration_ns,
         )
         self._previous = frame
@@ -145,6 +141,7 @@ class MattingStage(Stage):
         self._adaptive_fps, self._chunk = adaptive_fps, chunk
         self._waiting: Frame | None = None
         self._told_slow = False
+        self.last = LastMatte()
         self.ready: Future[EngineInfo] = Future()
         self.promises = (self.ready,)
         self._engine = engine
@@ -167,6 +164,9 @@ class MattingStage(Stage):
             frames = self._next()
             if is_stale(frames[0].epoch, self._epoch, self.inlet):
                 continue
+            if self.inlet.policy is Overflow.DROP_OLDEST and (known := self.last.again(frames[0])) is not None:
+                self.outlet.put(known)
+                continue
             begins = frames[0].epoch != epoch
             if begins:
                 self._engine.reset()
@@ -175,6 +175,7 @@ class MattingStage(Stage):
                 mattes = [self._engine.matte(frames[0])] if self._chunk == 1 else self._engine.matte_chunk(frames)
             if begins:
                 self._tell(self._engine.info)  # of another size it may have something else to say
+            self.last.remember(mattes[-1])
             for matte in mattes:
                 self.outlet.put(matte)
                 if governor is not None:
@@ -238,6 +239,7 @@ class CompositingStage(Stage):
         engine_info: Future[EngineInfo],
         epoch: Epoch,
         notices: Notices,
+        last: LastMatte,
     ) -> None:
         super().__init__("compositing", inlet, outlet)
         self.ready: Future[None] = Future()
@@ -247,6 +249,7 @@ class CompositingStage(Stage):
         self._engine_info = engine_info
         self._epoch = epoch
         self._notices = notices
+        self._last = last
         self._bad_since_ns: int | None = None
 
     def work(self) -> None:
@@ -269,6 +272,7 @@ class CompositingStage(Stage):
                 with self.busy():
                     composite = self._composer.compose(matte)
             except MatteError as error:
+                self._last.forget()
                 if not self._bears(matte):
                     raise
                 self._notices.fallback(f"{error}: its frame was left out")
@@ -291,10 +295,3 @@ def _mirrored(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     import cv2  # NumPy copies backwards pixel by pixel, which takes forty times as long
 
     return np.asarray(cv2.flip(image, 1), np.uint8)
-
-
-def _same_picture(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    # A coarse grid settles nearly every case in microseconds; only look-alikes are compared in full.
-    if one.shape != other.shape or not np.array_equal(one[::16, ::16], other[::16, ::16]):
-        return False
-    return one is other or np.array_equal(one, other)

@@ -30,6 +30,7 @@ FLOORS = [
         "media",
         "buffers",
         "scenes",
+        "stillness",
         "threads",
         "stopping",
     ),

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 __all__ = ["Background", "Blur", "Clear", "Layer", "Plate"]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Plate:
-    """A picture behind the person.
+    """A picture behind the person; equal to another where they are known to hold the same pixels.
 
     Attributes:
         image: uint8 (H, W, 3) BGR, C-contiguous, of the frame's size; not written to after it was handed out.
@@ -24,6 +24,12 @@ class Plate:
 
     image: NDArray[np.uint8]
     version: int
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plate) and self.image is other.image and self.version == other.version
+
+    def __hash__(self) -> int:
+        return hash((id(self.image), self.version))
 
 
 @dataclass(frozen=True)

@@ -100,9 +100,10 @@ class WindowSink(Sink):
             height, width = composite.image.shape[:2]
             if (width, height) != self._frame_size and self._size == self._opening_size and not self.view.fullscreen:
                 self._fit_to((width, height))
-        self._composite = composite
+        before, self._composite = self._composite, composite
         self._fresh.shown()
-        self._draw()
+        if before is None or composite.image is not before.image or self._dirty or self._overlay.due:
+            self._draw()
         self._pump()
 
     def idle(self) -> None:

@@ -169,10 +169,12 @@ class LastingSource(Source):
 
     def _look(self, grab: Grab) -> None:
         """Tell of a camera that hands out the same picture for ever; its own noise makes real ones differ."""
+        if self._info is None or not self._info.live:
+            return
         print_ = hash(grab.image[::16, ::16].tobytes())
         if self._same is None or self._same[0] != print_:
             self._same = (print_, grab.captured_ns)
-        elif grab.captured_ns - self._same[1] > _FROZEN_NS and not self._frozen_told and self._info is not None:
+        elif grab.captured_ns - self._same[1] > _FROZEN_NS and not self._frozen_told:
             self._frozen_told = True
             self._tell(f"{self._info.label} has shown the same picture for 5 s: does it hang?")
 

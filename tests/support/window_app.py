@@ -95,6 +95,14 @@ def main(options: dict) -> None:
     sink.open()
     tell(action="opened")
     started = time.monotonic()
+    still, drawn, draw = None, 0, sink._draw
+
+    def count() -> None:
+        nonlocal drawn
+        drawn += 1
+        draw()
+
+    sink._draw = count
     try:
         while running and time.monotonic() - started < options.get("limit", 60):
             if time.monotonic() - started >= options.get("silent", 0):
@@ -102,7 +110,8 @@ def main(options: dict) -> None:
                 if options.get("unreadable", False):
                     matte = dataclasses.replace(composite.matte, alpha=LateFault(height, width))
                     composite = dataclasses.replace(composite, matte=matte)
-                sink.write(composite)
+                still = composite if still is None or not options.get("still") else still
+                sink.write(still)
                 seq += 1
             for _ in range(2):
                 sink.idle()
@@ -113,7 +122,7 @@ def main(options: dict) -> None:
                 seen = now
     finally:
         sink.close(failed=False)
-    tell(action="ended", written=seq)
+    tell(action="ended", written=seq, drawn=drawn)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,28 @@
-"""The first SIGINT, SIGTERM or SIGHUP ends a run in good order, the second one at once."""
+"""The first SIGINT, SIGTERM or SIGHUP ends a run in good order, one after that at once.
+
+What Python does at a signal it does in the main thread, between two of its instructions: in the middle of anything, a
+second one in the middle of the first, and not at all while C code hangs there. So nothing is done there. The numbers go
+through :func:`signal.set_wakeup_fd` to a thread that may wait, take locks and look at the time.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
-__all__ = ["stopping_on_signals"]
+__all__ = ["TOGETHER_S", "stopping_on_signals"]
+
+TOGETHER_S = 0.3
+"""Signals that come this soon after the first are one with it: SIGHUP and SIGTERM when a session ends, say."""
 
 _REASONS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 if sys.platform != "win32":
@@ -20,21 +33,72 @@ else:
 
 @contextmanager
 def stopping_on_signals(stop: Callable[[str], None]) -> Iterator[None]:
-    """Call ``stop`` with the reason at the first signal; outside the main thread signals are left alone."""
+    """Call ``stop`` with the reason at the first signal, on a thread of its own.
+
+    Outside the main thread signals are left alone; so is a SIGHUP that the program was started to ignore (nohup).
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in _REASONS}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop(_REASONS[signal.Signals(number)])
-        for each in _REASONS:
-            signal.signal(each, signal.SIG_DFL)
-
-    for number in _REASONS:
-        signal.signal(number, handle)
+    before = {number: what for number, what in before.items() if number == signal.SIGINT or what != signal.SIG_IGN}
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    first_s: list[float] = []
+    watch = partial(_watch, ours, tuple(before), stop, first_s)
+    watching = threading.Thread(target=watch, name="rvm-signals", daemon=True)
+    watching.start()
+    wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    for number in before:
+        signal.signal(number, _noted)
     try:
         yield
     finally:
+        if first_s:
+            time.sleep(max(0.0, first_s[0] + TOGETHER_S - time.monotonic()))
+        signal.set_wakeup_fd(wakeup)
+        theirs.close()
+        watching.join()
+        ours.close()
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _noted(number: int, frame: FrameType | None) -> None:
+    """Nothing to do: the thread has the number already."""
+
+
+def _watch(
+    signals: socket.socket, numbers: tuple[signal.Signals, ...], stop: Callable[[str], None], first_s: list[float]
+) -> None:
+    number = _next(signals, numbers)
+    if number is None:
+        return
+    first_s.append(time.monotonic())
+    stop(_REASONS[number])
+    while (left := first_s[0] + TOGETHER_S - time.monotonic()) > 0:
+        signals.settimeout(left)
+        try:
+            if _next(signals, numbers) is None:
+                return
+        except TimeoutError:
+            break
+    signals.settimeout(None)
+    if sys.platform == "win32":
+        number = _next(signals, numbers)
+        if number is not None:
+            os._exit(128 + number)
+        return
+    # Behind Python's back: it can act only while the main thread does not hang in C, and only there.
+    at_once = ctypes.CDLL(None).signal
+    at_once.argtypes, at_once.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+    for number in numbers:
+        at_once(number, None)  # SIG_DFL
+
+
+def _next(signals: socket.socket, numbers: tuple[signal.Signals, ...]) -> signal.Signals | None:
+    """The next of ``numbers``; None when the run is over."""
+    while came := signals.recv(1):
+        if came[0] in numbers:
+            return signal.Signals(came[0])
+    return None

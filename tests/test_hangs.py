@@ -28,6 +28,7 @@ from rvm_live.sources.camera import CameraSource
 from rvm_live.sources.factory import open_source
 from rvm_live.sources.lasting import LastingSource
 from rvm_live.sources.patient import Patient
+from rvm_live.stopping import TOGETHER_S
 from rvm_live.watchdog import GRACE_S
 from tests.support.capture import FakeDevice
 from tests.support.display import Display, open_display
@@ -327,7 +328,7 @@ def test_a_program_with_a_hung_model_ends_with_its_files_finished(tmp_path: Path
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         if signals == 2:
-            time.sleep(0.3)
+            time.sleep(TOGETHER_S + 0.7)
             process.send_signal(signal.SIGINT)
         done = finish(process, 15)
         took = time.monotonic() - began

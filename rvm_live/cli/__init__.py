@@ -9,11 +9,13 @@ from __future__ import annotations
 import io
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -108,9 +110,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _show_every_name()
     stand_in_for_home()
     try:
-        check_words(given)
-        check_environment(os.environ)
-        code = cli.main(args=given, prog_name="rvm-live", standalone_mode=False)
+        try:
+            _at_ctrl_c(signal.default_int_handler, arguments)
+            check_words(given)
+            check_environment(os.environ)
+            code = cli.main(args=given, prog_name="rvm-live", standalone_mode=False)
+        finally:
+            _at_ctrl_c(signal.SIG_DFL, arguments)  # what is left to say is one line, or nothing
     except click.exceptions.Exit as leaving:
         code = leaving.exit_code
     except SystemExit as leaving:
@@ -133,6 +139,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         _leave_hung(code)
     sys.exit(code)
+
+
+def _at_ctrl_c(handler: Any, arguments: Sequence[str] | None) -> None:
+    """What Ctrl-C does from now on, where the process is our own and has not been told to ignore it."""
+    if arguments is None and signal.getsignal(signal.SIGINT) in (signal.SIG_DFL, signal.default_int_handler):
+        signal.signal(signal.SIGINT, handler)
 
 
 def _leave_hung(code: int) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +29,8 @@ __all__ = ["monitor"]
 _LONGEST_S = 30 * 24 * 3600.0
 _LEAST_INTERVAL_S, _LONGEST_INTERVAL_S = 0.01, 3600.0
 _MOST_CARDS = 256
+_LOOK_S = 0.1
+_CODES = {"terminated": 143, "hung up": 129}  # Ctrl-C is how a recording without a command is meant to end
 
 _SHOWN = {
     "gpu_percent": ("GPU", "%"),
@@ -62,6 +66,7 @@ def monitor(
     load and memory are recorded alone.
     """
     from rvm_live import monitor as samples
+    from rvm_live.stopping import stopping_on_signals
 
     name = name or (Path(command[0]).stem if command else "monitor")
     if not name or Path(name).name != name:
@@ -77,8 +82,9 @@ def monitor(
     if command and shutil.which(command[0]) is None:
         raise MonitorError(f"cannot run {command[0]}: no program is called so")
     path = output / f"gpu_{name}.csv"
-    show = _Line()
+    show, stopped = _Line(), _Stopped()
     with (
+        stopping_on_signals(stopped),
         no_empty_folders(output),
         _without(path),
         samples.Monitor(path, interval=interval, which=lambda: device, seen=show) as running,
@@ -86,7 +92,7 @@ def monitor(
         process = _started(list(command))
         if running.reason is not None:
             click.echo(f"no GPU is recorded: {running.reason}", err=True)
-        code = _wait(process, seconds)
+        code = _wait(process, seconds, stopped)
     show.end()
     for column, (mean, largest) in samples.summary(running.samples).items():
         if column in _SHOWN:
@@ -150,23 +156,27 @@ def _started(command: list[str]) -> subprocess.Popen[Any] | None:
         raise MonitorError(f"cannot run {command[0]}: {error.strerror or error}") from error
 
 
-def _wait(process: subprocess.Popen[Any] | None, seconds: float | None) -> int:
-    """Until the command ends, the time is up, or Ctrl-C; the command's exit code."""
+class _Stopped(threading.Event):
+    """Set, with the reason, by the first signal."""
+
+    reason = ""
+
+    def __call__(self, reason: str) -> None:
+        self.reason = reason
+        self.set()
+
+
+def _wait(process: subprocess.Popen[Any] | None, seconds: float | None, stopped: _Stopped) -> int:
+    """Until the command ends, the time is up, or a signal comes; the exit code, the command's if there is one."""
     if process is None:
-        with suppress(KeyboardInterrupt):
-            if seconds is not None:
-                time.sleep(seconds)
-            else:
-                while True:
-                    time.sleep(3600)
-        return 0
-    try:
-        return _code(process.wait(seconds))
-    except subprocess.TimeoutExpired:
-        process.terminate()
-    except KeyboardInterrupt:  # the terminal sent it to the command as well
-        with suppress(OSError):
-            process.send_signal(signal.SIGINT)
+        stopped.wait(seconds)
+        return _CODES.get(stopped.reason, 0)
+    until = math.inf if seconds is None else time.monotonic() + seconds
+    while not stopped.is_set() and time.monotonic() < until:
+        with suppress(subprocess.TimeoutExpired):
+            return _code(process.wait(min(_LOOK_S, max(0.0, until - time.monotonic()))))
+    with suppress(OSError):  # at Ctrl-C the terminal has sent it to the command as well
+        process.send_signal(signal.SIGINT if stopped.reason == "interrupted" else signal.SIGTERM)
     try:
         return _code(process.wait(10))
     except subprocess.TimeoutExpired:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rvm_live.pictures import MOST_PIXELS
 
-__all__ = ["address", "codec_of", "is_damage", "open_any", "open_file", "words"]
+__all__ = ["address", "code_of", "codec_of", "is_damage", "open_any", "open_file", "words"]
 
 _LISTS = frozenset(
     ("concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "vobsub", "webm_dash_manifest")
@@ -90,6 +90,12 @@ def _formats() -> str:
 def codec_of(stream: Any) -> str:
     """The name of a stream's codec."""
     return str(stream.codec_context.name) if stream.codec_context is not None else "unknown codec"
+
+
+def code_of(stream: Any) -> str:
+    """The code of a stream's format, such as ``avc1``; the name of its codec where the container has none for it."""
+    tag = "".join(c for c in str(stream.codec_context.codec_tag) if c.isprintable()).strip()
+    return tag if len(tag) == 4 else codec_of(stream)
 
 
 def words(error: BaseException) -> str:

@@ -15,10 +15,11 @@ from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.errors import EndOfSource, SourceLostError, SourceUnavailableError
 from rvm_live.hwtest.report import Mode, SourceReport
 from rvm_live.hwtest.rhythm import Rhythm, rhythm_of
-from rvm_live.libav import open_any
+from rvm_live.libav import code_of, open_any
 from rvm_live.media.facts import picture_track
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
+from rvm_live.sources.stream import UrlSource
 
 __all__ = ["Glimpse", "Probe", "Watch"]
 
@@ -26,7 +27,7 @@ _SETTLE_NS = 300_000_000
 _OPEN_LIMIT_S = 30.0
 _READ_LIMIT_S = 5.0
 _KEEP = 12
-_BACKENDS = {"video": "FFmpeg (PyAV)", "image": "OpenCV", "demo": "drawn"}
+_BACKENDS = {"video": "FFmpeg (PyAV)", "url": "FFmpeg (PyAV)", "image": "OpenCV", "demo": "drawn"}
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,8 @@ class Probe:
                 self._controls = _controls(capture)
         elif info.kind == "video":
             fourcc = _codec(self._settings.source)
+        elif isinstance(self._source, UrlSource):
+            fourcc = self._source.codec  # not asked for again: some servers take one connection and no more
         self._mode = Mode(info.width, info.height, info.fps, fourcc)
         self._info = info
 
@@ -237,7 +240,5 @@ def _controls(capture: Any) -> dict[str, float]:
 def _codec(target: str) -> str:
     """The code of a file's video format, such as ``avc1``; empty if unknown."""
     with suppress(Exception), open_any(target, metadata_errors="ignore") as container:  # only a detail
-        context = picture_track(container).codec_context
-        tag = "".join(c for c in str(context.codec_tag) if c.isprintable()).strip()
-        return tag if len(tag) == 4 else str(context.name)
+        return code_of(picture_track(container))
     return ""

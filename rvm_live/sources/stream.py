@@ -15,7 +15,7 @@ import av.error
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.colour import bgr_of
 from rvm_live.errors import EndOfSource, SourceLostError, SourceUnavailableError
-from rvm_live.libav import open_any, words
+from rvm_live.libav import code_of, open_any, words
 from rvm_live.media.deinterlace import Deinterlacer
 from rvm_live.media.facts import brought_to, facts_of_frame
 from rvm_live.settings import SourceSettings
@@ -60,9 +60,13 @@ class UrlSource(Source):
     Args:
         settings: ``source`` is the URL; a given width or height scales the pictures.
         clock: stamps and paces.
+
+    Attributes:
+        codec: what a stream's pictures are encoded in, once open: a code of four letters, else a name.
     """
 
     def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.codec = ""
         self._settings, self._url = settings, settings.source
         self._clock = clock
         self._patient = Patient("stream")
@@ -132,6 +136,7 @@ class UrlSource(Source):
             segmented = self._container.format.name in _SEGMENTED
             self._playout = Playout() if segmented else None
             stream.thread_type = "AUTO" if segmented else "SLICE"  # threads of whole frames hold some of them back
+            self.codec = code_of(stream)
             self._frames = self._decode(stream)
             first = next(self._frames, None)
             while first is not None and segmented and self._was_shown(first):

@@ -132,7 +132,7 @@ class Reading:
                 stamps.sent(packet)
             try:
                 for frame in self.stream.codec_context.decode(packet):
-                    frame.time_base = frame.time_base or self.stream.time_base
+                    frame.time_base = frame.time_base or self.stream.time_base or self._period
                     yield from stamps.push(frame)
             except EOFError:  # it was told of the end already
                 pass

@@ -16,6 +16,7 @@ _PRIMING = Fraction(1, 10)  # seconds; sound that begins so little before the pi
 _BACK = Fraction(1, 10)  # further back than this is a jump even where nothing can begin
 _GUESSED = 17  # and further than this many frames, where they are guessed: the longest reordering is 16
 _ORDER_ALONE = frozenset({"avi"})  # containers that hold pictures in the order of decoding, and no other time
+_MOST = 1 << 62  # stamps beyond this are nonsense, and none
 _GAP = 10  # seconds; nothing for longer than this in any track is a jump, where stamps may begin anew
 
 
@@ -39,9 +40,9 @@ class Timeline:
     """
 
     def __init__(self, streams: Sequence[Any], *, discontinuous: bool = False) -> None:
-        starts = [each.start_time * each.time_base for each in streams if each.start_time is not None]
-        start = min(starts, default=Fraction(0))
-        if streams[0].start_time is not None and starts[0] - start < _PRIMING:
+        starts = [_start(each) for each in streams]
+        start = min((each for each in starts if each is not None), default=Fraction(0))
+        if starts[0] is not None and starts[0] - start < _PRIMING:
             start = starts[0]
         self._shifts = [-start]  # seconds, one for each part
         self._tracks: dict[int, _Track] = {}
@@ -64,21 +65,12 @@ class Timeline:
             track.last = moment + self._shifts[track.part]
             track.end = track.last + (packet.duration or 0) * base
             self._end = max(self._end, track.end)
-        ticks = round(self._shifts[track.part] / base)
-        if packet.pts is not None:
-            packet.pts += ticks
-        if packet.dts is not None:
-            packet.dts += ticks
+        _move(packet, self._shifts[track.part])
 
     def carry(self, packet: Any) -> None:
         """Change the stamps of a packet of a track that does not count for the clock: subtitles may be hours apart."""
-        if packet.time_base is None:
-            return
-        ticks = round(self.shift / packet.time_base)
-        if packet.pts is not None:
-            packet.pts += ticks
-        if packet.dts is not None:
-            packet.dts += ticks
+        if packet.time_base is not None:
+            _move(packet, self.shift)
 
     @property
     def shift(self) -> Fraction:
@@ -102,6 +94,19 @@ class Timeline:
                 return
         self._shifts.append(self._end - moment)
         track.part = len(self._shifts) - 1
+
+
+def _start(stream: Any) -> Fraction | None:
+    if stream.start_time is None or not stream.time_base:
+        return None
+    return Fraction(stream.start_time * stream.time_base)
+
+
+def _move(packet: Any, seconds: Fraction) -> None:
+    ticks = round(seconds / packet.time_base)
+    packet.pts, packet.dts = (
+        None if stamp is None or abs(stamp + ticks) > _MOST else stamp + ticks for stamp in (packet.pts, packet.dts)
+    )
 
 
 def timeline_of(container: Any, picture: Any) -> Timeline:

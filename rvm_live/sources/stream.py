@@ -25,6 +25,7 @@ from rvm_live.sources.patient import Patient
 from rvm_live.sources.rhythm import FRESH_NS, Playout, Rhythm
 from rvm_live.sources.scaling import fit_inside
 from rvm_live.sources.video import VideoFileSource
+from rvm_live.tone import kind_of
 
 __all__ = ["UrlSource"]
 
@@ -108,7 +109,9 @@ class UrlSource(Source):
         least_s = SILENT_S if self._playout is None else SEGMENT_SILENT_S
         self._rhythm = Rhythm(self._first_ns - began_ns, least_s, MOST_SILENT_S)
         height, width = self._picture(self._first).shape[:2]
-        return SourceInfo(label=self.label, kind="url", width=width, height=height, fps=fps, live=True)
+        wide = kind_of(self._first)
+        notes = () if wide is None else (f"{self.label} is {wide}",)
+        return SourceInfo(label=self.label, kind="url", width=width, height=height, fps=fps, live=True, notes=notes)
 
     def _opened(self) -> SourceInfo | tuple[Any, float]:
         """On the other thread: a film's facts, or a stream's first frame and its rate."""

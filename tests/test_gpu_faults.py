@@ -141,12 +141,12 @@ def test_a_device_that_still_answers_is_not_lost(error: Exception) -> None:
 def test_where_the_words_say_too_little_the_device_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def synchronize(device: str) -> None:
+    def ones(count: int, device: str) -> torch.Tensor:
         asked.append(device)
         raise RuntimeError(said)
 
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    monkeypatch.setattr(torch, "ones", ones)
     vague = RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED")
     said = ILLEGAL
     assert lost_device(vague)

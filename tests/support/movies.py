@@ -13,6 +13,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.colour import bgr_of
+
 __all__ = ["Inside", "hidden", "inside", "make_movie", "named", "names", "pictures", "since_start"]
 
 
@@ -115,7 +117,9 @@ def inside(path: Path) -> Inside:
 def pictures(path: Path, form: str) -> list[NDArray[np.uint8]]:
     """Every picture in a pixel format."""
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format=form) for frame in container.decode(video=0)]
+        frames = container.decode(video=0)
+        # FFmpeg's own way to BGR takes a level and more off.
+        return [bgr_of(frame) if form == "bgr24" else frame.to_ndarray(format=form) for frame in frames]
 
 
 def named(path: Path) -> tuple[str, str | None, str]:

@@ -49,6 +49,9 @@ class Stage(ABC):
         name: of the thread, behind ``rvm-``.
         inlet: where items come from, None for the first stage.
         outlet: where results go.
+
+    Attributes:
+        loaded: what it needs is open; until then it takes its time without hanging.
     """
 
     def __init__(self, name: str, inlet: FrameQueue[Any] | None, outlet: FrameQueue[Any]) -> None:
@@ -57,6 +60,7 @@ class Stage(ABC):
         self.outlet = outlet
         self.promises: Sequence[Future[Any]] = ()
         self.busy_since_ns: int | None = None
+        self.loaded = False
         self._thread = threading.Thread(target=self._run, name=f"rvm-{name}", daemon=False)
         self._started = False
 
@@ -97,6 +101,7 @@ class Stage(ABC):
 
     def _keep(self, promise: Future[T], value: T) -> None:
         """Say that the stage is ready, unless the run is over already."""
+        self.loaded = True
         try:
             promise.set_result(value)
         except InvalidStateError:

@@ -49,7 +49,7 @@ class Watchdog:
         self.stuck = ""
 
     def joined(self, *, patient: bool) -> tuple[str, ...]:
-        """Wait until every stage has ended, and tell of those that have not.
+        """Wait until every stage has ended, and tell of those that hang.
 
         Args:
             patient: as long as it takes; otherwise :data:`GRACE_S` for all of them together.
@@ -59,7 +59,8 @@ class Watchdog:
         """
         until = time.monotonic() + GRACE_S
         ended = [stage.join(None if patient else max(0.0, until - time.monotonic())) for stage in self._stages]
-        left = tuple(stage.name for stage, has in zip(self._stages, ended, strict=True) if not has)
-        for name in left:
-            self._notices.fallback(f"{name} did not end in {GRACE_S:g} s and was left behind")
-        return left
+        left = [stage for stage, has in zip(self._stages, ended, strict=True) if not has]
+        for stage in left:
+            if stage.loaded:  # what is still loading does not hang: it ends when it has loaded, and why is told already
+                self._notices.fallback(f"{stage.name} did not end in {GRACE_S:g} s and was left behind")
+        return tuple(stage.name for stage in left)

@@ -17,7 +17,8 @@ import pytest
 
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.composer import Composer
-from rvm_live.errors import EndOfSource, SourceUnavailableError
+from rvm_live.engines.base import EngineInfo
+from rvm_live.errors import EndOfSource, SourceUnavailableError, WeightsError
 from rvm_live.frames import Composite, Frame, Matte
 from rvm_live.notices import Notices
 from rvm_live.pipeline import Pipeline
@@ -35,7 +36,7 @@ from tests.support.display import Display, open_display
 from tests.support.engines import LeftHalfEngine
 from tests.support.mjpeg import MjpegServer
 from tests.support.program import finish, start
-from tests.support.sources import PatternSource
+from tests.support.sources import FailingSource, PatternSource
 from tests.test_faults import share, wait_for
 
 GREEN = (0, 255, 0)
@@ -313,6 +314,7 @@ def test_a_stage_that_never_ends_is_left_and_named_after_everything_else_is_clos
         Stuck.free.set()
 
 
+SLOW_TO_OPEN = "tests.support.engines:SlowToOpenEngine"
 STUCK_ENGINE = "tests.support.engines:NeverReturnsEngine"
 
 
@@ -353,6 +355,70 @@ def test_a_closed_terminal_ends_the_run_in_good_order(tmp_path: Path) -> None:
         done = finish(process, 15)
     assert done.code == 129, done.err
     assert recording.exists()
+
+
+# A start that fails while something else still loads
+
+
+class Loading(LeftHalfEngine):
+    """Does not come back from opening until it is let go."""
+
+    def __init__(self, hanging: Hanging) -> None:
+        super().__init__()
+        self._hanging = hanging
+
+    def open(self) -> EngineInfo:
+        self._hanging()
+        return super().open()
+
+
+class LateToOpen(PatternSource):
+    """Does not come back from opening until it is let go, released or not."""
+
+    def __init__(self, hanging: Hanging) -> None:
+        super().__init__(fps=60)
+        self._hanging = hanging
+
+    def open(self) -> SourceInfo:
+        self._hanging()
+        return super().open()
+
+
+class Unreadable(LeftHalfEngine):
+    def open(self) -> EngineInfo:
+        raise WeightsError("the weights are none")
+
+
+@pytest.mark.parametrize("which", ["source", "engine"])
+def test_where_a_start_fails_what_still_loads_is_not_named(
+    hanging: Hanging, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is left to end by itself; the reason is told alone."""
+    monkeypatch.setattr("rvm_live.watchdog.GRACE_S", 0.3)
+    notices = Notices()
+    if which == "source":
+        wrong = FailingSource(open_error=SourceUnavailableError("there is no camera 7"))
+        pipeline = Pipeline(wrong, Loading(hanging), green(), [Keeps()], notices=notices)
+    else:
+        pipeline = Pipeline(LateToOpen(hanging), Unreadable(), green(), [Keeps()], notices=notices)
+    with pytest.raises((SourceUnavailableError, WeightsError)) as caught:
+        pipeline.run()
+    assert ("camera 7" if which == "source" else "none") in str(caught.value)
+    assert pipeline.left == (("matting",) if which == "source" else ("capture",))
+    assert notices.fallbacks == ()
+    hanging.free.set()
+    wait_for(lambda: not any(stage._thread.is_alive() for stage in pipeline._stages))
+
+
+def test_a_wrong_source_is_one_line_however_long_the_engine_loads() -> None:
+    with start("--source", "/no/such/clip.mp4", "--headless", "--engine", SLOW_TO_OPEN) as process:
+        done = finish(process, 60)
+    assert done.code == 2
+    assert "/no/such/clip.mp4" in done.complaint
+    with start("--source", "http://127.0.0.1:9/video", "--headless", "--engine", SLOW_TO_OPEN) as process:
+        done = finish(process, 60)
+    assert done.code == 2
+    assert "127.0.0.1:9" in done.complaint
 
 
 # Displays

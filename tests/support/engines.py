@@ -37,6 +37,7 @@ __all__ = [
     "SaysWhereEngine",
     "SlowEngine",
     "SlowThenFailingEngine",
+    "SlowToOpenEngine",
     "WrongSizeEngine",
 ]
 
@@ -148,6 +149,14 @@ class SlowThenFailingEngine(LeftHalfEngine):
         if self.calls.count("matte") >= 30:
             raise EngineError("the engine failed on purpose")
         return super().matte(frame)
+
+
+class SlowToOpenEngine(LeftHalfEngine):
+    """Takes six seconds to open, as a network does on a machine that is busy."""
+
+    def open(self) -> EngineInfo:
+        time.sleep(6)
+        return super().open()
 
 
 class BuggyEngine(PassThroughEngine):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, TimeoutError
+from concurrent.futures import FIRST_EXCEPTION, Future, TimeoutError, wait
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ GAP_NS = 1_000_000_000
 """A live source that was silent for longer than this starts a new epoch: the person may have moved on."""
 BAD_NS = 3_000_000_000
 """A live run ends where no matte could be used for longer than this."""
-_SOON_S = 0.3
+_SOON_S, _LOOK_S = 0.3, 0.05
 _USUAL_SIZE = (1280, 720)
 
 
@@ -245,8 +245,7 @@ class CompositingStage(Stage):
         self.ready: Future[None] = Future()
         self.promises = (self.ready,)
         self._composer = composer
-        self._source_info = source_info
-        self._engine_info = engine_info
+        self._source_info, self._engine_info = source_info, engine_info
         self._epoch = epoch
         self._notices = notices
         self._last = last
@@ -258,10 +257,14 @@ class CompositingStage(Stage):
         except TimeoutError:
             # A camera may take 20 s to open: what is seen meanwhile is the background, in a size that may be wrong.
             self._composer.open_backgrounds(*_USUAL_SIZE)
-            source = self._source_info.result()
         else:
             self._composer.open_backgrounds(source.width, source.height)
-        engine = self._engine_info.result()
+        opening: tuple[Future[Any], ...] = (self._source_info, self._engine_info)
+        while not all(promise.done() for promise in opening):
+            wait(opening, _LOOK_S, FIRST_EXCEPTION)  # it does not hear of promises that are broken
+            for promise in filter(Future.done, opening):
+                promise.result()  # what fails is told at once, though the other may still be loading
+        source, engine = self._source_info.result(), self._engine_info.result()
         self._composer.open(source.width, source.height, engine.mattes_on)
         self._keep(self.ready, None)
         while True:

@@ -25,8 +25,8 @@ from rvm_live.queues import Overflow
 from rvm_live.report import LiveReport, Ran
 from rvm_live.settings import LiveSettings
 from rvm_live.sinks.base import Sink
-from rvm_live.sinks.overlay import Status
 from rvm_live.sinks.snapshot import save_png, write_whole
+from rvm_live.sinks.status import Status
 from rvm_live.sinks.sudden_exit import on_sudden_exit
 from rvm_live.sinks.window import ViewState, WindowActions, WindowSink
 from rvm_live.sources.factory import open_source

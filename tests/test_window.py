@@ -31,7 +31,8 @@ from rvm_live.sinks import overlay as overlay_module
 from rvm_live.sinks import panel, text, views
 from rvm_live.sinks.display import display_available, probe
 from rvm_live.sinks.hotkeys import HOTKEYS, ViewState, action_for
-from rvm_live.sinks.overlay import Overlay, Status, statistics_rows
+from rvm_live.sinks.overlay import Overlay
+from rvm_live.sinks.status import Status, statistics_rows
 from rvm_live.sinks.toolkits import TOOLKITS
 from rvm_live.sinks.toolkits.base import Key
 from rvm_live.sinks.toolkits.opencv import key_of

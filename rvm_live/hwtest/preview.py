@@ -47,7 +47,7 @@ class Preview:
         picture = self._picture
         if self._window is None:
             size = (picture.shape[1], picture.shape[0])
-            self._window, _ = open_window(TITLE, lambda screen: views.opening_size(size, "result", screen))
+            self._window, _ = open_window(TITLE, lambda screen: views.opening_size(size, screen))
         self._window.show(views.picture(picture, *self._window.size))
         self._shown_ns = SYSTEM_CLOCK.now_ns()
         return any(

@@ -1,16 +1,20 @@
-"""Which key does what, and what the keys act on. The help panel and the documentation are made from this table."""
+"""Which key does what. The help panel and the documentation are made from this table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rvm_live.controls import Control, one_of, truth
 from rvm_live.errors import SettingsError
 from rvm_live.frames import Composite
 from rvm_live.settings import DISPLAY_MODES
 from rvm_live.sinks.toolkits.base import Key
 
-__all__ = ["HOTKEYS", "Hotkey", "ViewState", "WindowActions", "action_for"]
+__all__ = ["HOTKEYS", "STATISTICS", "Hotkey", "ViewState", "WindowActions", "action_for", "view_controls"]
+
+STATISTICS = ("line", "table", "off")
+"""What is told over the picture: a line in the corner, the table with every stage, nothing."""
 
 
 @dataclass(frozen=True)
@@ -18,63 +22,105 @@ class Hotkey:
     """One line of the help panel.
 
     Attributes:
-        keys: the keys' names (:class:`rvm_live.sinks.toolkits.base.Key`).
+        keys: the keys' names (:class:`rvm_live.sinks.toolkits.base.Key`); a capital letter is one with shift held.
         label: how people call them.
         action: what they do, for the window.
         text: what they do, for people.
+        group: the heading under which it stands.
     """
 
     keys: tuple[str, ...]
     label: str
     action: str
     text: str
+    group: str
 
 
+_BACKGROUND, _PICTURE, _QUALITY, _MORE = "Background", "Picture", "Quality", "More"
 HOTKEYS = (
-    Hotkey(("o",), "o", "display", "result, comparison, matte"),
-    Hotkey(("b",), "b", "background", "next background"),
-    Hotkey(("g",), "g", "compositor", "next compositing backend"),
-    Hotkey(("s",), "s", "statistics", "statistics on or off"),
-    Hotkey(("m",), "m", "mirror", "mirror on or off"),
-    Hotkey(("f",), "f", "fullscreen", "full screen on or off"),
-    Hotkey(("r",), "r", "reset", "reset the matting state"),
-    Hotkey(("p",), "p", "save", "save a PNG with alpha"),
-    Hotkey(("h",), "h", "help", "this help"),
-    Hotkey(("q", "escape"), "q  Esc", "quit", "quit"),
+    Hotkey(("b", "right"), "b  →", "background", "next", _BACKGROUND),
+    Hotkey(("B", "left"), "B  ←", "background back", "the one before", _BACKGROUND),
+    Hotkey(tuple("123456789"), "1-9", "background number", "that one", _BACKGROUND),
+    Hotkey(("n",), "n", "blur", "blur, and back", _BACKGROUND),
+    Hotkey(("v",), "v", "privacy", "background alone: privacy", _BACKGROUND),
+    Hotkey(("t",), "t", "record", "record, and stop", _PICTURE),
+    Hotkey(("p",), "p", "photo", "save a PNG with alpha", _PICTURE),
+    Hotkey(("space",), "space", "pause", "pause: the camera rests", _PICTURE),
+    Hotkey(("m",), "m", "mirror", "mirror", _PICTURE),
+    Hotkey(("o",), "o", "view", "result, comparison, matte", _PICTURE),
+    Hotkey(("f",), "f", "fullscreen", "full screen", _PICTURE),
+    Hotkey(("c",), "c", "camera", "next camera", _QUALITY),
+    Hotkey(("e",), "e", "engine", "lite, or RVM", _QUALITY),
+    Hotkey(("+", "="), "+", "quality", "better, slower", _QUALITY),
+    Hotkey(("-",), "-", "quality back", "quicker", _QUALITY),
+    Hotkey(("s",), "s", "statistics", "line, table, nothing", _MORE),
+    Hotkey(("g",), "g", "compositor", "next compositing back end", _MORE),
+    Hotkey(("r",), "r", "reset", "forget the matting state", _MORE),
+    Hotkey(("h", "?", "f1"), "h  ?  F1", "help", "this help", _MORE),
+    Hotkey(("q",), "q  Esc", "quit", "quit", _MORE),
+    Hotkey(("escape",), "", "escape", "leave full screen, then quit", ""),
 )
 
 _ACTIONS = {key: hotkey.action for hotkey in HOTKEYS for key in hotkey.keys}
 
 
 def action_for(key: Key) -> str | None:
-    """The action of a key, in either case; None for other keys. Where a layout's own letter is none of ours, what
-    stands in its place on a US keyboard counts."""
-    return _ACTIONS.get(key.name) or _ACTIONS.get(key.place)
+    """The action of a key; None for other keys. Caps lock is no shift, and where a layout's own letter is none of ours,
+    what stands in its place on a US keyboard counts."""
+    for name in (key.name, key.place):
+        if not name:
+            continue
+        if key.shift and name.upper() in _ACTIONS:
+            return _ACTIONS[name.upper()]
+        if name in _ACTIONS:
+            return _ACTIONS[name]
+    return None
 
 
 @dataclass
 class ViewState:
-    """What the user sees of the window; changed by its keys, on the main thread.
+    """What the user sees of the window; may be changed from any thread.
 
     Attributes:
         display: one of :data:`~rvm_live.settings.DISPLAY_MODES`.
-        statistics: the overlay is shown.
+        statistics: one of :data:`STATISTICS`.
         help: the list of keys is shown.
         fullscreen: the window fills the screen.
+        mirror: the picture is shown as a mirror does; what goes elsewhere is not.
+        split: where the comparison changes from the camera's picture to the result, as a share of its width.
     """
 
     display: str = DISPLAY_MODES[0]
-    statistics: bool = True
+    statistics: str = STATISTICS[0]
     help: bool = False
     fullscreen: bool = False
+    mirror: bool = False
+    split: float = 0.5
 
     def __post_init__(self) -> None:
         if self.display not in DISPLAY_MODES:
             raise SettingsError(f"unknown display mode {self.display!r}: choose one of {', '.join(DISPLAY_MODES)}")
+        if self.statistics not in STATISTICS:
+            raise SettingsError(f"unknown statistics {self.statistics!r}: choose one of {', '.join(STATISTICS)}")
 
-    def next_display(self) -> None:
-        """Go on to the next display mode."""
-        self.display = DISPLAY_MODES[(DISPLAY_MODES.index(self.display) + 1) % len(DISPLAY_MODES)]
+
+def view_controls(view: ViewState) -> list[Control]:
+    """The controls of a window: ``view``, ``statistics``, ``fullscreen`` and ``mirror``."""
+
+    def control(name: str, attribute: str, **more: object) -> Control:
+        return Control(
+            name,
+            lambda: getattr(view, attribute),
+            lambda value: setattr(view, attribute, value),
+            **more,  # type: ignore[arg-type]
+        )
+
+    return [
+        control("view", "display", check=one_of("view", lambda: DISPLAY_MODES), choices=lambda: DISPLAY_MODES),
+        control("statistics", "statistics", check=one_of("statistics", lambda: STATISTICS), choices=lambda: STATISTICS),
+        control("fullscreen", "fullscreen", check=truth("fullscreen")),
+        control("mirror", "mirror", check=truth("mirror")),
+    ]
 
 
 def _nothing(*_: object) -> None:
@@ -83,22 +129,18 @@ def _nothing(*_: object) -> None:
 
 @dataclass(frozen=True)
 class WindowActions:
-    """What the window asks of the program; all are called on the main thread, from ``write`` or ``idle``.
-
-    An :class:`~rvm_live.errors.RvmLiveError` they raise is told in the overlay and the log; the window goes on.
+    """What the window asks of the program beside its controls; all are called on the main thread, from ``write`` or
+    ``idle``. An :class:`~rvm_live.errors.RvmLiveError` that they raise is told in the overlay and the log; the window
+    goes on.
 
     Attributes:
-        background: go on to the next background.
-        compositor: go on to the next compositing back end.
-        mirror: flip left and right, or back.
         reset: start the recurrent state anew.
-        save: store the composite that is shown as a picture.
+        save: store the composite that is shown as a picture; returns where.
+        add_background: a file to show behind the person from now on; None: ask the user for one.
         quit: end the run; the argument is the reason for the report, ``key`` or ``window closed``. Called once.
     """
 
-    background: Callable[[], None] = _nothing
-    compositor: Callable[[], None] = _nothing
-    mirror: Callable[[], None] = _nothing
     reset: Callable[[], None] = _nothing
-    save: Callable[[Composite], None] = _nothing
+    save: Callable[[Composite], object] = _nothing
+    add_background: Callable[[object], None] = _nothing
     quit: Callable[[str], None] = _nothing

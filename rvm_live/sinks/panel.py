@@ -21,7 +21,9 @@ __all__ = [
     "Row",
     "blend",
     "caption",
+    "finish",
     "fit_rows",
+    "ground",
     "lay_out",
     "panel_height",
     "text_size",
@@ -87,7 +89,7 @@ class Panel:
 
 def text_size(width: int, height: int) -> int:
     """Height of the text, pixels, that is readable in a window of this size and leaves room for the picture."""
-    return int(min(max(min(height / 44, width / 60), 11), 40))
+    return int(min(max(min(height / 44, width / 60), 11), 80))
 
 
 def fit_rows(rows: Sequence[Row], height: int, size: int) -> list[Row]:
@@ -149,7 +151,7 @@ def lay_out(rows: Sequence[Row], size: int, max_width: int, *, min_width: int = 
 
     needed = max(after(row, n) + words for row, (_, n, words) in zip(rows, measured, strict=True)) + pad
     width = max(1, min(max(needed, min_width), max_width))
-    canvas: NDArray[np.uint8] = np.full((panel_height(rows, size), width, 3), _BACK, np.uint8)
+    canvas = ground(width, panel_height(rows, size))
     top = pad
     for row, (_, number, _) in zip(rows, measured, strict=True):
         own = round(size * row.scale)
@@ -161,15 +163,20 @@ def lay_out(rows: Sequence[Row], size: int, max_width: int, *, min_width: int = 
         fitting = shorten(row.text, width - pad - left, own, _weight(row))
         draw(canvas, fitting, left, baseline, own, row.colour, _weight(row))
         top += row_height(row, size)
-    return _finish(canvas)
+    return finish(canvas)
 
 
 def _weight(row: Row) -> int:
     return SEMIBOLD if row.scale > 1.0 else REGULAR
 
 
-def _finish(canvas: NDArray[np.uint8]) -> Panel:
-    """Letters are opaque, the ground between them is not."""
+def ground(width: int, height: int) -> NDArray[np.uint8]:
+    """An empty panel to draw on, uint8 (height, width, 3)."""
+    return np.full((height, width, 3), _BACK, np.uint8)
+
+
+def finish(canvas: NDArray[np.uint8]) -> Panel:
+    """A panel of what was drawn on its :func:`ground`: letters are opaque, the ground between them is not."""
     blue, green, red = cv2.split(cv2.absdiff(canvas, (*_BACK, 0)))
     through = cv2.LUT(cv2.max(cv2.max(blue, green), red), _THROUGH)
     three = cv2.merge([through] * 3)

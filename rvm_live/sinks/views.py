@@ -29,12 +29,15 @@ __all__ = [
     "render",
     "result",
     "scale_to",
+    "split_at",
 ]
 
 Picture = NDArray[np.uint8]
 
 _OPENING = (1280, 720)
 _SMALLEST = 360
+_SHARE = 0.8
+_TITLE_BAR = 40  # pixels, at the usual scale
 _LIGHT, _DARK = 204, 153  # of the checkerboard that stands for transparency
 
 
@@ -60,14 +63,14 @@ def fit(width: int, height: int, into: Box) -> Box:
     )
 
 
-def opening_size(frame: tuple[int, int], display: str, screen: Screen) -> tuple[int, int]:
-    """Width and height of the window for frames of this size: whole pixels where they fit, never beyond the screen."""
+def opening_size(frame: tuple[int, int], screen: Screen) -> tuple[int, int]:
+    """Width and height of the window for frames of this size: whole pixels where they fit, four fifths of the screen at
+    most, the title bar counted."""
     width, height = frame
-    limits = (round(_OPENING[0] * screen.scale), round(_OPENING[1] * screen.scale))
-    if display == "comparison":
-        width, limits = 2 * width, (2 * limits[0], limits[1])
+    limits = (_OPENING[0] * screen.scale, _OPENING[1] * screen.scale)
     if screen.size is not None:
-        limits = (min(limits[0], screen.size[0]), min(limits[1], screen.size[1]))
+        most = (_SHARE * screen.size[0], _SHARE * screen.size[1] - _TITLE_BAR * screen.scale)
+        limits = (min(limits[0], most[0]), min(limits[1], most[1]))
     scale = min(limits[0] / width, limits[1] / height, max(1.0, _SMALLEST / height) * screen.scale)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -150,28 +153,40 @@ def matte(composite: Composite, width: int, height: int) -> Picture:
     return picture(composite.matte.host().alpha, width, height)
 
 
-def comparison(composite: Composite, width: int, height: int) -> Picture:
-    """What the camera saw on the left, the result of that very frame on the right, each with a caption."""
-    canvas = np.zeros((height, width, 3), np.uint8)
-    half = max(1, width // 2)
-    gap = 1 if width > 64 else 0
-    size = panel.text_size(width // 2, height)
-    sides = (
-        ("source", composite.frame.image, Box(0, 0, max(1, half - gap), height)),
-        ("result", plain(composite.image), Box(min(half + gap, width - 1), 0, max(1, width - half - gap), height)),
-    )
-    for caption, image, into in sides:
-        box = _place(canvas, image, into)
-        if box.width > 6 * size and box.height > 4 * size:
-            label = panel.caption(caption, size)
-            panel.blend(canvas, label, box.x + box.width - label.width - size // 2, box.y + size // 2)
+def comparison(composite: Composite, width: int, height: int, split: float = 0.5, *, mirror: bool = False) -> Picture:
+    """One picture: what the camera saw to the left of a line, the result of that very frame to the right."""
+    canvas = _turned(picture(composite.image, width, height), mirror)
+    box = fit(composite.frame.width, composite.frame.height, Box(0, 0, width, height))
+    seen = min(max(round(box.width * split), 0), box.width)
+    if seen:
+        camera = _turned(scale_to(composite.frame.image, box.width, box.height), mirror)
+        canvas[box.y : box.y + box.height, box.x : box.x + seen] = camera[:, :seen]
+    line, thick = box.x + seen, max(1, width // 640)
+    canvas[box.y : box.y + box.height, max(line - thick, 0) : line + thick] = 255
+    size = panel.text_size(width, height)
+    for words, left, right in (("source", box.x, line), ("result", line, box.x + box.width)):
+        label = panel.caption(words, size)
+        if right - left > label.width + 2 * size and box.height > 4 * size:
+            panel.blend(canvas, label, (left + right - label.width) // 2, box.y + size // 2)
     return canvas
 
 
-_VIEWS = {"comparison": comparison, "matte": matte, "result": result}
+def split_at(x: int, frame: tuple[int, int], width: int, height: int) -> float:
+    """Where the comparison's line is, as a share of the picture, when it stands at the window's column ``x``."""
+    box = fit(*frame, Box(0, 0, width, height))
+    return min(max((x - box.x) / box.width, 0.0), 1.0)
 
 
-def render(composite: Composite, display: str, width: int, height: int) -> Picture:
+_VIEWS = {"matte": matte, "result": result}
+
+
+def _turned(image: Picture, mirror: bool) -> Picture:
+    return cv2.flip(image, 1) if mirror else image
+
+
+def render(
+    composite: Composite, display: str, width: int, height: int, split: float = 0.5, *, mirror: bool = False
+) -> Picture:
     """Draw one view.
 
     Args:
@@ -179,8 +194,12 @@ def render(composite: Composite, display: str, width: int, height: int) -> Pictu
         display: ``result``, ``comparison`` or ``matte``.
         width: of the window, pixels.
         height: of the window, pixels.
+        split: where the line of the comparison stands, as a share of the picture's width.
+        mirror: left and right change places, as in a mirror.
 
     Returns:
         New uint8 (height, width, 3) BGR that the caller may draw on.
     """
-    return _VIEWS[display](composite, width, height)
+    if display == "comparison":
+        return comparison(composite, width, height, split, mirror=mirror)
+    return _turned(_VIEWS[display](composite, width, height), mirror)

@@ -1,41 +1,57 @@
-"""The window: composites in, with the overlay on them; keys and the mouse out, as actions."""
+"""The window: composites in, with the overlay and the bar on them; keys and the mouse out, as changes of controls."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import DisplayError, MatteError, RvmLiveError
+from rvm_live.controls import Controls
+from rvm_live.errors import DisplayError, MatteError, SettingsError
 from rvm_live.frames import Composite
 from rvm_live.sinks import views
+from rvm_live.sinks.bar import Bar
 from rvm_live.sinks.base import Sink
+from rvm_live.sinks.commands import Commands
 from rvm_live.sinks.display import Screen, display_available
 from rvm_live.sinks.freshness import Freshness
-from rvm_live.sinks.hotkeys import ViewState, WindowActions, action_for
-from rvm_live.sinks.overlay import Overlay, Status
+from rvm_live.sinks.hotkeys import ViewState, WindowActions, action_for, view_controls
+from rvm_live.sinks.overlay import Overlay
+from rvm_live.sinks.status import Status
 from rvm_live.sinks.toolkits import TOOLKITS, open_window
-from rvm_live.sinks.toolkits.base import Closed, Event, Key, Toolkit
+from rvm_live.sinks.toolkits.base import (
+    Closed,
+    Drop,
+    Event,
+    Key,
+    Left,
+    Motion,
+    Press,
+    Release,
+    Toolkit,
+    Wheel,
+)
 
 __all__ = ["ViewState", "WindowActions", "WindowSink", "display_available"]
 
-_log = logging.getLogger("rvm_live.window")
+_GRIP = 18  # pixels to each side of the comparison's line that take hold of it
 
 
 class WindowSink(Sink):
-    """Shows composites in a window, with the overlay, and turns keys into actions.
+    """Shows composites in a window, with the overlay and the bar, and turns keys and clicks into changes.
 
     Before the first composite, after :meth:`clear`, and once the last is no longer fresh the background alone is shown.
 
     Args:
-        view: what is shown; the window's own keys change it.
+        view: what is shown; :func:`~rvm_live.sinks.hotkeys.view_controls` make it changeable.
         title: of the window.
         size: of the frames if known already, pixels; the window follows the first composite.
         status: asked for what the overlay tells, at most five times a second.
-        actions: what keys do.
+        controls: what keys and clicks change; None: those of the view alone.
+        actions: what else keys and clicks do.
         placeholder: (width, height) -> uint8 (height, width, 3) BGR or (height, width, 4) BGRA, the background
             alone; None shows a checkerboard.
         toolkits: names of the ways to get a window, in the order in which they are tried.
@@ -49,6 +65,7 @@ class WindowSink(Sink):
         title: str = "rvm-live",
         size: tuple[int, int] = (1280, 720),
         status: Callable[[], Status] = Status,
+        controls: Controls | None = None,
         actions: WindowActions | None = None,
         placeholder: Callable[[int, int], NDArray[np.uint8]] | None = None,
         toolkits: Sequence[str] = TOOLKITS,
@@ -58,15 +75,22 @@ class WindowSink(Sink):
         self.title = title
         self._frame_size = size
         self._status = status
+        self._controls = Controls(view_controls(view)) if controls is None else controls
         self._actions = actions or WindowActions()
         self._placeholder = placeholder or views.checkerboard
         self._clock = clock
         self._overlay = Overlay(clock)
+        self._bar = Bar(self._controls, clock)
+        self._commands = Commands(
+            view, self._controls, self._actions, self._overlay.toast, self._save, lambda: self._quit("key")
+        )
         self._composite: Composite | None = None
         self._fresh = Freshness(clock)
         self._size = self._opening_size = (0, 0)
         self._names = tuple(toolkits)
         self._toolkit: Toolkit | None = None
+        self._filling = False
+        self._dragging = False
         self._quitting = False
         self._dirty = True
 
@@ -88,8 +112,6 @@ class WindowSink(Sink):
         if told:
             self.tell(told)
         self._size = self._opening_size = self._toolkit.size
-        if self.view.fullscreen:
-            self._toolkit.fullscreen(True)
         self.idle()
 
     def write(self, composite: Composite) -> None:
@@ -111,7 +133,7 @@ class WindowSink(Sink):
             return
         if self._fresh.over:
             self.clear()
-        if self._dirty or self._overlay.due:
+        if self._dirty or self._overlay.due or self._bar.visible:
             self._draw()
         self._pump()
 
@@ -139,23 +161,32 @@ class WindowSink(Sink):
         self._dirty = True
 
     def _fitting(self, frame: tuple[int, int]) -> Callable[[Screen], tuple[int, int]]:
-        return lambda screen: views.opening_size(frame, self.view.display, screen)
+        return lambda screen: views.opening_size(frame, screen)
 
     def _draw(self) -> None:
         if self._toolkit is None:
             return
         (width, height), view = self._size, self.view
+        composite, canvas = self._composite, None
         try:
-            canvas = None if self._composite is None else views.render(self._composite, view.display, width, height)
+            if composite is not None:
+                canvas = views.render(composite, view.display, width, height, view.split, mirror=view.mirror)
         except MatteError as error:  # read here for the first time, and the device it lies on has died since
-            self._composite = canvas = None
+            self._composite = None
             self.tell(str(error))
         if canvas is None:
             canvas = views.picture(self._placeholder(width, height), width, height)
-        starting = self._composite is None
+            canvas = cv2.flip(canvas, 1) if view.mirror else canvas
         self._overlay.draw(
-            canvas, self._status, display=view.display, statistics=view.statistics, help=view.help, starting=starting
+            canvas,
+            self._status,
+            display=view.display,
+            statistics=view.statistics,
+            help=view.help,
+            starting=self._composite is None,
+            floor=self._bar.height,
         )
+        self._bar.draw(canvas, self._overlay.recording)
         self._toolkit.show(canvas)
         self._dirty = False
 
@@ -164,6 +195,9 @@ class WindowSink(Sink):
         toolkit = self._toolkit
         if toolkit is None:
             return
+        if self.view.fullscreen != self._filling:
+            self._filling = self.view.fullscreen
+            toolkit.fullscreen(self._filling)
         for event in toolkit.events():
             self._take(event)
         if self._toolkit is toolkit and toolkit.size != self._size:
@@ -177,34 +211,53 @@ class WindowSink(Sink):
                 toolkit.close()
             self._quit("window closed")
         elif isinstance(event, Key):
-            self._key(action_for(event))
-
-    def _key(self, action: str | None) -> None:
-        if action is None:
-            return
-        self._dirty = True
-        view = self.view
-        if action == "quit":
-            self._quit("key")
-        elif action == "display":
-            view.next_display()
-        elif action == "statistics":
-            view.statistics = not view.statistics
-        elif action == "help":
-            view.help = not view.help
-        elif action == "fullscreen":
-            view.fullscreen = not view.fullscreen
-            if self._toolkit is not None:
-                self._toolkit.fullscreen(view.fullscreen)
+            self._dirty = True
+            action = action_for(event)
+            if action is not None:
+                self._commands.do(
+                    f"choose background {int(event.name or event.place) - 1}" if "number" in action else action
+                )
+        elif isinstance(event, Wheel):
+            self._commands.do("background" if event.steps < 0 else "background back")
+        elif isinstance(event, Drop):
+            self._commands.ask(lambda: self._actions.add_background(event.path))
         else:
-            try:
-                if action != "save":
-                    getattr(self._actions, action)()
-                elif self._composite is not None:
-                    self._actions.save(self._composite)
-            except RvmLiveError as error:
-                _log.warning("%s", error)
-                self.tell(str(error))
+            self._point(event)
+
+    def _point(self, event: Event) -> None:
+        """The mouse."""
+        self._dirty = True
+        if isinstance(event, Motion):
+            self._bar.moved(event.x, event.y)
+            if self._dragging:
+                self.view.split = views.split_at(event.x, self._frame_size, *self._size)
+        elif isinstance(event, Left):
+            self._bar.left()
+        elif isinstance(event, Release):
+            self._dragging = False
+        elif isinstance(event, Press):
+            self._press(event)
+
+    def _press(self, event: Press) -> None:
+        action = self._bar.clicked(event.x, event.y) if event.button == "left" else None
+        self._bar.moved(event.x, event.y)
+        if action is not None:
+            self._commands.do(action)
+        elif event.button == "right":
+            self._commands.do("help")
+        elif event.double:
+            self._commands.do("fullscreen")
+        elif event.button == "left" and self.view.display == "comparison" and self._on_line(event.x):
+            self._dragging = True
+
+    def _on_line(self, x: int) -> bool:
+        reach = _GRIP / max(views.fit(*self._frame_size, views.Box(0, 0, *self._size)).width, 1)
+        return abs(views.split_at(x, self._frame_size, *self._size) - self.view.split) <= reach
+
+    def _save(self) -> object:
+        if self._composite is None:
+            raise SettingsError("there is no picture to save yet")
+        return self._actions.save(self._composite)
 
     def _quit(self, reason: str) -> None:
         if not self._quitting:

@@ -37,8 +37,8 @@ from rvm_live.queues import Overflow
 from rvm_live.settings import EngineSettings, SourceSettings
 from rvm_live.sinks.factory import open_recorder
 from rvm_live.sinks.hotkeys import ViewState, WindowActions
-from rvm_live.sinks.overlay import Status
 from rvm_live.sinks.snapshot import save_png
+from rvm_live.sinks.status import Status
 from rvm_live.sinks.toolkits.sdl import SdlToolkit
 from rvm_live.sinks.window import WindowSink
 from rvm_live.sources.base import Grab, Source, SourceInfo

@@ -15,8 +15,8 @@ from rvm_live.errors import SinkError
 from rvm_live.frames import Composite
 from rvm_live.gpu import GpuReading
 from rvm_live.sinks.hotkeys import ViewState, WindowActions
-from rvm_live.sinks.overlay import Status
 from rvm_live.sinks.snapshot import save_png
+from rvm_live.sinks.status import Status
 from rvm_live.sinks.toolkits import TOOLKITS
 from rvm_live.sinks.window import WindowSink
 from tests.support.engines import LateFault

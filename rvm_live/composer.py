@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import statistics
-import threading
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -37,7 +36,7 @@ class Composer:
     """Puts every matte over the current background with the current back end, and goes on when either fails.
 
     ``open``, ``compose`` and ``close`` are called by the compositing thread alone. Everything else may be called by
-    any thread; ``next_background`` and ``next_compositor`` take effect at the next ``compose``.
+    any thread; ``show_background`` and ``use_compositor`` take effect at the next ``compose``.
 
     Args:
         backgrounds: at least one; the first is shown first. The composer opens and closes them.
@@ -83,8 +82,9 @@ class Composer:
             if from_files:
                 background.exact = True
         self._cycle = BackgroundCycle(backgrounds, notices)
-        self._lock = threading.Lock()
-        self._background_steps = self._compositor_steps = 0
+        self._pixel = pixel
+        self._chosen = ""
+        self._chosen_backend = ""
         self._compositors: dict[str, Compositor] = {}
         self._timings: dict[str, float] = {}
         self._refusals: dict[str, str] = {}
@@ -184,15 +184,42 @@ class Composer:
 
         return fit_image(layer.image, width, height)
 
-    def next_background(self) -> None:
-        """Show the next background of the cycle from the next frame on."""
-        with self._lock:
-            self._background_steps += 1
+    @property
+    def backgrounds(self) -> list[str]:
+        """Names of the backgrounds there are, in order."""
+        return self._cycle.names
 
-    def next_compositor(self) -> None:
-        """Use the next back end that works from the next frame on."""
-        with self._lock:
-            self._compositor_steps += 1
+    @property
+    def background(self) -> str:
+        """Name of the background that was chosen last."""
+        return self._chosen or self._cycle.name
+
+    def show_background(self, name: str) -> None:
+        """Show the background of that name from the next frame on.
+
+        Raises:
+            SettingsError: there is none of that name.
+        """
+        if name not in self._cycle.names:
+            raise SettingsError(f"there is no background {name!r}: choose one of {', '.join(self._cycle.names)}")
+        self._chosen = name
+
+    def add_background(self, background: Background) -> str:
+        """Take in another background, at the end of the others; returns its name."""
+        background.pixel = self._pixel
+        background.exact = self._from_files
+        return self._cycle.add(background)
+
+    def use_compositor(self, name: str) -> None:
+        """Use another back end from the next frame on.
+
+        Raises:
+            SettingsError: it does not work here.
+        """
+        if name not in self._compositors:
+            reason = self._refusals.get(name, "there is none of that name")
+            raise SettingsError(f"compositor {name} cannot be used: {reason}")
+        self._chosen_backend = name
 
     @property
     def backend(self) -> str:
@@ -270,14 +297,14 @@ class Composer:
         _quietly_close(compositor)
 
     def _apply_requests(self) -> None:
-        with self._lock:
-            backgrounds, self._background_steps = self._background_steps, 0
-            compositors, self._compositor_steps = self._compositor_steps, 0
-        for _ in range(backgrounds):
-            self._cycle.step()
-        if compositors and self._backend:
-            order = list(self._compositors)
-            self._backend = order[(order.index(self._backend) + compositors) % len(order)]
+        chosen, backend = self._chosen, self._chosen_backend
+        self._cycle.choose(chosen)
+        if backend in self._compositors:
+            self._backend = backend
+        if chosen == self._chosen:  # else there is a newer wish already
+            self._chosen = ""
+        if backend == self._chosen_backend:
+            self._chosen_backend = ""
 
     def _close_compositors(self) -> None:
         compositors, self._compositors = self._compositors, {}

@@ -186,10 +186,10 @@ def test_the_next_back_end_is_one_that_works(bench: Bench) -> None:
     names = []
     for _ in range(3):
         names.append(subject.compose(matte()).backend)
-        subject.next_compositor()
+        next_compositor(subject)
         assert subject.backend == names[-1], "in effect from the next frame on"
     assert names == ["fast", "slow", "fast"]
-    subject.next_compositor()
+    next_compositor(subject)
     assert subject.compose(matte()).backend == "fast"  # two steps were asked for
     subject.close()
 
@@ -242,7 +242,7 @@ def test_backgrounds_go_round(bench: Bench) -> None:
         done = subject.compose(matte())
         seen.append((done.background, done.transparent))
         assert subject.background_label == done.background
-        subject.next_background()
+        next_background(subject)
     assert seen == [("color #ff0000", False), ("transparent", True), ("blur 30", False), ("color #ff0000", False)]
     subject.close()
 
@@ -257,7 +257,7 @@ def test_real_back_ends_agree_when_switched(clock: FakeClock) -> None:
     for _ in subject.working:
         done = subject.compose(matte(100))
         results[done.backend] = done.image.astype(int)
-        subject.next_compositor()
+        next_compositor(subject)
     assert set(results) == set(subject.working)
     for image in results.values():
         assert np.abs(image - results["cpu"]).max() <= 1
@@ -280,7 +280,7 @@ def test_a_failing_back_end_is_replaced_within_the_same_frame(bench: Bench, erro
     assert told == f"compositor fast failed ({reason}): going on with slow"
     assert subject.working == ["slow"] and subject.refusals["fast"] == reason
     assert bench.log[-1] == "close fast"
-    subject.next_compositor()
+    next_compositor(subject)
     assert subject.compose(matte()).backend == "slow"
     subject.close()
     assert bench.log.count("close fast") == 1
@@ -354,9 +354,9 @@ def test_a_failing_background_becomes_a_plain_colour_in_the_same_frame(bench: Be
     assert failing.log == ["", "open", "close"], "what is broken is closed at once"
     assert notices.fallbacks == (f"background failing failed ({error}): showing a plain colour instead",)
     assert is_plain(subject.background_only(WIDTH, HEIGHT))
-    subject.next_background()
+    next_background(subject)
     assert subject.compose(matte()).background == "color #ff0000"
-    subject.next_background()
+    next_background(subject)
     assert subject.compose(matte()).background == "color #ff0000", "what is broken has left the cycle"
     subject.close()
     assert failing.log == ["", "open", "close"]
@@ -367,7 +367,7 @@ def test_a_background_that_cannot_be_opened_is_told_and_left_out(bench: Bench) -
     subject, notices = composer(bench, [ColorBackground("red"), failing, ColorBackground("blue")])
     subject.open(WIDTH, HEIGHT, "cpu")
     assert notices.fallbacks == ("background failing failed (cannot be opened): it is left out",)
-    subject.next_background()
+    next_background(subject)
     assert subject.compose(matte()).background == "color #0000ff"
     subject.close()
     assert failing.log == ["", "open", "close"]
@@ -393,7 +393,7 @@ def test_many_backgrounds_are_opened_when_they_come_up(bench: Bench) -> None:
     ready = sum("open" in background.log for background in backgrounds)
     assert 2 <= ready < 30
     for _ in range(29):
-        subject.next_background()
+        next_background(subject)
     subject.compose(matte())
     assert backgrounds[29].log == ["", "open"]
     subject.close()
@@ -435,8 +435,8 @@ def test_requests_and_questions_may_come_from_other_threads(bench: Bench) -> Non
     def press() -> None:
         try:
             while not stop.is_set():
-                subject.next_background()
-                subject.next_compositor()
+                next_background(subject)
+                next_compositor(subject)
                 subject.background_only(WIDTH, HEIGHT)
                 assert subject.backend in subject.working and subject.background_label
         except Exception as error:

@@ -25,7 +25,7 @@ _READY_COUNT = 12
 class BackgroundCycle:
     """Opens backgrounds when they are first needed, and closes each that it opened, once.
 
-    Used by the compositing thread alone, except for ``label``.
+    Used by the compositing thread alone, except for ``label``, ``names`` and ``add``.
 
     Args:
         backgrounds: at least one; the first is shown first.
@@ -41,13 +41,35 @@ class BackgroundCycle:
         self._plain = ColorBackground(PLAIN)
         self.label = self._backgrounds[0].label
 
-    def step(self) -> None:
-        """Go to the next background that is not broken; stay where there is none."""
-        for distance in range(1, len(self._backgrounds) + 1):
-            index = (self._index + distance) % len(self._backgrounds)
+    @property
+    def names(self) -> list[str]:
+        """What the backgrounds are called, in order, each by a name of its own; broken ones are left out."""
+        return list(self._named())
+
+    @property
+    def name(self) -> str:
+        """The name of the one that was chosen; what is shown instead where it is broken."""
+        return next((name for name, index in self._named().items() if index == self._index), self.label)
+
+    def choose(self, name: str) -> None:
+        """Go to the background of that name; stay where there is none any more."""
+        self._index = self._named().get(name, self._index)
+
+    def _named(self) -> dict[str, int]:
+        named: dict[str, int] = {}
+        for index, background in enumerate(self._backgrounds):
             if index not in self._broken:
-                self._index = index
-                return
+                name, number = background.label, 1
+                while name in named:
+                    number += 1
+                    name = f"{background.label} ({number})"
+                named[name] = index
+        return named
+
+    def add(self, background: Background) -> str:
+        """Take in another one, at the end; returns its name."""
+        self._backgrounds.append(background)
+        return self.names[-1]
 
     def layer(self, width: int, height: int, now_ns: int) -> Layer:
         """The current background at this moment; a plain colour if it fails. Sets ``label`` to what is shown."""

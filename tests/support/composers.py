@@ -70,3 +70,16 @@ class ListSink(Sink):
 
     def close(self, *, failed: bool) -> None:
         self.calls.append(f"close(failed={failed})")
+
+
+def next_background(composer: Composer) -> None:
+    """Choose the background behind the one that is chosen."""
+    names = composer.backgrounds
+    place = names.index(composer.background) if composer.background in names else -1
+    composer.show_background(names[(place + 1) % len(names)])
+
+
+def next_compositor(composer: Composer) -> None:
+    """Choose the back end behind the one that is in use."""
+    names = composer.working
+    composer.use_compositor(names[(names.index(composer.backend) + 1) % len(names)])

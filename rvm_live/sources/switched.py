@@ -1,0 +1,142 @@
+"""A source that can rest, and be exchanged for another, while the run goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from rvm_live.errors import SourceError, SourceLostError
+from rvm_live.settings import SourceSettings
+from rvm_live.sources.base import Grab, Source, SourceInfo
+
+__all__ = ["SwitchedSource"]
+
+_PAUSED = "paused"
+
+
+class SwitchedSource(Source):
+    """Hands out what its present source delivers.
+
+    :meth:`use` and :meth:`pause` may be called on any thread; sources are opened, read and changed on the capture thread.
+
+    Args:
+        settings: of the first source.
+        make: opens nothing yet: settings -> source.
+        told: of a source that cannot be changed to.
+
+    Attributes:
+        settings: of the source that is used, or about to be.
+        info: what it delivers; None before it is open.
+        paused: nothing is read, and the device is free for others.
+    """
+
+    def __init__(
+        self,
+        settings: SourceSettings,
+        make: Callable[[SourceSettings], Source],
+        told: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.settings = settings
+        self.info: SourceInfo | None = None
+        self.paused = False
+        self._make, self._told = make, told
+        self._asked = threading.Condition()
+        self._released = False
+        self._used = settings
+        self._inner: Source | None = make(settings)
+        self.on_demand = self._inner.on_demand
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing comes at the moment; empty while something does."""
+        if self.paused:
+            return _PAUSED
+        return str(getattr(self._inner, "trouble", ""))
+
+    @property
+    def inner(self) -> Source | None:
+        """The source that is read now; None while it rests."""
+        return self._inner
+
+    def open(self) -> SourceInfo:
+        if self._inner is None:
+            raise SourceLostError("the source was released")
+        self.info = self._inner.open()
+        return self.info
+
+    def read(self) -> Grab:
+        with self._asked:
+            while self.paused and not self._released:
+                self._drop()
+                self._asked.wait()
+            if self._released:
+                raise SourceLostError("the source was released")
+            wanted = self.settings
+        if self._inner is None or wanted is not self._used:
+            self._change(wanted)
+        inner = self._inner
+        if inner is None:
+            raise SourceLostError("the source was released")
+        try:
+            return inner.read()
+        except SourceError:
+            if self._inner is not inner or self.paused or self.settings is not self._used:  # it was taken from under us
+                return self.read()
+            raise
+
+    def release(self) -> None:
+        with self._asked:
+            self._released = True
+            self._asked.notify_all()
+            inner = self._inner
+        if inner is not None:
+            inner.release()
+
+    def use(self, settings: SourceSettings) -> None:
+        """Read another source from now on; the present one goes on where that cannot be opened, and that is told."""
+        with self._asked:
+            self.settings = settings
+            self._interrupt()
+
+    def pause(self, paused: bool) -> None:
+        """Let the device rest, or go on."""
+        with self._asked:
+            self.paused = paused
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        """End a read that waits for a picture which nobody wants any more."""
+        self._asked.notify_all()
+
+    def _drop(self) -> None:
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            inner.release()
+
+    def _change(self, wanted: SourceSettings) -> None:
+        before = self._used
+        self._drop()
+        try:
+            self._take(wanted)
+        except SourceError as error:
+            if before is wanted:
+                raise
+            self._told(f"{error}: going on with the one before")
+            with self._asked:
+                if self.settings is wanted:
+                    self.settings = before
+            self._take(before)
+
+    def _take(self, settings: SourceSettings) -> None:
+        inner = self._make(settings)
+        self._inner = inner
+        try:
+            self.info = inner.open()
+        except SourceError:
+            self._drop()
+            raise
+        self._used = settings
+        with self._asked:
+            released = self._released
+        if released:
+            inner.release()

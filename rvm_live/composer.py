@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.cycle import PLAIN, BackgroundCycle
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import CompositorError, SettingsError, UnavailableError
-from rvm_live.frames import Composite, Matte, Stamps
+from rvm_live.frames import Composite, Frame, Matte, Stamps
 from rvm_live.notices import Notices
 from rvm_live.registry import COMPOSITORS
 from rvm_live.stillness import LastComposite
@@ -47,6 +48,7 @@ class Composer:
             stopwatch: the same file gives the same bytes again.
         pixel: width of the frames' pixels for their height.
         fitting_alone: open none but the back end that fits where mattes lie, and the CPU's for the case that it fails.
+        away: what is seen instead of the background alone while nobody is to be seen (:meth:`hide`).
         clock: for the stamps, for moving backgrounds and for finding the fastest back end.
 
     Raises:
@@ -63,6 +65,7 @@ class Composer:
         from_files: bool = False,
         pixel: Fraction = Fraction(1),
         fitting_alone: bool = False,
+        away: Background | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not backgrounds:
@@ -85,6 +88,9 @@ class Composer:
         self._pixel = pixel
         self._chosen = ""
         self._chosen_backend = ""
+        self._away = away
+        self._away_open = False
+        self.private = False
         self._compositors: dict[str, Compositor] = {}
         self._timings: dict[str, float] = {}
         self._refusals: dict[str, str] = {}
@@ -152,6 +158,8 @@ class Composer:
         frame = matte.frame
         moment = frame.media_ns if self._from_files and frame.media_ns is not None else started
         layer = self._shown = self._cycle.layer(frame.width, frame.height, moment)
+        if self.private:
+            return self._nobody(frame, started)
         if self._last is None or not self._last.shows(matte, (layer, self._backend)):
             check_inputs(matte, layer)  # here, so that no back end is blamed for what the engine made
             image = self._composed(matte, layer)
@@ -161,9 +169,41 @@ class Composer:
         stamps = Stamps(frame.captured_ns, matte.started_ns, matte.done_ns, started, max(self._clock.now_ns(), started))
         return Composite(self._last.image, matte, stamps, self._backend, self._cycle.label)
 
+    def hide(self, private: bool) -> None:
+        """From the next frame on show nobody, or go on. What is made meanwhile holds no camera pixel anywhere, so that
+        no view and no output can show one."""
+        self.private = private
+
+    def _nobody(self, frame: Frame, started: int) -> Composite:
+        width, height = frame.width, frame.height
+        image = self._away_picture(width, height)
+        empty = replace(frame, image=image[..., :3] if image.shape[2] == 3 else np.zeros((height, width, 3), np.uint8))
+        matte = Matte(empty, np.zeros((height, width), np.uint8), started_ns=started, finished_ns=started)
+        stamps = Stamps(frame.captured_ns, started, started, started, max(self._clock.now_ns(), started))
+        return Composite(image, matte, stamps, self._backend, self._cycle.label)
+
+    def _away_picture(self, width: int, height: int) -> NDArray[np.uint8]:
+        away = self._away
+        if away is not None:
+            try:
+                if not self._away_open:
+                    away.open()
+                    self._away_open = True
+                layer = away.layer(width, height, self._clock.now_ns())
+                if isinstance(layer, Plate):
+                    return np.array(layer.image)
+            except Exception as error:  # as with every background: whatever it is, the room is not seen
+                self._away = None
+                self._notices.fallback(f"the away picture failed ({_one_line(error)}): the background alone is shown")
+        if isinstance(self._shown, Clear):
+            return np.zeros((height, width, 4), np.uint8)
+        return self.background_only(width, height)
+
     def close(self) -> None:
         """Close every back end and background."""
         self._close_compositors()
+        if self._away is not None and self._away_open:
+            self._away.close()
         self._cycle.close()
 
     def background_only(self, width: int, height: int) -> NDArray[np.uint8]:

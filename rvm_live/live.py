@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvm_live import gpu, whole
-from rvm_live.backgrounds.parse import default_cycle
+from rvm_live.backgrounds.parse import default_cycle, parse
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.composer import Composer
 from rvm_live.engines.auto import AutoEngine, engine_for
 from rvm_live.engines.guarded import GuardedEngine
 from rvm_live.frames import Composite
+from rvm_live.live_controls import live_controls
 from rvm_live.notices import Notices
 from rvm_live.pipeline import Pipeline
 from rvm_live.preflight import DEFAULT_FOLDER, HEADLESS_SECONDS, at_home, check_writable, overflow_of, without_display
@@ -25,13 +26,16 @@ from rvm_live.queues import Overflow
 from rvm_live.report import LiveReport, Ran
 from rvm_live.settings import LiveSettings
 from rvm_live.sinks.base import Sink
+from rvm_live.sinks.recording_switch import RecordingSwitch
 from rvm_live.sinks.snapshot import save_png, write_whole
 from rvm_live.sinks.status import Status
 from rvm_live.sinks.sudden_exit import on_sudden_exit
 from rvm_live.sinks.window import ViewState, WindowActions, WindowSink
+from rvm_live.sources.base import SourceInfo
 from rvm_live.sources.factory import open_source
 from rvm_live.sources.lasting import LastingSource
 from rvm_live.sources.quiet import silence_backends
+from rvm_live.sources.switched import SwitchedSource
 from rvm_live.stopping import stopping_on_signals
 
 if TYPE_CHECKING:
@@ -99,18 +103,31 @@ class _App:
             foreground=settings.foreground,
             notices=self.notices,
             from_files=overflow is Overflow.BLOCK,
+            away=parse(settings.away)[0] if settings.away else None,
             clock=clock,
         )
         self.settings, self._no_window = without_display(settings)
         self.window: WindowSink | None = None
-        self.recorder: Recorder | None = None
         realtime = overflow is Overflow.DROP_OLDEST
-        self.source = LastingSource(settings.source, open_source, self.notices.again, clock)
+        self.view = ViewState(
+            settings.display,
+            settings.statistics,
+            fullscreen=settings.fullscreen,
+            mirror=bool(settings.mirror),
+        )
+        self.source = SwitchedSource(
+            settings.source,
+            lambda each: LastingSource(each, open_source, self.notices.again, clock),
+            self.notices.fallback,
+            self._opened,
+        )
+        self.recording = self._recording(overflow, clock)
+        self.controls = live_controls(self.view, self.composer, self.source, self.recording, self._reset)
         self.pipeline = Pipeline(
             self.source,
             GuardedEngine(engine.again, engine.settings, self.notices),
             self.composer,
-            [*self._sinks(overflow, clock), *([_Announcement(self._no_window, tell)] if self._no_window else [])],
+            self._sinks(tell, clock),
             overflow=overflow,
             max_fps=settings.source.fps if realtime else None,
             mirror=settings.source.mirror,
@@ -120,39 +137,37 @@ class _App:
             clock=clock,
         )
 
-    def _sinks(self, overflow: Overflow, clock: Clock) -> list[Sink]:
+    def _recording(self, overflow: Overflow, clock: Clock) -> RecordingSwitch:
         settings = self.settings
-        sinks: list[Sink] = []
-        if settings.record is not None:
+
+        def make(path: str) -> Recorder:
             from rvm_live.sinks.factory import open_recorder
 
-            self.recorder = open_recorder(
-                settings.record,
+            return open_recorder(
+                path,
                 fps=settings.source.fps,
                 policy=overflow,
                 background=self.composer.background_only,
                 # Without a window the recording is what the run is for; with one the picture matters more.
                 on_failure=None if settings.headless else self.notices.fallback,
             )
-            sinks.append(self.recorder)
-        if not settings.headless:
+
+        return RecordingSwitch(make, settings.record, self.notices.fallback, clock)
+
+    def _sinks(self, tell: Callable[[str], None], clock: Clock) -> list[Sink]:
+        sinks: list[Sink] = [self.recording]
+        if not self.settings.headless:
             self.window = WindowSink(
-                ViewState(settings.display, statistics=settings.statistics, fullscreen=settings.fullscreen),
-                size=(settings.source.width or 1280, settings.source.height or 720),
+                self.view,
+                size=(self.settings.source.width or 1280, self.settings.source.height or 720),
                 status=self.status,
-                actions=WindowActions(
-                    background=self.composer.next_background,
-                    compositor=self.composer.next_compositor,
-                    mirror=self._flip_mirror,
-                    reset=self._reset,
-                    save=self._save,
-                    quit=self._quit,
-                ),
+                controls=self.controls,
+                actions=WindowActions(self._reset, self._save, self._add_background, self._quit),
                 placeholder=self.composer.background_only,
                 clock=clock,
             )
             sinks.append(self.window)
-        return sinks
+        return [*sinks, *([_Announcement(self._no_window, tell)] if self._no_window else [])]
 
     def display_gone(self, tell: Callable[[str], None]) -> None:
         """The window system ends the process: finish what is being written, say so, and go."""
@@ -160,42 +175,43 @@ class _App:
             return
         self.pipeline.abandon("display gone", self.window)
         kept = ""
-        if self.recorder is not None and self.recorder.saved is not None:
-            kept = f"; {self.recorder.failure or f'the recording {self.recorder.saved} is whole'}"
+        if self.recording.saved:
+            kept = f"; {self.recording.failure or f'the recording {self.recording.saved[-1]} is whole'}"
         tell(f"rvm-live: error: the display went away, and with it the window{kept}")
         os._exit(2)
 
     # Keys ---------------------------------------------------------------------------------------------------
 
-    def _flip_mirror(self) -> None:
-        self.pipeline.mirror = not self.pipeline.mirror
+    def _opened(self, source: SourceInfo) -> None:
+        """People know themselves from the mirror: so a camera's picture is shown, unless it was asked for otherwise."""
+        if self.settings.mirror is None:
+            self.view.mirror = source.kind == "camera" and not self.settings.source.mirror
 
     def _reset(self) -> None:
         self.pipeline.reset()
-        self._say("matting state reset")
 
-    def _save(self, composite: Composite) -> None:
+    def _save(self, composite: Composite) -> Path:
         path = Path(f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}-{composite.seq:06d}.png")
         save_png(composite, path)
-        self._say(f"saved {path}")
+        return path
+
+    def _add_background(self, path: object) -> None:
+        if path is not None:
+            self.controls.background = str(path)
 
     def _quit(self, reason: str) -> None:
         self.pipeline.stop("quit" if reason == "key" else reason)
 
-    def _say(self, text: str) -> None:
-        if self.window is not None:
-            self.window.tell(text)
-
     # What runs ----------------------------------------------------------------------------------------------
 
     def dropped(self) -> dict[str, int]:
-        """The recorder's queue, if there is one; the pipeline counts its own."""
-        return {} if self.recorder is None else {self.recorder.queue.name: self.recorder.queue.dropped}
+        """What could not be recorded in time; the pipeline counts its own queues."""
+        return dict(self.recording.dropped)
 
     def status(self) -> Status:
         """What the overlay shows, from what runs now."""
         snapshot = self.pipeline.snapshot()
-        engine, source = self.pipeline.engine_info, self.pipeline.source_info
+        engine, source = self.pipeline.engine_info, self.source.info
         recent = snapshot.recent_ms
         return Status(
             unique_fps=snapshot.recent_fps,
@@ -215,7 +231,9 @@ class _App:
             drops={**snapshot.dropped, **self.dropped()},
             repeats=snapshot.repeated,
             background=self.composer.background_label,
-            recording=self.settings.record,
+            recording=self.recording.path,
+            recorded_s=self.recording.seconds,
+            recorded_bytes=self.recording.bytes,
             gpu=self.gpu.latest,
             phase=self._phase(source is not None, engine is not None),
             messages=self.notices.fallbacks,
@@ -235,7 +253,7 @@ class _App:
 
     def report(self, snapshot: Any) -> LiveReport:
         """The final report of a finished run."""
-        engine, source = self.pipeline.engine_info, self.pipeline.source_info
+        engine, source = self.pipeline.engine_info, self.source.info
         ran = Ran(
             engine=engine.engine if engine else "",
             model=engine.model if engine else "",
@@ -247,7 +265,7 @@ class _App:
             width=source.width if source else 0,
             height=source.height if source else 0,
         )
-        saved = None if self.recorder is None else self.recorder.saved
+        saved = self.recording.saved[-1] if self.recording.saved else None
         return LiveReport(
             ran,
             replace(snapshot, dropped={**snapshot.dropped, **self.dropped()}),
@@ -255,7 +273,7 @@ class _App:
             self.pipeline.exit_reason,
             None if saved is None else str(saved),
             engine.device_name if engine else "",
-            "" if self.recorder is None else self.recorder.failure,
+            self.recording.failure,
         )
 
 

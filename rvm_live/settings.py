@@ -12,6 +12,8 @@ from rvm_live.errors import SettingsError
 __all__ = ["DISPLAY_MODES", "EngineSettings", "LiveSettings", "SourceSettings", "parse_ratio"]
 
 DISPLAY_MODES = ("result", "comparison", "matte")
+STATISTICS = ("line", "table", "off")
+"""What the window tells over the picture: a line in a corner, the table with every stage, nothing."""
 """In the order in which the ``o`` key goes through them; the first is the default and shows no camera pixel."""
 
 MODELS = ("mobilenetv3", "resnet50")
@@ -134,7 +136,7 @@ class SourceSettings:
         fourcc: pixel format asked of a camera, four characters.
         loop: a file starts over at its end.
         realtime: a file plays at its own rate; otherwise as fast as it is read.
-        mirror: flip left and right.
+        mirror: flip left and right, in all that is made of it.
         wait: a camera or stream that is not there yet is waited for.
     """
 
@@ -176,7 +178,9 @@ class LiveSettings:
         foreground: ``model`` (spill-free estimate) or ``source`` (the camera's own pixels); the engine is told, too.
         backgrounds: specifications such as ``blur:25``; the first is shown first. Empty: the built-in ones.
         display: view shown first, one of :data:`DISPLAY_MODES`.
-        statistics: show the overlay at start.
+        statistics: what the window tells over the picture at first, one of :data:`STATISTICS`.
+        mirror: the window shows the picture as a mirror does; None: where a camera gives it.
+        away: specification of a picture that is shown in place of the background alone, or None.
         headless: open no window.
         fullscreen: start in full screen.
         record: file or folder to write, or None.
@@ -193,7 +197,9 @@ class LiveSettings:
     foreground: str = "model"
     backgrounds: tuple[str, ...] = ()
     display: str = DISPLAY_MODES[0]
-    statistics: bool = True
+    statistics: str = STATISTICS[0]
+    mirror: bool | None = None
+    away: str | None = None
     headless: bool = False
     fullscreen: bool = False
     record: str | None = None
@@ -207,6 +213,10 @@ class LiveSettings:
         _require(
             self.display in DISPLAY_MODES,
             f"unknown display mode {self.display!r}: choose one of {', '.join(DISPLAY_MODES)}",
+        )
+        _require(
+            self.statistics in STATISTICS,
+            f"unknown statistics {self.statistics!r}: choose one of {', '.join(STATISTICS)}",
         )
         _require(self.frames is None or self.frames >= 1, f"frames {self.frames} is out of range: at least 1")
         _require(

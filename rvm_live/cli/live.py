@@ -13,7 +13,15 @@ from rvm_live.cli.params import PlacePath, one_line, place_text, printable
 from rvm_live.errors import SinkError
 from rvm_live.metrics import STAGES, Percentiles
 from rvm_live.report import LiveReport
-from rvm_live.settings import DISPLAY_MODES, MODELS, EngineSettings, LiveSettings, SourceSettings, parse_ratio
+from rvm_live.settings import (
+    DISPLAY_MODES,
+    MODELS,
+    STATISTICS,
+    EngineSettings,
+    LiveSettings,
+    SourceSettings,
+    parse_ratio,
+)
 
 __all__ = ["live_options", "run_live"]
 
@@ -29,7 +37,12 @@ _OPTIONS = [
     click.option("--height", type=int, help="Pixels asked of the camera.  [default: 720]"),
     click.option("--fps", type=float, default=60.0, help="Frames per second at most.  [default: 60]"),
     click.option("--fourcc", default="MJPG", help="Pixel format asked of the camera.  [default: MJPG]"),
-    click.option("--mirror/--no-mirror", default=False, help="Flip left and right (key m)."),
+    click.option(
+        "--mirror/--no-mirror",
+        default=None,
+        help="Show the picture in the window as a mirror does (key m).  [default: a camera's]",
+    ),
+    click.option("--mirror-output", is_flag=True, help="Flip left and right what is recorded, too."),
     click.option("--wait", is_flag=True, help="Wait for a camera or stream that is not there yet."),
     click.option("--loop", is_flag=True, help="Start a file over at its end."),
     click.option(
@@ -81,7 +94,17 @@ _OPTIONS = [
         default=DISPLAY_MODES[0],
         help="View shown first (key o).  [default: result]",
     ),
-    click.option("--stats/--no-stats", "statistics", default=True, help="Show the overlay (key s)."),
+    click.option(
+        "--stats",
+        "statistics",
+        type=click.Choice(STATISTICS),
+        default=STATISTICS[0],
+        help="What is told over the picture (key s).  [default: line]",
+    ),
+    click.option("--no-stats", "statistics", flag_value="off", hidden=True),
+    click.option(
+        "--away", callback=place_text, help="A picture to show while privacy is on (key v).  [default: the background]"
+    ),
     click.option("--fullscreen", is_flag=True, help="Start in full screen (key f)."),
     click.option("--headless", is_flag=True, help="Open no window."),
     click.option("--record", callback=place_text, help="Record to .mp4, .mov, .webm or a folder/ of PNGs."),
@@ -120,7 +143,7 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
             fourcc=options["fourcc"],
             loop=options["loop"],
             realtime=options["realtime"],
-            mirror=options["mirror"],
+            mirror=options["mirror_output"],
             wait=options["wait"],
         ),
         engine=EngineSettings(
@@ -140,6 +163,8 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
         backgrounds=tuple(options["backgrounds"]),
         display=options["display"],
         statistics=options["statistics"],
+        mirror=options["mirror"],
+        away=options["away"],
         headless=options["headless"],
         fullscreen=options["fullscreen"],
         record=options["record"],

@@ -92,8 +92,10 @@ class Bar:
         return self._tall if self.visible else 0
 
     def moved(self, x: int, y: int) -> None:
-        """The mouse is there now."""
-        self._moved_ns, self._over = self._clock.now_ns(), (x, y)
+        """The mouse is there now. Where it comes from outside, or the window came up under it, nothing is meant yet."""
+        if self._over not in (None, (x, y)):
+            self._moved_ns = self._clock.now_ns()
+        self._over = (x, y)
 
     def left(self) -> None:
         """The mouse is no longer over the window."""

@@ -25,6 +25,7 @@ class Commands:
         controls: what there is to change.
         actions: what else can be asked for.
         answer: told what is so now, in a few words.
+        complain: told what failed.
         photo: saves the picture that is shown; returns where.
         quit: asked to end the run.
     """
@@ -35,11 +36,12 @@ class Commands:
         controls: Controls,
         actions: WindowActions,
         answer: Callable[[str], None],
+        complain: Callable[[str], None],
         photo: Callable[[], object],
         quit: Callable[[], None],
     ) -> None:
         self._view, self._controls, self._actions = view, controls, actions
-        self._say, self._save, self._quit = answer, photo, quit
+        self._say, self._complain, self._save, self._quit = answer, complain, photo, quit
         self._unblurred: Any = None
 
     def do(self, action: str) -> None:
@@ -68,9 +70,11 @@ class Commands:
         """Do something, and answer with the reason where it cannot be done."""
         try:
             do()
+        except SettingsError as error:  # a key for what is not there: no more than an answer
+            self._say(str(error))
         except RvmLiveError as error:
             _log.warning("%s", error)
-            self._say(str(error))
+            self._complain(str(error))
 
     def _help(self) -> None:
         self._view.help = not self._view.help

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from rvm_live.controls import Control, one_of, truth
 from rvm_live.errors import SettingsError
 from rvm_live.frames import Composite
-from rvm_live.settings import DISPLAY_MODES
+from rvm_live.settings import DISPLAY_MODES, STATISTICS
 from rvm_live.sinks.toolkits.base import Key
 
-__all__ = ["HOTKEYS", "STATISTICS", "Hotkey", "ViewState", "WindowActions", "action_for", "view_controls"]
-
-STATISTICS = ("line", "table", "off")
-"""What is told over the picture: a line in the corner, the table with every stage, nothing."""
+__all__ = ["HOTKEYS", "Hotkey", "ViewState", "WindowActions", "action_for", "view_controls"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class ViewState:
 
     Attributes:
         display: one of :data:`~rvm_live.settings.DISPLAY_MODES`.
-        statistics: one of :data:`STATISTICS`.
+        statistics: one of :data:`~rvm_live.settings.STATISTICS`.
         help: the list of keys is shown.
         fullscreen: the window fills the screen.
         mirror: the picture is shown as a mirror does; what goes elsewhere is not.

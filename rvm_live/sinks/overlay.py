@@ -48,14 +48,15 @@ class Overlay:
 
     Args:
         clock: decides when panels are drawn anew and notices go.
+        hint: say for the first seconds how to get help.
 
     Attributes:
         recording: for how long there has been a recording, as people read it; empty where there is none.
         redraws: how often the panels were drawn.
     """
 
-    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock = SYSTEM_CLOCK, *, hint: bool = False) -> None:
+        self._clock, self._hint = clock, hint
         self._key: tuple[object, ...] | None = None
         self._drawn_ns = 0
         self._panels: list[tuple[Panel, int, int]] = []
@@ -178,7 +179,8 @@ class Overlay:
             return self._toast[0]
         self._toast = None
         began = self._first_ns
-        return HINT if began is not None and now - began < HINT_SECONDS * 1e9 and not help else ""
+        early = began is not None and now - began < HINT_SECONDS * 1e9
+        return HINT if self._hint and early and not help else ""
 
     def _fresh(self, messages: tuple[str, ...]) -> list[str]:
         now = self._clock.now_ns()

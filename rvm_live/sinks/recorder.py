@@ -83,6 +83,11 @@ class Recorder(Sink):
         """The path of what was recorded, once closed; None if there is nothing."""
         return self.path if self._saved else self._kept
 
+    @property
+    def size(self) -> int:
+        """How many bytes lie on the disk by now; 0 where that is not known."""
+        return self._writer.size
+
     def open(self) -> None:
         self._writer.claim()
         self._thread = threading.Thread(target=self._run, name="rvm-recording", daemon=True)

@@ -87,6 +87,13 @@ class VideoFile(Writer):
         self._has_alpha = False
         self._times = _Times(self._fps)
 
+    @property
+    def size(self) -> int:
+        try:
+            return self._part.stat().st_size
+        except OSError:
+            return 0
+
     def claim(self) -> None:
         self._lock.take()
 

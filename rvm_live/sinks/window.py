@@ -55,6 +55,7 @@ class WindowSink(Sink):
         placeholder: (width, height) -> uint8 (height, width, 3) BGR or (height, width, 4) BGRA, the background
             alone; None shows a checkerboard.
         toolkits: names of the ways to get a window, in the order in which they are tried.
+        hint: say for the first seconds how to get help.
         clock: for the overlay.
     """
 
@@ -69,6 +70,7 @@ class WindowSink(Sink):
         actions: WindowActions | None = None,
         placeholder: Callable[[int, int], NDArray[np.uint8]] | None = None,
         toolkits: Sequence[str] = TOOLKITS,
+        hint: bool = True,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.view = view
@@ -79,10 +81,10 @@ class WindowSink(Sink):
         self._actions = actions or WindowActions()
         self._placeholder = placeholder or views.checkerboard
         self._clock = clock
-        self._overlay = Overlay(clock)
+        self._overlay = Overlay(clock, hint=hint)
         self._bar = Bar(self._controls, clock)
         self._commands = Commands(
-            view, self._controls, self._actions, self._overlay.toast, self._save, lambda: self._quit("key")
+            view, self._controls, self._actions, self._overlay.toast, self.tell, self._save, lambda: self._quit("key")
         )
         self._composite: Composite | None = None
         self._fresh = Freshness(clock)

@@ -65,6 +65,11 @@ class Writer(ABC):
             SinkError: another run is at it.
         """
 
+    @property
+    def size(self) -> int:
+        """How many bytes lie on the disk by now; 0 where that is not known. Asked by other threads, too."""
+        return 0
+
     @abstractmethod
     def write(self, shot: Shot) -> None:
         """Add one picture.

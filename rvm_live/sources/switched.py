@@ -17,12 +17,14 @@ _PAUSED = "paused"
 class SwitchedSource(Source):
     """Hands out what its present source delivers.
 
-    :meth:`use` and :meth:`pause` may be called on any thread; sources are opened, read and changed on the capture thread.
+    :meth:`use` and :meth:`pause` may be called on any thread; sources are opened, read and changed on the capture
+    thread.
 
     Args:
         settings: of the first source.
         make: opens nothing yet: settings -> source.
         told: of a source that cannot be changed to.
+        opened: told of each source that was opened, on the capture thread.
 
     Attributes:
         settings: of the source that is used, or about to be.
@@ -35,11 +37,12 @@ class SwitchedSource(Source):
         settings: SourceSettings,
         make: Callable[[SourceSettings], Source],
         told: Callable[[str], None] = lambda text: None,
+        opened: Callable[[SourceInfo], None] = lambda info: None,
     ) -> None:
         self.settings = settings
         self.info: SourceInfo | None = None
         self.paused = False
-        self._make, self._told = make, told
+        self._make, self._told, self._opened = make, told, opened
         self._asked = threading.Condition()
         self._released = False
         self._used = settings
@@ -47,7 +50,7 @@ class SwitchedSource(Source):
         self.on_demand = self._inner.on_demand
 
     @property
-    def trouble(self) -> str:
+    def trouble(self) -> str:  # type: ignore[override]
         """Why nothing comes at the moment; empty while something does."""
         if self.paused:
             return _PAUSED
@@ -61,8 +64,9 @@ class SwitchedSource(Source):
     def open(self) -> SourceInfo:
         if self._inner is None:
             raise SourceLostError("the source was released")
-        self.info = self._inner.open()
-        return self.info
+        info = self.info = self._inner.open()
+        self._opened(info)
+        return info
 
     def read(self) -> Grab:
         with self._asked:
@@ -131,11 +135,12 @@ class SwitchedSource(Source):
         inner = self._make(settings)
         self._inner = inner
         try:
-            self.info = inner.open()
+            info = self.info = inner.open()
         except SourceError:
             self._drop()
             raise
         self._used = settings
+        self._opened(info)
         with self._asked:
             released = self._released
         if released:

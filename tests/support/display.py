@@ -105,6 +105,21 @@ class Display:
         if not self.wait(fits, 10.0):
             raise TimeoutError(f"window {title!r} did not become {width}x{height}: {self.window_geometry(title)}")
 
+    def move_mouse(self, x: int, y: int) -> None:
+        """Move the mouse to a pixel of the screen."""
+        self._xdotool("mousemove", "--sync", str(x), str(y))
+
+    def click(self, x: int, y: int, *, button: int = 1, times: int = 1) -> None:
+        """Move there and click; buttons 4 and 5 are the wheel, up and down."""
+        self._xdotool("mousemove", str(x), str(y), "click", "--repeat", str(times), "--delay", "60", str(button))
+
+    def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
+        """Press the left button at one place and let go at another, with stops on the way."""
+        middle = ((start[0] + end[0]) // 2, (start[1] + end[1]) // 2)
+        self._xdotool("mousemove", *map(str, start), "sleep", "0.1", "mousedown", "1", "sleep", "0.1")
+        self._xdotool("mousemove", *map(str, middle), "sleep", "0.1", "mousemove", *map(str, end), "sleep", "0.1")
+        self._xdotool("mouseup", "1")
+
     def close_window(self, title: str = TITLE) -> None:
         """Do what the close button does: send the window WM_DELETE_WINDOW."""
         _send_wm_delete(self.name, int(self.window(title)))

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from rvm_live.backgrounds.parse import parse
 from rvm_live.composer import Composer
 from rvm_live.compositors.cpu import CpuCompositor
+from rvm_live.controls import Control, Controls
 from rvm_live.engines.base import Engine
 from rvm_live.engines.guarded import GuardedEngine
 from rvm_live.errors import EngineError, SourceLostError
@@ -39,6 +40,7 @@ from rvm_live.sinks.factory import open_recorder
 from rvm_live.sinks.hotkeys import ViewState, WindowActions
 from rvm_live.sinks.snapshot import save_png
 from rvm_live.sinks.status import Status
+from rvm_live.sinks.toolkits.base import Key
 from rvm_live.sinks.toolkits.sdl import SdlToolkit
 from rvm_live.sinks.window import WindowSink
 from rvm_live.sources.base import Grab, Source, SourceInfo
@@ -209,7 +211,7 @@ class Watched(WindowSink):
             elif kind == "key o":  # the comparison shows the camera, and was chosen: it is passed over
                 self.view.display = "matte" if self.view.display == "result" else "result"
             elif kind.startswith("key "):
-                self._key({"b": "background", "g": "compositor", "r": "reset", "m": "mirror", "p": "save"}[kind[4:]])
+                self._take(Key(kind[4:]))
 
     files: Path
 
@@ -237,20 +239,26 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         saved.append(folder / f"snap-{len(saved)}.png")
         save_png(composite, saved[-1])
 
-    def mirror() -> None:
-        pipeline.mirror = not pipeline.mirror
-
+    view = ViewState("result", statistics="table")
+    controls = Controls(
+        [
+            Control(
+                "background",
+                lambda: composer.background,
+                composer.show_background,
+                choices=lambda: composer.backgrounds,
+            ),
+            Control("compositor", lambda: composer.backend, composer.use_compositor, choices=lambda: composer.working),
+            Control("mirror", lambda: pipeline.mirror, lambda value: setattr(pipeline, "mirror", value)),
+            Control("privacy", lambda: composer.private, composer.hide),
+        ]
+    )
     window = Watched(
-        ViewState("result", statistics=True),
+        view,
         size=(WIDTH, HEIGHT),
         status=lambda: Status(phase=source.trouble, messages=notices.fallbacks),
-        actions=WindowActions(
-            background=composer.next_background,
-            compositor=composer.next_compositor,
-            mirror=mirror,
-            reset=lambda: pipeline.reset(),
-            save=save,
-        ),
+        controls=controls,
+        actions=WindowActions(reset=lambda: pipeline.reset(), save=save),
         placeholder=composer.background_only,
     )
     window.watch, window.files = watch, files

@@ -11,10 +11,11 @@ import sys
 import time
 from pathlib import Path
 
+from rvm_live.controls import Control, Controls
 from rvm_live.errors import SinkError
 from rvm_live.frames import Composite
 from rvm_live.gpu import GpuReading
-from rvm_live.sinks.hotkeys import ViewState, WindowActions
+from rvm_live.sinks.hotkeys import ViewState, WindowActions, view_controls
 from rvm_live.sinks.snapshot import save_png
 from rvm_live.sinks.status import Status
 from rvm_live.sinks.toolkits import TOOLKITS
@@ -71,20 +72,33 @@ def main(options: dict) -> None:
 
     view = ViewState(
         display=options.get("display", "result"),
-        statistics=options.get("statistics", False),
+        statistics=options.get("statistics", "off"),
         fullscreen=options.get("fullscreen", False),
     )
+    values = {"background": "beach", "compositor": "cpu", "recording": None, "paused": False, "privacy": False}
+    choices = {"background": ["beach", "blur 25", "office"], "compositor": ["cpu", "torch"]}
+
+    def control(name: str) -> Control:
+        return Control(
+            name,
+            lambda: values[name],
+            lambda value: values.__setitem__(name, value),
+            choices=lambda: choices.get(name, ()),
+        )
+
+    controls = Controls([*map(control, values), *view_controls(view)])
+    controls.subscribe(lambda changes: [tell(action=name, value=value) for name, value in changes.items()])
     sink = WindowSink(
         view,
         size=tuple(options.get("size", (320, 180))),
         toolkits=options.get("toolkits", TOOLKITS),
+        hint=options.get("hint", False),
         status=lambda: dataclasses.replace(STATUS, messages=tuple(options.get("messages", ()))),
+        controls=controls,
         actions=WindowActions(
-            background=lambda: tell(action="background"),
-            compositor=lambda: tell(action="compositor"),
-            mirror=lambda: tell(action="mirror"),
             reset=lambda: tell(action="reset"),
             save=save,
+            add_background=lambda path: tell(action="add background", path=None if path is None else str(path)),
             quit=end,
         ),
         placeholder=placeholder,

@@ -31,7 +31,7 @@ class OpenCvToolkit(Toolkit):
     """
 
     name = "OpenCV"
-    lacks = ("wheel", "dropped files")
+    lacks = ("wheel", "dropped files", "Shift")
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
@@ -200,7 +200,7 @@ def key_of(code: int) -> Key | None:
     """A key as ``cv2.waitKeyEx`` reports it; None for keys that mean nothing.
 
     Bits above 16 hold modifiers on some platforms, and the whole key on Windows. Whether shift was held is known for
-    letters alone, and caps lock counts as shift.
+    letters alone, in some of OpenCV's window systems, and caps lock counts as shift there.
     """
     if code < 0:
         return None

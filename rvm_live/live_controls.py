@@ -1,0 +1,142 @@
+"""The controls of a live run: what keys, the bar and other programs can change, by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from rvm_live.backgrounds.base import Background
+from rvm_live.backgrounds.parse import parse
+from rvm_live.composer import Composer
+from rvm_live.controls import Control, Controls, one_of, truth
+from rvm_live.errors import SettingsError
+from rvm_live.sinks.factory import check_recording_path
+from rvm_live.sinks.hotkeys import ViewState, view_controls
+from rvm_live.sinks.recording_switch import RecordingSwitch, named_now
+from rvm_live.sources.camera import Camera, list_cameras
+from rvm_live.sources.switched import SwitchedSource
+
+__all__ = ["live_controls"]
+
+
+def live_controls(
+    view: ViewState, composer: Composer, source: SwitchedSource, recording: RecordingSwitch, reset: Callable[[], None]
+) -> Controls:
+    """Everything that can be changed in a live run.
+
+    ==================  ======================================================================================
+    ``background``      a name out of its choices, or whatever ``--background`` takes, which then joins them
+    ``compositor``      a back end that works here
+    ``camera``          a camera's name
+    ``recording``       a path, True for one named by the time, None or False for none
+    ``paused``          the camera rests and the background stays
+    ``privacy``         the background alone is seen, on every output
+    ``view``, ``statistics``, ``fullscreen``, ``mirror``   of the window
+    ==================  ======================================================================================
+
+    Args:
+        view: of the window.
+        composer: makes the pictures.
+        source: where they come from.
+        recording: where they go.
+        reset: starts a new epoch.
+    """
+    cameras = _Cameras(source, reset)
+    return Controls(
+        [
+            Control(
+                "background",
+                lambda: composer.background,
+                composer.show_background,
+                check=lambda wish: _background(composer, wish),
+                choices=lambda: composer.backgrounds,
+            ),
+            Control(
+                "compositor",
+                lambda: composer.backend,
+                composer.use_compositor,
+                check=one_of("compositor", lambda: composer.working),
+                choices=lambda: composer.working,
+            ),
+            Control("camera", cameras.name, cameras.use, check=cameras.check, choices=cameras.names),
+            Control("recording", lambda: recording.path, recording.use, check=_recording(recording)),
+            Control("paused", lambda: source.paused, _restarting(source.pause, reset), check=truth("paused")),
+            Control("privacy", lambda: composer.private, composer.hide, check=truth("privacy")),
+            *view_controls(view),
+        ]
+    )
+
+
+def _background(composer: Composer, wish: Any) -> str:
+    """The name that is meant; a background that is new joins the others."""
+    if not isinstance(wish, str):
+        raise SettingsError(f"a background is a name or what --background takes, not {wish!r}")
+    if wish in composer.backgrounds:
+        return wish
+    if not wish.strip():
+        raise SettingsError("a background's name is empty")
+    try:
+        found: list[Background] = parse(wish)
+    except SettingsError:
+        one_of("background", lambda: composer.backgrounds)(wish)
+        raise
+    names = [composer.add_background(each) for each in found]
+    return names[0]
+
+
+def _recording(recording: RecordingSwitch) -> Callable[[Any], str | None]:
+    def check(wish: Any) -> str | None:
+        if wish is None or wish is False:
+            return None
+        if wish is True:
+            return recording.path or named_now()
+        path = os.path.expanduser(str(wish))
+        if path != recording.path:
+            check_recording_path(path)
+        return path
+
+    return check
+
+
+def _restarting(pause: Callable[[bool], None], reset: Callable[[], None]) -> Callable[[bool], None]:
+    def apply(paused: bool) -> None:
+        pause(paused)
+        reset()
+
+    return apply
+
+
+class _Cameras:
+    """The cameras there are, each by a name of its own, and the one in use."""
+
+    def __init__(self, source: SwitchedSource, reset: Callable[[], None]) -> None:
+        self._source, self._reset = source, reset
+
+    def names(self) -> list[str]:
+        """Names of the cameras that are plugged in now; with their number where a name is not one camera's alone."""
+        return list(self._named())
+
+    def name(self) -> str:
+        """The one in use; empty where something else is."""
+        info = self._source.info
+        label = info.label if info is not None and info.kind == "camera" else ""
+        return next((name for name, camera in self._named().items() if str(camera) == label), label)
+
+    def check(self, wish: Any) -> str:
+        return one_of("camera", self.names)(wish)
+
+    def use(self, name: str) -> None:
+        camera = self._named().get(name)
+        if camera is not None:
+            target = name if camera.name == name else str(camera.index)
+            self._source.use(replace(self._source.settings, source=target))
+            self._reset()
+
+    def _named(self) -> dict[str, Camera]:
+        cameras = list_cameras()
+        names = [camera.name for camera in cameras]
+        return {
+            camera.name if names.count(camera.name) == 1 and camera.name else str(camera): camera for camera in cameras
+        }

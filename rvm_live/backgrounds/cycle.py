@@ -59,10 +59,11 @@ class BackgroundCycle:
         named: dict[str, int] = {}
         for index, background in enumerate(self._backgrounds):
             if index not in self._broken:
-                name, number = background.label, 1
+                plain = background.label.removeprefix("image ").removeprefix("video ")
+                name, number = plain, 1
                 while name in named:
                     number += 1
-                    name = f"{background.label} ({number})"
+                    name = f"{plain} ({number})"
                 named[name] = index
         return named
 

@@ -36,6 +36,8 @@ from rvm_live.hwtest import HwTestSettings
 from rvm_live.settings import EngineSettings, LiveSettings, SourceSettings, parse_ratio
 from rvm_live.sinks.display import _cookies, probe
 from rvm_live.sinks.hotkeys import HOTKEYS, action_for
+from rvm_live.sinks.toolkits.base import Key
+from rvm_live.sinks.toolkits.opencv import key_of
 from rvm_live.soak.run import SoakSettings
 from rvm_live.sources.base import Source
 from rvm_live.sources.factory import open_source
@@ -507,11 +509,18 @@ def test_any_key_is_known_or_none() -> None:
     @settings(max_examples=2000, deadline=None, derandomize=True)
     @given(st.integers() | st.integers(-(2**32), 2**32) | st.integers(-300, 300))
     def any_code(code: int) -> None:
-        assert action_for(code) in {*actions, None}
-        assert code >= 0 or action_for(code) is None
+        key = key_of(code)
+        assert code >= 0 or key is None
+        assert key is None or action_for(key) in {*actions, None}
 
     any_code()
-    assert action_for(ord("Q")) == "quit"
+    assert action_for(Key("q", shift=True)) == "quit"
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(st.text(max_size=3), st.booleans(), st.text(max_size=2))
+def test_any_key_of_any_layout_is_known_or_none(name: str, shift: bool, place: str) -> None:
+    assert action_for(Key(name, shift, place)) in {*(hotkey.action for hotkey in HOTKEYS), None}
 
 
 # Sources

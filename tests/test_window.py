@@ -438,10 +438,13 @@ def test_the_bar_comes_with_the_mouse_and_goes(screen: Display) -> None:
     with running(screen, frame=[1280, 720], size=[1280, 720]) as app:
         assert app.shows(size=[1280, 720])
         place = screen.window_geometry()
-        for step in range(4):
-            screen.move_mouse(place.x + 400 + 10 * step, place.y + 300)
-        shown = screen.wait_for(lambda picture: find_button(picture) > 0)
-        assert find_button(shown) >= 36
+        steps = iter(range(200))
+
+        def there(picture: NDArray[np.uint8]) -> bool:
+            screen.move_mouse(place.x + 400 + next(steps), place.y + 300)
+            return find_button(picture) > 0
+
+        assert find_button(screen.wait_for(there)) >= 36
         shown = screen.wait_for(lambda picture: find_button(picture) == 0)
         assert find_button(shown) == 0
         screen.key("q")
@@ -891,12 +894,12 @@ def test_panels_are_drawn_five_times_a_second_and_blended_every_time(clock: Fake
     pictures = []
     for _ in range(60):
         canvas = np.full((360, 640, 3), 77, np.uint8)
-        overlay.draw(canvas, status, display="result", statistics=True, help=False)
+        overlay.draw(canvas, status, display="result", statistics="table", help=False)
         pictures.append(canvas)
         clock.advance(1 / 60)
     assert len(asked) == overlay.redraws == 5
     assert all(np.array_equal(picture, pictures[0]) for picture in pictures)
-    overlay.draw(np.zeros((200, 640, 3), np.uint8), status, display="result", statistics=True, help=False)
+    overlay.draw(np.zeros((200, 640, 3), np.uint8), status, display="result", statistics="table", help=False)
     assert overlay.redraws == 6, "another size needs another drawing at once"
 
 
@@ -910,7 +913,7 @@ def amber(clock: FakeClock, overlay: Overlay, messages: tuple[str, ...], **optio
 def test_a_notice_is_shown_for_some_seconds_also_without_statistics(clock: FakeClock) -> None:
     overlay = Overlay(clock)
     assert not amber(clock, overlay, ())
-    assert amber(clock, overlay, ("the GPU is gone",), statistics=False)
+    assert amber(clock, overlay, ("the GPU is gone",), statistics="off")
     clock.advance(overlay_module.MESSAGE_SECONDS / 2)
     assert amber(clock, overlay, ("the GPU is gone",))
     clock.advance(overlay_module.MESSAGE_SECONDS / 2)
@@ -942,7 +945,7 @@ def test_a_picture_that_is_gone_is_told_apart_from_one_that_is_not_there_yet(clo
 
     def drawn(starting: bool) -> NDArray[np.uint8]:
         canvas = np.zeros((360, 640, 3), np.uint8)
-        overlay.draw(canvas, lambda: told, display="result", statistics=True, help=False, starting=starting)
+        overlay.draw(canvas, lambda: told, display="result", statistics="table", help=False, starting=starting)
         return canvas
 
     first = drawn(True)

@@ -70,10 +70,13 @@ def test_keys_do_what_they_say(display: Display, room: Path, tmp_path: Path) -> 
         assert share(shown, ROOM) == 0
         assert share(shown[:, : shown.shape[1] // 2], PERSON) > 0.9
 
-        display.key("o")  # comparison: the room is in the left picture, and only there
+        display.key("o")  # comparison: the room is to the left of the line, and only there
+        place = display.window_geometry()
+        middle, height = place.x + place.width // 2, place.y + place.height // 2
+        display.drag((middle, height), (place.x + place.width * 9 // 10, height))
         shown = display.wait_for(lambda p: share(p, ROOM) > 0.1)
-        middle = shown.shape[1] // 2
-        assert share(shown[:, :middle], ROOM) > 0.1 and share(shown[:, middle:], ROOM) == 0
+        line = shown.shape[1] * 9 // 10
+        assert share(shown[:, : line - 8], ROOM) > 0.1 and share(shown[:, line + 8 :], ROOM) == 0
 
         display.key("o")  # matte
         shown = display.wait_for(lambda p: share(p, (255, 255, 255)) > 0.4)
@@ -81,17 +84,36 @@ def test_keys_do_what_they_say(display: Display, room: Path, tmp_path: Path) -> 
         display.key("o")
         display.wait_for(lambda p: share(p, PERSON) > 0.4)
 
-        display.key("m")  # mirror: the person is on the right in the source, so the matte now takes the room
-        shown = display.wait_for(lambda p: share(p, ROOM) > 0.4)
-        assert share(shown, ROOM) > 0.4
+        display.key("m")  # mirror: what is seen changes sides, and nothing else
+        shown = display.wait_for(lambda p: share(p[:, p.shape[1] // 2 + 4 :], PERSON) > 0.9)
+        assert share(shown[:, shown.shape[1] // 2 + 4 :], PERSON) > 0.9 and share(shown, ROOM) == 0
         display.key("m")
-        display.wait_for(lambda p: share(p, ROOM) == 0)
+        display.wait_for(lambda p: share(p[:, : p.shape[1] // 2], PERSON) > 0.9)
 
+        display.key("s")  # a line in the corner, the table, nothing
         display.key("s")
         with_panel = display.wait_for(lambda p: 0.02 < share(p, PERSON) < 0.47)
         assert share(with_panel, PERSON) < 0.47
         display.key("s")
         display.wait_for(lambda p: share(p, PERSON) > 0.47)
+
+        display.key("v")  # privacy
+        alone = display.wait_for(lambda p: share(p, PERSON) == 0)
+        assert share(alone, PERSON) == 0 and share(alone, GREEN) > 0.8
+        display.key("v")
+        display.wait_for(lambda p: share(p, PERSON) > 0.4)
+
+        display.key("space")  # pause: the background stays
+        alone = display.wait_for(lambda p: share(p, PERSON) == 0)
+        assert share(alone, PERSON) == 0 and share(alone, GREEN) > 0.8
+        display.key("space")
+        display.wait_for(lambda p: share(p, PERSON) > 0.4)
+
+        display.key("t")  # record, and stop
+        assert display.wait(lambda: list(tmp_path.glob("*.incomplete*")) or list(tmp_path.glob(".*.mp4*")), 10)
+        time.sleep(1)
+        display.key("t")
+        assert display.wait(lambda: list(tmp_path.glob("rvm-live-*.mp4")), 10)
 
         display.key("b")  # away from green
         shown = display.wait_for(lambda p: share(p, GREEN) < 0.1)
@@ -122,6 +144,11 @@ def test_keys_do_what_they_say(display: Display, room: Path, tmp_path: Path) -> 
     assert done.code == 0, done.err
     assert done.err == ""
     assert "unique fps" in done.out
+    (recorded,) = tmp_path.glob("rvm-live-*.mp4")
+    with av.open(str(recorded)) as file:
+        pictures = [frame.to_ndarray(format="bgr24") for frame in file.decode(video=0)]
+    assert len(pictures) > 5
+    assert all(share(picture, ROOM, 40) == 0 for picture in pictures)
     told = json.loads(report.read_text())
     assert told["exit_reason"] == "quit"
     assert told["ran"]["engine"] == "pass-through"

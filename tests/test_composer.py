@@ -340,7 +340,7 @@ def test_no_back_end_is_blamed_for_a_bad_matte(request: pytest.FixtureRequest, r
             subject.compose(spoil(matte()))
         assert "\n" not in str(caught.value)
         assert subject.compose(matte()).backend == backend
-        subject.next_compositor()
+        next_compositor(subject)
     assert subject.working == working and notices.fallbacks == ()
     subject.close()
 

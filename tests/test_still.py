@@ -33,7 +33,7 @@ from rvm_live.sources.image import ImageSource
 from rvm_live.sources.lasting import LastingSource
 from tests.conftest import ROOT
 from tests.support.clock import FakeClock
-from tests.support.composers import DirectComposer, ListSink
+from tests.support.composers import DirectComposer, ListSink, next_background, next_compositor
 from tests.support.display import open_display
 from tests.support.engines import LeftHalfEngine
 from tests.support.program import call
@@ -196,13 +196,13 @@ def test_a_blur_and_transparency_stand_still_with_the_picture(
 def test_keys_still_change_what_is_shown(still: Path, composed: list[Layer]) -> None:
     def act(pipeline: Pipeline, composer: Composer, count: int) -> None:
         if count == 5:
-            composer.next_background()
+            next_background(composer)
         elif count == 15:
             pipeline.mirror = True
         elif count == 25:
             pipeline.reset()
         elif count == 35:
-            composer.next_compositor()
+            next_compositor(composer)
 
     red = ColorBackground("#ff0000")
     engine, composites, _ = run(image_source(still), [GREEN, red], frames=50, act=act)

@@ -17,6 +17,7 @@ from rvm_live.backgrounds.base import Background, Clear, Layer, Plate
 from rvm_live.backgrounds.blur import BlurBackground
 from rvm_live.backgrounds.color import ColorBackground, parse_color
 from rvm_live.backgrounds.cycle import PLAIN
+from rvm_live.backgrounds.parse import parse
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.composer import Composer
 from rvm_live.compositors.base import Compositor
@@ -24,6 +25,8 @@ from rvm_live.compositors.cpu import CpuCompositor
 from rvm_live.errors import BackgroundError, CompositorError, MatteError, SettingsError, UnavailableError
 from rvm_live.frames import Frame, Matte
 from rvm_live.notices import Notices
+from rvm_live.sinks import views
+from rvm_live.sinks.snapshot import cut_out
 from tests.support.clock import FakeClock
 from tests.support.composers import next_background, next_compositor
 from tests.support.engines import LateFault
@@ -459,4 +462,53 @@ def test_a_new_frame_size_needs_no_new_composer(bench: Bench) -> None:
     subject.open(WIDTH, HEIGHT, "cpu")
     for size in ((WIDTH, HEIGHT), (64, 20), (5, 5)):
         assert subject.compose(matte(0, *size)).image.shape == (size[1], size[0], 3)
+    subject.close()
+
+
+# Privacy -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spec", ["color:#00ff00", "transparent", "blur"])
+def test_privacy_leaves_no_camera_pixel_anywhere(spec: str) -> None:
+    subject = Composer(parse(spec), compositor="cpu", notices=Notices())
+    subject.open(WIDTH, HEIGHT, "cpu")
+    seen = subject.compose(matte(200))
+    assert (seen.matte.host().alpha > 0).any()
+    subject.hide(True)
+    hidden = subject.compose(matte(200))
+    assert hidden.seq == seen.seq and hidden.transparent == seen.transparent
+    for display in ("result", "comparison", "matte"):  # every view, the comparison too
+        shown = views.render(hidden, display, WIDTH, HEIGHT)
+        assert not (np.abs(shown.astype(int) - ROOM).max(2) < 3).any(), display
+    assert (hidden.matte.host().alpha == 0).all() and (cut_out(hidden) == 0).all()
+    assert not (hidden.frame.image == matte(200).frame.image).all()
+    subject.hide(False)
+    assert (subject.compose(matte(200)).matte.host().alpha > 0).any()
+    subject.close()
+
+
+def test_an_away_picture_stands_in_and_one_that_fails_is_told() -> None:
+    notices = Notices()
+    red, broken = ColorBackground("#ff0000"), Failing(BackgroundError("gone"))
+    for away, colour in ((red, (0, 0, 255)), (broken, (0, 255, 0))):
+        subject = Composer([ColorBackground("#00ff00")], compositor="cpu", notices=notices, away=away)
+        subject.open(WIDTH, HEIGHT, "cpu")
+        subject.compose(matte())
+        subject.hide(True)
+        assert (subject.compose(matte()).image == colour).all()
+        subject.close()
+    assert len(notices.fallbacks) == 1 and notices.fallbacks[0].startswith("the away picture failed (")
+
+
+def test_backgrounds_have_names_of_their_own_and_new_ones_join_them() -> None:
+    same = [ColorBackground("#ff0000"), ColorBackground("#ff0000"), ColorBackground("#0000ff")]
+    subject = Composer(same, compositor="cpu", notices=Notices())
+    assert subject.backgrounds == ["color #ff0000", "color #ff0000 (2)", "color #0000ff"]
+    subject.open(WIDTH, HEIGHT, "cpu")
+    name = subject.add_background(ColorBackground("#123456"))
+    subject.show_background(name)
+    assert subject.background == name == "color #123456"
+    assert subject.compose(matte()).background == name and subject.background == name
+    with pytest.raises(SettingsError, match="there is no background 'sea': choose one of color #ff0000"):
+        subject.show_background("sea")
     subject.close()

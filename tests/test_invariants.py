@@ -354,9 +354,11 @@ def test_overlay_and_report_name_what_ran(tmp_path: Path) -> None:
         record=str(tmp_path / "out.mp4"),
     )
     app = _App(settings, engine_for(settings.engine), Overflow.BLOCK, SYSTEM_CLOCK)
+    recorder = app.recording._recorder
+    assert recorder is not None
+    recorder.queue.count_drop()
+    assert app.status().drops["recording"] == 1
     snapshot = app.pipeline.run()
-    assert app.recorder is not None
-    app.recorder.queue.count_drop()
     status, report = app.status(), app.report(snapshot)
     assert status.backend == report.ran.compositor == app.composer.backend != asked
     assert status.device == report.ran.device == "cpu" != settings.engine.device

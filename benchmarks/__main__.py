@@ -12,7 +12,7 @@ from rvm_live.errors import RvmLiveError, UnavailableError
 
 NAMES = (
     *("batch", "compare", "compositors", "cpu", "edges", "gpu", "int8", "live", "pipeline"),
-    *("presets", "quality", "rot", "threads"),
+    *("presets", "quality", "rot", "threads", "window"),
 )
 PAGES = ("readme", "scaling")
 

@@ -51,6 +51,7 @@ QUICK = {
     "quality": ("quality", "--quick", "--no-posts", "--data", CLIPS),
     "rot": ("rot", "--frames", "150"),
     "threads": ("threads", "--seconds", "0.5", "--rounds", "1"),
+    "window": ("window", "--pictures", "4", "--rounds", "1"),
 }
 """Name -> the name of its results, and its options."""
 
@@ -62,15 +63,16 @@ def start(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 
 
 @pytest.fixture
-def quick(data: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Real weights; no window, which the window tests open; and of the plans for threads and of the kinds of
+def quick(data: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Real weights; no window, which the window tests open, but for the benchmark of windows; and of the plans for threads and of the kinds of
     processor, the one that is there alone."""
     which, plans = shutil.which, threads.plans
     monkeypatch.setattr(threads, "plans", lambda: {name: task for name, task in plans().items() if name[-1] == "*"})
     monkeypatch.setattr(int8, "SETS", {"": "all there is"})
     monkeypatch.setenv("RVM_LIVE_WEIGHTS", str(weights))
     monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.setattr(shutil, "which", lambda name: None if name == "Xvfb" else which(name))
+    if "window" not in request.node.name:
+        monkeypatch.setattr(shutil, "which", lambda name: None if name == "Xvfb" else which(name))
 
 
 def test_every_benchmark_has_a_quick_run() -> None:

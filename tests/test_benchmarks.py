@@ -64,8 +64,8 @@ def start(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 
 @pytest.fixture
 def quick(data: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Real weights; no window, which the window tests open, but for the benchmark of windows; and of the plans for threads and of the kinds of
-    processor, the one that is there alone."""
+    """Real weights; no window, which the window tests open, but for the benchmark of windows; and of the plans for
+    threads and of the kinds of processor, the one that is there alone."""
     which, plans = shutil.which, threads.plans
     monkeypatch.setattr(threads, "plans", lambda: {name: task for name, task in plans().items() if name[-1] == "*"})
     monkeypatch.setattr(int8, "SETS", {"": "all there is"})

@@ -71,7 +71,8 @@ def run(
         check_writable(settings.stats_json)
     first = open_source(settings.source, clock)  # what cannot be meant is told before anything begins
     overflow = overflow_of(settings, first)
-    engine = engine_for(replace(settings.engine, foreground=settings.foreground), progress)
+    keep_up = overflow is Overflow.DROP_OLDEST
+    engine = engine_for(replace(settings.engine, foreground=settings.foreground, keep_up=keep_up), progress)
     with whole.no_empty_folders(DEFAULT_FOLDER):
         app = _App(settings, engine, overflow, clock, tell)
         settings = app.settings

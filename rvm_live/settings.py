@@ -91,6 +91,8 @@ class EngineSettings:
         steady: a mean over time where nothing moves (:mod:`rvm_live.engines.steadying`); None: with ``lite``.
         offline: never go to the network for weights.
         repeatable: a GPU gives the same bytes in every run, at some speed: for files.
+        keep_up: for live video: where no ratio is given, an engine may take less than the published one if this
+            machine, as busy as it is now, would not keep up with that. Else it depends on the size of the frame alone.
     """
 
     engine: str = "auto"
@@ -103,6 +105,7 @@ class EngineSettings:
     steady: bool | None = None
     offline: bool = False
     repeatable: bool = False
+    keep_up: bool = False
 
     def __post_init__(self) -> None:
         _require(bool(self.engine), "the engine's name is empty")

@@ -14,10 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from rvm_live import live
 from rvm_live.backgrounds.base import Plate
 from rvm_live.compositors.cpu import CpuCompositor
 from rvm_live.engines import choice
 from rvm_live.engines.auto import AutoEngine
+from rvm_live.engines.device import downsample_ratio
+from rvm_live.engines.rvm import openvino
 from rvm_live.engines.rvm.applying import Applier
 from rvm_live.engines.rvm.compiling import StepCompiler
 from rvm_live.engines.rvm.ladder import BUDGET_MS, LEAST_LINES, SIDES, choose_side, low_size, ratio_of, ratios_for
@@ -25,7 +28,7 @@ from rvm_live.engines.rvm.openvino import OpenVinoEngine
 from rvm_live.engines.session import open_engine
 from rvm_live.errors import SettingsError, UnavailableError
 from rvm_live.frames import Frame
-from rvm_live.settings import EngineSettings
+from rvm_live.settings import EngineSettings, LiveSettings, SourceSettings
 from tests.conftest import ROOT
 from tests.support.videos import read_frames
 from tests.test_imports import imports_of, sources
@@ -115,15 +118,58 @@ def test_what_was_handed_out_is_not_written_again(weights: Path, clip: list[Fram
         assert np.array_equal(matte.alpha, alpha) and np.array_equal(matte.foreground, foreground)
 
 
-def test_it_chooses_a_size_by_itself_and_says_which(weights: Path, clip: list[Frame]) -> None:
-    engine = OpenVinoEngine(EngineSettings(weights=weights))
-    engine.open()
-    engine.prepare(1280, 720)
-    try:
-        assert any(engine.info.downsample_ratio == pytest.approx(side / 1280) for side in SIDES)
-        assert engine.info.device == "cpu" and engine.info.engine == "openvino"
-    finally:
-        engine.close()
+class HurriedClock:
+    """Every look at it costs a fixed time, as on a machine that is so busy."""
+
+    def __init__(self, step_ms: float) -> None:
+        self.now, self.step_ns = 0, round(step_ms * 1e6)
+
+    def now_ns(self) -> int:
+        self.now += self.step_ns
+        return self.now
+
+
+def live_ratio(weights: Path, source: str, *, realtime: bool) -> float:
+    settings = LiveSettings(
+        SourceSettings(source, realtime=realtime),
+        EngineSettings("openvino", weights=weights),
+        backgrounds=("color:navy",),
+        adaptive=False,
+        headless=True,
+        frames=1,
+    )
+    return live.run(settings).ran.downsample_ratio
+
+
+@pytest.mark.parametrize("milliseconds", [0.01, 12.0, 900.0], ids=["idle", "busy", "swamped"])
+@pytest.mark.parametrize("size", [(640, 360), (1280, 720), (720, 1280), (320, 240), (900, 20)])
+def test_the_same_call_takes_the_same_ratio_whatever_the_machine_does(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, milliseconds: float, size: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(openvino, "SYSTEM_CLOCK", HurriedClock(milliseconds))
+    with open_engine("openvino", weights=weights) as session:
+        session.matte(np.zeros((size[1], size[0], 3), np.uint8))
+        assert session.info.downsample_ratio == downsample_ratio(None, *size)
+
+
+@pytest.mark.parametrize("milliseconds", [0.01, 900.0], ids=["idle", "swamped"])
+def test_files_are_never_made_in_a_hurry(
+    weights: Path, data: Path, monkeypatch: pytest.MonkeyPatch, milliseconds: float
+) -> None:
+    monkeypatch.setattr(openvino, "SYSTEM_CLOCK", HurriedClock(milliseconds))
+    clip = str(data / "clips" / "webcam" / "liveportrait_s18.mp4")
+    assert live_ratio(weights, clip, realtime=False) == 0.4
+
+
+def test_live_video_takes_what_the_machine_has_time_for_and_says_which(
+    weights: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = str(data / "clips" / "webcam" / "liveportrait_s18.mp4")
+    found = []
+    for milliseconds in (0.01, 900.0):
+        monkeypatch.setattr(openvino, "SYSTEM_CLOCK", HurriedClock(milliseconds))
+        found.append(live_ratio(weights, clip, realtime=True))
+    assert found == pytest.approx([SIDES[0] / 1280, SIDES[-1] / 1280])
 
 
 def test_a_second_start_converts_nothing(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

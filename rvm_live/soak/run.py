@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -161,7 +161,7 @@ def run(settings: SoakSettings, tell: Callable[[Sample], None] = lambda sample: 
     notices = Notices()
     sources = Chance(settings.seed, _SOURCE_FAULTS if settings.faults else 0.0)
     engines = Chance(settings.seed + 1, _ENGINE_FAULTS if settings.faults else 0.0)
-    first = engine_for(settings.engine)
+    first = engine_for(replace(settings.engine, keep_up=True))
 
     def make(asked: EngineSettings) -> FaultyEngine:
         inner: AutoEngine = first.again(asked)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.base import Engine, EngineInfo, Rung, States
+from rvm_live.engines.device import downsample_ratio
 from rvm_live.engines.host import cpu_name
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.applying import Applier
@@ -33,8 +34,8 @@ class OpenVinoEngine(Engine):
 
     The picture is shrunk and the guided filter's model brought to full size by OpenCV in 8 and 32 bits; the network in
     between is compiled by OpenVINO for one size, and kept on disk, so that a second start is quick. Without a ratio of
-    the user's, the largest size on a ladder that leaves the rest of the program its share of the time is taken, by
-    measurement on this machine.
+    the user's it is the published one; where it has to keep up with live video, that of the largest size on a ladder
+    that leaves the rest of the program its share of the time, by measurement on this machine.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -82,9 +83,10 @@ class OpenVinoEngine(Engine):
             UnavailableError: int8 is not calibrated for a size it takes.
         """
         self._steps()
-        ratio = self.settings.downsample_ratio
-        if ratio is None:
+        if self.settings.downsample_ratio is None and self.settings.keep_up:
             ratio = ratio_of(choose_side(width, height, self._measured(width, height)), width, height)
+        else:
+            ratio = downsample_ratio(self.settings.downsample_ratio, width, height)
         self._fit(width, height, ratio)
         for _ in range(2):
             self._blank()

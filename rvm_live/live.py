@@ -123,10 +123,11 @@ class _App:
             self._opened,
         )
         self.recording = self._recording(overflow, clock)
-        self.controls = live_controls(self.view, self.composer, self.source, self.recording, self._reset)
+        guarded = GuardedEngine(engine.again, engine.settings, self.notices)
+        self.controls = live_controls(self.view, self.composer, self.source, guarded, self.recording, self._reset)
         self.pipeline = Pipeline(
             self.source,
-            GuardedEngine(engine.again, engine.settings, self.notices),
+            guarded,
             self.composer,
             self._sinks(tell, clock),
             overflow=overflow,

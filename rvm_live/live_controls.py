@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from rvm_live import weights
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.parse import parse
 from rvm_live.composer import Composer
 from rvm_live.controls import Control, Controls, one_of, truth
-from rvm_live.errors import SettingsError
+from rvm_live.engines.choice import EMBEDDED
+from rvm_live.engines.guarded import GuardedEngine
+from rvm_live.errors import BackgroundError, SettingsError
 from rvm_live.sinks.factory import check_recording_path
 from rvm_live.sinks.hotkeys import ViewState, view_controls
 from rvm_live.sinks.recording_switch import RecordingSwitch, named_now
@@ -20,9 +23,17 @@ from rvm_live.sources.switched import SwitchedSource
 
 __all__ = ["live_controls"]
 
+_RVM = "rvm"
+_SIDES = {"auto": None, "quick": 256, "standard": 384, "high": 512}
+
 
 def live_controls(
-    view: ViewState, composer: Composer, source: SwitchedSource, recording: RecordingSwitch, reset: Callable[[], None]
+    view: ViewState,
+    composer: Composer,
+    source: SwitchedSource,
+    engine: GuardedEngine,
+    recording: RecordingSwitch,
+    reset: Callable[[], None],
 ) -> Controls:
     """Everything that can be changed in a live run.
 
@@ -30,6 +41,8 @@ def live_controls(
     ``background``      a name out of its choices, or whatever ``--background`` takes, which then joins them
     ``compositor``      a back end that works here
     ``camera``          a camera's name
+    ``engine``          ``lite``, or ``rvm`` where its weights are at hand
+    ``quality``         ``auto``, or the longer side of what RVM's network sees: ``quick`` 256, ``high`` 512 pixels
     ``recording``       a path, True for one named by the time, None or False for none
     ``paused``          the camera rests and the background stays
     ``privacy``         the background alone is seen, on every output
@@ -40,10 +53,12 @@ def live_controls(
         view: of the window.
         composer: makes the pictures.
         source: where they come from.
+        engine: makes the mattes.
         recording: where they go.
         reset: starts a new epoch.
     """
     cameras = _Cameras(source, reset)
+    engines = _Engines(engine, source)
     return Controls(
         [
             Control(
@@ -61,6 +76,10 @@ def live_controls(
                 choices=lambda: composer.working,
             ),
             Control("camera", cameras.name, cameras.use, check=cameras.check, choices=cameras.names),
+            Control("engine", engines.name, engines.use, check=engines.check, choices=engines.names),
+            Control(
+                "quality", engines.quality, engines.use_quality, check=engines.check_quality, choices=engines.qualities
+            ),
             Control("recording", lambda: recording.path, recording.use, check=_recording(recording)),
             Control("paused", lambda: source.paused, _restarting(source.pause, reset), check=truth("paused")),
             Control("privacy", lambda: composer.private, composer.hide, check=truth("privacy")),
@@ -82,6 +101,8 @@ def _background(composer: Composer, wish: Any) -> str:
     except SettingsError:
         one_of("background", lambda: composer.backgrounds)(wish)
         raise
+    except BackgroundError as error:
+        raise SettingsError(str(error)) from error
     names = [composer.add_background(each) for each in found]
     return names[0]
 
@@ -140,3 +161,64 @@ class _Cameras:
         return {
             camera.name if names.count(camera.name) == 1 and camera.name else str(camera): camera for camera in cameras
         }
+
+
+class _Engines:
+    """``lite`` and RVM, and how much of the picture RVM's network sees."""
+
+    def __init__(self, engine: GuardedEngine, source: SwitchedSource) -> None:
+        self._engine, self._source = engine, source
+        self._asked = engine.settings
+        self._name = ""
+        self._quality = "auto"
+
+    def names(self) -> list[str]:
+        """What can be chosen here, without fetching anything."""
+        return [EMBEDDED, *([_RVM] if weights.locate(self._asked) is not None else [])]
+
+    def name(self) -> str:
+        """The one in use or about to be; empty where it is another one, of the user's own."""
+        return self._name or {EMBEDDED: EMBEDDED, "rvm": _RVM, "openvino": _RVM}.get(self._running, "")
+
+    def check(self, wish: Any) -> str:
+        if wish == _RVM and _RVM not in self.names():
+            raise SettingsError("RVM's weights are not here: `rvm-live weights pull` fetches them")
+        return one_of("engine", self.names)(wish)
+
+    def use(self, name: str) -> None:
+        self._name = name
+        asked = self._asked
+        if name == EMBEDDED:
+            own = replace(asked, engine=EMBEDDED, device="cpu", precision="auto", weights=None, model=None)
+            self._engine.use(replace(own, downsample_ratio=None))
+        else:
+            self._engine.use(replace(asked, engine="auto", downsample_ratio=self._ratio()))
+
+    def qualities(self) -> list[str]:
+        """None to choose from with an engine that sees one size."""
+        return list(_SIDES) if self.name() == _RVM else []
+
+    def quality(self) -> str:
+        return self._quality
+
+    def check_quality(self, wish: Any) -> str:
+        if not self.qualities():
+            raise SettingsError(f"{self.name() or 'this engine'} has one quality: press e for RVM")
+        return one_of("quality", self.qualities)(wish)
+
+    def use_quality(self, quality: str) -> None:
+        self._quality = quality
+        self.use(_RVM)
+
+    @property
+    def _running(self) -> str:
+        try:
+            return self._engine.info.engine
+        except Exception:  # nothing is open yet
+            return ""
+
+    def _ratio(self) -> float | None:
+        side, info = _SIDES[self._quality], self._source.info
+        if side is None or info is None:
+            return self._asked.downsample_ratio
+        return min(side / max(info.width, info.height, 1), 1.0)

@@ -64,7 +64,14 @@ class GuardedEngine(WrappedEngine):
         self._steps = 0
         self._step_ns = 0
         self._down_ns = 0
-        self._returning: _Returning | None = None
+        self._returning: _Opening | None = None
+        self._wanted: EngineSettings | None = None
+        self._changing: tuple[EngineSettings, _Opening] | None = None
+
+    def use(self, settings: EngineSettings) -> None:
+        """Work with other settings, or another engine, as soon as it is open; the present one goes on until then, and
+        stays where the other cannot be opened. Each is told. May be called on any thread."""
+        self._wanted = settings
 
     def prepare(self, width: int, height: int) -> None:
         self._size = (width, height)
@@ -75,6 +82,7 @@ class GuardedEngine(WrappedEngine):
 
     def matte(self, frame: Frame) -> Matte:
         self._size = (frame.width, frame.height)
+        self._change()
         self._take_back()
         try:
             return self._sound(frame)
@@ -82,9 +90,10 @@ class GuardedEngine(WrappedEngine):
             return self._after(error, frame)
 
     def close(self) -> None:
-        if self._returning is not None:
-            self._returning.give_up()
-            self._returning = None
+        for opening in (self._returning, self._changing and self._changing[1]):
+            if opening is not None:
+                opening.give_up()
+        self._returning = self._changing = None
         self._inner.close()
 
     def _sound(self, frame: Frame) -> Matte:
@@ -162,13 +171,35 @@ class GuardedEngine(WrappedEngine):
             steps.append((replace(own, downsample_ratio=None), f"with the embedded engine {_EMBEDDED}"))
         return steps
 
+    def _change(self) -> None:
+        """Do what :meth:`use` asked for, between two frames."""
+        if self._changing is None:
+            wanted, self._wanted = self._wanted, None
+            if wanted is not None and self._size is not None:
+                self._changing = wanted, _Opening(self._make, wanted, self._size)
+            return
+        settings, opening = self._changing
+        if not opening.done:
+            return
+        self._changing = None
+        if opening.engine is None:
+            self._notices.again(f"the engine was not changed ({opening.reason}): going on as before")
+            return
+        if opening.size != self._size:  # another source came in between
+            close_failed(opening.engine)
+            self._wanted = self._wanted or settings
+            return
+        self.settings = settings
+        self._put_in_place(opening.engine)
+        self._steps = self._down_ns = 0
+
     def _take_back(self) -> None:
         """Bring back the engine that was asked for, once it works again."""
         if not self._down_ns or self._size is None:
             return
         if self._returning is None:
             if self._clock.now_ns() - self._down_ns >= _RETURN_NS:
-                self._returning = _Returning(self._make, self.settings, self._size)
+                self._returning = _Opening(self._make, self.settings, self._size)
             return
         if not self._returning.done:
             return
@@ -181,7 +212,7 @@ class GuardedEngine(WrappedEngine):
         self._notices.fallback(f"matting is back on {engine.info.device} with {engine.info.engine}")
 
 
-class _Returning:
+class _Opening:
     """Opens an engine on a thread of its own."""
 
     def __init__(
@@ -189,21 +220,26 @@ class _Returning:
     ) -> None:
         self.engine: Engine | None = None
         self.done = False
-        self._make, self._settings, self._size = make, settings, size
+        self.reason = ""
+        self.size = size
+        self._make, self._settings = make, settings
         self._thread = threading.Thread(target=self._run, name="rvm-returning")
         self._thread.start()
 
     def _run(self) -> None:
-        engine = self._make(self._settings)
+        engine: Engine | None = None
         try:
+            engine = self._make(self._settings)
             engine.open()
-            engine.prepare(*self._size)
-            black = np.zeros((self._size[1], self._size[0], 3), np.uint8)
+            engine.prepare(*self.size)
+            black = np.zeros((self.size[1], self.size[0], 3), np.uint8)
             engine.matte(Frame(black, 0, 0, 0)).host()
             engine.reset()
             self.engine = engine
-        except Exception:  # it does not work yet
-            close_failed(engine)
+        except Exception as error:  # it does not work, or not yet
+            self.reason = _one_line(error)
+            if engine is not None:
+                close_failed(engine)
         self.done = True
 
     def give_up(self) -> None:

@@ -1,0 +1,154 @@
+"""The controls of a live run reach what runs: by name, while it goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.engines.auto import engine_for
+from rvm_live.errors import SettingsError
+from rvm_live.live import _App
+from rvm_live.queues import Overflow
+from rvm_live.settings import EngineSettings, LiveSettings, SourceSettings
+from tests.support.videos import make_video
+
+GREEN = ("color:#00ff00", "color:#ff0000", "blur")
+
+
+def until(test: Callable[[], Any], seconds: float = 40) -> bool:
+    end = time.monotonic() + seconds
+    while not test():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@contextmanager
+def running(folder: Path, **options: Any) -> Iterator[_App]:
+    """A headless live run on a clip that goes round and round."""
+    clip = make_video(folder / "clip.mp4", width=320, height=180)
+    engine = EngineSettings(engine=options.pop("engine", "tests.support.engines:LeftHalfEngine"))
+    settings = LiveSettings(SourceSettings(str(clip), loop=True), engine, backgrounds=GREEN, headless=True, **options)
+    app = _App(settings, engine_for(engine), Overflow.DROP_OLDEST, SYSTEM_CLOCK)
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            app.pipeline.run()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert until(lambda: app.status().unique_fps > 0 or failed)
+        yield app
+    finally:
+        app.pipeline.stop("the test is over")
+        thread.join(30)
+    assert not failed, failed
+
+
+def test_what_is_asked_for_is_in_force_and_told(tmp_path: Path) -> None:
+    with running(tmp_path) as app:
+        told: list[Mapping[str, Any]] = []
+        app.controls.subscribe(told.append)
+        assert app.controls.choices("background")[:3] == ["color #00ff00", "color #ff0000", "blur 25"]
+        app.controls.background = "color #ff0000"
+        assert until(lambda: app.composer.background_label == "color #ff0000")
+        picture = tmp_path / "beach.png"
+        cv2.imwrite(str(picture), np.full((180, 320, 3), 90, np.uint8))
+        app.controls.background = str(picture)
+        assert app.controls.background == "beach" == app.controls.choices("background")[-1]
+        assert until(lambda: app.composer.background_label == "image beach")
+        for wish, complaint in (
+            ("blu 25", "did you mean 'blur 25'"),
+            (str(tmp_path / "none.png"), "there is no background"),
+            (7, "a background is a name or what --background takes"),
+        ):
+            with pytest.raises(SettingsError, match=complaint):
+                app.controls.background = wish
+        with pytest.raises(SettingsError, match="there is no camera"):
+            app.controls.camera = "none"
+        assert [next(iter(each)) for each in told] == ["background", "background"]
+
+
+def test_recordings_begin_and_end_one_after_the_other(tmp_path: Path) -> None:
+    with running(tmp_path) as app:
+        for name in ("one.mp4", "two.mkv"):
+            app.controls.recording = str(tmp_path / name)
+            assert app.controls.recording == str(tmp_path / name)
+            assert until(lambda: app.recording.seconds > 0.5)
+            app.controls.recording = None
+            assert until(lambda: (tmp_path / name).exists())  # noqa: B023
+        with pytest.raises(SettingsError, match="unknown suffix"):
+            app.controls.recording = str(tmp_path / "three.avi")
+        assert app.controls.recording is None
+    assert [path.name for path in app.recording.saved] == ["one.mp4", "two.mkv"]
+    for path in app.recording.saved:
+        with av.open(str(path)) as file:
+            assert sum(1 for _ in file.decode(video=0)) > 3
+    assert app.report(app.pipeline.snapshot()).recording == str(tmp_path / "two.mkv")
+
+
+def test_a_pause_frees_the_source_and_privacy_shows_nobody(tmp_path: Path) -> None:
+    with running(tmp_path) as app:
+        app.controls.paused = True
+        assert until(lambda: app.source.inner is None)
+        count = app.pipeline.snapshot().captured
+        time.sleep(0.3)
+        assert app.pipeline.snapshot().captured <= count + 1
+        app.controls.paused = False
+        assert until(lambda: app.pipeline.snapshot().captured > count + 3)
+        app.controls.set(privacy=True, background="color #00ff00")
+        assert app.controls.privacy is True and app.composer.private
+        app.controls.privacy = False
+
+
+def test_a_source_that_cannot_be_opened_leaves_the_one_before(tmp_path: Path) -> None:
+    with running(tmp_path) as app:
+        count = app.pipeline.snapshot().captured
+        app.source.use(SourceSettings(str(tmp_path / "none.mp4")))
+        assert until(lambda: any("going on with the one before" in note for note in app.notices.fallbacks))
+        assert until(lambda: app.pipeline.snapshot().captured > count + 5)
+        other = make_video(tmp_path / "other.mp4", width=160, height=96)
+        app.source.use(SourceSettings(str(other), loop=True))
+        assert until(lambda: app.status().size == (160, 96))
+        assert "other.mp4" in app.status().source, "what is told is what runs"
+
+
+@pytest.mark.expects_errors
+def test_the_engine_changes_between_two_frames(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RVM_LIVE_WEIGHTS", str(weights))
+    with running(tmp_path, engine="lite") as app:
+        assert app.controls.engine == "lite" and list(app.controls.choices("engine")) == ["lite", "rvm"]
+        with pytest.raises(SettingsError, match="lite has one quality"):
+            app.controls.quality = "high"
+        app.controls.engine = "rvm"
+        assert app.controls.engine == "rvm"
+        assert until(lambda: app.status().engine in ("openvino", "rvm"))
+        app.controls.quality = "quick"
+        assert until(lambda: app.status().ratio == pytest.approx(256 / 320))
+        app.controls.engine = "lite"
+        assert until(lambda: app.status().engine == "lite")
+    assert app.notices.fallbacks == ()
+
+
+def test_without_weights_there_is_lite_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
+    with running(tmp_path, engine="lite") as app:
+        assert list(app.controls.choices("engine")) == ["lite"]
+        with pytest.raises(SettingsError, match="RVM's weights are not here: `rvm-live weights pull` fetches them"):
+            app.controls.engine = "rvm"

@@ -17,6 +17,7 @@ from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.composer import Composer
 from rvm_live.engines.auto import AutoEngine, engine_for
 from rvm_live.engines.guarded import GuardedEngine
+from rvm_live.errors import SettingsError
 from rvm_live.frames import Composite
 from rvm_live.live_controls import live_controls
 from rvm_live.notices import Notices
@@ -26,6 +27,7 @@ from rvm_live.queues import Overflow
 from rvm_live.report import LiveReport, Ran
 from rvm_live.settings import LiveSettings
 from rvm_live.sinks.base import Sink
+from rvm_live.sinks.chooser import Chooser
 from rvm_live.sinks.recording_switch import RecordingSwitch
 from rvm_live.sinks.snapshot import save_png, write_whole
 from rvm_live.sinks.status import Status
@@ -77,7 +79,10 @@ def run(
         app = _App(settings, engine, overflow, clock, tell)
         settings = app.settings
         with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop), on_sudden_exit(lambda: app.display_gone(tell)):
-            snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
+            try:
+                snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
+            finally:
+                app.chooser.close()
     report = app.report(snapshot)
     if settings.stats_json is not None:
         write_whole(settings.stats_json, (json.dumps(report.as_json(), indent=2, sort_keys=True) + "\n").encode())
@@ -109,6 +114,7 @@ class _App:
         )
         self.settings, self._no_window = without_display(settings)
         self.window: WindowSink | None = None
+        self.chooser = Chooser(self._chosen)
         realtime = overflow is Overflow.DROP_OLDEST
         self.view = ViewState(
             settings.display,
@@ -198,8 +204,16 @@ class _App:
         return path
 
     def _add_background(self, path: object) -> None:
-        if path is not None:
+        if path is None:
+            self.chooser.ask()
+        else:
             self.controls.background = str(path)
+
+    def _chosen(self, path: Path) -> None:
+        try:
+            self.controls.background = str(path)
+        except SettingsError as error:
+            self.notices.again(str(error))
 
     def _quit(self, reason: str) -> None:
         self.pipeline.stop("quit" if reason == "key" else reason)

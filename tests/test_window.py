@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import os
 import shutil
@@ -603,6 +604,39 @@ def test_a_toolkit_shows_a_picture_takes_keys_and_notices_its_end(screen: Displa
         screen.close_window("look")
         told, complaints = process.communicate(timeout=20)
     assert told == "closed\n" and complaints == ""
+
+
+CHOOSE = """
+import sys, time
+from rvm_live.sinks.chooser import Chooser
+chooser = Chooser(lambda path: (sys.stdout.write(f"{path}\\n"), sys.stdout.flush()))
+chooser.ask()
+chooser.ask()
+time.sleep(float(sys.argv[1]))
+chooser.close()
+sys.stdout.write("end\\n")
+"""
+
+
+@window
+def test_a_picture_is_chosen_in_the_systems_own_window(tmp_path: Path) -> None:
+    if importlib.util.find_spec("_tkinter") is None:
+        missing("tkinter is not there", required="RVM_LIVE_REQUIRE_NOTHING")
+    title, picture = "A picture or video for the background", tmp_path / "a beach.png"
+    picture.write_bytes(b"")
+    with open_display() as display:
+        env = {**display.env, "PATH": ""}  # Tk's, whatever else this desktop has
+        command = [sys.executable, "-c", CHOOSE, "30"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=env, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+            display.window(title)
+            display.type(str(picture), title)
+            assert process.stdout is not None and process.stdout.readline() == f"{picture}\n"
+            process.kill()
+        with subprocess.Popen([*command[:-1], "4"], env=env, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+            display.window(title)
+            told, complaints = process.communicate(timeout=30)
+            assert (told, complaints) == ("end\n", "") and not display.has_window(title)
 
 
 # No display ---------------------------------------------------------------------------------------------------

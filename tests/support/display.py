@@ -67,6 +67,12 @@ class Display:
         self._xdotool("windowfocus", "--sync", window)
         self._xdotool("key", "--clearmodifiers", key)
 
+    def type(self, text: str, title: str = TITLE) -> None:
+        """Give the window the keyboard, type ``text`` and press Return."""
+        self._xdotool("windowfocus", "--sync", self.window(title))
+        self._xdotool("type", "--delay", "20", text)
+        self._xdotool("key", "Return")
+
     def window(self, title: str = TITLE, timeout: float = 20.0) -> str:
         """The X id of the visible window called ``title``; waits for it.
 

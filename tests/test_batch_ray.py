@@ -97,7 +97,7 @@ def test_two_nodes_give_the_bytes_of_one_process(cluster: str, data: Path, tmp_p
     source = clips(tmp_path / "in", data)
     alone = call("batch", source, "-o", tmp_path / "alone", *FILM, "--engine", "lite")
     assert alone.code == 0, alone.out + alone.err
-    spread = call("batch", source, "-o", tmp_path / "spread", *FILM, "--engine", "lite", "--ray", cluster, "--json")
+    spread = call("batch", source, "-o", tmp_path / "spread", *FILM, "--engine", "lite", f"--ray={cluster}", "--json")
     assert spread.code == 0, spread.out + spread.err
     events = [json.loads(line) for line in spread.out.splitlines()]
     ended = [event for event in events if event["event"] == "file"]
@@ -117,7 +117,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_file_goes_on(cluster: str, 
         make_movie(tmp_path / "in" / f"{name}.mp4", frames=24 * 8 + 3)
     out = tmp_path / "out"
     assert call("batch", tmp_path / "in", "-o", tmp_path / "alone", *FILM, *REMEMBERING).code == 0
-    with start("batch", tmp_path / "in", "-o", out, *FILM, *REMEMBERING, "--ray", cluster, "--json") as process:
+    with start("batch", tmp_path / "in", "-o", out, *FILM, *REMEMBERING, f"--ray={cluster}", "--json") as process:
         deadline = time.monotonic() + 90
         while not (out / ".output_a.parts" / "00002.json").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -141,7 +141,7 @@ def test_ctrl_c_ends_all_workers_in_good_order(cluster: str, tmp_path: Path) -> 
     for name in "abc":
         make_movie(tmp_path / "in" / f"{name}.mp4", frames=24 * 12)
     out = tmp_path / "out"
-    with start("batch", tmp_path / "in", "-o", out, *FILM, *REMEMBERING, "--ray", cluster) as process:
+    with start("batch", tmp_path / "in", "-o", out, *FILM, *REMEMBERING, f"--ray={cluster}") as process:
         deadline = time.monotonic() + 90
         while not list(out.glob(".*.parts/00001.json")) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -162,7 +162,7 @@ def test_what_one_worker_cannot_do_another_may_and_a_bad_file_is_bad_everywhere(
     (tmp_path / "in" / "b.mp4").write_bytes(b"this is no video" * 100)
     done = call(
         "batch", tmp_path / "in", "-o", tmp_path / "out", *FILM, "--engine", "tests.support.engines:FailingEngine",
-        "--ray", cluster, "--json",
+        f"--ray={cluster}", "--json",
     )  # fmt: skip
     assert done.code == 1
     events = [json.loads(line) for line in done.out.splitlines()]
@@ -185,7 +185,7 @@ def test_several_processes_on_this_machine_with_names_relative_to_a_folder(tmp_p
 
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=3)
-    done = call("batch", clip, "-o", tmp_path / "out", *REMEMBERING, "--ray", "127.0.0.1:1")
+    done = call("batch", clip, "-o", tmp_path / "out", *REMEMBERING, "--ray=127.0.0.1:1")
     assert done.code == 2
     assert "Ray cannot be used at 127.0.0.1:1" in done.complaint
 
@@ -276,7 +276,7 @@ def test_a_cluster_of_our_own_hears_this_machine_alone(tmp_path: Path) -> None:
 def test_a_cluster_that_is_joined_asks_for_its_token(cluster: str, tmp_path: Path) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=3)
     env = {**os.environ, "RAY_AUTH_TOKEN": "0f" * 32}
-    done = call("batch", clip, "-o", tmp_path / "out", *REMEMBERING, "--ray", cluster, env=env)
+    done = call("batch", clip, "-o", tmp_path / "out", *REMEMBERING, f"--ray={cluster}", env=env)
     assert done.code == 2
     assert f"Ray cannot be used at {cluster}" in done.err
     assert "RAY_AUTH_TOKEN, as `ray get-auth-token` tells it there" in done.err

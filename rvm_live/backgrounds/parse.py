@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.blur import BlurBackground
 from rvm_live.backgrounds.builtin import builtin
-from rvm_live.backgrounds.color import ColorBackground
+from rvm_live.backgrounds.color import NAMES, ColorBackground
 from rvm_live.backgrounds.fit import check_fit
 from rvm_live.backgrounds.image import ImageBackground
 from rvm_live.backgrounds.transparent import TransparentBackground
@@ -21,8 +22,10 @@ from rvm_live.headers import PICTURE_SUFFIXES, is_animation
 
 __all__ = ["SYNTAX", "default_cycle", "parse"]
 
-SYNTAX = "transparent, blur, blur:25, color:#00ff88, image:PATH, video:PATH, or the path of a file or folder"
+SYNTAX = "transparent, blur, blur:25, red, #00ff88, image:PATH, video:PATH, or the path of a file or folder"
 
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_COLOUR = re.compile(rf"{'|'.join(NAMES)}|#[0-9a-f]*", re.IGNORECASE)
 _FIT = re.compile(r"(?P<path>.+)\?fit=(?P<fit>\w*)")
 
 
@@ -32,7 +35,7 @@ def parse(spec: str) -> list[Background]:
     ===================================  =====================================================================
     ``transparent``                      keep alpha
     ``blur``, ``blur:25``                the surroundings out of focus; strength 1 to 100
-    ``color:#0f8``, ``color:navy``       one colour (``colour:`` too)
+    ``#0f8``, ``navy``, ``color:navy``   one colour (``colour:`` too); a folder that is called so comes first
     ``image:PATH``, ``video:PATH``       a file; ``?fit=cover``, ``contain`` or ``stretch`` may follow the path
     ``PATH``                             a file by its suffix; or a folder: all its images and videos, by name
     ===================================  =====================================================================
@@ -41,7 +44,7 @@ def parse(spec: str) -> list[Background]:
         One background, or several for a folder; files were looked into, but stay closed.
 
     Raises:
-        SettingsError: unknown kind, colour, strength or fit.
+        SettingsError: unknown kind, colour, strength or fit; an address.
         BackgroundError: a file is missing, unreadable or not what it should be; a folder holds nothing to show.
     """
     text = spec.strip()
@@ -49,6 +52,9 @@ def parse(spec: str) -> list[Background]:
         raise SettingsError("a background's name holds a zero byte")
     kind, colon, value = text.partition(":")
     kind = kind.lower()
+    address = value if kind in ("image", "video") else text
+    if _ADDRESS.match(address):
+        raise SettingsError(f"a background is not taken from an address yet: save {address} as a file and name that")
     if kind == "transparent" and not value:
         return [TransparentBackground()]
     if kind == "blur":
@@ -59,6 +65,8 @@ def parse(spec: str) -> list[Background]:
         if not value:
             raise SettingsError(f"background {spec!r} names no file: write {kind}:PATH")
         return [_file(*_split_fit(value), kind)]
+    if _COLOUR.fullmatch(text) and not os.path.isdir(text):
+        return [ColorBackground(text)]
     return _path(text, spec)
 
 

@@ -22,7 +22,8 @@ import click
 from rvm_live import __version__
 from rvm_live.cli.live import live_options, run_live
 from rvm_live.cli.params import check_environment, check_words, one_line
-from rvm_live.errors import RvmLiveError
+from rvm_live.cli.words import looks_like_a_command, said_in_full
+from rvm_live.errors import RvmLiveError, SourceUnavailableError
 from rvm_live.folders import stand_in_for_home
 
 __all__ = ["main"]
@@ -30,7 +31,9 @@ __all__ = ["main"]
 _COMMANDS = {
     "batch": ("rvm_live.cli.batch:batch", "Matte files and folders, with their sound."),
     "calibrate": ("rvm_live.cli.calibrate:calibrate", "Prepare --precision int8 on pictures of your own."),
+    "cameras": ("rvm_live.cli.cameras:cameras", "List the cameras of this machine."),
     "export": ("rvm_live.cli.export:export", "Write the network to an ONNX, OpenVINO or TorchScript file."),
+    "help": ("rvm_live.cli.cameras:help_", "Show this, or the help of a command."),
     "hwtest": ("rvm_live.cli.hwtest:hwtest", "Probe the camera and this machine."),
     "monitor": ("rvm_live.cli.monitor:monitor", "Record GPU and CPU over time, alone or around a command."),
     "soak": ("rvm_live.cli.soak:soak", "Run the live pipeline for hours, with faults, and tell whether it ages."),
@@ -38,6 +41,11 @@ _COMMANDS = {
     "tidy": ("rvm_live.cli.tidy:tidy", "Give the files of a folder short, safe, unique names."),
     "weights": ("rvm_live.cli.weights:weights", "List, pull, verify and locate RVM's weights."),
 }
+
+
+_CONTEXT = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
+_WORD = "rvm_live.cli.word"
+"""Of click's ``meta``: the word that was taken for the source."""
 
 
 class _LazyGroup(click.Group):
@@ -57,19 +65,29 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in sorted(_COMMANDS.items())])
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            known = ", ".join(sorted(_COMMANDS))
-            raise click.UsageError(
-                f"unknown command {args[0]!r}: choose {known}; to open a file or camera, say --source {args[0]}"
-            )
-        return super().resolve_command(ctx, args)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self._with_source(ctx, said_in_full(args, _COMMANDS)))
+
+    def _with_source(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """A word that is no command names the source; options may stand before and behind it."""
+        while True:
+            given, words, _ = self.make_parser(ctx).parse_args(list(args))
+            if not words or (words[0] in _COMMANDS and _WORD not in ctx.meta):
+                return args
+            word, options = words[0], args[: len(args) - len(words)]
+            if word in _COMMANDS:
+                raise click.UsageError(f"a source ({ctx.meta[_WORD]!r}) or the command {word!r}, not both")
+            if (command := looks_like_a_command(word, _COMMANDS)) is not None:
+                raise click.UsageError(f"unknown command {word!r}: did you mean {command!r}?")
+            if "source" in given:
+                raise click.UsageError(f"one source at a time: {given['source']!r}, or {word!r}?")
+            ctx.meta[_WORD] = word
+            ended = options[-1:] == ["--"]  # what follows are words, whatever they look like
+            args = [*options[: len(options) - ended], f"--source={word}", *["--"] * ended, *words[1:]]
 
 
-@click.group(cls=_LazyGroup, invoke_without_command=True, context_settings={"max_content_width": 110})
-@click.version_option(__version__, prog_name="rvm-live")
+@click.group(cls=_LazyGroup, invoke_without_command=True, context_settings=_CONTEXT)
+@click.version_option(__version__, "-V", "--version", prog_name="rvm-live")
 @live_options
 @click.pass_context
 def cli(ctx: click.Context, /, **options: object) -> None:
@@ -79,8 +97,15 @@ def cli(ctx: click.Context, /, **options: object) -> None:
     help, o changes the view, b the background, g the compositor, q quits.
     """
     _set_up_logging(str(options["log_level"]), debug=bool(options["debug"]))
-    if ctx.invoked_subcommand is None:
+    if ctx.invoked_subcommand is not None:
+        return
+    try:
         sys.exit(run_live(options))
+    except SourceUnavailableError as error:
+        word = str(ctx.meta.get(_WORD, ""))
+        if not word.replace("-", "").isalpha():
+            raise
+        raise SourceUnavailableError(f"{error}; nor is it a command (rvm-live --help)") from error
 
 
 class _OneLine(logging.Formatter):

@@ -13,6 +13,7 @@ import click
 from rvm_live.batch.settings import CODEC_NAMES, CONTAINERS, PRESETS, WRITABLE, BatchSettings, parse_memory
 from rvm_live.cli.live import ask_once
 from rvm_live.cli.params import PlacePath, one_line, place_text, printable
+from rvm_live.cli.words import WithWords
 from rvm_live.registry import ENGINES
 from rvm_live.settings import MODELS, EngineSettings, parse_ratio
 from rvm_live.whole import no_empty_folders
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["batch"]
 
 
-@click.command()
+@click.command(cls=WithWords)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-o", "--output", type=PlacePath(), required=True, help="Folder for what is made.")
 @click.option("--quality", type=click.Choice(list(PRESETS)), default="standard", help="[default: standard]")
 @click.option("--write", "written", default="composite", help=f"Of {','.join(WRITABLE)}.  [default: composite]")
-@click.option("--background", default="", callback=place_text, help="As for the live program; transparent keeps alpha.")
+@click.option(
+    "-b", "--background", default="", callback=place_text, help="As for the live program; transparent keeps alpha."
+)
 @click.option(
     "--container", type=click.Choice(CONTAINERS), default="auto", help="[default: mov or mp4, as alpha wants]"
 )
@@ -56,7 +59,7 @@ __all__ = ["batch"]
 @click.option("--segment", type=float, default=20.0, help="Seconds after which a stopped run goes on.  [default: 20]")
 @click.option("--monitor", is_flag=True, help="Record GPU and processor beside each output, as CSV and plot.")
 @click.option("--workers", type=int, default=1, help="Processes on this machine, through Ray.  [default: 1]")
-@click.option("--ray", is_flag=False, flag_value="local", help="Work on the Ray cluster at ADDRESS, or one of its own.")
+@click.option("--ray", metavar="[=ADDRESS]", help="Work on the Ray cluster at ADDRESS, or one of its own.")
 @click.option("--offline", is_flag=True, help="Never go to the network for weights.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output, for programs.")
 @click.pass_context

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import click
 
 from rvm_live.cli.params import PlacePath, one_line, place_text, printable
-from rvm_live.errors import SinkError
+from rvm_live.cli.words import Aliased, size_text
+from rvm_live.errors import SettingsError, SinkError
 from rvm_live.metrics import STAGES, Percentiles
 from rvm_live.report import LiveReport
 from rvm_live.settings import (
@@ -30,11 +31,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS = [
     click.option(
         "--source",
+        cls=Aliased,
+        aliases=("-i", "--input", "--camera", "--webcam"),
         default="auto",
         help="auto, demo, a camera's number or name, a video or image file, or a URL.  [default: auto]",
     ),
     click.option("--width", type=int, help="Pixels asked of the camera.  [default: 1280]"),
     click.option("--height", type=int, help="Pixels asked of the camera.  [default: 720]"),
+    click.option("--size", callback=size_text, hidden=True),
     click.option("--fps", type=float, default=60.0, help="Frames per second at most.  [default: 60]"),
     click.option("--fourcc", default="MJPG", help="Pixel format asked of the camera.  [default: MJPG]"),
     click.option(
@@ -84,12 +88,16 @@ _OPTIONS = [
     click.option(
         "--background",
         "backgrounds",
+        cls=Aliased,
+        aliases=("-b",),
         multiple=True,
         callback=place_text,
-        help="transparent, blur:25, color:#00ff88, image:PATH, video:PATH or a folder; may be repeated (key b).",
+        help="transparent, blur:25, red, #00ff88, a picture, a video or a folder; may be repeated (key b).",
     ),
     click.option(
         "--display",
+        cls=Aliased,
+        aliases=("--view",),
         type=click.Choice(DISPLAY_MODES),
         default=DISPLAY_MODES[0],
         help="View shown first (key o).  [default: result]",
@@ -107,7 +115,13 @@ _OPTIONS = [
     ),
     click.option("--fullscreen", is_flag=True, help="Start in full screen (key f)."),
     click.option("--headless", is_flag=True, help="Open no window."),
-    click.option("--record", callback=place_text, help="Record to .mp4, .mov, .webm or a folder/ of PNGs."),
+    click.option(
+        "--record",
+        cls=Aliased,
+        aliases=("-o", "--output"),
+        callback=place_text,
+        help="Record to .mp4, .mov, .webm or a folder/ of PNGs.",
+    ),
     click.option("--frames", type=int, help="Stop after this many frames."),
     click.option("--duration", type=float, help="Stop after this many seconds."),
     click.option("--stats-json", type=PlacePath(), help="Write the final report there."),
@@ -132,13 +146,18 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
     """Turn parsed options into validated settings.
 
     Raises:
-        SettingsError: a value is out of range.
+        SettingsError: a value is out of range, or the size said twice.
     """
+    width, height = options["width"], options["height"]
+    if options["size"] is not None:
+        if width is not None or height is not None:
+            raise SettingsError("say the size with --size, or with --width and --height, not both ways")
+        width, height = options["size"]
     return LiveSettings(
         source=SourceSettings(
             source=options["source"],
-            width=options["width"],
-            height=options["height"],
+            width=width,
+            height=height,
             fps=options["fps"],
             fourcc=options["fourcc"],
             loop=options["loop"],

@@ -1,0 +1,50 @@
+"""``rvm-live cameras`` and ``rvm-live help``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from rvm_live.cli.params import printable
+
+__all__ = ["cameras", "help_"]
+
+
+@click.command()
+def cameras() -> None:
+    """List the cameras of this machine, each with the number that opens it.
+
+    The exit code is 0 where there is one, and 1 where there is none.
+    """
+    from rvm_live.sources.camera import list_cameras, unlisted_cameras
+    from rvm_live.sources.quiet import silence_backends
+
+    silence_backends()
+    found = list_cameras()
+    for camera in found:
+        click.echo(printable("  ".join(filter(None, (f"{camera.index:>2}", camera.name, camera.path)))))
+    if found:
+        click.echo(f"open one with: rvm-live {found[0].index}", err=True)
+    elif unlisted_cameras():
+        click.echo("this system does not tell which cameras there are: try `rvm-live 0`, `rvm-live 1`", err=True)
+    else:
+        click.echo("there is no camera here (why one may be missing: `rvm-live hwtest`)", err=True)
+    sys.exit(0 if found else 1)
+
+
+@click.command("help")
+@click.argument("command", required=False)
+@click.pass_context
+def help_(ctx: click.Context, command: str | None) -> None:
+    """Show the help of the program, or of a command."""
+    above = ctx.parent
+    assert above is not None and isinstance(above.command, click.Group)
+    if command is None:
+        click.echo(above.get_help())
+        return
+    known = above.command.get_command(above, command)
+    if known is None:
+        raise click.UsageError(f"there is no command {command!r}: {', '.join(above.command.list_commands(above))}")
+    with click.Context(known, parent=above, info_name=command) as inner:
+        click.echo(known.get_help(inner))

@@ -6,6 +6,7 @@ RVM_LIVE_WEIGHTS=path/to/weights python docs/make_pictures.py
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -40,25 +41,36 @@ def take(display: Display, name: str, seconds: float, width: int = 640) -> None:
 
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
-    with open_display(2000, 1200) as display:
+    with open_display(2000, 1200) as display, tempfile.TemporaryDirectory() as scratch:
         for name, spec in BACKGROUNDS.items():
             with start(*SIZE, "--no-stats", "--background", spec, env=display.env) as process:
                 display.window()
-                take(display, f"background-{name}", 10)
+                take(display, f"background-{name}", 15)
                 display.key("q")
                 finish(process)
         studio = ["--background", str(ROOT / "assets/backgrounds/studio.jpg")]
         for view, width in (("comparison", 1280), ("matte", 640)):
             with start(*SIZE, *studio, "--no-stats", "--display", view, env=display.env) as process:
                 display.window()
-                take(display, view, 10, width)
+                take(display, view, 15, width)
                 display.key("q")
                 finish(process)
-        with start(*SIZE, *studio, env=display.env) as process:
-            display.window()
-            take(display, "overlay", 10, 960)
+        with start(*SIZE, *studio, env=display.env, cwd=Path(scratch)) as process:
+            place = display.window_geometry()
+            take(display, "first-seconds", 6, 960)
+            time.sleep(8)
+            for step in range(5):
+                display.move_mouse(place.x + 300 + 8 * step, place.y + 200)
+            take(display, "bar", 0.7, 960)
+            display.key("t")
+            time.sleep(4)
+            take(display, "recording", 2.5, 960)
+            display.key("t")
             display.key("h")
-            take(display, "help", 2, 960)
+            take(display, "help", 3, 960)
+            display.key("h")
+            display.key("s")
+            take(display, "overlay", 3, 960)
             display.key("q")
             finish(process)
 

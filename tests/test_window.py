@@ -32,6 +32,7 @@ from rvm_live.sinks import overlay as overlay_module
 from rvm_live.sinks import panel, text, views
 from rvm_live.sinks.display import display_available, probe
 from rvm_live.sinks.hotkeys import HOTKEYS, ViewState, action_for
+from rvm_live.sinks.icon import draw_icon
 from rvm_live.sinks.overlay import Overlay
 from rvm_live.sinks.status import Status, statistics_rows
 from rvm_live.sinks.toolkits import TOOLKITS
@@ -783,6 +784,15 @@ def test_keys_work_in_both_cases_and_special_keys_are_no_letters() -> None:
 def test_with_another_layout_the_place_of_a_key_counts() -> None:
     assert action_for(Key("и", place="b")) == "background"
     assert action_for(Key("q", place="a")) == "quit"  # AZERTY: the letter is one of ours
+
+
+def test_the_icon_is_a_person_before_two_halves_with_round_corners() -> None:
+    for side in (16, 64, 256):
+        icon = draw_icon(side)
+        assert icon.shape == (side, side, 4) and icon.dtype == np.uint8
+        assert icon[0, 0, 3] == 0 and icon[side // 2, side // 2, 3] == 255
+        assert icon[side * 37 // 100, side // 2, :3].min() > 230, "the head is not there"
+        assert icon[side // 8, side // 4, 1] > icon[side // 8, side // 4, 0] + 20, "the room is not there"
 
 
 def test_an_unknown_display_mode_is_refused() -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rvm_live.errors import DisplayError
 from rvm_live.sinks.display import Screen, screen_now, sdl_driver
+from rvm_live.sinks.icon import draw_icon
 from rvm_live.sinks.toolkits.base import Closed, Drop, Event, Key, Left, Motion, Press, Release, Toolkit, Wheel
 
 __all__ = ["SdlToolkit"]
@@ -54,6 +55,8 @@ class SdlToolkit(Toolkit):
         try:
             self._window = pygame.Window(title, size, resizable=True)
             self._window.minimum_size = _SMALLEST
+            icon = draw_icon()
+            self._window.set_icon(pygame.image.frombuffer(icon.tobytes(), icon.shape[1::-1], "BGRA"))
         except pygame.error as error:
             self.close()
             raise DisplayError(" ".join(str(error).split())) from error

@@ -9,6 +9,7 @@ from typing import Any
 
 from rvm_live import weights
 from rvm_live.backgrounds.base import Background
+from rvm_live.backgrounds.own import OwnBackgrounds
 from rvm_live.backgrounds.parse import parse
 from rvm_live.composer import Composer
 from rvm_live.controls import Control, Controls, one_of, truth
@@ -58,6 +59,13 @@ def live_controls(
         reset: starts a new epoch.
     """
     cameras = _Cameras(source, reset)
+    own = OwnBackgrounds(composer.add_background)
+
+    def backgrounds() -> list[str]:
+        own.look()
+        return composer.backgrounds
+
+    own.look()
     engines = _Engines(engine, source)
     return Controls(
         [
@@ -66,7 +74,7 @@ def live_controls(
                 lambda: composer.background,
                 composer.show_background,
                 check=lambda wish: _background(composer, wish),
-                choices=lambda: composer.backgrounds,
+                choices=backgrounds,
             ),
             Control(
                 "compositor",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -82,6 +83,30 @@ def test_what_is_asked_for_is_in_force_and_told(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="there is no camera"):
             app.controls.camera = "none"
         assert [next(iter(each)) for each in told] == ["background", "background"]
+
+
+def test_a_folder_of_ones_own_joins_the_backgrounds_and_is_looked_at_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "settings"))
+    folder = tmp_path / "settings" / "backgrounds"
+    folder.mkdir(parents=True)
+    (tmp_path / "settings" / "answers.json").write_text(
+        json.dumps({"own_code": ["tests.support.engines:LeftHalfEngine"]})
+    )
+    cv2.imwrite(str(folder / "sea.png"), np.full((180, 320, 3), 90, np.uint8))
+    (folder / "notes.txt").write_text("no picture")
+    with running(tmp_path) as app:
+        assert app.controls.choices("background")[0] == "color #00ff00", "what is shown first stays"
+        assert app.controls.choices("background")[-1] == "sea"
+        cv2.imwrite(str(folder / "wood.png"), np.full((180, 320, 3), 40, np.uint8))
+        (folder / "broken.png").write_bytes(b"no picture")
+        assert until(lambda: {"wood", "broken"} <= set(app.controls.choices("background")))
+        app.controls.background = "wood"
+        assert until(lambda: app.composer.background_label == "image wood")
+        app.controls.background = "broken"
+        assert until(lambda: any("background image broken failed" in note for note in app.notices.fallbacks))
+        assert "broken" not in app.controls.choices("background")
 
 
 def test_recordings_begin_and_end_one_after_the_other(tmp_path: Path) -> None:

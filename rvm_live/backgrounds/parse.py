@@ -20,7 +20,7 @@ from rvm_live.errors import BackgroundError, SettingsError
 from rvm_live.folders import at_home
 from rvm_live.headers import PICTURE_SUFFIXES, is_animation
 
-__all__ = ["SYNTAX", "default_cycle", "parse"]
+__all__ = ["SYNTAX", "default_cycle", "in_folder", "parse"]
 
 SYNTAX = "transparent, blur, blur:25, red, #00ff88, image:PATH, video:PATH, or the path of a file or folder"
 
@@ -140,16 +140,21 @@ def _file(path: Path, fit: str, kind: str) -> Background:
 
 def _folder(folder: Path, fit: str) -> list[Background]:
     try:
-        files = sorted((f for f in folder.iterdir() if f.is_file()), key=lambda f: (f.name.casefold(), f.name))
+        found: list[Background] = [*in_folder(folder, fit)]
     except OSError as error:
         raise BackgroundError(f"cannot read the background folder {folder}: {error.strerror or error}") from error
-    found: list[Background] = []
-    for file in files:
-        # Not decoded here, since there may be hundreds: what turns out to be broken is told and passed over.
-        if file.name.startswith("."):
-            continue
-        if kind := _kind(file):
-            found.append(VideoBackground(file, fit) if kind == "video" else ImageBackground(file, fit))
     if not found:
         raise BackgroundError(f"the background folder {folder} holds no image and no video")
     return found
+
+
+def in_folder(folder: Path, fit: str = "cover") -> list[ImageBackground | VideoBackground]:
+    """Its images and videos, by name. They are not decoded, since there may be hundreds: what turns out to be broken is
+    told and passed over.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    files = sorted((f for f in folder.iterdir() if f.is_file()), key=lambda f: (f.name.casefold(), f.name))
+    kinds = [(file, _kind(file)) for file in files if not file.name.startswith(".")]
+    return [VideoBackground(f, fit) if kind == "video" else ImageBackground(f, fit) for f, kind in kinds if kind]

@@ -1,0 +1,62 @@
+"""The user's own backgrounds: what lies in a folder of theirs joins the others, also while the program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import platformdirs
+
+from rvm_live.backgrounds.base import Background
+from rvm_live.backgrounds.parse import in_folder
+from rvm_live.clock import SYSTEM_CLOCK, Clock
+from rvm_live.folders import settings_folder
+
+__all__ = ["OwnBackgrounds", "own_folders"]
+
+_EVERY_NS = 2_000_000_000
+
+
+def own_folders() -> list[Path]:
+    """Where they are looked for; they need not be there: ``backgrounds`` beside the program's settings, and a folder
+    ``rvm-live`` among the user's pictures."""
+    folders = [settings_folder() / "backgrounds"]
+    try:
+        pictures = platformdirs.user_pictures_path()
+    except (RuntimeError, OSError):  # no home
+        return folders
+    return [*folders, *([pictures / "rvm-live"] if pictures.is_absolute() else [])]
+
+
+class OwnBackgrounds:
+    """Finds pictures and videos that were not there before.
+
+    Args:
+        add: takes in one that is new.
+        folders: that are looked through.
+        clock: they are looked through every two seconds at most.
+    """
+
+    def __init__(
+        self, add: Callable[[Background], object], folders: Iterable[Path] | None = None, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._add, self._clock = add, clock
+        self._folders = own_folders() if folders is None else list(folders)
+        self._known: set[Path] = set()
+        self._looked_ns: int | None = None
+
+    def look(self) -> None:
+        """Take in what is new, by name. A file that turns out to hold no picture is told when it comes up."""
+        now_ns = self._clock.now_ns()
+        if self._looked_ns is not None and now_ns - self._looked_ns < _EVERY_NS:
+            return
+        self._looked_ns = now_ns
+        for folder in self._folders:
+            try:
+                found = in_folder(folder)
+            except OSError:  # it is not there, or not ours to read
+                continue
+            for background in found:
+                if background.path not in self._known:
+                    self._known.add(background.path)
+                    self._add(background)

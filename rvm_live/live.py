@@ -20,6 +20,7 @@ from rvm_live.engines.guarded import GuardedEngine
 from rvm_live.errors import SettingsError
 from rvm_live.frames import Composite
 from rvm_live.live_controls import live_controls
+from rvm_live.live_weights import WeightsFetch
 from rvm_live.notices import Notices
 from rvm_live.pipeline import Pipeline
 from rvm_live.preflight import DEFAULT_FOLDER, HEADLESS_SECONDS, at_home, check_writable, overflow_of, without_display
@@ -115,6 +116,7 @@ class _App:
         self.settings, self._no_window = without_display(settings)
         self.window: WindowSink | None = None
         self.chooser = Chooser(self._chosen)
+        self.fetch = WeightsFetch(engine.settings, self._fetched, self.notices.again)
         realtime = overflow is Overflow.DROP_OLDEST
         self.view = ViewState(
             settings.display,
@@ -170,7 +172,13 @@ class _App:
                 size=(self.settings.source.width or 1280, self.settings.source.height or 720),
                 status=self.status,
                 controls=self.controls,
-                actions=WindowActions(self._reset, self._save, self._add_background, self._quit),
+                actions=WindowActions(
+                    reset=self._reset,
+                    save=self._save,
+                    add_background=self._add_background,
+                    fetch_weights=self.fetch.start,
+                    quit=self._quit,
+                ),
                 placeholder=self.composer.background_only,
                 clock=clock,
             )
@@ -208,6 +216,9 @@ class _App:
             self.chooser.ask()
         else:
             self.controls.background = str(path)
+
+    def _fetched(self) -> None:
+        self.controls.engine = "rvm"
 
     def _chosen(self, path: Path) -> None:
         try:
@@ -251,6 +262,7 @@ class _App:
             recorded_s=self.recording.seconds,
             recorded_bytes=self.recording.bytes,
             gpu=self.gpu.latest,
+            fetching=self.fetch.state,
             phase=self._phase(source is not None, engine is not None),
             messages=self.notices.fallbacks,
         )

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.auto import engine_for
 from rvm_live.errors import SettingsError
 from rvm_live.live import _App
+from rvm_live.live_weights import WeightsFetch
 from rvm_live.queues import Overflow
 from rvm_live.settings import EngineSettings, LiveSettings, SourceSettings
+from tests.support.mirror import certificate, send, serving
 from tests.support.videos import make_video
 
 GREEN = ("color:#00ff00", "color:#ff0000", "blur")
@@ -177,3 +180,48 @@ def test_without_weights_there_is_lite_alone(tmp_path: Path, monkeypatch: pytest
         assert list(app.controls.choices("engine")) == ["lite"]
         with pytest.raises(SettingsError, match="RVM's weights are not here: `rvm-live weights pull` fetches them"):
             app.controls.engine = "rvm"
+
+
+@pytest.mark.expects_errors
+def test_weights_are_fetched_while_the_picture_goes_on_and_then_used(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is slow: meanwhile frames come, and how far it is can be seen. The first try fails."""
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate()))
+    body, there = weights.read_bytes(), threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler, _: int) -> None:
+        if not there.is_set():
+            send(handler, b"gone", status=404)
+            return
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        for start in range(0, len(body), len(body) // 8 + 1):
+            handler.wfile.write(body[start : start + len(body) // 8 + 1])
+            time.sleep(0.1)
+
+    with serving(answer, secure=True) as (url, _), running(tmp_path, engine="lite") as app:
+        monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", url)
+        app.fetch.start()
+        assert until(lambda: any("could not be fetched" in note for note in app.notices.fallbacks))
+        assert app.controls.engine == "lite" and app.status().fetching == ""
+        there.set()
+        count = app.pipeline.snapshot().captured
+        app.fetch.start()
+        assert until(lambda: " MB" in app.status().fetching)
+        assert until(lambda: app.controls.engine == "rvm")
+        assert app.pipeline.snapshot().captured > count + 5
+        assert until(lambda: app.status().engine in ("openvino", "rvm"))
+    assert (tmp_path / "cache").is_dir()
+
+
+def test_offline_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
+    monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
+    fetch = WeightsFetch(EngineSettings(offline=True), lambda: None, lambda _: None)
+    with pytest.raises(SettingsError, match="nothing may be fetched"):
+        fetch.start()
+    assert fetch.state == ""

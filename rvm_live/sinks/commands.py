@@ -54,6 +54,7 @@ class Commands:
             "photo": self._photo,
             "reset": self._reset,
             "add": lambda: self._actions.add_background(None),
+            "weights": self._actions.fetch_weights,
             "blur": self._blur,
             "record": lambda: self._turn("recording"),
             "pause": lambda: self._turn("paused"),

@@ -48,6 +48,7 @@ HOTKEYS = (
     Hotkey(("f",), "f", "fullscreen", "full screen", _PICTURE),
     Hotkey(("c",), "c", "camera", "next camera", _QUALITY),
     Hotkey(("e",), "e", "engine", "lite, or RVM", _QUALITY),
+    Hotkey(("w",), "w", "weights", "fetch RVM: better edges", _QUALITY),
     Hotkey(("+", "="), "+", "quality", "better, slower", _QUALITY),
     Hotkey(("-",), "-", "quality back", "quicker", _QUALITY),
     Hotkey(("s",), "s", "statistics", "line, table, nothing", _MORE),
@@ -133,6 +134,7 @@ class WindowActions:
     Attributes:
         reset: start the recurrent state anew.
         save: store the composite that is shown as a picture; returns where.
+        fetch_weights: get RVM's weights, and use them once they are here.
         add_background: a file to show behind the person from now on; None: ask the user for one.
         quit: end the run; the argument is the reason for the report, ``key`` or ``window closed``. Called once.
     """
@@ -140,4 +142,5 @@ class WindowActions:
     reset: Callable[[], None] = _nothing
     save: Callable[[Composite], object] = _nothing
     add_background: Callable[[object], None] = _nothing
+    fetch_weights: Callable[[], None] = _nothing
     quit: Callable[[str], None] = _nothing

@@ -160,6 +160,10 @@ class Overlay:
         if statistics == "line" and not starting and status.unique_fps:
             line = caption(f"{status.unique_fps:.0f} fps · {status.total_ms:.0f} ms", size)
             placed.append((line, margin, margin))
+        if status.fetching:
+            line = caption(status.fetching, size)
+            placed.append((line, width - margin - line.width, right))
+            right += line.height + margin
         if statistics == "table" and not starting:
             rows = fit_rows(statistics_rows(status, display), bottom - margin, size)
             limit = min(width - 2 * margin, max(31 * size, round(width * 0.42)))

@@ -38,6 +38,7 @@ class Status:
         recorded_s: for how long, seconds.
         recorded_bytes: how much.
         gpu: newest reading, or None.
+        fetching: what is being fetched, and how far; empty where nothing is.
         phase: what is being waited for before the first picture, e.g. ``opening the camera``.
         messages: newest notices, fallbacks above all; each is shown for :data:`MESSAGE_SECONDS`.
     """
@@ -63,6 +64,7 @@ class Status:
     recorded_s: float = 0.0
     recorded_bytes: int = 0
     gpu: GpuReading | None = None
+    fetching: str = ""
     phase: str = ""
     messages: tuple[str, ...] = ()
 

@@ -20,6 +20,7 @@ FLOORS = [
     (
         "live",
         "live_controls",
+        "live_weights",
         "preflight",
         "batch",
         "hwtest",

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from types import TracebackType
 
+from rvm_live.checking import check_has
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.errors import QueueClosed, SettingsError
@@ -60,6 +61,9 @@ class Pipeline:
         notices: where fallbacks are told; its own list if None.
         clock: monotonic time.
 
+    Raises:
+        SettingsError: something is not what it should be, or does not go together.
+
     Attributes:
         left: names of the stages that had not ended two seconds after a live run.
     """
@@ -80,13 +84,21 @@ class Pipeline:
         notices: Notices | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        check_has(source, "the source", "an rvm_live.Source", ("open", "read", "release"))
+        check_has(engine, "the engine", "an rvm_live.Engine", ("open", "info", "reset", "matte"))
+        check_has(composer, "the composer", "an rvm_live.Composer", ("open", "compose", "close"))
+        check_has(sinks, "what the sinks are in", "a list of them", ("__iter__",))
+        sinks = list(sinks)
+        for sink in sinks:
+            check_has(sink, "a sink", "an rvm_live.Sink", ("open", "write", "close"))
+        check_has(overflow, "overflow", "Overflow.DROP_OLDEST or Overflow.BLOCK", ("value",))
         self.notices = Notices() if notices is None else notices
         self.metrics = Metrics(clock)
         self.exit_reason = "running"
         self.left: tuple[str, ...] = ()
         self._clock = clock
         self._source = source
-        self._sinks = list(sinks)
+        self._sinks = sinks
         self._pacer = None if max_fps is None else Pacer(max_fps)
         self._stop = threading.Event()
         self._started = False

@@ -6,16 +6,40 @@ A registry imports nothing until a name is loaded. Plug-ins announce themselves 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from rvm_live.errors import SettingsError, UnavailableError
 
-__all__ = ["COMPOSITORS", "ENGINES", "Registry"]
+__all__ = ["COMPOSITORS", "ENGINES", "Registry", "look_in_own_folder"]
 
 T = TypeVar("T")
+
+_own_folder: list[str] = []
+
+
+def look_in_own_folder() -> None:
+    """From now on ``module:Class`` is looked for in the folder where the program was started, too, as ``python -m``
+    does; for the ``rvm-live`` command alone, since it changes where the whole process looks while it imports one."""
+    with suppress(OSError):  # it was deleted meanwhile
+        _own_folder[:] = [os.getcwd()]
+
+
+@contextmanager
+def _beside() -> Iterator[None]:
+    """Behind all else, so that nothing that lies there by chance takes the place of what is installed."""
+    added = [folder for folder in _own_folder if folder not in sys.path]
+    sys.path += added
+    try:
+        yield
+    finally:
+        for folder in added:
+            sys.path.remove(folder)
 
 
 class Registry(Generic[T]):
@@ -60,11 +84,14 @@ class Registry(Generic[T]):
             target = name
         module_name, _, attribute = target.partition(":")
         try:
-            loaded: Any = import_module(module_name)
+            with _beside() if target == name else nullcontext():
+                loaded: Any = import_module(module_name)
             for part in attribute.split("."):
                 loaded = getattr(loaded, part)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise SettingsError(f"cannot load {self.kind.removesuffix('s')} {name!r}: {error}") from error
+        except Exception as error:  # whatever a module of the user's own trips over while it is imported
+            what = "" if isinstance(error, (ImportError, AttributeError, ValueError)) else f"{type(error).__name__}: "
+            text = " ".join(str(error).split())
+            raise SettingsError(f"cannot load {self.kind.removesuffix('s')} {name!r}: {what}{text}") from error
         if not isinstance(loaded, type):
             raise SettingsError(f"{self.kind.removesuffix('s')} {name!r} is not a class")
         return loaded

@@ -5,18 +5,39 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
+from rvm_live.checking import check_fields
 from rvm_live.errors import SettingsError
 
-__all__ = ["DISPLAY_MODES", "EngineSettings", "LiveSettings", "SourceSettings", "parse_ratio"]
+__all__ = [
+    "DISPLAY_MODES",
+    "DeviceName",
+    "EngineName",
+    "EngineSettings",
+    "Foreground",
+    "LiveSettings",
+    "Model",
+    "Precision",
+    "SourceSettings",
+    "parse_ratio",
+]
+
+EngineName: TypeAlias = "Literal['auto', 'lite', 'onnx', 'openvino', 'rvm', 'torchscript'] | str"
+"""A name of the registry, that of a plug-in, or ``package.module:Class``."""
+DeviceName: TypeAlias = "Literal['auto', 'cpu', 'mps', 'cuda'] | str"
+"""Or ``cuda:N``."""
+Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16", "int8"]
+Model: TypeAlias = Literal["mobilenetv3", "resnet50"]
+Foreground: TypeAlias = Literal["model", "source"]
 
 DISPLAY_MODES = ("result", "comparison", "matte")
 STATISTICS = ("line", "table", "off")
 """What the window tells over the picture: a line in a corner, the table with every stage, nothing."""
 """In the order in which the ``o`` key goes through them; the first is the default and shows no camera pixel."""
 
-MODELS = ("mobilenetv3", "resnet50")
+MODELS: tuple[Model, ...] = get_args(Model)
 MAX_SIDE = 16384
 MAX_FPS = 1000.0
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,2})?")
@@ -54,7 +75,7 @@ def _check_ratio(ratio: float | None) -> None:
 
 
 def _check_foreground(foreground: str) -> None:
-    _require(foreground in ("model", "source"), f"unknown foreground {foreground!r}: choose model or source")
+    _require(foreground in get_args(Foreground), f"unknown foreground {foreground!r}: choose model or source")
 
 
 def _check_class(kind: str, name: str) -> None:
@@ -85,7 +106,8 @@ class EngineSettings:
         device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` (on a GPU), or with OpenVINO ``bf16`` (on a CPU that has it) or ``int8``
             (once calibrated).
-        downsample_ratio: in (0, 1], or None for the published rule ``min(512 / max(H, W), 1)``.
+        downsample_ratio: in (0, 1], or None (``auto`` is taken, too) for the published rule,
+            ``min(512 / max(H, W), 1)``.
         foreground: ``model``: estimate the person's colours, too; ``source``: alpha alone is asked for, and an engine
             that can save the rest leaves :attr:`~rvm_live.frames.Matte.foreground` None (the frame's own pixels).
         steady: a mean over time where nothing moves (:mod:`rvm_live.engines.steadying`); None: with ``lite``.
@@ -95,19 +117,23 @@ class EngineSettings:
             machine, as busy as it is now, would not keep up with that. Else it depends on the size of the frame alone.
     """
 
-    engine: str = "auto"
-    model: str | None = None
+    engine: EngineName = "auto"
+    model: Model | str | None = None
     weights: Path | None = None
-    device: str = "auto"
-    precision: str = "auto"
+    device: DeviceName = "auto"
+    precision: Precision | str = "auto"
     downsample_ratio: float | None = None
-    foreground: str = "model"
+    foreground: Foreground | str = "model"
     steady: bool | None = None
     offline: bool = False
     repeatable: bool = False
     keep_up: bool = False
 
     def __post_init__(self) -> None:
+        ratio: object = self.downsample_ratio
+        if ratio == "auto":  # as on the command line
+            object.__setattr__(self, "downsample_ratio", None)
+        check_fields(self)
         _require(bool(self.engine), "the engine's name is empty")
         _check_class("engine", self.engine)
         _require(
@@ -119,8 +145,8 @@ class EngineSettings:
             f"unknown device {self.device!r}: choose auto, cpu, mps, cuda or cuda:N",
         )
         _require(
-            self.precision in ("auto", "fp32", "fp16", "bf16", "int8"),
-            f"unknown precision {self.precision!r}: choose auto, fp32, fp16, bf16 or int8",
+            self.precision in get_args(Precision),
+            f"unknown precision {self.precision!r}: choose one of {', '.join(get_args(Precision))}",
         )
         _check_ratio(self.downsample_ratio)
         _check_foreground(self.foreground)
@@ -154,6 +180,7 @@ class SourceSettings:
     wait: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _require(bool(self.source.strip()), "the source's name is empty")
         _check_address(self.source)
         for name, side in (("width", self.width), ("height", self.height)):
@@ -197,7 +224,7 @@ class LiveSettings:
     adaptive: bool = True
     scene_reset: bool = True
     compositor: str = "auto"
-    foreground: str = "model"
+    foreground: Foreground | str = "model"
     backgrounds: tuple[str, ...] = ()
     display: str = DISPLAY_MODES[0]
     statistics: str = STATISTICS[0]
@@ -211,6 +238,7 @@ class LiveSettings:
     stats_json: Path | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         _check_class("compositor", self.compositor)
         _check_foreground(self.foreground)
         _require(

@@ -50,6 +50,7 @@ FLOORS = [
     (
         "frames",
         "settings",
+        "checking",
         "clock",
         "transfer",
         "errors",

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
 
+from rvm_live.checking import check_fields
 from rvm_live.errors import SettingsError
-from rvm_live.settings import MODELS, EngineSettings
+from rvm_live.settings import MODELS, EngineSettings, Foreground
 
 __all__ = [
     "CODEC_NAMES",
@@ -139,7 +140,7 @@ class BatchSettings:
     engine: EngineSettings = field(default_factory=EngineSettings)
     write: tuple[str, ...] = ("composite",)
     background: str = ""
-    foreground: str = "model"
+    foreground: Foreground | str = "model"
     container: str = "auto"
     name_template: str = "{prefix}{name}"
     max_name: int = 20
@@ -156,6 +157,8 @@ class BatchSettings:
     ray: str | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
+
         def require(condition: bool, message: str) -> None:
             if not condition:
                 raise SettingsError(message)

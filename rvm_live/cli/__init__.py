@@ -25,6 +25,7 @@ from rvm_live.cli.params import check_environment, check_words, one_line
 from rvm_live.cli.words import looks_like_a_command, said_in_full
 from rvm_live.errors import RvmLiveError, SourceUnavailableError
 from rvm_live.folders import stand_in_for_home
+from rvm_live.registry import look_in_own_folder
 
 __all__ = ["main"]
 
@@ -139,6 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _at_ctrl_c(signal.default_int_handler, arguments)
             check_words(given)
             check_environment(os.environ)
+            if arguments is None:
+                look_in_own_folder()
             code = cli.main(args=given, prog_name="rvm-live", standalone_mode=False)
         finally:
             _at_ctrl_c(signal.SIG_DFL, arguments)  # what is left to say is one line, or nothing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,20 +15,20 @@ from rvm_live.engines.auto import AutoEngine
 from rvm_live.engines.base import Engine, EngineInfo, close_failed
 from rvm_live.errors import EngineError, SettingsError
 from rvm_live.frames import Frame, Matte
-from rvm_live.settings import EngineSettings
+from rvm_live.settings import DeviceName, EngineName, EngineSettings, Foreground, Model, Precision
 
 __all__ = ["EngineSession", "open_engine"]
 
 
 def open_engine(
-    engine: str = "auto",
+    engine: EngineName = "auto",
     *,
-    model: str | None = None,
+    model: Model | None = None,
     weights: str | os.PathLike[str] | None = None,
-    device: str = "auto",
-    precision: str = "auto",
-    downsample_ratio: float | None = None,
-    foreground: str = "model",
+    device: DeviceName = "auto",
+    precision: Precision = "auto",
+    downsample_ratio: float | Literal["auto"] | None = None,
+    foreground: Foreground = "model",
     steady: bool | None = None,
     offline: bool = False,
 ) -> EngineSession:
@@ -56,7 +57,7 @@ def open_engine(
             official release.
         device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` (on a GPU) or ``bf16`` (on a CPU that has it).
-        downsample_ratio: in (0, 1]; None: ``min(512 / max(H, W), 1)``.
+        downsample_ratio: in (0, 1]; None or ``auto``: ``min(512 / max(H, W), 1)``, whatever else the machine does.
         foreground: ``model``, or ``source`` where alpha is all you want, which is quicker: the matte's foreground is
             then the picture itself.
         steady: average alpha over time where nothing moves (on a CPU); None: with ``lite``, which flickers more.
@@ -76,7 +77,7 @@ def open_engine(
         weights=None if weights is None else Path(weights),
         device=device,
         precision=precision,
-        downsample_ratio=downsample_ratio,
+        downsample_ratio=None if downsample_ratio == "auto" else downsample_ratio,
         foreground=foreground,
         steady=steady,
         offline=offline,

@@ -43,7 +43,7 @@ class Composer:
         backgrounds: at least one; the first is shown first. The composer opens and closes them.
         compositor: ``auto`` for the fastest that works here, a name from the registry, or ``package.module:Class``.
         foreground: ``model`` (estimated, free of spill) or ``source`` (the camera's own pixels).
-        notices: told of every fallback.
+        notices: told of every fallback; None: the log alone.
         from_files: backgrounds follow the frames' own time, and the back end is chosen by where mattes lie, not by the
             stopwatch: the same file gives the same bytes again.
         pixel: width of the frames' pixels for their height.
@@ -61,7 +61,7 @@ class Composer:
         *,
         compositor: str = "auto",
         foreground: str = "model",
-        notices: Notices,
+        notices: Notices | None = None,
         from_files: bool = False,
         pixel: Fraction = Fraction(1),
         fitting_alone: bool = False,
@@ -76,7 +76,7 @@ class Composer:
             COMPOSITORS.load(compositor)
         self._wanted = compositor
         self._source_foreground = foreground == "source"
-        self._notices = notices
+        self._notices = notices = Notices() if notices is None else notices
         self._clock = clock
         self._from_files = from_files
         self._fitting_alone = fitting_alone

@@ -17,7 +17,8 @@
     ├── MonitorError             samples cannot be taken, written or read
     ├── TidyError                files cannot be renamed, or their names not taken back
     └── SinkError
-        └── DisplayError             no display, or it went away
+        ├── DisplayError             no display, or it went away
+        └── KeptError                something else is there, and is left alone
 
     EndOfSource                  control flow: the source has no more frames (not an error)
     QueueClosed                  control flow: the queue is closed and empty (not an error)
@@ -36,6 +37,7 @@ __all__ = [
     "DisplayError",
     "EndOfSource",
     "EngineError",
+    "KeptError",
     "MatteError",
     "MonitorError",
     "NoMemoryError",

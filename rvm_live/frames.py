@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live import transfer
-from rvm_live.errors import MatteError
+from rvm_live.errors import MatteError, SettingsError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LEAST_ALPHA", "Composite", "Frame", "HostMatte", "Matte", "Stamps", "TensorMatte"]
+__all__ = ["LEAST_ALPHA", "Composite", "Frame", "HostMatte", "Matte", "Stamps", "TensorMatte", "check_picture"]
 
 LEAST_ALPHA = 8
 """Alpha, of 255, below which nobody is there."""
@@ -271,12 +271,39 @@ class Composite:
         return self.matte.frame.epoch
 
     @property
+    def alpha(self) -> NDArray[np.uint8]:
+        """How much of each pixel is the person's, uint8 (H, W), 0 to 255; the matte's ``host().alpha``."""
+        return self.matte.host().alpha
+
+    @property
+    def foreground(self) -> NDArray[np.uint8]:
+        """The person's colours, uint8 (H, W, 3) BGR, black where alpha is 0; the matte's ``host().foreground``."""
+        return self.matte.host().foreground
+
+    @property
     def transparent(self) -> bool:
         return bool(self.image.shape[2] == 4)
 
     def __repr__(self) -> str:
         height, width, channels = self.image.shape
         return f"Composite(seq={self.seq}, epoch={self.epoch}, {width}x{height}x{channels}, {self.backend})"
+
+
+def check_picture(image: object, what: str = "the picture") -> NDArray[np.uint8]:
+    """A C-contiguous copy of a picture, which must be uint8 (H, W, 3) BGR.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    if not isinstance(image, np.ndarray):
+        raise SettingsError(f"{what} is a {type(image).__name__}: it must be a numpy array")
+    if image.dtype != np.uint8:
+        raise SettingsError(f"{what} is {image.dtype}: it must be uint8, 0 to 255")
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise SettingsError(f"{what} has shape {image.shape}: it must be (height, width, 3), BGR")
+    if image.size == 0:
+        raise SettingsError(f"{what} has shape {image.shape}: it is empty")
+    return np.array(image, dtype=np.uint8, order="C", copy=True)
 
 
 def _unreadable(error: Exception) -> MatteError:

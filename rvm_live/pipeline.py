@@ -17,7 +17,7 @@ a thread inside a call to a driver or a model that does not return. After two se
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import TracebackType
 
@@ -160,9 +160,28 @@ class Pipeline:
         Raises:
             BaseException: whatever failed in any stage or sink, with its original traceback.
         """
-        with self:
-            self._display(frames, duration)
+        for _ in self.composites(frames=frames, duration=duration):
+            pass
         return self.snapshot()
+
+    def composites(self, *, frames: int | None = None, duration: float | None = None) -> Iterator[Composite]:
+        """As :meth:`run`, and every composite is handed out in a loop once the sinks had it::
+
+            for composite in pipeline.composites():
+                ...
+
+        Everything is opened with the first one and shut down when the loop ends, however it does: at the end of the
+        source, by ``break``, by an error in it. (Whoever keeps the iterator calls its ``close()``.)
+
+        Args:
+            frames: as for :meth:`run`.
+            duration: as for :meth:`run`.
+
+        Raises:
+            BaseException: in the loop, as from :meth:`run`.
+        """
+        with self:
+            yield from self._display(frames, duration)
 
     def __enter__(self) -> Pipeline:
         opened = 0
@@ -183,10 +202,11 @@ class Pipeline:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is not None and self.exit_reason == "running":
-            self.exit_reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
+            told = {KeyboardInterrupt: "interrupted", GeneratorExit: "left"}
+            self.exit_reason = next((text for each, text in told.items() if isinstance(error, each)), "error")
         self._shut_down(failed=isinstance(error, Exception))
 
-    def _display(self, frames: int | None, duration: float | None) -> None:
+    def _display(self, frames: int | None, duration: float | None) -> Iterator[Composite]:
         shown = 0
         ended: QueueClosed | None = None
         while not self._stop.is_set():
@@ -214,6 +234,7 @@ class Pipeline:
             if self._pacer is not None:
                 self._pacer.shown(now)
             shown += 1
+            yield composite
             if frames is not None and shown >= frames:
                 self.stop("frames reached")
         # Raised outside the except clause, so that the error keeps its own cause and context.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 from urllib.parse import urlsplit
 
 from rvm_live.checking import check_fields
@@ -15,6 +16,7 @@ __all__ = [
     "DISPLAY_MODES",
     "DeviceName",
     "EngineName",
+    "EngineOptions",
     "EngineSettings",
     "Foreground",
     "LiveSettings",
@@ -36,6 +38,21 @@ DISPLAY_MODES = ("result", "comparison", "matte")
 STATISTICS = ("line", "table", "off")
 """What the window tells over the picture: a line in a corner, the table with every stage, nothing."""
 """In the order in which the ``o`` key goes through them; the first is the default and shows no camera pixel."""
+
+
+class EngineOptions(TypedDict, total=False):
+    """What :func:`rvm_live.open_engine` takes, and with it every call that opens an engine; told there."""
+
+    engine: EngineName
+    model: Model | None
+    weights: str | os.PathLike[str] | None
+    device: DeviceName
+    precision: Precision
+    downsample_ratio: float | Literal["auto"] | None
+    foreground: Foreground
+    steady: bool | None
+    offline: bool
+
 
 MODELS: tuple[Model, ...] = get_args(Model)
 MAX_SIDE = 16384
@@ -128,6 +145,17 @@ class EngineSettings:
     offline: bool = False
     repeatable: bool = False
     keep_up: bool = False
+
+    @classmethod
+    def of(cls, options: EngineOptions) -> EngineSettings:
+        """From the keywords of a call.
+
+        Raises:
+            SettingsError: one is out of range or unknown.
+        """
+        given: dict[str, Any] = dict(options)
+        weights = given.get("weights")
+        return cls(**{**given, "weights": Path(weights) if isinstance(weights, str | os.PathLike) else weights})
 
     def __post_init__(self) -> None:
         ratio: object = self.downsample_ratio

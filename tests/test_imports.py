@@ -21,6 +21,8 @@ FLOORS = [
         "live",
         "live_controls",
         "live_weights",
+        "calls",
+        "conversion",
         "preflight",
         "batch",
         "hwtest",

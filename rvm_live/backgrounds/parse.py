@@ -20,7 +20,7 @@ from rvm_live.errors import BackgroundError, SettingsError
 from rvm_live.folders import at_home
 from rvm_live.headers import PICTURE_SUFFIXES, is_animation
 
-__all__ = ["SYNTAX", "default_cycle", "in_folder", "parse"]
+__all__ = ["SYNTAX", "default_cycle", "in_folder", "parse", "parse_one"]
 
 SYNTAX = "transparent, blur, blur:25, red, #00ff88, image:PATH, video:PATH, or the path of a file or folder"
 
@@ -68,6 +68,19 @@ def parse(spec: str) -> list[Background]:
     if _COLOUR.fullmatch(text) and not os.path.isdir(text):
         return [ColorBackground(text)]
     return _path(text, spec)
+
+
+def parse_one(spec: str) -> Background:
+    """As :func:`parse`, where it can be one background alone.
+
+    Raises:
+        SettingsError: it is a folder, too.
+        BackgroundError: as :func:`parse`.
+    """
+    found = parse(spec)
+    if len(found) > 1:
+        raise SettingsError(f"the background {spec} is a folder of {len(found)}: name one file in it")
+    return found[0]
 
 
 def default_cycle(specs: Sequence[str]) -> list[Background]:

@@ -34,7 +34,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
     began, start = time.monotonic(), datetime.now(timezone.utc)
     before = gpu.read(gpu.card(shared.engine.device))
     notices = Notices()
-    state, error, trace, elsewhere, lost = "failed", "", "", False, False
+    state, error, kind, trace, elsewhere, lost = "failed", "", "", "", False, False
     outputs: tuple[Path, ...] = ()
     facts: Facts | None = None
     worked: Worked | None = None
@@ -61,6 +61,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
     except RvmLiveError as failure:
         error, trace = " ".join(str(failure).split()), traceback.format_exc()
         elsewhere, lost = not isinstance(failure, (SourceError, SettingsError)), lost_device(failure)
+        kind = type(failure).__name__
     except Exception as failure:  # a bug, or a library's: told, and the rest goes on
         error, trace = f"unexpected {type(failure).__name__}: {' '.join(str(failure).split())}", traceback.format_exc()
         elsewhere, lost = True, lost_device(failure)
@@ -77,6 +78,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
         elsewhere=elsewhere,
         lost=lost,
         ran=worked.ran if worked else None,
+        kind=kind,
     )
     with suppress(OSError, SinkError):
         readings = before, gpu.read(gpu.card(shared.engine.device))

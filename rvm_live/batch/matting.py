@@ -230,7 +230,7 @@ def _engine_settings(shared: Shared, facts: Facts) -> EngineSettings:
     choice = shared.choice
     engine = shared.engine if choice is None else choice.settings
     embedded = engine.engine == EMBEDDED or (choice is not None and EMBEDDED in choice.names)
-    if engine.downsample_ratio is None and not embedded:
+    if engine.downsample_ratio is None and not embedded and not shared.settings.published:
         ratio = ratio_for(PRESETS[shared.settings.quality], facts.width, facts.height)
         return replace(engine, downsample_ratio=ratio)
     return engine

@@ -27,6 +27,7 @@ class Done:
         elsewhere: it failed in a way that it may not on another machine.
         lost: it failed in a way that leaves this process without its GPU: another process must go on.
         ran: what did the work, None where nothing did.
+        kind: name of the error's class.
     """
 
     job: Job
@@ -40,6 +41,7 @@ class Done:
     elsewhere: bool = False
     lost: bool = False
     ran: Ran | None = None
+    kind: str = ""
 
     @property
     def fps(self) -> float:

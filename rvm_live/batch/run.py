@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,16 @@ from rvm_live.stopping import stopping_on_signals
 __all__ = ["run"]
 
 
-def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: Any = None) -> BatchReport:
+def run(
+    settings: BatchSettings, *, tell: Tell = lambda event: None, progress: Any = None, signals: bool = True
+) -> BatchReport:
     """Work off all inputs; one that fails is told and the rest goes on.
 
     Args:
         settings: what to do.
         tell: called with events: ``{"event": "note" | "start" | "progress" | "file", ...}``; from this thread.
         progress: told of a download of weights.
+        signals: Ctrl-C and its like end the run in good order, with a report; False: they are the caller's.
 
     Returns:
         What became of each file.
@@ -73,7 +76,7 @@ def run(settings: BatchSettings, *, tell: Tell = lambda event: None, progress: A
         found[number] = done
         tell(_event(done, number))
 
-    with _lock(settings.output), closing(shared.lender), stopping_on_signals(shared.stop):
+    with _lock(settings.output), closing(shared.lender), stopping_on_signals(shared.stop) if signals else nullcontext():
         tell({"event": "start", "files": len(todo), "container": container})
         if settings.ray is not None or settings.workers > 1:
             from rvm_live.batch.cluster import work_off_all

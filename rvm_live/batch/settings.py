@@ -132,6 +132,7 @@ class BatchSettings:
         memory_limit: bytes of a GPU's memory that this process may take, or None.
         workers: processes on this machine, each with its share of it; 1: this one alone.
         ray: address of a Ray cluster, ``local`` for one of its own, or None: no Ray.
+        published: the engine's published ratio is taken, whatever the quality's.
     """
 
     inputs: tuple[str, ...]
@@ -155,6 +156,7 @@ class BatchSettings:
     memory_limit: int | None = None
     workers: int = 1
     ray: str | None = None
+    published: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.backgrounds.backdrop import Backdrop
+from rvm_live.checking import check_has
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.auto import AutoEngine
 from rvm_live.engines.base import Engine, EngineInfo, close_failed
-from rvm_live.errors import EngineError, SettingsError
-from rvm_live.frames import Frame, Matte
+from rvm_live.errors import EngineError
+from rvm_live.frames import Frame, Matte, check_picture
 from rvm_live.settings import DeviceName, EngineName, EngineSettings, Foreground, Model, Precision
 
 __all__ = ["EngineSession", "open_engine"]
+
+_CLOSED = "the session is closed: open a new one with open_engine()"
 
 
 def open_engine(
@@ -71,16 +74,18 @@ def open_engine(
         WeightsError: the weights are missing or unusable.
         UnavailableError: the device is not there, or no engine works here.
     """
-    settings = EngineSettings(
-        engine=engine,
-        model=model,
-        weights=None if weights is None else Path(weights),
-        device=device,
-        precision=precision,
-        downsample_ratio=None if downsample_ratio == "auto" else downsample_ratio,
-        foreground=foreground,
-        steady=steady,
-        offline=offline,
+    settings = EngineSettings.of(
+        {
+            "engine": engine,
+            "model": model,
+            "weights": weights,
+            "device": device,
+            "precision": precision,
+            "downsample_ratio": downsample_ratio,
+            "foreground": foreground,
+            "steady": steady,
+            "offline": offline,
+        }
     )
     return EngineSession(AutoEngine(settings))
 
@@ -100,6 +105,8 @@ class EngineSession:
         self._seq = 0
         self._epoch = 0
         self._size: tuple[int, int] | None = None
+        self._background = Backdrop()
+        check_has(engine, "the engine", "an rvm_live.Engine", ("open", "info", "reset", "matte"))
         try:
             engine.open()
         except BaseException:
@@ -112,7 +119,7 @@ class EngineSession:
         """What runs: engine, model, device, precision, and, from the first picture on, the ratio."""
         return self._engine.info
 
-    def matte(self, image_bgr: NDArray[np.uint8]) -> Matte:
+    def matte(self, image_bgr: NDArray[Any]) -> Matte:
         """Estimate the matte of the next picture of the video.
 
         A picture of another size than the one before starts a new video.
@@ -129,9 +136,9 @@ class EngineSession:
             EngineError: the estimate failed, or the session is closed.
         """
         if self._closed:
-            raise EngineError("the session is closed: open a new one with open_engine()")
+            raise EngineError(_CLOSED)
         captured_ns = SYSTEM_CLOCK.now_ns()
-        image = _checked(image_bgr)
+        image = check_picture(image_bgr)
         size = (image.shape[1], image.shape[0])
         if self._size is None:
             self._engine.prepare(*size)
@@ -142,10 +149,38 @@ class EngineSession:
         self._seq += 1
         return self._engine.matte(frame)
 
+    def composite(
+        self, image_bgr: NDArray[Any], background: str | os.PathLike[str] | NDArray[Any] = "transparent"
+    ) -> NDArray[np.uint8]:
+        """Put the person of the next picture of the video over a background.
+
+        Args:
+            image_bgr: as for :meth:`matte`.
+            background: as ``--background`` on the command line (``"beach.jpg"``, ``"blur:25"``, ``"color:#00ff88"``,
+                ``"transparent"``), or a picture, uint8 (h, w, 3) BGR, which is brought to the size of the image. A
+                video begins with the first image that it is given for, and goes on in its own time.
+
+        Returns:
+            A new picture, uint8 (H, W, 3) BGR; over ``"transparent"`` uint8 (H, W, 4) BGRA with straight alpha (colour
+            not multiplied by it), colour 0 where alpha is 0.
+
+        Raises:
+            SettingsError: a picture or the background is not as described.
+            BackgroundError: the background cannot be read.
+            EngineError: the estimate failed, or the session is closed.
+        """
+        from rvm_live.compositors.cpu import CpuCompositor  # only now: it needs OpenCV
+
+        if self._closed:
+            raise EngineError(_CLOSED)
+        height, width = check_picture(image_bgr).shape[:2]
+        layer = self._background.layer(background, width, height)
+        return CpuCompositor().composite(self.matte(image_bgr), layer)
+
     def reset(self) -> None:
         """Start a new video: forget the recurrent state. Call it at a cut."""
         if self._closed:
-            raise EngineError("the session is closed: open a new one with open_engine()")
+            raise EngineError(_CLOSED)
         self._epoch += 1
         self._engine.reset()
 
@@ -153,6 +188,7 @@ class EngineSession:
         """Free the device; a second call does nothing."""
         if not self._closed:
             self._closed = True
+            self._background.close()
             self._engine.close()
 
     def __enter__(self) -> EngineSession:
@@ -165,20 +201,8 @@ class EngineSession:
             self.close()
         elif not self._closed:
             self._closed = True
+            self._background.close()
             close_failed(self._engine)
 
     def __repr__(self) -> str:
         return f"EngineSession({self.info!r}, {'closed' if self._closed else 'open'})"
-
-
-def _checked(image: object) -> NDArray[np.uint8]:
-    """A C-contiguous copy of a picture that is as it should be."""
-    if not isinstance(image, np.ndarray):
-        raise SettingsError(f"the picture is a {type(image).__name__}: it must be a numpy array")
-    if image.dtype != np.uint8:
-        raise SettingsError(f"the picture is {image.dtype}: it must be uint8, 0 to 255")
-    if image.ndim != 3 or image.shape[2] != 3:
-        raise SettingsError(f"the picture has shape {image.shape}: it must be (height, width, 3), BGR")
-    if image.size == 0:
-        raise SettingsError(f"the picture has shape {image.shape}: it is empty")
-    return np.array(image, dtype=np.uint8, order="C", copy=True)

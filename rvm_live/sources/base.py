@@ -50,7 +50,7 @@ class Grab:
 
     Attributes:
         image: uint8 (H, W, 3) BGR, C-contiguous, owned by the receiver (the source does not write to it again).
-        captured_ns: monotonic time of the grab, taken before decoding and colour conversion.
+        captured_ns: ``time.perf_counter_ns()`` at the grab, taken before decoding and colour conversion.
         media_ns: position in the file, nanoseconds from its start, or None for a live source.
         restarted: the first after the source was lost and found again.
         duration_ns: how long it is to be seen, nanoseconds, where a file tells it.

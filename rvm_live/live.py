@@ -16,6 +16,7 @@ from rvm_live.backgrounds.parse import default_cycle, parse
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.composer import Composer
 from rvm_live.engines.auto import AutoEngine, engine_for
+from rvm_live.engines.choice import told_once
 from rvm_live.engines.guarded import GuardedEngine
 from rvm_live.errors import SettingsError
 from rvm_live.frames import Composite
@@ -126,7 +127,7 @@ class _App:
         )
         self.source = SwitchedSource(
             settings.source,
-            lambda each: LastingSource(each, open_source, self.notices.again, clock),
+            lambda each: LastingSource(each, open_source, self.notices.again, clock, self.notices.news),
             self.notices.fallback,
             self._opened,
         )
@@ -183,7 +184,17 @@ class _App:
                 clock=clock,
             )
             sinks.append(self.window)
-        return [*sinks, *([_Announcement(self._no_window, tell)] if self._no_window else [])]
+        return [*sinks, _Announcement(self._first_words, tell)]
+
+    def _first_words(self) -> list[str]:
+        """What is told with the first picture."""
+        words = [self._no_window] if self._no_window else []
+        engine = self.pipeline.engine_info
+        if engine is not None and (simple := told_once(engine)):
+            words.append(simple)
+            if self.window is not None:
+                self.window.tell(simple)
+        return words
 
     def display_gone(self, tell: Callable[[str], None]) -> None:
         """The window system ends the process: finish what is being written, say so, and go."""
@@ -224,7 +235,7 @@ class _App:
         try:
             self.controls.background = str(path)
         except SettingsError as error:
-            self.notices.again(str(error))
+            self.notices.news(str(error))
 
     def _quit(self, reason: str) -> None:
         self.pipeline.stop("quit" if reason == "key" else reason)
@@ -264,7 +275,7 @@ class _App:
             gpu=self.gpu.latest,
             fetching=self.fetch.state,
             phase=self._phase(source is not None, engine is not None),
-            messages=self.notices.fallbacks,
+            messages=self.notices.messages,
         )
 
     def _card(self) -> gpu.Card:
@@ -308,15 +319,16 @@ class _App:
 class _Announcement(Sink):
     """Tells with the first picture how the run goes on: by then whatever was asked for has been looked at."""
 
-    def __init__(self, line: str, tell: Callable[[str], None]) -> None:
-        self._line, self._tell = line, tell
+    def __init__(self, lines: Callable[[], list[str]], tell: Callable[[str], None]) -> None:
+        self._lines: Callable[[], list[str]] | None = lines
+        self._tell = tell
 
     def open(self) -> None:
         """Nothing to get ready."""
 
     def write(self, composite: Composite) -> None:
-        line, self._line = self._line, ""
-        if line:
+        lines, self._lines = self._lines, None
+        for line in lines() if lines is not None else ():
             self._tell(line)
 
     def close(self, *, failed: bool) -> None:

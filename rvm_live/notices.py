@@ -19,6 +19,8 @@ class Notices:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._fallbacks: list[str] = []
+        self._messages: list[str] = []
+        self._remarks: list[str] = []
 
     def fallback(self, text: str) -> None:
         """Tell that something else runs than what was asked for. Repeats of the same text are told once."""
@@ -26,6 +28,7 @@ class Notices:
             if text in self._fallbacks:
                 return
             self._fallbacks.append(text)
+            self._show(text)
         _log.warning("%s", text)
 
     def again(self, text: str) -> None:
@@ -34,11 +37,38 @@ class Notices:
             if text in self._fallbacks:
                 self._fallbacks.remove(text)
             self._fallbacks.append(text)
+            self._show(text)
         _log.warning("%s", text)
 
-    def info(self, text: str) -> None:
-        """Tell something that is no fallback."""
+    def news(self, text: str) -> None:
+        """Tell on the picture and in the log what is no fallback, such as that a stream is back."""
+        with self._lock:
+            self._show(text)
+        _log.warning("%s", text)
+
+    def remark(self, text: str) -> None:
+        """Tell, once and to whoever asks (``--log-level info``), something that is as asked for."""
+        with self._lock:
+            if text in self._remarks:
+                return
+            self._remarks.append(text)
         _log.info("%s", text)
+
+    def _show(self, text: str) -> None:
+        if text in self._messages:
+            self._messages.remove(text)
+        self._messages.append(text)
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        """What the picture tells, newest last: fallbacks and news."""
+        with self._lock:
+            return tuple(self._messages)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(self._remarks)
 
     @property
     def fallbacks(self) -> tuple[str, ...]:

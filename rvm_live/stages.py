@@ -211,6 +211,8 @@ class MattingStage(Stage):
         """Tell the engine's notes; those already told are not told again."""
         for note in info.notes:
             self._notices.fallback(note)
+        for remark in info.remarks:
+            self._notices.remark(remark)
 
     @property
     def engine_info(self) -> EngineInfo | None:

@@ -143,7 +143,7 @@ def test_keys_do_what_they_say(display: Display, room: Path, tmp_path: Path) -> 
         done = finish(process)
     assert done.code == 0, done.err
     assert done.err == ""
-    assert "unique fps" in done.out
+    assert re.fullmatch(r"\d+ s · \d+\.\d fps · \d+ ms · saved rvm-live-\S+\.mp4, \d+ [kM]B\n", done.out), done.out
     (recorded,) = tmp_path.glob("rvm-live-*.mp4")
     with av.open(str(recorded)) as file:
         pictures = [frame.to_ndarray(format="bgr24") for frame in file.decode(video=0)]
@@ -217,7 +217,7 @@ def test_signals_end_the_run_in_good_order(
         process.send_signal(number)
         done = finish(process, timeout=10)
     assert done.code == code, done.err
-    assert "recording" in done.out
+    assert f"saved {recording}, " in done.out
     with av.open(str(recording)) as container:
         assert sum(1 for _ in container.decode(video=0)) >= 5
     assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
@@ -231,7 +231,7 @@ def test_without_a_display_it_says_so_and_leaves_a_recording(display: Display, r
     assert done.code == 0, done.err
     assert "no window" in done.err and "DISPLAY" in done.err
     assert time.monotonic() - began >= 10
-    (path,) = re.findall(r"^ *recording +(\S+)$", done.out, re.MULTILINE)
+    (path,) = re.findall(r" saved (\S+), ", done.out)
     with av.open(str(tmp_path / path)) as container:
         frames = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
     assert len(frames) > 100

@@ -146,7 +146,8 @@ def test_the_library_takes_it_too_and_says_so(release: list[str]) -> None:
     try:
         info = engine.open()
         assert info.engine == EMBEDDED
-        assert any("RVM's weights are not here" in note for note in info.notes)
+        assert info.notes == ()
+        assert any("RVM's weights are not here" in remark for remark in info.remarks)
     finally:
         engine.close()
     assert release == []
@@ -158,10 +159,40 @@ def test_the_program_without_a_terminal_asks_and_fetches_nothing(release: list[s
     assert done.code == 0, done.err
     told = json.loads(report.read_text())
     assert told["ran"]["engine"] == EMBEDDED
-    assert any("RVM's weights are not here" in line for line in told["fallbacks"])
-    assert "the embedded engine lite runs" in done.out
+    assert told["fallbacks"] == [], "auto took what there is"
+    assert "RVM" not in done.out
+    short = "Simple cut-out (lite). For better edges: rvm-live weights pull (15 MB, GPL-3.0)\n"
+    assert done.err == short
     assert release == []
     assert consent.remembered() is None
+    again = call("--source", clip, "--headless", "--frames", "5", "--no-realtime", "--log-level", "info")
+    assert short not in again.err, "once a machine"
+    assert "the embedded engine lite runs: RVM's weights are not here" in again.err
+
+
+def test_a_place_that_keeps_nothing_is_told_the_line_at_each_start_and_no_more(
+    release: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(consent, "_unkept", {})
+    done = call("--source", make_video(tmp_path / "clip.mp4"), "--headless", "--frames", "2", "--no-realtime")
+    assert done.code == 0
+    assert "Simple cut-out" in done.err
+    assert "answers cannot be kept" not in done.err
+
+
+def test_weights_that_should_have_come_are_a_fallback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    consent.remember(True)
+    monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", "http://127.0.0.1:9/")
+    engine = AutoEngine(CPU)
+    try:
+        info = engine.open()
+        assert info.engine == EMBEDDED
+        assert any("could not be fetched" in note for note in info.notes)
+        assert info.remarks == ()
+    finally:
+        engine.close()
 
 
 def on_a_terminal(clip: Path, answer: str) -> tuple[str, int]:
@@ -169,7 +200,8 @@ def on_a_terminal(clip: Path, answer: str) -> tuple[str, int]:
     import pty  # there is none on Windows
 
     ours, theirs = pty.openpty()
-    arguments = ["--source", str(clip), "--headless", "--frames", "3", "--no-realtime", "--device", "cpu"]
+    arguments = ["--source", str(clip), "--headless", "--frames", "3", "--no-realtime", "--device", "cpu", "--report"]
+    arguments += ["--log-level", "info"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"}
     command = [sys.executable, "-m", "rvm_live", *arguments]
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, close_fds=True)
@@ -198,7 +230,8 @@ def test_a_terminal_is_asked_once(release: list[str], tmp_path: Path) -> None:
     shown, code = on_a_terminal(clip, "n")
     assert code == 0, shown
     assert "GPL-3.0" in shown and "127.0.0.1" in shown
-    assert "engine      lite" in shown
+    assert "engine      lite on cpu" in shown, "which is no network of another name"
+    assert "Simple cut-out" not in shown, "who was asked knows"
     shown, code = on_a_terminal(clip, "y")
     assert code == 0, shown
     assert "[Y/n]" not in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import threading
 from pathlib import Path
@@ -43,7 +44,7 @@ def headless(*arguments: str | Path) -> list[str | Path]:
 
 def test_the_report_in_json(clip: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    done = call(*headless("--source", clip, "--stats-json", report, "--compositor", "cpu"))
+    done = call(*headless("--source", clip, "--stats-json", report, "--compositor", "cpu", "--report"))
     assert (done.code, done.err) == (0, "")
     told = json.loads(report.read_text())
     assert told["ran"] == {
@@ -70,6 +71,7 @@ def test_the_report_in_json(clip: Path, tmp_path: Path) -> None:
         assert 0 < track["p50"] <= track["p95"] <= track["p99"]
     assert told["exit_reason"] == "end of source"
     assert told["fallbacks"] == []
+    assert "engine      pass-through none on cpu" in done.out
     for word in ("30 unique shown", "captured 0", "cpu", "end of source"):
         assert word in done.out
 
@@ -82,7 +84,8 @@ def test_a_recording_holds_every_frame(clip: Path, tmp_path: Path) -> None:
     assert len(frames) == 30
     assert np.abs(frames[10][32, 80].astype(int) - (255, 0, 0)).max() < 30
     assert np.abs(frames[10][32, 20].astype(int) - 90).max() < 30
-    assert str(tmp_path / "out.mp4") in done.out
+    saved = re.escape(str(tmp_path / "out.mp4"))
+    assert re.fullmatch(rf"\d+ s · \d+\.\d fps · \d+ ms · saved {saved}, \d+ kB\n", done.out), done.out
 
 
 @pytest.mark.parametrize("suffix", [".mov", ".webm"])

@@ -192,7 +192,7 @@ def green() -> Composer:
 def test_after_a_reconnect_the_state_is_new_and_nothing_is_lost_of_the_program() -> None:
     engine, sink, notices = LeftHalfEngine(), Last(), Notices()
     with MjpegServer(fps=60) as serving:
-        source = LastingSource(SourceSettings(serving.url), open_source, notices.again)
+        source = LastingSource(SourceSettings(serving.url), open_source, notices.again, tell_back=notices.news)
         pipeline = Pipeline(source, engine, green(), [sink], scene_reset=False, notices=notices)
         threading.Timer(1.0, serving.cut).start()
         pipeline.run(duration=4)
@@ -201,7 +201,9 @@ def test_after_a_reconnect_the_state_is_new_and_nothing_is_lost_of_the_program()
     assert sorted(set(epochs)) == [0, 1]
     assert epochs == sorted(epochs)
     assert engine.calls.count("reset") == 2
-    assert any("is back" in text for text in notices.fallbacks)
+    assert any("trying again" in text for text in notices.fallbacks)
+    assert any(text.endswith("video is back") for text in notices.messages)
+    assert not any(text.endswith("video is back") for text in notices.fallbacks), "which is as it was asked for"
 
 
 def test_a_stream_that_changes_its_size_goes_on() -> None:
@@ -331,7 +333,8 @@ def test_with_auto_the_embedded_engine_stands_in_and_the_other_comes_back() -> N
     wait_for(lambda: engine._returning is not None and engine._returning.done)
     assert engine.matte(frame(5)).host().alpha[0, 0] == 255
     assert engine.info.engine == "pass-through"
-    assert notices.fallbacks[-1] == "matting is back on cpu with pass-through"
+    assert notices.messages[-1] == "matting is back on cpu with pass-through"
+    assert not any("is back" in text for text in notices.fallbacks)
     engine.close()
 
 

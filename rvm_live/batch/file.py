@@ -74,7 +74,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
         resumed=worked.resumed if worked else 0,
         seconds=time.monotonic() - began,
         error=error,
-        notes=notices.fallbacks,
+        notes=(*notices.remarks, *notices.fallbacks),
         elsewhere=elsewhere,
         lost=lost,
         ran=worked.ran if worked else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -124,7 +125,8 @@ _OPTIONS = [
     ),
     click.option("--frames", type=int, help="Stop after this many frames."),
     click.option("--duration", type=float, help="Stop after this many seconds."),
-    click.option("--stats-json", type=PlacePath(), help="Write the final report there."),
+    click.option("--report", is_flag=True, help="At the end, tell the latency of every stage, too."),
+    click.option("--stats-json", type=PlacePath(), help="Write the final report there, as JSON."),
     click.option(
         "--log-level",
         type=click.Choice(["debug", "info", "warning", "error"]),
@@ -204,7 +206,7 @@ def run_live(options: Mapping[str, Any]) -> int:
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
     report = run(settings, tell=lambda line: click.echo(one_line(line), err=True), progress=download_progress)
-    click.echo(report_text(report))
+    click.echo(report_text(report) if options["report"] else report_line(report))
     if report.failure:
         raise SinkError(report.failure)
     return {"interrupted": 130, "terminated": 143, "hung up": 129}.get(report.exit_reason, 0)
@@ -231,14 +233,43 @@ def ask_once(settings: EngineSettings) -> None:
     consent.remember(answer)
 
 
+def report_line(report: LiveReport) -> str:
+    """The report on one line, such as ``40 s · 29.8 fps · 42 ms · saved me.mp4, 11 MB``.
+
+    A line more for each thing that ran otherwise than it was asked for.
+    """
+    snapshot = report.snapshot
+    parts = [f"{snapshot.elapsed_s:.0f} s"]
+    if snapshot.shown:
+        total = snapshot.latency_ms.get("total", Percentiles())
+        parts += [f"{snapshot.unique_fps:.1f} fps", f"{total.p50:.0f} ms"]
+    else:
+        parts.append("no picture was shown")
+    if report.recording:
+        parts.append(f"saved {report.recording}, {_size(Path(report.recording))}")
+    lines = [" · ".join(parts), *(f"fallback: {line}" for line in report.fallbacks)]
+    return "\n".join(printable(line) for line in lines)
+
+
+def _size(path: Path) -> str:
+    """How large a file is, or all files of a folder."""
+    try:
+        files = [each for each in path.iterdir() if each.is_file()] if path.is_dir() else [path]
+        size = sum(file.stat().st_size for file in files)
+    except OSError as error:
+        return error.strerror or "gone"
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+
+
 def report_text(report: LiveReport) -> str:
     """The report as a few aligned lines for people."""
     ran, snapshot = report.ran, report.snapshot
     device = f"{ran.device} ({report.device_name})" if report.device_name else ran.device
+    network = " ".join(dict.fromkeys((ran.engine, ran.model)))  # the embedded one is called as its engine is
     lines = [
         f"rvm-live: {report.exit_reason}",
         f"  source      {ran.source}, {ran.width}x{ran.height}",
-        f"  engine      {ran.engine} {ran.model} on {device}, {ran.precision}, ratio {ran.downsample_ratio:.3g}",
+        f"  engine      {network} on {device}, {ran.precision}, ratio {ran.downsample_ratio:.3g}",
         f"  compositor  {ran.compositor}",
         f"  frames      {snapshot.captured} captured, {snapshot.unique} unique shown, {snapshot.repeated} repeated",
         f"  unique fps  {snapshot.unique_fps:.1f}",

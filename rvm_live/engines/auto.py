@@ -106,9 +106,11 @@ class AutoEngine(Engine):
             told.append(self._warning)
         if self.settings.steady and info.mattes_on != "cpu":
             told.append(f"--steady works on alpha in main memory alone: on {info.device} it does nothing")
+        remarks: list[str] = []
         if self._choice is not None and self._choice.reason:
-            told.append(f"the embedded engine {EMBEDDED} runs: {self._choice.reason}")
-        return replace(info, notes=(*info.notes, *told)) if told else info
+            why = told if self._choice.agreed else remarks
+            why.append(f"the embedded engine {EMBEDDED} runs: {self._choice.reason}")
+        return replace(info, notes=(*info.notes, *told), remarks=(*info.remarks, *remarks))
 
     def prepare(self, width: int, height: int) -> None:
         prepare = getattr(self._require(), "prepare", None)

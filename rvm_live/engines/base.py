@@ -33,6 +33,7 @@ class EngineInfo:
         precision: ``fp32``, ``fp16``, ...
         downsample_ratio: ratio the network works at, in (0, 1]; 0.0 while no frame size is known.
         notes: one line for each thing that differs from what was asked for, such as an engine passed over.
+        remarks: likewise for what is as it was asked for and still worth the log, such as why ``auto`` took ``lite``.
     """
 
     engine: str
@@ -42,6 +43,7 @@ class EngineInfo:
     precision: str
     downsample_ratio: float = 0.0
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def mattes_on(self) -> str:

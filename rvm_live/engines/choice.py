@@ -6,16 +6,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rvm_live import weights
+from rvm_live.engines.base import EngineInfo
 from rvm_live.engines.host import accelerator_wanted
 from rvm_live.errors import WeightsError
 from rvm_live.registry import ENGINES
-from rvm_live.settings import EngineSettings
+from rvm_live.settings import MODELS, EngineSettings
 from rvm_live.weights import consent
 
-__all__ = ["EMBEDDED", "Choice", "choose", "question_open"]
+__all__ = ["EMBEDDED", "Choice", "choose", "question_open", "told_once"]
 
 EMBEDDED = "lite"
 _FOR_CPUS = ("openvino",)
+_SIMPLE = "simple cut-out"
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class Choice:
         names: engines, best first.
         settings: theirs; ``weights`` is set where they were fetched.
         reason: why it is not RVM, one clause; empty where it is.
+        agreed: RVM was to come, and could not be had.
     """
 
     names: tuple[str, ...]
     settings: EngineSettings
     reason: str = ""
+    agreed: bool = False
 
 
 def choose(settings: EngineSettings, progress: Any = None) -> Choice:
@@ -60,7 +64,7 @@ def choose(settings: EngineSettings, progress: Any = None) -> Choice:
     try:
         return Choice(_rvm(settings), replace(settings, weights=weights.resolve(settings, progress=progress)))
     except WeightsError as error:
-        return _embedded(settings, f"RVM's weights could not be fetched: {error}")
+        return replace(_embedded(settings, f"RVM's weights could not be fetched: {error}"), agreed=True)
 
 
 def question_open(settings: EngineSettings) -> bool:
@@ -72,6 +76,23 @@ def question_open(settings: EngineSettings) -> bool:
     if settings.engine != "auto" or settings.offline or settings.model is not None:
         return False
     return weights.locate(settings) is None and consent.remembered() is None
+
+
+def told_once(ran: EngineInfo) -> str:
+    """The line about a simple cut-out and what would be better: once a machine; empty if there is nothing to say.
+
+    Args:
+        ran: what runs.
+    """
+    if (
+        ran.engine != EMBEDDED
+        or not ran.remarks
+        or consent.remembered() is not None
+        or not consent.first_time(_SIMPLE, of="told")
+    ):
+        return ""
+    what = f"{weights.KNOWN[MODELS[0]].least_bytes / 1e6:.0f} MB, {weights.MODELS_LICENCE}"
+    return f"Simple cut-out ({EMBEDDED}). For better edges: rvm-live weights pull ({what})"
 
 
 def _rvm(settings: EngineSettings) -> tuple[str, ...]:

@@ -209,7 +209,7 @@ class GuardedEngine(WrappedEngine):
             return
         close_failed(self._inner)
         self._inner, self._down_ns = engine, 0
-        self._notices.fallback(f"matting is back on {engine.info.device} with {engine.info.engine}")
+        self._notices.news(f"matting is back on {engine.info.device} with {engine.info.engine}")
 
 
 class _Opening:

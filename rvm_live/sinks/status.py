@@ -94,7 +94,7 @@ def statistics_rows(status: Status, display: str) -> list[Row]:
     drops = joined(*(f"{name} {count}" for name, count in status.drops.items() if count)) or "none"
     repeats = f"{status.repeats} repeated" if status.repeats else ""
     ratio = f"ratio {status.ratio:.3f}".rstrip("0").rstrip(".") if status.ratio else ""
-    model = " ".join(part for part in (status.engine, status.model, status.precision) if part)
+    model = " ".join(filter(None, dict.fromkeys((status.engine, status.model, status.precision))))
     device = joined(status.device, status.device_name)
     gpu = _gpu_text(status.gpu) if status.gpu is not None else ""
     p95 = f"p95 {status.total_p95_ms:.1f}" if status.total_p95_ms else ""

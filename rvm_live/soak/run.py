@@ -168,7 +168,10 @@ def run(settings: SoakSettings, tell: Callable[[Sample], None] = lambda sample: 
         return FaultyEngine(inner, engines)
 
     source = LastingSource(
-        settings.source, lambda asked, clock: FaultySource(open_source(asked, clock), sources), notices.again
+        settings.source,
+        lambda asked, clock: FaultySource(open_source(asked, clock), sources),
+        notices.again,
+        tell_back=notices.news,
     )
     eye = _Eye()
     pipeline = Pipeline(

@@ -32,7 +32,8 @@ class LastingSource(Source):
     Args:
         settings: what was asked for.
         make: opens nothing yet.
-        tell: told when it is lost and when it is back; on the capture thread.
+        tell: told when it is lost; on the capture thread.
+        tell_back: likewise when it is back; None: ``tell``.
         clock: paces the attempts.
 
     Attributes:
@@ -46,10 +47,12 @@ class LastingSource(Source):
         make: Make,
         tell: Callable[[str], None] = lambda text: None,
         clock: Clock = SYSTEM_CLOCK,
+        tell_back: Callable[[str], None] | None = None,
     ) -> None:
         self._trouble = ""
         self.lost = 0
         self._settings, self._make, self._tell, self._clock = settings, make, tell, clock
+        self._tell_back = tell_back or tell
         self._lock = threading.Lock()
         self._released = threading.Event()
         self._inner: Source | None = None
@@ -97,7 +100,7 @@ class LastingSource(Source):
             source = self._inner
             if source is None:
                 info = self._open_again()
-                self._tell(f"{info.label} is back")
+                self._tell_back(f"{info.label} is back")
                 continue
             try:
                 grab = source.read()

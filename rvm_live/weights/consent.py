@@ -32,14 +32,19 @@ def remember(answer: bool) -> None:
     _write({**_read(), "fetch_weights": answer})
 
 
-def first_time(code: str) -> bool:
-    """Whether it has not been told yet that ``code`` is the user's own; it has from now on."""
+def first_time(what: str, *, of: str = "own_code") -> bool:
+    """Whether it has not been told yet; it has from now on.
+
+    Args:
+        what: what is told, such as whose code runs.
+        of: the list that it stands in. Where ``own_code`` cannot be kept, that is told, too.
+    """
     answers = _read()
-    told = answers.get("own_code")
+    told = answers.get(of)
     known = [each for each in told if isinstance(each, str)] if isinstance(told, list) else []
-    if code in known:
+    if what in known:
         return False
-    _write({**answers, "own_code": [*known, code][-_MOST_TOLD:]})
+    _write({**answers, of: [*known, what][-_MOST_TOLD:]}, quiet=of != "own_code")
     return True
 
 
@@ -54,7 +59,7 @@ def _read() -> dict[str, Any]:
     return answers if isinstance(answers, dict) else {}
 
 
-def _write(answers: dict[str, Any]) -> None:
+def _write(answers: dict[str, Any], *, quiet: bool = False) -> None:
     path = answer_path()
     _unkept.pop(path, None)
     try:
@@ -62,6 +67,8 @@ def _write(answers: dict[str, Any]) -> None:
         whole.write(path, (json.dumps(answers) + "\n").encode())
     except OSError as error:
         _unkept[path] = answers
+        if quiet:
+            return
         folders.tell_once(
             f"answers cannot be kept in {path} ({error.strerror or error}): what is asked and told once comes again"
         )

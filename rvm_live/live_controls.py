@@ -142,13 +142,16 @@ class _Cameras:
 
     def __init__(self, source: SwitchedSource, reset: Callable[[], None]) -> None:
         self._source, self._reset = source, reset
+        self._chosen = ""
 
     def names(self) -> list[str]:
         """Names of the cameras that are plugged in now; with their number where a name is not one camera's alone."""
         return list(self._named())
 
     def name(self) -> str:
-        """The one in use; empty where something else is."""
+        """The one in use or about to be; empty where something else is."""
+        if self._source.changing:
+            return self._chosen
         info = self._source.info
         label = info.label if info is not None and info.kind == "camera" else ""
         return next((name for name, camera in self._named().items() if str(camera) == label), label)
@@ -159,6 +162,7 @@ class _Cameras:
     def use(self, name: str) -> None:
         camera = self._named().get(name)
         if camera is not None:
+            self._chosen = name
             target = name if camera.name == name else str(camera.index)
             self._source.use(replace(self._source.settings, source=target))
             self._reset()

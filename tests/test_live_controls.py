@@ -23,6 +23,7 @@ from rvm_live.live import _App
 from rvm_live.live_weights import WeightsFetch
 from rvm_live.queues import Overflow
 from rvm_live.settings import EngineSettings, LiveSettings, SourceSettings
+from tests.support.capture import FakeDevice
 from tests.support.mirror import certificate, send, serving
 from tests.support.videos import make_video
 
@@ -42,8 +43,9 @@ def until(test: Callable[[], Any], seconds: float = 40) -> bool:
 def running(folder: Path, **options: Any) -> Iterator[_App]:
     """A headless live run on a clip that goes round and round."""
     clip = make_video(folder / "clip.mp4", width=320, height=180)
+    source = options.pop("source", SourceSettings(str(clip), loop=True))
     engine = EngineSettings(engine=options.pop("engine", "tests.support.engines:LeftHalfEngine"))
-    settings = LiveSettings(SourceSettings(str(clip), loop=True), engine, backgrounds=GREEN, headless=True, **options)
+    settings = LiveSettings(source, engine, backgrounds=GREEN, headless=True, **options)
     app = _App(settings, engine_for(engine), Overflow.DROP_OLDEST, SYSTEM_CLOCK)
     failed: list[BaseException] = []
 
@@ -117,9 +119,11 @@ def test_recordings_begin_and_end_one_after_the_other(tmp_path: Path) -> None:
         for name in ("one.mp4", "two.mkv"):
             app.controls.recording = str(tmp_path / name)
             assert app.controls.recording == str(tmp_path / name)
-            assert until(lambda: app.recording.seconds > 0.5)
+            count = app.pipeline.snapshot().unique
+            assert until(lambda: app.recording.seconds > 0.5 and app.pipeline.snapshot().unique > count + 5)  # noqa: B023
             app.controls.recording = None
-            assert until(lambda: (tmp_path / name).exists())  # noqa: B023
+            there = tmp_path / name
+            assert until(there.exists), (app.notices.fallbacks, app.recording.failure, sorted(tmp_path.iterdir()))
         with pytest.raises(SettingsError, match="unknown suffix"):
             app.controls.recording = str(tmp_path / "three.avi")
         assert app.controls.recording is None
@@ -142,6 +146,27 @@ def test_a_pause_frees_the_source_and_privacy_shows_nobody(tmp_path: Path) -> No
         app.controls.set(privacy=True, background="color #00ff00")
         assert app.controls.privacy is True and app.composer.private
         app.controls.privacy = False
+
+
+def test_the_camera_changes_and_the_one_before_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    front, side = FakeDevice(sizes=[(64, 48)], fps=60), FakeDevice(index=1, sizes=[(128, 96)], fps=60)
+    FakeDevice.plug_in_all(monkeypatch, {"Front Cam": front, "Side Cam": side})
+    with running(tmp_path, source=SourceSettings("Front Cam")) as app:
+        assert app.controls.camera == "Front Cam" and list(app.controls.choices("camera")) == ["Front Cam", "Side Cam"]
+        assert app.view.mirror, "a camera's picture is shown as a mirror does"
+        epoch = app.pipeline._epoch.current
+        app.controls.camera = "Side Cam"
+        assert until(lambda: app.status().size == (128, 96))
+        assert app.controls.camera == "Side Cam" and "Side Cam" in app.status().source
+        assert (front.held, side.held) == (False, True)
+        assert app.pipeline._epoch.current > epoch
+        assert app.controls.step("camera") == "Front Cam"
+        assert until(lambda: app.status().size == (64, 48))
+        app.controls.paused = True
+        assert until(lambda: not front.held and not side.held), "while it rests its light is out"
+        app.controls.paused = False
+        assert until(lambda: front.held)
+    assert not front.held and not side.held
 
 
 def test_a_source_that_cannot_be_opened_leaves_the_one_before(tmp_path: Path) -> None:

@@ -57,6 +57,11 @@ class SwitchedSource(Source):
         return str(getattr(self._inner, "trouble", ""))
 
     @property
+    def changing(self) -> bool:
+        """Another source was asked for, and is not open yet."""
+        return self.settings is not self._used
+
+    @property
     def inner(self) -> Source | None:
         """The source that is read now; None while it rests."""
         return self._inner
@@ -76,7 +81,7 @@ class SwitchedSource(Source):
             if self._released:
                 raise SourceLostError("the source was released")
             wanted = self.settings
-        if self._inner is None or wanted is not self._used:
+        if self._inner is None or self.changing:
             self._change(wanted)
         inner = self._inner
         if inner is None:
@@ -84,7 +89,7 @@ class SwitchedSource(Source):
         try:
             return inner.read()
         except SourceError:
-            if self._inner is not inner or self.paused or self.settings is not self._used:  # it was taken from under us
+            if self._inner is not inner or self.paused or self.changing:  # it was taken from under us
                 return self.read()
             raise
 

@@ -69,6 +69,31 @@ class FakeDevice:
         monkeypatch.setattr("rvm_live.sources.auto.list_cameras", lambda: known)
         monkeypatch.setattr("rvm_live.sources.capture.cv2.VideoCapture", lambda: _FakeCapture(device))
 
+    @staticmethod
+    def plug_in_all(monkeypatch: pytest.MonkeyPatch, devices: dict[str, FakeDevice]) -> None:
+        """Make them the machine's cameras: name -> device."""
+        known = [Camera(device.index, name, f"/dev/fake{device.index}") for name, device in devices.items()]
+        for place in ("camera", "auto"):
+            monkeypatch.setattr(f"rvm_live.sources.{place}.list_cameras", lambda: known)
+        monkeypatch.setattr("rvm_live.live_controls.list_cameras", lambda: known)
+        monkeypatch.setattr("rvm_live.sources.capture.cv2.VideoCapture", lambda: _AnyCapture(list(devices.values())))
+
+
+class _AnyCapture:
+    """A handle that becomes one on the device that is opened."""
+
+    def __init__(self, devices: list[FakeDevice]) -> None:
+        self._devices = devices
+        self._inner = _FakeCapture(devices[0])
+
+    def open(self, target: int | str, backend: int, parameters: list[int]) -> bool:
+        found = [device for device in self._devices if device.index == target]
+        self._inner = _FakeCapture(found[0] if found else self._devices[0])
+        return self._inner.open(target, backend, parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
 
 class _FakeCapture:
     """One handle on the device; what it has is asked for as ``cv2.VideoCapture`` is."""

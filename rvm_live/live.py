@@ -187,12 +187,14 @@ class _App:
         return [*sinks, _Announcement(self._first_words, tell)]
 
     def _first_words(self) -> list[str]:
-        """What is told with the first picture."""
+        """What is told with the first picture: on it, where there is a window."""
         words = [self._no_window] if self._no_window else []
         engine = self.pipeline.engine_info
-        if engine is not None and (simple := told_once(engine)):
-            words.append(simple)
-            if self.window is not None:
+        shown, offline = self.window is not None, self.settings.engine.offline
+        if engine is not None and (simple := told_once(engine, window=shown, offline=offline)):
+            if self.window is None:
+                words.append(simple)
+            else:
                 self.window.tell(simple)
         return words
 

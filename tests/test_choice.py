@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rvm_live.engines.auto import AutoEngine, engine_for
-from rvm_live.engines.choice import EMBEDDED, choose, question_open
+from rvm_live.engines.base import EngineInfo
+from rvm_live.engines.choice import EMBEDDED, choose, question_open, told_once
 from rvm_live.errors import UnavailableError, WeightsError
 from rvm_live.settings import EngineSettings
 from rvm_live.weights import KNOWN, consent
@@ -161,7 +163,7 @@ def test_the_program_without_a_terminal_asks_and_fetches_nothing(release: list[s
     assert told["ran"]["engine"] == EMBEDDED
     assert told["fallbacks"] == [], "auto took what there is"
     assert "RVM" not in done.out
-    short = "Simple cut-out (lite). For better edges: rvm-live weights pull (15 MB, GPL-3.0)\n"
+    short = "Simple cut-out (lite). Better edges: rvm-live weights pull (15 MB, GPL-3.0)\n"
     assert done.err == short
     assert release == []
     assert consent.remembered() is None
@@ -193,6 +195,22 @@ def test_weights_that_should_have_come_are_a_fallback(monkeypatch: pytest.Monkey
         assert info.remarks == ()
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize(
+    ("window", "offline", "said"),
+    [
+        (True, False, "Simple cut-out (lite). Press w for better edges: 15 MB, GPL-3.0"),
+        (True, True, "Simple cut-out (lite). Better edges need the network once: 15 MB, GPL-3.0"),
+        (False, True, "Simple cut-out (lite). Better edges need the network once: 15 MB, GPL-3.0"),
+    ],
+)
+def test_the_line_says_what_helps_here_once(window: bool, offline: bool, said: str) -> None:
+    plain = EngineInfo(EMBEDDED, EMBEDDED, "cpu", "", "fp32")
+    taken = replace(plain, remarks=("RVM's weights are not here",))
+    assert told_once(plain, window=window, offline=offline) == "", "who asked for it, or fell to it, is told otherwise"
+    assert told_once(taken, window=window, offline=offline) == said
+    assert told_once(taken, window=window, offline=offline) == ""
 
 
 def on_a_terminal(clip: Path, answer: str) -> tuple[str, int]:

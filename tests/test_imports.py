@@ -137,7 +137,7 @@ def test_imports_point_downward(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("what", "home"),
-    [("click", "cli/"), ("pynvml", "gpu.py"), ("rich", "cli/")],
+    [("click", "cli/"), ("cloup", "cli/"), ("pynvml", "gpu.py"), ("rich", "cli/")],
 )
 def test_a_library_is_imported_in_its_one_room(what: str, home: str) -> None:
     users = {

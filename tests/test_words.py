@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import click
 import cv2
 import numpy as np
 import pytest
@@ -12,10 +14,12 @@ import pytest
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.image import ImageBackground
 from rvm_live.backgrounds.parse import parse
+from rvm_live.cli import cli
 from rvm_live.cli.words import said_in_full
 from tests.support.movies import make_movie
 from tests.support.program import call
 
+FLAGS = ("--mirror", "--no-mirror", "--headless", "--help-all")
 QUICK = ["--engine", "tests.support.engines:LeftHalfEngine", "--headless", "--no-realtime", "--frames", "2"]
 
 
@@ -78,8 +82,38 @@ def test_the_size_and_the_result_under_other_names(clip: str) -> None:
 
 def test_other_names_are_not_told(clip: str) -> None:
     shown = call("--help").out
-    assert "--webcam" not in shown and "--size" not in shown
+    assert "--webcam" not in shown and "--output" not in shown
     assert "Invalid value for '--display'" in call("--view", "none").complaint
+
+
+def test_the_first_lines_of_the_help_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    first, rest = call("--help").out.splitlines()[:24], call("--help").out.splitlines()[24:]
+    headings = [line for line in first if line.endswith(":")]
+    assert headings == ["Start:", "Picture:", "Camera:", "Recording:", "Quality:"]
+    assert "--help-all" in first[23]
+    assert max(map(len, first)) <= 80
+    laboratory = rest[rest.index("Laboratory:") :]
+    names = [line.split()[0] for line in laboratory[1:] if line.startswith("  ") and line[2] != " "]
+    assert names == ["calibrate", "export", "hwtest", "monitor", "soak", "stress", "tidy"]
+    assert {"batch", "cameras", "weights"} <= {line.split()[0] for line in rest if line.strip()}
+
+
+def test_all_of_the_help_names_every_option_in_a_group_and_what_the_short_one_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    whole = call("--help-all").out
+    for option in cli.params:
+        assert isinstance(option, click.Option)
+        assert option.hidden or option.opts[-1] in whole, option
+    for heading in ("Picture:", "Camera, file or stream:", "Recording:", "Quality:", "What is told:", "Laboratory:"):
+        assert f"\n{heading}\n" in whole
+    assert "--webcam" not in whole and "--no-stats" not in whole
+    parser = cli.make_parser(click.Context(cli))
+    for word in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", call("--help").out):
+        (full,) = said_in_full([word])
+        parser.parse_args([full.partition("=")[0], *["1"] * (word not in FLAGS)])
 
 
 def test_values_that_are_left_out_never_take_the_next_word() -> None:

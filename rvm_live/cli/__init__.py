@@ -13,11 +13,13 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
 import click
+import cloup
+from cloup.formatting import HelpSection, ensure_is_cloup_formatter
 
 from rvm_live import __version__
 from rvm_live.cli.live import live_options, run_live
@@ -44,12 +46,37 @@ _COMMANDS = {
 }
 
 
+_LABORATORY = ("calibrate", "export", "hwtest", "monitor", "soak", "stress", "tidy")
+_QUICK: dict[str, list[tuple[str, str | Callable[[int], str]]]] = {
+    "Start": [
+        ("rvm-live [FILE|CAMERA|URL]", "into a window; by default the first camera"),
+        ("rvm-live batch FILES -o FOLDER", "cut people out of files, with their sound"),
+    ],
+    "Picture": [
+        ("-b, --background WHAT", "red, #00ff88, transparent, a file or folder"),
+        ("--blur[=1-100]", "the room out of focus"),
+    ],
+    "Camera": [
+        ("--size 1280x720, --fps 30", "ask it for these"),
+        ("--mirror / --no-mirror", "how the window shows it"),
+    ],
+    "Recording": [
+        ("-o, --record FILE", ".mp4, .mov, .webm or a folder/ of PNGs"),
+        ("--duration SECONDS, --headless", "stop after so long; open no window"),
+    ],
+    "Quality": [
+        ("--engine lite|rvm|...", "what cuts out; by default the best here"),
+    ],
+}
+"""The first 24 lines of the help."""
 _CONTEXT = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
+_WHOLE = "rvm_live.cli.whole"
+"""Of click's ``meta``: all of the help is wanted."""
 _WORD = "rvm_live.cli.word"
 """Of click's ``meta``: the word that was taken for the source."""
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(cloup.Group):
     """Knows its commands' names and summaries, and imports one only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -62,9 +89,29 @@ class _LazyGroup(click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
+    def resolve_command_name(self, ctx: click.Context, name: str) -> str | None:
+        return name if name in _COMMANDS else None
+
+    def format_params(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What most people need; with ``--help-all`` every option, in its group."""
+        whole = ctx.meta.get(_WHOLE, False)
+        sections = [HelpSection(title, rows) for title, rows in ({} if whole else _QUICK).items()]
+        if whole:
+            other = cloup.OptionGroup("Help")
+            other.options = self.get_ungrouped_options(ctx)
+            groups = ((group.title, group.get_help_records(ctx)) for group in (*self.option_groups, other))
+            sections += [HelpSection(title, rows) for title, rows in groups]
+        written = ensure_is_cloup_formatter(formatter)
+        written.write_many_sections(sections, aligned=True)
+        if not whole:
+            written.write("\nMore: rvm-live --help-all; of a command: rvm-live help COMMAND\n")
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in sorted(_COMMANDS.items())])
+        told: dict[str, list[tuple[str, str | Callable[[int], str]]]] = {"Commands": [], "Laboratory": []}
+        for name, (_, summary) in sorted(_COMMANDS.items()):
+            told["Laboratory" if name in _LABORATORY else "Commands"].append((name, summary))
+        sections = [HelpSection(title, rows) for title, rows in told.items()]
+        ensure_is_cloup_formatter(formatter).write_many_sections(sections, aligned=True)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, self._with_source(ctx, said_in_full(args, _COMMANDS)))
@@ -87,16 +134,27 @@ class _LazyGroup(click.Group):
             args = [*options[: len(options) - ended], f"--source={word}", *["--"] * ended, *words[1:]]
 
 
-@click.group(cls=_LazyGroup, invoke_without_command=True, context_settings=_CONTEXT)
+def _help_all(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta[_WHOLE] = True
+        click.echo(ctx.get_help())
+        ctx.exit()
+
+
+@click.group(
+    cls=_LazyGroup,
+    subcommand_metavar="[FILE|CAMERA|URL|COMMAND]",
+    invoke_without_command=True,
+    context_settings=_CONTEXT,
+)
 @click.version_option(__version__, "-V", "--version", prog_name="rvm-live")
+@click.option(
+    "--help-all", is_flag=True, is_eager=True, expose_value=False, callback=_help_all, help="Show all options."
+)
 @live_options
 @click.pass_context
 def cli(ctx: click.Context, /, **options: object) -> None:
-    """Cut a person out of live video, hair and all, and put another background behind them.
-
-    Without a command it opens the camera (or the demo, where there is none) in a window. Keys there: h shows
-    help, o changes the view, b the background, g the compositor, q quits.
-    """
+    """Cut a person out of video and put another background behind them."""
     _set_up_logging(str(options["log_level"]), debug=bool(options["debug"]))
     if ctx.invoked_subcommand is not None:
         return

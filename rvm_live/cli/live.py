@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
+import cloup
 
 from rvm_live.cli.params import PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
@@ -29,118 +30,133 @@ __all__ = ["live_options", "run_live"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS = [
-    click.option(
-        "--source",
-        cls=Aliased,
-        aliases=("-i", "--input", "--camera", "--webcam"),
-        default="auto",
-        help="auto, demo, a camera's number or name, a video or image file, or a URL.  [default: auto]",
-    ),
-    click.option("--width", type=int, help="Pixels asked of the camera.  [default: 1280]"),
-    click.option("--height", type=int, help="Pixels asked of the camera.  [default: 720]"),
-    click.option("--size", callback=size_text, hidden=True),
-    click.option("--fps", type=float, default=60.0, help="Frames per second at most.  [default: 60]"),
-    click.option("--fourcc", default="MJPG", help="Pixel format asked of the camera.  [default: MJPG]"),
-    click.option(
-        "--mirror/--no-mirror",
-        default=None,
-        help="Show the picture in the window as a mirror does (key m).  [default: a camera's]",
-    ),
-    click.option("--mirror-output", is_flag=True, help="Flip left and right what is recorded, too."),
-    click.option("--wait", is_flag=True, help="Wait for a camera or stream that is not there yet."),
-    click.option("--loop", is_flag=True, help="Start a file over at its end."),
-    click.option(
-        "--realtime/--no-realtime",
-        default=True,
-        help="Play a file at its own rate, or take every frame of it as fast as they are worked off.",
-    ),
-    click.option(
-        "--engine",
-        default="auto",
-        help="auto, lite, rvm, openvino, onnx, torchscript, or package.module:Class.  [default: auto]",
-    ),
-    click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]"),
-    click.option("--weights", type=PlacePath(home=True), help="Weights: a file, or a folder that holds them."),
-    click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]"),
-    click.option("--precision", default="auto", help="auto, fp32, fp16 (GPU), bf16 or int8 (CPU).  [default: auto]"),
-    click.option("--downsample-ratio", default="auto", help="auto, or a number in (0, 1].  [default: auto]"),
-    click.option(
-        "--adaptive/--no-adaptive",
-        default=True,
-        help="Move ratio and precision so that matting keeps up with --fps; what you fix stays.  [default: on]",
-    ),
-    click.option(
-        "--scene-reset/--no-scene-reset", default=True, help="Forget the matting state at a cut.  [default: on]"
-    ),
-    click.option(
-        "--steady/--no-steady",
-        default=None,
-        help="Average alpha over time where nothing moves (CPU).  [default: with lite]",
-    ),
-    click.option("--offline", is_flag=True, help="Never go to the network for weights."),
-    click.option("--compositor", default="auto", help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]"),
-    click.option(
-        "--foreground",
-        type=click.Choice(["model", "source"]),
-        default="model",
-        help="The person's colours: estimated without spill, or the camera's own.  [default: model]",
-    ),
-    click.option(
-        "--background",
-        "backgrounds",
-        cls=Aliased,
-        aliases=("-b",),
-        multiple=True,
-        callback=place_text,
-        help="transparent, blur:25, red, #00ff88, a picture, a video or a folder; may be repeated (key b).",
-    ),
-    click.option(
-        "--display",
-        cls=Aliased,
-        aliases=("--view",),
-        type=click.Choice(DISPLAY_MODES),
-        default=DISPLAY_MODES[0],
-        help="View shown first (key o).  [default: result]",
-    ),
-    click.option(
-        "--stats",
-        "statistics",
-        type=click.Choice(STATISTICS),
-        default=STATISTICS[0],
-        help="What is told over the picture (key s).  [default: line]",
-    ),
-    click.option("--no-stats", "statistics", flag_value="off", hidden=True),
-    click.option(
-        "--away", callback=place_text, help="A picture to show while privacy is on (key v).  [default: the background]"
-    ),
-    click.option("--fullscreen", is_flag=True, help="Start in full screen (key f)."),
-    click.option("--headless", is_flag=True, help="Open no window."),
-    click.option(
-        "--record",
-        cls=Aliased,
-        aliases=("-o", "--output"),
-        callback=place_text,
-        help="Record to .mp4, .mov, .webm or a folder/ of PNGs.",
-    ),
-    click.option("--frames", type=int, help="Stop after this many frames."),
-    click.option("--duration", type=float, help="Stop after this many seconds."),
-    click.option("--report", is_flag=True, help="At the end, tell the latency of every stage, too."),
-    click.option("--stats-json", type=PlacePath(), help="Write the final report there, as JSON."),
-    click.option(
-        "--log-level",
-        type=click.Choice(["debug", "info", "warning", "error"]),
-        default="warning",
-        help="How much is told on standard error.  [default: warning]",
-    ),
-    click.option("--debug", is_flag=True, help="Show tracebacks and everything in the log."),
-]
+_GROUPS: dict[str, list[Callable[[Any], Any]]] = {
+    "Picture": [
+        click.option(
+            "-b",
+            "--background",
+            "backgrounds",
+            multiple=True,
+            callback=place_text,
+            help="transparent, blur:25 (or --blur[=25]), red, #00ff88, a picture, a video or a folder; may be repeated "
+            "(key b).",
+        ),
+        click.option(
+            "--mirror/--no-mirror",
+            default=None,
+            help="Show the picture in the window as a mirror does (key m).  [default: a camera's]",
+        ),
+        click.option(
+            "--display",
+            cls=Aliased,
+            aliases=("--view",),
+            type=click.Choice(DISPLAY_MODES),
+            default=DISPLAY_MODES[0],
+            help="View shown first (key o).  [default: result]",
+        ),
+        click.option(
+            "--stats",
+            "statistics",
+            type=click.Choice(STATISTICS),
+            default=STATISTICS[0],
+            help="What is told over the picture (key s).  [default: line]",
+        ),
+        click.option("--no-stats", "statistics", flag_value="off", hidden=True),
+        click.option("--fullscreen", is_flag=True, help="Start in full screen (key f)."),
+        click.option(
+            "--away",
+            callback=place_text,
+            help="A picture to show while privacy is on (key v).  [default: the background]",
+        ),
+        click.option(
+            "--foreground",
+            type=click.Choice(["model", "source"]),
+            default="model",
+            help="The person's colours: estimated without spill, or the camera's own.  [default: model]",
+        ),
+        click.option("--compositor", default="auto", help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]"),
+    ],
+    "Camera, file or stream": [
+        click.option(
+            "--source",
+            cls=Aliased,
+            aliases=("-i", "--input", "--camera", "--webcam"),
+            default="auto",
+            help="auto, demo, a camera's number or name, a video or image file, or a URL.  [default: auto]",
+        ),
+        click.option("--size", callback=size_text, help="Of the camera's picture, such as 1280x720."),
+        click.option("--width", type=int, help="Pixels asked of the camera.  [default: 1280]"),
+        click.option("--height", type=int, help="Pixels asked of the camera.  [default: 720]"),
+        click.option("--fps", type=float, default=60.0, help="Frames per second at most.  [default: 60]"),
+        click.option("--fourcc", default="MJPG", help="Pixel format asked of the camera.  [default: MJPG]"),
+        click.option("--wait", is_flag=True, help="Wait for a camera or stream that is not there yet."),
+        click.option("--loop", is_flag=True, help="Start a file over at its end."),
+        click.option(
+            "--realtime/--no-realtime",
+            default=True,
+            help="Play a file at its own rate, or take every frame of it as fast as they are worked off.",
+        ),
+    ],
+    "Recording": [
+        click.option(
+            "-o",
+            "--record",
+            cls=Aliased,
+            aliases=("--output",),
+            callback=place_text,
+            help="Record to .mp4, .mov, .webm or a folder/ of PNGs.",
+        ),
+        click.option("--mirror-output", is_flag=True, help="Flip left and right what is recorded, too."),
+        click.option("--headless", is_flag=True, help="Open no window."),
+        click.option("--duration", type=float, help="Stop after this many seconds."),
+        click.option("--frames", type=int, help="Stop after this many frames."),
+    ],
+    "Quality": [
+        click.option(
+            "--engine",
+            default="auto",
+            help="auto, lite, rvm, openvino, onnx, torchscript, or package.module:Class.  [default: auto]",
+        ),
+        click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]"),
+        click.option("--weights", type=PlacePath(home=True), help="Weights: a file, or a folder that holds them."),
+        click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]"),
+        click.option(
+            "--precision", default="auto", help="auto, fp32, fp16 (GPU), bf16 or int8 (CPU).  [default: auto]"
+        ),
+        click.option("--downsample-ratio", default="auto", help="auto, or a number in (0, 1].  [default: auto]"),
+        click.option(
+            "--adaptive/--no-adaptive",
+            default=True,
+            help="Move ratio and precision so that matting keeps up with --fps; what you fix stays.  [default: on]",
+        ),
+        click.option(
+            "--scene-reset/--no-scene-reset", default=True, help="Forget the matting state at a cut.  [default: on]"
+        ),
+        click.option(
+            "--steady/--no-steady",
+            default=None,
+            help="Average alpha over time where nothing moves (CPU).  [default: with lite]",
+        ),
+        click.option("--offline", is_flag=True, help="Never go to the network for weights."),
+    ],
+    "What is told": [
+        click.option("--report", is_flag=True, help="At the end, tell the latency of every stage, too."),
+        click.option("--stats-json", type=PlacePath(), help="Write the final report there, as JSON."),
+        click.option(
+            "--log-level",
+            type=click.Choice(["debug", "info", "warning", "error"]),
+            default="warning",
+            help="How much is told on standard error.  [default: warning]",
+        ),
+        click.option("--debug", is_flag=True, help="Show tracebacks and everything in the log."),
+    ],
+}
 
 
 def live_options(function: F) -> F:
-    """Add the options of the live application to a click command."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
+    """Add the options of the live application to a click command, in groups."""
+    for title, options in reversed(_GROUPS.items()):
+        function = cloup.option_group(title, *options)(function)
     return function
 
 

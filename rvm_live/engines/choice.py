@@ -78,11 +78,13 @@ def question_open(settings: EngineSettings) -> bool:
     return weights.locate(settings) is None and consent.remembered() is None
 
 
-def told_once(ran: EngineInfo) -> str:
+def told_once(ran: EngineInfo, *, window: bool, offline: bool) -> str:
     """The line about a simple cut-out and what would be better: once a machine; empty if there is nothing to say.
 
     Args:
         ran: what runs.
+        window: there is one, whose key ``w`` fetches it.
+        offline: nothing may be fetched.
     """
     if (
         ran.engine != EMBEDDED
@@ -91,8 +93,13 @@ def told_once(ran: EngineInfo) -> str:
         or not consent.first_time(_SIMPLE, of="told")
     ):
         return ""
+    simple = f"Simple cut-out ({EMBEDDED})."
     what = f"{weights.KNOWN[MODELS[0]].least_bytes / 1e6:.0f} MB, {weights.MODELS_LICENCE}"
-    return f"Simple cut-out ({EMBEDDED}). For better edges: rvm-live weights pull ({what})"
+    if offline:
+        return f"{simple} Better edges need the network once: {what}"
+    if window:
+        return f"{simple} Press w for better edges: {what}"
+    return f"{simple} Better edges: rvm-live weights pull ({what})"
 
 
 def _rvm(settings: EngineSettings) -> tuple[str, ...]:

@@ -206,6 +206,19 @@ def test_a_person_is_cut_out_of_a_real_clip(display: Display, data: Path, weight
     assert (ran["engine"], ran["model"], ran["device"]) == ("openvino", "mobilenetv3", "cpu")
 
 
+def test_that_the_cut_out_is_simple_is_told_once_and_in_the_window_alone(display: Display, tmp_path: Path) -> None:
+    environment = {**display.env, "RVM_LIVE_CACHE": str(tmp_path / "cache")}
+    environment.pop("RVM_LIVE_WEIGHTS", None)
+    answers = tmp_path / "cache" / "answers.json"
+    with start("demo", "--size", "640x360", env=environment) as process:
+        assert display.wait(lambda: answers.exists() and "told" in json.loads(answers.read_text()), timeout=60)
+        display.key("q")
+        done = finish(process)
+    assert done.code == 0, done.err
+    assert done.err == ""
+    assert re.fullmatch(r"\d+ s · \d+\.\d fps · \d+ ms\n", done.out), "what runs is what was asked for"
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_the_run_in_good_order(
     display: Display, room: Path, tmp_path: Path, number: signal.Signals, code: int

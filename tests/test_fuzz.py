@@ -131,6 +131,7 @@ BASE: dict[tuple[str, ...], list[str]] = {
     ("batch",): [*ENGINE, "-o", "out", "{t}/clip.mp4"],
     ("calibrate",): ["--offline", "--source", "{t}/clip.mp4"],
     ("export",): ["--format", "onnx", "--offline"],
+    ("help",): [],
     ("hwtest",): ["--quick", "--seconds", "0.2", "--source", "{t}/clip.mp4"],
     ("monitor",): ["--seconds", "0.02"],
     ("soak",): [*ENGINE, "--frames", "100", "--source", "{t}/clip.mp4"],

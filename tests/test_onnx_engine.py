@@ -529,7 +529,7 @@ def test_the_program_runs_it_and_names_what_ran(fixed: Path, data: Path, tmp_pat
     options = ["--headless", "--no-realtime", "--frames", "4", "--width", "320", "--height", "180"]
     record = f"{tmp_path}/out/"
     report = tmp_path / "report.json"
-    extra = ["--background", "transparent", "--record", record, "--stats-json", report]
+    extra = ["--background", "transparent", "--record", record, "--stats-json", report, "--report"]
     done = call("--engine", "onnx", "--weights", fixed, "--source", clip, *options, *extra)
     assert done.code == 0, done.err
     assert "onnx mobilenetv3 on cpu" in done.out and "ONNX Runtime's CPU provider), fp32, ratio 0.5" in done.out

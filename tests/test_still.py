@@ -167,7 +167,8 @@ def test_a_still_picture_is_not_taken_for_a_camera_that_hangs(still: Path, clock
 
 def test_a_duration_ends_it(still: Path) -> None:
     done = call(
-        *("--source", still, "--headless", "--duration", "0.5", "--engine", "tests.support.engines:LeftHalfEngine")
+        *("--source", still, "--headless", "--duration", "0.5", "--engine", "tests.support.engines:LeftHalfEngine"),
+        "--report",
     )
     assert done.code == 0
     assert "duration reached" in done.out

@@ -105,6 +105,24 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_a_program_that_calls_the_command_line_keeps_its_own_path(tmp_path: Path) -> None:
+    (tmp_path / "mymatte.py").write_text(MINE)
+    (tmp_path / "helps.py").touch()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "program.py").write_text(
+        f"from rvm_live.cli import main\nmain({['--engine', 'mymatte:MyEngine', *RUN]!r})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "elsewhere/program.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2 and "No module named 'mymatte'" in done.stderr, done.stderr
+
+
 MINE = """
 import helps
 from tests.support.engines import LeftHalfEngine

@@ -125,6 +125,7 @@ def test_a_program_that_calls_the_command_line_keeps_its_own_path(tmp_path: Path
 
 MINE = """
 import helps
+import wave  # of the standard library, and nobody else imports it
 from tests.support.engines import LeftHalfEngine
 
 class MyEngine(LeftHalfEngine):
@@ -138,7 +139,7 @@ def test_an_engine_of_the_folder_where_the_command_is_called(tmp_path: Path) -> 
     here.mkdir()
     (here / "mymatte.py").write_text(MINE)
     (here / "helps.py").touch()
-    (here / "numpy.py").write_text("raise RuntimeError('what lies here by chance')\n")
+    (here / "wave.py").write_text("raise RuntimeError('what lies here by chance')\n")
     done = command(tmp_path, "--engine", "mymatte:MyEngine", *RUN)
     assert done.returncode == 0, done.stderr
 

@@ -10,6 +10,7 @@ import io
 import itertools
 import logging
 import os
+import re
 import shutil
 import socket
 import string
@@ -461,6 +462,7 @@ def roughly(kind: str) -> st.SearchStrategy[Any]:
         "tuple[str, ...]": st.lists(words, max_size=3).map(tuple),
         "tuple[Config, ...]": st.just(()) | st.just((Config("lite", "lite", "auto", 64, 64),)),
     }
+    kind = re.sub(r"\b(EngineName|DeviceName|(Foreground|Model|Precision) \| str)\b", "str", kind)  # for editors
     return known[kind]
 
 

@@ -435,7 +435,7 @@ def test_tables_say_everything(monkeypatch: pytest.MonkeyPatch, weights: Path, t
     asked = [Mode(640, 480, 30, "MJPG"), Mode(640, 480, 30, "YUYV")]
     monkeypatch.setattr(measure_modes, "__kwdefaults__", {**(measure_modes.__kwdefaults__ or {}), "modes": asked})
     reading = GpuReading("NVIDIA GeForce RTX 4070", "560.35", 7, 1 << 30, 12 << 30)
-    monkeypatch.setattr("rvm_live.gpu.read", lambda: reading)
+    monkeypatch.setattr("rvm_live.gpu.read", lambda *_: reading)
     report = run(HwTestSettings(engine=EngineSettings(weights=weights, device="cpu"), seconds=0.4))
     out = io.StringIO()
     print_report(report, Console(file=out, width=100))

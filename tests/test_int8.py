@@ -119,8 +119,9 @@ def test_without_calibration_it_says_what_to_run(weights: Path) -> None:
 
 
 def test_a_size_that_is_not_calibrated_is_looked_for_once_and_is_no_rung(
-    weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))  # what other tests have calibrated is not here
     died: list[object] = []
     monkeypatch.setattr(threading, "excepthook", died.append)
     engine = OpenVinoEngine(EngineSettings(weights=weights, precision="int8"))

@@ -36,7 +36,8 @@ print("left", *reasons, flush=True)
 """
 WAITING = "stopped.wait(20)"
 BUSY = "while not reasons: stopped.set(); stopped.clear()"  # holds the event's lock half of the time
-IN_C = "ctypes.CDLL(None).sleep(20)"
+# A lock that is taken twice: unlike C's sleep, no signal wakes it.
+IN_C = "lock = ctypes.create_string_buffer(64); take = ctypes.CDLL(None).pthread_mutex_lock; take(lock); take(lock)"
 
 
 def child(body: str, **options: object) -> subprocess.Popen[str]:
@@ -69,10 +70,14 @@ def test_signals_that_come_together_are_one_wish_for_a_good_end(body: str, numbe
     children = [child(body) for _ in range(4)]
     for process in children:
         send(process, numbers)
-    for process in children:
-        out, err = process.communicate(timeout=20)
-        assert (process.returncode, err) == (0, "")
-        assert out in {f"left {words[each]}\n" for each in numbers}
+    try:
+        for process in children:
+            out, err = process.communicate(timeout=20)
+            assert (process.returncode, err) == (0, "")
+            assert out in {f"left {words[each]}\n" for each in numbers}
+    finally:
+        for process in children:
+            process.kill()
 
 
 @pytest.mark.parametrize("body", ["time.sleep(20)", IN_C], ids=["in Python", "hanging in C"])

@@ -333,8 +333,8 @@ def test_statistics_and_help_come_and_go(screen: Display) -> None:
         assert share(shown[corner], BACKGROUND) > 0.99
         right = (slice(4, 150), slice(440, 636))
         screen.key("h")
-        shown = screen.wait_for(lambda picture: share(picture[right], panel.TEXT) > 0.02)
-        assert share(shown[right], panel.TEXT, 40) > 0.02
+        shown = screen.wait_for(lambda picture: share(picture[right], panel.TEXT, 40) > 0.01)
+        assert share(shown[right], panel.TEXT, 40) > 0.01
         screen.key("q")
         assert app.end() == (0, "")
 

@@ -274,7 +274,7 @@ def test_a_run_reports_to_nobody(weights: Path, tmp_path: Path, monkeypatch: pyt
     own, where nothing has imported it before, with nothing converted yet."""
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
     options = ["--source", "demo", "--width", "320", "--height", "180", "--engine", "openvino", "--headless"]
-    options += ["--frames", "3", "--weights", str(weights), "--downsample-ratio", "0.5"]
+    options += ["--frames", "3", "--weights", str(weights), "--downsample-ratio", "0.5", "--report"]
     done = subprocess.run(
         [sys.executable, "-c", ALONE, *options], capture_output=True, text=True, cwd=ROOT, timeout=120
     )

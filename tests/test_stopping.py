@@ -119,7 +119,6 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "batch": ("batch", "{clip}", "-o", "{out}", "--engine", "lite"),
     "monitor": ("monitor", "-o", "{out}", "--interval", "0.1", "--seconds", "4"),
     "monitor around a command": ("monitor", "-o", "{out}", "--", "sleep", "4"),
-    "stress": ("stress", "--minutes", "0.02", "-o", "{out}"),
 }
 TOGETHER = ((HUP, TERM), (INT, TERM), (INT, TERM, HUP), (INT, INT))
 

@@ -1,7 +1,7 @@
 """A window by SDL, through pygame-ce.
 
 The picture is converted straight into the window's own pixels: no texture, no OpenGL, which on machines without a GPU
-would be computed by the processor (30 times the cost). The wheel and dropped files come as events, and keys tell their
+would be computed by the processor (`python -m benchmarks window` tells what a picture costs). The wheel and dropped files come as events, and keys tell their
 place on the keyboard beside their letter.
 """
 

@@ -1,8 +1,8 @@
 """A window by SDL, through pygame-ce.
 
 The picture is converted straight into the window's own pixels: no texture, no OpenGL, which on machines without a GPU
-would be computed by the processor (`python -m benchmarks window` tells what a picture costs). The wheel and dropped files come as events, and keys tell their
-place on the keyboard beside their letter.
+would be computed by the processor (`python -m benchmarks window` tells what a picture costs). The wheel and dropped
+files come as events, and keys tell their place on the keyboard beside their letter.
 """
 
 from __future__ import annotations

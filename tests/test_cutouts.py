@@ -115,9 +115,10 @@ def test_in_every_view_the_background_alone_is_where_nobody_is(compositor: Compo
         composite = composite_of(compositor.composite(matte, layer), matte)
         assert np.array_equal(render(composite, "result", WIDTH, HEIGHT)[hidden], behind[hidden])
         assert not render(composite, "matte", WIDTH, HEIGHT)[hidden].any()
-        half = render(composite, "comparison", 2 * WIDTH + 2, HEIGHT)[:, WIDTH + 2 :]
-        low = slice(HEIGHT // 2, None)  # below the caption
-        assert np.array_equal(half[low][hidden[low]], behind[low][hidden[low]])
+        compared = render(composite, "comparison", WIDTH, HEIGHT)
+        right = np.zeros_like(hidden)
+        right[HEIGHT // 2 :, WIDTH // 2 + 2 :] = True  # below the caption, to the right of the line
+        assert np.array_equal(compared[hidden & right], behind[hidden & right])
 
 
 def test_a_blur_takes_what_is_hidden_for_the_room(compositor: Compositor) -> None:  # noqa: F811

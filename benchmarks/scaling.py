@@ -12,7 +12,7 @@ __all__ = ["DOCS", "HOURS", "PRICES", "block", "machine_hours", "overlap", "pres
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN = "<!-- Between these marks: written by `python -m benchmarks scaling`. -->"
-TABLE = "|---|---|---|---|---|--:|"
+TABLE = "|---|---|---|---|--:|"
 AFTER = "Frames a second from file to file"
 HOURS = 1000
 VIDEO_FPS = 30
@@ -55,8 +55,7 @@ def presets(folder: Path = RESULTS) -> str:
         (
             f"`{name}`",
             names[each.model],
-            f"{each.ratio:g}",
-            f"{each.large_ratio:g}",
+            f"{each.side} pixels" if each.side else "the clip's own",
             f"`{each.prefix}`",
             cell(rates[name]),
         )

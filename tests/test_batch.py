@@ -15,9 +15,12 @@ import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rvm_live.batch.inputs import find, jobs
 from rvm_live.batch.settings import PRESETS, BatchSettings, ratio_for
+from rvm_live.engines.rvm.ladder import low_size
 from rvm_live.errors import SettingsError
 from rvm_live.monitor import read_samples
 from tests.conftest import ROOT
@@ -176,15 +179,46 @@ def test_names_are_tidied_and_never_shared(tmp_path: Path) -> None:
     assert [job.stem for job in named] == ["my  clip with a very very long name-cut"]
 
 
-def test_presets() -> None:
-    assert {name: ratio_for(preset, 1920, 1080) for name, preset in PRESETS.items()} == {
-        "standard": 0.25,
-        "high-performance": 0.25,
-        "high": 0.5,
-        "ultra": 1.0,
-    }
-    assert ratio_for(PRESETS["standard"], 3840, 2160) == 0.125
-    assert PRESETS["high-performance"].model == "resnet50"
+@pytest.mark.parametrize(
+    ("size", "sides"),
+    [
+        ((1920, 1080), {"standard": 480, "resnet": 480, "high": 960, "ultra": 1920}),
+        ((3840, 2160), {"standard": 480, "resnet": 480, "high": 960, "ultra": 3840}),
+        ((720, 1280), {"standard": 480, "resnet": 480, "high": 960, "ultra": 1280}),
+        ((524, 524), {"standard": 480, "resnet": 480, "high": 524, "ultra": 524}),
+        ((320, 180), {"standard": 320, "resnet": 320, "high": 320, "ultra": 320}),
+        ((96, 64), {"standard": 96, "resnet": 96, "high": 96, "ultra": 96}),
+    ],
+)
+def test_a_preset_is_the_longer_side_of_the_networks_picture(size: tuple[int, int], sides: dict[str, int]) -> None:
+    seen = {name: max(low_size(*size, ratio_for(preset, *size))) for name, preset in PRESETS.items()}
+    assert seen == sides
+
+
+@given(st.integers(16, 8192), st.integers(16, 8192))
+def test_no_preset_shows_the_network_less_than_it_can_use(width: int, height: int) -> None:
+    for preset in PRESETS.values():
+        ratio = ratio_for(preset, width, height)
+        assert 0 < ratio <= 1
+        longer, shorter = sorted(low_size(width, height, ratio), reverse=True)
+        assert longer >= min(256, max(width, height)) and shorter >= min(16, width, height) - 1
+
+
+def test_the_network_of_a_file_gets_the_presets_side(weights: Path, tmp_path: Path) -> None:
+    clip = make_movie(tmp_path / "clip.mp4", frames=2, size=(524, 524), sound=())
+    done = call("batch", clip, "-o", tmp_path / "out", "--engine", "openvino", "--weights", weights, "--json")
+    ratio = json.loads(done.out.splitlines()[-1])["ran"]["downsample_ratio"]
+    assert low_size(524, 524, ratio) == (480, 480)
+
+
+def test_every_preset_has_a_prefix_of_its_own_and_the_old_name_of_one_stays(tmp_path: Path) -> None:
+    assert len({preset.prefix for preset in PRESETS.values()}) == len(PRESETS)
+    assert (PRESETS["resnet"].model, PRESETS["resnet"].prefix) == ("resnet50", "resnet_output_")
+    settings = BatchSettings((__file__,), tmp_path, quality="high-performance")
+    assert settings.quality == "resnet"
+    assert [job.stem for job in jobs(settings)] == ["resnet_output_test_batch"]
+    told = call("batch", "--help").out
+    assert "resnet" in told and "high-performance" not in told
 
 
 # What goes wrong

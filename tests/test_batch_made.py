@@ -111,6 +111,15 @@ def odd_record(clip: Path, out: Path) -> tuple[str | Path, ...]:
     return (clip,)
 
 
+def other_preset(clip: Path, out: Path) -> tuple[str | Path, ...]:
+    """The preset of that name was another one when it was made."""
+    path = out / ".output_clip.made.json"
+    records = json.loads(path.read_text())
+    records["output_clip.mp4"]["of"]["quality"] = "standard"
+    path.write_text(json.dumps(records))
+    return (clip,)
+
+
 def background(clip: Path, out: Path) -> tuple[str | Path, ...]:
     return (clip, "--background", "color:#0000ff")
 
@@ -136,6 +145,7 @@ def ratio(clip: Path, out: Path) -> tuple[str | Path, ...]:
         (no_record, "and what it was made of is not known"),
         (damaged_record, "and what it was made of is not known"),
         (odd_record, "and what it was made of is not known"),
+        (other_preset, "made at another quality"),
         (background, "made over another background"),
         (engine, "made with another engine"),
         (codec, "made in another format"),

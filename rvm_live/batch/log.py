@@ -58,7 +58,8 @@ def write_log(
             f"picture      {facts.width}x{facts.height}, {float(facts.rate):.3f} fps, {facts.frames or '?'} frames, "
             f"time base {facts.time_base}, sound: {', '.join(facts.sound) or 'none'}"
         )
-    lines += ["", "settings", f"  quality      {settings.quality} ({preset.model}, ratio {preset.ratio:g})"]
+    side = "the clip's own" if preset.side is None else f"{preset.side} pixels"
+    lines += ["", "settings", f"  quality      {settings.quality} ({preset.model}, longer side {side})"]
     for field in fields(settings):
         if field.name not in ("inputs", "quality"):
             lines.append(f"  {field.name:<12} {getattr(settings, field.name)}")

@@ -13,7 +13,7 @@ from typing import Any
 from rvm_live import __version__, weights
 from rvm_live.backgrounds.parse import parse
 from rvm_live.batch.inputs import Job, record_of
-from rvm_live.batch.settings import BatchSettings
+from rvm_live.batch.settings import PRESETS, BatchSettings
 from rvm_live.engines.choice import EMBEDDED, Choice
 from rvm_live.errors import KeptError
 from rvm_live.settings import EngineSettings
@@ -130,7 +130,7 @@ def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | No
         "input": [fingerprint(job.pictures), settings.fps] if job.pictures else fingerprint((job.source,)),
         "background": _background(settings.background),
         "engine": {**asked, "embedded": embedded, "weights": None if file is None else fingerprint(_files(file))},
-        "quality": settings.quality,
+        "quality": [settings.quality, PRESETS[settings.quality].side],
         "output": [container, settings.codec],
     }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Formatter
 
 from rvm_live.checking import check_fields
+from rvm_live.engines.rvm.ladder import LEAST_LINES, ratio_of
 from rvm_live.errors import SettingsError
 from rvm_live.settings import MODELS, EngineSettings, Foreground
 
@@ -15,6 +16,7 @@ __all__ = [
     "CODEC_NAMES",
     "CONTAINERS",
     "LEAST_MEMORY",
+    "OLD_NAMES",
     "PRESETS",
     "WRITABLE",
     "BatchSettings",
@@ -41,28 +43,32 @@ class Preset:
 
     Attributes:
         model: of RVM.
-        ratio: downsample ratio below 4K.
-        large_ratio: from 2160 lines on.
+        side: the longer side of the network's picture, pixels; None: the clip's own.
         prefix: of the output's name.
     """
 
     model: str
-    ratio: float
-    large_ratio: float
+    side: int | None
     prefix: str
 
 
 PRESETS = {
-    "standard": Preset("mobilenetv3", 0.25, 0.125, "output_"),
-    "high-performance": Preset("resnet50", 0.25, 0.125, "hq_output_"),
-    "high": Preset("mobilenetv3", 0.5, 0.5, "hq_output_"),
-    "ultra": Preset("mobilenetv3", 1.0, 1.0, "ultra_output_"),
+    "standard": Preset("mobilenetv3", 480, "output_"),
+    "resnet": Preset("resnet50", 480, "resnet_output_"),
+    "high": Preset("mobilenetv3", 960, "hq_output_"),
+    "ultra": Preset("mobilenetv3", None, "ultra_output_"),
 }
+"""The authors advise to stay above 256 pixels: with less RVM cuts holes into people."""
+OLD_NAMES = {"high-performance": "resnet"}
+"""What presets were called, which is still taken."""
 
 
 def ratio_for(preset: Preset, width: int, height: int) -> float:
-    """The preset's downsample ratio for a frame size."""
-    return preset.large_ratio if min(width, height) >= _LARGE else preset.ratio
+    """The preset's downsample ratio for a frame size: 1 where that is smaller than what the network is to see."""
+    if preset.side is None:
+        return 1.0
+    # A very long strip keeps enough of its short side for the deepest level.
+    return max(ratio_of(preset.side, width, height), min(LEAST_LINES / min(width, height), 1.0))
 
 
 def chunk_for(wanted: int | None, width: int, height: int) -> int:
@@ -113,7 +119,7 @@ class BatchSettings:
     Attributes:
         inputs: files, folders (searched recursively) and glob patterns.
         output: folder; made where it is missing.
-        quality: a name in :data:`PRESETS`.
+        quality: a name in :data:`PRESETS`, or one in :data:`OLD_NAMES`, which becomes the new one.
         engine: how mattes are estimated; model and ratio that are set here go before the preset's.
         write: of :data:`WRITABLE`, one or several.
         background: as for the live application.
@@ -132,7 +138,7 @@ class BatchSettings:
         memory_limit: bytes of a GPU's memory that this process may take, or None.
         workers: processes on this machine, each with its share of it; 1: this one alone.
         ray: address of a Ray cluster, ``local`` for one of its own, or None: no Ray.
-        published: the engine's published ratio is taken, whatever the quality's.
+        published: the engine's published ratio is taken, whatever the quality.
     """
 
     inputs: tuple[str, ...]
@@ -160,6 +166,7 @@ class BatchSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        object.__setattr__(self, "quality", OLD_NAMES.get(self.quality, self.quality))
 
         def require(condition: bool, message: str) -> None:
             if not condition:

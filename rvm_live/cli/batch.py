@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvm_live.batch.settings import CODEC_NAMES, CONTAINERS, PRESETS, WRITABLE, BatchSettings, parse_memory
+from rvm_live.batch.settings import CODEC_NAMES, CONTAINERS, OLD_NAMES, PRESETS, WRITABLE, BatchSettings, parse_memory
 from rvm_live.cli.live import ask_once
 from rvm_live.cli.params import PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import WithWords
@@ -24,10 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["batch"]
 
 
+class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click take none
+    """A preset, by what it is or was called."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(OLD_NAMES.get(value, value), param, ctx)
+
+
 @click.command(cls=WithWords)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-o", "--output", type=PlacePath(), required=True, help="Folder for what is made.")
-@click.option("--quality", type=click.Choice(list(PRESETS)), default="standard", help="[default: standard]")
+@click.option("--quality", type=_Quality(list(PRESETS)), default="standard", help="[default: standard]")
 @click.option("--write", "written", default="composite", help=f"Of {','.join(WRITABLE)}.  [default: composite]")
 @click.option(
     "-b", "--background", default="", callback=place_text, help="As for the live program; transparent keeps alpha."

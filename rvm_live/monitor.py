@@ -75,6 +75,7 @@ class Monitor:
 
     Attributes:
         samples: taken so far.
+        wanted: whether the file gets its name at the end; if not, it is thrown away.
         reason: why there are no readings of a GPU; None where there are.
     """
 
@@ -91,6 +92,7 @@ class Monitor:
             raise MonitorError(f"interval {interval:g} is out of range: it must be above 0 seconds")
         self.path = path
         self.samples: list[Sample] = []
+        self.wanted = True
         self.reason: str | None = None
         self._interval, self._which, self._seen, self._clock = interval, which, seen, clock
         self._part = path.with_name(f".{path.name}.part")
@@ -144,7 +146,10 @@ class Monitor:
         try:
             if file is not None:
                 file.close()
-                whole.replace(self._part, self.path)
+                if self.wanted:
+                    whole.replace(self._part, self.path)
+                else:
+                    self._part.unlink()
         except OSError as error:
             self._failed = self._failed or error
         if self._failed is not None:

@@ -336,7 +336,7 @@ def test_ctrl_c_ends_in_good_order(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         done = finish(process)
     assert done.code == 130
-    assert done.out.splitlines()[-1] == "1 done, interrupted"
+    assert done.out.splitlines()[-1] == "1 done, 1 unfinished, interrupted"
     assert (out / "output_a.mp4").exists()
     assert not (out / "output_b.mp4").exists()
     assert not hidden(out)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from rvm_live import gpu
 from rvm_live.batch.codecs import PICTURES
 from rvm_live.batch.inputs import Job, names_of
-from rvm_live.batch.log import write_log
+from rvm_live.batch.log import log_of, tells_of_what_is_there, write_log
 from rvm_live.batch.made import Made, made_of
 from rvm_live.batch.matting import Shared, Worked, matted, segments_of
 from rvm_live.batch.media import Facts, facts_of, facts_of_row
@@ -49,13 +50,15 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
         if not settings.force and made.there(outputs, unfinished=segments.ours):
             told = "it is there, made of the same file with the same settings"
             return Done(job, "skipped", outputs, notes=(told,))
-        with _watched(shared, job, notices):
-            worked = matted(shared, job, facts, outputs, notices, number, segments, made)
+        if shared.stopped.is_set():  # nothing is loaded for it
+            return Done(job, "interrupted")
+        work = partial(matted, shared, job, facts, outputs, notices, number, segments, made)
+        worked = _watched(shared, job, notices, work)
         if worked.resumed:
             notices.fallback(f"went on at frame {worked.resumed}, where an earlier run was stopped")
         for note in worked.notes:
             notices.fallback(note)
-        state = "interrupted" if shared.stopped.is_set() else "done"
+        state = "done" if worked.whole else "interrupted"
     except KeptError as failure:  # the log that is there is that of what is there
         return Done(job, "failed", error=str(failure), seconds=time.monotonic() - began)
     except RvmLiveError as failure:
@@ -86,19 +89,21 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
     return done
 
 
-@contextmanager
-def _watched(shared: Shared, job: Job, notices: Notices) -> Iterator[None]:
-    """GPU and processor over time, where that is wanted."""
+def _watched(shared: Shared, job: Job, notices: Notices, work: Callable[[], Worked]) -> Worked:
+    """Do it, with GPU and processor over time, where that is wanted."""
     if not shared.settings.monitor:
-        yield
-        return
+        return work()
     path = shared.settings.output / f"gpu_{job.stem}.csv"
     with Monitor(path, which=lambda: gpu.card(shared.engine.device)) as watching:
-        yield
+        watching.wanted = not tells_of_what_is_there(log_of(shared.settings, job))
+        worked = work()
+        watching.wanted |= worked.whole
     try:
-        draw(watching.samples, path.with_suffix(".png"), job.stem)
+        if watching.wanted:
+            draw(watching.samples, path.with_suffix(".png"), job.stem)
     except UnavailableError as error:
         notices.fallback(str(error))
+    return worked
 
 
 def _outputs(shared: Shared, job: Job) -> tuple[Path, ...]:

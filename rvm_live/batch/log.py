@@ -6,8 +6,10 @@ import platform
 from dataclasses import fields
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from rvm_live import __version__
+from rvm_live.batch.inputs import Job
 from rvm_live.batch.matting import Worked
 from rvm_live.batch.media import Facts
 from rvm_live.batch.report import Done
@@ -16,9 +18,26 @@ from rvm_live.gpu import GpuReading
 from rvm_live.metrics import STAGES
 from rvm_live.sinks.snapshot import write_whole
 
-__all__ = ["write_log"]
+__all__ = ["log_of", "tells_of_what_is_there", "write_log"]
 
+_STATE, _OUTPUT = "state        ", "output       "
+_LATER = "\n\na later run, which has replaced nothing\n\n"
 _PACKAGES = ("torch", "openvino", "opencv-contrib-python", "av", "numpy")
+
+
+def log_of(settings: BatchSettings, job: Job) -> Path:
+    """Where the log of a file lies."""
+    return settings.output / f"log_{job.stem}.txt"
+
+
+def tells_of_what_is_there(log: Path) -> bool:
+    """Whether a log is of a run that was done, and something that it made is still there."""
+    try:
+        lines = log.read_text("utf-8", "replace").partition(_LATER)[0].splitlines()
+    except OSError:
+        return False
+    made = (line.removeprefix(_OUTPUT) for line in lines if line.startswith(_OUTPUT))
+    return f"{_STATE}done" in lines and any((log.parent / Path(each).name).exists() for each in made)
 
 
 def write_log(
@@ -30,7 +49,8 @@ def write_log(
     readings: tuple[GpuReading | None, GpuReading | None],
     trace: str = "",
 ) -> None:
-    """Write the log of one file, whole.
+    """Write the log of one file, whole. That of a run that was done is kept while what it made is there: a run that
+    fails is told below it, one that is interrupted not at all.
 
     Args:
         settings: of the run.
@@ -44,15 +64,20 @@ def write_log(
     Raises:
         OSError: it cannot be written.
     """
+    path, before = log_of(settings, done.job), b""
+    if done.state != "done" and tells_of_what_is_there(path):
+        if done.state == "interrupted":
+            return
+        before = path.read_bytes().partition(_LATER.encode())[0] + _LATER.encode()
     preset = PRESETS[settings.quality]
     lines = [
         f"input        {done.job.source}",
-        f"state        {done.state}",
+        f"{_STATE}{done.state}",
         f"begun        {start.isoformat(timespec='seconds')}",
         f"ended        {datetime.now(timezone.utc).isoformat(timespec='seconds')}",
         f"took         {done.seconds:.2f} s, {done.frames - done.resumed} frames, {done.fps:.1f} fps",
     ]
-    lines += [f"output       {path}" for path in done.outputs]
+    lines += [f"{_OUTPUT}{path}" for path in done.outputs]
     if facts is not None:
         lines.append(
             f"picture      {facts.width}x{facts.height}, {float(facts.rate):.3f} fps, {facts.frames or '?'} frames, "
@@ -81,7 +106,7 @@ def write_log(
         lines += ["", "error", f"  {done.error}", *(f"  {line}" for line in trace.splitlines())]
     # A file's name need not be text.
     text = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
-    write_whole(settings.output / f"log_{done.job.stem}.txt", text)
+    write_whole(path, before + text)
 
 
 def _version(name: str) -> str:

@@ -53,6 +53,7 @@ class Shared:
     container: str
     tell: Tell
     stopped: threading.Event = field(default_factory=threading.Event)
+    reason: str = ""
     pipeline: Pipeline | None = None
     lender: Lender = field(default_factory=Lender)
 
@@ -63,6 +64,7 @@ class Shared:
 
     def stop(self, reason: str) -> None:
         """End the file at hand, and begin no other."""
+        self.reason = self.reason or reason
         self.stopped.set()
         if self.pipeline is not None:
             self.pipeline.stop(reason)
@@ -75,6 +77,7 @@ class Worked:
     Attributes:
         ran: what did the work.
         snapshot: counts and latencies.
+        whole: the outputs are there.
         frames: of the file that are done.
         resumed: so many of them by an earlier run.
         chunk: frames that were matted at once.
@@ -85,6 +88,7 @@ class Worked:
 
     ran: Ran
     snapshot: Snapshot
+    whole: bool
     frames: int
     resumed: int
     chunk: int
@@ -168,7 +172,7 @@ def matted(
         if shared.stopped.is_set():
             pipeline.stop("interrupted")
         snapshot = pipeline.run()
-        if not shared.stopped.is_set():
+        if not shared.stopped.is_set() or all(track.saved for track in tracks):
             made.remember(outputs)
             whole = True
     finally:
@@ -178,6 +182,7 @@ def matted(
     return Worked(
         ran=_ran(info, composer.backend, job, facts),
         snapshot=snapshot,
+        whole=whole,
         frames=sink.frames,
         resumed=start,
         chunk=min(chunk, engine.chunk),

@@ -51,9 +51,17 @@ class Done:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """All files of a run, in order; those after an interruption are not in it."""
+    """All files of a run.
+
+    Attributes:
+        files: those that were begun, in order.
+        untouched: how many were not.
+        stopped: by what the run was ended: ``interrupted``, ``terminated`` or ``hung up``; empty if it was not.
+    """
 
     files: tuple[Done, ...]
+    untouched: int = 0
+    stopped: str = ""
 
     @property
     def failed(self) -> int:
@@ -61,4 +69,4 @@ class BatchReport:
 
     @property
     def interrupted(self) -> bool:
-        return any(each.state == "interrupted" for each in self.files)
+        return bool(self.stopped)

@@ -76,7 +76,7 @@ def run(
         found[number] = done
         tell(_event(done, number))
 
-    with _lock(settings.output), closing(shared.lender), stopping_on_signals(shared.stop) if signals else nullcontext():
+    with stopping_on_signals(shared.stop) if signals else nullcontext(), _lock(settings.output), closing(shared.lender):
         tell({"event": "start", "files": len(todo), "container": container})
         if settings.ray is not None or settings.workers > 1:
             from rvm_live.batch.cluster import work_off_all
@@ -91,7 +91,7 @@ def run(
                 if done.lost:
                     tell({"event": "note", "text": _given_up(job, len(todo) - number - 1)})
                     break
-    return BatchReport(tuple(found[number] for number in sorted(found)))
+    return BatchReport(tuple(found[number] for number in sorted(found)), len(todo) - len(found), shared.reason)
 
 
 def _given_up(job: Job, left: int) -> str:

@@ -212,6 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RvmLiveError as error:
         code = _fail(str(error), debug=debug)
     except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
         code = 130
     except BrokenPipeError:
         # The reader of our output has gone; keep the interpreter from complaining about it at exit.

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["batch"]
 
+_CODES = {"interrupted": 130, "terminated": 143, "hung up": 129}
+_STATES = {"done": "done", "skipped": "skipped", "failed": "failed", "interrupted": "unfinished"}
+"""Of a file: in the words of the last line."""
+
 
 class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click take none
     """A preset, by what it is or was called."""
@@ -73,7 +77,7 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 def batch(ctx: click.Context, /, **options: Any) -> None:
     """Matte files, folders and patterns into a folder, with their sound and their time stamps.
 
-    Exit code 0: all done; 1: some failed; 2: nothing could be begun; 130: interrupted.
+    Exit code 0: all done; 1: some failed; 2: nothing could be begun; 130: interrupted (143, 129: by TERM, HUP).
     """
     settings = BatchSettings(
         inputs=options["inputs"],
@@ -120,13 +124,14 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
         report = run(settings, tell=told, progress=download_progress)
     if not options["as_json"]:
         click.echo(_summary(report))
-    ctx.exit(130 if report.interrupted else 1 if report.failed else 0)
+    ctx.exit(_CODES[report.stopped] if report.stopped else 1 if report.failed else 0)
 
 
 def _summary(report: BatchReport) -> str:
-    counts = {state: sum(each.state == state for each in report.files) for state in ("done", "skipped", "failed")}
-    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count or state == "done")
-    return told + (", interrupted" if report.interrupted else "")
+    counts = {word: sum(each.state == state for each in report.files) for state, word in _STATES.items()}
+    counts["untouched"] = report.untouched
+    told = [f"{count} {word}" for word, count in counts.items() if count or word == "done"]
+    return ", ".join([*told, *([report.stopped] if report.stopped else [])])
 
 
 def _name(event: dict[str, Any]) -> str:

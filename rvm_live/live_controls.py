@@ -163,8 +163,7 @@ class _Cameras:
         camera = self._named().get(name)
         if camera is not None:
             self._chosen = name
-            target = name if camera.name == name else str(camera.index)
-            self._source.use(replace(self._source.settings, source=target))
+            self._source.use(replace(self._source.settings, source=str(camera.index)))  # a file may be called as it is
             self._reset()
 
     def _named(self) -> dict[str, Camera]:

@@ -28,6 +28,7 @@ from rvm_live.cli.words import looks_like_a_command, said_in_full
 from rvm_live.errors import RvmLiveError, SourceUnavailableError
 from rvm_live.folders import stand_in_for_home
 from rvm_live.registry import look_in_own_folder
+from rvm_live.sources.quiet import set_variables
 
 __all__ = ["main"]
 
@@ -193,6 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     _show_every_name()
     stand_in_for_home()
+    set_variables()
     try:
         try:
             _at_ctrl_c(signal.default_int_handler, arguments)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 
@@ -14,13 +15,14 @@ from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.capture import OPEN_LIMIT_S, Capture
 
-__all__ = ["Camera", "CameraSource", "backends", "find_camera", "list_cameras", "unlisted_cameras"]
+__all__ = ["Camera", "CameraSource", "backends", "find_camera", "known_by_name", "list_cameras", "unlisted_cameras"]
 
 WIDTH, HEIGHT = 1280, 720
 _FIRST_FRAME_S = 5.0
 _FAILURES = 3
 _BLACK = 10
 _BLIND_INDEXES = range(4)
+_INTERFACE = re.compile(r"#\{[0-9a-f-]{36}\}.*")
 
 _BACKENDS: dict[str, tuple[int, ...]] = {
     "linux": (cv2.CAP_V4L2,),
@@ -35,14 +37,17 @@ class Camera:
     """A camera that the system knows.
 
     Attributes:
-        index: number to open it by.
+        index: the number people call it by.
         name: what its maker calls it, empty if unknown.
         path: device path, empty if unknown.
+        routes: OpenCV's back ends that know it, best first, each with the number that it has there; empty: ``index``
+            in the first of :func:`backends`.
     """
 
     index: int
     name: str = ""
     path: str = ""
+    routes: tuple[tuple[int, int], ...] = ()
 
     def __str__(self) -> str:
         return f"camera {self.index}" + (f" ({self.name})" if self.name else "")
@@ -60,35 +65,92 @@ def list_cameras() -> list[Camera]:
 
 def unlisted_cameras() -> list[Camera]:
     """The first few numbers where the system cannot tell which cameras there are; empty where it can."""
-    return [Camera(index) for index in _BLIND_INDEXES] if _listed() is None else []
+    return [_blind(index) for index in _BLIND_INDEXES] if _listed() is None else []
+
+
+def _blind(index: int) -> Camera:
+    """A number of which nothing is known: whatever back end has a camera there."""
+    return Camera(index, routes=tuple((backend, index) for backend in backends()))
 
 
 def _listed() -> list[Camera] | None:
+    """The cameras that any back end knows, each once; None where none of them can tell."""
+    each = [found for backend in backends() if (found := _known_to(backend)) is not None]
+    if not each:
+        return None
+    cameras, *others = each
+    for found in others:
+        cameras = _joined(cameras, found)
+    return cameras
+
+
+def _known_to(backend: int) -> list[Camera] | None:
+    """The cameras of one back end by its own numbers; None where it cannot tell."""
     try:
         from cv2_enumerate_cameras import enumerate_cameras
 
-        found = enumerate_cameras(backends()[0])
+        found = enumerate_cameras(backend)
     except Exception:  # its back ends raise whatever their system libraries do
         return None
-    cameras = {camera.index: Camera(camera.index, camera.name or "", camera.path or "") for camera in found}
+    cameras = {
+        each.index: Camera(each.index, each.name or "", each.path or "", ((backend, each.index),)) for each in found
+    }
     return [cameras[index] for index in sorted(cameras)]
 
 
+def _joined(first: list[Camera], second: list[Camera]) -> list[Camera]:
+    """The cameras of two back ends: those that both know keep their number, those of the second alone come behind."""
+    cameras = list(first)
+    for other in second:
+        place = next((place for place, camera in enumerate(cameras) if _same(camera, other, first, second)), None)
+        if place is None:
+            number = max((camera.index for camera in cameras), default=-1) + 1
+            cameras.append(replace(other, index=number))
+        else:
+            cameras[place] = replace(cameras[place], routes=cameras[place].routes + other.routes)
+    return cameras
+
+
+def _same(one: Camera, other: Camera, ones: list[Camera], others: list[Camera]) -> bool:
+    """Whether it is one device: by its path, or where one has none by a name that nobody else has."""
+    if one.path and other.path:
+        return _device(one.path) == _device(other.path)
+    names = [camera.name for camera in ones], [camera.name for camera in others]
+    return bool(one.name) and one.name == other.name and all(each.count(one.name) == 1 for each in names)
+
+
+def _device(path: str) -> str:
+    """A path of Windows' without the class of interface behind it, which is another in every back end."""
+    return _INTERFACE.sub("", path.casefold())
+
+
+def known_by_name(spec: str, cameras: list[Camera]) -> Camera | None:
+    """The camera that is called so, else the first whose name contains ``spec``, in any case; None if none does."""
+    wanted = spec.casefold()
+    called = [camera for camera in cameras if wanted in camera.name.casefold()]
+    return next((camera for camera in called if camera.name.casefold() == wanted), next(iter(called), None))
+
+
 def find_camera(spec: str) -> Camera:
-    """The camera of a number, or the first whose name contains ``spec``, in any case.
+    """The camera of a number, or of a name or part of one, in any case.
 
     Raises:
         SourceUnavailableError: no name fits; the message lists the cameras there are.
     """
     cameras = list_cameras()
     if spec.isdecimal():
-        return next((camera for camera in cameras if camera.index == int(spec)), Camera(int(spec)))
-    wanted = spec.casefold()
-    for camera in cameras:
-        if wanted in camera.name.casefold():
-            return camera
-    there = ", ".join(str(camera) for camera in cameras) or "no camera at all"
-    raise SourceUnavailableError(f"no camera, file or URL is called {spec!r}; this machine has {there}")
+        number = int(spec)
+        blind = _blind(number) if not cameras and unlisted_cameras() else Camera(number)
+        return next((camera for camera in cameras if camera.index == number), blind)
+    found = known_by_name(spec, cameras)
+    if found is not None:
+        return found
+    raise SourceUnavailableError(f"no camera, file or URL is called {spec!r}; this machine has {_told(cameras)}")
+
+
+def _told(cameras: list[Camera]) -> str:
+    """The cameras in words."""
+    return ", ".join(str(camera) for camera in cameras) or "no camera at all"
 
 
 class CameraSource(Source):
@@ -138,11 +200,11 @@ class CameraSource(Source):
             cv2.CAP_PROP_FRAME_HEIGHT: float(self._settings.height or HEIGHT),
             cv2.CAP_PROP_FPS: self._settings.fps,
         }
-        for backend in backends():
-            if self._capture.open(camera.index, backend, wanted):
+        for backend, number in camera.routes or ((backends()[0], camera.index),):
+            if self._capture.open(number, backend, wanted):
                 return True
             # Some drivers refuse to open with parameters they cannot meet; ask them one by one instead.
-            if self._capture.open(camera.index, backend, {}):
+            if self._capture.open(number, backend, {}):
                 for what, value in wanted.items():
                     self._capture.set(what, value)
                 return True

@@ -25,8 +25,9 @@ _V4L_DEVICE = re.compile(r"/dev/video(\d+)")
 def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source:
     """Choose the source that ``settings.source`` names. Opens no device yet, but looks whether a file is there.
 
-    In this order: ``auto``, ``demo``, a URL, a number (a camera), a file that exists, something that looks like a file
-    and does not exist, a camera's name. A tilde in front of a file's path stands for a user's home.
+    In this order: ``auto``, ``demo``, a URL, a number (a camera), a file that exists, a camera's name. What looks like
+    a file and is none is a camera's name where a camera is called so. A tilde in front of a file's path stands for a
+    user's home.
 
     Raises:
         SourceUnavailableError: there is no such file, or it is a folder.
@@ -58,9 +59,21 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source
         return _camera(settings, clock)
     if exists:
         return _from_file(path, settings, clock)
-    if len(path.parts) > 1 or path.suffix:
+    if _looks_like_a_file(path) and not _is_called(spec):
         raise SourceUnavailableError(f"there is no file {spec}")
     return _camera(settings, clock)
+
+
+def _looks_like_a_file(path: Path) -> bool:
+    """A folder before it or a suffix behind it; "USB2.0 HD UVC WebCam" has none, nor has "FHD v1.2"."""
+    return len(path.parts) > 1 or (path.suffix[1:].isalnum() and not path.suffix[1:].isdecimal())
+
+
+def _is_called(spec: str) -> bool:
+    """Whether a camera's name is, or contains, what looks like a file: "Cam w/ Mic", "C920.x"."""
+    from rvm_live.sources.camera import known_by_name, list_cameras
+
+    return known_by_name(spec, list_cameras()) is not None
 
 
 def _camera(settings: SourceSettings, clock: Clock) -> Source:

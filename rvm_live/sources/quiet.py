@@ -1,10 +1,27 @@
-"""Silence for the capture libraries, which write to standard error past Python."""
+"""How the capture libraries are to behave: quiet, and quick to open a camera."""
 
 from __future__ import annotations
 
 import os
 
-__all__ = ["silence_backends"]
+__all__ = ["set_variables", "silence_backends"]
+
+_VARIABLES = {
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+    # A camera that stops answering is noticed within two seconds instead of V4L's ten.
+    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "2",
+    # Media Foundation tries every conversion that hardware might do before it opens a camera: up to a minute.
+    "OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS": "0",
+}
+
+
+def set_variables() -> None:
+    """Set what OpenCV reads from the environment: on Windows it sees a copy made when it is imported, so before that.
+
+    Process-wide, so it is for a program's entry to call. Variables that the user has set are respected.
+    """
+    for name, value in _VARIABLES.items():
+        os.environ.setdefault(name, value)
 
 
 def silence_backends() -> None:
@@ -13,9 +30,7 @@ def silence_backends() -> None:
     Process-wide, so it is for applications to call, once, before they open a source; libraries leave it alone.
     Environment variables that the user has set are respected.
     """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    # A camera that stops answering is noticed within two seconds instead of V4L's ten.
-    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "2")
+    set_variables()
     import cv2
 
     if "OPENCV_LOG_LEVEL" not in os.environ:

@@ -15,7 +15,7 @@ from rvm_live.sources import camera
 from rvm_live.sources.camera import Camera
 from tests.support.sources import numbered
 
-__all__ = ["FakeDevice"]
+__all__ = ["FakeDevice", "OnBackends"]
 
 RAW = cv2.VideoWriter.fourcc(*"YUYV")
 PACKED = cv2.VideoWriter.fourcc(*"MJPG")
@@ -90,6 +90,33 @@ class _AnyCapture:
         found = [device for device in self._devices if device.index == target]
         self._inner = _FakeCapture(found[0] if found else self._devices[0])
         return self._inner.open(target, backend, parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class OnBackends:
+    """Devices that are each known to one back end alone, by its number there: ``(backend, number)`` -> device."""
+
+    def __init__(self, devices: dict[tuple[int, int], FakeDevice]) -> None:
+        self._devices = devices
+        self._inner: _FakeCapture | None = None
+
+    @staticmethod
+    def plug_in(monkeypatch: pytest.MonkeyPatch, devices: dict[tuple[int, int], FakeDevice]) -> None:
+        """Make them what ``cv2.VideoCapture`` can open."""
+        monkeypatch.setattr("rvm_live.sources.capture.cv2.VideoCapture", lambda: OnBackends(devices))
+
+    def open(self, target: int | str, backend: int, parameters: list[int]) -> bool:
+        device = self._devices.get((backend, int(target)))
+        if device is None:
+            return False
+        self._inner = _FakeCapture(device)
+        return self._inner.open(device.index, backend, parameters)
+
+    def release(self) -> None:
+        if self._inner is not None:
+            self._inner.release()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

@@ -1,0 +1,176 @@
+"""What Windows and macOS do otherwise, by stand-ins for their libraries: neither runs here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import pytest
+
+from rvm_live.errors import SourceUnavailableError
+from rvm_live.settings import SourceSettings
+from rvm_live.sources import camera
+from rvm_live.sources.auto import AutoSource
+from rvm_live.sources.camera import Camera, CameraSource, find_camera, list_cameras
+from rvm_live.sources.factory import open_source
+from tests.conftest import ROOT
+from tests.support.capture import FakeDevice, OnBackends
+
+_DSHOW = r"\\?\usb#vid_046d&pid_0825&mi_00#7&{n}&0&0000#{{65e8773d-8f56-11d0-a3b9-00a0c9223196}}\global"
+_MSMF = r"\\?\USB#VID_046D&PID_0825&MI_00#7&{n}&0&0000#{{e5323777-f976-4f5b-9b55-b94699c46e44}}\GLOBAL"
+
+Known = dict[int, list[tuple[str, str]]]
+"""A back end and the names and paths of what it lists."""
+
+
+def windows(monkeypatch: pytest.MonkeyPatch, known: Known) -> None:
+    """A Windows whose back ends list these cameras; one that is missing fails."""
+
+    def listed(backend: int) -> list[Any]:
+        return [SimpleNamespace(index=n, name=name, path=path) for n, (name, path) in enumerate(known[backend])]
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr("cv2_enumerate_cameras.enumerate_cameras", listed)
+
+
+# ------------------------------------------------------------------------------------------------ a camera's name
+
+
+@pytest.mark.parametrize(
+    "name", ["USB2.0 HD UVC WebCam", "FHD v1.2", "C920.x", "USB Camera w/ Mic", "Integrated Camera: Integrated C", "."]
+)
+def test_a_cameras_name_is_no_file(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(camera, "list_cameras", lambda: [Camera(0, "Front"), Camera(3, f"{name}X"), Camera(5, name)])
+    if name == ".":
+        with pytest.raises(SourceUnavailableError, match="is a folder"):
+            open_source(SourceSettings(name))
+        return
+    assert isinstance(open_source(SourceSettings(name)), CameraSource)
+    assert find_camera(name).index == 5  # rather than one whose name goes on
+
+
+@pytest.mark.parametrize("name", ["USB2.0 HD UVC WebCam", "USB2.0"])
+def test_a_camera_with_a_dot_is_waited_for_as_any(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(camera, "list_cameras", list)
+    source = open_source(SourceSettings(name, wait=True))
+    with pytest.raises(SourceUnavailableError, match=f"no camera, file or URL is called '{name}'"):
+        source.open()
+    source.release()
+
+
+@pytest.mark.parametrize("name", ["holiday.mp4", "clips/holiday", "cam.3gp", "x.y.mkv"])
+def test_a_file_that_is_not_there_is_a_file(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(camera, "list_cameras", lambda: [Camera(0, "USB2.0 HD UVC WebCam")])
+    with pytest.raises(SourceUnavailableError, match=f"there is no file {name}"):
+        open_source(SourceSettings(name))
+
+
+# ------------------------------------------------------------------------------------------- two lists on Windows
+
+
+def test_a_camera_is_opened_by_its_own_number_in_each_back_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second list has another order, and the fallback would open another camera by the first one's number."""
+    first, second = _DSHOW.format(n="aaa"), _DSHOW.format(n="bbb")
+    windows(
+        monkeypatch,
+        {
+            cv2.CAP_DSHOW: [("Cam", first), ("Cam", second), ("OBS Virtual Camera", "")],
+            cv2.CAP_MSMF: [("Cam", _MSMF.format(n="bbb")), ("Depth", r"\\?\swd#x"), ("Cam", _MSMF.format(n="aaa"))],
+        },
+    )
+    assert list_cameras() == [
+        Camera(0, "Cam", first, ((cv2.CAP_DSHOW, 0), (cv2.CAP_MSMF, 2))),
+        Camera(1, "Cam", second, ((cv2.CAP_DSHOW, 1), (cv2.CAP_MSMF, 0))),
+        Camera(2, "OBS Virtual Camera", "", ((cv2.CAP_DSHOW, 2),)),
+        Camera(3, "Depth", r"\\?\swd#x", ((cv2.CAP_MSMF, 1),)),
+    ]
+    right, other, depth = FakeDevice(sizes=[(64, 48)]), FakeDevice(sizes=[(80, 60)]), FakeDevice(sizes=[(96, 72)])
+    OnBackends.plug_in(monkeypatch, {(cv2.CAP_MSMF, 2): right, (cv2.CAP_MSMF, 0): other, (cv2.CAP_MSMF, 1): depth})
+    for asked, device in (("0", right), ("1", other), ("3", depth), ("depth", depth)):
+        source = CameraSource(SourceSettings(asked))
+        info = source.open()
+        source.release()
+        assert (info.width, info.height) == device.sizes[0], asked
+
+
+def test_a_camera_of_directshow_alone_is_not_sought_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    windows(monkeypatch, {cv2.CAP_DSHOW: [("OBS Virtual Camera", "")], cv2.CAP_MSMF: [("Cam", _MSMF.format(n="a"))]})
+    OnBackends.plug_in(monkeypatch, {(cv2.CAP_MSMF, 0): FakeDevice()})
+    source = CameraSource(SourceSettings("obs"))
+    with pytest.raises(SourceUnavailableError, match=r"camera 0 \(OBS Virtual Camera\) cannot be opened"):
+        source.open()
+    source.release()
+    source = CameraSource(SourceSettings("7"))  # nobody's number: not whatever lies there elsewhere
+    with pytest.raises(SourceUnavailableError, match="camera 7 cannot be opened"):
+        source.open()
+    source.release()
+
+
+def test_the_first_camera_may_be_one_that_media_foundation_alone_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    windows(monkeypatch, {cv2.CAP_DSHOW: [], cv2.CAP_MSMF: [("Front", r"\\?\swd#front")]})
+    OnBackends.plug_in(monkeypatch, {(cv2.CAP_MSMF, 0): FakeDevice()})
+    source = AutoSource(SourceSettings("auto"))
+    info = source.open()
+    source.release()
+    assert info.label == "camera 0 (Front)"
+
+
+@pytest.mark.parametrize("working", [cv2.CAP_DSHOW, cv2.CAP_MSMF])
+def test_one_list_is_enough(working: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    windows(monkeypatch, {working: [("Cam", "")]})
+    assert list_cameras() == [Camera(0, "Cam", "", ((working, 0),))]
+
+
+def test_where_nothing_is_listed_any_back_end_may_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    windows(monkeypatch, {})
+    OnBackends.plug_in(monkeypatch, {(cv2.CAP_MSMF, 2): FakeDevice()})
+    for asked in ("2", "auto"):
+        source = open_source(SourceSettings(asked))
+        info = source.open()
+        source.release()
+        assert info.label == "camera 2"
+
+
+@pytest.mark.parametrize(
+    ("names", "joined"),
+    [((["Cam"], ["Cam"]), 1), ((["Cam", "Cam"], ["Cam"]), 3), ((["Cam"], ["Cam 2"]), 2), (([""], [""]), 2)],
+)
+def test_without_paths_a_name_tells_where_it_is_one_cameras_alone(
+    names: tuple[list[str], list[str]], joined: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = names
+    windows(monkeypatch, {cv2.CAP_DSHOW: [(name, "") for name in ours], cv2.CAP_MSMF: [(name, "x") for name in theirs]})
+    found = list_cameras()
+    assert len(found) == joined
+    assert [each.index for each in found] == list(range(joined))
+
+
+_VARIABLES = ("OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS", "OPENCV_FFMPEG_LOGLEVEL", "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT")
+
+
+@pytest.mark.parametrize(("given", "seen"), [({}, "0 -8 2"), (dict.fromkeys(_VARIABLES, "7"), "7 7 7")])
+def test_opencv_finds_its_variables_when_it_is_imported(given: dict[str, str], seen: str) -> None:
+    """Windows' C library shows a module the environment as it was when the module was loaded."""
+    code = f"""if True:
+        import os, sys
+        class Watch:
+            def find_spec(self, name, path=None, target=None):
+                if name == "cv2":
+                    print(*(os.environ.get(each) for each in {_VARIABLES}))
+                    sys.meta_path.remove(self)
+        sys.meta_path.insert(0, Watch())
+        from rvm_live.cli import main
+        main(["cameras"])
+    """
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENCV_")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, env={**clean, **given})
+    assert done.stdout.splitlines()[0] == seen, done.stderr

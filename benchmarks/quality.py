@@ -2,7 +2,7 @@
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks quality --data FOLDER [--dataset FOLDER] [--frames 25 | --all]
         [--mediapipe-python .venv-mediapipe/bin/python] [--onnx FILE] [--weights FILE ...] [--no-posts] [--resume FILE]
-        [--quick]
+        [--size WxH] [--quick]
 
 Three kinds of truth. ``--dataset``: folders in the layout of VideoMatte240K's evaluation set. ``--data``: a folder with
 ``webcam/`` and ``backgrounds/``; clips shot before a plain screen are keyed and put before other backgrounds
@@ -93,6 +93,11 @@ def run(arguments: list[str]) -> dict[str, Any]:
     )
 
 
+def _size(words: str) -> tuple[int, int]:
+    width, height = words.lower().split("x")
+    return int(width), int(height)
+
+
 def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks quality", description=__doc__)
     parser.add_argument("--data", type=Path, help="a folder with webcam/ and backgrounds/")
@@ -107,12 +112,12 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--resume", type=Path, help="keeps what is measured, clip by clip; a later run goes on from there"
     )
+    parser.add_argument("--size", type=_size, default=SIZE, metavar="WxH", help="of the keyed pictures (1280x720)")
     parser.add_argument("--quick", action="store_true", help="a few frames, small, two subjects: does it run at all")
     parser.add_argument("--page", action="store_true", help="measure nothing: write docs/quality.md from the result")
     options = parser.parse_args(arguments)
-    options.size = QUICK_SIZE if options.quick else SIZE
     if options.quick:
-        options.frames = QUICK_FRAMES
+        options.size, options.frames = QUICK_SIZE, QUICK_FRAMES
     if options.all:
         options.frames = None
     if options.data is None and options.dataset is None and not options.page:

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from rvm_live import open_engine
 from rvm_live.engines.lite.colours import Unmixer, contrast
-from rvm_live.engines.lite.engine import LiteEngine, fit_alpha, ratio_for
+from rvm_live.engines.lite.engine import LiteEngine, fit_alpha, low_size, ratio_for
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
 from rvm_live.engines.lite.running import folded
 from rvm_live.engines.lite.weights import EMBEDDED, load_network
@@ -191,6 +191,25 @@ def test_torch_and_openvino_agree(person: list[Frame], monkeypatch: pytest.Monke
 def test_what_it_cannot_do_is_said(changed: dict[str, str], said: str) -> None:
     with pytest.raises(UnavailableError, match=said):
         LiteEngine(settings(**changed)).open()
+
+
+@pytest.mark.parametrize(
+    ("frame", "low"),
+    [
+        ((1280, 720), (256, 144)),
+        ((640, 480), (256, 192)),
+        ((720, 1280), (144, 256)),
+        ((524, 404), (256, 208)),
+        ((360, 312), (256, 224)),
+        ((512, 444), (256, 224)),
+        ((250, 130), (240, 128)),
+        ((1000, 20), (800, 16)),
+        ((40, 9), (32, 9)),
+        ((1, 1), (1, 1)),
+    ],
+)
+def test_the_network_works_at_sizes_it_was_trained_at(frame: tuple[int, int], low: tuple[int, int]) -> None:
+    assert low_size(*frame, ratio_for(*frame)) == low
 
 
 def test_the_ratio(person: list[Frame]) -> None:

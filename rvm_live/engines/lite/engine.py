@@ -18,15 +18,17 @@ from rvm_live.engines.lite.weights import load_network
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.applying import Applier
 from rvm_live.engines.rvm.compiling import one_line
-from rvm_live.engines.rvm.ladder import LEAST_LINES, low_size
+from rvm_live.engines.rvm.ladder import LEAST_LINES
 from rvm_live.errors import EngineError, UnavailableError
 from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 
-__all__ = ["SIDE", "LiteEngine", "fit_alpha", "ratio_for"]
+__all__ = ["SIDE", "LiteEngine", "fit_alpha", "low_size", "ratio_for"]
 
 SIDE = 256
 """Of the longer side, which the network was trained at."""
+STRIDE = 16
+"""Of the network's deepest level: it was trained at multiples of this alone, and is worse at sizes between them."""
 _WARM_UP_FRAMES = 2
 _EPSILON = 1e-5
 _KEPT_SIZES = 4
@@ -38,6 +40,16 @@ Floats = NDArray[np.float32]
 def ratio_for(width: int, height: int) -> float:
     """The ratio at which the longer side is :data:`SIDE`; a narrow strip keeps enough lines."""
     return min(max(SIDE / max(width, height), LEAST_LINES / min(width, height)), 1.0)
+
+
+def low_size(width: int, height: int, ratio: float) -> tuple[int, int]:
+    """Width and height the network works at: ``side * ratio``, up to the next multiple of :data:`STRIDE` that the side
+    holds; a side shorter than one stays as it is."""
+
+    def up(side: int) -> int:
+        return min(-(-int(side * ratio) // STRIDE), side // STRIDE) * STRIDE or side
+
+    return up(width), up(height)
 
 
 def fit_alpha(picture: Bytes, alpha: Floats) -> list[Floats]:

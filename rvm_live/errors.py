@@ -9,6 +9,7 @@
     │   ├── SourceUnavailableError   cannot be opened, or holds no picture
     │   └── SourceLostError          stopped delivering after it had delivered
     ├── WeightsError             missing, unreadable, foreign or altered weights
+    │   └── NoNetworkError       they could not be fetched, for no server could be reached
     ├── EngineError              the matting engine failed
     │   ├── MatteError               a matte cannot be read, or does not fit its frame
     │   └── NoMemoryError            the device has no memory left; the recurrent state is as before
@@ -41,6 +42,7 @@ __all__ = [
     "MatteError",
     "MonitorError",
     "NoMemoryError",
+    "NoNetworkError",
     "QueueClosed",
     "RvmLiveError",
     "SettingsError",
@@ -88,6 +90,10 @@ class SourceLostError(SourceError):
 
 class WeightsError(RvmLiveError):
     """Weights are missing, unreadable, of another network, or not what was recorded."""
+
+
+class NoNetworkError(WeightsError):
+    """Weights could not be fetched, for no server could be reached."""
 
 
 class EngineError(RvmLiveError):

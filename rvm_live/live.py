@@ -18,7 +18,6 @@ from rvm_live.composer import Composer
 from rvm_live.engines.auto import AutoEngine, engine_for
 from rvm_live.engines.choice import told_once
 from rvm_live.engines.guarded import GuardedEngine
-from rvm_live.errors import SettingsError
 from rvm_live.frames import Composite
 from rvm_live.live_controls import live_controls
 from rvm_live.live_weights import WeightsFetch
@@ -34,6 +33,7 @@ from rvm_live.sinks.recording_switch import RecordingSwitch
 from rvm_live.sinks.snapshot import save_png, write_whole
 from rvm_live.sinks.status import Status
 from rvm_live.sinks.sudden_exit import on_sudden_exit
+from rvm_live.sinks.toolkits.base import Drop
 from rvm_live.sinks.window import ViewState, WindowActions, WindowSink
 from rvm_live.sources.base import SourceInfo
 from rvm_live.sources.factory import open_source
@@ -117,7 +117,7 @@ class _App:
         self.settings, self._no_window = without_display(settings)
         self.window: WindowSink | None = None
         self.chooser = Chooser(self._chosen)
-        self.fetch = WeightsFetch(engine.settings, self._fetched, self.notices.again)
+        self.fetch = WeightsFetch(engine.settings, self._fetched, self.notices.news)
         realtime = overflow is Overflow.DROP_OLDEST
         self.view = ViewState(
             settings.display,
@@ -176,7 +176,7 @@ class _App:
                 actions=WindowActions(
                     reset=self._reset,
                     save=self._save,
-                    add_background=self._add_background,
+                    ask_background=self.chooser.ask,
                     fetch_weights=self.fetch.start,
                     quit=self._quit,
                 ),
@@ -224,20 +224,12 @@ class _App:
         save_png(composite, path)
         return path
 
-    def _add_background(self, path: object) -> None:
-        if path is None:
-            self.chooser.ask()
-        else:
-            self.controls.background = str(path)
-
     def _fetched(self) -> None:
         self.controls.engine = "rvm"
 
     def _chosen(self, path: Path) -> None:
-        try:
-            self.controls.background = str(path)
-        except SettingsError as error:
-            self.notices.news(str(error))
+        if self.window is not None:
+            self.window.post(Drop((path,)))
 
     def _quit(self, reason: str) -> None:
         self.pipeline.stop("quit" if reason == "key" else reason)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rvm_live import weights
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.own import OwnBackgrounds
-from rvm_live.backgrounds.parse import parse
+from rvm_live.backgrounds.parse import from_path, parse
 from rvm_live.composer import Composer
 from rvm_live.controls import Control, Controls, one_of, truth
 from rvm_live.engines.choice import EMBEDDED
@@ -39,7 +40,7 @@ def live_controls(
     """Everything that can be changed in a live run.
 
     ==================  ======================================================================================
-    ``background``      a name out of its choices, or whatever ``--background`` takes, which then joins them
+    ``background``      a name out of its choices, or a path, or whatever ``--background`` takes, which then joins them
     ``compositor``      a back end that works here
     ``camera``          a camera's name
     ``engine``          ``lite``, or ``rvm`` where its weights are at hand
@@ -98,16 +99,16 @@ def live_controls(
 
 def _background(composer: Composer, wish: Any) -> str:
     """The name that is meant; a background that is new joins the others."""
-    if not isinstance(wish, str):
-        raise SettingsError(f"a background is a name or what --background takes, not {wish!r}")
+    if not isinstance(wish, str | Path):
+        raise SettingsError(f"a background is a name, a path or what --background takes, not {wish!r}")
     if wish in composer.backgrounds:
-        return wish
-    if not wish.strip():
+        return str(wish)
+    if not str(wish).strip():
         raise SettingsError("a background's name is empty")
     try:
-        found: list[Background] = parse(wish)
+        found: list[Background] = parse(wish) if isinstance(wish, str) else from_path(wish)
     except SettingsError:
-        one_of("background", lambda: composer.backgrounds)(wish)
+        one_of("background", lambda: composer.backgrounds)(str(wish))
         raise
     except BackgroundError as error:
         raise SettingsError(str(error)) from error

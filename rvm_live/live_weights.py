@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 
 from rvm_live import weights
-from rvm_live.errors import RvmLiveError, SettingsError
+from rvm_live.engines.choice import NO_NETWORK
+from rvm_live.errors import NoNetworkError, RvmLiveError, SettingsError
 from rvm_live.settings import EngineSettings
 from rvm_live.weights import consent
 
@@ -44,7 +45,7 @@ class WeightsFetch:
             self._ready()
             return
         if self._settings.offline:
-            raise SettingsError("nothing may be fetched (--offline)")
+            raise SettingsError("nothing may be fetched: start it without --offline")
         self.state = "fetching RVM"
         self._thread = threading.Thread(target=self._run, name="rvm-fetching", daemon=True)
         self._thread.start()
@@ -54,6 +55,8 @@ class WeightsFetch:
             weights.resolve(EngineSettings(), progress=self._progress)
             consent.remember(True)
             self._ready()
+        except NoNetworkError:
+            self._told(NO_NETWORK)
         except RvmLiveError as error:
             self._told(f"RVM's weights could not be fetched: {error}; press w to try again")
         finally:

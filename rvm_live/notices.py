@@ -8,9 +8,15 @@ from __future__ import annotations
 import logging
 import threading
 
-__all__ = ["Notices"]
+__all__ = ["Notice", "Notices"]
 
 _log = logging.getLogger("rvm_live")
+
+
+class Notice(str):
+    """One line, and the how many-th telling of all this one is: the same words may be told again."""
+
+    telling = 0
 
 
 class Notices:
@@ -19,7 +25,8 @@ class Notices:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._fallbacks: list[str] = []
-        self._messages: list[str] = []
+        self._messages: list[Notice] = []
+        self._tellings = 0
         self._remarks: list[str] = []
 
     def fallback(self, text: str) -> None:
@@ -56,11 +63,12 @@ class Notices:
 
     def _show(self, text: str) -> None:
         if text in self._messages:
-            self._messages.remove(text)
-        self._messages.append(text)
+            self._messages.remove(Notice(text))
+        self._messages.append(notice := Notice(text))
+        self._tellings = notice.telling = self._tellings + 1
 
     @property
-    def messages(self) -> tuple[str, ...]:
+    def messages(self) -> tuple[Notice, ...]:
         """What the picture tells, newest last: fallbacks and news."""
         with self._lock:
             return tuple(self._messages)

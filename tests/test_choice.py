@@ -213,6 +213,16 @@ def test_the_line_says_what_helps_here_once(window: bool, offline: bool, said: s
     assert told_once(taken, window=window, offline=offline) == ""
 
 
+def test_without_a_network_the_line_says_when_to_try_and_what_there_is_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = EngineInfo(EMBEDDED, EMBEDDED, "cpu", "", "fp32", remarks=("RVM's weights are not here",))
+    with monkeypatch.context() as off:
+        off.setattr("rvm_live.weights.no_way_out", lambda: True)
+        assert told_once(taken, window=True, offline=False) == "Simple cut-out (lite). No network: press w later"
+        assert told_once(taken, window=True, offline=False) == "", "once a machine"
+    monkeypatch.setattr("rvm_live.weights.no_way_out", lambda: False)
+    assert "15 MB, GPL-3.0" in told_once(taken, window=True, offline=False)
+
+
 def on_a_terminal(clip: Path, answer: str) -> tuple[str, int]:
     """Run the program on a pseudo-terminal and type an answer when it asks; what it showed, and its exit code."""
     import pty  # there is none on Windows

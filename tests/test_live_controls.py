@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -81,7 +82,7 @@ def test_what_is_asked_for_is_in_force_and_told(tmp_path: Path) -> None:
         for wish, complaint in (
             ("blu 25", "did you mean 'blur 25'"),
             (str(tmp_path / "none.png"), "there is no background"),
-            (7, "a background is a name or what --background takes"),
+            (7, "a background is a name, a path or what --background takes"),
         ):
             with pytest.raises(SettingsError, match=complaint):
                 app.controls.background = wish
@@ -231,7 +232,7 @@ def test_weights_are_fetched_while_the_picture_goes_on_and_then_used(
     with serving(answer, secure=True) as (url, _), running(tmp_path, engine="lite") as app:
         monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", url)
         app.fetch.start()
-        assert until(lambda: any("could not be fetched" in note for note in app.notices.fallbacks))
+        assert until(lambda: any("could not be fetched" in note for note in app.notices.messages))
         assert app.controls.engine == "lite" and app.status().fetching == ""
         there.set()
         count = app.pipeline.snapshot().captured
@@ -241,6 +242,21 @@ def test_weights_are_fetched_while_the_picture_goes_on_and_then_used(
         assert app.pipeline.snapshot().captured > count + 5
         assert until(lambda: app.status().engine in ("openvino", "rvm"))
     assert (tmp_path / "cache").is_dir()
+
+
+def test_where_no_server_can_be_reached_one_is_told_to_try_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
+    monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
+    told: list[str] = []
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", f"https://127.0.0.1:{closed.getsockname()[1]}")
+        fetch = WeightsFetch(EngineSettings(), lambda: told.append("ready"), told.append)
+        fetch.start()
+        assert until(lambda: told and not fetch.state)
+    assert told == ["No network: press w later"]
 
 
 def test_offline_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

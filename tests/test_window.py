@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from rvm_live.errors import DisplayError, SettingsError
 from rvm_live.gpu import GpuReading
+from rvm_live.notices import Notices
 from rvm_live.sinks import display as display_module
 from rvm_live.sinks import overlay as overlay_module
 from rvm_live.sinks import panel, text, views
@@ -784,6 +785,17 @@ def test_keys_work_in_both_cases_and_special_keys_are_no_letters() -> None:
 def test_with_another_layout_the_place_of_a_key_counts() -> None:
     assert action_for(Key("и", place="b")) == "background"
     assert action_for(Key("q", place="a")) == "quit"  # AZERTY: the letter is one of ours
+    assert action_for(Key("", place="b")) == "background"  # a key that types nothing by itself
+    assert action_for(Key("é", place="2")) == action_for(Key("2")), "AZERTY: digits want shift there"
+
+
+@pytest.mark.parametrize(
+    ("typed", "place"),
+    [("a", "q"), ("z", "w"), (",", "m"), ("'", "q"), ("é", "w"), ("x", "b"), ("/", "q"), ("ö", "")],
+)
+def test_a_latin_layouts_own_letters_and_marks_are_not_taken_for_those_in_their_place(typed: str, place: str) -> None:
+    """AZERTY, Dvorak and others: who types an a there must not quit, nor a z fetch anything."""
+    assert action_for(Key(typed, place=place)) is None
 
 
 def test_the_icon_is_a_person_before_two_halves_with_round_corners() -> None:
@@ -966,6 +978,43 @@ def test_a_notice_is_shown_for_some_seconds_also_without_statistics(clock: FakeC
     overlay.restart_messages()
     clock.advance(overlay_module.MESSAGE_SECONDS - 1)
     assert amber(clock, overlay, ("the GPU is gone",))
+
+
+def test_what_is_told_again_is_shown_again(clock: FakeClock) -> None:
+    overlay, notices = Overlay(clock), Notices()
+    for again in (notices.news, notices.again, overlay.tell):
+        again("the stream is back")
+        assert amber(clock, overlay, notices.messages)
+        clock.advance(overlay_module.MESSAGE_SECONDS)
+        assert not amber(clock, overlay, notices.messages)
+        again("the stream is back")
+        assert amber(clock, overlay, notices.messages)
+        clock.advance(overlay_module.MESSAGE_SECONDS)
+
+
+@pytest.mark.parametrize("width", [1280, 640, 320])
+def test_a_long_answer_is_shown_whole_and_for_as_long_as_it_takes_to_read(
+    clock: FakeClock, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(text, "draw", lambda canvas, words, *more: drawn.append(words))
+    monkeypatch.setattr(panel, "draw", text.draw)
+    overlay, answer = Overlay(clock), "there is no background number 9: there are 3, and this is the last of them"
+
+    def shown() -> str:
+        drawn.clear()
+        overlay.draw(np.zeros((360, width, 3), np.uint8), Status, display="result", statistics="off", help=False)
+        return " ".join(filter(None, drawn))
+
+    overlay.toast("mirror on")
+    assert shown() == "mirror on"
+    clock.advance(overlay_module.TOAST_SECONDS)
+    assert shown() == ""
+    overlay.toast(answer)
+    clock.advance(overlay_module.TOAST_SECONDS)
+    assert shown() == answer
+    clock.advance(5)
+    assert shown() == ""
 
 
 @given(st.text(max_size=60), st.integers(0, 400), st.integers(8, 30))

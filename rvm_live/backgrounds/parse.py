@@ -20,7 +20,7 @@ from rvm_live.errors import BackgroundError, SettingsError
 from rvm_live.folders import at_home
 from rvm_live.headers import PICTURE_SUFFIXES, is_animation
 
-__all__ = ["SYNTAX", "default_cycle", "in_folder", "parse", "parse_one"]
+__all__ = ["SYNTAX", "default_cycle", "from_path", "in_folder", "parse", "parse_one"]
 
 SYNTAX = "transparent, blur, blur:25, red, #00ff88, image:PATH, video:PATH, or the path of a file or folder"
 
@@ -81,6 +81,22 @@ def parse_one(spec: str) -> Background:
     if len(found) > 1:
         raise SettingsError(f"the background {spec} is a folder of {len(found)}: name one file in it")
     return found[0]
+
+
+def from_path(path: Path) -> list[Background]:
+    """A file that somebody pointed at, whatever its name looks like; or all images and videos of a folder.
+
+    Raises:
+        BackgroundError: it holds nothing to show.
+    """
+    if path.is_dir():
+        return _folder(path, "cover")
+    if (kind := _kind(path)) or not path.exists():
+        return [_file(path, "cover", kind)]
+    for kind in ("image", "video"):
+        with suppress(BackgroundError):
+            return [_file(path, "cover", kind)]
+    raise BackgroundError(f"{path} holds no picture and no video")
 
 
 def default_cycle(specs: Sequence[str]) -> list[Background]:

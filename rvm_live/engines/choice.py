@@ -8,16 +8,17 @@ from typing import Any
 from rvm_live import weights
 from rvm_live.engines.base import EngineInfo
 from rvm_live.engines.host import accelerator_wanted
-from rvm_live.errors import WeightsError
+from rvm_live.errors import NoNetworkError, WeightsError
 from rvm_live.registry import ENGINES
 from rvm_live.settings import MODELS, EngineSettings
 from rvm_live.weights import consent
 
-__all__ = ["EMBEDDED", "Choice", "choose", "question_open", "told_once"]
+__all__ = ["EMBEDDED", "NO_NETWORK", "Choice", "choose", "question_open", "told_once"]
 
 EMBEDDED = "lite"
 _FOR_CPUS = ("openvino",)
 _SIMPLE = "simple cut-out"
+NO_NETWORK = "No network: press w later"
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def choose(settings: EngineSettings, progress: Any = None) -> Choice:
         return _embedded(settings, f"{why}: `rvm-live weights pull` fetches them")
     try:
         return Choice(_rvm(settings), replace(settings, weights=weights.resolve(settings, progress=progress)))
+    except NoNetworkError:
+        return replace(_embedded(settings, "RVM's weights could not be fetched: no network"), agreed=True)
     except WeightsError as error:
         return replace(_embedded(settings, f"RVM's weights could not be fetched: {error}"), agreed=True)
 
@@ -86,14 +89,13 @@ def told_once(ran: EngineInfo, *, window: bool, offline: bool) -> str:
         window: there is one, whose key ``w`` fetches it.
         offline: nothing may be fetched.
     """
-    if (
-        ran.engine != EMBEDDED
-        or not ran.remarks
-        or consent.remembered() is not None
-        or not consent.first_time(_SIMPLE, of="told")
-    ):
+    if ran.engine != EMBEDDED or not ran.remarks or consent.remembered() is not None:
         return ""
     simple = f"Simple cut-out ({EMBEDDED})."
+    if window and not offline and weights.no_way_out():  # what is to be had is told once it can be had
+        return f"{simple} {NO_NETWORK}" if consent.first_time(f"{_SIMPLE}, no network", of="told") else ""
+    if not consent.first_time(_SIMPLE, of="told"):
+        return ""
     what = f"{weights.KNOWN[MODELS[0]].least_bytes / 1e6:.0f} MB, {weights.MODELS_LICENCE}"
     if offline:
         return f"{simple} Better edges need the network once: {what}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from rvm_live.controls import Controls
@@ -14,7 +15,11 @@ __all__ = ["Commands"]
 
 _log = logging.getLogger("rvm_live.window")
 
-_TURNED = {"mirror": ("mirror off", "mirror on"), "privacy": ("privacy off", "privacy: the background alone")}
+_TURNED = {
+    "fullscreen": ("full screen off", "full screen on"),
+    "paused": ("going on", "paused: the camera rests"),
+    "privacy": ("privacy off", "privacy: the background alone"),
+}
 
 
 class Commands:
@@ -53,7 +58,7 @@ class Commands:
             "help": self._help,
             "photo": self._photo,
             "reset": self._reset,
-            "add": lambda: self._actions.add_background(None),
+            "add": self._actions.ask_background,
             "weights": self._actions.fetch_weights,
             "blur": self._blur,
             "record": lambda: self._turn("recording"),
@@ -66,6 +71,21 @@ class Commands:
             self.ask(lambda: self._turn(name))
         elif name:
             self.ask(lambda: self._step(name, -1 if rest == "back" else 1))
+
+    def drop(self, paths: Sequence[Path]) -> None:
+        """Take files for backgrounds and show the first that can be one; what cannot be one is told."""
+        taken: list[str] = []
+        told: list[str] = [] if paths else ["that is no file: save it as one, and drop that"]
+        for path in paths:
+            try:
+                taken.append(self._controls.set(background=path)["background"])
+            except RvmLiveError as error:
+                told.append(str(error).replace(str(path), path.name))
+        if taken:
+            now = self._controls.set(background=taken[0])["background"] if len(taken) > 1 else taken[0]
+            more = f", and {len(taken) - 1} more" if len(taken) > 1 else ""
+            told.insert(0, self._told("background", now) + more)
+        self._say("; ".join(told))
 
     def ask(self, do: Callable[[], None]) -> None:
         """Do something, and answer with the reason where it cannot be done."""
@@ -126,13 +146,14 @@ class Commands:
 
     def _answer(self, name: str, value: Any) -> None:
         """Say what is so now."""
+        self._say(self._told(name, value))
+
+    def _told(self, name: str, value: Any) -> str:
         choices = list(self._controls.choices(name))
         if name == "recording":
-            told = f"recording {value}" if value else "recording ended"
-        elif isinstance(value, bool):
-            told = _TURNED.get(name, (f"{name} off", f"{name} on"))[value]
-        elif name == "background" and value in choices:
-            told = f"background {choices.index(value) + 1}/{len(choices)}: {value}"
-        else:
-            told = f"{name}: {value}"
-        self._say(told)
+            return f"recording {value}" if value else "recording ended"
+        if isinstance(value, bool):
+            return _TURNED.get(name, (f"{name} off", f"{name} on"))[value]
+        if name == "background" and value in choices:
+            return f"background {choices.index(value) + 1}/{len(choices)}: {value}"
+        return f"{name}: {value}"

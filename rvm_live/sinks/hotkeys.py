@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -63,9 +64,9 @@ _ACTIONS = {key: hotkey.action for hotkey in HOTKEYS for key in hotkey.keys}
 
 
 def action_for(key: Key) -> str | None:
-    """The action of a key; None for other keys. Caps lock is no shift, and where a layout's own letter is none of ours,
-    what stands in its place on a US keyboard counts."""
-    for name in (key.name, key.place):
+    """The action of a key; None for other keys. Caps lock is no shift, and where a layout has no Latin letters, or
+    wants shift for its digits, what stands in a key's place on a US keyboard counts."""
+    for name in (key.name, key.place if key.place.isdigit() or not _latin(key.name) else ""):
         if not name:
             continue
         if key.shift and name.upper() in _ACTIONS:
@@ -73,6 +74,11 @@ def action_for(key: Key) -> str | None:
         if name in _ACTIONS:
             return _ACTIONS[name]
     return None
+
+
+def _latin(name: str) -> bool:
+    """Whether a key types a letter or mark of a layout in which people find ours: not for its place, then."""
+    return bool(name) and (name.isascii() or unicodedata.name(name[0], "").startswith("LATIN"))
 
 
 @dataclass
@@ -135,12 +141,13 @@ class WindowActions:
         reset: start the recurrent state anew.
         save: store the composite that is shown as a picture; returns where.
         fetch_weights: get RVM's weights, and use them once they are here.
-        add_background: a file to show behind the person from now on; None: ask the user for one.
+        ask_background: have the user choose a file to show behind the person, which then comes to
+            :meth:`~rvm_live.sinks.window.WindowSink.post`.
         quit: end the run; the argument is the reason for the report, ``key`` or ``window closed``. Called once.
     """
 
     reset: Callable[[], None] = _nothing
     save: Callable[[Composite], object] = _nothing
-    add_background: Callable[[object], None] = _nothing
+    ask_background: Callable[[], None] = _nothing
     fetch_weights: Callable[[], None] = _nothing
     quit: Callable[[str], None] = _nothing

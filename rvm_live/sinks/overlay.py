@@ -36,7 +36,9 @@ REFRESH_SECONDS = 0.2
 MESSAGE_SECONDS = 10.0
 """How long a notice stays."""
 TOAST_SECONDS = 2.0
-"""How long the answer to a key stays."""
+"""How long the answer to a key stays; a longer one than most for as long as it takes to read."""
+_SECONDS_A_LETTER = 0.06
+_TOAST_LINES = 3
 HINT_SECONDS = 6.0
 """For how long after the first picture the window says how to get help."""
 HINT = "Press h for keys"
@@ -60,7 +62,7 @@ class Overlay:
         self._key: tuple[object, ...] | None = None
         self._drawn_ns = 0
         self._panels: list[tuple[Panel, int, int]] = []
-        self._seen: dict[str, int] = {}
+        self._seen: dict[tuple[str, int], int] = {}
         self._own: dict[str, int] = {}
         self._toast: tuple[str, int] | None = None
         self._first_ns: int | None = None
@@ -77,7 +79,6 @@ class Overlay:
     def tell(self, message: str) -> None:
         """Show a notice of one's own, beside the status's."""
         self._own[message] = self._clock.now_ns()
-        self._seen.pop(message, None)
 
     def toast(self, answer: str) -> None:
         """Say for a moment what is so now, as the answer to a key."""
@@ -142,7 +143,8 @@ class Overlay:
         bottom = height - margin
         answer = self._answer(help)
         if answer:
-            toast = caption(text.shorten(answer, width - 4 * margin, size), size)
+            lines = text.wrap(answer, width - 4 * margin, size, _TOAST_LINES)
+            toast = lay_out([Row("", line) for line in lines], size, width - 2 * margin)
             bottom -= toast.height
             placed.append((toast, (width - toast.width) // 2, bottom))
             bottom -= margin
@@ -179,8 +181,10 @@ class Overlay:
     def _answer(self, help: bool) -> str:
         """What was just asked for; at the beginning, how to get help."""
         now = self._clock.now_ns()
-        if self._toast is not None and now - self._toast[1] < TOAST_SECONDS * 1e9:
-            return self._toast[0]
+        if self._toast is not None:
+            answer, since = self._toast
+            if now - since < max(TOAST_SECONDS, _SECONDS_A_LETTER * len(answer)) * 1e9:
+                return answer
         self._toast = None
         began = self._first_ns
         early = began is not None and now - began < HINT_SECONDS * 1e9
@@ -189,9 +193,9 @@ class Overlay:
     def _fresh(self, messages: tuple[str, ...]) -> list[str]:
         now = self._clock.now_ns()
         self._own = {text: since for text, since in self._own.items() if now - since < MESSAGE_SECONDS * 1e9}
-        messages += tuple(self._own)
-        self._seen = {message: self._seen.get(message, now) for message in messages}
-        return [message for message in messages if now - self._seen[message] < MESSAGE_SECONDS * 1e9]
+        told = [(message, getattr(message, "telling", 0)) for message in messages] + list(self._own.items())
+        self._seen = {each: self._seen.get(each, now) for each in told}
+        return [each[0] for each in told if now - self._seen[each] < MESSAGE_SECONDS * 1e9]
 
 
 def _message_panel(messages: list[str], size: int, max_width: int) -> Panel:

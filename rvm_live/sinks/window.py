@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import cv2
@@ -86,6 +87,7 @@ class WindowSink(Sink):
         self._commands = Commands(
             view, self._controls, self._actions, self._overlay.toast, self.tell, self._save, lambda: self._quit("key")
         )
+        self._posted: deque[Event] = deque()
         self._composite: Composite | None = None
         self._fresh = Freshness(clock)
         self._size = self._opening_size = (0, 0)
@@ -148,6 +150,10 @@ class WindowSink(Sink):
         """Show a notice of the window's own for some seconds."""
         self._overlay.tell(message)
 
+    def post(self, event: Event) -> None:
+        """Take an event as if the window system had given it, at the main thread's next turn; for any thread."""
+        self._posted.append(event)
+
     def close(self, *, failed: bool) -> None:
         self._composite = None
         toolkit, self._toolkit = self._toolkit, None
@@ -202,6 +208,8 @@ class WindowSink(Sink):
             toolkit.fullscreen(self._filling)
         for event in toolkit.events():
             self._take(event)
+        while self._posted:
+            self._take(self._posted.popleft())
         if self._toolkit is toolkit and toolkit.size != self._size:
             self._size = toolkit.size
             self._dirty = True
@@ -222,7 +230,7 @@ class WindowSink(Sink):
         elif isinstance(event, Wheel):
             self._commands.do("background" if event.steps < 0 else "background back")
         elif isinstance(event, Drop):
-            self._commands.ask(lambda: self._actions.add_background(event.path))
+            self._commands.drop(event.paths)
         else:
             self._point(event)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rvm_live.weights.cache import Status, cache_dir, list_known, pull
 from rvm_live.weights.catalog import KNOWN, MODELS_LICENCE, KnownWeights
+from rvm_live.weights.download import no_way_out
 from rvm_live.weights.files import LoadedWeights, file_bytes, sha256_of
 from rvm_live.weights.resolve import Verified, in_force, load, locate, resolve, verify
 
@@ -23,6 +24,7 @@ __all__ = [
     "list_known",
     "load",
     "locate",
+    "no_way_out",
     "pull",
     "resolve",
     "sha256_of",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 import threading
 import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
-from rvm_live.errors import WeightsError
+from rvm_live.errors import NoNetworkError, WeightsError
 
-__all__ = ["Progress", "fetch"]
+__all__ = ["Progress", "fetch", "no_way_out"]
 
 _ATTEMPTS = 3
 _BACKOFF_SECONDS = 0.5
@@ -57,6 +59,7 @@ def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
     Connection errors, time-outs, short bodies and 5xx answers are tried again, three attempts in all.
 
     Raises:
+        NoNetworkError: no server could be reached.
         WeightsError: it could not be had; names the other ways.
     """
     try:
@@ -74,7 +77,7 @@ def _fetch(url: str, target: Path, progress: Progress | None) -> None:
             "set RVM_LIVE_WEIGHTS_URL to an https address, or fetch the file yourself and name it with --weights PATH"
         )
     started = time.monotonic()
-    reason = ""
+    reached, reason = False, ""
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_BACKOFF_SECONDS * 2 ** (attempt - 1))
@@ -83,10 +86,20 @@ def _fetch(url: str, target: Path, progress: Progress | None) -> None:
             return
         if not again or (not reached and time.monotonic() - started > _UNREACHABLE_SECONDS):
             break
-    raise WeightsError(
+    raise (WeightsError if reached else NoNetworkError)(
         f"cannot fetch {url} ({reason}): run `rvm-live weights pull` on a machine with internet access and copy the "
         "file here, or name one with --weights PATH or RVM_LIVE_WEIGHTS"
     )
+
+
+def no_way_out() -> bool:
+    """Whether this machine certainly has no network: nothing leads out of it, and there is no proxy. Sends nothing."""
+    nobodys = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))  # RFC 5737, RFC 3849
+    for family, address in nobodys:
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asking:
+            asking.connect((address, 9))  # of UDP: the system only looks for the way there
+            return False
+    return not urllib.request.getproxies()
 
 
 def _attempt(url: str, target: Path, progress: Progress | None) -> tuple[bool, bool, str]:
@@ -120,7 +133,7 @@ def _attempt(url: str, target: Path, progress: Progress | None) -> tuple[bool, b
         reached = "Read timed out" in str(error)
         return True, reached, "no connection; is there a network?" if not reached else "the connection stalled"
     except (requests.exceptions.RequestException, ValueError) as error:
-        return False, False, str(error).splitlines()[0] if str(error) else type(error).__name__
+        return False, True, str(error).splitlines()[0] if str(error) else type(error).__name__
     size = target.stat().st_size
     if bar.total and size < bar.total:
         return True, True, f"only {size} of {bar.total} bytes came"

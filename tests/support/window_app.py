@@ -98,7 +98,7 @@ def main(options: dict) -> None:
         actions=WindowActions(
             reset=lambda: tell(action="reset"),
             save=save,
-            add_background=lambda path: tell(action="add background", path=None if path is None else str(path)),
+            ask_background=lambda: tell(action="add background"),
             quit=end,
         ),
         placeholder=placeholder,

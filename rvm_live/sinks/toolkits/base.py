@@ -73,9 +73,9 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Drop:
-    """A file was dropped on the window."""
+    """Something was dropped on the window: files, or what is none (a picture out of a browser is its address alone)."""
 
-    path: Path
+    paths: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

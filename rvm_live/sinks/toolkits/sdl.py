@@ -48,6 +48,7 @@ class SdlToolkit(Toolkit):
         self._window: Any = None
         self._pressed: tuple[int, int, int] | None = None  # when, x, y
         self._special: dict[int, str] = {}
+        self._dropped: list[Path] = []
         self._before: tuple[tuple[int, int], tuple[int, int]] | None = None  # size and place
 
     def open(self, title: str, size: tuple[int, int]) -> None:
@@ -176,7 +177,10 @@ class SdlToolkit(Toolkit):
         if kind == pygame.MOUSEWHEEL and event.y:
             return Wheel(-event.y if getattr(event, "flipped", False) else event.y)
         if kind == pygame.DROPFILE:
-            return Drop(Path(event.file))
+            self._dropped.append(Path(event.file))
+        if kind == pygame.DROPCOMPLETE:
+            dropped, self._dropped = self._dropped, []
+            return Drop(tuple(dropped))
         if kind in (pygame.WINDOWCLOSE, pygame.QUIT):
             return Closed()
         return None

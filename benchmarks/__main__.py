@@ -1,5 +1,5 @@
-"""``python -m benchmarks NAME [OPTIONS]``; ``all`` runs every one, ``readme`` writes their results into README.md, and
-``scaling`` those of ``presets`` into docs/scaling.md."""
+"""``python -m benchmarks NAME [OPTIONS]``; ``all`` runs every one, ``performance`` writes their results into
+docs/performance.md, and ``scaling`` those of ``presets`` into docs/scaling.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAMES = (
     *("batch", "compare", "compositors", "cpu", "edges", "gpu", "int8", "live", "pipeline"),
     *("presets", "quality", "rot", "threads", "window"),
 )
-PAGES = ("readme", "scaling")
+PAGES = ("performance", "scaling")
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.readme import replaced
+from benchmarks.performance import replaced
 from benchmarks.report import RESULTS, cell, machine, results
 from rvm_live.batch.settings import PRESETS
 

@@ -1,4 +1,4 @@
-"""Every benchmark runs, with few frames, and leaves a table, JSON and a plot; README tells what the results tell."""
+"""Every benchmark runs, with few frames, and leaves a table, JSON and a plot; the pages tell what the results tell."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import __main__ as program
-from benchmarks import int8, readme, report, scaling, threads
+from benchmarks import int8, performance, report, scaling, threads
 from benchmarks.plots import Chart, chart_of, draw
 from benchmarks.selfie import Selfie
 from rvm_live.errors import EngineError, UnavailableError
@@ -274,12 +274,12 @@ def test_longer_bars_for_larger_numbers(tmp_path: Path) -> None:
     assert found[-1] / found[0] == pytest.approx(4, rel=0.03)
 
 
-# README
+# Pages
 
 
-def test_readme_tells_what_the_results_tell() -> None:
-    text = readme.README.read_text("utf-8")
-    assert readme.replaced(text, readme.block()) == text, "run `python -m benchmarks readme`"
+def test_the_page_tells_what_the_results_tell() -> None:
+    text = performance.PAGE.read_text("utf-8")
+    assert performance.replaced(text, performance.block()) == text, "run `python -m benchmarks performance`"
 
 
 def test_the_pages_on_files_tell_what_the_results_tell(tmp_path: Path) -> None:
@@ -303,19 +303,21 @@ def test_what_a_thousand_hours_cost() -> None:
     assert (machines - 1) * 168 < hours <= machines * 168
 
 
-def test_readme_is_rewritten_between_its_marks_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = tmp_path / "README.md"
-    page.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n", "utf-8")
+def test_the_page_is_rewritten_between_its_marks_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(f"before\n{performance.BEGIN}\nold\n{performance.END}\nafter\n", "utf-8")
     with report.commanded("live", (), tmp_path):
         report.publish("live", ("1280x720", "fps", "met"), [("head|less", 31.0, True)])
-    readme.write(tmp_path, page)
+    performance.write(tmp_path, page)
     told = page.read_text("utf-8")
     assert (
-        told.startswith(f"before\n{readme.BEGIN}\n") and told.endswith(f"{readme.END}\nafter\n") and "old" not in told
+        told.startswith(f"before\n{performance.BEGIN}\n")
+        and told.endswith(f"{performance.END}\nafter\n")
+        and "old" not in told
     )
     assert "| head\\|less | 31 | yes |" in told and "`python -m benchmarks live`" in told
     with pytest.raises(ValueError, match="once each"):
-        readme.replaced("no marks", "x")
+        performance.replaced("no marks", "x")
 
 
 def test_committed_results_name_no_folder_and_have_their_plot() -> None:

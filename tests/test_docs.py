@@ -154,7 +154,9 @@ def test_the_exported_network_runs_in_another_program(data: Path, weights: Path,
     assert 0.05 < (alpha > 200).mean() < 0.9
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/architecture.md", "docs/embedding.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "path", ["README.md", "CHANGELOG.md", *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")))]
+)
 def test_links_and_pictures_exist(path: str) -> None:
     text = (ROOT / path).read_text()
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):

@@ -1,4 +1,4 @@
-"""README.md's block on speed, from the results that lie in ``benchmarks/results``."""
+"""The tables of docs/performance.md, from the results that lie in ``benchmarks/results``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 from benchmarks.report import RESULTS, cell, machine, results
 
-__all__ = ["README", "block", "replaced", "write"]
+__all__ = ["PAGE", "block", "replaced", "write"]
 
-README = Path(__file__).parent.parent / "README.md"
-BEGIN = "<!-- Between these marks: written by `python -m benchmarks readme`. -->"
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+BEGIN = "<!-- Between these marks: written by `python -m benchmarks performance`. -->"
 END = "<!-- benchmarks: end -->"
 SHOWN = {
     "quality": "How good alpha is, and how long it takes: against people filmed before a plain screen and put before "
     "other places; MAD in thousandths of full alpha, dtSSD (flicker) in hundredths, less is better. All rows, how it "
-    "is measured, and what follows: [docs/quality.md](docs/quality.md).",
+    "is measured, and what follows: [quality.md](quality.md).",
     "compare": "Matting beside others: every frame of a real clip to each in turn, milliseconds a frame (medians). "
     "Differences are those from the plain network's alpha, in thousandths.",
     "live": "The whole program on its demo, which gives 60 frames a second, at a ratio it chose itself; and with the "
@@ -24,7 +24,7 @@ SHOWN = {
     "gpu": "The live path on a GPU, from the frame in host memory to the composite in host memory:",
 }
 LABELS = {
-    "1280x720": "at 1280×720",  # noqa: RUF001 - the sign that README has everywhere
+    "1280x720": "at 1280×720",  # noqa: RUF001 - the sign that the pages have everywhere
     "alpha MAD e-3": "alpha differs by",
     "times ours": "speed, rvm-live = 1",
     "times plain": "speed, plain = 1",
@@ -36,14 +36,14 @@ LEFT_OUT = ("dtSSD e-2", "targets met", "MB warm / end", "MB per 1000 frames")
 
 
 def block(folder: Path = RESULTS) -> str:
-    """The Markdown between the marks: a table for each of the results that README shows, and one plot."""
+    """The Markdown between the marks: a table for each of the results that the page shows, and one plot."""
     found = results(folder)
     parts: list[str] = []
     for name, words in SHOWN.items():
         if name in found:
             parts.append(f"{textwrap.fill(words, 120)}\n\n{_table(found[name])}\n\n{_made(found[name])}")
         if name in found and name == "compare" and (folder / "compare.png").exists():
-            parts.append("![Milliseconds a frame](benchmarks/results/compare.png)")
+            parts.append("![Milliseconds a frame](../benchmarks/results/compare.png)")
     if "gpu" not in found:
         parts.append("Nothing has been measured on a GPU yet: `python -m benchmarks gpu` is ready for it.")
     return "\n\n".join(parts)
@@ -105,7 +105,7 @@ def replaced(text: str, new: str, *, begin: str = BEGIN, end: str = END) -> str:
     return f"{head}{begin}\n\n{new}\n\n{end}{tail}"
 
 
-def write(folder: Path = RESULTS, readme: Path = README) -> None:
-    """Bring README.md up to date with the results."""
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(replaced(text, block(folder)), encoding="utf-8")
+def write(folder: Path = RESULTS, page: Path = PAGE) -> None:
+    """Bring the page up to date with the results."""
+    text = page.read_text(encoding="utf-8")
+    page.write_text(replaced(text, block(folder)), encoding="utf-8")

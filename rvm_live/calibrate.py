@@ -77,6 +77,7 @@ def _grabbed(settings: SourceSettings, count: int) -> list[NDArray[np.uint8]]:
     source = open_source(settings)
     pictures: list[NDArray[np.uint8]] = []
     try:
+        source.prepare()
         source.open()
         while len(pictures) < count:
             pictures.append(source.read().image)

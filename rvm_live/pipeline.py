@@ -186,6 +186,9 @@ class Pipeline:
     def __enter__(self) -> Pipeline:
         opened = 0
         try:
+            prepare = getattr(self._source, "prepare", None)  # a source of the user's own need not know of it
+            if prepare is not None:
+                prepare(self._stop.is_set)
             for sink in self._sinks:
                 opened += 1
                 sink.open()

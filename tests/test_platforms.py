@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,14 +16,21 @@ from typing import Any
 import cv2
 import pytest
 
-from rvm_live.errors import SourceUnavailableError
+from rvm_live.errors import EndOfSource, SourceUnavailableError
+from rvm_live.pipeline import Pipeline
 from rvm_live.settings import SourceSettings
 from rvm_live.sources import camera
 from rvm_live.sources.auto import AutoSource
+from rvm_live.sources.base import Source
 from rvm_live.sources.camera import Camera, CameraSource, find_camera, list_cameras
 from rvm_live.sources.factory import open_source
+from rvm_live.sources.lasting import LastingSource
+from rvm_live.sources.switched import SwitchedSource
 from tests.conftest import ROOT
 from tests.support.capture import FakeDevice, OnBackends
+from tests.support.composers import DirectComposer
+from tests.support.engines import PassThroughEngine
+from tests.support.videos import make_video
 
 _DSHOW = r"\\?\usb#vid_046d&pid_0825&mi_00#7&{n}&0&0000#{{65e8773d-8f56-11d0-a3b9-00a0c9223196}}\global"
 _MSMF = r"\\?\USB#VID_046D&PID_0825&MI_00#7&{n}&0&0000#{{e5323777-f976-4f5b-9b55-b94699c46e44}}\GLOBAL"
@@ -174,3 +185,166 @@ def test_opencv_finds_its_variables_when_it_is_imported(given: dict[str, str], s
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, env={**clean, **given})
     assert done.stdout.splitlines()[0] == seen, done.stderr
+
+
+# ------------------------------------------------------------------------------------------ permission on macOS
+
+
+class Mac:
+    """Stands in for AVFoundation: a user who answers once the question is on the screen.
+
+    Args:
+        status: AVAuthorizationStatus before anything was asked.
+        answer: the status that the user makes of 0; None: no answer comes.
+        needs_events: the question shows only while the main thread works off events.
+    """
+
+    AVMediaTypeVideo = "vide"
+
+    def __init__(self, status: int = 0, answer: int | None = 3, *, needs_events: bool = False) -> None:
+        self.status, self.answer, self.needs_events = status, answer, needs_events
+        self.asked = self.turns = 0
+        self.waiting: list[Callable[[bool], None]] = []
+        self.AVCaptureDevice = self.NSDate = self.NSRunLoop = self
+
+    @staticmethod
+    def of(monkeypatch: pytest.MonkeyPatch, mac: Mac) -> Mac:
+        """Be on that machine."""
+        monkeypatch.setattr(sys, "platform", "darwin")
+        monkeypatch.setitem(sys.modules, "AVFoundation", mac)  # type: ignore[arg-type]
+        built_in = SimpleNamespace(index=0, name="FaceTime", path="0x1")
+        monkeypatch.setattr("cv2_enumerate_cameras.enumerate_cameras", lambda _: [built_in])
+        monkeypatch.setenv("OPENCV_AVFOUNDATION_SKIP_AUTH", "")  # so that it is put back
+        monkeypatch.delenv("OPENCV_AVFOUNDATION_SKIP_AUTH")
+        monkeypatch.setattr("rvm_live.sources.permission._LIMIT_S", 30.0)
+        device = FakeDevice()
+
+        class Guarded(OnBackends):
+            def open(self, target: int | str, backend: int, parameters: list[int]) -> bool:
+                return mac.status == 3 and super().open(target, backend, parameters)
+
+        handles = {(cv2.CAP_AVFOUNDATION, 0): device}
+        monkeypatch.setattr("rvm_live.sources.capture.cv2.VideoCapture", lambda: Guarded(handles))
+        return mac
+
+    def authorizationStatusForMediaType_(self, media: str) -> int:
+        assert media == self.AVMediaTypeVideo
+        return self.status
+
+    def requestAccessForMediaType_completionHandler_(self, media: str, done: Callable[[bool], None]) -> None:
+        assert media == self.AVMediaTypeVideo
+        self.asked += 1
+        self.waiting.append(done)
+        if not self.needs_events:
+            threading.Timer(0.1, self._answer).start()
+
+    def _answer(self) -> None:
+        if self.answer is not None:
+            self.status = self.answer
+            for done in self.waiting:
+                done(self.answer == 3)
+
+    def dateWithTimeIntervalSinceNow_(self, seconds: float) -> float:
+        return seconds
+
+    def currentRunLoop(self) -> Mac:
+        assert threading.current_thread() is threading.main_thread()
+        return self
+
+    def runUntilDate_(self, date: float) -> None:
+        self.turns += 1
+        if self.needs_events and self.turns == 3:
+            self._answer()
+
+
+def pipeline(source: Source) -> Pipeline:
+    return Pipeline(source, PassThroughEngine(), DirectComposer())
+
+
+@pytest.mark.parametrize("asked", ["auto", "0", "facetime"])
+def test_the_first_start_on_macos_gets_the_camera(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mac = Mac.of(monkeypatch, Mac(needs_events=True))
+    make = SourceSettings(asked)
+    source = SwitchedSource(make, lambda each: LastingSource(each, open_source))
+    running = pipeline(source)
+    running.run(frames=3)
+    assert running.source_info is not None
+    assert running.source_info.label == "camera 0 (FaceTime)"
+    assert (mac.asked, os.environ["OPENCV_AVFOUNDATION_SKIP_AUTH"]) == (1, "1")
+
+
+def test_a_camera_opened_on_another_thread_waits_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is changed to while the program runs, or a program of the user's own."""
+    mac = Mac.of(monkeypatch, Mac())
+    source = open_source(SourceSettings("0"))
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(source.open).result(30).kind == "camera"
+    source.release()
+    assert (mac.asked, mac.turns) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "asked", "said"),
+    [(0, 2, 1, "Privacy & Security, Camera"), (2, 3, 0, "Privacy & Security"), (1, 3, 0, "Screen Time forbids it")],
+)
+def test_a_refusal_is_told_with_what_to_do(
+    status: int, answer: int, asked: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mac = Mac.of(monkeypatch, Mac(status, answer))
+    source = open_source(SourceSettings("0"))
+    source.prepare()
+    with pytest.raises(SourceUnavailableError, match=said) as caught:
+        source.open()
+    source.release()
+    assert "\n" not in str(caught.value)
+    assert mac.asked == asked
+    info = (demo := open_source(SourceSettings("auto"))).open()
+    demo.release()
+    assert info.kind == "demo" and info.notes[0].count("macOS") == 1
+
+
+def test_a_question_that_nobody_answers_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    Mac.of(monkeypatch, Mac(0, None))
+    monkeypatch.setattr("rvm_live.sources.permission._LIMIT_S", 0.2)
+    source = open_source(SourceSettings("0"))
+    with pytest.raises(SourceUnavailableError, match="nobody has answered"):
+        source.open()
+    source.release()
+
+
+def test_a_run_may_end_while_the_question_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    mac = Mac.of(monkeypatch, Mac(0, None))
+    running = pipeline(open_source(SourceSettings("0")))
+    threading.Timer(0.2, lambda: running.stop("interrupted")).start()
+    running.run()
+    assert running.exit_reason == "interrupted"
+    source = open_source(SourceSettings("0"))
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(source.open)
+        while mac.asked < 2:
+            time.sleep(0.01)
+        assert source.trouble
+        source.release()
+        with pytest.raises(EndOfSource):
+            opening.result(30)
+
+
+def test_nobody_is_asked_for_what_is_no_camera(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mac = Mac.of(monkeypatch, Mac())
+    make_video(tmp_path / "a.mp4", frames=2)
+    for spec in (str(tmp_path / "a.mp4"), "demo", "http://127.0.0.1:9/x"):
+        open_source(SourceSettings(spec)).prepare()
+    monkeypatch.setattr("cv2_enumerate_cameras.enumerate_cameras", lambda _: [])
+    for spec in ("auto", "0"):
+        open_source(SourceSettings(spec)).prepare()
+    assert mac.asked == 0
+
+
+def test_without_the_systems_library_opencv_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    Mac.of(monkeypatch, Mac(3))
+    monkeypatch.setitem(sys.modules, "AVFoundation", None)
+    source = open_source(SourceSettings("0"))
+    source.prepare()
+    assert source.open().kind == "camera"
+    source.release()
+    assert "OPENCV_AVFOUNDATION_SKIP_AUTH" not in os.environ

@@ -102,6 +102,7 @@ class Probe:
             SourceUnavailableError: it cannot be opened or delivers nothing.
             SourceLostError: it opened and then delivered nothing.
         """
+        self._source.prepare()
         thread = threading.Thread(target=self._read, name="rvm-hwtest", daemon=True)
         thread.start()
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -56,6 +57,9 @@ class FaultySource(Source):
         self._inner, self._chance = inner, chance
         self._released = threading.Event()
         self._smaller = False
+
+    def prepare(self, ended: Callable[[], bool] = lambda: False) -> None:
+        self._inner.prepare(ended)
 
     def open(self) -> SourceInfo:
         if self._chance.counts and self._chance.pick(("cannot be opened",) * 2):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import EndOfSource, SourceUnavailableError
 from rvm_live.settings import SourceSettings
+from rvm_live.sources import permission
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.camera import CameraSource, list_cameras, unlisted_cameras
 from rvm_live.sources.demo import DemoSource
@@ -28,6 +30,10 @@ class AutoSource(Source):
         self._chosen: Source | None = None
         self._released = False
 
+    def prepare(self, ended: Callable[[], bool] = lambda: False) -> None:
+        if list_cameras():
+            permission.ask(ended)
+
     def open(self) -> SourceInfo:
         reasons: list[str] = []
         for camera in list_cameras() or unlisted_cameras():
@@ -35,7 +41,7 @@ class AutoSource(Source):
             info = self._try(source, reasons)
             if info is not None:
                 return replace(info, notes=tuple(reasons))
-        why = "; ".join(reasons) if reasons else "this machine shows no camera"
+        why = "; ".join(dict.fromkeys(reasons)) if reasons else "this machine shows no camera"
         demo = DemoSource(replace(self._settings, source="demo"), self._clock)
         try:
             info = self._use(demo)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,7 @@ class Source(ABC):
     """Delivers frames, one at a time.
 
     Who calls what: construction happens on any thread and is cheap (it checks the settings, opens nothing).
+    ``prepare`` is called by the thread that starts the run, before anything is shown.
     ``open`` and ``read`` are called by the capture thread alone and may block. ``release`` is called exactly once
     after ``open`` was called (even if it failed), from any thread, possibly while ``read`` blocks: it makes
     that ``read`` return or raise within two seconds and frees the device. After ``release``, ``read`` raises
@@ -83,6 +85,13 @@ class Source(ABC):
 
     def go_on(self, before: Source) -> None:  # noqa: B027 - optional
         """Called before ``open`` where another source of the same settings was lost: what that one showed is past."""
+
+    def prepare(self, ended: Callable[[], bool] = lambda: False) -> None:  # noqa: B027 - optional
+        """Get what a system grants on the main thread alone; may wait for the user.
+
+        Args:
+            ended: true ends a wait.
+        """
 
     @abstractmethod
     def open(self) -> SourceInfo:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cv2
@@ -12,6 +13,7 @@ import cv2
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import SourceLostError, SourceUnavailableError
 from rvm_live.settings import SourceSettings
+from rvm_live.sources import permission
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.capture import OPEN_LIMIT_S, Capture
 
@@ -173,9 +175,18 @@ class CameraSource(Source):
         """The device, for probing its properties."""
         return self._capture
 
+    def prepare(self, ended: Callable[[], bool] = lambda: False) -> None:
+        if list_cameras():
+            permission.ask(ended)
+
     def open(self) -> SourceInfo:
         self.camera = find_camera(self._settings.source)
         self._capture.label = str(self.camera)
+        self.trouble = "waiting for permission to use cameras"
+        if refused := permission.ask(lambda: self._capture.guard.released):
+            self._capture.guard.check()
+            raise SourceUnavailableError(refused)
+        self.trouble = ""
         try:
             opened = self._opened(self.camera)
         except TimeoutError:

@@ -56,6 +56,11 @@ class ReleaseGuard:
         if free:
             self._free()
 
+    @property
+    def released(self) -> bool:
+        """Whether it is free, or about to be."""
+        return self._released.is_set()
+
     def check(self) -> None:
         """Raise :class:`EndOfSource` if it was released."""
         if self._released.is_set():

@@ -69,6 +69,9 @@ class LastingSource(Source):
         inner = self._inner
         return self._trouble or ("" if inner is None else inner.trouble)
 
+    def prepare(self, ended: Callable[[], bool] = lambda: False) -> None:
+        self._make(self._settings, self._clock).prepare(ended)
+
     def open(self) -> SourceInfo:
         try:
             return self._open(self._settings)

@@ -66,6 +66,10 @@ class SwitchedSource(Source):
         """The source that is read now; None while it rests."""
         return self._inner
 
+    def prepare(self, ended: Callable[[], bool] = lambda: False) -> None:
+        if self._inner is not None:
+            self._inner.prepare(ended)
+
     def open(self) -> SourceInfo:
         if self._inner is None:
             raise SourceLostError("the source was released")

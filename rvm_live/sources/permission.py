@@ -1,0 +1,82 @@
+"""macOS hands out a camera's pictures only where the user has agreed; who asks has to wait for the answer.
+
+OpenCV asks when a camera is opened and does not wait, and on any thread but the main one it says that it cannot: the
+first start would never get the camera. So it is asked here, before.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+__all__ = ["ask"]
+
+_log = logging.getLogger("rvm_live")
+
+_UNKNOWN, _RESTRICTED, _DENIED = range(3)  # AVAuthorizationStatus; what is above is an agreement
+_LIMIT_S = 60.0
+_SLICE_S = 0.05
+_REFUSED = {
+    _UNKNOWN: "nobody has answered macOS's question whether this program may use cameras: answer it, and start again",
+    _RESTRICTED: "macOS lets no program use cameras here: a profile or Screen Time forbids it",
+    _DENIED: (
+        "macOS does not let this program use cameras: allow it for the program you start it from, such as Terminal, in "
+        "System Settings, Privacy & Security, Camera, and start again"
+    ),
+}
+
+
+def ask(ended: Callable[[], bool] = lambda: False) -> str:
+    """Ask the user, where the system wants that and nobody has answered yet, and wait a minute at most.
+
+    On the main thread the system's events are worked off meanwhile: the question may need them.
+
+    Args:
+        ended: asked about twenty times a second; true ends the wait.
+
+    Returns:
+        Why no camera may be used, one line; empty where they may, or where the system asks nothing.
+    """
+    library = _library()
+    if library is None:
+        return ""
+    os.environ.setdefault("OPENCV_AVFOUNDATION_SKIP_AUTH", "1")
+    if _status(library) == _UNKNOWN:
+        _ask(library, ended)
+    return _REFUSED.get(_status(library), "")
+
+
+def _library() -> Any:
+    """What knows of permissions; None on other systems, and without pyobjc, which cv2-enumerate-cameras brings."""
+    if sys.platform == "darwin":
+        with suppress(ImportError):
+            import AVFoundation
+
+            return AVFoundation
+    return None
+
+
+def _status(library: Any) -> int:
+    return int(library.AVCaptureDevice.authorizationStatusForMediaType_(library.AVMediaTypeVideo))
+
+
+def _ask(library: Any, ended: Callable[[], bool]) -> None:
+    _log.warning("macOS asks whether this program may use cameras: waiting for your answer")
+    answered = threading.Event()
+    library.AVCaptureDevice.requestAccessForMediaType_completionHandler_(
+        library.AVMediaTypeVideo, lambda granted: answered.set()
+    )
+    on_main = threading.current_thread() is threading.main_thread()
+    until = time.monotonic() + _LIMIT_S
+    while not (ended() or time.monotonic() >= until):
+        if on_main:
+            soon = library.NSDate.dateWithTimeIntervalSinceNow_(_SLICE_S)
+            library.NSRunLoop.currentRunLoop().runUntilDate_(soon)  # returns at once where it has nothing to watch
+        if answered.wait(_SLICE_S):
+            break

@@ -13,7 +13,7 @@ from typing import Any
 
 from rvm_live.pictures import MOST_PIXELS
 
-__all__ = ["address", "code_of", "codec_of", "is_damage", "open_any", "open_file", "words"]
+__all__ = ["address", "code_of", "codec_of", "is_damage", "open_any", "open_file", "opened", "words"]
 
 _LISTS = frozenset(
     ("concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "vobsub", "webm_dash_manifest")
@@ -27,6 +27,23 @@ _LIMIT = {"max_pixels": str(MOST_PIXELS)}
 def address(path: Path | str) -> str:
     """What libav takes for this file, however it is called."""
     return f"file:{os.fspath(path)}"
+
+
+def opened(file: Any, **options: Any) -> Any:
+    """Open for reading; text in it that is no UTF-8 is no reason to refuse the rest.
+
+    Args:
+        file: what ``av.open`` takes.
+        options: of ``av.open``.
+
+    Returns:
+        The PyAV container.
+    """
+    import av
+
+    if int(av.__version__.split(".")[0]) < 19:  # from 19 on such bytes are kept, and there is nothing to be asked
+        options["metadata_errors"] = "ignore"
+    return av.open(file, **options)
 
 
 def open_file(path: Path | str, **options: Any) -> Any:
@@ -43,16 +60,15 @@ def open_file(path: Path | str, **options: Any) -> Any:
         ValueError: it lists other files, or cannot be read.
         OSError: likewise; PyAV's own errors are among them.
     """
-    import av
     import av.error
 
     from rvm_live.stills import as_film
 
     if (film := as_film(Path(path))) is not None:
-        return _limited(av.open(film, format="mov", **options))
+        return _limited(opened(film, format="mov", **options))
     only = {"protocol_whitelist": "file", "format_whitelist": _formats(), "pattern_type": "none"}
     try:
-        return _limited(av.open(address(path), options={**only, **_LIMIT}, **options))
+        return _limited(opened(address(path), options={**only, **_LIMIT}, **options))
     except av.error.ArgumentError as error:
         raise ValueError("it is damaged, or a list of other files (a playlist), which is not followed") from error
 
@@ -66,10 +82,8 @@ def open_any(target: str, **options: Any) -> Any:
     """
     if "://" not in target:
         return open_file(target, **options)
-    import av
-
     mine = {"timeout": _PATIENCE_S, **options, "options": {**options.get("options", {}), **_LIMIT}}
-    return _limited(av.open(target, **mine))
+    return _limited(opened(target, **mine))
 
 
 def _limited(container: Any) -> Any:

@@ -71,9 +71,11 @@ def _decode_avif(data: bytes) -> None:
     """Decode its parts once with a decoder that obeys a limit."""
     import av
 
+    from rvm_live.libav import opened
+
     limit = {"max_pixels": str(MOST_PIXELS)}
     try:
-        with av.open(io.BytesIO(data), options=limit, metadata_errors="ignore") as container:
+        with opened(io.BytesIO(data), options=limit) as container:
             for stream in container.streams.video:
                 if stream.codec_context is None:
                     raise UnfitPicture("is damaged, or of a kind of AVIF that is not known")

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from rvm_live.avif import layout_of
 from rvm_live.colour import bgr_of
 from rvm_live.headers import PICTURE_SUFFIXES, UnfitPicture, exif_of, is_avif, is_picture, moves, size_of
+from rvm_live.libav import opened
 from rvm_live.pictures import MOST_PIXELS, read_encoded
 from rvm_live.tone import kind_of
 
@@ -124,7 +125,7 @@ def _tag(frame: Any, primaries: int, curve: int, matrix: int, full: bool) -> Non
 def _coded(data: bytes, wanted: set[int]) -> dict[int, Any]:
     """The coded pictures of a file, by their numbers."""
     found: dict[int, Any] = {}
-    with av.open(io.BytesIO(data), options={"max_pixels": str(MOST_PIXELS)}, metadata_errors="ignore") as container:
+    with opened(io.BytesIO(data), options={"max_pixels": str(MOST_PIXELS)}) as container:
         streams = [each for each in container.streams.video if each.id in wanted]
         for packet in container.demux(streams):
             for frame in packet.decode():

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -20,6 +21,7 @@ from rvm_live.backgrounds.base import Plate
 from rvm_live.backgrounds.video import VideoBackground
 from rvm_live.batch.media import facts_of
 from rvm_live.errors import EndOfSource, SourceUnavailableError
+from rvm_live.libav import opened
 from rvm_live.media.facts import Orientation, reshaped
 from rvm_live.settings import SourceSettings
 from rvm_live.sources.base import Grab
@@ -29,6 +31,7 @@ from tests.conftest import ROOT
 from tests.support.clock import FakeClock
 from tests.support.odd_files import CASES, Tone, card, corners_of, display_matrix, film, number_of
 from tests.support.program import call
+from tests.support.scenes_with_sound import make_scene
 
 HALF = ("--engine", "tests.support.engines:LeftHalfEngine")
 MS = 1_000_000
@@ -81,8 +84,11 @@ def recorded(clip: Path, out: Path) -> Path:
 
 
 def track(path: Path) -> Any:
+    """What the file says of its picture, kept after it is closed."""
     with av.open(str(path)) as container:
-        return container.streams.video[0]
+        stream = container.streams.video[0]
+        told = ("width", "height", "sample_aspect_ratio", "start_time", "duration", "time_base")
+        return SimpleNamespace(**{name: getattr(stream, name) for name in told})
 
 
 def shown_as(path: Path) -> Fraction:
@@ -480,3 +486,22 @@ def test_a_picture_bomb_is_not_decoded_however_it_is_called(tmp_path: Path) -> N
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 200  # MiB; decoded it has 412
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_label_that_is_no_text_is_no_reason_to_refuse_the_file(tmp_path: Path, suffix: str) -> None:
+    clip = make_scene(
+        tmp_path / f"a.{suffix}", prepare=lambda out, picture: out.metadata.update({"title": "caf@ in Oslo"})
+    )
+    data = clip.read_bytes()
+    assert data.count(b"caf@") == 1
+    clip.write_bytes(data.replace(b"caf@", b"caf\xe9"))  # Latin-1
+    assert len(read(clip)) == 30
+    with opened(str(work(clip, tmp_path / "out", "--container", suffix))) as made:
+        assert made.metadata["title"].startswith("caf") and made.metadata["title"].endswith(" in Oslo")
+
+
+def test_files_are_opened_for_reading_in_one_place() -> None:
+    """What ``av.open`` takes changes from version to version."""
+    tree = {path: path.read_text() for path in (ROOT / "rvm_live").rglob("*.py") if path.name != "libav.py"}
+    assert not [path for path, text in tree.items() if "metadata_errors" in text]

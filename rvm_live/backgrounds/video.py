@@ -192,7 +192,7 @@ def _opened(path: Path) -> Iterator[Reading]:
         if not path.is_file():
             raise BackgroundError(f"the background video {path} is a device or a pipe, not a file")
         # The matting engine needs the other cores more.
-        reading = Reading(lambda: open_file(path, metadata_errors="ignore"), str(path), threads=2)
+        reading = Reading(lambda: open_file(path), str(path), threads=2)
         with closing(reading):
             yield reading
     except NoPicture as error:

@@ -68,7 +68,7 @@ def plan(source: Path, container: str) -> Plan:
     """
     ways: dict[int, str] = {}
     notes: list[str] = []
-    with open_file(source, metadata_errors="ignore") as file:
+    with open_file(source) as file:
         for told, stream in _tracks(file):
             if stream.codec_context is None:
                 notes.append(f"{told}: {codec_of(stream)}, left out")
@@ -97,7 +97,7 @@ def _tracks(file: Any) -> Iterator[tuple[str, Any]]:
 
 def _begins(source: Path, index: int) -> bool:
     """Whether there is anything in a track."""
-    with open_file(source, metadata_errors="ignore") as file:
+    with open_file(source) as file:
         return any(True for _ in _first(file, file.streams[index]))
 
 
@@ -120,7 +120,7 @@ def _settled(source: Path, stream: Any, container: str) -> tuple[str | None, str
 
 def _tried(source: Path, index: int, container: str, way: str) -> str:
     """Send the first packets of a track on a way; returns what that changes."""
-    with open_file(source, metadata_errors="ignore") as file, av.open(io.BytesIO(), "w", MUXERS[container]) as out:
+    with open_file(source) as file, av.open(io.BytesIO(), "w", MUXERS[container]) as out:
         stream = file.streams[index]
         lane = _lane(stream, out, way)
         out.start_encoding()
@@ -173,9 +173,10 @@ class Companions:
         self._held: Any = None
         self._order = _Order()
         with ExitStack() as opened:
-            self._in: Any = opened.enter_context(open_file(plan.source, metadata_errors="ignore"))
+            self._in: Any = opened.enter_context(open_file(plan.source))
             self._names = {stream.index: told for told, stream in _tracks(self._in)}
             self._lanes = {index: _lane(self._in.streams[index], out, way) for index, way in plan.ways.items()}
+            self._made = {index: lane.made.index for index, lane in self._lanes.items()}  # closed files tell none
             if plan.container == "mkv":
                 for attached in self._in.streams.attachments:  # fonts of subtitles
                     out.add_stream_from_template(attached)
@@ -215,8 +216,8 @@ class Companions:
 
     def lost(self, made: Path) -> list[str]:
         """Look into the finished file: which labels did not arrive, a line each."""
-        with open_file(made, metadata_errors="ignore") as out:
-            tracks = [(self._names[index], index, lane.made.index) for index, lane in self._lanes.items()]
+        with open_file(made) as out:
+            tracks = [(self._names[index], index, at) for index, at in self._made.items()]
             return lost(self._in, out, self._plan.container, self._shift, tracks)
 
     def close(self) -> None:

@@ -55,7 +55,7 @@ def facts_of(path: Path, *, square: bool = False) -> Facts:
         SourceUnavailableError: it is no video that can be read.
     """
     try:
-        reading = Reading(lambda: open_file(path, metadata_errors="ignore"), str(path))
+        reading = Reading(lambda: open_file(path), str(path))
         with closing(reading):
             shown = next(reading.pictures())
             container, stream = reading.container, reading.stream
@@ -103,7 +103,7 @@ def count_frames(path: Path) -> int:
         SourceUnavailableError: it cannot be read to its end.
     """
     try:
-        with open_file(path, metadata_errors="ignore") as container:
+        with open_file(path) as container:
             return sum(1 for packet in container.demux(video=0) if packet.size)
     except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
         raise SourceUnavailableError(f"{path} is not whole: {words(error)}") from error

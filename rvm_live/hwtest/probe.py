@@ -240,6 +240,6 @@ def _controls(capture: Any) -> dict[str, float]:
 
 def _codec(target: str) -> str:
     """The code of a file's video format, such as ``avc1``; empty if unknown."""
-    with suppress(Exception), open_any(target, metadata_errors="ignore") as container:  # only a detail
+    with suppress(Exception), open_any(target) as container:  # only a detail
         return code_of(picture_track(container))
     return ""

@@ -37,7 +37,7 @@ def open_decoding(target: str) -> tuple[Any, str, str]:
         except Exception as error:  # drivers that are not there fail in many ways; the file itself is tried below
             said = " ".join(str(getattr(error, "strerror", None) or error).split())
             reasons.append(f"{kind}: {said or type(error).__name__}")
-    return open_any(target, metadata_errors="ignore"), "software", "; ".join(reasons)
+    return open_any(target), "software", "; ".join(reasons)
 
 
 def _try(target: str, kind: str) -> None:
@@ -51,4 +51,4 @@ def _opened(target: str, kind: str) -> Any:
 
     # Without software of its own to fall back on it tells us when it does nothing.
     accelerated = HWAccel(device_type=kind, allow_software_fallback=False)
-    return open_any(target, metadata_errors="ignore", hwaccel=accelerated)
+    return open_any(target, hwaccel=accelerated)

@@ -119,7 +119,6 @@ class UrlSource(Source):
             options = {"rtsp_flags": "prefer_tcp"} if self._url[:4].lower() == "rtsp" else {}
             self._container = open_any(
                 self._url,
-                metadata_errors="ignore",
                 options=options,
                 timeout=(OPEN_TIMEOUT_MS / 1000, MOST_SILENT_S),
             )
@@ -210,7 +209,8 @@ class UrlSource(Source):
                 break
             frame, wait_ns = self._next()
         captured_ns = self._clock.now_ns()
-        image = self._picture(frame)
+        with self._guard:  # the shape of its pixels is asked of what it is of
+            image = self._picture(frame)
         self._returned_ns = self._clock.now_ns()
         return Grab(image, captured_ns)
 

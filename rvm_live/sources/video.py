@@ -171,7 +171,7 @@ class VideoFileSource(Source):
 
         def opened() -> Any:
             if not self._hardware:
-                return open_any(target, metadata_errors="ignore")
+                return open_any(target)
             container, *decoding[:] = open_decoding(target)
             return container
 

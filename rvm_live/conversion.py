@@ -21,7 +21,7 @@ from rvm_live.errors import KeptError, RvmLiveError, SettingsError, SinkError, S
 from rvm_live.folders import at_home
 from rvm_live.report import Ran
 from rvm_live.settings import EngineOptions, EngineSettings
-from rvm_live.sinks.snapshot import explain
+from rvm_live.whole import explain
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

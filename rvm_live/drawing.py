@@ -77,7 +77,7 @@ def write_rows(kind: type[Any], rows: Sequence[Any], path: Path) -> None:
     Raises:
         SinkError: it cannot be written.
     """
-    from rvm_live.sinks.snapshot import write_whole
+    from rvm_live.whole import write_whole
 
     names = [each.name for each in fields(kind)]
     text = io.StringIO(newline="")

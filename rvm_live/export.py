@@ -198,7 +198,7 @@ def _check_place(parts: tuple[Path, ...], *, replace: bool) -> None:
 
 def _write_beside(path: Path, content: bytes) -> Path:
     """Write a file that is to be renamed to ``path`` when it is whole; nothing is left if that fails."""
-    from rvm_live.sinks.snapshot import explain
+    from rvm_live.whole import explain
 
     beside = path.with_name(f".{path.name}.part")
     try:
@@ -219,7 +219,7 @@ def _write(parts: tuple[Path, ...], contents: list[bytes]) -> None:
     Raises:
         SinkError: they cannot be written.
     """
-    from rvm_live.sinks.snapshot import explain
+    from rvm_live.whole import explain
 
     beside: list[Path] = []
     placed: list[Path] = []

@@ -30,7 +30,7 @@ from rvm_live.settings import LiveSettings
 from rvm_live.sinks.base import Sink
 from rvm_live.sinks.chooser import Chooser
 from rvm_live.sinks.recording_switch import RecordingSwitch
-from rvm_live.sinks.snapshot import save_png, write_whole
+from rvm_live.sinks.snapshot import save_png
 from rvm_live.sinks.status import Status
 from rvm_live.sinks.sudden_exit import on_sudden_exit
 from rvm_live.sinks.toolkits.base import Drop
@@ -41,6 +41,7 @@ from rvm_live.sources.lasting import LastingSource
 from rvm_live.sources.quiet import silence_backends
 from rvm_live.sources.switched import SwitchedSource
 from rvm_live.stopping import stopping_on_signals
+from rvm_live.whole import write_whole
 
 if TYPE_CHECKING:
     from rvm_live.sinks.recorder import Recorder

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["flush", "no_empty_folders", "refuse_special", "replace", "write"]
+from rvm_live.errors import SinkError
+
+__all__ = ["explain", "flush", "no_empty_folders", "refuse_special", "replace", "write", "write_whole"]
 
 _CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """What a file system answers that knows no flushing."""
@@ -92,6 +94,28 @@ def write(path: Path, data: bytes, *, durable: bool = False) -> None:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def explain(error: OSError, path: Path | str) -> SinkError:
+    """A system's refusal to write ``path`` as one clear line."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return SinkError(f"disk full while writing {path}: free some space or choose another place")
+    if error.errno == errno.EFBIG:
+        return SinkError(f"the file system allows no larger file while writing {path}")
+    return SinkError(f"cannot write {path}: {error.strerror or error}")
+
+
+def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write ``data`` beside ``path`` and rename it: the file is there whole or not at all; where it is ``durable``,
+    after a power cut, too.
+
+    Raises:
+        SinkError: it cannot be written.
+    """
+    try:
+        write(path, data, durable=durable)
+    except OSError as error:
+        raise explain(error, path) from error
 
 
 @contextmanager

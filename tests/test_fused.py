@@ -83,7 +83,7 @@ def test_on_a_gpu_the_kernels_are_right_and_used() -> None:
     if not torch.cuda.is_available():
         missing("no CUDA device", required="RVM_REQUIRE_CUDA")
     from rvm_live.compositors.torch import _quick_blend
-    from rvm_live.engines.rvm.fullsize import best_for
+    from rvm_live.engines.rvm.engine import best_for
     from rvm_live.engines.rvm.fused import FusedFullSize
 
     assert isinstance(best_for(torch.device("cuda")), FusedFullSize)

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from rvm_live import weights
 from rvm_live.engines.on_cpu import openvino_options
+from rvm_live.engines.openvino_models import converted
 from rvm_live.engines.quietly import import_quietly
-from rvm_live.engines.rvm.compiling import converted
 from rvm_live.engines.rvm.network import MattingNetwork
 
 __all__ = ["CHANNELS", "STRIDE", "Teacher", "feature_loss"]

@@ -16,7 +16,7 @@ from rvm_live.batch.report import Done
 from rvm_live.batch.settings import PRESETS, BatchSettings
 from rvm_live.gpu import GpuReading
 from rvm_live.metrics import STAGES
-from rvm_live.sinks.snapshot import write_whole
+from rvm_live.whole import write_whole
 
 __all__ = ["log_of", "tells_of_what_is_there", "write_log"]
 

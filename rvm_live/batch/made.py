@@ -17,7 +17,7 @@ from rvm_live.batch.settings import PRESETS, BatchSettings
 from rvm_live.engines.choice import EMBEDDED, Choice
 from rvm_live.errors import KeptError
 from rvm_live.settings import EngineSettings
-from rvm_live.sinks.snapshot import write_whole
+from rvm_live.whole import write_whole
 
 __all__ = ["Made", "fingerprint", "made_of"]
 

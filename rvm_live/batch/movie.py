@@ -21,8 +21,9 @@ from rvm_live.batch.media import Facts
 from rvm_live.batch.segments import Segments
 from rvm_live.errors import SinkError
 from rvm_live.sinks.encoder import Encoder, Recipe
-from rvm_live.sinks.snapshot import encode_png, explain, write_whole
+from rvm_live.sinks.snapshot import encode_png
 from rvm_live.sinks.writers import Shot, Writer
+from rvm_live.whole import explain, write_whole
 
 __all__ = ["MovieWriter", "PictureFolder"]
 

@@ -23,7 +23,7 @@ from rvm_live import whole
 from rvm_live.batch.media import count_frames
 from rvm_live.engines.base import States
 from rvm_live.errors import RvmLiveError, SinkError
-from rvm_live.sinks.snapshot import explain, write_whole
+from rvm_live.whole import explain, write_whole
 
 __all__ = ["Segments"]
 

@@ -15,10 +15,10 @@ from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import SettingsError, SinkError
 from rvm_live.queues import Overflow
 from rvm_live.sinks.recorder import Recorder
-from rvm_live.sinks.snapshot import explain
 from rvm_live.sinks.unfinished import part_path, place_lock
 from rvm_live.sinks.video_file import SUFFIXES, VideoFile
 from rvm_live.sinks.writers import PngSequence
+from rvm_live.whole import explain
 
 __all__ = ["check_recording_path", "open_recorder"]
 

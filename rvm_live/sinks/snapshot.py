@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live import whole
 from rvm_live.errors import SinkError
 from rvm_live.frames import Composite
+from rvm_live.whole import explain, write_whole
 
-__all__ = ["cut_out", "encode_png", "explain", "save_png", "write_whole"]
+__all__ = ["cut_out", "encode_png", "save_png"]
 
 _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # the quickest of the row filters, and the smallest for a person cut out
@@ -35,28 +34,6 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
     if not done:
         raise SinkError(f"a picture of {image.shape[1]}x{image.shape[0]} pixels cannot be written as PNG")
     return bytes(data)
-
-
-def explain(error: OSError, path: Path | str) -> SinkError:
-    """A system's refusal to write ``path`` as one clear line."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return SinkError(f"disk full while writing {path}: free some space or choose another place")
-    if error.errno == errno.EFBIG:
-        return SinkError(f"the file system allows no larger file while writing {path}")
-    return SinkError(f"cannot write {path}: {error.strerror or error}")
-
-
-def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Write ``data`` beside ``path`` and rename it: the file is there whole or not at all; where it is ``durable``,
-    after a power cut, too.
-
-    Raises:
-        SinkError: it cannot be written.
-    """
-    try:
-        whole.write(path, data, durable=durable)
-    except OSError as error:
-        raise explain(error, path) from error
 
 
 def save_png(composite: Composite, path: Path) -> None:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from rvm_live import whole
 from rvm_live.errors import SinkError
 from rvm_live.sinks.encoder import Encoder, Recipe
-from rvm_live.sinks.snapshot import explain
 from rvm_live.sinks.unfinished import keep_unfinished, part_path, place_lock
 from rvm_live.sinks.writers import Shot, Writer, fit_into, over_black
+from rvm_live.whole import explain
 
 __all__ = ["SUFFIXES", "VideoFile"]
 

@@ -6,7 +6,6 @@ Only :func:`comparison` shows the camera's pixels (invariant 2); the others are 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from rvm_live.frames import Composite
 from rvm_live.sinks import panel
 from rvm_live.sinks.display import Screen
+from rvm_live.sources.scaling import Box, fit, scale_to
 
 __all__ = [
     "Box",
@@ -39,28 +39,6 @@ _SMALLEST = 360
 _SHARE = 0.8
 _TITLE_BAR = 40  # pixels, at the usual scale
 _LIGHT, _DARK = 204, 153  # of the checkerboard that stands for transparency
-
-
-class Box(NamedTuple):
-    """A rectangle in pixels."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-
-def fit(width: int, height: int, into: Box) -> Box:
-    """The largest box of the shape ``width`` x ``height`` in the middle of ``into``; at least 1 pixel each way."""
-    scale = min(into.width / width, into.height / height)
-    fitted_width = min(max(1, round(width * scale)), into.width)
-    fitted_height = min(max(1, round(height * scale)), into.height)
-    return Box(
-        into.x + (into.width - fitted_width) // 2,
-        into.y + (into.height - fitted_height) // 2,
-        fitted_width,
-        fitted_height,
-    )
 
 
 def opening_size(frame: tuple[int, int], screen: Screen) -> tuple[int, int]:
@@ -103,20 +81,6 @@ def plain(image: Picture) -> Picture:
         grey: Picture = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
         return grey
     return over_checkerboard(image) if image.shape[2] == 4 else image
-
-
-def scale_to(image: Picture, width: int, height: int) -> Picture:
-    """``image`` (any number of channels) in another size; itself where it has that size.
-
-    Area averaging is slow except at whole factors: halves come first, then bilinear within a factor of two.
-    """
-    while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
-        even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
-        image = cv2.resize(even, (even.shape[1] // 2, even.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    if image.shape[:2] == (height, width):
-        return image
-    scaled: Picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    return scaled
 
 
 def _place(canvas: Picture, image: Picture, into: Box) -> Box:

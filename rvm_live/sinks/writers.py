@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.frames import LEAST_ALPHA, Composite
-from rvm_live.sinks.snapshot import encode_png, explain, write_whole
+from rvm_live.sinks.snapshot import encode_png
 from rvm_live.sinks.unfinished import place_lock
-from rvm_live.sinks.views import Box, fit, scale_to
+from rvm_live.sources.scaling import Box, fit, scale_to
+from rvm_live.whole import explain, write_whole
 
 __all__ = ["PngSequence", "Shot", "Writer", "fit_into", "over_black"]
 

@@ -1,12 +1,16 @@
-"""Pictures scaled into a box."""
+"""Pictures scaled into boxes."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fit_inside", "size_inside"]
+__all__ = ["Box", "fit", "fit_inside", "scale_to", "size_inside"]
+
+Picture = NDArray[np.uint8]
 
 
 def size_inside(width: int, height: int, box: tuple[int | None, int | None]) -> tuple[int, int]:
@@ -32,4 +36,40 @@ def fit_inside(image: NDArray[np.uint8], box: tuple[int | None, int | None]) -> 
         return image
     smaller = size[0] < width
     scaled: NDArray[np.uint8] = cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    return scaled
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+def fit(width: int, height: int, into: Box) -> Box:
+    """The largest box of the shape ``width`` x ``height`` in the middle of ``into``; at least 1 pixel each way."""
+    scale = min(into.width / width, into.height / height)
+    fitted_width = min(max(1, round(width * scale)), into.width)
+    fitted_height = min(max(1, round(height * scale)), into.height)
+    return Box(
+        into.x + (into.width - fitted_width) // 2,
+        into.y + (into.height - fitted_height) // 2,
+        fitted_width,
+        fitted_height,
+    )
+
+
+def scale_to(image: Picture, width: int, height: int) -> Picture:
+    """``image`` (any number of channels) in another size; itself where it has that size.
+
+    Area averaging is slow except at whole factors: halves come first, then bilinear within a factor of two.
+    """
+    while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
+        even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
+        image = cv2.resize(even, (even.shape[1] // 2, even.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    if image.shape[:2] == (height, width):
+        return image
+    scaled: Picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     return scaled

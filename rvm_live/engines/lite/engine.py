@@ -15,9 +15,9 @@ from rvm_live.engines.lite.colours import Unmixer, contrast
 from rvm_live.engines.lite.network import LiteNetwork
 from rvm_live.engines.lite.running import OpenVinoRunner, Runner, TorchRunner, folded
 from rvm_live.engines.lite.weights import load_network
+from rvm_live.engines.openvino_models import one_line
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.applying import Applier
-from rvm_live.engines.rvm.compiling import one_line
 from rvm_live.engines.rvm.ladder import LEAST_LINES
 from rvm_live.errors import EngineError, UnavailableError
 from rvm_live.frames import Frame, Matte

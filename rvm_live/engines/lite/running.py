@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from rvm_live.engines import on_cpu
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
+from rvm_live.engines.openvino_models import converted, keep_state, one_line
 from rvm_live.engines.quietly import import_quietly
-from rvm_live.engines.rvm.compiling import converted, keep_state, one_line
 from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.errors import EngineError
 

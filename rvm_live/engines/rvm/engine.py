@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -21,7 +23,7 @@ from rvm_live.engines.device import (
 )
 from rvm_live.engines.faults import is_out_of_memory, memory_wanted
 from rvm_live.engines.rvm.folding import fold_batch_norm
-from rvm_live.engines.rvm.fullsize import FullSize, PlainFullSize, best_for
+from rvm_live.engines.rvm.fullsize import FullSize, PlainFullSize
 from rvm_live.engines.rvm.ladder import ratios_for
 from rvm_live.engines.rvm.network import MattingNetwork
 from rvm_live.engines.rvm.recorded import Step, Steps
@@ -32,7 +34,9 @@ from rvm_live.frames import Frame, Matte
 from rvm_live.settings import EngineSettings
 from rvm_live.weights import load, resolve
 
-__all__ = ["RvmEngine"]
+__all__ = ["RvmEngine", "best_for"]
+
+_log = logging.getLogger("rvm_live")
 
 _WARM_UP_FRAMES = 2
 
@@ -298,3 +302,19 @@ class RvmEngine(Engine):
             time=key.time,
             batch=key.batch,
         )
+
+
+def best_for(device: torch.device) -> FullSize:
+    """The quickest way of doing the steps at full size that gives the right result on a GPU."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of one version of Triton about the defaults of the next
+            from rvm_live.engines.rvm.fused import FusedFullSize, why_wrong
+
+            reason = why_wrong(device)
+    except Exception as error:  # a compiler, its cache, a driver: whatever fails there is no reason to stop
+        reason = one_line(error)
+    if reason is None:
+        return FusedFullSize()
+    _log.info("the steps at full size run in torch's operations: %s", reason)
+    return PlainFullSize()

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rvm_live.engines.openvino_models import converted, one_line
 from rvm_live.engines.quietly import import_quietly
-from rvm_live.engines.rvm.compiling import converted, one_line
 from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.engines.rvm.ladder import low_size, state_shapes
 from rvm_live.engines.rvm.network import MattingNetwork, finish

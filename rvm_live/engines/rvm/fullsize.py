@@ -3,20 +3,15 @@ model to it. Here in plain torch, for every device; ``fused.py`` has the same as
 
 from __future__ import annotations
 
-import logging
-import warnings
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rvm_live.engines.device import one_line
 from rvm_live.engines.rvm.network import shrink
 
-__all__ = ["FullSize", "Model", "PlainFullSize", "best_for", "quantised"]
-
-_log = logging.getLogger("rvm_live")
+__all__ = ["FullSize", "Model", "PlainFullSize", "quantised"]
 
 Model = tuple[Tensor, Tensor]
 """Slope and offset (1, 4, h, w), float32, for blue, green, red and alpha: the foreground is ``slope * picture +
@@ -61,19 +56,3 @@ class PlainFullSize:
 def quantised(values: Tensor) -> Tensor:
     """Floating point in 0-1 -> uint8, clamped and rounded; overwrites ``values``."""
     return values.mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
-
-
-def best_for(device: torch.device) -> FullSize:
-    """The quickest way of doing the steps at full size that gives the right result on a GPU."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of one version of Triton about the defaults of the next
-            from rvm_live.engines.rvm.fused import FusedFullSize, why_wrong
-
-            reason = why_wrong(device)
-    except Exception as error:  # a compiler, its cache, a driver: whatever fails there is no reason to stop
-        reason = one_line(error)
-    if reason is None:
-        return FusedFullSize()
-    _log.info("the steps at full size run in torch's operations: %s", reason)
-    return PlainFullSize()

@@ -14,9 +14,10 @@ from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.base import Engine, EngineInfo, Rung, States
 from rvm_live.engines.device import downsample_ratio
 from rvm_live.engines.host import cpu_name
+from rvm_live.engines.openvino_models import one_line
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.applying import Applier
-from rvm_live.engines.rvm.compiling import StepCompiler, one_line
+from rvm_live.engines.rvm.compiling import StepCompiler
 from rvm_live.engines.rvm.ladder import choose_side, low_size, ratio_of, rungs_for, state_shapes
 from rvm_live.engines.rvm.stepping import Step
 from rvm_live.errors import EngineError, UnavailableError

@@ -10,7 +10,7 @@ import threading
 
 __all__ = ["Notice", "Notices"]
 
-_log = logging.getLogger("rvm_live")
+_log = logging.getLogger("rvm_live.notices")
 
 
 class Notice(str):

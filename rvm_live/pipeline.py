@@ -34,7 +34,7 @@ from rvm_live.sinks.base import Sink
 from rvm_live.sources.base import Source, SourceInfo
 from rvm_live.stage import Epoch, is_stale, kept
 from rvm_live.stages import CaptureStage, Compose, CompositingStage, MattingStage
-from rvm_live.watchdog import Watchdog
+from rvm_live.watchdog import PATIENT_NS, STUCK_NS, Watchdog
 
 __all__ = ["Pipeline"]
 
@@ -141,7 +141,8 @@ class Pipeline:
             last=self._matting.last,
         )
         self._stages = (self._capture, self._matting, self._compositing)
-        self._watchdog = Watchdog(self._stages, self.notices)
+        after_ns = STUCK_NS if overflow is Overflow.DROP_OLDEST else PATIENT_NS
+        self._watchdog = Watchdog(self._stages, self.notices, after_ns)
         # Nothing is grabbed before it can be used: a file starts at its first frame, a camera with a fresh one.
         self._capture.gates = (self._matting.ready, self._compositing.ready)
 

@@ -9,10 +9,12 @@ from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.notices import Notices
 from rvm_live.stage import Stage
 
-__all__ = ["GRACE_S", "STUCK_NS", "Watchdog"]
+__all__ = ["GRACE_S", "PATIENT_NS", "STUCK_NS", "Watchdog"]
 
 STUCK_NS = 2_000_000_000
-"""A stage that works longer than this on one item is named."""
+"""A stage of a live run that works longer than this on one item is named."""
+PATIENT_NS = 300_000_000_000
+"""The same where nobody waits for the next picture: an item may be many frames, or a network to compile."""
 GRACE_S = 2.0
 """How long the end of a live run waits for its stages."""
 
@@ -23,24 +25,26 @@ class Watchdog:
     Args:
         stages: to look after.
         notices: told of what hangs.
+        after_ns: how long a stage may be at one item.
 
     Attributes:
         stuck: which stage makes no progress, and for how long; empty where all do.
     """
 
-    def __init__(self, stages: Sequence[Stage], notices: Notices) -> None:
+    def __init__(self, stages: Sequence[Stage], notices: Notices, after_ns: int = STUCK_NS) -> None:
         self.stuck = ""
         self._stages = stages
         self._notices = notices
+        self._after_ns = after_ns
 
     def look(self) -> None:
         """Name the stage that has been at one item for too long."""
         now_ns = SYSTEM_CLOCK.now_ns()
         for stage in self._stages:
             since_ns = stage.busy_since_ns
-            if since_ns is not None and now_ns - since_ns > STUCK_NS and not stage.excused:
+            if since_ns is not None and now_ns - since_ns > self._after_ns and not stage.excused:
                 if not self.stuck:
-                    self._notices.fallback(f"{stage.name} has made no progress for {STUCK_NS / 1e9:g} s")
+                    self._notices.fallback(f"{stage.name} has made no progress for {self._after_ns / 1e9:g} s")
                 self.stuck = f"{stage.name} has made no progress for {(now_ns - since_ns) / 1e9:.0f} s"
                 return
 

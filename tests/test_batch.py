@@ -384,7 +384,7 @@ def test_events_for_programs(tmp_path: Path) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=6)
     done = call("batch", *HALF, clip, "-o", tmp_path / "out", "--json")
     events = [json.loads(line) for line in done.out.splitlines()]
-    assert [event["event"] for event in events if event["event"] != "progress"] == ["start", "file"]
+    assert [event["event"] for event in events if event["event"] not in ("preparing", "progress")] == ["start", "file"]
     assert events[0]["files"] == 1
     assert (events[-1]["state"], events[-1]["frames"]) == ("done", 6)
     assert events[-1]["outputs"] == [str(tmp_path / "out" / "output_clip.mp4")]

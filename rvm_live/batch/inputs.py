@@ -16,7 +16,7 @@ from rvm_live.errors import SettingsError
 from rvm_live.headers import PICTURE_SUFFIXES, is_animation
 from rvm_live.tidy import shortened
 
-__all__ = ["Job", "find", "jobs", "names_of", "record_of"]
+__all__ = ["Job", "find", "jobs", "left_out", "names_of", "record_of"]
 
 _MORE = (".mpg", ".mpeg", ".m2ts", ".mts", ".ts", ".wmv", ".flv", ".3gp", ".ogv", ".vob", ".mxf", ".gif", ".dv", ".y4m")
 SUFFIXES = frozenset({*VIDEO_SUFFIXES, *_MORE})
@@ -195,6 +195,20 @@ def jobs(settings: BatchSettings) -> list[Job]:
         made.append(Job(row[0], stem, row if len(row) > 1 else ()))
     _check(settings, made)
     return made
+
+
+def left_out(settings: BatchSettings, taken: Iterable[Job]) -> list[Path]:
+    """Files that lie in the folders that were searched and are not worked on; none that is hidden or was made here."""
+    known = {_real(path) for job in taken for path in (job.source, *job.pictures)}
+    made, found = _Made(settings.output), []
+    for folder in filter(
+        Path.is_dir, (Path(t if os.path.lexists(t) else os.path.expanduser(t)) for t in settings.inputs)
+    ):
+        for place, folders, names in os.walk(folder):
+            folders[:] = sorted(each for each in folders if not each.startswith("."))
+            paths = (Path(place) / name for name in sorted(names) if not name.startswith("."))
+            found += [path for path in paths if _real(path) not in known and not made.holds(path, folder)]
+    return list(dict.fromkeys(found))
 
 
 def names_of(settings: BatchSettings, stem: str) -> tuple[str, ...]:

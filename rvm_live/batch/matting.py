@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +19,7 @@ from rvm_live.batch.lending import Lender
 from rvm_live.batch.made import Made
 from rvm_live.batch.media import Facts
 from rvm_live.batch.movie import MovieWriter, PictureFolder
+from rvm_live.batch.progress import Progress
 from rvm_live.batch.segments import Segments
 from rvm_live.batch.settings import PRESETS, BatchSettings, chunk_for, ratio_for
 from rvm_live.batch.sturdy import SturdyEngine
@@ -150,10 +150,13 @@ def matted(
         pixel=facts.pixel,
     )
     pipeline: Pipeline
+    progress = _progress(shared, job, facts, number, lambda: pipeline.engine_info is not None)
     sink = BatchSink(
         tracks,
         lambda: pipeline.exit_reason == "end of source",
-        _progress(shared, job, facts, number),
+        progress.seen,
+        all_seen=progress.all_seen,
+        waiting=progress.idle,
         first=first,
         start=start,
     )
@@ -241,17 +244,13 @@ def _engine_settings(shared: Shared, facts: Facts) -> EngineSettings:
     return engine
 
 
-def _progress(shared: Shared, job: Job, facts: Facts, number: int) -> Callable[[int], None]:
-    last = [0.0]
-
-    def seen(count: int) -> None:
-        now = time.monotonic()
-        if now - last[0] >= 0.25:
-            last[0] = now
-            told = {"event": "progress", "number": number, "input": str(job.source), "frames": count}
-            shared.tell({**told, "of": facts.frames})
-
-    return seen
+def _progress(shared: Shared, job: Job, facts: Facts, number: int, ready: Callable[[], bool]) -> Progress:
+    engine = _engine_settings(shared, facts)
+    names = engine.engine if shared.choice is None else "/".join(shared.choice.names)
+    asked = (names, engine.model, engine.device, engine.precision, engine.downsample_ratio, engine.foreground)
+    network = " ".join(map(str, (*asked, f"{facts.width}x{facts.height}")))
+    of = facts.frames or (round(facts.seconds * facts.rate) if facts.seconds else None)
+    return Progress(shared.tell, {"number": number, "input": str(job.source)}, of, ready, network)
 
 
 def _ran(info: EngineInfo | None, compositor: str, job: Job, facts: Facts) -> Ran:

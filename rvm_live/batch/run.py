@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from rvm_live.backgrounds.parse import default_cycle
 from rvm_live.batch.codecs import ALPHA_CONTAINERS, FITTING, recipe_for
 from rvm_live.batch.file import work_off
-from rvm_live.batch.inputs import Job, jobs
+from rvm_live.batch.inputs import Job, jobs, left_out
 from rvm_live.batch.matting import Shared, Tell
 from rvm_live.batch.report import BatchReport, Done
 from rvm_live.batch.settings import PRESETS, BatchSettings
@@ -22,6 +23,9 @@ from rvm_live.stopping import stopping_on_signals
 
 __all__ = ["run"]
 
+_NAMED = 4
+"""Files that are left out."""
+
 
 def run(
     settings: BatchSettings, *, tell: Tell = lambda event: None, progress: Any = None, signals: bool = True
@@ -30,7 +34,8 @@ def run(
 
     Args:
         settings: what to do.
-        tell: called with events: ``{"event": "note" | "start" | "progress" | "file", ...}``; from this thread.
+        tell: called with events: ``{"event": "note" | "start" | "preparing" | "progress" | "file", ...}`` from this
+            thread, and ``"stopping"`` from that of a signal.
         progress: told of a download of weights.
         signals: Ctrl-C and its like end the run in good order, with a report; False: they are the caller's.
 
@@ -76,8 +81,14 @@ def run(
         found[number] = done
         tell(_event(done, number))
 
-    with stopping_on_signals(shared.stop) if signals else nullcontext(), _lock(settings.output), closing(shared.lender):
+    def stop(reason: str) -> None:
+        shared.stop(reason)
+        tell({"event": "stopping", "reason": reason})
+
+    with stopping_on_signals(stop) if signals else nullcontext(), _lock(settings.output), closing(shared.lender):
         tell({"event": "start", "files": len(todo), "container": container})
+        if others := left_out(settings, todo):
+            tell({"event": "note", "text": _left_out(others)})
         if settings.ray is not None or settings.workers > 1:
             from rvm_live.batch.cluster import work_off_all
 
@@ -101,6 +112,12 @@ def _given_up(job: Job, left: int) -> str:
         f"the GPU failed at {job.source.name}, and this process can use it no more; {rest}run again with --resume "
         "(without that file, if it happens again)"
     )
+
+
+def _left_out(others: Sequence[Path]) -> str:
+    named = ", ".join(path.name for path in others[:_NAMED])
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    return f"{len(others)} other file{'s' * (len(others) > 1)} left out: {named}{more}"
 
 
 def _lock(folder: Path) -> Lock:

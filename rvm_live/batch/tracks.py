@@ -131,6 +131,8 @@ class BatchSink(Sink):
         tracks: what is written.
         wanted: tells at the end whether the run came to the end of its input; if not, nothing is kept.
         seen: told how many frames of the file are done, after each.
+        all_seen: told when these are all.
+        waiting: called now and then while none comes.
         first: number in the file of the frame that comes first.
         start: number of the first that is wanted.
     """
@@ -141,12 +143,15 @@ class BatchSink(Sink):
         wanted: Callable[[], bool],
         seen: Callable[[int], None],
         *,
+        all_seen: Callable[[int], None] = lambda frames: None,
+        waiting: Callable[[], None] = lambda: None,
         first: int = 0,
         start: int = 0,
     ) -> None:
         self.tracks = list(tracks)
         self.frames = start
         self._wanted, self._seen = wanted, seen
+        self._all_seen, self._waiting = all_seen, waiting
         self._first, self._start = first, start
 
     def open(self) -> None:
@@ -162,11 +167,21 @@ class BatchSink(Sink):
         self.frames = number + 1
         self._seen(self.frames)
 
+    def idle(self) -> None:
+        self._waiting()
+
     def close(self, *, failed: bool) -> None:
         keep = not failed and self._wanted()
-        for track in self.tracks:
-            track.end(keep=keep)
-        for track in self.tracks:
-            track.join()
+        try:
+            if keep:
+                self._all_seen(self.frames)
+        except BaseException:
+            keep = False
+            raise
+        finally:
+            for track in self.tracks:
+                track.end(keep=keep)
+            for track in self.tracks:
+                track.join()
         for track in self.tracks:
             track.check()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import click
 from rvm_live.batch.settings import CODEC_NAMES, CONTAINERS, OLD_NAMES, PRESETS, WRITABLE, BatchSettings, parse_memory
 from rvm_live.cli.live import ask_once
 from rvm_live.cli.params import PlacePath, one_line, place_text, printable
+from rvm_live.cli.progress import Bar, Lines
 from rvm_live.cli.words import WithWords
 from rvm_live.registry import ENGINES
 from rvm_live.settings import MODELS, EngineSettings, parse_ratio
@@ -119,7 +119,8 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     ask_once(settings.engine)
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
-    told = _Json() if options["as_json"] else _Bars(settings.engine.device) if sys.stderr.isatty() else _Lines()
+    telling = _Json if options["as_json"] else Bar if sys.stderr.isatty() else Lines
+    told = telling(_line, _name)
     with no_empty_folders(settings.output), told:
         report = run(settings, tell=told, progress=download_progress)
     if not options["as_json"]:
@@ -150,91 +151,9 @@ def _line(event: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-class _Lines:
-    """One line for every file, where nobody watches."""
-
-    def __init__(self) -> None:
-        self._out = sys.stdout  # the one of the beginning, whoever turns it to somewhere else meanwhile
-
-    def __enter__(self) -> _Lines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        if event["event"] == "file":
-            click.echo(_line(event), file=self._out)
-        elif event["event"] == "note":
-            click.echo(one_line(event["text"]), err=True)
-
-
-class _Json(_Lines):
+class _Json(Lines):
     """Every event, one a line."""
 
     def __call__(self, event: dict[str, Any]) -> None:
-        click.echo(json.dumps(event), file=self._out)
-
-
-class _Bars(_Lines):
-    """A bar for each file at hand and one for all, with rates, the time left and the GPU's load."""
-
-    def __init__(self, device: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn("{task.description}", markup=False),  # a file may be called [red]
-            BarColumn(),
-            TextColumn("{task.fields[told]}", markup=False),
-            TimeRemainingColumn(),
-        )
-        self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._all: Any = None
-        self._files: dict[int, tuple[Any, float, int]] = {}
-        self._frames: dict[int, int] = {}
-        self._began = time.monotonic()
-        self._done = 0
-        self._device = device
-
-    def __enter__(self) -> _Bars:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        if event["event"] == "start":
-            self._all = self._bars.add_task("all files", total=event["files"], told="")
-        elif event["event"] == "progress":
-            self._progress(event)
-        elif event["event"] == "note":
-            self._bars.console.print(one_line(event["text"]), highlight=False, markup=False)
-        else:
-            self._bars.console.print(_line(event), highlight=False, markup=False)
-            if event["number"] in self._files:
-                self._bars.remove_task(self._files.pop(event["number"])[0])
-            self._done += 1
-            self._bars.update(self._all, completed=self._done, told=self._told())
-
-    def _progress(self, event: dict[str, Any]) -> None:
-        number, frames, now = event["number"], event["frames"], time.monotonic()
-        if number not in self._files:
-            task = self._bars.add_task(_name(event), total=event["of"], told="")
-            self._files[number] = (task, now, frames)
-        task, began, first = self._files[number]
-        self._frames[number] = frames - first
-        rate = (frames - first) / max(now - began, 1e-3)
-        self._bars.update(task, completed=frames, total=event["of"], told=f"{frames} frames, {rate:.1f} fps")
-        part = sum(self._bars.tasks[self._bars.task_ids.index(each)].percentage for each, _, _ in self._files.values())
-        self._bars.update(self._all, completed=self._done + part / 100, told=self._told())
-
-    def _told(self) -> str:
-        """Of all files together: how many, how quickly, and how busy the GPU is."""
-        from rvm_live import gpu
-
-        reading = gpu.read(gpu.card(self._device))
-        load = "" if reading is None or reading.utilisation is None else f", GPU {reading.utilisation} %"
-        rate = sum(self._frames.values()) / max(time.monotonic() - self._began, 1e-3)
-        return f"{self._done} files, {rate:.1f} fps{load}"
+        if event["event"] != "stopping":
+            click.echo(json.dumps(event), file=self._out)

@@ -159,6 +159,18 @@ class SlowToOpenEngine(LeftHalfEngine):
         return super().open()
 
 
+class SlowAllAlongEngine(LeftHalfEngine):
+    """Takes a second and a half to be ready, and 20 ms for a frame."""
+
+    def prepare(self, width: int, height: int) -> None:
+        time.sleep(1.5)
+        super().prepare(width, height)
+
+    def alpha(self, frame: Frame) -> NDArray[np.uint8]:
+        time.sleep(0.02)
+        return super().alpha(frame)
+
+
 class BuggyEngine(PassThroughEngine):
     """Has a bug."""
 

@@ -127,6 +127,8 @@ def main(options: dict) -> None:
                 still = composite if still is None or not options.get("still") else still
                 sink.write(still)
                 seq += 1
+                if seq % 20 == 0 and options.get("count"):
+                    tell(action="goes on")
             for _ in range(2):
                 sink.idle()
                 time.sleep(0.01)

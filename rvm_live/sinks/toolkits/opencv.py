@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import DisplayError
 from rvm_live.sinks.display import Screen, prepare_qt, probe
+from rvm_live.sinks.toolkits import cocoa
 from rvm_live.sinks.toolkits.base import Closed, Event, Key, Motion, Press, Release, Toolkit
 
 __all__ = ["OpenCvToolkit"]
@@ -123,11 +124,11 @@ class OpenCvToolkit(Toolkit):
         except cv2.error:  # Qt: the window was closed
             return True
         self._seen = self._seen or visible
-        return self._seen and not visible
+        return self._seen and not visible and not cocoa.put_aside(self._title)
 
     def _follow_size(self) -> None:
         try:
-            _x, _y, width, height = cv2.getWindowImageRect(self._title)
+            width, height = cocoa.inner_size(self._title) or cv2.getWindowImageRect(self._title)[2:]
         except cv2.error:
             return
         if width > 0 and height > 0:

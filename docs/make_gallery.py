@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from rvm_live.backgrounds.transparent import checkerboard  # noqa: E402
 from rvm_live.cli import main as program  # noqa: E402
 from rvm_live.settings import SourceSettings  # noqa: E402
-from rvm_live.sinks.views import checkerboard  # noqa: E402
 from rvm_live.sources.demo import DemoSource  # noqa: E402
 
 IMAGE = ROOT / "docs" / "images" / "batch-gallery.jpg"

@@ -213,7 +213,7 @@ class Composer:
         """
         layer = self._shown
         if isinstance(layer, Clear):
-            from rvm_live.sinks.views import checkerboard
+            from rvm_live.backgrounds.transparent import checkerboard
 
             return np.array(checkerboard(width, height))
         if not isinstance(layer, Plate):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "MOST_PIXELS",
     "PICTURE_SUFFIXES",
     "UnfitPicture",
     "exif_of",
@@ -31,6 +32,10 @@ _MOST_SCANS = 100  # of a progressive JPEG, each of which goes over the whole pi
 _MOST_PARTS = 50_000  # chunks, segments, boxes: a PNG of 256 MiB as most programs write it has 32,768
 
 _Size = tuple[int, int]
+
+
+MOST_PIXELS = 128_000_000
+"""Of a picture: 8K has 33 million, the largest cameras of one shot 102. Decoded, this takes 384 MB."""
 
 
 class UnfitPicture(ValueError):

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rvm_live.pictures import MOST_PIXELS
+from rvm_live.headers import MOST_PIXELS
 
 __all__ = ["address", "code_of", "codec_of", "is_damage", "open_any", "open_file", "opened", "words"]
 

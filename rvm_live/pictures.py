@@ -16,14 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.headers import UnfitPicture, is_avif, is_jpeg2000, size_of
+from rvm_live.headers import MOST_PIXELS, UnfitPicture, is_avif, is_jpeg2000, size_of
 
 __all__ = ["MOST_BYTES", "MOST_PIXELS", "UnfitPicture", "check_size", "read_encoded", "size_of"]
 
 MOST_BYTES = 256 << 20
 """Of a file. A photograph of 100 megapixels has 20 to 100 MiB."""
-MOST_PIXELS = 128_000_000
-"""Of a picture: 8K has 33 million, the largest cameras of one shot 102. Decoded, this takes 384 MB."""
 
 _MOST_JPEG2000_PIXELS = 32_000_000  # its decoder takes eight bytes for each value, so eight times the memory
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 import rvm_live
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
+from rvm_live.backgrounds.transparent import checkerboard
 from rvm_live.batch.codecs import recipe_for
 from rvm_live.compositors.base import Compositor
 from rvm_live.frames import Composite, Frame, Matte, Stamps
@@ -27,7 +28,7 @@ from rvm_live.queues import Overflow
 from rvm_live.sinks.encoder import Encoder
 from rvm_live.sinks.factory import open_recorder
 from rvm_live.sinks.snapshot import save_png
-from rvm_live.sinks.views import checkerboard, render
+from rvm_live.sinks.views import render
 from tests.support.program import call
 from tests.test_compositors import compositor, opened  # noqa: F401 - a fixture
 

@@ -25,6 +25,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from rvm_live.backgrounds.transparent import checkerboard
 from rvm_live.errors import DisplayError, SettingsError
 from rvm_live.gpu import GpuReading
 from rvm_live.notices import Notices
@@ -845,7 +846,7 @@ def test_a_transparent_edge_over_the_checkerboard_is_the_blend_of_both() -> None
     composite = make_composite(transparent=True)
     shown = views.result(composite, 320, 180).astype(np.float32)
     alpha = composite.image[:, :, 3:].astype(np.float32) / 255
-    expected = composite.image[:, :, :3] * alpha + views.checkerboard(320, 180) * (1 - alpha)
+    expected = composite.image[:, :, :3] * alpha + checkerboard(320, 180) * (1 - alpha)
     assert np.abs(shown - expected).max() <= 1.0
 
 

@@ -5,12 +5,11 @@ Only :func:`comparison` shows the camera's pixels (invariant 2); the others are 
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.backgrounds.transparent import checkerboard
 from rvm_live.frames import Composite
 from rvm_live.sinks import panel
 from rvm_live.sinks.display import Screen
@@ -18,7 +17,6 @@ from rvm_live.sources.scaling import Box, fit, scale_to
 
 __all__ = [
     "Box",
-    "checkerboard",
     "comparison",
     "fit",
     "matte",
@@ -38,7 +36,6 @@ _OPENING = (1280, 720)
 _SMALLEST = 360
 _SHARE = 0.8
 _TITLE_BAR = 40  # pixels, at the usual scale
-_LIGHT, _DARK = 204, 153  # of the checkerboard that stands for transparency
 
 
 def opening_size(frame: tuple[int, int], screen: Screen) -> tuple[int, int]:
@@ -51,17 +48,6 @@ def opening_size(frame: tuple[int, int], screen: Screen) -> tuple[int, int]:
         limits = (min(limits[0], most[0]), min(limits[1], most[1]))
     scale = min(limits[0] / width, limits[1] / height, max(1.0, _SMALLEST / height) * screen.scale)
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-@lru_cache(maxsize=2)
-def checkerboard(width: int, height: int) -> Picture:
-    """The usual sign for transparency, uint8 (H, W, 3) BGR; shared, read-only."""
-    cell = max(6, min(width, height) // 40)
-    odd = (np.arange(height)[:, None] // cell + np.arange(width)[None, :] // cell) % 2
-    grey = np.where(odd, _DARK, _LIGHT).astype(np.uint8)
-    board: Picture = np.ascontiguousarray(np.repeat(grey[:, :, None], 3, axis=2))
-    board.flags.writeable = False
-    return board
 
 
 def over_checkerboard(image: Picture) -> Picture:

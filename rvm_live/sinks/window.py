@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.backgrounds.transparent import checkerboard
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.controls import Controls
 from rvm_live.errors import DisplayError, MatteError, SettingsError
@@ -80,7 +81,7 @@ class WindowSink(Sink):
         self._status = status
         self._controls = Controls(view_controls(view)) if controls is None else controls
         self._actions = actions or WindowActions()
-        self._placeholder = placeholder or views.checkerboard
+        self._placeholder = placeholder or checkerboard
         self._clock = clock
         self._overlay = Overlay(clock, hint=hint)
         self._bar = Bar(self._controls, clock)

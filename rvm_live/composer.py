@@ -99,12 +99,14 @@ class Composer:
         self._last: LastComposite | None = None
 
     def open_backgrounds(self, width: int, height: int) -> None:
-        """Make the backgrounds ready, before the engine is: the first of them is what is seen until then.
+        """Make the backgrounds ready, before the engine is: the chosen one is what is seen until then, and whenever no
+        mattes come. May be called again.
 
         Args:
             width: of the frames to come, pixels.
             height: of the frames to come, pixels.
         """
+        self._apply_requests()
         self._shown = self._cycle.make_ready(width, height, self._clock)
 
     def open(self, width: int, height: int, device: str) -> None:

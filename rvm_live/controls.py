@@ -32,6 +32,7 @@ class Control:
             Returns at once: what takes time happens on the thread that owns it.
         check: a wish -> the value that is meant; raises :class:`~rvm_live.errors.SettingsError` where there is none.
         choices: the values to choose from now, in order; empty where they cannot be listed.
+        alone: why there is no other value to choose now, for people.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Control:
     apply: Callable[[Any], None]
     check: Callable[[Any], Any] = field(default=lambda wish: wish)
     choices: Callable[[], Sequence[Any]] = field(default=tuple)
+    alone: Callable[[], str] = field(default=str)
 
 
 class Controls:
@@ -114,10 +116,11 @@ class Controls:
             SettingsError: there is no such control, or nothing to choose from.
         """
         with self._lock:
-            choices = list(self.choices(name))
-            if not choices:
-                raise SettingsError(f"there is nothing to choose from for {name}")
-            now = self._control(name).read()
+            control, choices = self._control(name), list(self.choices(name))
+            now = control.read()
+            why = control.alone() if choices in ([], [now]) else ""
+            if why or not choices:
+                raise SettingsError(why or f"there is nothing to choose from for {name}")
             place = choices.index(now) if now in choices else (-1 if steps > 0 else 0)
             return self.set(**{name: choices[(place + steps) % len(choices)]})[name]
 

@@ -269,6 +269,7 @@ class _App:
             recorded_bytes=self.recording.bytes,
             gpu=self.gpu.latest,
             fetching=self.fetch.state,
+            paused=self.source.paused,
             phase=self._phase(source is not None, engine is not None),
             messages=self.notices.messages,
         )

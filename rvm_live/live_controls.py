@@ -84,10 +84,29 @@ def live_controls(
                 check=one_of("compositor", lambda: composer.working),
                 choices=lambda: composer.working,
             ),
-            Control("camera", cameras.name, cameras.use, check=cameras.check, choices=cameras.names),
-            Control("engine", engines.name, engines.use, check=engines.check, choices=engines.names),
             Control(
-                "quality", engines.quality, engines.use_quality, check=engines.check_quality, choices=engines.qualities
+                "camera",
+                cameras.name,
+                cameras.use,
+                check=cameras.check,
+                choices=cameras.names,
+                alone=lambda: "there is no other camera" if cameras.names() else "there is no camera",
+            ),
+            Control(
+                "engine",
+                engines.name,
+                engines.use,
+                check=engines.check,
+                choices=engines.names,
+                alone=lambda: "RVM is not here yet: press w to fetch it",
+            ),
+            Control(
+                "quality",
+                engines.quality,
+                engines.use_quality,
+                check=engines.check_quality,
+                choices=engines.qualities,
+                alone=engines.one_quality,
             ),
             Control("recording", lambda: recording.path, recording.use, check=_recording(recording)),
             Control("paused", lambda: source.paused, _restarting(source.pause, reset), check=truth("paused")),
@@ -213,9 +232,13 @@ class _Engines:
     def quality(self) -> str:
         return self._quality
 
+    def one_quality(self) -> str:
+        """Why there is nothing to choose from, for people."""
+        return f"{self.name() or 'this engine'} has one quality: press {'e' if _RVM in self.names() else 'w'} for RVM"
+
     def check_quality(self, wish: Any) -> str:
         if not self.qualities():
-            raise SettingsError(f"{self.name() or 'this engine'} has one quality: press e for RVM")
+            raise SettingsError(self.one_quality())
         return one_of("quality", self.qualities)(wish)
 
     def use_quality(self, quality: str) -> None:

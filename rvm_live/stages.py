@@ -23,7 +23,7 @@ from rvm_live.notices import Notices
 from rvm_live.queues import FrameQueue, Overflow
 from rvm_live.scenes import SceneDetector
 from rvm_live.sources.base import Grab, Source, SourceInfo
-from rvm_live.stage import Compose, Epoch, Stage, is_stale
+from rvm_live.stage import Compose, Epoch, Stage, is_stale, kept
 from rvm_live.stillness import LastMatte, LastPicture
 
 __all__ = ["CaptureStage", "Compose", "CompositingStage", "MattingStage"]
@@ -32,7 +32,7 @@ GAP_NS = 1_000_000_000
 """A live source that was silent for longer than this starts a new epoch: the person may have moved on."""
 BAD_NS = 3_000_000_000
 """A live run ends where no matte could be used for longer than this."""
-_SOON_S, _LOOK_S = 0.3, 0.05
+_SOON_S, _LOOK_S, _IDLE_S = 0.3, 0.05, 0.2
 _USUAL_SIZE = (1280, 720)
 
 
@@ -264,13 +264,18 @@ class CompositingStage(Stage):
         opening: tuple[Future[Any], ...] = (self._source_info, self._engine_info)
         while not all(promise.done() for promise in opening):
             wait(opening, _LOOK_S, FIRST_EXCEPTION)  # it does not hear of promises that are broken
+            self._look_at_background()
             for promise in filter(Future.done, opening):
                 promise.result()  # what fails is told at once, though the other may still be loading
         source, engine = self._source_info.result(), self._engine_info.result()
         self._composer.open(source.width, source.height, engine.mattes_on)
         self._keep(self.ready, None)
         while True:
-            matte = self.inlet.get()
+            try:
+                matte = self.inlet.get(_IDLE_S if self.inlet.policy is Overflow.DROP_OLDEST else None)
+            except TimeoutError:
+                self._look_at_background()
+                continue
             if is_stale(matte.frame.epoch, self._epoch, self.inlet):
                 continue
             try:
@@ -285,6 +290,12 @@ class CompositingStage(Stage):
                 continue
             self._bad_since_ns = None
             self.outlet.put(composite)
+
+    def _look_at_background(self) -> None:
+        """While nothing comes the background is what is seen: one that was chosen meanwhile, too."""
+        if kept(self._source_info) and self.inlet.policy is Overflow.DROP_OLDEST:
+            source = self._source_info.result()
+            self._composer.open_backgrounds(source.width, source.height)
 
     def _bears(self, bad: Matte) -> bool:
         """Whether to go on without this frame. A file loses none, and a live run does not go on like that for long."""

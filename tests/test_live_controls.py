@@ -149,6 +149,30 @@ def test_a_pause_frees_the_source_and_privacy_shows_nobody(tmp_path: Path) -> No
         app.controls.privacy = False
 
 
+def test_a_background_that_is_chosen_in_a_pause_is_seen_at_once(tmp_path: Path) -> None:
+    with running(tmp_path) as app:
+        app.controls.paused = True
+        assert until(lambda: app.source.inner is None and app.status().paused)
+        for name, colour in (("color #ff0000", (0, 0, 255)), ("color #00ff00", (0, 255, 0))):
+            app.controls.background = name
+            assert until(lambda: tuple(app.composer.background_only(4, 4)[0, 0]) == colour, 5)  # noqa: B023
+        app.controls.paused = False
+
+
+def test_where_there_is_no_other_value_one_is_told_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
+    FakeDevice.plug_in_all(monkeypatch, {})
+    with running(tmp_path, engine="lite") as app:
+        for name, why in (
+            ("camera", "there is no camera"),
+            ("engine", "RVM is not here yet: press w to fetch it"),
+            ("quality", "lite has one quality: press w for RVM"),
+        ):
+            with pytest.raises(SettingsError, match=why):
+                app.controls.step(name)
+
+
 def test_the_camera_changes_and_the_one_before_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     front, side = FakeDevice(sizes=[(64, 48)], fps=60), FakeDevice(index=1, sizes=[(128, 96)], fps=60)
     FakeDevice.plug_in_all(monkeypatch, {"Front Cam": front, "Side Cam": side})

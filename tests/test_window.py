@@ -108,6 +108,11 @@ class App:
         """Names and values of the controls that were changed, in order."""
         return [(event["action"], event["value"]) for event in self.events if "value" in event]
 
+    @property
+    def layout(self) -> dict[str, Any]:
+        """Where buttons, choices and panels are now, in the window, and which words were cut so far."""
+        return next((event["layout"] for event in reversed(self.events) if "layout" in event), {})
+
     def shows(self, **wanted: object) -> bool:
         return self.waits(lambda: all(self.view.get(name) == value for name, value in wanted.items()))
 
@@ -225,6 +230,41 @@ def test_keys_work_where_the_layout_has_no_latin_letters(screen: Display, tmp_pa
             assert app.end() == (0, "")
     finally:
         subprocess.run(["setxkbmap", "us"], env=screen.env, check=True)
+
+
+@window
+@pytest.mark.parametrize("caps", [False, True])
+def test_keys_are_where_a_latin_layout_prints_them(caps: bool) -> None:
+    if shutil.which("setxkbmap") is None:
+        missing("setxkbmap not found: apt-get install x11-xkb-utils", required="RVM_LIVE_REQUIRE_DISPLAY")
+    with open_display() as display:
+        subprocess.run(["setxkbmap", "fr"], env=display.env, check=True)
+        with running(display, toolkits=["sdl"], cameras=True, frame=[640, 360], size=[640, 360]) as app:
+            display.wait_for(lambda picture: share(picture, FOREGROUND) > 0.1)
+            if caps:
+                display.key("Caps_Lock")
+
+            def press(key: str, name: str, value: object) -> None:
+                display.key(key)
+                assert app.waits(lambda: bool(app.changes) and app.changes[-1] == (name, value)), (key, app.changes)
+
+            for place in ("24", "25", "58"):  # a, z and a comma, where a US keyboard has q, w and m
+                display.key(place)
+            press("47", "mirror", True)  # its m
+            press("12", "background", "office")  # a 3 with shift alone, without caps lock
+            press("b", "background", "beach")
+            press("shift+b", "background", "office")
+            subprocess.run(["setxkbmap", "de"], env=display.env, check=True)
+            press("m", "mirror", False)
+            press("35", "quality", "high")  # its +
+            press("61", "quality", "auto")  # its -
+            display.key("shift+20")  # its ?
+            assert app.shows(help=True)
+            display.key("F1")
+            assert app.shows(help=False)
+            assert app.process.poll() is None
+            display.key("q")
+            assert app.end() == (0, "")
 
 
 @window
@@ -476,6 +516,97 @@ def test_what_is_clicked_happens(screen: Display, size: tuple[int, int], tmp_pat
         assert app.process.poll() is None
         screen.key("q")
         assert app.end()[0] == 0
+
+
+DOES = {
+    "background back": ("background", "office"),
+    "menu background": ("background", "beach"),
+    "background": ("background", "blur 25"),
+    "blur": ("background", "beach"),
+    "menu camera": ("camera", "Front"),
+    "menu quality": ("quality", "auto"),
+    "record": ("recording", True),
+    "mirror": ("mirror", True),
+    "privacy": ("privacy", True),
+    "fullscreen": ("fullscreen", True),
+}
+
+
+def laid_out_well(layout: dict[str, Any]) -> bool:
+    """Everything lies inside the window, nothing on anything else, and no word is cut."""
+    width, height = layout["of"]
+    boxes = [*layout["panels"], *(box for _, *box in layout["bar"])]
+    for number, (x, y, wide, high) in enumerate(boxes):
+        if x < 0 or y < 0 or x + wide > width or y + high > height:
+            return False
+        for left, top, its_width, its_height in boxes[number + 1 :]:
+            if x < left + its_width and left < x + wide and y < top + its_height and top < y + high:
+                return False
+    return not layout["cut"]
+
+
+@window
+@pytest.mark.parametrize(
+    ("screen_size", "letters"), [((1280, 720), 11), ((1920, 1080), 16), ((2560, 1440), 16), ((3840, 2160), 32)]
+)
+def test_on_every_screen_it_fits_is_whole_and_every_button_can_be_clicked(
+    screen_size: tuple[int, int], letters: int, tmp_path: Path
+) -> None:
+    with open_display(*screen_size) as display:
+        area, title = (screen_size[0], screen_size[1] - 50), 40 * (2 if screen_size[1] >= 2160 else 1)
+        display.set_work_area(0, 50, *area)
+        options: dict[str, Any] = {"frame": [1280, 720], "size": [1280, 720], "cameras": True, "statistics": "table"}
+        shot = str(tmp_path / "shot.png")
+        with running(display, toolkits=["sdl"], messages=["the stream is back"], save=shot, **options) as app:
+            place = display.window_geometry()
+            assert place.width <= 0.8 * area[0] and place.height + title <= 0.8 * area[1]
+            assert app.waits(lambda: app.layout.get("of") == [place.width, place.height])
+            assert panel.text_size(place.width, place.height) == letters
+
+            def shown(*, bar: bool) -> bool:
+                """Wiggle the mouse until the bar is there; what is seen is laid out well."""
+                steps = iter(range(10_000))
+
+                def there() -> bool:
+                    here = display.window_geometry()
+                    if bar:
+                        display.move_mouse(here.x + 30 + next(steps) % 2, here.y + here.height // 2)
+                    fits = app.layout["of"] == [here.width, here.height] and bool(app.layout["bar"]) >= bar
+                    return fits and laid_out_well(app.layout)
+
+                return app.waits(there, 20)
+
+            def click(name: str, among: str = "bar") -> None:
+                """On its middle, or on the last pixels of it: every pixel counts."""
+                x, y, wide, high = next(box for action, *box in app.layout[among] if action == name)
+                assert high >= 36 and wide >= 36, name
+                edge = len(name) % 2
+                display.click(place.x + x + (3 if edge else wide // 2), place.y + y + (high - 2 if edge else high // 2))
+
+            assert shown(bar=True), app.layout
+            assert {*DOES, "add background", "photo", "help"} == {action for action, *_ in app.layout["bar"]}
+            for name, change in DOES.items():
+                click(name)
+                if name.startswith("menu"):
+                    assert app.waits(lambda: bool(app.layout["menu"])), name
+                    click(app.layout["menu"][0][0], "menu")
+                    assert app.waits(lambda: not app.layout["menu"]), name
+                if name not in ("menu camera", "menu quality"):  # what was chosen there was in force already
+                    assert app.waits(lambda: bool(app.changes) and app.changes[-1] == change), (name, app.changes)  # noqa: B023
+                assert shown(bar=True), (name, app.layout)
+            display.key("f")
+            assert app.shows(fullscreen=False) and app.waits(lambda: display.window_geometry() == place)
+            for name in ("add background", "photo", "help"):
+                assert shown(bar=True), (name, app.layout)
+                click(name)
+            assert app.did("add background") and app.did("save") and app.shows(help=True)
+            for statistics in ("off", "line", "table"):
+                for size in ((480, 300), (360, 640), (place.width, place.height)):
+                    display.resize("rvm-live", *size)
+                    assert shown(bar=statistics == "line"), (size, statistics, app.layout)
+                display.key("s")
+            display.key("q")
+            assert app.end() == (0, "")
 
 
 @window

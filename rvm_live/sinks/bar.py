@@ -107,9 +107,9 @@ class Bar:
         if not self.visible:
             return None
         menu, self._menu = self._menu, ""
-        for number, placed in enumerate(self._choices if menu else ()):
+        for placed in self._choices if menu else ():
             if placed.holds(x, y):
-                return f"choose {menu} {number}"
+                return placed.button.action
         for placed in self._placed:
             if placed.holds(x, y):
                 kind, _, name = placed.button.action.partition(" ")
@@ -213,11 +213,15 @@ class Bar:
             return
         now = self._controls.state()[self._menu]
         names = [str(each) for each in self._controls.choices(self._menu)]
-        names = names[: max(1, bottom // high)]
+        room = max(1, bottom // high)
+        place = names.index(str(now)) if str(now) in names else 0
+        first = max(0, min(place - room // 2, len(names) - room))  # where there is no room for all: those around it
+        names = names[first : first + room]
         wide = min(max(text.measure(name, size) for name in names) + 3 * size, width)
         x, y = min(owner.x, width - wide), bottom - len(names) * high
         self._choices = [
-            _Placed(Button("", name), x, y + number * high, wide, high) for number, name in enumerate(names)
+            _Placed(Button(f"choose {self._menu} {first + number}", name), x, y + number * high, wide, high)
+            for number, name in enumerate(names)
         ]
         canvas = ground(wide, len(names) * high)
         for number, placed in enumerate(self._choices):

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _TIMEOUT_SECONDS = 5.0
+_MANY_LINES = 2160
 _MOST_COOKIES = 1 << 20
 _MOST_RESOURCES = 1 << 18
 _COOKIE = b"MIT-MAGIC-COOKIE-1"
@@ -44,12 +45,19 @@ class Screen:
     Attributes:
         reason: why no window can be opened, one line; None if one can.
         size: width and height of the whole screen in pixels, or None if unknown.
+        area: of these, those that are left beside the desktop's own panels; None if unknown.
         scale: how many times as large as usual everything is to be, 1 to 4.
     """
 
     reason: str | None = None
     size: tuple[int, int] | None = None
+    area: tuple[int, int] | None = None
     scale: float = 1.0
+
+    @property
+    def enlarged(self) -> float:
+        """:attr:`scale`; where the desktop asks for none, twice as large from 2160 lines on."""
+        return 2.0 if self.scale == 1.0 and self.size is not None and self.size[1] >= _MANY_LINES else self.scale
 
 
 def display_available() -> str | None:
@@ -74,7 +82,7 @@ def probe() -> Screen:
 def screen_now() -> Screen:
     """Find out whether there is a screen for windows, and how large it is."""
     if sys.platform.startswith("win"):
-        return Screen(size=_windows_screen())
+        return Screen(size=_windows_screen(), area=_windows_area())
     if not sys.platform.startswith("linux"):
         return Screen()
     name = os.environ.get("DISPLAY", "")
@@ -83,10 +91,10 @@ def screen_now() -> Screen:
             return Screen("DISPLAY is not set: this Wayland session runs no XWayland, which OpenCV's windows need")
         return Screen("DISPLAY is not set (no desktop session, or a remote shell without X forwarding)")
     try:
-        size, resources = _greet(name)
+        size, area, resources = _greet(name)
     except (OSError, ValueError, struct.error) as error:
         return Screen(f"the X display {name!r} cannot be used: {_words(error)}")
-    return Screen(size=size, scale=_scale(resources))
+    return Screen(size=size, area=area, scale=_scale(resources))
 
 
 def sdl_driver() -> str:
@@ -167,6 +175,15 @@ def _windows_screen() -> tuple[int, int] | None:
         return None
 
 
+def _windows_area() -> tuple[int, int] | None:
+    try:
+        edges = (ctypes.c_long * 4)()  # left, top, right, bottom
+        found = ctypes.windll.user32.SystemParametersInfoW(0x30, 0, edges, 0)  # type: ignore[attr-defined,unused-ignore]
+        return (edges[2] - edges[0], edges[3] - edges[1]) if found else None
+    except Exception:
+        return None
+
+
 def _words(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "the X server does not answer"
@@ -177,8 +194,9 @@ def _words(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
-def _greet(name: str) -> tuple[tuple[int, int], str]:
-    """Connect as a client would; the size of the first screen, and the desktop's settings for all programs.
+def _greet(name: str) -> tuple[tuple[int, int], tuple[int, int] | None, str]:
+    """Connect as a client would; the size of the first screen, its work area, and the desktop's settings for all
+    programs.
 
     Raises:
         ValueError: the name is malformed, or the server refuses us.
@@ -193,7 +211,7 @@ def _greet(name: str) -> tuple[tuple[int, int], str]:
         with _connect(host, number) as connection:
             answer = _handshake(connection, cookie)
             if answer[0] == 1:
-                return _screen_size(answer), _resources(connection, answer)
+                return _screen_size(answer), _work_area(connection, answer), _resources(connection, answer)
         refusal = answer[8 : 8 + answer[1]].decode("latin-1").strip()
     raise ValueError(f"the X server refuses us ({refusal or 'no permission'})")
 
@@ -249,16 +267,34 @@ def _first_screen(answer: bytes) -> int:
 
 def _resources(connection: socket.socket, answer: bytes) -> str:
     """The root window's property RESOURCE_MANAGER; empty where there is none."""
-    (root,) = struct.unpack_from("=I", answer, _first_screen(answer))
-    get_property, resource_manager, string = 20, 23, 31
+    resource_manager, string = 23, 31
+    return _property(connection, answer, resource_manager, string).decode("latin-1")
+
+
+def _work_area(connection: socket.socket, answer: bytes) -> tuple[int, int] | None:
+    """What the desktop's panels leave of the screen (EWMH, _NET_WORKAREA); None where nobody tells."""
+    intern_atom, cardinal, name = 16, 6, b"_NET_WORKAREA"
     with suppress(OSError, ValueError, struct.error):
-        request = struct.pack("=BxHIIIII", get_property, 6, root, resource_manager, string, 0, _MOST_RESOURCES // 4)
-        connection.sendall(request)
+        connection.sendall(
+            struct.pack("=BBHHxx", intern_atom, 1, 2 + len(_padded(name)) // 4, len(name)) + _padded(name)
+        )
+        (atom,) = struct.unpack_from("=8xI", _receive(connection, 32))
+        _x, _y, width, height = struct.unpack_from("=4I", _property(connection, answer, atom, cardinal))
+        return (width, height) if width and height else None
+    return None
+
+
+def _property(connection: socket.socket, answer: bytes, name: int, kind: int) -> bytes:
+    """A property of the root window; empty where there is none."""
+    (root,) = struct.unpack_from("=I", answer, _first_screen(answer))
+    get_property = 20
+    with suppress(OSError, ValueError, struct.error):
+        connection.sendall(struct.pack("=BxHIIIII", get_property, 6, root, name, kind, 0, _MOST_RESOURCES // 4))
         head = _receive(connection, 32)
-        words, length = struct.unpack_from("=I8xI", head, 4)
+        form, words, length = struct.unpack_from("=xBxxI8xI", head)
         if head[0] == 1:
-            return _receive(connection, min(4 * words, _MOST_RESOURCES))[:length].decode("latin-1")
-    return ""
+            return _receive(connection, min(4 * words, _MOST_RESOURCES))[: length * form // 8]
+    return b""
 
 
 def _padded(data: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from rvm_live.sinks.panel import (
     TEXT,
     Panel,
     Row,
+    beside,
     blend,
     caption,
     finish,
@@ -136,17 +138,24 @@ class Overlay:
         placed: list[tuple[Panel, int, int]] = []
         if starting:
             messages = self._fresh(status.messages) if self._began else list(status.messages[-3:])
-            title = "no picture …" if self._began else "starting …"
-            panel = _waiting_panel(title, status.phase, messages, size, width - 2 * margin, height - 2 * margin)
+            title, phase = "no picture …" if self._began else "starting …", status.phase
+            if status.paused:
+                title, phase = "paused", "press space to go on"
+            panel = _waiting_panel(title, phase, messages, size, width - 2 * margin, height - 2 * margin)
             placed.append((panel, (width - panel.width) // 2, (height - panel.height) // 2))
-        keys = _help_panel(size, width - 2 * margin, height - 2 * margin) if help else None
-        bottom = height - margin
+        right, reach = margin, 0  # down to where, and how far in, the right edge's panels come
+        signs = [_recording_panel(status, size)] if status.recording else []
+        for sign in (*signs, *([caption(status.fetching, size)] if status.fetching else [])):
+            placed.append((sign, width - margin - sign.width, right))
+            right, reach = right + sign.height + margin, max(reach, sign.width + margin)
+        keys = _help_panel(size, width - 2 * margin, height - right - margin) if help else None
+        bottom, toasts = height - margin, []
         answer = self._answer(help)
         if answer:
             lines = text.wrap(answer, width - 4 * margin, size, _TOAST_LINES)
             toast = lay_out([Row("", line) for line in lines], size, width - 2 * margin)
             bottom -= toast.height
-            placed.append((toast, (width - toast.width) // 2, bottom))
+            toasts.append((toast, (width - toast.width) // 2, bottom))
             bottom -= margin
         messages = [] if starting else self._fresh(status.messages)
         notice = _message_panel(messages, size, width - 2 * margin) if messages else None
@@ -154,29 +163,24 @@ class Overlay:
             bottom -= notice.height
             placed.append((notice, margin, bottom))
             bottom -= margin
-        right = margin
-        if status.recording:
-            sign = _recording_panel(status, size)
-            placed.append((sign, width - margin - sign.width, margin))
-            right += sign.height + margin
+
+        def left(panel: Panel) -> tuple[Panel, int, int]:
+            """At the upper left, beside those at the right or, where there is no room, below them."""
+            return panel, margin, margin if panel.width + reach + 2 * margin <= width else right
+
         if statistics == "line" and not starting and status.unique_fps:
-            line = caption(f"{status.unique_fps:.0f} fps · {status.total_ms:.0f} ms", size)
-            placed.append((line, margin, margin))
-        if status.fetching:
-            line = caption(status.fetching, size)
-            placed.append((line, width - margin - line.width, right))
-            right += line.height + margin
+            placed.append(left(caption(f"{status.unique_fps:.0f} fps · {status.total_ms:.0f} ms", size)))
         if statistics == "table" and not starting:
-            rows = fit_rows(statistics_rows(status, display), bottom - margin, size)
+            rows = fit_rows(statistics_rows(status, display), bottom - right, size)
             limit = min(width - 2 * margin, max(31 * size, round(width * 0.42)))
             if rows:
                 panel = lay_out(rows, size, limit, min_width=min(self._width, limit))
                 self._width = max(self._width, panel.width)  # a panel that breathes with its numbers is restless
                 if keys is None or panel.width + keys.width + 3 * margin <= width:
-                    placed.append((panel, margin, margin))
+                    placed.append(left(panel))
         if keys is not None:
-            placed.append((keys, width - margin - keys.width, min(right, max(margin, height - margin - keys.height))))
-        return placed
+            placed.append((keys, width - margin - keys.width, right))
+        return placed + toasts
 
     def _answer(self, help: bool) -> str:
         """What was just asked for; at the beginning, how to get help."""
@@ -231,13 +235,19 @@ def _recording_panel(status: Status, size: int) -> Panel:
 
 
 def _help_panel(size: int, max_width: int, max_height: int) -> Panel:
-    rows: list[Row] = []
-    group = ""
+    """The keys in one column, or in two where that keeps the letters larger."""
+    groups: dict[str, list[Row]] = {}
     for key in (key for key in HOTKEYS if key.label):
-        if key.group != group:
-            group = key.group
-            rows.append(Row("", group, colour=LABEL))
+        rows = groups.setdefault(key.group, [Row("", key.group, colour=LABEL)])
         rows.append(Row(key.label, key.text, label_colour=TEXT, label_weight=text.SEMIBOLD))
-    while size > 8 and panel_height(rows, size) > max_height:
-        size -= 1
-    return lay_out(rows, size, max_width)
+    all_rows = list(chain.from_iterable(groups.values()))
+    half = sum(len(rows) for rows in list(groups.values())[:2])
+    for smaller in range(size, 7, -1):
+        for columns in ([all_rows], [all_rows[:half], all_rows[half:]]):
+            most = max(map(len, columns))
+            even = [[*rows, *[Row("")] * (most - len(rows))] for rows in columns]
+            if panel_height(even[0], smaller) <= max_height:
+                panel = beside([lay_out(rows, smaller, 1 << 14) for rows in even])
+                if panel.width <= max_width:
+                    return panel
+    return lay_out(all_rows, 8, max_width)

@@ -19,6 +19,7 @@ __all__ = [
     "TEXT",
     "Panel",
     "Row",
+    "beside",
     "blend",
     "caption",
     "finish",
@@ -181,6 +182,11 @@ def finish(canvas: NDArray[np.uint8]) -> Panel:
     through = cv2.LUT(cv2.max(cv2.max(blue, green), red), _THROUGH)
     three = cv2.merge([through] * 3)
     return Panel(cv2.multiply(canvas, cv2.bitwise_not(three), scale=1 / 255), three)
+
+
+def beside(panels: Sequence[Panel]) -> Panel:
+    """Panels of one height as one, from left to right."""
+    return Panel(np.hstack([each.colour for each in panels]), np.hstack([each.through for each in panels]))
 
 
 @lru_cache(maxsize=16)

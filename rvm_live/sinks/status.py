@@ -39,6 +39,7 @@ class Status:
         recorded_bytes: how much.
         gpu: newest reading, or None.
         fetching: what is being fetched, and how far; empty where nothing is.
+        paused: the camera rests, since somebody wanted it to.
         phase: what is being waited for before the first picture, e.g. ``opening the camera``.
         messages: newest notices, fallbacks above all; each is shown for :data:`MESSAGE_SECONDS`.
     """
@@ -65,6 +66,7 @@ class Status:
     recorded_bytes: int = 0
     gpu: GpuReading | None = None
     fetching: str = ""
+    paused: bool = False
     phase: str = ""
     messages: tuple[str, ...] = ()
 

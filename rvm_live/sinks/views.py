@@ -39,14 +39,16 @@ _TITLE_BAR = 40  # pixels, at the usual scale
 
 
 def opening_size(frame: tuple[int, int], screen: Screen) -> tuple[int, int]:
-    """Width and height of the window for frames of this size: whole pixels where they fit, four fifths of the screen at
-    most, the title bar counted."""
+    """Width and height of the window for frames of this size: whole pixels where they fit, four fifths of the work area
+    at most, the title bar counted."""
     width, height = frame
-    limits = (_OPENING[0] * screen.scale, _OPENING[1] * screen.scale)
-    if screen.size is not None:
-        most = (_SHARE * screen.size[0], _SHARE * screen.size[1] - _TITLE_BAR * screen.scale)
+    enlarged = screen.enlarged
+    limits = (_OPENING[0] * enlarged, _OPENING[1] * enlarged)
+    area = screen.area or screen.size
+    if area is not None:
+        most = (_SHARE * area[0], _SHARE * area[1] - _TITLE_BAR * enlarged)
         limits = (min(limits[0], most[0]), min(limits[1], most[1]))
-    scale = min(limits[0] / width, limits[1] / height, max(1.0, _SMALLEST / height) * screen.scale)
+    scale = min(limits[0] / width, limits[1] / height, max(1.0, _SMALLEST / height) * enlarged)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
@@ -114,10 +116,11 @@ def comparison(composite: Composite, width: int, height: int, split: float = 0.5
     line, thick = box.x + seen, max(1, width // 640)
     canvas[box.y : box.y + box.height, max(line - thick, 0) : line + thick] = 255
     size = panel.text_size(width, height)
+    top = box.y + size // 2 + max(0, 3 * size - box.y)  # below the line of the statistics
     for words, left, right in (("source", box.x, line), ("result", line, box.x + box.width)):
         label = panel.caption(words, size)
-        if right - left > label.width + 2 * size and box.height > 4 * size:
-            panel.blend(canvas, label, (left + right - label.width) // 2, box.y + size // 2)
+        if right - left > label.width + 2 * size and box.height > 7 * size:
+            panel.blend(canvas, label, (left + right - label.width) // 2, top)
     return canvas
 
 

@@ -39,6 +39,7 @@ from rvm_live.sinks.toolkits.base import (
 
 __all__ = ["ViewState", "WindowActions", "WindowSink", "display_available"]
 
+_DIGITS = tuple("123456789")
 _GRIP = 18  # pixels to each side of the comparison's line that take hold of it
 
 
@@ -224,10 +225,11 @@ class WindowSink(Sink):
         elif isinstance(event, Key):
             self._dirty = True
             action = action_for(event)
+            if action == "background number":
+                digit = event.name if event.name in _DIGITS else event.place  # AZERTY: what it types is none
+                action = f"choose background {int(digit) - 1}"
             if action is not None:
-                self._commands.do(
-                    f"choose background {int(event.name or event.place) - 1}" if "number" in action else action
-                )
+                self._commands.do(action)
         elif isinstance(event, Wheel):
             self._commands.do("background" if event.steps < 0 else "background back")
         elif isinstance(event, Drop):

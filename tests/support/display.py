@@ -134,6 +134,12 @@ class Display:
         """Set what desktops tell all programs, as ``xrdb`` does."""
         _set_root_text(self.name, 23, text)  # XA_RESOURCE_MANAGER
 
+    def set_work_area(self, x: int, y: int, width: int, height: int) -> None:
+        """Say, as a window manager does, what its panels leave of the screen."""
+        area = f"{x}, {y}, {width}, {height}"
+        command = ["xprop", "-root", "-f", "_NET_WORKAREA", "32c", "-set", "_NET_WORKAREA", area]
+        subprocess.run(command, env=self.env, check=True, timeout=20)
+
     def die(self) -> None:
         """Take the whole screen away from every program at once."""
         self._server.kill()

@@ -15,9 +15,11 @@ from rvm_live.controls import Control, Controls
 from rvm_live.errors import SinkError
 from rvm_live.frames import Composite
 from rvm_live.gpu import GpuReading
+from rvm_live.sinks import panel, text
 from rvm_live.sinks.hotkeys import ViewState, WindowActions, view_controls
 from rvm_live.sinks.snapshot import save_png
 from rvm_live.sinks.status import Status
+from rvm_live.sinks.text import shorten
 from rvm_live.sinks.toolkits import TOOLKITS
 from rvm_live.sinks.window import WindowSink
 from tests.support.engines import LateFault
@@ -77,6 +79,9 @@ def main(options: dict) -> None:
     )
     values = {"background": "beach", "compositor": "cpu", "recording": None, "paused": False, "privacy": False}
     choices = {"background": ["beach", "blur 25", "office"], "compositor": ["cpu", "torch"]}
+    if options.get("cameras", False):
+        values |= {"camera": "Front", "quality": "auto"}
+        choices |= {"camera": ["Front", "Side"], "quality": ["auto", "high"]}
 
     def control(name: str) -> Control:
         return Control(
@@ -93,7 +98,13 @@ def main(options: dict) -> None:
         size=tuple(options.get("size", (320, 180))),
         toolkits=options.get("toolkits", TOOLKITS),
         hint=options.get("hint", False),
-        status=lambda: dataclasses.replace(STATUS, messages=tuple(options.get("messages", ()))),
+        status=lambda: dataclasses.replace(
+            STATUS,
+            messages=tuple(options.get("messages", ())),
+            recording=values["recording"] and "take.mp4",
+            recorded_s=75.0,
+            recorded_bytes=11_000_000,
+        ),
         controls=controls,
         actions=WindowActions(
             reset=lambda: tell(action="reset"),
@@ -111,10 +122,30 @@ def main(options: dict) -> None:
     started = time.monotonic()
     still, drawn, draw = None, 0, sink._draw
 
+    cut: list[str] = []
+    placed: dict = {}
+
+    def shortened(words: str, *more: int) -> str:
+        short = shorten(words, *more)
+        cut.extend([words] if short != words else [])
+        return short
+
+    text.shorten = panel.shorten = shortened
+
     def count() -> None:
-        nonlocal drawn
+        nonlocal drawn, placed
         drawn += 1
         draw()
+        bar = sink._bar if sink._bar.visible else None
+        buttons = [(each.button.action, each.x, each.y, each.width, each.height) for each in bar._placed] if bar else []
+        choices = (
+            [(each.button.action, each.x, each.y, each.width, each.height) for each in bar._choices] if bar else []
+        )
+        panels = [(x, y, panel.width, panel.height) for panel, x, y in sink._overlay._panels]
+        now = {"bar": buttons, "menu": choices, "panels": panels, "cut": [*cut], "of": list(sink.size)}
+        if now != placed:
+            tell(layout=now)
+            placed = now
 
     sink._draw = count
     try:

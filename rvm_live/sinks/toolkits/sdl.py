@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,16 @@ class SdlToolkit(Toolkit):
 
     @property
     def screen(self) -> Screen:
-        known = screen_now()
-        if known.size is not None:
-            return known
         try:
-            sizes = self._loaded().display.get_desktop_sizes()
+            sizes = self._loaded().display.get_desktop_sizes()  # first: what Windows tells afterwards are real pixels
         except DisplayError as error:
             return Screen(str(error))
-        return Screen(size=(int(sizes[0][0]), int(sizes[0][1])) if sizes else None)
+        known = screen_now()
+        if not sizes:
+            return known
+        width, height = map(int, sizes[0])  # of one monitor; X tells of all together
+        area = known.area and (min(known.area[0], width), min(known.area[1], height))
+        return replace(known, reason=None, size=(width, height), area=area)
 
     def show(self, canvas: NDArray[np.uint8]) -> None:
         try:

@@ -4,13 +4,16 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 ARGS   ?=
+# Tests run in this many processes, a file of tests in one of them; WORKERS=0: in one, in the order of their names.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 .PHONY: run test test-all coverage check fuzz bench assets opencv-cuda display clean help
 
 help:
 	@echo "make run    set up and run rvm-live (ARGS='--source demo ...' passes options on)"
 	@echo "make test   set up and run the tests (ARGS='-k queue' selects)"
-	@echo "make test-all   the slow ones, too"
+	@echo "make test-all   the slow ones, too (WORKERS=4: in four processes; 2 is the default)"
 	@echo "make check  ruff and mypy"
 	@echo "make coverage   the tests once more, counting the branches they take"
 	@echo "make fuzz   each fuzz target for a minute (ARGS='--seconds 600' for longer)"
@@ -28,15 +31,15 @@ run: $(READY)
 	$(BIN)/rvm-live $(ARGS)
 
 test: $(READY) display
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	$(PYTEST) -m 'not slow and not stress' $(ARGS)
 
 test-all: $(READY) display
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) -m 'not stress' $(ARGS)
 
 # Branches of the pipeline, sources, engines and sinks that the tests take.
 coverage: $(READY) display
 	$(BIN)/coverage erase
-	-$(BIN)/coverage run -m pytest $(ARGS)
+	-$(BIN)/coverage run -m pytest -m 'not stress' $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort=cover \
 	  --include='rvm_live/pipeline.py,rvm_live/stage*.py,rvm_live/watchdog.py,rvm_live/queues.py,rvm_live/sources/*,rvm_live/engines/*,rvm_live/sinks/*'

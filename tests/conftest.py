@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import re
+import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +18,22 @@ import pytest
 from tests.support.clock import FakeClock
 
 _CLASS = re.compile(r"tests\.[a-z_.]+:[A-Za-z]+")
+_CURRENT = "PYTEST_CURRENT_TEST"
+_SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGCHLD") if hasattr(signal, name)]
+_THREADS = {"cv2": ("getNumThreads", "setNumThreads"), "torch": ("get_num_threads", "set_num_threads")}
 ROOT = Path(__file__).resolve().parent.parent
+
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # beside another one: more threads than cores would wait for each other, spinning
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that is known to take long may take longer before it is said to hang."""
+    for item in items:
+        if item.get_closest_marker("slow") or item.get_closest_marker("stress"):
+            item.add_marker(pytest.mark.timeout(600), append=True)
 
 
 def missing(reason: str, *, required: str) -> None:
@@ -60,6 +77,33 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture(autouse=True)
+def process_as_before() -> Iterator[None]:
+    """Put back what the command line, run in this process, sets as if the process were its own.
+
+    Otherwise a test's result depends on those before it: no record of the log reaches ``caplog``, OpenCV has a
+    thread less.
+    """
+    log = logging.getLogger("rvm_live")
+    logged = log.handlers[:], log.propagate, log.level
+    environment, folder = dict(os.environ), os.getcwd()
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    threads = {name: getattr(sys.modules[name], get)() for name, (get, _) in _THREADS.items() if name in sys.modules}
+    yield
+    log.handlers[:], log.propagate = logged[:2]
+    log.setLevel(logged[2])
+    if Path.cwd() != Path(folder):
+        os.chdir(folder)
+    environment[_CURRENT] = os.environ.get(_CURRENT, "")
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})
+    for name, count in threads.items():
+        getattr(sys.modules[name], _THREADS[name][1])(count)
+    changed = [number.name for number, handler in handlers.items() if signal.getsignal(number) != handler]
+    assert not changed, f"handlers of signals left changed: {changed}"
 
 
 @pytest.fixture(autouse=True)

@@ -38,7 +38,7 @@ class _Watch(Sink):
         pass
 
 
-@pytest.mark.stress
+@pytest.mark.slow
 @pytest.mark.parametrize("foreground", ["model", "source"])
 def test_memory_is_steady(weights: Path, foreground: str) -> None:
     watch = _Watch()

@@ -123,6 +123,17 @@ def test_nothing_is_missing_where_all_is_there(toolkit: Path, programs: Callable
     assert any(note.startswith("no network streams") for note in found.notes)
 
 
+def test_pip_is_looked_for_without_importing(
+    toolkit: Path, programs: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """setuptools acts, and warns, when somebody so much as asks where pip would be imported from."""
+    asked: list[str] = []
+    finder = SimpleNamespace(find_spec=lambda name, path=None, target=None: asked.append(name))
+    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+    assert not any("pip is" in line for line in look(programs("true"), toolkit).missing)
+    assert "pip" not in asked
+
+
 @pytest.mark.parametrize("lacking", PROGRAMS)
 def test_a_missing_program_is_named(
     lacking: str, toolkit: Path, programs: Callable[..., Path], monkeypatch: pytest.MonkeyPatch

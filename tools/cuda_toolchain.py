@@ -10,7 +10,7 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
+from importlib.metadata import distributions
 from pathlib import Path
 
 __all__ = ["DEFAULT_ARCHITECTURE", "Machine", "Survey", "Toolkit", "survey"]
@@ -107,7 +107,7 @@ def survey(build: Path, *, environ: Mapping[str, str], cuda: Path | None, archit
     if not (include / "Python.h").is_file():
         found.missing.append(f"Python's headers are missing ({include}): install python3-dev or the like")
     numpy_include = _numpy_include(found)
-    if find_spec("pip") is None:
+    if not any(distributions(name="pip")):
         found.missing.append(f"pip is missing from this Python: {sys.executable} -m ensurepip")
     _check_disk(found, build)
     chosen = _architectures(found, finder, toolkit, architectures)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from benchmarks.compare import grab, program_threads
 from benchmarks.report import publish
-from rvm_live.backgrounds.parse import default_cycle
+from rvm_live.backgrounds.parse import parse_one
 from rvm_live.batch.codecs import recipe_for
 from rvm_live.batch.media import facts_of
 from rvm_live.batch.run import run as run_batch
@@ -40,6 +40,7 @@ from rvm_live.settings import EngineSettings, SourceSettings
 from rvm_live.sinks.encoder import Encoder
 from rvm_live.sources.video import VideoFileSource
 
+BACKGROUND = str(Path(__file__).parent.parent / "assets" / "backgrounds" / "studio.jpg")
 COLUMNS = (
     "engine, ratio, file",
     "loop fps",
@@ -105,7 +106,12 @@ def run(arguments: list[str]) -> dict[str, Any]:
                     bare = _bare(settings, few)
                     loop = _loop(settings, clip, case.container, scratch / f"loop.{case.container}")
                     to = BatchSettings(
-                        (str(clip),), scratch / "out", engine=settings, container=case.container, force=True
+                        (str(clip),),
+                        scratch / "out",
+                        engine=settings,
+                        background=BACKGROUND,
+                        container=case.container,
+                        force=True,
                     )
                     batch, _ = rate_of(to)
             except RvmLiveError as error:
@@ -177,7 +183,7 @@ def _loop(settings: EngineSettings, clip: Path, container: str, path: Path) -> f
     """One thing after another, as a script does it."""
     facts = facts_of(clip)
     engine = _opened(settings, facts.width, facts.height)
-    composer = Composer(default_cycle([])[:1], foreground="model", notices=Notices())
+    composer = Composer([parse_one(BACKGROUND)], foreground="model", notices=Notices())
     composer.open(facts.width, facts.height, "cpu")
     encoder: Encoder | None = None
     source = VideoFileSource(SourceSettings(str(clip), realtime=False))

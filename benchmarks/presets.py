@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.batch import clip_of, rate_of
+from benchmarks.batch import BACKGROUND, clip_of, rate_of
 from benchmarks.compare import grab, program_threads
 from benchmarks.report import publish
 from rvm_live.batch.settings import PRESETS, BatchSettings, ratio_for
@@ -62,6 +62,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
                 scratch / name,
                 "standard" if name == "lite" else name,
                 engine,
+                background=BACKGROUND,
                 container=CONTAINER,
                 force=True,
             )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rvm_live import errors, whole
 from rvm_live.backgrounds.parse import parse_one
-from rvm_live.batch.codecs import ALPHA_CONTAINERS, MUXERS, recipe_for
+from rvm_live.batch.outputs import FILES
 from rvm_live.batch.report import Done
 from rvm_live.batch.run import run
 from rvm_live.batch.settings import BatchSettings
@@ -21,6 +21,7 @@ from rvm_live.errors import KeptError, RvmLiveError, SettingsError, SinkError, S
 from rvm_live.folders import at_home
 from rvm_live.report import Ran
 from rvm_live.settings import EngineOptions, EngineSettings
+from rvm_live.tidy import left_lock
 from rvm_live.whole import explain
 
 if TYPE_CHECKING:
@@ -94,12 +95,12 @@ def convert(
         rvm_live.convert("clip.mp4", "cut.mov", on_progress=print)
 
     Exactly ``output`` is written, whole or not at all; meanwhile a hidden folder lies beside it. Ctrl-C ends it with
-    ``KeyboardInterrupt``, and nothing is left.
+    ``KeyboardInterrupt``, and nothing is left. (What a kill leaves is removed by ``rvm-live tidy``.)
 
     Args:
-        source: a film, or whatever else is read as one.
+        source: a film, or whatever else is read as one; or a still.
         output: its suffix tells the container: ``.mov`` (ProRes 4444), ``.mkv`` (FFV1), ``.webm`` (VP9) or ``.mp4``
-            (H.264); its folder must be there.
+            (H.264), of a still ``.png`` or ``.tiff``; its folder must be there.
         background: as ``--background`` takes it. None: transparent; ``.mp4`` keeps no alpha and needs one.
         overwrite: replace a file that is there.
         on_progress: called in this thread, four times a second at most and once at the end.
@@ -119,14 +120,15 @@ def convert(
     backdrop = "transparent" if background is None else os.fspath(background)
     settings = BatchSettings(
         inputs=(str(what),),
-        output=into.parent,
+        output=into,
         engine=EngineSettings.of(options),
         background=backdrop,
         foreground=options.get("foreground", "model"),
-        container=_container(into, backdrop, codec, named=background is not None),
         codec=codec,
         published=True,
     )
+    if into.suffix.lower() not in FILES:
+        raise SettingsError(f"the suffix of {into.name} does not tell what to write: choose of {', '.join(FILES)}")
     parse_one(backdrop)
     if not what.is_file():
         raise SourceUnavailableError(f"{what} is no file" if what.exists() else f"there is no file {what}")
@@ -137,7 +139,7 @@ def convert(
             on_progress(Progress(frames, total, time.monotonic() - began))
 
     with _folder_beside(into) as folder:
-        done = _worked_off(replace(settings, output=folder), tell)
+        done = _worked_off(replace(settings, output=folder / into.name), tell)
         _check_free(what, into, overwrite)
         try:
             whole.replace(done.outputs[0], into)
@@ -151,24 +153,6 @@ def _path(value: object, what: str) -> Path:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value) or "\0" in str(value):
         raise SettingsError(f"{what} {value!r} is no path")
     return at_home(Path(value))
-
-
-def _container(into: Path, background: str, codec: str, *, named: bool) -> str:
-    """Which container the suffix means.
-
-    Raises:
-        SettingsError: none, or one that does not keep what is asked for.
-    """
-    container = into.suffix.lower().removeprefix(".")
-    if container not in MUXERS:
-        known = ", ".join(f".{each}" for each in MUXERS)
-        raise SettingsError(f"the suffix of {into.name} does not tell what to write: choose of {known}")
-    recipe, _ = recipe_for(container, codec)
-    if background.strip().lower() == "transparent" and recipe.clear is None:
-        which = f".{container}" if container not in ALPHA_CONTAINERS else codec
-        do = "write .mov, .mkv or .webm" if container not in ALPHA_CONTAINERS else "leave the codec out"
-        raise SettingsError(f"{which} keeps no alpha: {do}{'' if named else ', or name a background'}")
-    return container
 
 
 def _check_free(source: Path, into: Path, overwrite: bool) -> None:
@@ -194,12 +178,12 @@ def _check_free(source: Path, into: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _folder_beside(path: Path) -> Iterator[Path]:
-    """A hidden folder on the same disk, gone with all that is in it when the block ends."""
+    """A hidden folder on the same disk, gone with all that is in it when the block ends; ours while it is there."""
     try:
         folder = tempfile.TemporaryDirectory(prefix=".rvm-live-", suffix=".part", dir=path.parent)
     except OSError as error:
         raise explain(error, path) from error
-    with folder:
+    with folder, left_lock(Path(folder.name)):
         yield Path(folder.name)
 
 

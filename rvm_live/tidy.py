@@ -1,4 +1,5 @@
-"""Short, safe, unique file names: spaces to underscores, at most so many characters, extensions kept, and an undo log.
+"""Short, safe, unique file names: spaces to underscores, at most so many characters, extensions kept, and an undo log;
+and what killed conversions have left.
 
 Nothing is ever overwritten: a name that is taken, in any spelling that a file system may not tell apart, is not used.
 """
@@ -9,6 +10,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,14 +20,28 @@ from pathlib import Path
 from typing import Any
 
 from rvm_live import whole
-from rvm_live.errors import SettingsError, TidyError
+from rvm_live.errors import SettingsError, SinkError, TidyError
+from rvm_live.locks import Lock
 
-__all__ = ["DEFAULT_LENGTH", "LEAST_LENGTH", "LOG", "Renaming", "apply", "plan", "shortened", "undo"]
+__all__ = [
+    "DEFAULT_LENGTH",
+    "LEAST_LENGTH",
+    "LOG",
+    "Renaming",
+    "apply",
+    "left_behind",
+    "left_lock",
+    "plan",
+    "remove_left",
+    "shortened",
+    "undo",
+]
 
 LOG = ".rvm-live-tidy.json"
 DEFAULT_LENGTH = 20
 LEAST_LENGTH = 8
 _LONGEST_EXTENSION = 6
+_LEFT = re.compile(r"\.rvm-live-\w+\.part")
 _FORBIDDEN = re.compile(r'[\s<>:"/\\|?*\x00-\x1f\x7f-\x9f\ud800-\udfff]+')
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}")
 _UNDERSCORES = re.compile("_{2,}")
@@ -113,6 +129,45 @@ def apply(folder: Path, renamings: Iterable[Renaming]) -> None:
         except TidyError:
             _write_log(folder, [*before, {"when": when, "renamed": pairs[:number]}] if number else before)
             raise
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Hidden folders that conversions which were killed have left in ``folder``: nobody works in them any more.
+
+    Raises:
+        TidyError: the folder cannot be read.
+    """
+    return [name for name in _names(folder) if _LEFT.fullmatch(name) and _is_left(folder / name)]
+
+
+def remove_left(folder: Path, names: Iterable[str]) -> None:
+    """Remove what :func:`left_behind` found.
+
+    Raises:
+        TidyError: it cannot be removed.
+    """
+    for name in names:
+        try:
+            shutil.rmtree(folder / name)
+        except OSError as error:
+            raise TidyError(f"cannot remove {folder / name}: {error.strerror or error}") from error
+
+
+def left_lock(folder: Path) -> Lock:
+    """Of a conversion's hidden folder: held as long as somebody works in it."""
+    return Lock(folder / ".rvm-live.lock", f"the folder {folder}", "wait for its end")
+
+
+def _is_left(folder: Path) -> bool:
+    if folder.is_symlink() or not folder.is_dir() or not any(folder.iterdir()):  # which may be just being made
+        return False
+    lock = left_lock(folder)
+    try:
+        lock.take()
+    except SinkError:
+        return False
+    lock.release()
+    return True
 
 
 def undo(folder: Path) -> list[Renaming]:

@@ -28,7 +28,7 @@ from tests.support.movies import hidden, inside, make_movie, names, pictures, si
 from tests.support.program import call, finish, start
 from tests.support.videos import make_sound, make_video
 
-HALF = ("--engine", "tests.support.engines:LeftHalfEngine")
+HALF = ("--engine", "tests.support.engines:LeftHalfEngine", "--background", "color:#000000")
 
 
 def work(*arguments: str | Path) -> None:
@@ -279,7 +279,7 @@ def test_bad_usage_is_one_line(tmp_path: Path) -> None:
         (("none.mp4", *out), "does not exist"),
         ((clip, *out, "--write", "matte"), "cannot write 'matte'"),
         ((clip, *out, "--write", ","), "nothing to write"),
-        ((clip, *out, "--background", "transparent", "--container", "mp4"), "mp4 has no alpha"),
+        ((clip, *out, "--background", "transparent", "--container", "mp4"), "mp4 keeps no alpha"),
         ((clip, *out, "--background", "color:#nope"), "unknown colour"),
         ((clip, *out, "--name-template", "../{name}"), "not a path"),
         ((clip, *out, "--name-template", "same"), "every file one name"),
@@ -312,7 +312,7 @@ def wait_for(path: Path) -> None:
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     clips, out = slow(tmp_path), tmp_path / "out"
-    slowly = ("batch", "--engine", "tests.support.engines:SlowEngine", clips, "-o", out)
+    slowly = ("batch", *HALF, "--engine", "tests.support.engines:SlowEngine", clips, "-o", out)
     with start(*slowly) as process:
         wait_for(out / ".output_b.parts" / "composite-00000.mp4")
         time.sleep(0.5)
@@ -323,7 +323,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert not (out / "output_b.mp4").exists()
     done = call(*slowly, "--resume")
     assert done.code == 0, done.out
-    assert done.out.splitlines()[-1] == "1 done, 1 skipped"
+    assert done.out.splitlines()[-1] == "1 done, 1 kept, --force makes it anew"
     assert whole.stat().st_mtime_ns == stamp
     assert len(inside(out / "output_b.mp4").times) == 240
     assert not hidden(out)
@@ -331,7 +331,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_in_good_order(tmp_path: Path) -> None:
     clips, out = slow(tmp_path), tmp_path / "out"
-    with start("batch", "--engine", "tests.support.engines:SlowEngine", clips, "-o", out) as process:
+    with start("batch", *HALF, "--engine", "tests.support.engines:SlowEngine", clips, "-o", out) as process:
         wait_for(out / ".output_b.parts" / "composite-00000.mp4")
         process.send_signal(signal.SIGINT)
         done = finish(process)

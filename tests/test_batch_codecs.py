@@ -26,7 +26,7 @@ from tests.support.engines import HungryEngine
 from tests.support.movies import inside, make_movie, named, pictures, since_start
 from tests.support.program import call
 
-HALF = ("--engine", "tests.support.engines:LeftHalfEngine")
+HALF = ("--engine", "tests.support.engines:LeftHalfEngine", "--background", "color:#000000")
 
 # Codecs
 

@@ -21,9 +21,9 @@ from tests.support.engines import NotingEngine
 from tests.support.movies import make_movie
 from tests.support.program import call, start
 
-NOTING = ("--engine", "tests.support.engines:NotingEngine")
+NOTING = ("--engine", "tests.support.engines:NotingEngine", "--background", "color:#000000")
 REMEMBERING = ("--engine", "tests.support.engines:RememberingEngine")
-FILM = ("--segment", "1", "--seq-chunk", "6")
+FILM = ("--segment", "1", "--seq-chunk", "6", "--background", "color:#000000")
 
 
 @pytest.fixture

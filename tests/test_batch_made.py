@@ -20,7 +20,8 @@ from tests.conftest import ROOT
 from tests.support.movies import inside, make_movie
 from tests.support.program import Outcome, call, start
 
-HALF = ("--engine", "tests.support.engines:LeftHalfEngine")
+HALF = ("--engine", "tests.support.engines:LeftHalfEngine", "--background", "color:#000000")
+KEPT = "1 kept, --force makes it anew"
 
 
 def work(*arguments: str | Path) -> Outcome:
@@ -64,8 +65,8 @@ def test_the_same_file_with_the_same_settings_is_kept_and_told(
     how = ("--segment", "3", "--seq-chunk", "2", "--offline", "--monitor")  # how it is made, not what it is made of
     for more in ((), how):
         again = work(clip, "-o", out, *kind, *resume, *more)
-        assert (again.code, last(again)) == (0, "1 skipped"), again
-        assert "clip.mp4: skipped: it is there, made of the same file with the same settings" in again.out
+        assert (again.code, last(again)) == (0, KEPT), again
+        assert "clip.mp4: kept: it is there, made of the same file with the same settings" in again.out
         assert tree(out) == before
     forced = work(clip, "-o", out, *kind, *resume, "--force")
     assert (forced.code, last(forced)) == (0, "1 done"), forced
@@ -172,7 +173,7 @@ def test_whatever_else_is_there_is_refused_in_one_line_until_force(
     done = work(*arguments, "-o", out, *resume, "--force")
     assert (done.code, last(done)) == (0, "1 done"), done
     assert tree(out)["output_clip.mp4"][0] != before["output_clip.mp4"][0]
-    assert last(work(*arguments, "-o", out, *resume)) == "1 skipped"
+    assert last(work(*arguments, "-o", out, *resume)) == KEPT
 
 
 def test_a_background_is_known_by_what_is_in_it(clip: Path, tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_a_background_is_known_by_what_is_in_it(clip: Path, tmp_path: Path) -> N
     cv2.imwrite(str(picture), np.full((64, 96, 3), 200, np.uint8))
     assert work(clip, "-o", out, "--background", picture).code == 0
     shutil.copy(picture, tmp_path / "moved.png")
-    assert last(work(clip, "-o", out, "--background", f"image:{tmp_path / 'moved.png'}")) == "1 skipped"
+    assert last(work(clip, "-o", out, "--background", f"image:{tmp_path / 'moved.png'}")) == KEPT
     assert "another background" in work(clip, "-o", out, "--background", f"{picture}?fit=contain").out
     cv2.imwrite(str(picture), np.full((64, 96, 3), 201, np.uint8))
     assert "another background" in work(clip, "-o", out, "--background", picture).out
@@ -196,7 +197,7 @@ def test_it_survives_a_moved_folder_and_is_no_input_itself(clip: Path, tmp_path:
             if "json" in what.name:
                 assert "matches no file" in done.complaint
             else:
-                assert (done.code, last(done)) == (0, "1 skipped"), done
+                assert (done.code, last(done)) == (0, KEPT), done
 
 
 def test_another_track_is_made_beside_those_that_are_there(clip: Path, tmp_path: Path) -> None:
@@ -206,9 +207,9 @@ def test_another_track_is_made_beside_those_that_are_there(clip: Path, tmp_path:
     assert last(work(clip, "-o", out, "--write", "composite,alpha")) == "1 done"
     assert (out / "output_clip.mp4").read_bytes() == before
     for written in ("composite", "alpha", "composite,alpha"):
-        assert last(work(clip, "-o", out, "--write", written)) == "1 skipped"
+        assert last(work(clip, "-o", out, "--write", written)) == KEPT
     assert last(work(clip, "-o", out, "--container", "mkv")) == "1 done", "another name loses nothing"
-    assert last(work(clip, "-o", out)) == "1 skipped"
+    assert last(work(clip, "-o", out)) == KEPT
     (out / "output_clip_alpha.mp4").unlink()
     assert last(work(clip, "-o", out, "--write", "alpha")) == "1 done", "what is not there is made"
 
@@ -225,7 +226,7 @@ def test_a_header_that_counts_more_frames_than_decode_is_no_reason_to_do_it_anew
     with av.open(str(clip)) as file:
         assert len(inside(out / "output_clip.mp4").times) < file.streams.video[0].frames == 20
     stamp = (out / "output_clip.mp4").stat().st_mtime_ns
-    assert last(work(clip, "-o", out, "--resume")) == "1 skipped"
+    assert last(work(clip, "-o", out, "--resume")) == KEPT
     assert (out / "output_clip.mp4").stat().st_mtime_ns == stamp
 
 
@@ -241,14 +242,14 @@ def test_a_run_that_was_killed_before_it_wrote_its_record_can_be_taken_up(tmp_pa
     assert killed.returncode == -signal.SIGKILL
     assert (out / "output_clip.mp4").exists()
     assert last(work(clip, "-o", out, "--resume")) == "1 done"
-    assert last(work(clip, "-o", out, "--resume")) == "1 skipped"
+    assert last(work(clip, "-o", out, "--resume")) == KEPT
 
 
 def test_a_forced_run_that_is_stopped_leaves_the_old_output_and_what_is_known_of_it(tmp_path: Path) -> None:
     clip, out = make_movie(tmp_path / "clip.mp4", frames=120, sound=()), tmp_path / "out"
     assert work(clip, "-o", out).code == 0
     before = tree(out)
-    blue = ("batch", "--engine", "tests.support.engines:SlowEngine", clip, "-o", out, "--segment", "1")
+    blue = ("batch", *HALF, "--engine", "tests.support.engines:SlowEngine", clip, "-o", out, "--segment", "1")
     with start(*blue, "--force") as process:
         deadline = time.monotonic() + 30
         while not list(out.glob(".*.parts/00000.json")) and time.monotonic() < deadline:
@@ -258,16 +259,16 @@ def test_a_forced_run_that_is_stopped_leaves_the_old_output_and_what_is_known_of
     assert list(out.glob(".*.parts/00000.json"))
     assert tree(out)["output_clip.mp4"] == before["output_clip.mp4"]
     assert "made with another engine" in call(*blue, "--resume").out
-    assert last(work(clip, "-o", out, "--resume")) == "1 skipped"
+    assert last(work(clip, "-o", out, "--resume")) == KEPT
     done = call(*blue, "--resume", "--force")
     assert done.code == 0, done.out
     assert "went on at frame" in done.out
     assert len(inside(out / "output_clip.mp4").times) == 120
 
 
-def test_what_is_skipped_is_an_event_like_any_other(clip: Path, tmp_path: Path) -> None:
+def test_what_is_kept_is_an_event_like_any_other(clip: Path, tmp_path: Path) -> None:
     assert work(clip, "-o", tmp_path / "out").code == 0
     done = work(clip, "-o", tmp_path / "out", "--json")
     event = json.loads(last(done))
-    assert (event["state"], event["outputs"]) == ("skipped", [str(tmp_path / "out" / "output_clip.mp4")])
+    assert (event["state"], event["outputs"]) == ("kept", [str(tmp_path / "out" / "output_clip.mp4")])
     assert event["notes"] == ["it is there, made of the same file with the same settings"]

@@ -20,7 +20,7 @@ from tests.support.program import call, finish, start
 
 REMEMBERING = ("--engine", "tests.support.engines:RememberingEngine")
 COUNTING = ("--engine", "tests.support.engines:CountingEngine")
-FILM = ("--segment", "1", "--seq-chunk", "6")
+FILM = ("--segment", "1", "--seq-chunk", "6", "--background", "color:#000000")
 
 
 def killed(out: Path, *arguments: str | Path, segments: int = 3, sign: int = signal.SIGKILL) -> None:

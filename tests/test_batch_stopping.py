@@ -21,7 +21,7 @@ from tests.support.program import Outcome, call
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX")
 
-HALF = ("--engine", "tests.support.engines:LeftHalfEngine")
+HALF = ("--engine", "tests.support.engines:LeftHalfEngine", "--background", "color:#000000")
 CODES = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "terminated"), signal.SIGHUP: (129, "hung up")}
 
 

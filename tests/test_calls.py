@@ -22,6 +22,7 @@ from rvm_live.engines.device import downsample_ratio
 from rvm_live.sources.base import Source
 from tests.conftest import ROOT
 from tests.support.movies import make_movie
+from tests.support.program import call
 from tests.support.sources import FailingSource, PatternSource, numbered, read_number
 from tests.support.videos import make_video
 
@@ -358,6 +359,46 @@ def test_ctrl_c_is_the_callers_and_leaves_nothing(tmp_path: Path) -> None:
     rest, _ = child.communicate(timeout=60)
     assert rest.splitlines()[-1] == "mine" and child.returncode == 0
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_what_a_killed_one_leaves_is_found_by_tidy_and_what_is_in_use_is_not(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    make_video(tmp_path / "clip.mp4", frames=600)
+    program = (
+        "import rvm_live\n"
+        "rvm_live.convert('clip.mp4', 'out/cut.mov', on_progress=lambda p: print(p, flush=True),"
+        " engine='tests.support.engines:SlowEngine')\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert "fps" in child.stdout.readline()
+    (left,) = (tmp_path / "out").iterdir()
+    assert call("tidy", tmp_path / "out").out == "0 renamed\n" and left.is_dir(), "it is in use"
+    child.kill()
+    child.communicate()
+    (tmp_path / "out" / ".rvm-live-other.part").mkdir()  # somebody may be about to use it
+    for options, would in ((("--dry-run",), "would be "), ((), "")):
+        told = f"{left.name}: left by a conversion that was killed, {would}removed\n0 {would}renamed\n"
+        assert left.is_dir()
+        assert call("tidy", tmp_path / "out", *options).out == told
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".rvm-live-other.part"]
+
+
+def test_a_still_becomes_a_picture(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "photo.jpg"), np.full((64, 96, 3), 200, np.uint8))
+    done = rvm_live.convert(tmp_path / "photo.jpg", tmp_path / "cut.png", engine=HALF)
+    image = cv2.imread(str(done.output), cv2.IMREAD_UNCHANGED)
+    assert image.shape == (64, 96, 4) and image[:, :44, 3].min() > 250 and not image[:, 52:, 3].any()
+    assert sorted(os.listdir(tmp_path)) == ["cut.png", "photo.jpg"]
+    with pytest.raises(rvm_live.SettingsError, match=r"cut\.png is one picture, and clip\.mp4 is a film"):
+        rvm_live.convert(make_video(tmp_path / "clip.mp4", frames=2), tmp_path / "cut.png", overwrite=True, engine=HALF)
 
 
 # The package ----------------------------------------------------------------------------------------------------

@@ -393,7 +393,7 @@ def test_an_hdr_background_is_told(tmp_path: Path) -> None:
 
 def test_a_batch_of_an_hdr_film_is_tagged_as_what_it_is_and_told(tmp_path: Path) -> None:
     path = _hdr_film(tmp_path / "phone.mp4", _PQ, (180, 128, 96))
-    done = call("batch", "--engine", "tests.support.engines:LeftHalfEngine", path, "-o", tmp_path / "out")
+    done = call("batch", "--engine", "tests.support.engines:LeftHalfEngine", path, "-o", tmp_path / "out", "-b", "red")
     assert done.code == 0, done.err + done.out
     assert "phone.mp4 is HDR (PQ, BT.2020), tone-mapped to BT.709" in " ".join(done.out.split())
     with av.open(str(tmp_path / "out" / "output_phone.mp4")) as container:

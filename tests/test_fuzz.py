@@ -397,7 +397,7 @@ def test_a_name_on_a_terminal_is_shown_and_not_obeyed() -> None:
     name = "/in/[red]\x1b[2J\n\udcff.mp4"
     shown = "[red]\\x1b[2J\\n\\udcff.mp4"
     events: list[dict[str, Any]] = [
-        {"event": "start", "files": 1, "container": "mp4"},
+        {"event": "start", "files": 1},
         {"event": "progress", "number": 0, "input": name, "frames": 1, "of": 4},
         {"event": "note", "text": f"of {name}"},
     ]

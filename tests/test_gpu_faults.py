@@ -166,12 +166,12 @@ def test_looking_at_an_error_imports_no_torch() -> None:
 def test_files_after_the_one_that_lost_the_gpu_are_left_for_another_process(tmp_path: Path) -> None:
     for name in "abcd":
         make_movie(tmp_path / f"{name}.mp4", frames=6, sound=())
-    engine = ("--engine", "tests.support.engines:LosesItsDeviceEngine")
+    engine = ("--engine", "tests.support.engines:LosesItsDeviceEngine", "-b", "red")
     arguments = ("batch", *engine, *sorted(tmp_path.glob("*.mp4")), "-o", tmp_path / "out", "--segment", "1")
     with start(*arguments) as first:
         done = finish(first, 60)
     assert done.code == 1
-    assert done.out.splitlines()[-1] == "1 done, 1 failed", done.out
+    assert done.out.splitlines()[-1] == "1 done, 1 failed, 2 untouched", done.out
     assert "b.mp4: failed: matting failed on cuda:0" in done.out
     assert done.err.strip() == (
         "the GPU failed at b.mp4, and this process can use it no more; 2 more files were not begun: run again with "
@@ -180,7 +180,7 @@ def test_files_after_the_one_that_lost_the_gpu_are_left_for_another_process(tmp_
     with start(*arguments, "--resume") as second:
         done = finish(second, 60)
     # A new process has its nine frames again: enough for b, and for half of c.
-    assert done.out.splitlines()[-1] == "1 done, 1 skipped, 1 failed", done.out
+    assert done.out.splitlines()[-1] == "1 done, 1 failed, 1 untouched, 1 kept, --force makes it anew", done.out
     assert {len(inside(tmp_path / "out" / f"output_{name}.mp4").times) for name in "ab"} == {6}
 
 

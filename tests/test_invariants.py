@@ -147,7 +147,7 @@ def test_a_stale_item_is_counted_at_once() -> None:
 
 def test_a_slow_engine_costs_a_file_no_frame(tmp_path: Path) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=30)
-    done = call("batch", "--engine", "tests.support.engines:SlowEngine", clip, "-o", tmp_path / "out")
+    done = call("batch", "--engine", "tests.support.engines:SlowEngine", clip, "-o", tmp_path / "out", "-b", "red")
     assert done.code == 0, done.err + done.out
     assert count_frames(tmp_path / "out" / "output_clip.mp4") == 30
 

@@ -33,7 +33,7 @@ from tests.support.odd_files import CASES, Tone, card, corners_of, display_matri
 from tests.support.program import call
 from tests.support.scenes_with_sound import make_scene
 
-HALF = ("--engine", "tests.support.engines:LeftHalfEngine")
+HALF = ("--engine", "tests.support.engines:LeftHalfEngine", "--background", "color:#000000")
 MS = 1_000_000
 
 

@@ -167,7 +167,7 @@ class _Crew:
 
     def _hired(self) -> _Hand:
         shared = self._shared
-        run = (shared.settings, shared.engine, shared.choice, shared.container)
+        run = (shared.settings, shared.engine, shared.choice)
         return _Hand(self._actor.remote(*run, self._weights, self._cores, str(Path.cwd())))
 
     def _hand_out(self, tasks: deque[_Task]) -> None:

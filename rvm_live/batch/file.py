@@ -6,7 +6,7 @@ import re
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from rvm_live.batch.media import Facts, facts_of, facts_of_row
 from rvm_live.batch.report import Done
 from rvm_live.engines.faults import lost_device
 from rvm_live.errors import KeptError, RvmLiveError, SettingsError, SinkError, SourceError, UnavailableError
+from rvm_live.locks import Lock
 from rvm_live.monitor import Monitor, draw
 from rvm_live.notices import Notices
 
@@ -31,6 +32,16 @@ _PICTURE = re.compile(rf"[0-9]{{6,}}({'|'.join(map(re.escape, PICTURES.values())
 
 def work_off(shared: Shared, job: Job, number: int) -> Done:
     """One file, from its first look to its log; never raises for anything about the file."""
+    what = str(job.folder / f"{job.stem}{job.suffix}")
+    lock = Lock(job.folder / f".{job.stem}.lock", what, "wait for its end, or choose another --output")
+    try:
+        with nullcontext() if job.logged else lock:  # a folder for outputs has one for the whole run
+            return _worked_off(shared, job, number)
+    except SinkError as failure:
+        return Done(job, "failed", error=str(failure), kind="SinkError")
+
+
+def _worked_off(shared: Shared, job: Job, number: int) -> Done:
     settings = shared.settings
     began, start = time.monotonic(), datetime.now(timezone.utc)
     before = gpu.read(gpu.card(shared.engine.device))
@@ -41,15 +52,15 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
     worked: Worked | None = None
     try:
         if job.pictures:
-            facts = facts_of_row(job.pictures, settings.fps, square=shared.square)
+            facts = facts_of_row(job.pictures, settings.fps, square=job.square)
         else:
-            facts = facts_of(job.source, square=shared.square)
+            facts = facts_of(job.source, square=job.square)
         outputs = _outputs(shared, job)
-        made = Made(settings.output, job, made_of(settings, shared.engine, shared.choice, shared.container, job))
+        made = Made(job, made_of(settings, shared.engine, shared.choice, job))
         segments = segments_of(shared, job, facts, made)
         if not settings.force and made.there(outputs, unfinished=segments.ours):
             told = "it is there, made of the same file with the same settings"
-            return Done(job, "skipped", outputs, notes=(told,))
+            return Done(job, "kept", outputs, notes=(told,))
         if shared.stopped.is_set():  # nothing is loaded for it
             return Done(job, "interrupted")
         work = partial(matted, shared, job, facts, outputs, notices, number, segments, made)
@@ -83,9 +94,10 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
         ran=worked.ran if worked else None,
         kind=kind,
     )
-    with suppress(OSError, SinkError):
-        readings = before, gpu.read(gpu.card(shared.engine.device))
-        write_log(settings, done, facts, worked, start, readings, trace)
+    if job.logged:
+        with suppress(OSError, SinkError):
+            readings = before, gpu.read(gpu.card(shared.engine.device))
+            write_log(settings, done, facts, worked, start, readings, trace)
     return done
 
 
@@ -93,9 +105,9 @@ def _watched(shared: Shared, job: Job, notices: Notices, work: Callable[[], Work
     """Do it, with GPU and processor over time, where that is wanted."""
     if not shared.settings.monitor:
         return work()
-    path = shared.settings.output / f"gpu_{job.stem}.csv"
+    path = job.folder / f"gpu_{job.stem}.csv"
     with Monitor(path, which=lambda: gpu.card(shared.engine.device)) as watching:
-        watching.wanted = not tells_of_what_is_there(log_of(shared.settings, job))
+        watching.wanted = not tells_of_what_is_there(log_of(job))
         worked = work()
         watching.wanted |= worked.whole
     try:
@@ -113,8 +125,8 @@ def _outputs(shared: Shared, job: Job) -> tuple[Path, ...]:
         SinkError: an output would take the place of its own input, or of what this program did not make, or leads
             elsewhere.
     """
-    folder, pictures = shared.settings.output, shared.container in PICTURES
-    made = tuple(folder / name for name in names_of(shared.settings, job.stem))
+    folder, pictures = job.folder, not job.suffix
+    made = tuple(folder / name for name in names_of(shared.settings, job))
     for path in made:
         if path.exists() and any(path.samefile(each) for each in (job.source, job.source.parent)):
             raise SinkError(f"{path} is the input itself: choose another --output")

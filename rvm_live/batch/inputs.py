@@ -6,14 +6,16 @@ import glob
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rvm_live.backgrounds.video import VIDEO_SUFFIXES
+from rvm_live.batch.codecs import PICTURES
+from rvm_live.batch.outputs import container_of, one_file
 from rvm_live.batch.settings import PRESETS, WRITABLE, BatchSettings, fill
 from rvm_live.errors import SettingsError
-from rvm_live.headers import PICTURE_SUFFIXES, is_animation
+from rvm_live.headers import PICTURE_SUFFIXES, is_animation, is_picture
 from rvm_live.tidy import shortened
 
 __all__ = ["Job", "find", "jobs", "left_out", "names_of", "record_of"]
@@ -24,6 +26,8 @@ SUFFIXES = frozenset({*VIDEO_SUFFIXES, *_MORE})
 _PICTURES = PICTURE_SUFFIXES | {".dpx", ".exr", ".tga"}
 _NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>[0-9]{1,18})", re.DOTALL)
 _RECORD = ".made.json"
+_MARK = ".cutout"
+_CUT_OUT = re.compile(rf"(?P<of>.+){re.escape(_MARK)}(_({'|'.join(WRITABLE)}|[0-9]+))*", re.DOTALL)
 _LONGEST_STEM = 220
 """Bytes: a file system takes 255, and ``_foreground``, suffixes and the names of unfinished files come around it."""
 
@@ -34,13 +38,28 @@ class Job:
 
     Attributes:
         source: the file.
-        stem: of its outputs.
+        folder: of its outputs.
+        stem: likewise.
+        suffix: likewise; empty where each is a folder of pictures.
+        container: of its outputs, see :func:`~rvm_live.batch.outputs.container_of`.
         pictures: where it is a row of pictures, all of them, in order; ``source`` is the first then.
+        logged: its outputs go into a folder for outputs, each with its log.
+        plain: which of its outputs is called so; the others tell in their names what they are.
     """
 
     source: Path
+    folder: Path
     stem: str
+    suffix: str
+    container: str
     pictures: tuple[Path, ...] = ()
+    logged: bool = True
+    plain: str = "composite"
+
+    @property
+    def square(self) -> bool:
+        """Pictures get square pixels: of the containers only these can be told through PyAV that they are not."""
+        return self.container not in ("mp4", "mov")
 
 
 def find(inputs: Iterable[str], output: Path | None = None) -> list[Path]:
@@ -48,7 +67,7 @@ def find(inputs: Iterable[str], output: Path | None = None) -> list[Path]:
     folders those that are numbered without a gap.
 
     Links inside folders are followed to files, never to folders, so that no search goes in circles. What an earlier run
-    has made in ``output`` is found in no folder and by no pattern; who names it gets it.
+    has made in ``output`` (None: anywhere) is found in no folder and by no pattern; who names it gets it.
 
     Raises:
         SettingsError: something named is not there, is no regular file, cannot be searched, or gives no video.
@@ -149,7 +168,7 @@ class _Made:
     """What runs have left in the output folder: outputs, with their logs and their hidden records.
 
     Args:
-        output: that folder, or None.
+        output: that folder; None: beside the inputs.
     """
 
     def __init__(self, output: Path | None) -> None:
@@ -157,50 +176,71 @@ class _Made:
 
     def holds(self, path: Path, searched: Path | None = None) -> bool:
         """Whether ``path`` is an output: below the output folder where that is inside the folder that is
-        ``searched``; else a file of that folder with a log beside it."""
+        ``searched``; else a file of that folder with a log or a record beside it."""
         output, path = self._output, _real(path)
-        if output is None or output not in path.parents:
+        if output is None:
+            return any(map(_has_made, (path, path.parent)))
+        if output not in path.parents:
             return False
         if searched is not None and _real(searched) in output.parents:
             return True
         # A picture is an output where the folder is that it lies in.
-        return any(self._has_made(each) for each in (path, *path.parents) if output in each.parents)
+        return any(_has_made(each) for each in (path, *path.parents) if output in each.parents)
 
-    @staticmethod
-    def _has_made(path: Path) -> bool:
-        plain = {path.stem, path.name}
-        plain |= {stem.removesuffix(f"_{what}") for stem in plain for what in WRITABLE}
-        plain |= {path.stem.removeprefix(what) for what in ("log_", "gpu_")}
-        beside = (name for stem in plain for name in (f"log_{stem}.txt", record_of(stem)))
-        return path.name.endswith(_RECORD) or any((path.parent / name).is_file() for name in beside)
+
+def _has_made(path: Path) -> bool:
+    plain = {path.stem, path.name}
+    plain |= {stem.removesuffix(f"_{what}") for stem in plain for what in WRITABLE}
+    plain |= {path.stem.removeprefix(what) for what in ("log_", "gpu_")}
+    beside = (name for stem in plain for name in (f"log_{stem}.txt", record_of(stem)))
+    return path.name.endswith(_RECORD) or any(os.path.isfile(path.parent / name) for name in beside)
 
 
 def jobs(settings: BatchSettings) -> list[Job]:
     """What to do, with names that no two share, on no file system.
 
     Raises:
-        SettingsError: an input is not there, or lies where another's output goes.
+        SettingsError: an input is not there, or lies where another's output goes; the outputs cannot be as asked for.
     """
-    prefix = PRESETS[settings.quality].prefix
+    file = one_file(settings, SUFFIXES | _PICTURES)
+    folder = settings.output if file is None else file.parent
+    rows = _rows(find(settings.inputs, folder if file is None else None))
+    if file is None and folder is None:
+        rows = _without_cutouts(rows)
+    if file is not None and len(rows) > 1:
+        raise SettingsError(f"{file.name} is one file, and there are {len(rows)} inputs: name a folder")
     made: list[Job] = []
-    taken: set[str] = set()
-    numbers: dict[str, int] = {}
-    for row in _rows(find(settings.inputs, settings.output)):
-        name = shortened(_name(row) + ".x", settings.max_name + 2)[:-2]
-        stem = wanted = _fitting(fill(settings.name_template, prefix, name, _name(row)))
-        while taken & (names := {_key(each) for each in _all_names(settings, stem)}):
-            number = numbers[wanted] = numbers.get(wanted, 1) + 1
-            stem = f"{wanted}_{number}"
+    taken: set[tuple[Path, str]] = set()
+    numbers: dict[tuple[Path, str], int] = {}
+    for row in rows:
+        still = len(row) == 1 and _is_still(row[0])
+        container = container_of(settings, row[0], still, file)
+        into = row[0].parent if folder is None else folder
+        suffix = f".{container}" if container not in PICTURES else PICTURES[container] if still else ""
+        stem = wanted = _stem(settings, row) if file is None else file.stem
+        job = Job(
+            row[0],
+            into,
+            stem,
+            suffix if file is None else file.suffix,
+            container,
+            pictures=row if len(row) > 1 else (),
+            logged=file is None and folder is not None,
+            plain="composite" if file is None or "composite" in settings.write else settings.write[0],
+        )
+        while taken & (names := {(_real(into), _key(each)) for each in _all_names(settings, job)}):
+            number = numbers[into, wanted] = numbers.get((into, wanted), 1) + 1
+            job = replace(job, stem=f"{wanted}_{number}")
         taken |= names
-        made.append(Job(row[0], stem, row if len(row) > 1 else ()))
+        made.append(job)
     _check(settings, made)
     return made
 
 
-def left_out(settings: BatchSettings, taken: Iterable[Job]) -> list[Path]:
+def left_out(settings: BatchSettings, taken: Sequence[Job]) -> list[Path]:
     """Files that lie in the folders that were searched and are not worked on; none that is hidden or was made here."""
     known = {_real(path) for job in taken for path in (job.source, *job.pictures)}
-    made, found = _Made(settings.output), []
+    made, found = _Made(next((job.folder for job in taken if job.logged), None)), []
     for folder in filter(
         Path.is_dir, (Path(t if os.path.lexists(t) else os.path.expanduser(t)) for t in settings.inputs)
     ):
@@ -211,9 +251,43 @@ def left_out(settings: BatchSettings, taken: Iterable[Job]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def names_of(settings: BatchSettings, stem: str) -> tuple[str, ...]:
-    """What is written is called, in its order; the composite has the plain name."""
-    return tuple(f"{stem}{'' if what == 'composite' else f'_{what}'}{settings.suffix}" for what in settings.write)
+def _stem(settings: BatchSettings, row: tuple[Path, ...]) -> str:
+    """Of a row's outputs, as far as the file system's length allows."""
+    plain = _name(row)
+    if settings.name_template is None and settings.output is None:
+        return _fitting(plain) + _MARK
+    template = "{prefix}{name}" if settings.name_template is None else settings.name_template
+    tidied = shortened(plain + ".x", settings.max_name + 2)[:-2]
+    return _fitting(fill(template, PRESETS[settings.quality].prefix, tidied, plain))
+
+
+def _is_still(path: Path) -> bool:
+    """Whether a file is one picture, by its contents; what is called like a film is none, for a stream of JPEGs begins
+    as one of them does."""
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return False
+    try:
+        with path.open("rb") as file:
+            picture = is_picture(file.read(64))
+    except OSError:  # whoever reads it will say so
+        return False
+    return (picture or suffix in _PICTURES - PICTURE_SUFFIXES) and not _moves(path)
+
+
+def _without_cutouts(rows: list[tuple[Path, ...]]) -> list[tuple[Path, ...]]:
+    """Without the outputs of what else is there: ``*`` of a shell names both."""
+    there = {(row[0].parent, _name(row)) for row in rows}
+    return [
+        row
+        for row in rows
+        if (found := _CUT_OUT.fullmatch(_name(row))) is None or (row[0].parent, found["of"]) not in there
+    ]
+
+
+def names_of(settings: BatchSettings, job: Job) -> tuple[str, ...]:
+    """What is written is called, in its order."""
+    return tuple(f"{job.stem}{'' if what == job.plain else f'_{what}'}{job.suffix}" for what in settings.write)
 
 
 def record_of(stem: str) -> str:
@@ -221,10 +295,11 @@ def record_of(stem: str) -> str:
     return f".{stem}{_RECORD}"
 
 
-def _all_names(settings: BatchSettings, stem: str) -> tuple[str, ...]:
+def _all_names(settings: BatchSettings, job: Job) -> tuple[str, ...]:
     """Outputs, and what lies beside them."""
+    stem = job.stem
     beside = (f"log_{stem}.txt", f"gpu_{stem}.csv", f"gpu_{stem}.png", f".{stem}.parts", record_of(stem))
-    return (*names_of(settings, stem), *beside)
+    return (*names_of(settings, job), *beside)
 
 
 def _key(name: str) -> str:
@@ -250,9 +325,9 @@ def _check(settings: BatchSettings, made: Iterable[Job]) -> None:
         for place in map(_real, job.pictures or (job.source,)):
             about = place.stat()
             inputs |= {place: job, place.parent: job, (about.st_dev, about.st_ino): job}
-    folder = _real(settings.output)
     for job in made:
-        for name in names_of(settings, job.stem):
+        folder = _real(job.folder)
+        for name in names_of(settings, job):
             other = inputs.get(folder / name) or inputs.get(_identity(folder / name))
             if other is not None and other is not job:
                 raise SettingsError(

@@ -25,9 +25,9 @@ _LATER = "\n\na later run, which has replaced nothing\n\n"
 _PACKAGES = ("torch", "openvino", "opencv-contrib-python", "av", "numpy")
 
 
-def log_of(settings: BatchSettings, job: Job) -> Path:
+def log_of(job: Job) -> Path:
     """Where the log of a file lies."""
-    return settings.output / f"log_{job.stem}.txt"
+    return job.folder / f"log_{job.stem}.txt"
 
 
 def tells_of_what_is_there(log: Path) -> bool:
@@ -64,7 +64,7 @@ def write_log(
     Raises:
         OSError: it cannot be written.
     """
-    path, before = log_of(settings, done.job), b""
+    path, before = log_of(done.job), b""
     if done.state != "done" and tells_of_what_is_there(path):
         if done.state == "interrupted":
             return

@@ -38,15 +38,14 @@ class Made:
     """What is known of the outputs of one job.
 
     Args:
-        folder: of the outputs.
         job: theirs.
         of: what they are to be made of, from :func:`made_of`.
     """
 
-    def __init__(self, folder: Path, job: Job, of: dict[str, Any]) -> None:
+    def __init__(self, job: Job, of: dict[str, Any]) -> None:
         self.of: dict[str, Any] = json.loads(json.dumps(of))
         self._source = job.source.name
-        self._path = folder / record_of(job.stem)
+        self._path = job.folder / record_of(job.stem)
 
     def there(self, outputs: Sequence[Path], *, unfinished: bool) -> bool:
         """Whether all outputs are there, made of just this.
@@ -112,7 +111,7 @@ def _extent(path: Path) -> list[int]:
     return [path.stat().st_size]
 
 
-def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | None, container: str, job: Job) -> Any:
+def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | None, job: Job) -> Any:
     """What the pictures of a job's outputs depend on, and not how or by which version they are made.
 
     Raises:
@@ -131,7 +130,7 @@ def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | No
         "background": _background(settings.background),
         "engine": {**asked, "embedded": embedded, "weights": None if file is None else fingerprint(_files(file))},
         "quality": [settings.quality, PRESETS[settings.quality].side],
-        "output": [container, settings.codec],
+        "output": [job.container, settings.codec, job.plain],
     }
 
 
@@ -140,8 +139,6 @@ def _files(path: Path) -> list[Path]:
 
 
 def _background(spec: str) -> Any:
-    if not spec:
-        return None
     background = parse(spec)[0]
     path: Path | None = getattr(background, "path", None)
     if path is None:

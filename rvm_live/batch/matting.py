@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rvm_live import __version__
-from rvm_live.backgrounds.parse import default_cycle
+from rvm_live.backgrounds.parse import parse
 from rvm_live.batch.checkpoints import LEAD_IN, CheckpointEngine
 from rvm_live.batch.codecs import PICTURES, recipe_for
 from rvm_live.batch.companions import plan
@@ -18,7 +18,7 @@ from rvm_live.batch.inputs import Job
 from rvm_live.batch.lending import Lender
 from rvm_live.batch.made import Made
 from rvm_live.batch.media import Facts
-from rvm_live.batch.movie import MovieWriter, PictureFolder
+from rvm_live.batch.movie import MovieWriter, PictureFile, PictureFolder
 from rvm_live.batch.progress import Progress
 from rvm_live.batch.segments import Segments
 from rvm_live.batch.settings import PRESETS, BatchSettings, chunk_for, ratio_for
@@ -50,17 +50,11 @@ class Shared:
     settings: BatchSettings
     engine: EngineSettings
     choice: Choice | None
-    container: str
     tell: Tell
     stopped: threading.Event = field(default_factory=threading.Event)
     reason: str = ""
     pipeline: Pipeline | None = None
     lender: Lender = field(default_factory=Lender)
-
-    @property
-    def square(self) -> bool:
-        """Pictures get square pixels: of the containers only these can be told through PyAV that they are not."""
-        return self.container not in ("mp4", "mov")
 
     def stop(self, reason: str) -> None:
         """End the file at hand, and begin no other."""
@@ -110,7 +104,7 @@ def segments_of(shared: Shared, job: Job, facts: Facts, made: Made) -> Segments:
         "hardware": settings.hardware,
         "frames": [length, chunk],
     }
-    return Segments(settings.output / f".{job.stem}.parts", settings.write, length, about)
+    return Segments(job.folder / f".{job.stem}.parts", settings.write, length, about)
 
 
 def matted(
@@ -142,7 +136,7 @@ def matted(
     tracks = [Track(what, writer, size) for what, writer in zip(settings.write, writers, strict=True)]
     engine = SturdyEngine(_maker(shared), _engine_settings(shared, facts), settings.seq_chunk, notices)
     composer = Composer(
-        default_cycle([settings.background] if settings.background else [])[:1],
+        parse(settings.background)[:1],
         foreground=settings.foreground,
         notices=notices,
         from_files=True,
@@ -197,9 +191,9 @@ def matted(
 
 def _source(shared: Shared, job: Job, facts: Facts, skip: int) -> VideoFileSource | NumberedSource:
     if job.pictures:
-        return NumberedSource(job.pictures, facts.rate, skip=skip, square=shared.square)
+        return NumberedSource(job.pictures, facts.rate, skip=skip, square=job.square)
     wanted = SourceSettings(str(job.source), realtime=False)
-    return VideoFileSource(wanted, skip=skip, hardware=shared.settings.hardware, square=shared.square)
+    return VideoFileSource(wanted, skip=skip, hardware=shared.settings.hardware, square=job.square)
 
 
 def _writers(
@@ -211,10 +205,11 @@ def _writers(
     end_ns: Callable[[], int],
 ) -> tuple[str, list[Writer]]:
     """What encodes, and a writer for each output."""
-    settings, container = shared.settings, shared.container
+    settings, container = shared.settings, job.container
     tracks = tuple(zip(settings.write, outputs, strict=True))
     if container in PICTURES:
-        return container, [PictureFolder(path, what, container, segments) for what, path in tracks]
+        writer = PictureFile if job.suffix else PictureFolder
+        return container, [writer(path, what, container, segments) for what, path in tracks]
     size = (facts.width, facts.height)
     recipe, told = recipe_for(container, settings.codec, hardware=settings.hardware, size=size)
     stopped = shared.stopped.is_set

@@ -25,7 +25,7 @@ from rvm_live.sinks.snapshot import encode_png
 from rvm_live.sinks.writers import Shot, Writer
 from rvm_live.whole import explain, write_whole
 
-__all__ = ["MovieWriter", "PictureFolder"]
+__all__ = ["MovieWriter", "PictureFile", "PictureFolder"]
 
 Picture = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -178,8 +178,7 @@ class PictureFolder(Writer):
                 self._folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise explain(error, self.path) from error
-        data = encode_png(shot.image) if self._kind == "png" else encode_tiff(shot.image)
-        write_whole(self._folder / f"{shot.seq:06d}{PICTURES[self._kind]}", data)
+        write_whole(self._folder / f"{shot.seq:06d}{PICTURES[self._kind]}", _encoded(shot.image, self._kind))
         self._count += 1
         if self._count == self._segments.length:
             self._end_segment()
@@ -203,6 +202,46 @@ class PictureFolder(Writer):
 
     def rescue(self) -> None:
         pass  # the segments' folder goes, or what is whole in it stays
+
+
+class PictureFile(Writer):
+    """One picture in one file.
+
+    Args:
+        path: of the file.
+        track: name of what is in it.
+        kind: ``png``, 8 bits, or ``tiff``, 16 bits.
+        segments: of this and the other tracks.
+    """
+
+    def __init__(self, path: Path, track: str, kind: str, segments: Segments) -> None:
+        self.path = path
+        self._track, self._kind, self._segments = track, kind, segments
+        self._part = segments.path(track, 0, path.suffix)
+        self._written = False
+
+    def write(self, shot: Shot) -> None:
+        if self._written:
+            raise SinkError(f"{self.path} is one picture, and the input holds more: name a film's container")
+        write_whole(self._part, _encoded(shot.image, self._kind))
+        self._written = True
+
+    def finish(self) -> bool:
+        if not self._written:
+            return False
+        self._segments.done(self._track, 0, [0])
+        try:
+            whole.replace(self._part, self.path)
+        except OSError as error:
+            raise explain(error, self.path) from error
+        return True
+
+    def rescue(self) -> None:
+        pass  # the segments' folder goes
+
+
+def _encoded(image: NDArray[np.uint8], kind: str) -> bytes:
+    return encode_png(image) if kind == "png" else encode_tiff(image)
 
 
 def encode_tiff(image: Picture) -> bytes:

@@ -17,7 +17,7 @@ class Done:
 
     Attributes:
         job: which.
-        state: ``done``, ``skipped``, ``failed`` or ``interrupted``.
+        state: ``done``, ``kept`` (it was there), ``failed`` or ``interrupted``.
         outputs: files or folders that are there and whole.
         frames: of the file that are done.
         resumed: so many of them by an earlier run.

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rvm_live.backgrounds.parse import default_cycle
-from rvm_live.batch.codecs import ALPHA_CONTAINERS, FITTING, recipe_for
+from rvm_live.backgrounds.parse import parse
 from rvm_live.batch.file import work_off
 from rvm_live.batch.inputs import Job, jobs, left_out
 from rvm_live.batch.matting import Shared, Tell
 from rvm_live.batch.report import BatchReport, Done
 from rvm_live.batch.settings import PRESETS, BatchSettings
 from rvm_live.engines.choice import choose
-from rvm_live.errors import SettingsError, SinkError
+from rvm_live.errors import SinkError
 from rvm_live.locks import Lock
 from rvm_live.sources.quiet import silence_backends
 from rvm_live.stopping import stopping_on_signals
@@ -47,19 +46,7 @@ def run(
     """
     silence_backends()
     todo = jobs(settings)
-    default_cycle([settings.background] if settings.background else [])  # bad ones are told before anything begins
-    transparent = settings.transparent
-    container = settings.container
-    if container == "auto":
-        container = "mov" if transparent else "mp4"
-    if transparent and "composite" in settings.write and container not in ALPHA_CONTAINERS:
-        raise SettingsError(f"{container} has no alpha: take --container {', '.join(ALPHA_CONTAINERS)}")
-    if container in FITTING:
-        recipe, _ = recipe_for(container, settings.codec)
-        if transparent and "composite" in settings.write and recipe.clear is None:
-            raise SettingsError(f"{settings.codec} has no alpha: leave --codec out")
-    elif settings.codec != "auto":
-        raise SettingsError(f"--codec {settings.codec} does not go with --container {container}: leave it out")
+    parse(settings.background)  # bad ones are told before anything begins
     engine = replace(
         settings.engine,
         foreground=settings.foreground,
@@ -70,11 +57,12 @@ def run(
     note = _limited(settings)
     if note:
         tell({"event": "note", "text": note})
-    try:
-        settings.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SinkError(f"cannot make the folder {settings.output}: {error.strerror or error}") from error
-    shared = Shared(settings, engine, choice, container, tell)
+    for folder in dict.fromkeys(job.folder for job in todo):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    shared = Shared(settings, engine, choice, tell)
     found: dict[int, Done] = {}
 
     def finished(done: Done, number: int) -> None:
@@ -85,8 +73,8 @@ def run(
         shared.stop(reason)
         tell({"event": "stopping", "reason": reason})
 
-    with stopping_on_signals(stop) if signals else nullcontext(), _lock(settings.output), closing(shared.lender):
-        tell({"event": "start", "files": len(todo), "container": container})
+    with stopping_on_signals(stop) if signals else nullcontext(), _lock(todo), closing(shared.lender):
+        tell({"event": "start", "files": len(todo)})
         if others := left_out(settings, todo):
             tell({"event": "note", "text": _left_out(others)})
         if settings.ray is not None or settings.workers > 1:
@@ -120,8 +108,12 @@ def _left_out(others: Sequence[Path]) -> str:
     return f"{len(others)} other file{'s' * (len(others) > 1)} left out: {named}{more}"
 
 
-def _lock(folder: Path) -> Lock:
-    """Of an output folder: for the whole run, its workers wherever they are included."""
+def _lock(todo: list[Job]) -> AbstractContextManager[object]:
+    """Of an output folder: for the whole run, its workers wherever they are included. (What lies elsewhere has a lock
+    of its own.)"""
+    if not todo[0].logged:
+        return nullcontext()
+    folder = todo[0].folder
     return Lock(folder / ".rvm-live.lock", f"the folder {folder}", "wait for its end, or choose another --output")
 
 

@@ -118,14 +118,17 @@ class BatchSettings:
 
     Attributes:
         inputs: files, folders (searched recursively) and glob patterns.
-        output: folder; made where it is missing.
+        output: folder, made where it is missing; or, for one input, a file, whose suffix tells the container. None:
+            beside each input, ``clip.cutout.mov``.
         quality: a name in :data:`PRESETS`, or one in :data:`OLD_NAMES`, which becomes the new one.
         engine: how mattes are estimated; model and ratio that are set here go before the preset's.
         write: of :data:`WRITABLE`, one or several.
-        background: as for the live application.
+        background: as for the live application; transparent as a rule.
         foreground: ``model`` or ``source``.
-        container: one of :data:`CONTAINERS`; ``auto``: ``mov`` over a transparent background, else ``mp4``.
-        name_template: of the output's stem, with ``{prefix}``, ``{name}`` (tidied) and ``{stem}`` (as it was).
+        container: one of :data:`CONTAINERS`; ``auto``: ``mov`` over a transparent background, else ``mp4``; of a still
+            ``png``.
+        name_template: of the output's stem, with ``{prefix}``, ``{name}`` (tidied) and ``{stem}`` (as it was); None:
+            ``{prefix}{name}`` in a folder, ``{stem}.cutout`` beside the input.
         max_name: characters of the tidied name at most.
         resume: go on where an earlier run was stopped.
         force: make anew what is there, of whatever it was made.
@@ -142,14 +145,14 @@ class BatchSettings:
     """
 
     inputs: tuple[str, ...]
-    output: Path
+    output: Path | None = None
     quality: str = "standard"
     engine: EngineSettings = field(default_factory=EngineSettings)
     write: tuple[str, ...] = ("composite",)
-    background: str = ""
+    background: str = "transparent"
     foreground: Foreground | str = "model"
     container: str = "auto"
-    name_template: str = "{prefix}{name}"
+    name_template: str | None = None
     max_name: int = 20
     resume: bool = False
     force: bool = False
@@ -194,15 +197,8 @@ class BatchSettings:
         require(1 <= self.workers <= 256, f"{self.workers} workers are out of range: from 1 to 256")
         require(self.foreground in ("model", "source"), f"unknown foreground {self.foreground!r}")
         require(8 <= self.max_name <= 200, f"max name {self.max_name} is out of range: from 8 to 200 characters")
-        made = fill(self.name_template, "p", "n", "s")
-        require(
-            Path(made).name == made and made not in ("", ".", "..") and "\0" not in made,
-            f"name template {self.name_template!r} must give a file's name, not a path",
-        )
-        require(
-            fill(self.name_template, "p", "1", "2") != fill(self.name_template, "p", "3", "4"),
-            f"name template {self.name_template!r} gives every file one name: put {{name}} or {{stem}} into it",
-        )
+        if self.name_template is not None:
+            _check_template(self.name_template)
         require(self.engine.model in (None, *MODELS), f"unknown model {self.engine.model!r}")
         require(
             self.memory_limit is None or self.memory_limit >= LEAST_MEMORY,
@@ -212,16 +208,17 @@ class BatchSettings:
             self.ray is None or _CLUSTER.fullmatch(self.ray) is not None,
             f"the Ray cluster's address {self.ray!r} cannot be read: write HOST:PORT, local or auto",
         )
-        require("\0" not in str(self.output), "the output folder's name holds a zero byte")
+        require("\0" not in str(self.output), "the output's name holds a zero byte")
 
     @property
     def transparent(self) -> bool:
-        """Whether the background keeps alpha."""
+        """Whether there is no background: alpha is kept."""
         return self.background.strip().lower() == "transparent"
 
-    @property
-    def suffix(self) -> str:
-        """Of the outputs; empty for folders of pictures."""
-        if self.container == "auto":
-            return ".mov" if self.transparent else ".mp4"
-        return "" if self.container in ("png", "tiff") else f".{self.container}"
+
+def _check_template(template: str) -> None:
+    made = fill(template, "p", "n", "s")
+    if Path(made).name != made or made in ("", ".", "..") or "\0" in made:
+        raise SettingsError(f"name template {template!r} must give a file's name, not a path")
+    if fill(template, "p", "1", "2") == fill(template, "p", "3", "4"):
+        raise SettingsError(f"name template {template!r} gives every file one name: put {{name}} or {{stem}} into it")

@@ -30,7 +30,6 @@ class Worker:
         settings: of the run.
         engine: of the run.
         choice: what the run's first process chose, or None.
-        container: what is written.
         weights: name and bytes of the file with the network's weights; None where it needs none.
         cores: this process's share of its machine.
         folder: that the run was started in, where names without a folder of their own belong.
@@ -41,7 +40,6 @@ class Worker:
         settings: BatchSettings,
         engine: EngineSettings,
         choice: Choice | None,
-        container: str,
         weights: tuple[str, bytes] | None,
         cores: int,
         folder: str,
@@ -69,9 +67,8 @@ class Worker:
             from rvm_live.engines.device import limit_memory
 
             limit_memory(settings.memory_limit, engine.device)
-        settings.output.mkdir(parents=True, exist_ok=True)
         self._events: queue.SimpleQueue[dict[str, Any] | Done] = queue.SimpleQueue()
-        self._shared = Shared(settings, engine, choice, container, self._events.put)
+        self._shared = Shared(settings, engine, choice, self._events.put)
 
     def where(self) -> str:
         """Machine and process."""
@@ -87,6 +84,7 @@ class Worker:
             told = f"{job.source} cannot be seen on {platform.node()}: all machines need the same folders"
             yield Done(job, "failed", error=told, elsewhere=True)
             return
+        job.folder.mkdir(parents=True, exist_ok=True)
         from rvm_live.batch.file import work_off
 
         shared = replace(

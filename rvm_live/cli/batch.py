@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["batch"]
 
 _CODES = {"interrupted": 130, "terminated": 143, "hung up": 129}
-_STATES = {"done": "done", "skipped": "skipped", "failed": "failed", "interrupted": "unfinished"}
+_STATES = {"done": "done", "failed": "failed", "interrupted": "unfinished"}
 """Of a file: in the words of the last line."""
 
 
@@ -37,14 +37,17 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 
 @click.command(cls=WithWords)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("-o", "--output", type=PlacePath(), required=True, help="Folder for what is made.")
+@click.option(
+    "-o", "--output", type=PlacePath(), help="A file (cut.mov), or a folder.  [default: clip.cutout.mov beside each]"
+)
 @click.option("--quality", type=_Quality(list(PRESETS)), default="standard", help="[default: standard]")
 @click.option("--write", "written", default="composite", help=f"Of {','.join(WRITABLE)}.  [default: composite]")
+@click.option("-b", "--background", default="transparent", callback=place_text, help="As live.  [default: transparent]")
 @click.option(
-    "-b", "--background", default="", callback=place_text, help="As for the live program; transparent keeps alpha."
-)
-@click.option(
-    "--container", type=click.Choice(CONTAINERS), default="auto", help="[default: mov or mp4, as alpha wants]"
+    "--container",
+    type=click.Choice(CONTAINERS),
+    default="auto",
+    help="[default: mov; mp4 over a background; png for a still]",
 )
 @click.option("--codec", type=click.Choice(CODEC_NAMES), default="auto", help="[default: the container's]")
 @click.option(
@@ -63,7 +66,7 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 @click.option("--memory-limit", help="Of a GPU's memory, for this process, such as 10GB.")
 @click.option("--foreground", type=click.Choice(["model", "source"]), default="model", help="[default: model]")
 @click.option("--steady/--no-steady", default=None, help="Average alpha where nothing moves.  [default: with lite]")
-@click.option("--name-template", default="{prefix}{name}", help="With {prefix}, {name} and {stem}.")
+@click.option("--name-template", help="With {prefix}, {name} and {stem}.  [default in a folder: {prefix}{name}]")
 @click.option("--fps", type=float, default=25.0, help="Frames a second of numbered pictures.  [default: 25]")
 @click.option("--resume", is_flag=True, help="Go on where a run was stopped.")
 @click.option("--force", is_flag=True, help="Make anew what is there already, of whatever it was made.")
@@ -75,7 +78,7 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output, for programs.")
 @click.pass_context
 def batch(ctx: click.Context, /, **options: Any) -> None:
-    """Matte files, folders and patterns into a folder, with their sound and their time stamps.
+    """Cut people out of files, folders and patterns, with their sound and their time stamps.
 
     Exit code 0: all done; 1: some failed; 2: nothing could be begun; 130: interrupted (143, 129: by TERM, HUP).
     """
@@ -121,7 +124,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     threads.apply(threads.plan(threads.usable_cores()))
     telling = _Json if options["as_json"] else Bar if sys.stderr.isatty() else Lines
     told = telling(_line, _name)
-    with no_empty_folders(settings.output), told:
+    with no_empty_folders(settings.output or Path()), told:
         report = run(settings, tell=told, progress=download_progress)
     if not options["as_json"]:
         click.echo(_summary(report))
@@ -132,6 +135,9 @@ def _summary(report: BatchReport) -> str:
     counts = {word: sum(each.state == state for each in report.files) for state, word in _STATES.items()}
     counts["untouched"] = report.untouched
     told = [f"{count} {word}" for word, count in counts.items() if count or word == "done"]
+    kept = sum(each.state == "kept" for each in report.files)
+    if kept:
+        told.append(f"{kept} kept, --force makes {'it' if kept == 1 else 'them'} anew")
     return ", ".join([*told, *([report.stopped] if report.stopped else [])])
 
 
@@ -144,7 +150,7 @@ def _line(event: dict[str, Any]) -> str:
     if event["state"] == "failed":
         return f"{name}: failed: {one_line(event['error'])}"
     if event["state"] != "done":
-        return ": ".join([name, event["state"], *map(one_line, event["notes"] if event["state"] == "skipped" else ())])
+        return ": ".join([name, event["state"], *map(one_line, event["notes"] if event["state"] == "kept" else ())])
     rate = (event["frames"] - event["resumed"]) / event["seconds"] if event["seconds"] else 0.0
     lines = [f"{name}: {event['frames']} frames, {rate:.1f} fps -> {printable(', '.join(event['outputs']))}"]
     lines += [f"  {one_line(note)}" for note in event["notes"]]

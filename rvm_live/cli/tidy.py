@@ -26,6 +26,7 @@ def tidy(folder: Path, max_length: int, dry_run: bool, undo: bool) -> None:
     """Give the files of FOLDER short, safe, unique names.
 
     Spaces become underscores, extensions stay, nothing is overwritten; folders, links and hidden files are left alone.
+    Hidden folders that conversions left when they were killed are removed.
     """
     from rvm_live import tidy as files
 
@@ -37,9 +38,13 @@ def tidy(folder: Path, max_length: int, dry_run: bool, undo: bool) -> None:
             click.echo(printable(f"{each.old} -> {each.new}"))
         click.echo(f"{len(done)} taken back")
         return
-    planned = files.plan(folder, max_length)
+    planned, left = files.plan(folder, max_length), files.left_behind(folder)
     if not dry_run:
         files.apply(folder, planned)
+        files.remove_left(folder, left)
     for each in planned:
         click.echo(printable(f"{each.old} -> {each.new}"))
-    click.echo(f"{len(planned)} {'would be ' if dry_run else ''}renamed")
+    would = "would be " if dry_run else ""
+    for name in left:
+        click.echo(printable(f"{name}: left by a conversion that was killed, {would}removed"))
+    click.echo(f"{len(planned)} {would}renamed")

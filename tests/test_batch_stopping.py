@@ -89,7 +89,7 @@ def test_the_exit_code_and_the_word_are_the_signals(
     assert (done.code, done.out.splitlines()[-1]) == (code, f"1 done, 1 failed, 2 untouched, {word}")
 
 
-@pytest.mark.parametrize("name", ["jobs", "default_cycle", "choose", "closing"])
+@pytest.mark.parametrize("name", ["jobs", "parse", "choose", "closing"])
 def test_before_and_after_the_files_too(
     name: str, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +125,7 @@ def test_a_file_that_was_whole_when_it_came_is_done(
     assert (done.code, done.out.splitlines()[-1]) == (130, "1 done, interrupted")
     assert "state        done" in (tmp_path / "out" / "log_output_a.txt").read_text()
     monkeypatch.undo()
-    assert "1 skipped" in call("batch", *HALF, clips / "a.mp4", "-o", tmp_path / "out").out
+    assert "1 kept" in call("batch", *HALF, clips / "a.mp4", "-o", tmp_path / "out").out
 
 
 # What an earlier run has left

@@ -152,7 +152,8 @@ def _line(event: dict[str, Any]) -> str:
     if event["state"] != "done":
         return ": ".join([name, event["state"], *map(one_line, event["notes"] if event["state"] == "kept" else ())])
     rate = (event["frames"] - event["resumed"]) / event["seconds"] if event["seconds"] else 0.0
-    lines = [f"{name}: {event['frames']} frames, {rate:.1f} fps -> {printable(', '.join(event['outputs']))}"]
+    frames = f"{event['frames']} frame{'s' * (event['frames'] != 1)}"
+    lines = [f"{name}: {frames}, {rate:.1f} fps -> {printable(', '.join(event['outputs']))}"]
     lines += [f"  {one_line(note)}" for note in event["notes"]]
     return "\n".join(lines)
 

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from rvm_live.errors import SettingsError, UnavailableError
 
-__all__ = ["COMPOSITORS", "ENGINES", "Registry", "look_in_own_folder"]
+__all__ = ["COMPOSITORS", "ENGINES", "Registry", "look_in_own_folder", "looks_in_own_folder"]
 
 T = TypeVar("T")
 
@@ -28,6 +28,11 @@ def look_in_own_folder() -> None:
     does; for the ``rvm-live`` command alone, since it changes where the whole process looks while it imports one."""
     with suppress(OSError):  # it was deleted meanwhile
         _own_folder[:] = [os.getcwd()]
+
+
+def looks_in_own_folder() -> bool:
+    """Whether it does: then other processes that work for this one are to do so, too."""
+    return bool(_own_folder)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -136,24 +137,40 @@ def test_a_worker_that_is_killed_is_replaced_and_its_file_goes_on(cluster: str, 
     assert not hidden(out)
 
 
-def test_ctrl_c_ends_all_workers_in_good_order(cluster: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_ends_all_workers_in_good_order(
+    number: signal.Signals, code: int, word: str, cluster: str, tmp_path: Path
+) -> None:
     (tmp_path / "in").mkdir()
-    for name in "abc":
+    (tmp_path / "in" / "a.mp4").write_bytes(b"this is no video" * 100)
+    for name in "bcd":
         make_movie(tmp_path / "in" / f"{name}.mp4", frames=24 * 12)
     out = tmp_path / "out"
     with start("batch", tmp_path / "in", "-o", out, *FILM, *REMEMBERING, f"--ray={cluster}") as process:
         deadline = time.monotonic() + 90
         while not list(out.glob(".*.parts/00001.json")) and time.monotonic() < deadline:
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         done = finish(process, timeout=90)
-    assert done.code == 130, done.out + done.err
-    assert "interrupted" in done.out
+    assert done.code == code, done.out + done.err
+    counts = r"0 done, (1 failed, )?[123] unfinished, ([12] untouched, )?"  # one of them may still be starting
+    assert re.fullmatch(counts + word, done.out.splitlines()[-1]), done.out
     assert not list(out.glob("*.mkv"))
     again = call("batch", tmp_path / "in", "-o", out, *FILM, *REMEMBERING, "--resume")
-    assert again.code == 0
+    assert again.code == 1
     assert "went on at frame" in again.out
-    assert len(inside(out / "output_a.mkv").times) == 24 * 12
+    assert len(inside(out / "output_b.mkv").times) == 24 * 12
+
+
+def test_workers_find_an_engine_beside_which_the_program_was_started(cluster: str, tmp_path: Path) -> None:
+    (tmp_path / "mymatte.py").write_text("from tests.support.engines import LeftHalfEngine as MyEngine\n")
+    make_movie(tmp_path / "a.mp4", frames=6)
+    mine = ("--engine", "mymatte:MyEngine", f"--ray={cluster}")
+    with start("batch", "a.mp4", "-o", "out", *mine, cwd=tmp_path) as process:
+        done = finish(process, timeout=90)
+    assert (done.code, done.out.splitlines()[-1]) == (0, "1 done"), done.out + done.err
 
 
 def test_what_one_worker_cannot_do_another_may_and_a_bad_file_is_bad_everywhere(cluster: str, tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import sys
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from rvm_live.batch.report import Done
 from rvm_live.batch.worker import Worker
 from rvm_live.engines.choice import EMBEDDED
 from rvm_live.errors import SettingsError, UnavailableError
+from rvm_live.registry import looks_in_own_folder
 
 __all__ = ["work_off_all"]
 
@@ -68,12 +71,28 @@ def work_off_all(shared: Shared, jobs: Iterable[Job], finished: Callable[[Done, 
     except ImportError as error:
         raise UnavailableError("several processes need Ray: pip install 'rvm-live[ray]'") from error
     tasks = deque(_Task(job, number) for number, job in enumerate(jobs))
-    _connect(ray, shared)
+    if shared.stopped.is_set():
+        return
+    with _signals_kept():
+        _connect(ray, shared)
     try:
         with redirect_stdout(sys.stderr):  # Ray says what its machines say, where programs may read our events
-            _Crew(ray, shared, len(tasks)).run(tasks, finished)
+            if not shared.stopped.is_set():
+                _Crew(ray, shared, len(tasks)).run(tasks, finished)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself, in Python and below it, and ends the process at once; how a run ends is ours."""
+    ours = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in ours.items():
+                signal.signal(number, handler)
 
 
 def _lock_up(address: str | None) -> None:
@@ -168,7 +187,7 @@ class _Crew:
     def _hired(self) -> _Hand:
         shared = self._shared
         run = (shared.settings, shared.engine, shared.choice)
-        return _Hand(self._actor.remote(*run, self._weights, self._cores, str(Path.cwd())))
+        return _Hand(self._actor.remote(*run, self._weights, self._cores, str(Path.cwd()), looks_in_own_folder()))
 
     def _hand_out(self, tasks: deque[_Task]) -> None:
         for hand in self._hands:

@@ -18,6 +18,7 @@ from rvm_live.batch.matting import Shared
 from rvm_live.batch.report import Done
 from rvm_live.batch.settings import BatchSettings
 from rvm_live.engines.choice import EMBEDDED, Choice, choose
+from rvm_live.registry import look_in_own_folder
 from rvm_live.settings import EngineSettings
 
 __all__ = ["Worker"]
@@ -33,6 +34,7 @@ class Worker:
         weights: name and bytes of the file with the network's weights; None where it needs none.
         cores: this process's share of its machine.
         folder: that the run was started in, where names without a folder of their own belong.
+        modules: whether engines are looked for there, too.
     """
 
     def __init__(
@@ -43,10 +45,13 @@ class Worker:
         weights: tuple[str, bytes] | None,
         cores: int,
         folder: str,
+        modules: bool,
     ) -> None:
         os.environ["RVM_LIVE_CORES"] = str(cores)
         with suppress(OSError):  # what is not there is told for each file
             os.chdir(folder)
+            if modules:
+                look_in_own_folder()
         from rvm_live import threads
         from rvm_live.sources.quiet import silence_backends
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Plan", "apply", "keep_memory", "plan", "usable_cores"]
+__all__ = ["Plan", "all_cores", "apply", "keep_memory", "plan", "usable_cores"]
 
 _log = logging.getLogger("rvm_live")
 
@@ -56,8 +56,8 @@ def plan(cores: int) -> Plan:
 def usable_cores(cpus: Path = _CPUS, cgroups: Path = _CGROUPS) -> int:
     """Physical cores this process may use: of those its affinity allows, no more than its control group's quota.
 
-    Where the system does not tell which logical processors share a core (anything but Linux), logical ones are counted.
-    ``RVM_LIVE_CORES`` makes it fewer, for a process that shares a machine with others of its kind.
+    Systems other than Linux tell how many there are, not which a process may use. ``RVM_LIVE_CORES`` makes it fewer,
+    for a process that shares a machine with others of its kind.
 
     Args:
         cpus: where Linux describes its processors.
@@ -66,9 +66,16 @@ def usable_cores(cpus: Path = _CPUS, cgroups: Path = _CGROUPS) -> int:
     if sys.platform == "linux":
         cores = _physical(os.sched_getaffinity(0), cpus)
     else:
-        cores = os.cpu_count() or 1
+        cores = all_cores()
     share = _share(os.environ.get("RVM_LIVE_CORES", ""))
     return max(1, min(cores, _quota(cgroups) or cores, cores if share is None else share))
+
+
+def all_cores() -> int:
+    """Physical cores of this machine; logical ones where it does not tell which share a core."""
+    import psutil  # type: ignore[import-untyped]
+
+    return psutil.cpu_count(logical=False) or os.cpu_count() or 1
 
 
 def _share(text: str) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import os
 import subprocess
 import sys
@@ -14,8 +16,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import cv2
+import psutil
 import pytest
+from rich.console import Console
 
+from rvm_live import threads
+from rvm_live.cli import monitor
+from rvm_live.cli.line import Line
 from rvm_live.errors import EndOfSource, SourceUnavailableError
 from rvm_live.pipeline import Pipeline
 from rvm_live.settings import SourceSettings
@@ -348,3 +355,78 @@ def test_without_the_systems_library_opencv_asks(monkeypatch: pytest.MonkeyPatch
     assert source.open().kind == "camera"
     source.release()
     assert "OPENCV_AVFOUNDATION_SKIP_AUTH" not in os.environ
+
+
+# ----------------------------------------------------------------------------------- cores, signals, the terminal
+
+
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_off_linux_physical_cores_are_counted(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    nowhere = Path("/nowhere")
+    for told, expected in ((8, 8), (None, 16)):
+        monkeypatch.setattr(psutil, "cpu_count", lambda logical=True, told=told: 16 if logical else told)
+        assert threads.usable_cores(nowhere, nowhere) == threads.all_cores() == expected
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert threads.usable_cores(nowhere, nowhere) == 1
+
+
+class Command:
+    """A child as Windows has them: it knows no SIGINT."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def send_signal(self, number: int) -> None:
+        raise ValueError(f"Unsupported signal: {number}")
+
+    def terminate(self) -> None:
+        self.done.append("terminate")
+
+    def kill(self) -> None:
+        self.done.append("kill")
+
+    def wait(self, seconds: float | None = None) -> int:
+        if seconds is not None and not self.done:
+            raise subprocess.TimeoutExpired("x", seconds)
+        return 0xC000013A
+
+
+@pytest.mark.parametrize(("reason", "done"), [("interrupted", ["kill"]), ("terminated", ["terminate"])])
+def test_a_command_ends_on_windows_without_a_signal_it_has_not(
+    reason: str, done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    command, stopped = Command(), monitor._Stopped()
+    stopped(reason)
+    assert monitor._wait(command, None, stopped) == 0xC000013A  # type: ignore[arg-type]
+    assert command.done == done  # what Ctrl-C did not end in ten seconds is killed
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("xterm", "\r\x1b[2Kone\r\x1b[2Ktwo [b]\n"), ("dumb", "")])
+def test_a_line_over_itself_goes_through_the_console(kind: str, expected: str) -> None:
+    written = io.StringIO()
+    line = Line(Console(file=written, force_terminal=True, color_system=None, width=20, _environ={"TERM": kind}))
+    line("one")
+    line("two [b]")
+    line.end()
+    assert written.getvalue() == expected
+
+
+def test_a_long_line_stays_one() -> None:
+    written = io.StringIO()
+    line = Line(Console(file=written, force_terminal=True, color_system=None, width=20, _environ={"TERM": "xterm"}))
+    line("a word and another and many more")
+    assert written.getvalue().removeprefix("\r\x1b[2K") == "a word and another …"
+
+
+def test_nobody_writes_escape_codes_past_the_console() -> None:
+    written = {
+        path.name
+        for path in (ROOT / "rvm_live").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and "\x1b" in str(node.value)
+    }
+    assert written == set()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rvm_live.cli.line import Line
 from rvm_live.cli.params import PlacePath, printable
 from rvm_live.errors import MonitorError, RvmLiveError, UnavailableError
 from rvm_live.whole import no_empty_folders
@@ -82,18 +83,20 @@ def monitor(
     if command and shutil.which(command[0]) is None:
         raise MonitorError(f"cannot run {command[0]}: no program is called so")
     path = output / f"gpu_{name}.csv"
-    show, stopped = _Line(), _Stopped()
+    line, stopped = Line(), _Stopped()
     with (
         stopping_on_signals(stopped),
         no_empty_folders(output),
         _without(path),
-        samples.Monitor(path, interval=interval, which=lambda: device, seen=show) as running,
+        samples.Monitor(
+            path, interval=interval, which=lambda: device, seen=lambda sample: line(_told(sample))
+        ) as running,
     ):
         process = _started(list(command))
         if running.reason is not None:
             click.echo(f"no GPU is recorded: {running.reason}", err=True)
         code = _wait(process, seconds, stopped)
-    show.end()
+    line.end()
     for column, (mean, largest) in samples.summary(running.samples).items():
         if column in _SHOWN:
             label, unit = _SHOWN[column]
@@ -126,25 +129,9 @@ def _title(text: str) -> str:
     return plain if len(plain) <= 100 else plain[:97] + "..."
 
 
-class _Line:
-    """The newest sample, over itself on a terminal, nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._on = sys.stderr.isatty()
-
-    def __call__(self, sample: Sample) -> None:
-        if self._on:
-            told = [
-                f"{label} {value:.0f}{unit}"
-                for name, (label, unit) in _SHOWN.items()
-                if (value := getattr(sample, name)) is not None
-            ]
-            sys.stderr.write("\r\x1b[K" + f"{sample.seconds:6.0f} s  " + ", ".join(told))
-            sys.stderr.flush()
-
-    def end(self) -> None:
-        if self._on:
-            sys.stderr.write("\n")
+def _told(sample: Sample) -> str:
+    values = ((label, getattr(sample, name), unit) for name, (label, unit) in _SHOWN.items())
+    return f"{sample.seconds:6.0f} s  " + ", ".join(f"{a} {b:.0f}{c}" for a, b, c in values if b is not None)
 
 
 def _started(command: list[str]) -> subprocess.Popen[Any] | None:
@@ -175,13 +162,21 @@ def _wait(process: subprocess.Popen[Any] | None, seconds: float | None, stopped:
     while not stopped.is_set() and time.monotonic() < until:
         with suppress(subprocess.TimeoutExpired):
             return _code(process.wait(min(_LOOK_S, max(0.0, until - time.monotonic()))))
-    with suppress(OSError):  # at Ctrl-C the terminal has sent it to the command as well
-        process.send_signal(signal.SIGINT if stopped.reason == "interrupted" else signal.SIGTERM)
+    _end(process, stopped.reason)
     try:
         return _code(process.wait(10))
     except subprocess.TimeoutExpired:
         process.kill()
         return _code(process.wait())
+
+
+def _end(process: subprocess.Popen[Any], reason: str) -> None:
+    """Ask the command to end. At Ctrl-C the terminal has told it as well; on Windows nothing else could."""
+    with suppress(OSError):
+        if reason != "interrupted":
+            process.terminate()
+        elif sys.platform != "win32":
+            process.send_signal(signal.SIGINT)
 
 
 def _code(returned: int) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rvm_live.cli.line import Line
 from rvm_live.cli.params import PlacePath, made_folder, printable
 from rvm_live.errors import UnavailableError
 from rvm_live.settings import EngineSettings, SourceSettings, parse_ratio
@@ -61,10 +61,10 @@ def soak(ctx: click.Context, /, **options: Any) -> None:
     silence_backends()
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
+    line = Line()
     with made_folder(settings.output):
-        report = run(settings, _line if sys.stderr.isatty() else lambda sample: None)
-    if sys.stderr.isatty():
-        click.echo(err=True)
+        report = run(settings, lambda sample: line(_told(sample)))
+    line.end()
     rate = report.frames / report.seconds if report.seconds else 0.0
     click.echo(
         f"{report.frames} frames in {report.seconds:.0f} s, {rate:.0f} fps, {report.engine}; {report.exit_reason}"
@@ -88,7 +88,6 @@ def soak(ctx: click.Context, /, **options: Any) -> None:
     ctx.exit(130 if report.exit_reason in ("interrupted", "terminated", "hung up") else 0 if report.good else 1)
 
 
-def _line(sample: Sample) -> None:
+def _told(sample: Sample) -> str:
     told = f"{sample.seconds:7.0f} s  {sample.frames} frames, {sample.fps:.0f} fps, {sample.rss_mb:.0f} MB"
-    sys.stderr.write(f"\r\x1b[K{told}, {sample.threads} threads, {sample.descriptors} descriptors")
-    sys.stderr.flush()
+    return f"{told}, {sample.threads} threads, {sample.descriptors} descriptors"

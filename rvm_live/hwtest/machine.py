@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rvm_live import gpu
+from rvm_live import gpu, threads
 from rvm_live.errors import RvmLiveError
 from rvm_live.hwtest.report import Availability, Machine, OpenCvFacts, TorchFacts
 from rvm_live.registry import COMPOSITORS, ENGINES
@@ -38,12 +38,13 @@ def inspect_machine(settings: EngineSettings, tell: Callable[[str], None] = lamb
     card = 0 if card is None else card  # told of also where it is not used
     reading = gpu.read(card)
     total, free = _memory()
+    usable = threads.usable_cores()
     return Machine(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
         cpu=_cpu_name(),
-        cores=os.cpu_count() or 1,
-        usable_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=max(threads.all_cores(), usable),
+        usable_cores=usable,
         memory_bytes=total,
         memory_free_bytes=free,
         gpu=reading,

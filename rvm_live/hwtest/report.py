@@ -129,7 +129,7 @@ class Machine:
         system: operating system and architecture.
         python: version.
         cpu: the processor's name.
-        cores: logical cores.
+        cores: physical cores.
         usable_cores: those this process may use.
         memory_bytes: main memory, None if unknown.
         memory_free_bytes: of it, what programs can still have, None if unknown.

@@ -1,0 +1,38 @@
+"""One line that is written over itself on a terminal, and nothing anywhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Line"]
+
+
+class Line:
+    """The newest of what is told, on a terminal that can take a line back.
+
+    Args:
+        console: None: standard error.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console as Opened
+        from rich.control import Control
+        from rich.segment import ControlType
+
+        self._console = console or Opened(stderr=True)
+        self._on = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._back = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2))
+
+    def __call__(self, text: str) -> None:
+        """Show it in the place of what was shown before."""
+        if self._on:
+            self._console.control(self._back)
+            self._console.print(text, end="", markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
+
+    def end(self) -> None:
+        """Leave the last one standing."""
+        if self._on:
+            self._console.print()

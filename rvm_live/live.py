@@ -44,6 +44,7 @@ from rvm_live.stopping import stopping_on_signals
 from rvm_live.whole import write_whole
 
 if TYPE_CHECKING:
+    from rvm_live.sinks.listening import Listener
     from rvm_live.sinks.recorder import Recorder
 
 __all__ = ["HEADLESS_SECONDS", "run"]
@@ -72,6 +73,10 @@ def run(
     """
     silence_backends()
     settings = at_home(settings)
+    if settings.audio is not None:
+        from rvm_live.microphones.factory import check_microphone
+
+        check_microphone()
     if settings.stats_json is not None:
         check_writable(settings.stats_json)
     first = open_source(settings.source, clock)  # what cannot be meant is told before anything begins
@@ -162,9 +167,23 @@ class _App:
                 background=self.composer.background_only,
                 # Without a window the recording is what the run is for; with one the picture matters more.
                 on_failure=None if settings.headless else self.notices.fallback,
+                listener=None if settings.audio is None else self._listener(settings.audio),
             )
 
-        return RecordingSwitch(make, settings.record, self.notices.fallback, clock)
+        return RecordingSwitch(
+            make, settings.record, self.notices.fallback, clock, with_sound=settings.audio is not None
+        )
+
+    def _listener(self, device: str) -> Listener:
+        """Hears nothing while the camera rests or nobody is to be seen."""
+        from rvm_live.microphones.factory import open_microphone
+        from rvm_live.sinks.listening import Listener
+
+        return Listener(
+            lambda: open_microphone(device),
+            muted=lambda: self.source.paused or self.composer.private,
+            told=self.notices.fallback,
+        )
 
     def _sinks(self, tell: Callable[[str], None], clock: Clock) -> list[Sink]:
         sinks: list[Sink] = [self.recording]
@@ -265,6 +284,7 @@ class _App:
             repeats=snapshot.repeated,
             background=self.composer.background_label,
             recording=self.recording.path,
+            sound=self.recording.sound,
             recorded_s=self.recording.seconds,
             recorded_bytes=self.recording.bytes,
             gpu=self.gpu.latest,

@@ -143,7 +143,7 @@ def _recording(recording: RecordingSwitch) -> Callable[[Any], str | None]:
             return recording.path or named_now()
         path = os.path.expanduser(str(wish))
         if path != recording.path:
-            check_recording_path(path)
+            check_recording_path(path, sound=recording.with_sound)
         return path
 
     return check

@@ -242,6 +242,8 @@ class LiveSettings:
         headless: open no window.
         fullscreen: start in full screen.
         record: file or folder to write, or None.
+        audio: microphone whose sound is recorded beside the picture, ``default`` for the system's own, or None: nothing
+            is heard.
         frames: stop after this many frames were shown, or None.
         duration: stop after this many seconds, or None.
         stats_json: file for the final report, or None.
@@ -261,6 +263,7 @@ class LiveSettings:
     headless: bool = False
     fullscreen: bool = False
     record: str | None = None
+    audio: str | None = None
     frames: int | None = None
     duration: float | None = None
     stats_json: Path | None = None
@@ -277,6 +280,13 @@ class LiveSettings:
             self.statistics in STATISTICS,
             f"unknown statistics {self.statistics!r}: choose one of {', '.join(STATISTICS)}",
         )
+        if self.audio is not None:
+            _require(bool(self.audio.strip()), "the microphone's name is empty: --audio alone takes the system's own")
+            _require(self.source.realtime, "--audio records what is heard while it runs: leave out --no-realtime")
+            _require(
+                self.record is not None or not self.headless,
+                "--audio records a microphone beside the picture: say where to, with --record",
+            )
         _require(self.frames is None or self.frames >= 1, f"frames {self.frames} is out of range: at least 1")
         _require(
             self.duration is None or 0 < self.duration < 1e9,

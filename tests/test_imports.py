@@ -34,7 +34,7 @@ FLOORS = [
         "soak",
     ),
     ("pipeline", "stages", "stage", "report", "composer", "adaptive", "drawing", "watchdog"),
-    ("sinks", "sources", "engines", "compositors", "backgrounds", "weights", "gpu"),
+    ("sinks", "sources", "microphones", "engines", "compositors", "backgrounds", "weights", "gpu"),
     (
         "registry",
         "controls",

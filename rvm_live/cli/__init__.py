@@ -35,7 +35,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "batch": ("rvm_live.cli.batch:batch", "Matte files and folders, with their sound."),
     "calibrate": ("rvm_live.cli.calibrate:calibrate", "Prepare --precision int8 on pictures of your own."),
-    "cameras": ("rvm_live.cli.cameras:cameras", "List the cameras of this machine."),
+    "cameras": ("rvm_live.cli.cameras:cameras", "List the cameras and microphones of this machine."),
     "export": ("rvm_live.cli.export:export", "Write the network to an ONNX, OpenVINO or TorchScript file."),
     "help": ("rvm_live.cli.cameras:help_", "Show this, or the help of a command."),
     "hwtest": ("rvm_live.cli.hwtest:hwtest", "Probe the camera and this machine."),
@@ -62,7 +62,7 @@ _QUICK: dict[str, list[tuple[str, str | Callable[[int], str]]]] = {
         ("--mirror / --no-mirror", "how the window shows it"),
     ],
     "Recording": [
-        ("-o, --record FILE", ".mp4, .mov, .webm or a folder/ of PNGs"),
+        ("-o, --record FILE", ".mp4, .mov, .webm, a folder/; --audio: with sound"),
         ("--duration SECONDS, --headless", "stop after so long; open no window"),
     ],
     "Quality": [

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import click
 
-from rvm_live.cli.params import printable
+from rvm_live.cli.params import one_line, printable
 
 __all__ = ["cameras", "help_"]
 
 
 @click.command()
 def cameras() -> None:
-    """List the cameras of this machine, each with the number that opens it.
+    """List the cameras of this machine, each with the number that opens it, and its microphones by name.
 
     The exit code is 0 where there is one, and 1 where there is none.
     """
@@ -30,7 +31,21 @@ def cameras() -> None:
         click.echo("this system does not tell which cameras there are: try `rvm-live 0`, `rvm-live 1`", err=True)
     else:
         click.echo("there is no camera here (why one may be missing: `rvm-live hwtest`)", err=True)
+    for name, told in _microphones():
+        click.echo(printable(f"microphone for --record: --audio={shlex.quote(name)}  {told}"), err=True)
     sys.exit(0 if found else 1)
+
+
+def _microphones() -> list[tuple[str, str]]:
+    """Those that can be named; none where nobody can be asked."""
+    from rvm_live.errors import RvmLiveError
+    from rvm_live.microphones.factory import list_microphones
+
+    try:
+        return list_microphones()
+    except RvmLiveError as error:
+        click.echo(one_line(str(error)), err=True)
+        return []
 
 
 @click.command("help")

@@ -12,7 +12,7 @@ import click
 
 __all__ = ["Aliased", "WithWords", "looks_like_a_command", "said_in_full", "size_text"]
 
-_LEFT_OUT = {"--blur": "--background=blur", "--ray": "--ray=local"}
+_LEFT_OUT = {"--audio": "--audio=default", "--blur": "--background=blur", "--ray": "--ray=local"}
 """Options whose value may be left out, in full: else click would take the next word, a file's name, for it."""
 _BLUR = "--blur="
 _SIZE = re.compile(r"(\d{1,6})[xX×,*](\d{1,6})")  # noqa: RUF001 (a sign that is copied from data sheets)

@@ -38,6 +38,7 @@ class Recipe:
         container_options: of the muxer.
         tag: four characters that name the codec in the container; empty: the usual ones.
         seekable: a whole picture every two seconds, for codecs that have others.
+        sound: libavcodec's name of the encoder for sound beside the picture, of a recording.
     """
 
     muxer: str
@@ -51,6 +52,7 @@ class Recipe:
     container_options: dict[str, str] = field(default_factory=dict)
     tag: str = ""
     seekable: bool = True
+    sound: str = ""
 
 
 class Encoder:

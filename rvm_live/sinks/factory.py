@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from rvm_live.sinks.video_file import SUFFIXES, VideoFile
 from rvm_live.sinks.writers import PngSequence
 from rvm_live.whole import explain
 
+if TYPE_CHECKING:
+    from rvm_live.sinks.listening import Listener
+
 __all__ = ["check_recording_path", "open_recorder"]
 
 
@@ -28,11 +32,12 @@ def _is_folder(path: str | Path) -> bool:
     return text.endswith(("/", os.sep)) or (Path(text).suffix.lower() not in SUFFIXES and Path(text).is_dir())
 
 
-def check_recording_path(path: str | Path) -> None:
+def check_recording_path(path: str | Path, *, sound: bool = False) -> None:
     """Find out before anything starts whether a recording can be written; leaves nothing behind.
 
     Args:
         path: a file with a known suffix, or a folder: one that exists, or a path that ends in a slash.
+        sound: there is to be sound in it.
 
     Raises:
         SettingsError: the suffix is not known.
@@ -42,6 +47,8 @@ def check_recording_path(path: str | Path) -> None:
     if isinstance(path, str) and not path.strip():
         raise SettingsError("the recording's path is empty")
     folder = _is_folder(path)
+    if folder and sound:
+        raise SettingsError(f"a folder of PNGs has no sound: leave out --audio, or record {target} to a .mp4")
     if folder:
         place = target
         while not place.exists() and place != place.parent:
@@ -83,6 +90,7 @@ def open_recorder(
     policy: Overflow,
     background: Callable[[int, int], NDArray[np.uint8]] | None = None,
     on_failure: Callable[[str], None] | None = None,
+    listener: Listener | None = None,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Recorder:
     """Make a recorder for ``path``; nothing is written before its first composite.
@@ -94,13 +102,14 @@ def open_recorder(
         policy: what happens when the encoder cannot keep up.
         background: (width, height) -> uint8 (height, width, 3) BGR, the background alone, for while nothing comes.
         on_failure: told if the recording fails while it runs; None: that ends the run.
+        listener: the microphone to be heard in it, or None; it is opened and closed with the recorder.
         clock: monotonic time.
 
     Raises:
         SettingsError: the suffix is not known.
         SinkError: nothing can be written there.
     """
-    check_recording_path(path)
+    check_recording_path(path, sound=listener is not None)
     target = Path(path)
-    writer = PngSequence(target) if _is_folder(path) else VideoFile(target, fps=fps)
-    return Recorder(writer, policy=policy, background=background, on_failure=on_failure, clock=clock)
+    writer = PngSequence(target) if _is_folder(path) else VideoFile(target, fps=fps, listener=listener)
+    return Recorder(writer, policy=policy, background=background, on_failure=on_failure, listener=listener, clock=clock)

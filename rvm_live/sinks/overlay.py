@@ -224,14 +224,37 @@ def _waiting_panel(title: str, phase: str, messages: list[str], size: int, max_w
 
 
 def _recording_panel(status: Status, size: int) -> Panel:
-    """A red dot, and how long and how much."""
+    """A red dot, how long and how much; with sound a microphone, struck out while it hears nothing."""
     words = joined(clock_of(status), f"{status.recorded_bytes / 1e6:.1f} MB")
     dot = round(size * 0.35)
-    canvas = ground(text.measure(words, size) + 2 * dot + 2 * size, panel_height([Row("", words)], size))
+    width = text.measure(words, size) + 2 * dot + 2 * size
+    canvas = ground(width + (round(1.2 * size) if status.sound else 0), panel_height([Row("", words)], size))
     middle = canvas.shape[0] // 2
     cv2.circle(canvas, (size // 2 + dot, middle), dot, RED, -1, cv2.LINE_AA)
     text.draw(canvas, words, size + 2 * dot, middle + round(size * 0.36), size, TEXT)
+    if status.sound:
+        _draw_microphone(canvas, width + size // 8, middle, size, struck=status.sound != "on")
     return finish(canvas)
+
+
+def _draw_microphone(canvas: NDArray[np.uint8], x: int, y: int, size: int, *, struck: bool) -> None:
+    """A capsule in a bow on a foot, a little higher than a capital, its middle at (x, y)."""
+    half, scale = round(size * 0.6), 8  # drawn large and brought down: lines are about a pixel wide
+    patch = canvas[y - half : y + half, x - half : x + half]
+    large = cv2.resize(patch, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    unit, middle = half * scale / 10, half * scale
+
+    def at(right: float, down: float) -> tuple[int, int]:
+        return round(middle + right * unit), round(middle + down * unit)
+
+    colour, line = (LABEL if struck else TEXT), round(1.6 * unit)
+    cv2.line(large, at(0, -6), at(0, -1), colour, round(5 * unit))
+    cv2.ellipse(large, at(0, -1), (round(5 * unit), round(5 * unit)), 0, 0, 180, colour, line)
+    cv2.line(large, at(0, 4), at(0, 8), colour, line)
+    cv2.line(large, at(-4, 8), at(4, 8), colour, line)
+    if struck:
+        cv2.line(large, at(-8, 8), at(8, -8), RED, round(2.2 * unit))
+    patch[:] = cv2.resize(large, patch.shape[1::-1], interpolation=cv2.INTER_AREA)
 
 
 def _help_panel(size: int, max_width: int, max_height: int) -> Panel:

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from rvm_live.sinks.base import Sink
 from rvm_live.sinks.freshness import Freshness
 from rvm_live.sinks.writers import Shot, Writer
 
+if TYPE_CHECKING:
+    from rvm_live.sinks.listening import Listener
+
 __all__ = ["Recorder"]
 
 _log = logging.getLogger("rvm_live.recorder")
@@ -27,6 +31,7 @@ _LIVE_SIZE = 16
 _FILE_SIZE = 4
 _DRAIN_SECONDS = 1.5
 _CLOSE_SECONDS = 60.0
+_IDLE_SECONDS = 0.25
 
 
 class Recorder(Sink):
@@ -44,6 +49,7 @@ class Recorder(Sink):
         policy: ``DROP_OLDEST`` counts what the encoder cannot keep up with in ``queue.dropped``; ``BLOCK`` waits.
         background: (width, height) -> uint8 (height, width, 3) BGR, the background alone; None: black.
         on_failure: told of an error instead of raising it.
+        listener: the microphone whose sound the writer takes, open while this is, or None.
         clock: monotonic time.
 
     Attributes:
@@ -59,6 +65,7 @@ class Recorder(Sink):
         policy: Overflow,
         background: Callable[[int, int], NDArray[np.uint8]] | None = None,
         on_failure: Callable[[str], None] | None = None,
+        listener: Listener | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         live = policy is Overflow.DROP_OLDEST
@@ -68,6 +75,7 @@ class Recorder(Sink):
         self._writer = writer
         self._background = background
         self._on_failure = on_failure
+        self._listener = listener
         self._clock = clock
         self._fresh = Freshness(clock) if live and writer.timed else None
         self._last: Shot | None = None
@@ -88,8 +96,24 @@ class Recorder(Sink):
         """How many bytes lie on the disk by now; 0 where that is not known."""
         return self._writer.size
 
-    def open(self) -> None:
+    @property
+    def sound(self) -> str:
+        """How the microphone is: ``on``, ``muted``, ``lost`` or ``opening``; empty without one."""
+        return "" if self._listener is None else self._listener.state
+
+    def open(self, *, patient: bool = True) -> None:
+        """Get ready.
+
+        Args:
+            patient: wait for the microphone; else the picture goes on, and whatever is wrong with it is told.
+        """
         self._writer.claim()
+        if self._listener is not None:
+            try:
+                self._listener.open(patient=patient)
+            except BaseException:
+                self._writer.rescue()
+                raise
         self._thread = threading.Thread(target=self._run, name="rvm-recording", daemon=True)
         self._thread.start()
 
@@ -116,6 +140,8 @@ class Recorder(Sink):
             if thread.is_alive():
                 self.queue.cancel()
                 self._error = SinkError(f"the recording {self.path} could not be finished within {_CLOSE_SECONDS:g} s")
+        if self._listener is not None:
+            self._listener.close()
         self._report()
         if self._saved:
             _log.info("recorded %s", self.path)
@@ -161,7 +187,10 @@ class Recorder(Sink):
         try:
             while True:
                 try:
-                    shot = self.queue.get()
+                    shot = self.queue.get(_IDLE_SECONDS)
+                except TimeoutError:
+                    self._writer.idle()
+                    continue
                 except QueueClosed:
                     break
                 self._writer.write(shot)

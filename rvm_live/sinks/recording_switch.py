@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import SinkError
+from rvm_live.errors import SettingsError, SinkError
 from rvm_live.frames import Composite
 from rvm_live.sinks.base import Sink
 from rvm_live.sinks.recorder import Recorder
@@ -28,6 +28,7 @@ class RecordingSwitch(Sink):
         first: recorded from the beginning; None: nothing.
         told: of what happens to a recording that was begun while the run went on.
         clock: monotonic time.
+        with_sound: recordings have sound.
 
     Attributes:
         failure: why a recording failed, one line; empty if none did.
@@ -40,8 +41,11 @@ class RecordingSwitch(Sink):
         first: str | None = None,
         told: Callable[[str], None] = lambda text: None,
         clock: Clock = SYSTEM_CLOCK,
+        *,
+        with_sound: bool = False,
     ) -> None:
         self._make, self._told, self._clock = make, told, clock
+        self.with_sound = with_sound
         self._lock = threading.Lock()
         self._wanted = first
         self._recorder: Recorder | None = None if first is None else make(first)
@@ -68,6 +72,12 @@ class RecordingSwitch(Sink):
     def bytes(self) -> int:
         """How large the present recording is on the disk, as of the last half second."""
         return self._size
+
+    @property
+    def sound(self) -> str:
+        """How the microphone of the present recording is (:attr:`Recorder.sound`); empty without one."""
+        recorder = self._recorder
+        return "" if recorder is None else recorder.sound
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -113,8 +123,8 @@ class RecordingSwitch(Sink):
             return
         try:
             recorder = self._make(wanted)
-            recorder.open()
-        except SinkError as error:
+            recorder.open(patient=False)
+        except (SettingsError, SinkError) as error:
             self._running = None
             self.use(None)
             self._told(str(error))

@@ -12,6 +12,9 @@ from rvm_live.sinks.panel import RED, Row
 __all__ = ["Status", "clock_of", "joined", "statistics_rows"]
 
 
+_SOUND = {"": "", "on": "with sound", "muted": "muted", "lost": "without sound", "opening": "no sound yet"}
+
+
 @dataclass(frozen=True)
 class Status:
     """What the overlay tells; all of it about what really runs. Zero, empty or None: not known, not shown.
@@ -35,6 +38,7 @@ class Status:
         repeats: frames shown again because nothing new came.
         background: short name.
         recording: path that is being written, or None.
+        sound: how the microphone is that is recorded: ``on``, ``muted``, ``lost`` or ``opening``; empty where none is.
         recorded_s: for how long, seconds.
         recorded_bytes: how much.
         gpu: newest reading, or None.
@@ -62,6 +66,7 @@ class Status:
     repeats: int = 0
     background: str = ""
     recording: str | None = None
+    sound: str = ""
     recorded_s: float = 0.0
     recorded_bytes: int = 0
     gpu: GpuReading | None = None
@@ -115,7 +120,9 @@ def statistics_rows(status: Status, display: str) -> list[Row]:
         if width or status.source
         else None,
         Row("View", display, rank=12),
-        Row("Recording", PurePath(status.recording).name, colour=RED, rank=9) if status.recording else None,
+        Row("Recording", joined(PurePath(status.recording).name, _SOUND[status.sound]), colour=RED, rank=9)
+        if status.recording
+        else None,
     ]
     return [row for row in rows if row is not None]
 

@@ -8,7 +8,7 @@ import os
 import time
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -21,12 +21,20 @@ from rvm_live.sinks.unfinished import keep_unfinished, part_path, place_lock
 from rvm_live.sinks.writers import Shot, Writer, fit_into, over_black
 from rvm_live.whole import explain
 
+if TYPE_CHECKING:
+    from rvm_live.sinks.listening import Listener
+    from rvm_live.sinks.sound_track import SoundTrack
+
 __all__ = ["SUFFIXES", "VideoFile"]
 
 _log = logging.getLogger("rvm_live.recorder")
 
 _TICKS = 90_000
 _LOOK_S = 1.0
+_LATE_S = 0.3
+"""For so long is waited at the end for what the microphone heard with the last picture."""
+_EARLY_NS = 500_000_000
+_TOLD_S = 0.02
 _QP2LAMBDA = 118
 _H264 = {"preset": "veryfast", "crf": "20"}
 _VP9 = {
@@ -47,14 +55,17 @@ _MP4_SAFE = {"movflags": "+frag_keyframe+hybrid_fragmented+delay_moov", "flush_p
 _MKV_SAFE = {"cluster_time_limit": "2000", "flush_packets": "1"}
 
 _KINDS = {
-    ".mp4": Recipe("mp4", "libx264", "yuv420p", even=True, options=_H264, container_options=_MP4_SAFE),
-    ".mkv": Recipe("matroska", "libx264", "yuv420p", even=True, options=_H264, container_options=_MKV_SAFE),
+    ".mp4": Recipe("mp4", "libx264", "yuv420p", even=True, options=_H264, container_options=_MP4_SAFE, sound="aac"),
+    ".mkv": Recipe(
+        "matroska", "libx264", "yuv420p", even=True, options=_H264, container_options=_MKV_SAFE, sound="libopus"
+    ),
     ".mov": Recipe(
         "mov", "prores_ks", "yuv444p10le", "yuva444p10le", options=_PRORES, clear_options={"alpha_bits": "16"},
-        container_options=_MP4_SAFE, seekable=False,
+        container_options=_MP4_SAFE, seekable=False, sound="aac",
     ),
     ".webm": Recipe(
-        "webm", "libvpx-vp9", "yuv420p", "yuva420p", even=True, options=_VP9, container_options=_MKV_SAFE
+        "webm", "libvpx-vp9", "yuv420p", "yuva420p", even=True, options=_VP9, container_options=_MKV_SAFE,
+        sound="libopus",
     ),
 }  # fmt: skip
 
@@ -67,14 +78,16 @@ class VideoFile(Writer):
 
     The first shot decides on size and alpha. Later shots of another size are letterboxed into the first one's. If
     the file has no alpha, a later transparent shot is put over black; if it has, a later opaque one is opaque.
-    Times are those of the file the frames came from, or of their capture: the frame rate varies as it really did.
+    Times are those of the file the frames came from, or of their capture: the frame rate varies as it really did. With
+    sound they are those of the capture, which is what sound and picture have in common.
 
     Args:
         path: of the file; its suffix, one of :data:`SUFFIXES`, decides how it is encoded.
         fps: nominal frames per second, for players that want to know one.
+        listener: what is heard meanwhile, or None; opened and closed by somebody else.
     """
 
-    def __init__(self, path: Path, *, fps: float) -> None:
+    def __init__(self, path: Path, *, fps: float, listener: Listener | None = None) -> None:
         self.path = path
         self._part = part_path(path)
         self._lock = place_lock(path)
@@ -85,7 +98,10 @@ class VideoFile(Writer):
         self._there = False
         self._size = (0, 0)
         self._has_alpha = False
-        self._times = _Times(self._fps)
+        self._times = _Times(self._fps, captured=listener is not None)
+        self._listener = listener
+        self._sound: SoundTrack | None = None
+        self._until_ns = 0
 
     @property
     def size(self) -> int:
@@ -102,11 +118,19 @@ class VideoFile(Writer):
             encoder = self._encoder or self._opened(shot)
             self._look()
             encoder.add(self._picture(shot.image), *self._times.tick(shot))
+            self._until_ns = shot.captured_ns
+            self._hear(shot.captured_ns)
+
+    def idle(self) -> None:
+        if self._listener is not None and self._encoder is not None:
+            with self._told():
+                self._hear(self._listener.clock.now_ns() - _EARLY_NS)
 
     def finish(self) -> bool:
         saved = self._encoder is not None
         if self._encoder is not None:
             with self._told():
+                self._hear_out()
                 self._encoder.flush()
                 self._encoder.close()
                 whole.replace(self._part, self.path)
@@ -159,7 +183,35 @@ class VideoFile(Writer):
         if earlier is not None:
             _log.warning("found what an earlier run could not finish: it is %s now", earlier)
         self._encoder = Encoder(self._part, kind, shape, rate=rate, time_base=Fraction(1, _TICKS))
+        if self._listener is not None and self._listener.state != "lost":
+            from rvm_live.sinks.sound_track import SoundTrack
+
+            self._sound = SoundTrack(self._encoder.container, kind.sound, shot.captured_ns)
         return self._encoder
+
+    def _hear(self, until_ns: int) -> None:
+        """Add what was heard up to then."""
+        if self._listener is not None and self._sound is not None:
+            self._sound.add(self._listener.take(until_ns))
+            self._sound.keep_up(until_ns)
+
+    def _hear_out(self) -> None:
+        """Add what was heard up to the end of the last picture; the newest may still be on its way."""
+        listener, sound = self._listener, self._sound
+        if listener is None or sound is None:
+            return
+        until_ns = max(self._until_ns + round(1e9 / self._fps), sound.until_ns)
+        end = time.monotonic() + _LATE_S
+        while listener.heard_ns < until_ns and listener.state != "lost" and time.monotonic() < end:
+            time.sleep(0.01)
+        sound.add(listener.take(until_ns))
+        sound.fill(until_ns)
+        sound.finish()
+        if sound.gaps_s > 0 or abs(sound.drift_s) > _TOLD_S:
+            _log.info(
+                "sound of %s: %.2f s of gaps filled with silence, %.0f ms of drift taken up",
+                self.path, sound.gaps_s, sound.drift_s * 1e3,
+            )  # fmt: skip
 
     def _picture(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The picture in the file's size, with alpha exactly where the file has it."""
@@ -173,8 +225,9 @@ class VideoFile(Writer):
 class _Times:
     """Ticks of the file: from zero, strictly increasing, and true to the source's clock."""
 
-    def __init__(self, fps: float) -> None:
+    def __init__(self, fps: float, *, captured: bool = False) -> None:
         self._frame = max(1, round(_TICKS / fps))
+        self._captured = captured
         self._offset: int | None = None
         self._media = False
         self._last, self._lasts = -1, self._frame
@@ -182,7 +235,7 @@ class _Times:
     def tick(self, shot: Shot) -> tuple[int, int]:
         """When a picture is to be seen, and for how long."""
         if self._offset is None:
-            self._media = shot.media_ns is not None
+            self._media = shot.media_ns is not None and not self._captured
         time_ns = shot.media_ns if self._media and shot.media_ns is not None else shot.captured_ns
         ticks = time_ns * _TICKS // 1_000_000_000
         if self._offset is None:

@@ -48,8 +48,8 @@ class Writer(ABC):
     """Writes shots to one place.
 
     Who calls what: ``claim`` before anything else, by whoever opens the recorder; the rest by the recorder's thread,
-    ``write`` for every shot in order, then ``finish`` at the end, and ``rescue`` if either fails. These may block on
-    the encoder and the disk.
+    ``write`` for every shot in order, ``idle`` while none comes, then ``finish`` at the end, and ``rescue`` if any of
+    them fails. These may block on the encoder and the disk.
 
     Attributes:
         path: where it will be.
@@ -77,6 +77,13 @@ class Writer(ABC):
 
         Raises:
             SinkError: it cannot be encoded or stored; ``rescue`` follows.
+        """
+
+    def idle(self) -> None:  # noqa: B027 - optional hook
+        """Called some times a second while no shot comes.
+
+        Raises:
+            SinkError: as from ``write``.
         """
 
     @abstractmethod

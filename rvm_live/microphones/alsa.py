@@ -1,0 +1,126 @@
+"""Microphones on Linux, through ALSA: by PyAV, whose wheel brings its own ALSA library.
+
+PulseAudio and PipeWire serve ALSA programs by plug-ins and settings of the system's, which the wheel's library looks
+for where it was built (``/tmp/vendor``): it is told where they are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import time
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from rvm_live.clock import SYSTEM_CLOCK, Clock
+from rvm_live.errors import SourceLostError, SourceUnavailableError
+from rvm_live.microphones.base import RATE, Microphone, Mono, Sound, words_of
+
+__all__ = ["AlsaMicrophone", "alsa_devices"]
+
+_SETTINGS = "/usr/share/alsa"
+PLUG_INS = (f"/usr/lib/{platform.machine()}-linux-gnu/alsa-lib", "/usr/lib64/alsa-lib", "/usr/lib/alsa-lib")
+"""Where distributions keep what ALSA loads."""
+_SERVERS = ("default", "pipewire", "pulse")
+_CARDS = ("sysdefault:", "plughw:")
+_MOST_NS = 5_000_000_000
+"""Sound that claims to be older has a wrong time."""
+_TRIES, _MOMENT_NS = 10, 200_000
+_CHANNELS = ("1", "2")
+# The form is known: nothing is to be heard first to find it out.
+_AT_ONCE = {"sample_rate": str(RATE), "probesize": "32", "analyzeduration": "0"}
+_HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
+_SILENT = _HANDLER(lambda *_: None)
+
+
+def _prepare() -> Any:
+    """PyAV, with its ALSA library told where the system's plug-ins are, and kept from writing to standard error."""
+    if Path(_SETTINGS).is_dir():
+        os.environ.setdefault("ALSA_CONFIG_DIR", _SETTINGS)
+    plug_ins = next((folder for folder in PLUG_INS if Path(folder).is_dir()), None)
+    if plug_ins is not None:
+        os.environ.setdefault("ALSA_PLUGIN_DIR", plug_ins)
+    import av
+
+    for library in _libraries():
+        library.snd_lib_error_set_handler(_SILENT)
+    return av
+
+
+def _libraries() -> Iterator[Any]:
+    """PyAV's own ALSA library, and the system's, which the plug-ins are linked with."""
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    names = sorted({line.split()[-1] for line in maps if "libasound" in line.rpartition("/")[2]})
+    for name in (*names, "libasound.so.2"):
+        try:
+            yield ctypes.CDLL(name)
+        except (OSError, AttributeError):
+            continue
+
+
+def alsa_devices() -> list[tuple[str, str]]:
+    """(name, description) of what can be recorded from: sound servers, and the cards behind them."""
+    av = _prepare()
+    found = {device.name: " ".join(device.description.split()) for device in av.enumerate_input_devices("alsa")}
+    known = {_SERVERS[0]: "what the system's settings say", **found}
+    return [(name, told) for name, told in known.items() if name in _SERVERS or name.startswith(_CARDS)]
+
+
+class AlsaMicrophone(Microphone):
+    """Through libavdevice, which tells of every stretch how long it had been waiting.
+
+    Args:
+        device: ALSA's name, such as ``default``, ``pulse`` or ``plughw:1``.
+        clock: monotonic time.
+    """
+
+    def __init__(self, device: str, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.name = device
+        self._clock = clock
+        self._container: Any = None
+        self._frames: Iterator[Any] = iter(())
+        self._mono: Mono
+        self._age_ns = 0
+
+    def open(self) -> None:
+        av = _prepare()
+        self._mono = Mono()
+        failed: Exception | None = None
+        names = _SERVERS if self.name == _SERVERS[0] else (self.name,)  # not everywhere is the default a server's
+        for name, channels in product(names, _CHANNELS):  # a card of its own may have one number of channels alone
+            try:
+                self._container = av.open(name, format="alsa", options={**_AT_ONCE, "channels": channels})
+                self._frames = self._container.decode(audio=0)
+                return
+            except Exception as error:  # PyAV's, of many kinds
+                failed = failed or error
+        assert failed is not None
+        raise SourceUnavailableError(f"cannot open the microphone {self.name!r}: {words_of(failed)}") from failed
+
+    def read(self) -> Sound:
+        try:
+            frame = next(self._frames)
+        except Exception as error:
+            raise SourceLostError(f"the microphone {self.name!r} is gone: {words_of(error)}") from error
+        now_ns, day_ns = _times(self._clock)
+        age_ns = day_ns - round(frame.pts * frame.time_base * 1_000_000_000)
+        if 0 <= age_ns < _MOST_NS:
+            self._age_ns = age_ns
+        return Sound(self._mono.of(frame), now_ns - self._age_ns)
+
+    def release(self) -> None:
+        container, self._container = self._container, None
+        if container is not None:
+            container.close()
+
+
+def _times(clock: Clock) -> tuple[int, int]:
+    """Monotonic time and time of day of one moment: stamps are in the latter, which may be set while we listen."""
+    for _ in range(_TRIES):
+        before, day_ns, after = clock.now_ns(), time.time_ns(), clock.now_ns()
+        if after - before < _MOMENT_NS:  # else another thread had its turn in between
+            break
+    return (before + after) // 2, day_ns

@@ -1,0 +1,86 @@
+"""The contract of a microphone."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["RATE", "Microphone", "Mono", "Sound", "words_of"]
+
+RATE = 48_000
+"""Samples per second of everything that a microphone hands out."""
+
+
+@dataclass(frozen=True, repr=False)
+class Sound:
+    """A stretch of sound.
+
+    Attributes:
+        samples: int16 (N,), one channel, :data:`RATE` per second.
+        captured_ns: monotonic time at which the first of them was heard.
+    """
+
+    samples: NDArray[np.int16]
+    captured_ns: int
+
+    @property
+    def until_ns(self) -> int:
+        """When the last of them ended."""
+        return self.captured_ns + len(self.samples) * 1_000_000_000 // RATE
+
+
+class Microphone(ABC):
+    """Hands out sound.
+
+    Who calls what: everything is called by one thread, ``rvm-microphone``: ``open`` once, then ``read`` again and
+    again, and ``release`` exactly once, even if ``open`` failed. These may block; a driver may never come back.
+
+    Attributes:
+        name: for people.
+    """
+
+    name: str
+
+    @abstractmethod
+    def open(self) -> None:
+        """Get ready; from now on the microphone is in use.
+
+        Raises:
+            SourceUnavailableError: it cannot be opened; the message says why.
+        """
+
+    @abstractmethod
+    def read(self) -> Sound:
+        """Wait for the next stretch, some milliseconds long, and give it the time at which it was heard.
+
+        Raises:
+            SourceLostError: it is gone.
+        """
+
+    @abstractmethod
+    def release(self) -> None:
+        """Let it go; never raises."""
+
+
+class Mono:
+    """Brings a device's sound to one channel of :data:`RATE`."""
+
+    def __init__(self) -> None:
+        from av import AudioResampler
+
+        self._resampler: Any = AudioResampler(format="s16", layout="mono", rate=RATE)
+
+    def of(self, frame: Any) -> NDArray[np.int16]:
+        """The samples of a PyAV frame, int16 (N,)."""
+        frame.pts = None  # what it says is told in time of our own
+        parts = [part.to_ndarray().reshape(-1) for part in self._resampler.resample(frame)]
+        return np.concatenate(parts) if parts else np.empty(0, np.int16)
+
+
+def words_of(error: BaseException) -> str:
+    """What the system says of an error, on one line."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__

@@ -62,7 +62,7 @@ _QUICK: dict[str, list[tuple[str, str | Callable[[int], str]]]] = {
         ("--mirror / --no-mirror", "how the window shows it"),
     ],
     "Recording": [
-        ("-o, --record FILE", ".mp4, .mov, .webm, a folder/; --audio: with sound"),
+        ("-o, --record FILE", ".mp4, .mov, .webm or folder/; --audio: sound"),
         ("--duration SECONDS, --headless", "stop after so long; open no window"),
     ],
     "Quality": [

@@ -131,6 +131,7 @@ BASE: dict[tuple[str, ...], list[str]] = {
     (): [*ENGINE, "--headless", "--frames", "1", "--source", "{t}/clip.mp4"],
     ("batch",): [*ENGINE, "-o", "out", "{t}/clip.mp4"],
     ("calibrate",): ["--offline", "--source", "{t}/clip.mp4"],
+    ("desktop",): [],
     ("export",): ["--format", "onnx", "--offline"],
     ("help",): [],
     ("hwtest",): ["--quick", "--seconds", "0.2", "--source", "{t}/clip.mp4"],
@@ -190,6 +191,7 @@ def apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No camera, no home, no network: nothing of this machine's is reached."""
     monkeypatch.setattr("rvm_live.sources.camera.backends", lambda: ())
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", "https://127.0.0.1:1/")
     monkeypatch.setenv("OPENCV_LOG_LEVEL", "OFF")
 

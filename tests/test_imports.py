@@ -29,6 +29,7 @@ FLOORS = [
         "export",
         "calibrate",
         "tidy",
+        "desktop",
         "monitor",
         "stress",
         "soak",

@@ -36,6 +36,7 @@ _COMMANDS = {
     "batch": ("rvm_live.cli.batch:batch", "Matte files and folders, with their sound."),
     "calibrate": ("rvm_live.cli.calibrate:calibrate", "Prepare --precision int8 on pictures of your own."),
     "cameras": ("rvm_live.cli.cameras:cameras", "List the cameras and microphones of this machine."),
+    "desktop": ("rvm_live.cli.desktop:desktop", "Put rvm-live among your programs, with an icon."),
     "export": ("rvm_live.cli.export:export", "Write the network to an ONNX, OpenVINO or TorchScript file."),
     "help": ("rvm_live.cli.cameras:help_", "Show this, or the help of a command."),
     "hwtest": ("rvm_live.cli.hwtest:hwtest", "Probe the camera and this machine."),

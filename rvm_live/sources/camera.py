@@ -211,7 +211,7 @@ class CameraSource(Source):
             cv2.CAP_PROP_FRAME_HEIGHT: float(self._settings.height or HEIGHT),
             cv2.CAP_PROP_FPS: self._settings.fps,
         }
-        for backend, number in camera.routes or ((backends()[0], camera.index),):
+        for backend, number in camera.routes or tuple((backend, camera.index) for backend in backends()[:1]):
             if self._capture.open(number, backend, wanted):
                 return True
             # Some drivers refuse to open with parameters they cannot meet; ask them one by one instead.

@@ -1091,6 +1091,42 @@ def test_panels_are_drawn_five_times_a_second_and_blended_every_time(clock: Fake
     assert overlay.redraws == 6, "another size needs another drawing at once"
 
 
+@pytest.mark.parametrize("size", [(480, 300), (360, 640), (640, 360), (1280, 720), (3840, 2160)])
+@pytest.mark.parametrize("statistics", ["line", "table"])
+def test_all_that_can_be_shown_at_once_lies_side_by_side(
+    size: tuple[int, int], statistics: str, clock: FakeClock
+) -> None:
+    told = dataclasses.replace(
+        STATUS,
+        recording="take.mp4",
+        recorded_s=75,
+        recorded_bytes=11_000_000,
+        fetching="fetching RVM: 3 of 15 MB",
+        messages=("capture has made no progress for 2 s",),
+    )
+    for help in (False, True):
+        overlay = Overlay(clock)
+        overlay.toast("background 3/8: beach")
+        canvas = np.zeros((size[1], size[0], 3), np.uint8)
+        overlay.draw(canvas, lambda: told, display="result", statistics=statistics, help=help, floor=size[1] // 8)
+        panels = [[x, y, each.width, each.height] for each, x, y in overlay._panels]
+        if help and size[1] < 600:
+            panels = panels[:-1]  # the answer lies on the help for its two seconds
+        layout = {"of": size, "bar": [("bar", 0, size[1] - size[1] // 8, size[0], 1)], "panels": panels, "cut": []}
+        assert laid_out_well(layout), (help, panels)
+
+
+@pytest.mark.parametrize(("size", "words"), [(0, "01:15"), (49_000, "01:15"), (11_000_000, "01:15 · 11.0 MB")])
+def test_a_size_that_is_not_known_yet_is_not_told(
+    size: int, words: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(text, "draw", lambda canvas, words, *more: drawn.append(words))
+    told = Status(recording="take.mp4", recorded_s=75, recorded_bytes=size)
+    draw(Overlay(clock), np.zeros((360, 640, 3), np.uint8), told, statistics=False)
+    assert drawn[-1] == words
+
+
 def amber(clock: FakeClock, overlay: Overlay, messages: tuple[str, ...], **options: bool) -> bool:
     clock.advance(overlay_module.REFRESH_SECONDS)
     canvas = np.full((360, 640, 3), 20, np.uint8)

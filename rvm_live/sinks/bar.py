@@ -181,7 +181,7 @@ class Bar:
         return name in self._controls.state() and len(self._controls.choices(name)) > 1
 
     def _lay_out(self, wanted: Sequence[Button], width: int, height: int) -> None:
-        size = max(13, min(text_size(width, height), 24) if height < 2000 else text_size(width, height))
+        size = max(13, text_size(width, height))
         high = max(LEAST_HEIGHT, round(size * 2.1))
         rows_there = 1 if height < 5 * high else _ROWS
         kept = list(wanted)

@@ -159,7 +159,7 @@ class Overlay:
             bottom -= margin
         messages = [] if starting else self._fresh(status.messages)
         notice = _message_panel(messages, size, width - 2 * margin) if messages else None
-        if notice is not None and (keys is None or keys.height + notice.height + 3 * margin <= height):
+        if notice is not None and (keys is None or right + keys.height + margin + notice.height <= bottom):
             bottom -= notice.height
             placed.append((notice, margin, bottom))
             bottom -= margin
@@ -225,7 +225,8 @@ def _waiting_panel(title: str, phase: str, messages: list[str], size: int, max_w
 
 def _recording_panel(status: Status, size: int) -> Panel:
     """A red dot, how long and how much; with sound a microphone, struck out while it hears nothing."""
-    words = joined(clock_of(status), f"{status.recorded_bytes / 1e6:.1f} MB")
+    megabytes = status.recorded_bytes / 1e6  # what an encoder still holds lies nowhere yet
+    words = joined(clock_of(status), f"{megabytes:.1f} MB" if megabytes >= 0.1 else "")
     dot = round(size * 0.35)
     width = text.measure(words, size) + 2 * dot + 2 * size
     canvas = ground(width + (round(1.2 * size) if status.sound else 0), panel_height([Row("", words)], size))

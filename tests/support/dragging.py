@@ -128,7 +128,8 @@ def drag_onto(
             if event.type == _SELECTION_REQUEST:
                 give(event.request)
             elif event.type == _CLIENT_MESSAGE and event.message.message_type == atom(name):
-                return event.message
+                said: _Message = event.message
+                return said
         raise TimeoutError(f"the window sends no {name}")
 
     def give(request: _Request) -> None:

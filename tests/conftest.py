@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,11 +29,39 @@ if (
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that is known to take long may take longer before it is said to hang."""
+    """Of a test marked ``few(n)`` so many cases are run by `make test`, spread evenly; the others are slow.
+
+    A test that is known to take long may take longer before it is said to hang.
+    """
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("few"):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for several in cases.values():
+        (count,) = several[0].get_closest_marker("few").args  # type: ignore[union-attr]
+        kept = {round(number * (len(several) - 1) / max(count - 1, 1)) for number in range(count)}
+        for number, item in enumerate(several):
+            if number not in kept:
+                item.add_marker("slow")
     for item in items:
         if item.get_closest_marker("slow") or item.get_closest_marker("stress"):
             item.add_marker(pytest.mark.timeout(600), append=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test printed may be no text, as names of files; what goes from one process to another has to be."""
+    report = yield
+    report.sections = [(name, _text(content)) for name, content in report.sections]
+    if report.failed and _text(told := str(report.longrepr)) != told:
+        report.longrepr = _text(told)
+    return report
+
+
+def _text(content: str) -> str:
+    return content.encode("utf-8", "backslashreplace").decode()
 
 
 def missing(reason: str, *, required: str) -> None:

@@ -46,6 +46,7 @@ def killed(out: Path, *arguments: str | Path, segments: int = 3, sign: int = sig
     ],
     ids=lambda more: "-".join(more).replace("--", ""),
 )
+@pytest.mark.few(1)
 def test_a_killed_run_gives_the_bytes_of_one_that_was_not(tmp_path: Path, more: tuple[str, ...]) -> None:
     # In small pictures x264 and x265 look at memory that nobody has written, and are off by a bit at times.
     size = (96, 64) if "--container" in more else (640, 384)

@@ -82,6 +82,7 @@ def seconds_of(path: Path, track: int = 0) -> float:
     ],
     ids=lambda value: value.codec if isinstance(value, Track) else value[0] if isinstance(value, tuple) else None,
 )
+@pytest.mark.few(8)
 def test_sound_of_every_kind_arrives_in_step(
     tmp_path: Path, name: str, track: Track, format: str | None, container: str, becomes: tuple[str, int, str]
 ) -> None:
@@ -190,6 +191,7 @@ def test_a_hole_in_the_sound_does_not_move_what_comes_after_it(tmp_path: Path, c
 @pytest.mark.parametrize(
     ("name", "start"), [("a.mkv", 0.0), ("a.ts", 0.0), ("a.ts", 72_000.0), ("a.mkv", 93_600.0), ("a.mp4", 0.0)]
 )
+@pytest.mark.few(8)
 def test_picture_and_sound_stay_in_step(tmp_path: Path, name: str, start: float, lead: float, container: str) -> None:
     begin = start if lead >= 0 else start - lead  # nothing before the file's own beginning
     clip = make_scene(tmp_path / name, tracks=[Track(start=lead)], start=begin)
@@ -273,6 +275,7 @@ def labels_of(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("source", ["mp4", "mkv", "mov"])
 @pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "webm"])
+@pytest.mark.few(4)
 def test_what_is_written_on_a_file_goes_with_it(tmp_path: Path, source: str, container: str) -> None:
     clip = labelled(tmp_path / f"a.{source}")
     assert labels_of(clip)["chapters"] == [(0.0, "one"), (0.5, "two")]
@@ -353,6 +356,7 @@ def text_of(path: Path) -> list[tuple[float, float, str]]:
 @pytest.mark.parametrize(
     ("container", "becomes"), [("mp4", "mov_text"), ("mov", "mov_text"), ("mkv", ""), ("webm", "webvtt")]
 )
+@pytest.mark.few(6)
 def test_subtitles_go_along(tmp_path: Path, source: str, codec: str, container: str, becomes: str) -> None:
     how = {"codec": "libvpx", "tracks": [Track("libopus")]} if source == "webm" else {}
     clip = with_subtitles(make_scene(tmp_path / f"film.{source}", **how), tmp_path / f"a.{source}", codec)

@@ -82,6 +82,7 @@ def test_every_benchmark_has_a_quick_run() -> None:
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("name", QUICK)
+@pytest.mark.few(3)
 def test_it_runs_and_leaves_a_table_json_and_a_plot(
     name: str, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

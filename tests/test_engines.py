@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +51,8 @@ def onnx_file(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_fixed(weights, tmp_path_factory.mktemp("onnx") / "model.onnx", 96, 80, 0.5)
 
 
-@pytest.fixture
-def make(weights: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Make:
+@pytest.fixture(scope="module")
+def make(weights: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Make:
     def build(name: str) -> Engine:
         match name:
             case "rvm":
@@ -75,7 +75,7 @@ def make(weights: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Make:
                 return PassThroughEngine(EngineSettings())
             case "left half":
                 return AutoEngine(EngineSettings(engine="tests.support.engines:LeftHalfEngine"))
-        path = tmp_path / f"{name}.pt"
+        path = tmp_path_factory.mktemp("scripted") / f"{name}.pt"
         if name == "torchscript rvm":
             network = MattingNetwork("mobilenetv3", "fast_guided_filter").eval()
             network.load_state_dict(torch.load(weights, weights_only=True))
@@ -95,6 +95,21 @@ def opened(engine: Engine, width: int = 96, height: int = 80) -> Iterator[Engine
         yield engine
     finally:
         engine.close()
+
+
+@pytest.fixture(scope="module")
+def at_start(make: Make) -> Iterator[Make]:
+    """Engines that are opened once for all of these tests, as they are after ``reset``."""
+    with ExitStack() as stack:
+        engines: dict[str, Engine] = {}
+
+        def get(name: str) -> Engine:
+            if name not in engines:
+                engines[name] = stack.enter_context(opened(make(name)))
+            engines[name].reset()
+            return engines[name]
+
+        yield get
 
 
 @pytest.fixture(scope="session")
@@ -124,32 +139,32 @@ def alpha_of(matte: Matte) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_contract_a_matte_belongs_to_its_frame(make: Make, frames: list[Frame], name: str) -> None:
-    with opened(make(name)) as engine:
-        info = engine.info
-        assert isinstance(info, EngineInfo)
-        assert info.device == "cpu"
-        assert info.device_name
-        assert 0 < info.downsample_ratio <= 1
-        for frame in frames[:3]:
-            before = frame.image.copy()
-            matte = engine.matte(frame)
-            assert matte.frame is frame
-            assert np.array_equal(frame.image, before), "the engine wrote into the frame"
-            alpha = alpha_of(matte)
-            assert alpha.shape == (80, 96)
-            assert 0 <= alpha.min() <= alpha.max() <= 1
-            assert 0 < matte.started_ns <= matte.finished_ns
-            if matte.foreground is not None:
-                assert tuple(matte.foreground.shape) == (80, 96, 3)
-                top = 255 if matte.foreground.dtype in (np.uint8, torch.uint8) else 1
-                assert 0 <= float(matte.foreground.min()) <= float(matte.foreground.max()) <= top
-            if matte.image is not None:
-                assert np.array_equal(matte.image.numpy(), frame.image)
-            host = matte.host()
-            assert (host.alpha.dtype, host.alpha.shape) == (np.uint8, (80, 96))
-            assert (host.foreground.dtype, host.foreground.shape) == (np.uint8, (80, 96, 3))
-            assert matte.tensor("cpu").alpha.shape == (80, 96)
+def test_contract_a_matte_belongs_to_its_frame(at_start: Make, frames: list[Frame], name: str) -> None:
+    engine = at_start(name)
+    info = engine.info
+    assert isinstance(info, EngineInfo)
+    assert info.device == "cpu"
+    assert info.device_name
+    assert 0 < info.downsample_ratio <= 1
+    for frame in frames[:3]:
+        before = frame.image.copy()
+        matte = engine.matte(frame)
+        assert matte.frame is frame
+        assert np.array_equal(frame.image, before), "the engine wrote into the frame"
+        alpha = alpha_of(matte)
+        assert alpha.shape == (80, 96)
+        assert 0 <= alpha.min() <= alpha.max() <= 1
+        assert 0 < matte.started_ns <= matte.finished_ns
+        if matte.foreground is not None:
+            assert tuple(matte.foreground.shape) == (80, 96, 3)
+            top = 255 if matte.foreground.dtype in (np.uint8, torch.uint8) else 1
+            assert 0 <= float(matte.foreground.min()) <= float(matte.foreground.max()) <= top
+        if matte.image is not None:
+            assert np.array_equal(matte.image.numpy(), frame.image)
+        host = matte.host()
+        assert (host.alpha.dtype, host.alpha.shape) == (np.uint8, (80, 96))
+        assert (host.foreground.dtype, host.foreground.shape) == (np.uint8, (80, 96, 3))
+        assert matte.tensor("cpu").alpha.shape == (80, 96)
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -163,21 +178,21 @@ def test_contract_reset_is_a_fresh_start(make: Make, frames: list[Frame], name: 
 
 
 @pytest.mark.parametrize("name", STATEFUL)
-def test_contract_the_state_advances(make: Make, frames: list[Frame], name: str) -> None:
-    with opened(make(name)) as engine:
-        alpha = [alpha_of(engine.matte(frame)) for frame in (frames[0], frames[1])]
-        engine.reset()
-        alone = alpha_of(engine.matte(frames[1]))
+def test_contract_the_state_advances(at_start: Make, frames: list[Frame], name: str) -> None:
+    engine = at_start(name)
+    alpha = [alpha_of(engine.matte(frame)) for frame in (frames[0], frames[1])]
+    engine.reset()
+    alone = alpha_of(engine.matte(frames[1]))
     assert np.abs(alpha[1] - alone).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_contract_a_chunk_gives_what_its_frames_give(make: Make, frames: list[Frame], name: str) -> None:
-    with opened(make(name)) as engine:
-        single = [alpha_of(engine.matte(frame)) for frame in frames]
-        engine.reset()
-        chunks = [*engine.matte_chunk(frames[:4]), *engine.matte_chunk(frames[4:])]
-        assert [matte.frame for matte in chunks] == frames
+def test_contract_a_chunk_gives_what_its_frames_give(at_start: Make, frames: list[Frame], name: str) -> None:
+    engine = at_start(name)
+    single = [alpha_of(engine.matte(frame)) for frame in frames]
+    engine.reset()
+    chunks = [*engine.matte_chunk(frames[:4]), *engine.matte_chunk(frames[4:])]
+    assert [matte.frame for matte in chunks] == frames
     for matte, expected in zip(chunks, single, strict=True):
         assert np.abs(alpha_of(matte) - expected).max() <= 1.01 / 255
 
@@ -232,15 +247,15 @@ def test_contract_a_state_can_be_taken_up(make: Make, frames: list[Frame], name:
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_contract_another_size_starts_anew(
-    make: Make, frames: list[Frame], video: NDArray[np.uint8], name: str
+    at_start: Make, frames: list[Frame], video: NDArray[np.uint8], name: str
 ) -> None:
     other = Frame(np.ascontiguousarray(video[0, 100:167, 200:251]), 9, 0, 9)
-    with opened(make(name)) as engine:
-        engine.matte(frames[0])
-        changed = alpha_of(engine.matte(other))
-        assert changed.shape == (67, 51)
-        engine.reset()
-        np.testing.assert_allclose(alpha_of(engine.matte(other)), changed, rtol=0, atol=1e-6)
+    engine = at_start(name)
+    engine.matte(frames[0])
+    changed = alpha_of(engine.matte(other))
+    assert changed.shape == (67, 51)
+    engine.reset()
+    np.testing.assert_allclose(alpha_of(engine.matte(other)), changed, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", [name for name in ENGINES if name not in ("pass-through", "left half")])
@@ -255,11 +270,11 @@ def test_contract_before_open_and_after_close(make: Make, frames: list[Frame], n
 
 
 @pytest.mark.parametrize("name", ["rvm", "rvm full ratio", "both"])
-def test_a_frame_goes_up_once(make: Make, frames: list[Frame], name: str) -> None:
-    with opened(make(name)) as engine:
-        before = transfer.counts()
-        engine.matte(frames[0])
-        after = transfer.counts()
+def test_a_frame_goes_up_once(at_start: Make, frames: list[Frame], name: str) -> None:
+    engine = at_start(name)
+    before = transfer.counts()
+    engine.matte(frames[0])
+    after = transfer.counts()
     assert (after.uploads - before.uploads, after.downloads - before.downloads) == (1, 0)
 
 
@@ -283,6 +298,7 @@ def test_rvm_agrees_with_the_official_network(data: Path, weights: Path, video: 
 
 @pytest.mark.parametrize("variant", ["mobilenetv3", "resnet50"])
 @pytest.mark.parametrize("refiner", ["deep_guided_filter", "fast_guided_filter"])
+@pytest.mark.few(1)
 def test_rvm_runs_every_network(data: Path, tmp_path: Path, frames: list[Frame], variant: str, refiner: str) -> None:
     from safetensors.torch import save_file
 

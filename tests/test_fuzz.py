@@ -292,9 +292,10 @@ def test_every_command_is_known_here() -> None:
 
 @pytest.mark.filterwarnings("ignore:No artists with labels")  # a plot of a run of less than a second
 @pytest.mark.parametrize("path", [path for path in BASE if TAKING[path]], ids=lambda path: " ".join(path) or "live")
-def test_any_value_of_any_option(path: tuple[str, ...], things: Path, empty: Callable[[], Path]) -> None:
+@pytest.mark.parametrize("share", [0.1, pytest.param(1.0, marks=pytest.mark.slow)], ids=["some", "all"])
+def test_any_value_of_any_option(path: tuple[str, ...], share: float, things: Path, empty: Callable[[], Path]) -> None:
     @settings(
-        max_examples=EXAMPLES.get(path, 150),
+        max_examples=round(EXAMPLES.get(path, 150) * share),
         deadline=None,
         derandomize=True,
         database=None,

@@ -752,6 +752,7 @@ def test_a_file_of_nothing_but_parts_takes_no_time(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("target", ["weights", "picture", "video", "background", "settings"])
+@pytest.mark.slow
 def test_a_little_fuzzing_finds_nothing(target: str, tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="atheris has no wheel for this system and Python")
     done = subprocess.run(

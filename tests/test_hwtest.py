@@ -487,6 +487,7 @@ def display() -> Iterator[Display]:
 
 @pytest.mark.window
 @pytest.mark.parametrize("how", ["q", "Escape", "close"])
+@pytest.mark.few(1)
 def test_preview_in_a_window(display: Display, how: str) -> None:
     assert shutil.which("xdotool")
     with (

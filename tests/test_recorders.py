@@ -426,6 +426,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(small_dis
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such limit")
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.few(1)
 def test_a_limit_on_the_files_size_is_one_clear_line(tmp_path: Path, suffix: str) -> None:
     done = run_full(f"{tmp_path}/take{suffix}", 300_000)
     assert done.returncode == 2, done.stderr
@@ -452,6 +453,7 @@ time.sleep(60)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills a process")
 @pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.few(1)
 def test_what_a_killed_program_recorded_is_found_by_the_next(
     tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -203,6 +203,7 @@ PLACES = {"b": 56, "g": 42, "m": 58, "r": 27, "o": 32, "s": 39, "h": 43, "f": 41
 
 @window
 @pytest.mark.parametrize("layout", ["ru", "ua", "gr", "ara", "ir", "il", "us"])
+@pytest.mark.few(3)
 def test_keys_work_where_the_layout_has_no_latin_letters(screen: Display, tmp_path: Path, layout: str) -> None:
     if shutil.which("setxkbmap") is None:
         missing("setxkbmap not found: apt-get install x11-xkb-utils", required="RVM_LIVE_REQUIRE_DISPLAY")
@@ -284,6 +285,7 @@ def test_keys_are_where_a_latin_layout_prints_them(caps: bool) -> None:
     ],
 )
 @pytest.mark.parametrize("toolkit", TOOLKITS)
+@pytest.mark.few(4)
 def test_the_window_is_as_large_as_the_desktop_wants_things_and_leaves_a_fifth_of_the_screen(
     resources: str, settings: dict[str, str], screen_size: tuple[int, int], opened: tuple[int, int], toolkit: str
 ) -> None:
@@ -497,6 +499,7 @@ def test_the_bar_comes_with_the_mouse_and_goes(screen: Display) -> None:
 
 @window
 @pytest.mark.parametrize("size", [(1280, 720), (640, 360), (480, 270)])
+@pytest.mark.few(2)
 def test_what_is_clicked_happens(screen: Display, size: tuple[int, int], tmp_path: Path) -> None:
     """The buttons are found as a user finds them: from left to right, until each has done something."""
     with running(screen, frame=size, size=size, save=str(tmp_path / "shot.png")) as app:

@@ -29,8 +29,9 @@ from rich.console import Console
 from rvm_live import threads, tidy
 from rvm_live.batch.settings import BatchSettings, fill, parse_memory
 from rvm_live.cli import cli, main
-from rvm_live.cli.batch import _Bars, _Lines
+from rvm_live.cli.batch import _line, _name
 from rvm_live.cli.params import one_line, printable
+from rvm_live.cli.progress import Bar, Lines
 from rvm_live.errors import SettingsError, SourceUnavailableError, TidyError
 from rvm_live.export import ExportSettings
 from rvm_live.hwtest import HwTestSettings
@@ -406,13 +407,13 @@ def test_a_name_on_a_terminal_is_shown_and_not_obeyed() -> None:
     ]
     failed = {"event": "file", "number": 0, "input": name, "state": "failed", "error": f"{name}: why"}
     screen, lines, notes = io.StringIO(), io.StringIO(), io.StringIO()
-    with contextlib.redirect_stderr(notes), _Bars("auto") as bars:
+    with contextlib.redirect_stderr(notes), Bar(_line, _name) as bars:
         for event in events:
             bars(event)
-        Console(file=screen, width=200).print(bars._bars.get_renderable())
+        Console(file=screen, width=200).print(bars._shown())
         bars(failed)
     assert shown in screen.getvalue()
-    with contextlib.redirect_stdout(lines), contextlib.redirect_stderr(notes), _Lines() as plain:
+    with contextlib.redirect_stdout(lines), contextlib.redirect_stderr(notes), Lines(_line, _name) as plain:
         for event in [*events, failed]:
             plain(event)
     assert lines.getvalue() == f"{shown}: failed: /in/[red]\\x1b[2J \\udcff.mp4: why\n"

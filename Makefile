@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 # Tests run in this many processes, a file of tests in one of them; WORKERS=0: in one, in the order of their names.
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --max-worker-restart 1
 
 .PHONY: run test test-all coverage check fuzz bench assets opencv-cuda display clean help
 

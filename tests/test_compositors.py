@@ -160,6 +160,7 @@ def test_all_agree_with_the_cpu_within_one_level(
 
 @pytest.mark.parametrize("strength", [1, 2, 10, 25, 50, 100])
 @pytest.mark.parametrize("size", [(720, 1280), (361, 643)])
+@pytest.mark.few(8)
 def test_blurred_plates_agree_at_real_sizes(
     compositor: Compositor, cpu: CpuCompositor, size: tuple[int, int], strength: float
 ) -> None:

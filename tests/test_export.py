@@ -209,6 +209,7 @@ def test_the_torchscript_engine_runs_it_at_any_size(
 
 
 @pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.few(1)
 def test_half_precision(weights: Path, tmp_path: Path, form: str) -> None:
     settings = settings_for(tmp_path, form, weights, half=True)
     report = export(settings)
@@ -237,6 +238,7 @@ def test_half_precision(weights: Path, tmp_path: Path, form: str) -> None:
         ("resnet50", "deep_guided_filter", tuple(FORMATS)),
     ],
 )
+@pytest.mark.few(1)
 def test_every_network(data: Path, tmp_path: Path, variant: str, refiner: str, forms: tuple[str, ...]) -> None:
     save_file(formula_network(data, variant, refiner).state_dict(), tmp_path / "w.safetensors")
     weights = load(tmp_path / "w.safetensors")

@@ -79,6 +79,7 @@ def runs(settings: EngineSettings, size: tuple[int, int] = (160, 96)) -> None:
         engine.close()
 
 
+@pytest.mark.few(2)
 def test_the_embedded_engine_runs_without_a_cache_and_says_so_once(
     unusable: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -65,6 +65,7 @@ def send(process: subprocess.Popen[str], numbers: Sequence[int]) -> None:
     ids=lambda numbers: "+".join(signal.Signals(each).name for each in numbers),
 )
 @pytest.mark.parametrize("body", [WAITING, BUSY], ids=["waiting", "busy"])
+@pytest.mark.few(6)
 def test_signals_that_come_together_are_one_wish_for_a_good_end(body: str, numbers: Sequence[int]) -> None:
     words = {INT: "interrupted", TERM: "terminated", HUP: "hung up"}
     children = [child(body) for _ in range(4)]

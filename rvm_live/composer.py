@@ -99,15 +99,19 @@ class Composer:
         self._last: LastComposite | None = None
 
     def open_backgrounds(self, width: int, height: int) -> None:
-        """Make the backgrounds ready, before the engine is: the chosen one is what is seen until then, and whenever no
-        mattes come. May be called again.
+        """Make the backgrounds ready, before the engine is: the chosen one is what is seen until then.
+
+        Called again it brings the one that is chosen by then, which is what is seen while no mattes come.
 
         Args:
             width: of the frames to come, pixels.
             height: of the frames to come, pixels.
         """
         self._apply_requests()
-        self._shown = self._cycle.make_ready(width, height, self._clock)
+        if self._shown is None:
+            self._shown = self._cycle.make_ready(width, height, self._clock)
+        else:
+            self._shown = self._cycle.layer(width, height, self._clock.now_ns())
 
     def open(self, width: int, height: int, device: str) -> None:
         """Open and warm up every back end that works, choose one, and make the backgrounds ready if they are not.

@@ -512,3 +512,25 @@ def test_backgrounds_have_names_of_their_own_and_new_ones_join_them() -> None:
     with pytest.raises(SettingsError, match="there is no background 'sea': choose one of color #ff0000"):
         subject.show_background("sea")
     subject.close()
+
+
+def test_while_nothing_comes_the_chosen_background_is_brought_and_no_other_opened(clock: FakeClock) -> None:
+    """Opening the others takes time that the next frame may need."""
+    opened: list[str] = []
+
+    class Slow(ColorBackground):
+        def open(self) -> None:
+            clock.advance(1)
+            opened.append(self.label)
+
+    names = ["#100000", "#200000", "#300000", "#400000", "#500000"]
+    composer = Composer([Slow(name) for name in names], clock=clock)
+    composer.open_backgrounds(WIDTH, HEIGHT)
+    ready = len(opened)
+    assert ready < len(names)
+    composer.open_backgrounds(WIDTH, HEIGHT)
+    assert len(opened) == ready
+    composer.show_background("color #500000")
+    composer.open_backgrounds(WIDTH, HEIGHT)
+    assert tuple(composer.background_only(2, 2)[0, 0]) == (0, 0, 0x50) and len(opened) == ready + 1
+    composer.close()

@@ -235,6 +235,19 @@ def test_live_recordings_keep_the_real_times(tmp_path: Path) -> None:
     assert np.diff([0, *np.cumsum(film.intervals)]) == pytest.approx(np.array(gaps_ms) / 1000, abs=1e-3)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_a_picture_that_stands_by_itself_comes_every_two_seconds_however_slow_the_camera(
+    tmp_path: Path, suffix: str
+) -> None:
+    """So much can be lost at most, and the size that is told lags behind by no more: 4 pictures a second, not 30."""
+    path = tmp_path / f"take{suffix}"
+    record(path, [disc(seq, captured_ns=seq * 250_000_000) for seq in range(40)])
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        keys = [float(packet.pts * stream.time_base) for packet in container.demux(stream) if packet.is_keyframe]
+    assert keys == pytest.approx([0, 2, 4, 6, 8], abs=0.01)
+
+
 def test_recordings_of_files_keep_the_files_times_over_a_loop(tmp_path: Path) -> None:
     media = [0, 40_000_000, 80_000_000, 0, 40_000_000, 80_000_000]
     composites = [disc(seq, captured_ns=seq * 1000, media_ns=ns) for seq, ns in enumerate(media)]

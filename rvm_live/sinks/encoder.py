@@ -128,13 +128,14 @@ class Encoder:
     def _yuv(self) -> bool:
         return self._format.startswith(("yuv", "nv"))
 
-    def add(self, image: NDArray[np.uint8], pts: int, duration: int = 0) -> None:
+    def add(self, image: NDArray[np.uint8], pts: int, duration: int = 0, *, key: bool = False) -> None:
         """Encode a picture of the shape that was announced.
 
         Args:
             image: of that shape.
             pts: when it is to be seen, units of ``time_base``.
             duration: for how long, which tells where the file ends; 0: for the usual time.
+            key: it must stand by itself.
         """
         import av
 
@@ -159,6 +160,8 @@ class Encoder:
         elif self._format != named:
             frame = self._scaler.reformat(frame, format=self._format)
         frame.pts, frame.time_base = pts, self._time_base
+        if key:
+            frame.pict_type = av.video.frame.PictureType.I
         if duration:
             self._durations[pts] = duration
         self._first = pts if self._frames == 0 else self._first

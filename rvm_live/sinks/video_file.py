@@ -31,6 +31,7 @@ _log = logging.getLogger("rvm_live.recorder")
 
 _TICKS = 90_000
 _LOOK_S = 1.0
+_KEY_TICKS = 2 * _TICKS
 _LATE_S = 0.3
 """For so long is waited at the end for what the microphone heard with the last picture."""
 _EARLY_NS = 500_000_000
@@ -101,7 +102,7 @@ class VideoFile(Writer):
         self._times = _Times(self._fps, captured=listener is not None)
         self._listener = listener
         self._sound: SoundTrack | None = None
-        self._until_ns = 0
+        self._until_ns = self._key_due = 0
 
     @property
     def size(self) -> int:
@@ -117,7 +118,10 @@ class VideoFile(Writer):
         with self._told():
             encoder = self._encoder or self._opened(shot)
             self._look()
-            encoder.add(self._picture(shot.image), *self._times.tick(shot))
+            tick, lasts = self._times.tick(shot)
+            key = tick >= self._key_due  # by time: a camera may be much slower than it says
+            self._key_due = tick + _KEY_TICKS if key else self._key_due
+            encoder.add(self._picture(shot.image), tick, lasts, key=key)
             self._until_ns = shot.captured_ns
             self._hear(shot.captured_ns)
 

@@ -3,17 +3,25 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+TESTS  := $(VENV)/.ready-for-tests
 ARGS   ?=
 # Tests run in this many processes, a file of tests in one of them; WORKERS=0: in one, in the order of their names.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --max-worker-restart 1
+# torch's build: auto (by whether an NVIDIA driver is there), cpu, cuda, or default (what pip gives).
+TORCH  ?= auto
+# Which Pythons the smoke test takes: all that are found, here (this one), or their paths.
+PYTHONS ?= all
 
-.PHONY: run test test-all coverage check fuzz bench assets opencv-cuda display clean help
+.PHONY: run test test-all smoke dist coverage check fuzz bench assets opencv-cuda display clean help
 
 help:
-	@echo "make run    set up and run rvm-live (ARGS='--source demo ...' passes options on)"
+	@echo "make run    set up and run rvm-live (ARGS='--source demo ...' passes options on; TORCH=cpu|cuda|default)"
 	@echo "make test   set up and run the tests (ARGS='-k queue' selects)"
-	@echo "make test-all   the slow ones, too (WORKERS=4: in four processes; 2 is the default)"
+	@echo "make test-all   the slow ones, too (WORKERS=4: in four processes; 2 is the default), and the smoke test with"
+	@echo "            every Python found (PYTHONS=here: with this one)"
+	@echo "make smoke  the built wheel, without constraints, in an environment of its own: demo, file, batch, recording"
+	@echo "make dist   the sdist and the wheel, checked and smoke-tested (docs/releasing.md)"
 	@echo "make check  ruff and mypy"
 	@echo "make coverage   the tests once more, counting the branches they take"
 	@echo "make fuzz   each fuzz target for a minute (ARGS='--seconds 600' for longer)"
@@ -22,47 +30,56 @@ help:
 	@echo "make opencv-cuda   build an OpenCV with CUDA for --compositor opencv-cuda (docs/opencv-cuda.md)"
 
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "rvm-live needs Python 3.10 or newer")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(PYTHON) tools/set_up.py $(VENV) --torch $(TORCH)
+	@touch $@
+
+$(TESTS): $(READY)
+	@$(PYTHON) tools/set_up.py $(VENV) --torch $(TORCH) --extras dev
 	@touch $@
 
 run: $(READY)
 	$(BIN)/rvm-live $(ARGS)
 
-test: $(READY) display
+test: $(TESTS) display
 	$(PYTEST) -m 'not slow and not stress' $(ARGS)
 
-test-all: $(READY) display
+test-all: $(TESTS) display
 	$(PYTEST) -m 'not stress' $(ARGS)
+	$(BIN)/python -m tools.smoke --pythons $(PYTHONS)
+
+smoke: $(TESTS)
+	$(BIN)/python -m tools.smoke --pythons here
+
+dist: $(TESTS)
+	$(BIN)/python -m tools.dist
 
 # Branches of the pipeline, sources, engines and sinks that the tests take.
-coverage: $(READY) display
+coverage: $(TESTS) display
 	$(BIN)/coverage erase
 	-$(BIN)/coverage run -m pytest -m 'not stress' $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort=cover \
 	  --include='rvm_live/pipeline.py,rvm_live/stage*.py,rvm_live/watchdog.py,rvm_live/queues.py,rvm_live/sources/*,rvm_live/engines/*,rvm_live/sinks/*'
 
-check: $(READY)
+check: $(TESTS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # Linux on x86-64 only: atheris has no other wheels.
-fuzz: $(READY)
+fuzz: $(TESTS)
 	for target in weights picture video background settings; do \
 	  $(BIN)/python -m tools.fuzz $$target $(ARGS) || exit 1; \
 	done
 
-bench: $(READY)
+bench: $(TESTS)
 	$(BIN)/python -m benchmarks all
 
-assets: $(READY)
+assets: $(TESTS)
 	$(BIN)/python assets/make_backgrounds.py
 
 # pip's OpenCV has no CUDA. This takes about an hour on two cores and makes a wheel; nothing is installed.
-opencv-cuda: $(READY)
+opencv-cuda: $(TESTS)
 	$(BIN)/python -m tools.build_opencv_cuda $(ARGS)
 
 # The window tests need a virtual screen and something that presses keys, those of the microphone a sound server. Install

@@ -745,7 +745,7 @@ def test_auto_without_camera_and_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rvm_live.sources.portrait.find_spec", lambda _: None)
     message = refusal(AutoSource(settings("auto")))
     assert "this machine shows no camera" in message
-    assert "rvm-live[demo]" in message
+    assert adding("demo") in message
 
 
 # ----------------------------------------------------------------------------------------------------------- stills

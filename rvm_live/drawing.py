@@ -13,6 +13,7 @@ from typing import Any
 
 from rvm_live import whole
 from rvm_live.errors import RvmLiveError, SinkError, UnavailableError
+from rvm_live.installed import adding
 
 __all__ = ["figure", "save", "tidy_panel", "write_rows"]
 
@@ -33,7 +34,7 @@ def figure(width: float, height: float, title: str) -> Any:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UnavailableError("no plot without matplotlib: pip install 'rvm-live[bench]'") from error
+        raise UnavailableError(f"no plot without matplotlib: {adding('bench')}") from error
     made = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(made)
     made.suptitle(_plain(title), fontsize=10, x=0.01, ha="left")

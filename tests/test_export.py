@@ -30,6 +30,7 @@ from rvm_live.engines.torchscript import TorchScriptEngine
 from rvm_live.errors import EngineError, SettingsError, SinkError
 from rvm_live.export import FORMATS, ExportSettings, export
 from rvm_live.frames import Frame
+from rvm_live.installed import adding
 from rvm_live.settings import EngineSettings
 from rvm_live.weights import load
 from tests.support.parity import formula_network
@@ -395,7 +396,7 @@ def test_a_missing_package_names_the_extra(
     monkeypatch.setitem(sys.modules, package, None)
     done = call("export", "--format", form, "--weights", weights, "-o", tmp_path)
     assert done.code == 2
-    assert done.complaint == f"--format {form} needs {package}: pip install 'rvm-live[{form}]'"
+    assert done.complaint == f"--format {form} needs {package}: {adding(form)}"
     assert list(tmp_path.iterdir()) == []
 
 

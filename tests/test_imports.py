@@ -57,6 +57,7 @@ FLOORS = [
         "clock",
         "transfer",
         "errors",
+        "installed",
         "libav",
         "pictures",
         "stills",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from rvm_live.engines.quietly import import_quietly
 from rvm_live.engines.rvm.engine import RvmEngine
 from rvm_live.errors import EngineError, SettingsError, UnavailableError, WeightsError
 from rvm_live.frames import Frame
+from rvm_live.installed import adding
 from rvm_live.settings import EngineSettings
 from tests.support.onnx_files import save_fixed, save_flexible
 from tests.support.program import call
@@ -487,7 +489,7 @@ def test_a_file_of_ones_own_that_gives_alpha_alone(tmp_path: Path, video: NDArra
 
 def test_without_onnx_runtime(fixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UnavailableError, match=r"ONNX Runtime is not installed: pip install 'rvm-live\[onnx\]'"):
+    with pytest.raises(UnavailableError, match=re.escape(f"ONNX Runtime is not installed: {adding('onnx')}")):
         onnx_engine(fixed).open()
 
 

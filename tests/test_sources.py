@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.errors import EndOfSource, RvmLiveError, SourceLostError, SourceUnavailableError
+from rvm_live.installed import adding
 from rvm_live.settings import SourceSettings
 from rvm_live.sources import auto, camera
 from rvm_live.sources.auto import AutoSource
@@ -908,7 +909,7 @@ def test_demo_as_fast_as_it_is_read(clock: FakeClock) -> None:
 
 def test_demo_without_its_portrait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rvm_live.sources.portrait.find_spec", lambda _: None)
-    assert "pip install 'rvm-live[demo]'" in refusal(DemoSource(settings("demo")))
+    assert adding("demo") in refusal(DemoSource(settings("demo")))
 
 
 # ------------------------------------------------------------------------------------------------------ the factory

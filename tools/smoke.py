@@ -29,7 +29,7 @@ _UNREACHED = ("NewConnectionError", "ConnectTimeoutError", "NameResolutionError"
 def pythons() -> Iterator[Path]:
     """Every Python from 3.10 on that is found, one of each version, the oldest first."""
     named = [*(f"python3.{minor}" for minor in range(OLDEST[1], 30)), "python3", "python"]
-    found = [Path(path) for name in named if (path := shutil.which(name))]
+    found = [Path(where) for name in named if (where := shutil.which(name))]
     root = os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv"
     found += sorted(Path(root).glob("versions/*/bin/python3"))
     chosen: dict[tuple[int, int], Path] = {}

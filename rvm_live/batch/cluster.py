@@ -22,6 +22,7 @@ from rvm_live.batch.report import Done
 from rvm_live.batch.worker import Worker
 from rvm_live.engines.choice import EMBEDDED
 from rvm_live.errors import SettingsError, UnavailableError
+from rvm_live.installed import adding
 from rvm_live.registry import looks_in_own_folder
 
 __all__ = ["work_off_all"]
@@ -69,7 +70,7 @@ def work_off_all(shared: Shared, jobs: Iterable[Job], finished: Callable[[Done, 
     try:
         import ray
     except ImportError as error:
-        raise UnavailableError("several processes need Ray: pip install 'rvm-live[ray]'") from error
+        raise UnavailableError(f"several processes need Ray: {adding('ray')}") from error
     tasks = deque(_Task(job, number) for number, job in enumerate(jobs))
     if shared.stopped.is_set():
         return

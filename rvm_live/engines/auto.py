@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 from rvm_live import weights
@@ -43,6 +44,7 @@ class AutoEngine(Engine):
         self._choice = choice
         self._steadier: Any = None
         self._warning = ""
+        self._known = False
         self._name = settings.engine
         self._inner: Any = None
 
@@ -69,6 +71,8 @@ class AutoEngine(Engine):
                 raise UnavailableError(f"{error}; {choice.reason}", error.reasons) from error
         else:
             self._inner = self._opened(self.settings.engine)
+        if "openvino" in self.refusals and find_spec("openvino") is None:
+            self._known = not consent.first_time(consent.NO_OPENVINO, of="told")
         wanted = self.settings.steady
         if self._inner.info.engine == EMBEDDED if wanted is None else wanted:
             from rvm_live.engines.steadying import Steadier  # only now: it needs OpenCV
@@ -101,12 +105,15 @@ class AutoEngine(Engine):
         info = self._inner.info
         if not isinstance(info, EngineInfo):
             raise EngineError(f"engine {self._name!r} has an info that is no EngineInfo but {type(info).__name__}")
-        told = [f"engine {name} was passed over: {reason}" for name, reason in self.refusals.items()]
+        remarks: list[str] = []
+        told: list[str] = []
+        for name, reason in self.refusals.items():
+            where = remarks if self._known and name == "openvino" else told
+            where.append(f"engine {name} was passed over: {reason}")
         if self._warning:
             told.append(self._warning)
         if self.settings.steady and info.mattes_on != "cpu":
             told.append(f"--steady works on alpha in main memory alone: on {info.device} it does nothing")
-        remarks: list[str] = []
         if self._choice is not None and self._choice.reason:
             why = told if self._choice.agreed else remarks
             why.append(f"the embedded engine {EMBEDDED} runs: {self._choice.reason}")

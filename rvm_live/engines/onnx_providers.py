@@ -17,6 +17,7 @@ from rvm_live import folders, gpu
 from rvm_live.engines.on_cpu import onnx_options
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.errors import UnavailableError
+from rvm_live.installed import adding
 from rvm_live.weights import cache_dir
 
 __all__ = ["Candidate", "Opened", "candidates", "gist", "open_session", "quiet", "runtime"]
@@ -135,8 +136,8 @@ def runtime() -> Any:
         onnxruntime = import_quietly("onnxruntime")
     except ImportError as error:
         raise UnavailableError(
-            "ONNX Runtime is not installed: pip install 'rvm-live[onnx]' (with an NVIDIA card onnxruntime-gpu, on "
-            "Windows with any other onnxruntime-directml)"
+            f"ONNX Runtime is not installed: {adding('onnx')} (with an NVIDIA card onnx-gpu, on Windows with any "
+            "other onnx-directml instead)"
         ) from error
     if hasattr(onnxruntime, "disable_telemetry_events"):  # on Windows it hands events to the system, which sends them
         onnxruntime.disable_telemetry_events()

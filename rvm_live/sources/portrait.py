@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.errors import SourceUnavailableError
+from rvm_live.installed import adding
 
 __all__ = ["Portrait", "load_portrait"]
 
@@ -65,7 +66,7 @@ def load_portrait() -> Portrait:
     picture = cv2.imread(str(photograph)) if photograph and photograph.exists() else None
     if picture is None:
         raise SourceUnavailableError(
-            "the demo's portrait comes with scikit-image, which is not installed: pip install 'rvm-live[demo]'"
+            f"the demo's portrait comes with scikit-image, which is not installed: {adding('demo')}"
         )
     image = np.ascontiguousarray(picture[:BOTTOM])
     alpha = _alpha(image)

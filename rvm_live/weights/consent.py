@@ -8,8 +8,10 @@ from typing import Any
 
 from rvm_live import folders, whole
 
-__all__ = ["answer_path", "first_time", "remember", "remembered"]
+__all__ = ["NO_OPENVINO", "answer_path", "first_time", "remember", "remembered"]
 
+NO_OPENVINO = "no OpenVINO"
+"""Told once: what would be quicker with it."""
 _MOST_TOLD = 200
 
 _unkept: dict[Path, dict[str, Any]] = {}

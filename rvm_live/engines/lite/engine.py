@@ -21,7 +21,9 @@ from rvm_live.engines.rvm.applying import Applier
 from rvm_live.engines.rvm.ladder import LEAST_LINES
 from rvm_live.errors import EngineError, UnavailableError
 from rvm_live.frames import Frame, Matte
+from rvm_live.installed import adding
 from rvm_live.settings import EngineSettings
+from rvm_live.weights import consent
 
 __all__ = ["SIDE", "LiteEngine", "fit_alpha", "low_size", "ratio_for"]
 
@@ -98,11 +100,16 @@ class LiteEngine(Engine):
         if precision not in ("auto", "fp32", "bf16"):
             raise UnavailableError(f"lite computes in fp32 or bf16, not in {precision}: choose --precision auto")
         notes: tuple[str, ...] = ()
+        remarks: tuple[str, ...] = ()
         try:
             openvino = import_quietly("openvino")
         except ImportError:
             core, has_bf16 = None, False
-            notes = ("lite runs in torch, several times slower than with OpenVINO (pip install 'rvm-live[openvino]')",)
+            slow = f"lite runs in torch; with OpenVINO it is several times as fast: {adding('openvino')}"
+            if consent.first_time(consent.NO_OPENVINO, of="told"):
+                notes = (slow,)
+            else:
+                remarks = (slow,)
         else:
             core = openvino.Core()
             has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -112,7 +119,7 @@ class LiteEngine(Engine):
             precision = "bf16" if has_bf16 else "fp32"
         network = folded(load_network(self.settings.weights))
         self._core, self._network = core, network
-        self._info = EngineInfo("lite", "lite", "cpu", cpu_name(), precision, notes=notes)
+        self._info = EngineInfo("lite", "lite", "cpu", cpu_name(), precision, notes=notes, remarks=remarks)
         return self._info
 
     @property

@@ -24,6 +24,7 @@ from rvm_live.engines.rvm.folding import fold_batch_norm
 from rvm_live.engines.rvm.ladder import low_size, state_shapes
 from rvm_live.engines.rvm.network import MattingNetwork, finish
 from rvm_live.errors import EngineError, UnavailableError
+from rvm_live.installed import adding
 from rvm_live.weights import LoadedWeights
 
 __all__ = ["INPUTS", "OUTPUTS", "FixedNetwork", "Shape", "make", "require"]
@@ -142,7 +143,7 @@ def require(form: str) -> None:
         try:
             import_quietly(package)
         except ImportError as error:
-            raise UnavailableError(f"--format {form} needs {package}: pip install 'rvm-live[{form}]'") from error
+            raise UnavailableError(f"--format {form} needs {package}: {adding(form)}") from error
 
 
 def make(form: str, weights: LoadedWeights, shape: Shape, facts: Mapping[str, str]) -> dict[str, bytes]:

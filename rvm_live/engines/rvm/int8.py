@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from rvm_live.engines import on_cpu
 from rvm_live.engines.quietly import import_quietly
 from rvm_live.errors import EngineError, UnavailableError
+from rvm_live.installed import adding
 
 __all__ = ["Quantised", "quantise", "require"]
 
@@ -48,7 +49,7 @@ def require() -> Any:
         nncf = import_quietly("nncf")
         wrapper = import_quietly("nncf.telemetry.wrapper")
     except ImportError as error:
-        raise UnavailableError(f"int8 needs NNCF (pip install 'rvm-live[int8]'): {error}") from error
+        raise UnavailableError(f"int8 needs NNCF ({adding('int8')}): {error}") from error
     if isinstance(wrapper.telemetry, wrapper.NNCFTelemetry):
         # Imported by the host program before: without its sender every report is skipped.
         vars(wrapper.telemetry).pop("_impl", None)

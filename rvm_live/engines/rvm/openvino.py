@@ -22,6 +22,7 @@ from rvm_live.engines.rvm.ladder import choose_side, low_size, ratio_of, rungs_f
 from rvm_live.engines.rvm.stepping import Step
 from rvm_live.errors import EngineError, UnavailableError
 from rvm_live.frames import Frame, Matte
+from rvm_live.installed import adding
 from rvm_live.settings import EngineSettings
 from rvm_live.weights import load, resolve
 
@@ -54,7 +55,7 @@ class OpenVinoEngine(Engine):
             openvino = import_quietly("openvino")
         except ImportError as error:
             raise UnavailableError(
-                "OpenVINO is not installed (pip install 'rvm-live[openvino]'); it is the faster engine on a CPU"
+                f"OpenVINO is not installed ({adding('openvino')}); it is several times as fast on a CPU"
             ) from error
         if self.settings.precision == "fp16":
             raise UnavailableError("openvino computes in fp32, bf16 or int8 on a CPU, not in fp16")

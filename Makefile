@@ -13,7 +13,7 @@ TORCH  ?= auto
 # Which Pythons the smoke test takes: all that are found, here (this one), or their paths.
 PYTHONS ?= all
 
-.PHONY: run test test-all smoke coverage check fuzz bench assets opencv-cuda display clean help
+.PHONY: run test test-all smoke dist coverage check fuzz bench assets opencv-cuda display clean help
 
 help:
 	@echo "make run    set up and run rvm-live (ARGS='--source demo ...' passes options on; TORCH=cpu|cuda|default)"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-all   the slow ones, too (WORKERS=4: in four processes; 2 is the default), and the smoke test with"
 	@echo "            every Python found (PYTHONS=here: with this one)"
 	@echo "make smoke  the built wheel, without constraints, in an environment of its own: demo, file, batch, recording"
+	@echo "make dist   the sdist and the wheel, checked and smoke-tested (docs/releasing.md)"
 	@echo "make check  ruff and mypy"
 	@echo "make coverage   the tests once more, counting the branches they take"
 	@echo "make fuzz   each fuzz target for a minute (ARGS='--seconds 600' for longer)"
@@ -45,6 +46,9 @@ test: $(TESTS) display
 test-all: $(TESTS) display
 	$(PYTEST) -m 'not stress' $(ARGS)
 	$(BIN)/python -m tools.smoke --pythons $(PYTHONS)
+
+dist: $(TESTS)
+	$(BIN)/python -m tools.dist $(ARGS)
 
 smoke: $(TESTS)
 	$(BIN)/python -m tools.smoke --pythons here

@@ -116,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("venv", type=Path, help="the environment; it is made")
     parser.add_argument("--extras", choices=sorted(_MB), default="demo,openvino")
     parser.add_argument("--torch", choices=BUILDS, default="auto")
+    parser.add_argument("--no-editable", action="store_true", help="a copy, which needs this folder no more")
     asked = parser.parse_args(arguments)
     if sys.version_info < OLDEST:
         sys.exit("rvm-live needs Python 3.10 or newer")
@@ -127,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     build = put_torch(python, asked.torch, pin=pinned())
     left = _MB[asked.extras] + (_TORCH_MB[build] if build != "cpu" else 0)
     print(f"about {left} MB, less what is here already", flush=True)
-    rest = ("--constraint", str(CONSTRAINTS), "--editable", f".[{asked.extras}]")
+    rest = ("--constraint", str(CONSTRAINTS), *([] if asked.no_editable else ["--editable"]), f".[{asked.extras}]")
     _run(python, "-m", "pip", "install", "--disable-pip-version-check", *rest)
 
 

@@ -53,7 +53,6 @@ dist: $(TESTS)
 smoke: $(TESTS)
 	$(BIN)/python -m tools.smoke --pythons here
 
-
 # Branches of the pipeline, sources, engines and sinks that the tests take.
 coverage: $(TESTS) display
 	$(BIN)/coverage erase

@@ -192,6 +192,7 @@ def _plist() -> bytes:
             "CFBundlePackageType": "APPL",
             "CFBundleShortVersionString": __version__,
             "NSCameraUsageDescription": f"{_WHAT}.",
+            "NSMicrophoneUsageDescription": "Record your voice with the picture.",
             "NSHighResolutionCapable": True,
         }
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -430,3 +431,21 @@ def test_nobody_writes_escape_codes_past_the_console() -> None:
         if isinstance(node, ast.Constant) and "\x1b" in str(node.value)
     }
     assert written == set()
+
+
+# --------------------------------------------------------------------------------------------- what is supported
+
+
+def test_the_package_names_the_systems_and_pythons_of_the_table() -> None:
+    """In the README and in what PyPI searches."""
+    readme, project = ((ROOT / name).read_text() for name in ("README.md", "pyproject.toml"))
+    table = readme[readme.index("### What it runs on") :].partition("Not supported:")[0]
+    rows = re.findall(r"^\| ([A-Za-z]\w+) .* \| (\S+) to (\S+) \| (.*) \|$", table, re.MULTILINE)
+    assert [row[0] for row in rows] == ["Linux", "Linux", "Windows", "macOS"]
+    assert all("CI" in by or "resolver" in by or "nobody" in by for *_, by in rows)
+    known = re.findall(r'"(Operating System|Programming Language) :: (?:.* :: )?(\S+|MacOS X)"', project)
+    assert [name for kind, name in known if kind == "Operating System"] == ["MacOS X", "Windows", "Linux"]
+    pythons = [name for kind, name in known if kind != "Operating System" and name != "Only"]
+    assert pythons == [f"3.{minor}" for minor in range(10, 15)]
+    assert {row[1:3] for row in rows} == {(pythons[0], pythons[-1])}
+    assert f'requires-python = ">={pythons[0]}"' in project

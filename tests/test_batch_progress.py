@@ -219,6 +219,25 @@ def test_a_note_is_told_once_a_run(tmp_path: Path) -> None:
         assert told in (tmp_path / "out" / f"log_output_{letter}.txt").read_text()
 
 
+def test_the_log_tells_settings_in_words(tmp_path: Path) -> None:
+    make_movie(tmp_path / "a.mp4", frames=4, sound=())
+    options = ("--write", "composite,alpha", "--weights", tmp_path, "--seq-chunk", "2")
+    assert call("batch", *HALF, tmp_path / "a.mp4", "-o", tmp_path / "out", *options).code == 0
+    log = (tmp_path / "out" / "log_output_a.txt").read_text()
+    told = {
+        "write": "composite, alpha",
+        "weights": str(tmp_path),
+        "seq chunk": "2",
+        "engine": "tests.support.engines:LeftHalfEngine",
+        "offline": "no",
+        "ray": "not set",
+    }
+    for name, words in told.items():
+        assert f"\n  {name:<16} {words}\n" in log, (name, log)
+    settings = log.partition("settings\n")[2].partition("versions")[0].replace(str(tmp_path), "")
+    assert not re.search(r"\b(None|True|False)\b|Path\(|Settings\(|\('|\w=", settings), settings
+
+
 # What is left out
 
 

@@ -17,7 +17,7 @@ from rvm_live.batch.inputs import Job
 from rvm_live.batch.matting import Shared
 from rvm_live.batch.report import Done
 from tests.support.movies import hidden, make_movie
-from tests.support.program import Outcome, call
+from tests.support.program import Outcome, call, finish, start
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals as on POSIX")
 
@@ -126,6 +126,13 @@ def test_a_file_that_was_whole_when_it_came_is_done(
     assert "state        done" in (tmp_path / "out" / "log_output_a.txt").read_text()
     monkeypatch.undo()
     assert "1 kept" in call("batch", *HALF, clips / "a.mp4", "-o", tmp_path / "out").out
+
+
+def test_the_exit_code_is_ours_wherever_in_a_module_it_comes(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("exec('raise KeyboardInterrupt')")
+    with start("batch", clips, "-o", "out", "--engine", "mine:Engine", cwd=tmp_path) as process:
+        done = finish(process)
+    assert (done.code, done.out, done.err.lstrip()) == (130, "", "interrupted\n")
 
 
 # What an earlier run has left

@@ -87,10 +87,13 @@ def _write(
                 packet.pts = stamps[rank]
                 packet.dts = _decoding_time(stamps, place, late, facts)
                 packet.duration = _duration(stamps, rank, facts, end)
-                if place + 1 == len(stamps) != rank + 1 and recipe.muxer in ("mp4", "mov"):
+                if place + 1 == len(stamps) and recipe.muxer in ("mp4", "mov"):
                     # These hold how long decoding takes: what decoding began before the first picture it ends earlier.
+                    earlier = late * _nominal(facts)
+                    if rank == place > 0:  # what is missing before the last picture is no reason to decode it earlier
+                        packet.dts = max(packet.dts, stamps[place] - earlier)
                     told = stamps[-1] + _duration(stamps, len(stamps) - 1, facts, end)
-                    packet.duration = max(1, told - stamps[place - late] - late * _nominal(facts))
+                    packet.duration = max(1, told - packet.dts - earlier)
                 packet.time_base = facts.time_base
                 packet.stream = stream
                 beside.pump(float(packet.dts * facts.time_base))

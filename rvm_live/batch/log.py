@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import fields
+from collections.abc import Collection
+from dataclasses import fields, is_dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from rvm_live import __version__
 from rvm_live.batch.inputs import Job
@@ -85,12 +87,10 @@ def write_log(
         )
     side = "the clip's own" if preset.side is None else f"{preset.side} pixels"
     lines += ["", "settings", f"  quality      {settings.quality} ({preset.model}, longer side {side})"]
-    for field in fields(settings):
-        if field.name not in ("inputs", "quality"):
-            lines.append(f"  {field.name:<12} {getattr(settings, field.name)}")
+    lines += _in_words(settings, leave_out=("inputs", "quality"))
     if worked is not None:
         lines += ["", "what ran"]
-        lines += [f"  {field.name:<16} {getattr(worked.ran, field.name)}" for field in fields(worked.ran)]
+        lines += _in_words(worked.ran)
         lines += [f"  {name:<16} {getattr(worked, name)}" for name in ("chunk", "decoder", "encoder")]
         lines += ["", "milliseconds     p50     p95     p99"]
         for stage in STAGES:
@@ -107,6 +107,28 @@ def write_log(
     # A file's name need not be text.
     text = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
     write_whole(path, before + text)
+
+
+def _in_words(settings: Any, leave_out: Collection[str] = ()) -> list[str]:
+    """A line for each field; those of settings in settings stand among them."""
+    lines: list[str] = []
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if is_dataclass(value):
+            lines += _in_words(value, leave_out)
+        elif field.name not in leave_out:
+            lines.append(f"  {field.name.replace('_', ' '):<16} {_word(value)}")
+    return lines
+
+
+def _word(value: object) -> str:
+    if value is None or value == "":
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_word, value)) or "none"
+    return str(value)
 
 
 def _version(name: str) -> str:

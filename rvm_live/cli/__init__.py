@@ -216,6 +216,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _fail(str(error), debug=debug)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
+        exec(
+            ""
+        )  # CPython remembers a Ctrl-C that left code run by exec, and ends by the signal instead of our exit code
         code = 130
     except BrokenPipeError:
         # The reader of our output has gone; keep the interpreter from complaining about it at exit.

@@ -461,7 +461,7 @@ drawn(
     "damaged_middle.mkv", {"options": {"g": "1"}, "spoil": _nonsense(5, 6)}, frames=None, count=FRAMES - 1, times=None
 )
 drawn("damaged_tail.mkv", {"options": {"g": "1"}, "spoil": _nonsense(FRAMES - 2, FRAMES - 1)}, frames=None,
-      count=FRAMES - 1, times=None, seconds=None)  # fmt: skip
+      count=FRAMES - 1, times=None)  # fmt: skip
 
 
 @case("cut_short.mp4", frames=None, count=FRAMES // 3, times=None, seconds=None)

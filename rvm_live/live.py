@@ -246,6 +246,8 @@ class _App:
 
     def _fetched(self) -> None:
         self.controls.engine = "rvm"
+        if self.window is not None and self.fetch.state:
+            self.window.tell("RVM is here: better edges from now on")
 
     def _chosen(self, path: Path) -> None:
         if self.window is not None:

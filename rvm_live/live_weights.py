@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rvm_live import weights
 from rvm_live.engines.choice import NO_NETWORK
 from rvm_live.errors import NoNetworkError, RvmLiveError, SettingsError
-from rvm_live.settings import EngineSettings
+from rvm_live.settings import MODELS, EngineSettings
 from rvm_live.weights import consent
 
 __all__ = ["WeightsFetch"]
@@ -33,22 +33,26 @@ class WeightsFetch:
         self._settings, self._ready, self._told = settings, ready, told
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begin; where they are here already, say so at once.
+    def start(self) -> str:
+        """Begin; where they are here already, use them at once.
+
+        Returns:
+            What happens now, for people.
 
         Raises:
             SettingsError: nothing may be fetched.
         """
         if self._thread is not None and self._thread.is_alive():
-            return
+            return self.state
         if weights.locate(self._settings) is not None:
             self._ready()
-            return
+            return "RVM is here: it is used from now on"
         if self._settings.offline:
             raise SettingsError("nothing may be fetched: start it without --offline")
         self.state = "fetching RVM"
         self._thread = threading.Thread(target=self._run, name="rvm-fetching", daemon=True)
         self._thread.start()
+        return f"fetching RVM: {weights.KNOWN[MODELS[0]].least_bytes / 1e6:.0f} MB, {weights.MODELS_LICENCE}"
 
     def _run(self) -> None:
         try:

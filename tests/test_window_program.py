@@ -193,10 +193,13 @@ def test_w_fetches_rvm_while_the_picture_goes_on(
         with running(display, "--stats-json", report, env=environment) as program:
             assert program.says(f"{SIMPLE}Press w for better edges: 15 MB, GPL-3.0", timeout=60), program.told
             display.key("w")
-            assert program.says("of 15 MB"), program.told
+            assert program.says("fetching RVM: 15 MB, GPL-3.0") and program.says("of 15 MB"), program.told
             assert moves(display)
             go.set()
-            assert Display.wait(lambda: program.told[-1] == "", 20), "what was fetched is no longer told"
+            assert Display.wait(lambda: "" in program.told, 20), "what was fetched is no longer told"
+            assert program.says("RVM is here: better edges from now on"), program.told
+            display.key("w")
+            assert program.says("RVM is here: it is used from now on"), program.told
             assert Display.wait((tmp_path / "cache").is_dir) and moves(display)
             display.key("e")
             assert program.says("engine: lite"), "RVM was in use"

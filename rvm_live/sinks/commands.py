@@ -59,7 +59,7 @@ class Commands:
             "photo": self._photo,
             "reset": self._reset,
             "add": self._actions.ask_background,
-            "weights": self._actions.fetch_weights,
+            "weights": lambda: self._say(str(self._actions.fetch_weights() or "")),
             "blur": self._blur,
             "record": lambda: self._turn("recording"),
             "pause": lambda: self._turn("paused"),

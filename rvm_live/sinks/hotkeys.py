@@ -140,7 +140,7 @@ class WindowActions:
     Attributes:
         reset: start the recurrent state anew.
         save: store the composite that is shown as a picture; returns where.
-        fetch_weights: get RVM's weights, and use them once they are here.
+        fetch_weights: get RVM's weights, and use them once they are here; returns what happens now.
         ask_background: have the user choose a file to show behind the person, which then comes to
             :meth:`~rvm_live.sinks.window.WindowSink.post`.
         quit: end the run; the argument is the reason for the report, ``key`` or ``window closed``. Called once.
@@ -149,5 +149,5 @@ class WindowActions:
     reset: Callable[[], None] = _nothing
     save: Callable[[Composite], object] = _nothing
     ask_background: Callable[[], None] = _nothing
-    fetch_weights: Callable[[], None] = _nothing
+    fetch_weights: Callable[[], object] = _nothing
     quit: Callable[[str], None] = _nothing

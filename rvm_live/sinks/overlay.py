@@ -79,8 +79,8 @@ class Overlay:
         return self._clock.now_ns() - self._drawn_ns >= REFRESH_SECONDS * 1e9
 
     def tell(self, message: str) -> None:
-        """Show a notice of one's own, beside the status's."""
-        self._own[message] = self._clock.now_ns()
+        """Show a notice of one's own, beside the status's; for any thread."""
+        self._own = {**self._own, message: self._clock.now_ns()}
 
     def toast(self, answer: str) -> None:
         """Say for a moment what is so now, as the answer to a key."""

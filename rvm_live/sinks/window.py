@@ -149,7 +149,7 @@ class WindowSink(Sink):
         self._dirty = True
 
     def tell(self, message: str) -> None:
-        """Show a notice of the window's own for some seconds."""
+        """Show a notice of the window's own for some seconds; for any thread."""
         self._overlay.tell(message)
 
     def post(self, event: Event) -> None:

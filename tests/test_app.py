@@ -236,6 +236,7 @@ def test_signals_end_the_run_in_good_order(
     assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
 
 
+@pytest.mark.slow
 def test_without_a_display_it_says_so_and_leaves_a_recording(display: Display, room: Path, tmp_path: Path) -> None:
     environment = {k: v for k, v in display.env.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
     began = time.monotonic()

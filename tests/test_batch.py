@@ -343,6 +343,7 @@ def test_ctrl_c_ends_in_good_order(tmp_path: Path) -> None:
     assert "interrupted" in (out / "log_output_b.txt").read_text()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
     code = (
         "import resource, sys; from rvm_live.cli import main\n"

@@ -240,6 +240,7 @@ def test_where_nothing_less_is_left_the_error_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
+@pytest.mark.slow
 def test_memory_that_really_runs_out(weights: Path, tmp_path: Path) -> None:
     """The process may have no more than some memory: torch's own allocator refuses, and the run goes on with less."""
     clip = make_movie(tmp_path / "clip.mp4", frames=10, size=(1920, 1080), sound=())

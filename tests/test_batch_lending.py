@@ -101,6 +101,7 @@ def test_the_bytes_are_those_of_each_file_alone(data: Path, weights: Path, tmp_p
     assert made["output_0.mkv"] == made["output_2.mkv"] != made["output_1.mkv"]
 
 
+@pytest.mark.slow
 def test_a_lent_engine_takes_up_a_state_like_a_fresh_one(tmp_path: Path) -> None:
     folder, out = clips(tmp_path / "in", "aa", frames=24 * 6), tmp_path / "out"
     options = ("--container", "mkv", "--background", "transparent", *FILM)
@@ -127,6 +128,7 @@ def test_no_file_waits_for_a_back_end_that_none_uses(tmp_path: Path, monkeypatch
     assert opened == ["cpu", "cpu"]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
     code = (
         "import resource, sys; from rvm_live.cli import main\n"

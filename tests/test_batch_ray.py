@@ -94,6 +94,7 @@ def made(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".mkv"}
 
 
+@pytest.mark.slow
 def test_two_nodes_give_the_bytes_of_one_process(cluster: str, data: Path, tmp_path: Path) -> None:
     source = clips(tmp_path / "in", data)
     alone = call("batch", source, "-o", tmp_path / "alone", *FILM, "--engine", "lite")
@@ -112,6 +113,7 @@ def test_two_nodes_give_the_bytes_of_one_process(cluster: str, data: Path, tmp_p
     ]
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced_and_its_file_goes_on(cluster: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in "ab":
@@ -140,6 +142,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_file_goes_on(cluster: str, 
 @pytest.mark.parametrize(
     ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
+@pytest.mark.slow
 def test_a_signal_ends_all_workers_in_good_order(
     number: signal.Signals, code: int, word: str, cluster: str, tmp_path: Path
 ) -> None:
@@ -164,6 +167,7 @@ def test_a_signal_ends_all_workers_in_good_order(
     assert len(inside(out / "output_b.mkv").times) == 24 * 12
 
 
+@pytest.mark.slow
 def test_workers_find_an_engine_beside_which_the_program_was_started(cluster: str, tmp_path: Path) -> None:
     (tmp_path / "mymatte.py").write_text("from tests.support.engines import LeftHalfEngine as MyEngine\n")
     make_movie(tmp_path / "a.mp4", frames=6)
@@ -173,6 +177,7 @@ def test_workers_find_an_engine_beside_which_the_program_was_started(cluster: st
     assert (done.code, done.out.splitlines()[-1]) == (0, "1 done"), done.out + done.err
 
 
+@pytest.mark.slow
 def test_what_one_worker_cannot_do_another_may_and_a_bad_file_is_bad_everywhere(cluster: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     make_movie(tmp_path / "in" / "a.mp4", frames=12)
@@ -207,6 +212,7 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "Ray cannot be used at 127.0.0.1:1" in done.complaint
 
 
+@pytest.mark.slow
 def test_a_worker_that_loses_its_gpu_is_replaced_and_every_file_is_done(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in "abcde":
@@ -222,6 +228,7 @@ def test_a_worker_that_loses_its_gpu_is_replaced_and_every_file_is_done(tmp_path
     assert all(len(inside(path).times) == 6 for path in (tmp_path / "out").glob("*.mkv"))
 
 
+@pytest.mark.slow
 def test_a_file_that_costs_every_worker_its_gpu_fails_alone(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     make_movie(tmp_path / "in" / "a.mp4", frames=40)
@@ -267,6 +274,7 @@ def heard_from_elsewhere() -> dict[str, int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.slow
 def test_a_cluster_of_our_own_hears_this_machine_alone(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in "ab":
@@ -290,6 +298,7 @@ def test_a_cluster_of_our_own_hears_this_machine_alone(tmp_path: Path) -> None:
     assert [len(token) for token in tokens] == [64]
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_joined_asks_for_its_token(cluster: str, tmp_path: Path) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=3)
     env = {**os.environ, "RAY_AUTH_TOKEN": "0f" * 32}
@@ -300,6 +309,7 @@ def test_a_cluster_that_is_joined_asks_for_its_token(cluster: str, tmp_path: Pat
     assert len([line for line in done.err.splitlines() if line.startswith("rvm-live: error: ")]) == 1
 
 
+@pytest.mark.slow
 def test_a_user_without_a_home_has_workers_too(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in "ab":

@@ -70,6 +70,7 @@ def test_a_killed_run_gives_the_bytes_of_one_that_was_not(tmp_path: Path, more: 
         assert one.read_bytes() == other.read_bytes(), one.name
 
 
+@pytest.mark.slow
 def test_with_the_embedded_network_too(data: Path, tmp_path: Path) -> None:
     source = sorted((data / "clips" / "webcam").glob("*.mp4"))[0]
     clip = tmp_path / "person.mp4"
@@ -138,6 +139,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", ["empty, as after a power cut", "one bit flipped"])
+@pytest.mark.few(1)
 def test_a_damaged_state_is_told_and_its_segment_done_anew_to_the_same_bytes(tmp_path: Path, damage: str) -> None:
     clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 5, size=(640, 384)), tmp_path / "out"
     assert call("batch", clip, "-o", tmp_path / "whole", *FILM, *REMEMBERING).code == 0

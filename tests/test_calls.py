@@ -267,6 +267,7 @@ def test_a_background_makes_a_picture_and_sound_is_kept(tmp_path: Path) -> None:
     assert abs(image[:, 56:] - GREEN).max() < 30
 
 
+@pytest.mark.slow
 def test_the_published_ratio_is_taken(weights: Path, tmp_path: Path) -> None:
     clip = make_video(tmp_path / "clip.mp4", frames=2, width=640, height=360)
     done = rvm_live.convert(clip, tmp_path / "cut.mov", engine="openvino", weights=weights)

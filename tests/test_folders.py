@@ -93,6 +93,7 @@ def test_the_embedded_engine_runs_without_a_cache_and_says_so_once(
 
 @pytest.mark.parametrize("unusable", ["nowhere", "a file"], indirect=True)
 @pytest.mark.parametrize("name", ["openvino", "auto"])
+@pytest.mark.few(1)
 def test_the_networks_of_rvm_run_without_a_cache(
     unusable: str, name: str, weights: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,6 +138,7 @@ def test_tensorrt_does_without_too(unusable: str) -> None:
 
 
 @pytest.mark.parametrize("unusable", ["a file"], indirect=True)
+@pytest.mark.slow
 def test_what_was_calibrated_for_later_is_an_error_where_nothing_can_be_kept(unusable: str, weights: Path) -> None:
     pytest.importorskip("nncf")
     import numpy as np
@@ -178,6 +180,7 @@ def film(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("home", ["none", "of somebody else", "read-only"])
 @pytest.mark.parametrize("engine", ["lite", "auto"])
+@pytest.mark.few(1)
 def test_a_user_without_home_and_name_runs_everything(engine: str, home: str, film: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir(mode=0o755)

@@ -370,6 +370,7 @@ def test_no_road_leads_to_running_code(weights_outcomes: dict[str, Outcome], nam
     assert "is a Python pickle" in harmless(weights_outcomes[f"code alone: {name}"], "WeightsError")
 
 
+@pytest.mark.slow
 def test_every_road_does_lead_there_where_it_is_open(tmp_path: Path) -> None:
     trap = tmp_path / "sprung"
     unpickle = "import pickle, sys\ntry: pickle.load(sys.stdin.buffer)\nexcept Exception: pass"

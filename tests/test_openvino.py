@@ -143,6 +143,7 @@ def live_ratio(weights: Path, source: str, *, realtime: bool) -> float:
 
 @pytest.mark.parametrize("milliseconds", [0.01, 12.0, 900.0], ids=["idle", "busy", "swamped"])
 @pytest.mark.parametrize("size", [(640, 360), (1280, 720), (720, 1280), (320, 240), (900, 20)])
+@pytest.mark.few(5)
 def test_the_same_call_takes_the_same_ratio_whatever_the_machine_does(
     weights: Path, monkeypatch: pytest.MonkeyPatch, milliseconds: float, size: tuple[int, int]
 ) -> None:

@@ -47,6 +47,7 @@ def test_faults_come_by_the_seed() -> None:
     assert not any(Chance(1, 0.0).pick(("a",)) for _ in range(100))
 
 
+@pytest.mark.slow
 def test_a_short_run_with_faults(tmp_path: Path) -> None:
     options = ("--frames", "6000", "--width", "128", "--height", "72", "--faults", "--seed", "3")
     with start("soak", *options, "-o", tmp_path) as process:

@@ -62,6 +62,7 @@ def test_what_is_run_unasked() -> None:
     assert all(each.precision != "fp16" for each in defaults("cpu"))
 
 
+@pytest.mark.slow
 def test_real_networks_under_load_table_samples_and_plot(weights: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "RVM_LIVE_WEIGHTS": str(weights)}
     with start("stress", "--minutes", "0.05", "--device", "cpu", "--configs", SMALL + ",rvm/resnet50/fp32/320x192/1",

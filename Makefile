@@ -85,10 +85,11 @@ opencv-cuda: $(TESTS)
 # The window tests need a virtual screen and something that presses keys, those of the microphone a sound server. Install
 # them where that is possible without asking anybody, and takes nothing away; otherwise the tests say what is missing.
 display:
-	@if [ "$$(uname)" = Linux ] && ! { command -v Xvfb && command -v xdotool && command -v pulseaudio; } >/dev/null 2>&1; then \
+	@if [ "$$(uname)" = Linux ] && ! { command -v Xvfb && command -v xdotool && command -v pulseaudio && command -v openbox; } >/dev/null 2>&1; then \
 	  if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -qq; export DEBIAN_FRONTEND=noninteractive; \
 	    apt-get install -y -qq xvfb xdotool >/dev/null; \
+	    apt-get install -y -qq --no-install-recommends --no-remove openbox desktop-file-utils >/dev/null || true; \
 	    apt-get install -y -qq --no-install-recommends --no-remove pulseaudio libasound2-plugins >/dev/null || true; \
 	  else \
 	    echo "window tests need Xvfb and xdotool: sudo apt-get install xvfb xdotool (or your system's like)"; \

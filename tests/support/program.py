@@ -70,7 +70,7 @@ def start(
             process.communicate()
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 30) -> Outcome:
+def finish(process: subprocess.Popen[str], timeout: float = 120) -> Outcome:
     """Wait for the program to end by itself."""
     out, err = process.communicate(timeout=timeout)
     return Outcome(process.returncode, out, err)

@@ -109,6 +109,7 @@ class _App:
         tell: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.notices = Notices()
+        self.engine = engine
         self.gpu = gpu.GpuSampler(self._card)
         self.began_ns = SYSTEM_CLOCK.now_ns()
         self.composer = Composer(
@@ -302,11 +303,12 @@ class _App:
         return None if engine is None else gpu.card(engine.device)
 
     def _phase(self, opened: bool, ready: bool) -> str:
-        """What is being waited for."""
-        if not opened:
-            waited = (SYSTEM_CLOCK.now_ns() - self.began_ns) / 1e9
-            return self.source.trouble or "opening the source" + (f" ({waited:.0f} s)" if waited >= 2 else "")
-        return self.source.trouble or ("" if ready else "loading the model") or self.pipeline.stuck
+        """What is being waited for, and since when."""
+        if opened and ready:
+            return self.source.trouble or self.pipeline.stuck
+        doing = "opening the source" if not opened else self.engine.phase or "loading the model"
+        waited = (SYSTEM_CLOCK.now_ns() - self.began_ns) / 1e9
+        return (self.source.trouble or doing) + (f" ({waited:.0f} s)" if waited >= 2 else "")
 
     def report(self, snapshot: Any) -> LiveReport:
         """The final report of a finished run."""

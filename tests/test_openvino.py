@@ -28,6 +28,7 @@ from rvm_live.engines.rvm.openvino import OpenVinoEngine
 from rvm_live.engines.session import open_engine
 from rvm_live.errors import SettingsError, UnavailableError
 from rvm_live.frames import Frame
+from rvm_live.installed import adding
 from rvm_live.settings import EngineSettings, LiveSettings, SourceSettings
 from tests.conftest import ROOT
 from tests.support.videos import read_frames
@@ -186,6 +187,25 @@ def test_a_second_start_converts_nothing(weights: Path, monkeypatch: pytest.Monk
     assert np.array_equal(first, second)
 
 
+def test_a_first_start_says_that_it_converts_and_how_long_it_took(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
+    asked = EngineSettings(weights=weights, downsample_ratio=0.5)
+    engine, told = OpenVinoEngine(asked), list[str]()
+    convert = StepCompiler.converted
+
+    def watched(self: StepCompiler, low: tuple[int, int], **options: Any) -> Any:
+        told.append(engine.phase)
+        return convert(self, low, **options)
+
+    monkeypatch.setattr(StepCompiler, "converted", watched)
+    with caplog.at_level("INFO", "rvm_live"):
+        run(engine, [Frame(np.full((80, 96, 3), 90, np.uint8), 0, 0, 0)])
+    assert told == ["converting the network, once for this size"] and engine.phase == ""
+    assert sum("converted the network for 48x40 in" in line for line in caplog.messages) == 1
+
+
 def test_a_damaged_cache_is_made_anew(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
     asked = EngineSettings(weights=weights, downsample_ratio=0.5)
@@ -224,7 +244,7 @@ def test_without_openvino_auto_goes_on_with_torch_and_tells(weights: Path, monke
     engine = AutoEngine(EngineSettings(weights=weights))
     engine.open()
     assert engine.info.engine == "rvm"
-    assert any("rvm-live[openvino]" in note for note in engine.info.notes)
+    assert any(adding("openvino") in note for note in engine.info.notes)
     engine.close()
 
 

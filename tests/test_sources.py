@@ -720,8 +720,17 @@ def test_auto_names_every_camera_that_failed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(auto, "list_cameras", lambda: broken)
     monkeypatch.setattr(camera, "list_cameras", lambda: broken)
     source = AutoSource(settings("auto", width=64, height=48))
+    told: list[str] = []
+    open_camera = CameraSource.open
+
+    def opened(self: CameraSource) -> SourceInfo:
+        told.append(source.trouble)
+        return open_camera(self)
+
+    monkeypatch.setattr(CameraSource, "open", opened)
     info = source.open()
     source.release()
+    assert told == ["looking for cameras: Broken Cam", "looking for cameras: Other Cam"] and source.trouble == ""
     assert info.kind == "demo"
     (note,) = info.notes
     for name in ("camera 97 (Broken Cam)", "camera 98 (Other Cam)"):

@@ -97,6 +97,11 @@ class AutoEngine(Engine):
         return self._inner
 
     @property
+    def phase(self) -> str:
+        """What takes long at the moment, for display; empty while nothing does."""
+        return str(getattr(self._inner, "phase", ""))
+
+    @property
     def info(self) -> EngineInfo:
         """What runs now; before ``open``, what was asked for."""
         if self._inner is None:

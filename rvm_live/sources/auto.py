@@ -35,8 +35,16 @@ class AutoSource(Source):
             permission.ask(ended)
 
     def open(self) -> SourceInfo:
+        self.trouble = "looking for cameras"
+        try:
+            return self._first()
+        finally:
+            self.trouble = ""
+
+    def _first(self) -> SourceInfo:
         reasons: list[str] = []
         for camera in list_cameras() or unlisted_cameras():
+            self.trouble = f"looking for cameras: {camera.name or camera.index}"
             source = CameraSource(replace(self._settings, source=str(camera.index)), self._clock)
             info = self._try(source, reasons)
             if info is not None:

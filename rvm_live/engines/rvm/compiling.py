@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live import __version__, folders
+from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines import on_cpu
 from rvm_live.engines.openvino_models import converted, keep_state, one_line
 from rvm_live.engines.quietly import import_quietly
@@ -52,6 +53,7 @@ class StepCompiler:
 
     Attributes:
         has_bf16: the processor computes in bfloat16 natively.
+        phase: what takes long at the moment, for display; empty while nothing does.
     """
 
     def __init__(self, core: openvino.Core, weights: LoadedWeights, *, coloured: bool) -> None:
@@ -61,6 +63,7 @@ class StepCompiler:
         self._hints = {**_HINTS, "int8": "bf16" if self.has_bf16 else "f32"}
         self._weights = weights
         self._coloured = coloured
+        self.phase = ""
         self._steps: dict[tuple[tuple[int, int], bool, str], Step] = {}
         self._thread: threading.Thread | None = None
         self._failed: set[tuple[tuple[int, int], bool, str]] = set()
@@ -176,7 +179,13 @@ class StepCompiler:
         kept = [self._read(each) for each in names]
         if None not in kept:
             return kept
-        made = self.converted(low, refined=refined)
+        began_ns = SYSTEM_CLOCK.now_ns()
+        self.phase = "converting the network, once for this size"
+        try:
+            made = self.converted(low, refined=refined)
+        finally:
+            self.phase = ""
+        _log.info("converted the network for %dx%d in %.1f s", *low, (SYSTEM_CLOCK.now_ns() - began_ns) / 1e9)
         if folders.kept_in(_folder()):
             for each, model in zip(names, made, strict=True):
                 try:

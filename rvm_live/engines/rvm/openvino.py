@@ -48,6 +48,11 @@ class OpenVinoEngine(Engine):
         self._low = (0, 0)
         self._info = EngineInfo("openvino", settings.model or "", "cpu", "", settings.precision)
 
+    @property
+    def phase(self) -> str:
+        """What takes long at the moment, for display; empty while nothing does."""
+        return "" if self._compiler is None else self._compiler.phase
+
     def open(self) -> EngineInfo:
         if self.settings.device not in ("auto", "cpu"):
             raise UnavailableError(f"openvino runs on the cpu, not on {self.settings.device}: use --engine rvm there")

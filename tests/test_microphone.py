@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -33,6 +34,9 @@ from rvm_live.sinks.overlay import Overlay
 from rvm_live.sinks.recorder import Recorder
 from rvm_live.sinks.sound_track import SoundTrack
 from rvm_live.sinks.status import Status, joined, statistics_rows
+from rvm_live.sinks.unfinished import part_path
+from rvm_live.sinks.video_file import VideoFile
+from rvm_live.sinks.writers import Shot
 from tests.conftest import ROOT
 from tests.support.claps import MICROPHONE, Claps, FlashingSource, flashes, samples, sound_server, tones
 from tests.support.clock import FakeClock
@@ -209,6 +213,38 @@ def test_a_slow_microphone_is_silent_first_and_then_in_its_place(tmp_path: Path)
     began = tones(recorder.saved)
     assert len(began) == 1 and 0.6 < began[0] < 1.3
     assert loudness(recorder.saved, 0, began[0] - 0.05) < 0.01
+
+
+class Heard:
+    """A listener that has heard a tone for as long as anybody asks."""
+
+    clock, state, heard_ns = SYSTEM_CLOCK, "on", 1 << 62
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def take(self, until_ns: int) -> list[Sound]:
+        taken = []
+        while (self.count + 1) * 10_000_000 <= until_ns:
+            taken.append(Sound(tone(self.count * 480, 480), self.count * 10_000_000))
+            self.count += 1
+        return taken
+
+
+@pytest.mark.parametrize("suffix", CONTAINERS)
+def test_what_is_cut_short_has_its_sound_too(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"take{suffix}"
+    writer = VideoFile(path, fps=10, listener=Heard())  # type: ignore[arg-type]
+    writer.claim()
+    for seq in range(80):
+        writer.write(Shot(make_composite(64, 48).image, seq, seq * 100_000_000, None))
+    cut = tmp_path / f"cut{suffix}"
+    shutil.copy(part_path(path), cut)  # as it lies there when the power goes
+    assert writer.finish()
+    for file, least in ((cut, 3.9), (path, 7.9)):
+        picture, sound = length(file)
+        assert picture >= least and sound == pytest.approx(picture, abs=0.3)
+        assert loudness(file, 0.5, least - 0.5) == pytest.approx(12_000 / 32_768 / np.sqrt(2), rel=0.05)
 
 
 # What can go wrong --------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ BUILDS = ("auto", "cpu", "cuda", "default")
 """Of torch: what fits this machine; without CUDA; with it; what ``pip install torch`` gives."""
 
 # Fetched for Linux on x86-64 with Python 3.11, rounded.
-_MB = {"demo,openvino": 270, "dev": 950}
+_MB = {"demo,openvino": 270, "dev": 750}
 _TORCH_MB = {"cpu": 190, "cuda": 2900, "default": 100}
 _PATIENCE = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "20"}
 
@@ -57,6 +57,9 @@ def put_torch(python: Path, build: str, *, pin: str | None) -> str:
         SystemExit: a build that was asked for by name cannot be had.
     """
     wanted = ("cuda" if has_driver() else "cpu") if build == "auto" else build
+    there = _there(python, pin)
+    if there and build in ("auto", there):
+        return there
     spec = f"torch=={pin}" if pin else "torch"
     if wanted == "cpu" and _at_hand(python, spec):
         print(f"torch: {spec}, the CPU build that lies here", flush=True)
@@ -80,6 +83,16 @@ def put_torch(python: Path, build: str, *, pin: str | None) -> str:
 _QUIET = ("--quiet", "--disable-pip-version-check")
 
 
+def _there(python: Path, pin: str | None) -> str:
+    """The build that is installed already; empty where none is, or another version."""
+    code = "import importlib.metadata as m; print(m.version('torch'))"
+    done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False)
+    version, _, local = done.stdout.strip().partition("+")
+    if not version or (pin or version) != version:
+        return ""
+    return "cpu" if local == "cpu" else "cuda" if local.startswith("cu") or _default_has_cuda() else "default"
+
+
 def _at_hand(python: Path, spec: str) -> bool:
     """Whether pip's own settings lead to a build without CUDA, such as a folder of wheels."""
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +109,7 @@ def _with_uv(python: Path, backend: str, spec: str) -> bool:
     environment = {**os.environ, **_PATIENCE}
     if subprocess.run([str(python), "-m", "pip", "install", *_QUIET, "uv"], check=False).returncode:
         return False
-    asked = ("pip", "install", "--python", str(python), "--torch-backend", backend, "--no-deps", spec)
+    asked = ("pip", "install", "--python", str(python), "--torch-backend", backend, "--reinstall", "--no-deps", spec)
     return subprocess.run([str(python), "-m", "uv", *asked], env=environment, check=False).returncode == 0
 
 
@@ -126,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     what = "the tests need" if asked.extras == "dev" else "rvm-live needs"
     print(f"Python {platform.python_version()}: putting what {what} into {asked.venv}", flush=True)
     build = put_torch(python, asked.torch, pin=pinned())
-    left = _MB[asked.extras] + (_TORCH_MB[build] if build != "cpu" else 0)
+    left = _MB[asked.extras] + (0 if _there(python, pinned()) else _TORCH_MB[build])
     print(f"about {left} MB, less what is here already", flush=True)
     rest = ("--constraint", str(CONSTRAINTS), *([] if asked.no_editable else ["--editable"]), f".[{asked.extras}]")
     _run(python, "-m", "pip", "install", "--disable-pip-version-check", *rest)

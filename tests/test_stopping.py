@@ -118,6 +118,7 @@ LIVE = ("--source", "demo", "--width", "320", "--height", "240", "--headless", "
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "live": (*LIVE, "--duration", "4"),
     "batch": ("batch", "{clip}", "-o", "{out}", "--engine", "lite"),
+    "stress": ("stress", "--minutes", "0.02", "-o", "{out}"),
     "monitor": ("monitor", "-o", "{out}", "--interval", "0.1", "--seconds", "4"),
     "monitor around a command": ("monitor", "-o", "{out}", "--", "sleep", "4"),
 }
@@ -141,3 +142,24 @@ def test_no_signal_at_any_time_prints_a_traceback(program: str, tmp_path: Path) 
         assert "Traceback" not in done.err and "Exception ignored" not in done.err, (step, done.err)
         assert "unexpected" not in done.err, (step, done.err)
         assert done.code in (0, 1, 130, 143, 129, -INT, -TERM, -HUP), (step, done)
+
+
+CRASHING = """
+import atexit, ctypes, pathlib, threading, time, torch
+from tests.support.engines import LeftHalfEngine as Engine
+libc = ctypes.CDLL(None)
+getattr(libc, "__cxa_atexit")(ctypes.cast(libc.abort, ctypes.c_void_p), None, None)
+atexit.register(pathlib.Path("atexit").touch)
+threading.Thread(target=lambda: [time.sleep(1), pathlib.Path("thread").touch()], name="slow").start()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a destructor as glibc runs it")
+def test_what_crashes_while_a_process_is_taken_down_is_not_met(tmp_path: Path) -> None:
+    """Runtimes of networks leave threads and destructors behind; all else of Python's end happens."""
+    (tmp_path / "crashing.py").write_text(CRASHING)
+    make_video(tmp_path / "clip.mp4", frames=4)
+    with start("batch", "clip.mp4", "-o", "out", "--engine", "crashing:Engine", cwd=tmp_path) as process:
+        done = finish(process, 60)
+    assert (done.code, done.out.splitlines()[-1]) == (0, "1 done"), done
+    assert (tmp_path / "atexit").exists() and (tmp_path / "thread").exists()

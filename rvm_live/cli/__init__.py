@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a bug or a probe that found nothing, 2 bad input or a fail
 
 from __future__ import annotations
 
+import atexit
 import io
 import logging
 import os
@@ -14,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -71,6 +73,7 @@ _QUICK: dict[str, list[tuple[str, str | Callable[[int], str]]]] = {
     ],
 }
 """The first 24 lines of the help."""
+_RUNTIMES = ("torch", "openvino", "onnxruntime")
 _CONTEXT = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
 _WHOLE = "rvm_live.cli.whole"
 """Of click's ``meta``: all of the help is wanted."""
@@ -216,9 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _fail(str(error), debug=debug)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        exec(
-            ""
-        )  # CPython remembers a Ctrl-C that left code run by exec, and ends by the signal instead of our exit code
+        exec("")  # else CPython ends by the signal where Ctrl-C has left code run by exec, whatever the exit code
         code = 130
     except BrokenPipeError:
         # The reader of our output has gone; keep the interpreter from complaining about it at exit.
@@ -230,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 1
     code = code if isinstance(code, int) else 0
     if arguments is None:
-        _leave_hung(code)
+        _leave(code)
     sys.exit(code)
 
 
@@ -240,12 +241,20 @@ def _at_ctrl_c(handler: Any, arguments: Sequence[str] | None) -> None:
         signal.signal(signal.SIGINT, handler)
 
 
-def _leave_hung(code: int) -> None:
-    """End the process at once where a stage of the pipeline hangs: the interpreter would wait for it for ever."""
-    if any(thread.name.startswith("rvm-") and not thread.daemon for thread in threading.enumerate()):
+def _leave(code: int) -> None:
+    """End the process here where the interpreter may not be taken down: a stage of the pipeline hangs, for which it
+    would wait for ever; or networks have run, whose runtimes' threads and destructors now and then crash on the way."""
+    hangs = any(thread.name.startswith("rvm-") and not thread.daemon for thread in threading.enumerate())
+    if not hangs and not any(name in sys.modules for name in _RUNTIMES):
+        return
+    if not hangs:
+        threading._shutdown()  # type: ignore[attr-defined]  # what the interpreter does first: it waits for threads
+        atexit._run_exitfuncs()
+    with suppress(OSError, ValueError):
         sys.stdout.flush()
+    with suppress(OSError, ValueError):
         sys.stderr.flush()
-        os._exit(code)
+    os._exit(code)
 
 
 def _show_every_name() -> None:

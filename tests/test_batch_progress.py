@@ -53,7 +53,7 @@ def test_the_line_tells_file_part_time_and_rate() -> None:
     clock = FakeClock()
     far = HowFar(name, clock)
     far.hear({"event": "start", "files": 4})
-    assert str(far) == "1 of 4"
+    assert str(far) == "1 of 4 · starting"
     far.hear(preparing(3.2, None))
     assert str(far) == "1 of 4 · preparing the network: 3 s"
     far.hear(preparing(5.0, 12.3))

@@ -91,6 +91,8 @@ class HowFar:
         if self._stopping:
             return " · ".join([*told, _STOPPING])
         files = [file for file in self._files.values() if file.preparing is None]
+        if not self._files and not self._ended:
+            return " · ".join([*told, "starting"])
         if not files:
             return " · ".join([*told, *(_preparing(file) for file in list(self._files.values())[:1])])
         frames, fps, part = sum(file.frames for file in files), sum(file.fps for file in files), self.part

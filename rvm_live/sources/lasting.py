@@ -62,7 +62,8 @@ class LastingSource(Source):
         self._restarted = False
         self._same: tuple[int, int] | None = None
         self._frozen_told = False
-        self.on_demand = make(settings, clock).on_demand
+        self._asking = make(settings, clock)  # never opened: it tells what may be known before
+        self.on_demand = self._asking.on_demand
 
     @property
     def trouble(self) -> str:  # type: ignore[override]
@@ -70,7 +71,7 @@ class LastingSource(Source):
         return self._trouble or ("" if inner is None else inner.trouble)
 
     def prepare(self, ended: Callable[[], bool] = lambda: False) -> None:
-        self._make(self._settings, self._clock).prepare(ended)
+        self._asking.prepare(ended)
 
     def open(self) -> SourceInfo:
         try:

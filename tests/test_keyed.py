@@ -106,6 +106,7 @@ def test_a_bad_key_is_refused(frames: list[Picture], why: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["liveportrait_d9.mp4", "retalking_4.mp4", "liveportrait_s18.mp4"])
+@pytest.mark.few(1)
 def test_real_clips_without_a_screen_are_refused(data: Path, name: str) -> None:
     frames = [frame.image for frame in read_frames(data / "clips" / "webcam" / name, 4)]
     with pytest.raises(SourceError, match=f"{name} cannot be keyed"):

@@ -32,7 +32,7 @@ def reference_run(data: Path) -> dict[str, dict[str, list[float]]]:
     names = [f"{variant}/{refiner}" for variant, refiner in NETWORKS]
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.parity", str(data), *names],
-        env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"},
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "2"},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -66,6 +66,7 @@ def test_number_of_parameters(variant: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize(("variant", "refiner"), NETWORKS)
+@pytest.mark.slow
 def test_parity_with_the_official_implementation(
     reference_run: dict[str, dict[str, list[float]]], variant: str, refiner: str, case: str
 ) -> None:
@@ -103,6 +104,7 @@ def test_real_weights_on_real_frames(data: Path, real: MattingNetwork, case: str
 
 @pytest.mark.parametrize("ratio", [1.0, 0.5])
 @pytest.mark.parametrize(("variant", "refiner"), NETWORKS)
+@pytest.mark.few(2)
 def test_sequence_equals_frame_by_frame(data: Path, variant: str, refiner: str, ratio: float) -> None:
     network = formula_network(data, variant, refiner).double()
     src = torch.rand(2, 3, 3, 34, 51, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

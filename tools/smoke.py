@@ -116,7 +116,7 @@ def matting(python: Path, folder: Path) -> None:
          "cut out.mov"),
         ("video background", ["demo.mp4", *live, "--no-realtime", "-b", "video:demo.mp4", "--record", "film.mkv"],
          "film.mkv"),
-        ("batch", ["batch", "demo.mp4", "-o", "out", "--offline", "--engine", "lite"], "out/*demo*.m*"),
+        ("batch", ["batch", "demo.mp4", "-o", "out", "--offline", "--engine", "lite"], "out/output_demo.m*"),
     ]  # fmt: skip
     for what, arguments, made in runs:
         asked = [str(python), "-I", "-m", "rvm_live", *arguments]

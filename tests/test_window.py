@@ -93,7 +93,7 @@ class App:
         for line in self.process.stdout:
             self.events.append(json.loads(line))
 
-    def waits(self, test: Callable[[], bool], timeout: float = 15.0) -> bool:
+    def waits(self, test: Callable[[], bool], timeout: float = 60.0) -> bool:
         return Display.wait(test, timeout)
 
     def did(self, action: str, times: int = 1) -> bool:

@@ -73,7 +73,7 @@ class Display:
         self._xdotool("type", "--delay", "20", text)
         self._xdotool("key", "Return")
 
-    def window(self, title: str = TITLE, timeout: float = 20.0) -> str:
+    def window(self, title: str = TITLE, timeout: float = 60.0) -> str:
         """The X id of the visible window called ``title``; waits for it.
 
         Raises:
@@ -157,7 +157,7 @@ class Display:
         return np.ascontiguousarray(picture)
 
     def wait_for(
-        self, test: Callable[[NDArray[np.uint8]], bool], title: str | None = TITLE, timeout: float = 10.0
+        self, test: Callable[[NDArray[np.uint8]], bool], title: str | None = TITLE, timeout: float = 60.0
     ) -> NDArray[np.uint8]:
         """Take screenshots until ``test`` is true of one; return the last one either way."""
         taken: list[NDArray[np.uint8]] = []
@@ -170,7 +170,7 @@ class Display:
         return taken[0]
 
     @staticmethod
-    def wait(test: Callable[[], Any], timeout: float = 10.0) -> bool:
+    def wait(test: Callable[[], Any], timeout: float = 60.0) -> bool:
         """Poll ``test`` until it is true; False if it did not become so in time."""
         deadline = time.monotonic() + timeout
         while not test():

@@ -21,7 +21,7 @@ class Key:
 
     Attributes:
         name: what it types, lower case (``b``, ``?``, ``и``), or one of ``left``, ``right``, ``up``, ``down``,
-            ``escape``, ``return``, ``space``, ``tab`` and ``f1`` to ``f12``.
+            ``escape``, ``return``, ``space``, ``tab`` and ``f1`` to ``f12``; empty where that is not known.
         shift: held. Caps lock does not count.
         place: the letter or digit that stands there on a US keyboard, for layouts whose own means nothing to us;
             empty where that is not known.

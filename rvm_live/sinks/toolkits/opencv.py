@@ -210,7 +210,7 @@ def key_of(code: int) -> Key | None:
         return Key(special)
     key = code & (0x100FFFF if code & _UNICODE else 0xFFFF)
     if key in _PLACES:
-        return Key(chr(key & 0xFFFF) if key & _UNICODE else f"keysym {key:x}", place=_PLACES[key])
+        return Key(chr(key & 0xFFFF) if key & _UNICODE else "", place=_PLACES[key])
     if not 32 < key < 127:
         return None
     letter = chr(key)

@@ -139,7 +139,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", ["empty, as after a power cut", "one bit flipped"])
-@pytest.mark.few(1)
+@pytest.mark.slow
 def test_a_damaged_state_is_told_and_its_segment_done_anew_to_the_same_bytes(tmp_path: Path, damage: str) -> None:
     clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 5, size=(640, 384)), tmp_path / "out"
     assert call("batch", clip, "-o", tmp_path / "whole", *FILM, *REMEMBERING).code == 0

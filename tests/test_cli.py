@@ -320,7 +320,7 @@ def test_python_dash_m_is_the_same_program() -> None:
         (("--device", "cuda:7"), "cuda:7"),
     ],
 )
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 def test_what_is_wrong_is_told_before_what_will_be_done(tmp_path: Path, wrong: tuple[str, ...], said: str) -> None:
     env = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
     with start("--source", "demo", "--engine", "lite", "--offline", *wrong, env=env, cwd=tmp_path) as process:

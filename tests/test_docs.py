@@ -56,6 +56,7 @@ def test_there_are_seven_examples_that_import_from_the_package_alone() -> None:
     assert not any(re.search(r"(from|import) rvm_live\.", example) for example in EXAMPLES)
 
 
+@pytest.mark.slow
 def test_the_examples_pass_the_type_checker_as_they_stand(tmp_path: Path) -> None:
     files = [tmp_path / f"example{number}.py" for number in range(len(EXAMPLES))]
     for file, example in zip(files, EXAMPLES, strict=True):

@@ -283,6 +283,7 @@ def test_a_frame_goes_up_once(at_start: Make, frames: list[Frame], name: str) ->
 
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("case", ["full", "half"])
+@pytest.mark.few(1)
 def test_rvm_agrees_with_the_official_network(data: Path, weights: Path, video: NDArray[np.uint8], case: str) -> None:
     """The engine folds, turns and lays out the network anew: none of that may show."""
     reference = np.load(data / "reference" / "real_mobilenetv3_fast_guided_filter.npz")

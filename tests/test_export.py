@@ -115,6 +115,7 @@ RUNNERS = {"onnx": run_onnx, "openvino": run_openvino, "torchscript": run_torchs
 
 
 @pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.few(1)
 def test_a_file_does_what_the_network_does_on_a_real_clip(
     exported: dict[str, Path], weights: Path, video: NDArray[np.uint8], form: str
 ) -> None:

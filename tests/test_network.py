@@ -86,6 +86,7 @@ def test_parity_in_double_precision_on_any_processor(data: Path, variant: str, r
 
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("case", ["full", "half"])
+@pytest.mark.few(1)
 def test_real_weights_on_real_frames(data: Path, real: MattingNetwork, case: str) -> None:
     reference = np.load(data / "reference" / "real_mobilenetv3_fast_guided_filter.npz")
     ratio = float(reference[f"{case}_ratio"])

@@ -136,6 +136,7 @@ def test_during_a_stall_the_background_is_alone(program: Run) -> None:
     assert_private(told)
 
 
+@pytest.mark.slow
 def test_the_detectors_detect() -> None:
     room = np.full((20, 20, 3), (200, 0, 200), np.uint8)
     assert room_in(room) == 1

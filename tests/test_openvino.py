@@ -54,6 +54,7 @@ def run(engine: Any, frames: list[Frame]) -> tuple[NDArray[np.float32], NDArray[
 
 
 @pytest.mark.parametrize("ratio", [0.25, 1.0])
+@pytest.mark.few(1)
 def test_without_the_foreground_the_composite_of_the_cameras_own_pixels_is_the_same(
     weights: Path, clip: list[Frame], ratio: float
 ) -> None:

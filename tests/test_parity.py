@@ -169,6 +169,7 @@ def test_every_registered_engine_has_a_case() -> None:
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size.width}x{size.height}-{size.ratio}")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.engine}-{case.precision}")
+@pytest.mark.few(2)
 def test_it_does_what_the_plain_network_does(
     weights: Path,
     tmp_path: Path,

@@ -190,6 +190,7 @@ def test_furniture_stands_in_the_room_and_is_no_alpha(folder: Path, tmp_path: Pa
     assert not np.array_equal(drawn[0].pictures, plain.pictures)
 
 
+@pytest.mark.slow
 def test_the_teacher_sees_and_the_student_comes_nearer(folder: Path, weights: Path) -> None:
     pytest.importorskip("openvino")
     pictures, alpha, seen = next(iter(Batches(folder, 2, (96, 64), 1, 4, Mixture(), weights)))
@@ -264,6 +265,7 @@ def test_half_of_the_sequences_begin_with_an_old_state(folder: Path) -> None:
     assert Trainer(LiteNetwork(), 1)._remembered(pictures.shape) == []
 
 
+@pytest.mark.slow
 def test_training_goes_on_and_exports(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--cache", str(folder), "--minutes", "0.02", "--size", "48x32", "--batch", "2", "--workers", "0"]
     train.main([*small, "--from-scratch"])

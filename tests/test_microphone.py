@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -23,6 +24,7 @@ from rvm_live.cli.words import said_in_full
 from rvm_live.clock import SYSTEM_CLOCK
 from rvm_live.engines.auto import engine_for
 from rvm_live.errors import SettingsError, SinkError, SourceLostError, SourceUnavailableError
+from rvm_live.installed import adding
 from rvm_live.live import _App, run
 from rvm_live.microphones import factory, portaudio
 from rvm_live.microphones.base import RATE, Microphone, Sound
@@ -636,8 +638,8 @@ def test_portaudios_sound_has_its_time_and_form(monkeypatch: pytest.MonkeyPatch,
 def test_without_sounddevice_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     monkeypatch.setattr(factory, "_LINUX", False)
-    with pytest.raises(SourceUnavailableError, match=r"pip install 'rvm-live\[audio\]'"):
+    with pytest.raises(SourceUnavailableError, match=re.escape(adding("audio"))):
         factory.list_microphones()
     monkeypatch.setattr(factory, "find_spec", lambda _: None)
-    with pytest.raises(SourceUnavailableError, match=r"--audio needs sounddevice: pip install 'rvm-live\[audio\]'"):
+    with pytest.raises(SourceUnavailableError, match=re.escape(f"--audio needs sounddevice: {adding('audio')}")):
         factory.check_microphone()

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import SettingsError, SourceUnavailableError
+from rvm_live.installed import adding
 from rvm_live.microphones.base import Microphone
 
 __all__ = ["DEFAULT", "check_microphone", "list_microphones", "open_microphone"]
@@ -38,7 +39,7 @@ def check_microphone() -> None:
         SourceUnavailableError: what this system needs is not installed.
     """
     if not _LINUX and find_spec("sounddevice") is None:
-        raise SourceUnavailableError("--audio needs sounddevice: pip install 'rvm-live[audio]'")
+        raise SourceUnavailableError(f"--audio needs sounddevice: {adding('audio')}")
 
 
 def open_microphone(device: str, clock: Clock = SYSTEM_CLOCK) -> Microphone:

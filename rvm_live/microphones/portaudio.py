@@ -9,6 +9,7 @@ import numpy as np
 
 from rvm_live.clock import SYSTEM_CLOCK, Clock
 from rvm_live.errors import SourceLostError, SourceUnavailableError
+from rvm_live.installed import adding
 from rvm_live.microphones.base import Microphone, Mono, Sound, words_of
 
 __all__ = ["PortAudioMicrophone", "portaudio_devices"]
@@ -29,7 +30,7 @@ def _library() -> Any:
     try:
         import sounddevice
     except ImportError as error:
-        raise SourceUnavailableError("a microphone needs sounddevice: pip install 'rvm-live[audio]'") from error
+        raise SourceUnavailableError(f"a microphone needs sounddevice: {adding('audio')}") from error
     except OSError as error:
         raise SourceUnavailableError(f"sounddevice does not work here: {words_of(error)}") from error
     return sounddevice

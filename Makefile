@@ -59,7 +59,7 @@ coverage: $(TESTS) display
 	-$(BIN)/coverage run -m pytest -m 'not stress' $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --sort=cover \
-	  --include='rvm_live/pipeline.py,rvm_live/stage*.py,rvm_live/watchdog.py,rvm_live/queues.py,rvm_live/sources/*,rvm_live/engines/*,rvm_live/sinks/*'
+	  --include='rvm_live/pipeline/*,rvm_live/core/queues.py,rvm_live/sources/*,rvm_live/engines/*,rvm_live/sinks/*'
 
 check: $(TESTS)
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.report import RESULTS, commanded
-from rvm_live.errors import RvmLiveError, UnavailableError
+from rvm_live.core.errors import RvmLiveError, UnavailableError
 
 NAMES = (
     *("batch", "compare", "compositors", "cpu", "edges", "gpu", "int8", "live", "pipeline"),

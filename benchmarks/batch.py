@@ -26,19 +26,19 @@ from numpy.typing import NDArray
 
 from benchmarks.compare import grab, program_threads
 from benchmarks.report import publish
+from rvm_live.apps.batch.codecs import recipe_for
+from rvm_live.apps.batch.media import facts_of
+from rvm_live.apps.batch.run import run as run_batch
+from rvm_live.apps.batch.settings import BatchSettings
 from rvm_live.backgrounds.parse import parse_one
-from rvm_live.batch.codecs import recipe_for
-from rvm_live.batch.media import facts_of
-from rvm_live.batch.run import run as run_batch
-from rvm_live.batch.settings import BatchSettings
-from rvm_live.composer import Composer
-from rvm_live.engines.auto import AutoEngine
-from rvm_live.errors import EndOfSource, RvmLiveError, UnavailableError
-from rvm_live.frames import Frame
-from rvm_live.notices import Notices
-from rvm_live.settings import EngineSettings, SourceSettings
-from rvm_live.sinks.encoder import Encoder
-from rvm_live.sources.video import VideoFileSource
+from rvm_live.compositing.composer import Composer
+from rvm_live.core.errors import EndOfSource, RvmLiveError, UnavailableError
+from rvm_live.core.frames import Frame
+from rvm_live.core.notices import Notices
+from rvm_live.core.settings import EngineSettings, SourceSettings
+from rvm_live.engines.select import AutoEngine
+from rvm_live.media.encoder import Encoder
+from rvm_live.sources.video.video import VideoFileSource
 
 BACKGROUND = str(Path(__file__).parent.parent / "assets" / "backgrounds" / "studio.jpg")
 COLUMNS = (

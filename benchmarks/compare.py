@@ -32,17 +32,17 @@ from numpy.typing import NDArray
 from benchmarks.plain import PlainEngine
 from benchmarks.report import Chart, publish, summarise
 from benchmarks.selfie import Selfie
-from rvm_live import threads
+from rvm_live.apps.export.export import ExportSettings, export
 from rvm_live.backgrounds.base import Plate
-from rvm_live.compositors.cpu import CpuCompositor
-from rvm_live.engines.auto import AutoEngine
+from rvm_live.compositing.cpu import CpuCompositor
+from rvm_live.core.errors import EndOfSource, SettingsError, SourceUnavailableError, UnavailableError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.registry import ENGINES
+from rvm_live.core.settings import EngineSettings, SourceSettings, parse_ratio
 from rvm_live.engines.base import Engine
-from rvm_live.errors import EndOfSource, SettingsError, SourceUnavailableError, UnavailableError
-from rvm_live.export import ExportSettings, export
-from rvm_live.frames import Frame, Matte
-from rvm_live.registry import ENGINES
-from rvm_live.settings import EngineSettings, SourceSettings, parse_ratio
+from rvm_live.engines.select import AutoEngine
 from rvm_live.sources.factory import open_source
+from rvm_live.system import threads
 
 Turn = Callable[[Frame], tuple[float, Matte]]
 """Milliseconds of matting, and a matte in host memory."""

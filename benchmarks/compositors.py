@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.report import Chart, publish, time_calls
-from rvm_live import transfer
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
-from rvm_live.compositors.base import Compositor
-from rvm_live.errors import UnavailableError
-from rvm_live.frames import Frame, Matte
-from rvm_live.registry import COMPOSITORS
+from rvm_live.compositing.base import Compositor
+from rvm_live.core import transfer
+from rvm_live.core.errors import UnavailableError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.registry import COMPOSITORS
 
 SIZES = ((1280, 720), (1920, 1080))
 COLUMNS = ("backend and layer", "size", "median ms", "p95 ms", "times NumPy")

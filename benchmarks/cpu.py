@@ -21,11 +21,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.report import publish, summarise
-from rvm_live.engines.rvm.engine import RvmEngine
-from rvm_live.engines.rvm.network import MattingNetwork
-from rvm_live.engines.rvm.openvino import OpenVinoEngine
-from rvm_live.frames import Frame
-from rvm_live.settings import EngineSettings, SourceSettings
+from rvm_live.core.frames import Frame
+from rvm_live.core.settings import EngineSettings, SourceSettings
+from rvm_live.engines.rvm.openvino.engine import OpenVinoEngine
+from rvm_live.engines.rvm.torch.engine import RvmEngine
+from rvm_live.network.network import MattingNetwork
 from rvm_live.sources.factory import open_source
 from rvm_live.weights import load, resolve
 

@@ -26,10 +26,10 @@ from benchmarks.keyed import key
 from benchmarks.keyed_scenes import SIZE, layers
 from benchmarks.quality_clips import grabbed, keyed_settings
 from benchmarks.report import publish
-from rvm_live.engines.auto import AutoEngine
-from rvm_live.errors import RvmLiveError, SourceError
-from rvm_live.frames import Frame
-from rvm_live.settings import EngineSettings
+from rvm_live.core.errors import RvmLiveError, SourceError
+from rvm_live.core.frames import Frame
+from rvm_live.core.settings import EngineSettings
+from rvm_live.engines.select import AutoEngine
 
 Picture = NDArray[np.uint8]
 

@@ -28,19 +28,19 @@ from benchmarks.gpu_floor import Floor, floor_of, half
 from benchmarks.report import publish
 from rvm_live.backgrounds.base import Plate
 from rvm_live.backgrounds.parse import parse
-from rvm_live.clock import SYSTEM_CLOCK
-from rvm_live.composer import Composer
-from rvm_live.compositors.cpu import CpuCompositor
-from rvm_live.engines.device import choose_device, device_name
-from rvm_live.engines.rvm.engine import RvmEngine
-from rvm_live.engines.rvm.network import MattingNetwork
-from rvm_live.errors import EndOfSource, RvmLiveError
-from rvm_live.frames import Frame, Matte
-from rvm_live.metrics import Snapshot
-from rvm_live.notices import Notices
-from rvm_live.pipeline import Pipeline
-from rvm_live.queues import Overflow
-from rvm_live.settings import EngineSettings
+from rvm_live.compositing.composer import Composer
+from rvm_live.compositing.cpu import CpuCompositor
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import EndOfSource, RvmLiveError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.notices import Notices
+from rvm_live.core.queues import Overflow
+from rvm_live.core.settings import EngineSettings
+from rvm_live.engines.common.device import choose_device, device_name
+from rvm_live.engines.rvm.torch.engine import RvmEngine
+from rvm_live.network.network import MattingNetwork
+from rvm_live.pipeline.metrics import Snapshot
+from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.weights import load, resolve
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
-from rvm_live.engines.rvm.folding import fold_batch_norm
-from rvm_live.engines.rvm.ladder import low_size, state_shapes
-from rvm_live.engines.rvm.network import MattingNetwork
-from rvm_live.engines.rvm.recording import record_graph
+from rvm_live.engines.common.ladder import low_size, state_shapes
+from rvm_live.engines.rvm.torch.graph_capture import record_graph
+from rvm_live.network.fuse_batch_norm import fold_batch_norm
+from rvm_live.network.network import MattingNetwork
 
 __all__ = ["Floor", "floor_of", "half", "milliseconds"]
 

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from benchmarks.report import publish
-from rvm_live.engines.rvm.int8 import require
+from rvm_live.engines.rvm.openvino.int8 import require
 
 SETS = {"": "all there is", "AVX512_CORE_VNNI": "without bfloat16", "AVX512_CORE": "without bfloat16 and VNNI"}
 COLUMNS = ("instructions", "precision", "CPU ms", "times fp32", "worst frame's alpha MAD")
@@ -31,21 +31,21 @@ CALIBRATED_ON, CHECKED_ON, TIMED = 48, 24, 20
 def child(options: argparse.Namespace) -> None:
     """Print the numbers of one instruction set."""
     from benchmarks.cpu import grab
-    from rvm_live.engines import on_cpu
-    from rvm_live.engines.quietly import import_quietly
-    from rvm_live.engines.rvm import compiling
-    from rvm_live.settings import EngineSettings
+    from rvm_live.core.settings import EngineSettings
+    from rvm_live.engines.common import cpu_runtime
+    from rvm_live.engines.rvm.openvino import cache
+    from rvm_live.system.telemetry_off import import_quietly
     from rvm_live.weights import load, resolve
 
-    own = on_cpu.openvino_options
+    own = cpu_runtime.openvino_options
 
     def alone(hint: str, *, cached: bool = True) -> dict[str, Any]:
         return {**own(hint, cached=cached), "INFERENCE_NUM_THREADS": 1}
 
-    on_cpu.openvino_options = alone
+    cpu_runtime.openvino_options = alone
     low = (options.width, options.width * 9 // 16)
     core = import_quietly("openvino").Core()
-    steps = compiling.StepCompiler(core, load(resolve(EngineSettings())), coloured=False)
+    steps = cache.StepCompiler(core, load(resolve(EngineSettings())), coloured=False)
     clips = (grab(clip, count) for clip, count in ((options.source, CALIBRATED_ON), (options.check, CHECKED_ON)))
     seen, unseen = ([cv2.resize(frame.image, low) for frame in clip] for clip in clips)
     steps.calibrate(low, seen, refined=True)

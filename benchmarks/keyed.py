@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.keyed_person import keyed
 from benchmarks.keyed_screen import screen_of
-from rvm_live.errors import SourceError
+from rvm_live.core.errors import SourceError
 
 __all__ = ["KeyReport", "Keyed", "key"]
 

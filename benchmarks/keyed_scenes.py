@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.keyed import Keyed
-from rvm_live.errors import SourceError
-from rvm_live.sources.video import picture_of
+from rvm_live.core.errors import SourceError
+from rvm_live.sources.video.video import picture_of
 
 __all__ = ["KINDS", "SIZE", "Setting", "covering", "layers", "scene"]
 

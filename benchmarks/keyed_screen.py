@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.errors import SourceError
+from rvm_live.core.errors import SourceError
 
 __all__ = ["screen_of"]
 

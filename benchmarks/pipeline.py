@@ -14,15 +14,15 @@ import numpy as np
 
 from benchmarks.report import Chart, publish, summarise
 from rvm_live.backgrounds.parse import parse
-from rvm_live.clock import SYSTEM_CLOCK
-from rvm_live.composer import Composer
+from rvm_live.compositing.composer import Composer
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import QueueClosed
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.notices import Notices
+from rvm_live.core.queues import FrameQueue, Overflow
+from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.errors import QueueClosed
-from rvm_live.frames import Frame, Matte
-from rvm_live.notices import Notices
-from rvm_live.pipeline import Pipeline
-from rvm_live.queues import FrameQueue, Overflow
-from rvm_live.settings import EngineSettings
+from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sources.base import Grab, Source, SourceInfo
 
 WIDTH, HEIGHT = 1280, 720

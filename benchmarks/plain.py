@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import torch
 
-from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import EngineError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.engines.device import choose_device, device_name, downsample_ratio
-from rvm_live.engines.rvm.network import MattingNetwork
-from rvm_live.errors import EngineError
-from rvm_live.frames import Frame, Matte
-from rvm_live.settings import EngineSettings
+from rvm_live.engines.common.device import choose_device, device_name, downsample_ratio
+from rvm_live.network.network import MattingNetwork
 from rvm_live.weights import load, resolve
 
 __all__ = ["PlainEngine"]
 
 
 class PlainEngine(Engine):
-    """:class:`~rvm_live.engines.rvm.network.MattingNetwork` called frame by frame, as a short script would: eager
+    """:class:`~rvm_live.network.network.MattingNetwork` called frame by frame, as a short script would: eager
     PyTorch, all of it in ``fp32`` (or ``fp16``, if the settings say so), the picture going in at full size."""
 
     def __init__(self, settings: EngineSettings) -> None:

@@ -17,10 +17,10 @@ from typing import Any
 from benchmarks.batch import BACKGROUND, clip_of, rate_of
 from benchmarks.compare import grab, program_threads
 from benchmarks.report import publish
-from rvm_live.batch.settings import PRESETS, BatchSettings, ratio_for
-from rvm_live.errors import RvmLiveError, UnavailableError
-from rvm_live.settings import EngineSettings
-from rvm_live.stress.loads import weights_for
+from rvm_live.apps.batch.settings import PRESETS, BatchSettings, ratio_for
+from rvm_live.apps.stress.loads import weights_for
+from rvm_live.core.errors import RvmLiveError, UnavailableError
+from rvm_live.core.settings import EngineSettings
 
 COLUMNS = ("preset", "network", "ratio", "engine", "fps", "hours for an hour at 30 fps")
 CONTAINER = "mp4"

@@ -33,9 +33,9 @@ from benchmarks.plain import PlainEngine
 from benchmarks.quality_clips import Clip, agreement_clips, dataset_clips, keyed_clips
 from benchmarks.quality_subjects import EngineSubject, Subject, Wanted, subjects
 from benchmarks.report import Chart, publish
-from rvm_live.errors import RvmLiveError, SettingsError, UnavailableError
-from rvm_live.frames import Frame
-from rvm_live.settings import EngineSettings
+from rvm_live.core.errors import RvmLiveError, SettingsError, UnavailableError
+from rvm_live.core.frames import Frame
+from rvm_live.core.settings import EngineSettings
 
 Picture = NDArray[np.uint8]
 Done = dict[str, Any]  # subject -> family, quality, milliseconds

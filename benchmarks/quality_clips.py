@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from benchmarks.keyed import key
 from benchmarks.keyed_scenes import KINDS, Setting, covering, scene
-from rvm_live.errors import EndOfSource, SettingsError, SourceUnavailableError
-from rvm_live.settings import SourceSettings
+from rvm_live.core.errors import EndOfSource, SettingsError, SourceUnavailableError
+from rvm_live.core.settings import SourceSettings
 from rvm_live.sources.factory import open_source
 
 __all__ = ["AGREEMENT", "KEYED", "Clip", "agreement_clips", "dataset_clips", "keyed_clips", "keyed_settings"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.quality_clips import AGREEMENT, KEYED
 from benchmarks.report import RESULTS, cell, machine, results
-from rvm_live.errors import UnavailableError
+from rvm_live.core.errors import UnavailableError
 
 __all__ = ["PAGE", "PLOT", "block", "scatter", "write"]
 

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from benchmarks.plain import PlainEngine
 from benchmarks.selfie import Selfie
-from rvm_live.engines.auto import AutoEngine
+from rvm_live.core.errors import RvmLiveError, UnavailableError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.registry import ENGINES
+from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine
+from rvm_live.engines.common.ladder import ratios_for
 from rvm_live.engines.lite.engine import SIDE
-from rvm_live.engines.rvm.ladder import ratios_for
-from rvm_live.engines.steadying import Steadier
-from rvm_live.errors import RvmLiveError, UnavailableError
-from rvm_live.frames import Frame, Matte
-from rvm_live.registry import ENGINES
-from rvm_live.settings import EngineSettings
+from rvm_live.engines.select import AutoEngine
+from rvm_live.engines.smoothing import Steadier
 
 __all__ = ["POSTS", "After", "EngineSubject", "SelfieSubject", "Subject", "subjects"]
 

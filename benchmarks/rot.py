@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from benchmarks.compare import program_threads
 from benchmarks.report import publish
-from rvm_live.engines.auto import AutoEngine
-from rvm_live.errors import RvmLiveError, UnavailableError
-from rvm_live.frames import Frame
-from rvm_live.settings import EngineSettings, SourceSettings
-from rvm_live.sources.demo import DemoSource
+from rvm_live.core.errors import RvmLiveError, UnavailableError
+from rvm_live.core.frames import Frame
+from rvm_live.core.settings import EngineSettings, SourceSettings
+from rvm_live.engines.select import AutoEngine
+from rvm_live.sources.demo.demo import DemoSource
 
 COLUMNS = (
     "engine",
@@ -117,7 +117,7 @@ def _exact(picture: Picture, count: int) -> tuple[Any, ...]:
     import torch
 
     from rvm_live import weights
-    from rvm_live.engines.rvm.network import MattingNetwork
+    from rvm_live.network.network import MattingNetwork
 
     loaded = weights.load(weights.resolve(EngineSettings(offline=True)))
     network = MattingNetwork(loaded.variant, loaded.refiner)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.performance import replaced
 from benchmarks.report import RESULTS, cell, machine, results
-from rvm_live.batch.settings import PRESETS
+from rvm_live.apps.batch.settings import PRESETS
 
 __all__ = ["DOCS", "HOURS", "PRICES", "block", "machine_hours", "overlap", "presets", "write"]
 

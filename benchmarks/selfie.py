@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.errors import EngineError, UnavailableError
-from rvm_live.frames import Frame
+from rvm_live.core.errors import EngineError, UnavailableError
+from rvm_live.core.frames import Frame
 
 __all__ = ["HOW", "Selfie"]
 

@@ -3,7 +3,7 @@
     RVM_LIVE_WEIGHTS=path python -m benchmarks threads [--source demo|CLIP] [--seconds 5] [--rounds 3]
 
 Every plan runs as a process of its own; the plans take turns, so that whatever else the machine does hits all alike.
-``rvm_live/threads.py`` holds the plan the program uses, marked with a star.
+``rvm_live/system/threads.py`` holds the plan the program uses, marked with a star.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import publish
-from rvm_live import threads
+from rvm_live.system import threads
 
 COLUMNS = ("plan", "unique fps", "matting p50 ms", "compositing p50 ms", "total p95 ms", "fps against the star")
 
 
 def child(task: dict[str, Any], report: Path) -> None:
     """Run the program once with a plan of ours."""
-    from rvm_live.engines import on_cpu
-    from rvm_live.live import run
-    from rvm_live.settings import EngineSettings, LiveSettings, SourceSettings
+    from rvm_live.apps.live import run
+    from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
+    from rvm_live.engines.common import cpu_runtime
 
-    own = on_cpu.openvino_options
+    own = cpu_runtime.openvino_options
 
     def planned(hint: str, *, cached: bool = True) -> dict[str, Any]:
         return {**own(hint, cached=cached), **task["options"]}
 
-    on_cpu.openvino_options = planned
+    cpu_runtime.openvino_options = planned
     if task["keep"]:
         threads.keep_memory()
     if task["opencv"] is not None:

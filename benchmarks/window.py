@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import publish
-from rvm_live.sinks.toolkits import TOOLKITS, open_window
+from rvm_live.sinks.window.toolkits import TOOLKITS, open_window
 
 SIZES = ((1280, 720), (1920, 1080))
 COLUMNS = ("toolkit", "picture", "processor ms", "of OpenCV's", "wall ms", "no")

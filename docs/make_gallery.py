@@ -20,8 +20,8 @@ sys.path.insert(0, str(ROOT))
 
 from rvm_live.backgrounds.transparent import checkerboard  # noqa: E402
 from rvm_live.cli import main as program  # noqa: E402
-from rvm_live.settings import SourceSettings  # noqa: E402
-from rvm_live.sources.demo import DemoSource  # noqa: E402
+from rvm_live.core.settings import SourceSettings  # noqa: E402
+from rvm_live.sources.demo.demo import DemoSource  # noqa: E402
 
 IMAGE = ROOT / "docs" / "images" / "batch-gallery.jpg"
 SECONDS, FRAME, TILE = 4, 70, (480, 270)

@@ -77,83 +77,80 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AutoEngine": "rvm_live.engines.auto",
+    "AutoEngine": "rvm_live.engines.select",
     "Background": "rvm_live.backgrounds.base",
-    "BackgroundError": "rvm_live.errors",
+    "BackgroundError": "rvm_live.core.errors",
     "Blur": "rvm_live.backgrounds.base",
     "Clear": "rvm_live.backgrounds.base",
-    "Composer": "rvm_live.composer",
-    "Composite": "rvm_live.frames",
-    "Compositor": "rvm_live.compositors.base",
-    "CompositorError": "rvm_live.errors",
-    "Control": "rvm_live.controls",
-    "Controls": "rvm_live.controls",
-    "Conversion": "rvm_live.conversion",
-    "DeviceName": "rvm_live.settings",
-    "DisplayError": "rvm_live.errors",
-    "EndOfSource": "rvm_live.errors",
+    "Composer": "rvm_live.compositing.composer",
+    "Composite": "rvm_live.core.frames",
+    "Compositor": "rvm_live.compositing.base",
+    "CompositorError": "rvm_live.core.errors",
+    "Control": "rvm_live.core.controls",
+    "Controls": "rvm_live.core.controls",
+    "Conversion": "rvm_live.apps.convert",
+    "DeviceName": "rvm_live.core.settings",
+    "DisplayError": "rvm_live.core.errors",
+    "EndOfSource": "rvm_live.core.errors",
     "Engine": "rvm_live.engines.base",
-    "EngineError": "rvm_live.errors",
+    "EngineError": "rvm_live.core.errors",
     "EngineInfo": "rvm_live.engines.base",
-    "EngineName": "rvm_live.settings",
-    "EngineOptions": "rvm_live.settings",
+    "EngineName": "rvm_live.core.settings",
+    "EngineOptions": "rvm_live.core.settings",
     "EngineSession": "rvm_live.engines.session",
-    "EngineSettings": "rvm_live.settings",
-    "Foreground": "rvm_live.settings",
-    "Frame": "rvm_live.frames",
+    "EngineSettings": "rvm_live.core.settings",
+    "Foreground": "rvm_live.core.settings",
+    "Frame": "rvm_live.core.frames",
     "Grab": "rvm_live.sources.base",
-    "HostMatte": "rvm_live.frames",
-    "KeptError": "rvm_live.errors",
-    "LiveSettings": "rvm_live.settings",
-    "Matte": "rvm_live.frames",
-    "MatteError": "rvm_live.errors",
-    "Model": "rvm_live.settings",
-    "NoMemoryError": "rvm_live.errors",
-    "NoNetworkError": "rvm_live.errors",
-    "Notices": "rvm_live.notices",
-    "Overflow": "rvm_live.queues",
-    "Pipeline": "rvm_live.pipeline",
+    "HostMatte": "rvm_live.core.frames",
+    "KeptError": "rvm_live.core.errors",
+    "LiveSettings": "rvm_live.core.settings",
+    "Matte": "rvm_live.core.frames",
+    "MatteError": "rvm_live.core.errors",
+    "Model": "rvm_live.core.settings",
+    "NoMemoryError": "rvm_live.core.errors",
+    "NoNetworkError": "rvm_live.core.errors",
+    "Notices": "rvm_live.core.notices",
+    "Overflow": "rvm_live.core.queues",
+    "Pipeline": "rvm_live.pipeline.pipeline",
     "Plate": "rvm_live.backgrounds.base",
-    "Precision": "rvm_live.settings",
-    "Progress": "rvm_live.conversion",
+    "Precision": "rvm_live.core.settings",
+    "Progress": "rvm_live.apps.convert",
     "Rung": "rvm_live.engines.base",
-    "RvmLiveError": "rvm_live.errors",
-    "SettingsError": "rvm_live.errors",
+    "RvmLiveError": "rvm_live.core.errors",
+    "SettingsError": "rvm_live.core.errors",
     "Sink": "rvm_live.sinks.base",
-    "SinkError": "rvm_live.errors",
-    "Snapshot": "rvm_live.metrics",
+    "SinkError": "rvm_live.core.errors",
+    "Snapshot": "rvm_live.pipeline.metrics",
     "Source": "rvm_live.sources.base",
-    "SourceError": "rvm_live.errors",
+    "SourceError": "rvm_live.core.errors",
     "SourceInfo": "rvm_live.sources.base",
-    "SourceLostError": "rvm_live.errors",
-    "SourceSettings": "rvm_live.settings",
-    "SourceUnavailableError": "rvm_live.errors",
-    "Stamps": "rvm_live.frames",
+    "SourceLostError": "rvm_live.core.errors",
+    "SourceSettings": "rvm_live.core.settings",
+    "SourceUnavailableError": "rvm_live.core.errors",
+    "Stamps": "rvm_live.core.frames",
     "States": "rvm_live.engines.base",
-    "UnavailableError": "rvm_live.errors",
-    "WeightsError": "rvm_live.errors",
-    "convert": "rvm_live.conversion",
-    "cut_out": "rvm_live.calls",
+    "UnavailableError": "rvm_live.core.errors",
+    "WeightsError": "rvm_live.core.errors",
+    "convert": "rvm_live.apps.convert",
+    "cut_out": "rvm_live.apps.calls",
     "open_engine": "rvm_live.engines.session",
     "open_source": "rvm_live.sources.factory",
     "parse_background": "rvm_live.backgrounds.parse",
-    "read_picture": "rvm_live.calls",
-    "stream": "rvm_live.calls",
+    "read_picture": "rvm_live.apps.calls",
+    "stream": "rvm_live.apps.calls",
 }
 _OTHER_NAMES = {"parse_background": "parse"}
 
 if TYPE_CHECKING:
+    from rvm_live.apps.calls import cut_out, read_picture, stream
+    from rvm_live.apps.convert import Conversion, Progress, convert
     from rvm_live.backgrounds.base import Background, Blur, Clear, Plate
     from rvm_live.backgrounds.parse import parse as parse_background
-    from rvm_live.calls import cut_out, read_picture, stream
-    from rvm_live.composer import Composer
-    from rvm_live.compositors.base import Compositor
-    from rvm_live.controls import Control, Controls
-    from rvm_live.conversion import Conversion, Progress, convert
-    from rvm_live.engines.auto import AutoEngine
-    from rvm_live.engines.base import Engine, EngineInfo, Rung, States
-    from rvm_live.engines.session import EngineSession, open_engine
-    from rvm_live.errors import (
+    from rvm_live.compositing.base import Compositor
+    from rvm_live.compositing.composer import Composer
+    from rvm_live.core.controls import Control, Controls
+    from rvm_live.core.errors import (
         BackgroundError,
         CompositorError,
         DisplayError,
@@ -172,12 +169,10 @@ if TYPE_CHECKING:
         UnavailableError,
         WeightsError,
     )
-    from rvm_live.frames import Composite, Frame, HostMatte, Matte, Stamps
-    from rvm_live.metrics import Snapshot
-    from rvm_live.notices import Notices
-    from rvm_live.pipeline import Pipeline
-    from rvm_live.queues import Overflow
-    from rvm_live.settings import (
+    from rvm_live.core.frames import Composite, Frame, HostMatte, Matte, Stamps
+    from rvm_live.core.notices import Notices
+    from rvm_live.core.queues import Overflow
+    from rvm_live.core.settings import (
         DeviceName,
         EngineName,
         EngineOptions,
@@ -188,6 +183,11 @@ if TYPE_CHECKING:
         Precision,
         SourceSettings,
     )
+    from rvm_live.engines.base import Engine, EngineInfo, Rung, States
+    from rvm_live.engines.select import AutoEngine
+    from rvm_live.engines.session import EngineSession, open_engine
+    from rvm_live.pipeline.metrics import Snapshot
+    from rvm_live.pipeline.pipeline import Pipeline
     from rvm_live.sinks.base import Sink
     from rvm_live.sources.base import Grab, Source, SourceInfo
     from rvm_live.sources.factory import open_source

@@ -1,5 +1,5 @@
 """Feeds the program damaged files and words, guided by which of its lines they reach; whatever is wrong with them, only
-an :class:`~rvm_live.errors.RvmLiveError` of one line may come out.
+an :class:`~rvm_live.core.errors.RvmLiveError` of one line may come out.
 
     python -m tools.fuzz weights|picture|video|background|settings [--seconds N] [--corpus FOLDER]
 
@@ -94,7 +94,7 @@ def run(target: str, options: list[str], scratch: str) -> None:
     }
     with atheris.instrument_imports(include=["rvm_live"]):
         once = makers[target](Path(scratch))
-        from rvm_live.errors import RvmLiveError
+        from rvm_live.core.errors import RvmLiveError
 
     def one(data: bytes) -> None:
         try:
@@ -128,8 +128,8 @@ def _weights(scratch: Path) -> Callable[[bytes], None]:
 
 def _picture(scratch: Path) -> Callable[[bytes], None]:
     from rvm_live.backgrounds.image import ImageBackground
-    from rvm_live.errors import BackgroundError
-    from rvm_live.settings import SourceSettings
+    from rvm_live.core.errors import BackgroundError
+    from rvm_live.core.settings import SourceSettings
     from rvm_live.sources.image import ImageSource
 
     path = scratch / "x.png"
@@ -146,11 +146,11 @@ def _picture(scratch: Path) -> Callable[[bytes], None]:
 
 
 def _video(scratch: Path) -> Callable[[bytes], None]:
+    from rvm_live.apps.batch.media import count_frames, facts_of
     from rvm_live.backgrounds.video import VideoBackground
-    from rvm_live.batch.media import count_frames, facts_of
-    from rvm_live.errors import BackgroundError, EndOfSource, SourceUnavailableError
-    from rvm_live.settings import SourceSettings
-    from rvm_live.sources.video import VideoFileSource
+    from rvm_live.core.errors import BackgroundError, EndOfSource, SourceUnavailableError
+    from rvm_live.core.settings import SourceSettings
+    from rvm_live.sources.video.video import VideoFileSource
 
     path = scratch / "x.mp4"
 
@@ -194,7 +194,7 @@ def _settings(scratch: Path) -> Callable[[bytes], None]:
     import atheris
 
     from rvm_live.backgrounds.color import parse_color
-    from rvm_live.settings import EngineSettings, SourceSettings, parse_ratio
+    from rvm_live.core.settings import EngineSettings, SourceSettings, parse_ratio
 
     def once(data: bytes) -> None:
         told = atheris.FuzzedDataProvider(data)

@@ -23,7 +23,7 @@ __all__ = [
 
 # ximgproc: the demo's portrait is cut out with its guided filter.
 MODULES = ("core", "imgproc", "imgcodecs", "videoio", "highgui", "ximgproc", "python3")
-# What rvm_live/compositors/opencv_cuda.py calls; cudaimgproc is not needed.
+# What rvm_live/compositing/opencv_cuda.py calls; cudaimgproc is not needed.
 CUDA_MODULES = ("cudev", "cudaarithm", "cudafilters", "cudawarping")
 NPP_PARTS = ("c", "ial", "idei", "if", "ig", "im", "ist", "itc")
 

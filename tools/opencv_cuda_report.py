@@ -13,7 +13,7 @@ def rows() -> list[tuple[str, str]]:
     """Name and finding, a pair a line."""
     import cv2
 
-    from rvm_live.compositors.opencv_cuda import why_not
+    from rvm_live.compositing.opencv_cuda import why_not
 
     build = cv2.getBuildInformation()
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rvm_live import weights
-from rvm_live.engines.on_cpu import openvino_options
-from rvm_live.engines.openvino_models import converted
-from rvm_live.engines.quietly import import_quietly
-from rvm_live.engines.rvm.network import MattingNetwork
+from rvm_live.engines.common.cpu_runtime import openvino_options
+from rvm_live.engines.common.openvino_models import converted
+from rvm_live.network.network import MattingNetwork
+from rvm_live.system.telemetry_off import import_quietly
 
 __all__ = ["CHANNELS", "STRIDE", "Teacher", "feature_loss"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Background, Layer, Plate
-from rvm_live.clock import SYSTEM_CLOCK
-from rvm_live.errors import SettingsError
-from rvm_live.frames import check_picture
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import SettingsError
+from rvm_live.core.frames import check_picture
 
 __all__ = ["Backdrop"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rvm_live.backgrounds.base import Background, Blur
-from rvm_live.errors import SettingsError
+from rvm_live.core.errors import SettingsError
 
 __all__ = ["DEFAULT_STRENGTH", "BlurBackground"]
 

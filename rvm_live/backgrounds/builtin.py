@@ -11,7 +11,7 @@ from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.image import ImageBackground
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VIDEO_SUFFIXES, VideoBackground
-from rvm_live.headers import PICTURE_SUFFIXES
+from rvm_live.media.image_headers import PICTURE_SUFFIXES
 
 __all__ = ["assets", "builtin"]
 

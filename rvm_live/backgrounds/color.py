@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from rvm_live.backgrounds.base import Background, Plate
-from rvm_live.errors import SettingsError
+from rvm_live.core.errors import SettingsError
 
 __all__ = ["NAMES", "ColorBackground", "parse_color"]
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from rvm_live.backgrounds.base import Background, Layer, Plate
 from rvm_live.backgrounds.color import ColorBackground
-from rvm_live.clock import Clock
-from rvm_live.errors import BackgroundError
-from rvm_live.notices import Notices
+from rvm_live.core.clock import Clock
+from rvm_live.core.errors import BackgroundError
+from rvm_live.core.notices import Notices
 
 __all__ = ["PLAIN", "BackgroundCycle"]
 

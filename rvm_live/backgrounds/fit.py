@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.errors import SettingsError
+from rvm_live.core.errors import SettingsError
 
 __all__ = ["FITS", "check_fit", "fit_image", "placed"]
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from rvm_live.backgrounds.base import Background, Plate
 from rvm_live.backgrounds.fit import check_fit, fit_image
-from rvm_live.errors import BackgroundError
-from rvm_live.pictures import UnfitPicture, read_encoded
-from rvm_live.stills import check, decode
+from rvm_live.core.errors import BackgroundError
+from rvm_live.media.image_files import UnfitPicture, read_encoded
+from rvm_live.media.stills import check, decode
 
 __all__ = ["ImageBackground"]
 
@@ -21,7 +21,7 @@ class ImageBackground(Background):
     """A still picture; turned as it says itself, its own transparency ignored; of an animation the first picture.
 
     Args:
-        path: of a format in :mod:`rvm_live.pictures`, at most 256 MiB and 128 megapixels.
+        path: of a format in :mod:`rvm_live.media.image_files`, at most 256 MiB and 128 megapixels.
         fit: one of :data:`~rvm_live.backgrounds.fit.FITS`.
 
     Raises:

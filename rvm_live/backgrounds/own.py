@@ -9,8 +9,8 @@ import platformdirs
 
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.parse import in_folder
-from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.folders import settings_folder
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.system.folders import settings_folder
 
 __all__ = ["OwnBackgrounds", "own_folders"]
 

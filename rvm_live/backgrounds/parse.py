@@ -16,9 +16,9 @@ from rvm_live.backgrounds.fit import check_fit
 from rvm_live.backgrounds.image import ImageBackground
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VIDEO_SUFFIXES, VideoBackground
-from rvm_live.errors import BackgroundError, SettingsError
-from rvm_live.folders import at_home
-from rvm_live.headers import PICTURE_SUFFIXES, is_animation
+from rvm_live.core.errors import BackgroundError, SettingsError
+from rvm_live.media.image_headers import PICTURE_SUFFIXES, is_animation
+from rvm_live.system.folders import at_home
 
 __all__ = ["SYNTAX", "default_cycle", "from_path", "in_folder", "parse", "parse_one"]
 

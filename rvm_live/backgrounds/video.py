@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Background, Plate
 from rvm_live.backgrounds.fit import check_fit, fit_image, placed
-from rvm_live.colour import bgr_of
-from rvm_live.errors import BackgroundError, QueueClosed
-from rvm_live.libav import open_file, words
+from rvm_live.core.errors import BackgroundError, QueueClosed
+from rvm_live.core.queues import FrameQueue, Overflow
+from rvm_live.media.colour import bgr_of
 from rvm_live.media.facts import NoPicture, UnreadableVideo, facts_of_frame, reshaped
+from rvm_live.media.ffmpeg import open_file, words
 from rvm_live.media.reading import Reading
-from rvm_live.queues import FrameQueue, Overflow
-from rvm_live.tone import kind_of
+from rvm_live.media.tone_mapping import kind_of
 
 __all__ = ["VIDEO_SUFFIXES", "VideoBackground"]
 

@@ -27,10 +27,10 @@ from rvm_live import __version__
 from rvm_live.cli.live import live_options, run_live
 from rvm_live.cli.params import check_environment, check_words, one_line
 from rvm_live.cli.words import looks_like_a_command, said_in_full
-from rvm_live.errors import RvmLiveError, SourceUnavailableError
-from rvm_live.folders import stand_in_for_home
-from rvm_live.registry import look_in_own_folder
-from rvm_live.sources.quiet import set_variables
+from rvm_live.core.errors import RvmLiveError, SourceUnavailableError
+from rvm_live.core.registry import look_in_own_folder
+from rvm_live.sources.camera.opencv_logging import set_variables
+from rvm_live.system.folders import stand_in_for_home
 
 __all__ = ["main"]
 

@@ -9,17 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvm_live.batch.settings import CODEC_NAMES, CONTAINERS, OLD_NAMES, PRESETS, WRITABLE, BatchSettings, parse_memory
+from rvm_live.apps.batch.settings import (
+    CODEC_NAMES,
+    CONTAINERS,
+    OLD_NAMES,
+    PRESETS,
+    WRITABLE,
+    BatchSettings,
+    parse_memory,
+)
 from rvm_live.cli.live import ask_once
 from rvm_live.cli.params import PlacePath, one_line, place_text, printable
 from rvm_live.cli.progress import Bar, Lines
 from rvm_live.cli.words import WithWords
-from rvm_live.registry import ENGINES
-from rvm_live.settings import MODELS, EngineSettings, parse_ratio
-from rvm_live.whole import no_empty_folders
+from rvm_live.core.registry import ENGINES
+from rvm_live.core.settings import MODELS, EngineSettings, parse_ratio
+from rvm_live.system.atomic_write import no_empty_folders
 
 if TYPE_CHECKING:
-    from rvm_live.batch.report import BatchReport
+    from rvm_live.apps.batch.report import BatchReport
 
 __all__ = ["batch"]
 
@@ -113,9 +121,9 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
         ray=options["ray"],
         memory_limit=None if options["memory_limit"] is None else parse_memory(options["memory_limit"]),
     )
-    from rvm_live import threads
-    from rvm_live.batch.run import run
+    from rvm_live.apps.batch.run import run
     from rvm_live.cli.weights import download_progress
+    from rvm_live.system import threads
 
     if settings.engine.engine != "auto" and settings.ray is None:
         ENGINES.load(settings.engine.engine)  # else every file would fail of it

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvm_live.cli.params import PlacePath
-from rvm_live.errors import SettingsError
-from rvm_live.settings import MODELS, EngineSettings, SourceSettings, parse_ratio
+from rvm_live.core.errors import SettingsError
+from rvm_live.core.settings import MODELS, EngineSettings, SourceSettings, parse_ratio
 
 if TYPE_CHECKING:
-    from rvm_live.calibrate import Calibrated
+    from rvm_live.apps.calibrate import Calibrated
 
 __all__ = ["calibrate"]
 
@@ -35,8 +35,8 @@ def calibrate(**options: Any) -> None:
     """
     if options["frames"] > _MOST_FRAMES:
         raise SettingsError(f"frames {options['frames']} is out of range: at most {_MOST_FRAMES} are held in memory")
-    from rvm_live.calibrate import run
-    from rvm_live.sources.quiet import silence_backends
+    from rvm_live.apps.calibrate import run
+    from rvm_live.sources.camera.opencv_logging import silence_backends
 
     silence_backends()
     source = SourceSettings(

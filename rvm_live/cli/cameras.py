@@ -18,8 +18,8 @@ def cameras() -> None:
 
     The exit code is 0 where there is one, and 1 where there is none.
     """
-    from rvm_live.sources.camera import list_cameras, unlisted_cameras
-    from rvm_live.sources.quiet import silence_backends
+    from rvm_live.sources.camera.camera import list_cameras, unlisted_cameras
+    from rvm_live.sources.camera.opencv_logging import silence_backends
 
     silence_backends()
     found = list_cameras()
@@ -38,7 +38,7 @@ def cameras() -> None:
 
 def _microphones() -> list[tuple[str, str]]:
     """Those that can be named; none where nobody can be asked."""
-    from rvm_live.errors import RvmLiveError
+    from rvm_live.core.errors import RvmLiveError
     from rvm_live.microphones.factory import list_microphones
 
     try:

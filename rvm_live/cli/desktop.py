@@ -18,7 +18,7 @@ def desktop(install: bool, remove: bool) -> None:
     An entry on Linux, a link in the Start menu on Windows, an application in your own Applications on macOS; each
     starts this copy of the program.
     """
-    from rvm_live import desktop as places
+    from rvm_live.apps import desktop as places
 
     if install == remove:
         raise click.UsageError("say --install or --remove")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rvm_live.apps.export.export import FORMATS, ExportSettings
 from rvm_live.cli.params import PlacePath, printable
-from rvm_live.export import FORMATS, ExportSettings
-from rvm_live.settings import MODELS, EngineSettings, parse_ratio
+from rvm_live.core.settings import MODELS, EngineSettings, parse_ratio
 
 if TYPE_CHECKING:
-    from rvm_live.export import ExportReport
+    from rvm_live.apps.export.export import ExportReport
 
 __all__ = ["export"]
 
@@ -44,8 +44,8 @@ def export(**options: Any) -> None:
     Recurrent states go in and come out: src, r1i to r4i; fgr, pha, r1o to r4o. The file is compared with the network
     over a moving picture, in the runtime that it is for, before it is written.
     """
+    from rvm_live.apps.export.export import export as make
     from rvm_live.cli.weights import download_progress
-    from rvm_live.export import export as make
 
     settings = ExportSettings(
         form=options["form"],

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvm_live.cli.params import PlacePath, printable
-from rvm_live.settings import EngineSettings, SourceSettings
+from rvm_live.core.settings import EngineSettings, SourceSettings
 
 if TYPE_CHECKING:
-    from rvm_live.hwtest import HwTestReport, HwTestSettings
+    from rvm_live.apps.hwtest import HwTestReport, HwTestSettings
 
 __all__ = ["hwtest"]
 
@@ -40,8 +40,8 @@ def hwtest(as_json: bool, **options: Any) -> None:
 
     Nothing is downloaded. The exit code is 0 where a source delivered frames, and 1 where none did.
     """
-    from rvm_live.hwtest import HwTestSettings, run
-    from rvm_live.sources.quiet import silence_backends
+    from rvm_live.apps.hwtest import HwTestSettings, run
+    from rvm_live.sources.camera.opencv_logging import silence_backends
 
     settings = HwTestSettings(
         source=SourceSettings(

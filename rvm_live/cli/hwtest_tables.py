@@ -10,8 +10,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from rvm_live.hwtest.report import Advice, Availability, HwTestReport, Machine, Mode, ModeResult, SourceReport
-from rvm_live.hwtest.rhythm import Rhythm
+from rvm_live.apps.hwtest.report import (
+    Advice,
+    Availability,
+    HwTestReport,
+    Machine,
+    Mode,
+    ModeResult,
+    SourceReport,
+)
+from rvm_live.apps.hwtest.rhythm import Rhythm
 
 __all__ = ["print_report"]
 

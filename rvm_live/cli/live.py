@@ -11,12 +11,11 @@ from urllib.parse import urlsplit
 import click
 import cloup
 
+from rvm_live.apps.report import LiveReport
 from rvm_live.cli.params import PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
-from rvm_live.errors import SettingsError, SinkError
-from rvm_live.metrics import STAGES, Percentiles
-from rvm_live.report import LiveReport
-from rvm_live.settings import (
+from rvm_live.core.errors import SettingsError, SinkError
+from rvm_live.core.settings import (
     DISPLAY_MODES,
     MODELS,
     STATISTICS,
@@ -25,6 +24,7 @@ from rvm_live.settings import (
     SourceSettings,
     parse_ratio,
 )
+from rvm_live.pipeline.metrics import STAGES, Percentiles
 
 __all__ = ["live_options", "run_live"]
 
@@ -220,9 +220,9 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
 def run_live(options: Mapping[str, Any]) -> int:
     """Run the live application and print its report; returns the exit code."""
     settings = settings_from(options)
-    from rvm_live import threads
+    from rvm_live.apps.live import run
     from rvm_live.cli.weights import download_progress
-    from rvm_live.live import run
+    from rvm_live.system import threads
 
     ask_once(settings.engine)
     threads.keep_memory()

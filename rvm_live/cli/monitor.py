@@ -19,11 +19,11 @@ import click
 
 from rvm_live.cli.line import Line
 from rvm_live.cli.params import PlacePath, printable
-from rvm_live.errors import MonitorError, RvmLiveError, UnavailableError
-from rvm_live.whole import no_empty_folders
+from rvm_live.core.errors import MonitorError, RvmLiveError, UnavailableError
+from rvm_live.system.atomic_write import no_empty_folders
 
 if TYPE_CHECKING:
-    from rvm_live.monitor import Sample
+    from rvm_live.apps.monitor import Sample
 
 __all__ = ["monitor"]
 
@@ -66,8 +66,8 @@ def monitor(
     Write -- before a COMMAND with options of its own; its exit code is passed on. Without an NVIDIA GPU the processor's
     load and memory are recorded alone.
     """
-    from rvm_live import monitor as samples
-    from rvm_live.stopping import stopping_on_signals
+    from rvm_live.apps import monitor as samples
+    from rvm_live.system.signals import stopping_on_signals
 
     name = name or (Path(command[0]).stem if command else "monitor")
     if not name or Path(name).name != name:

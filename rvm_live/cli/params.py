@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from rvm_live.errors import SinkError
-from rvm_live.whole import no_empty_folders
+from rvm_live.core.errors import SinkError
+from rvm_live.system.atomic_write import no_empty_folders
 
 __all__ = [
     "PlacePath",

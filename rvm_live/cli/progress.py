@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from rvm_live.cli.params import one_line, printable
-from rvm_live.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 
 __all__ = ["Bar", "HowFar", "Lines"]
 
@@ -163,7 +163,7 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """What a file has to note its line tells, too."""
-        if record.levelno > logging.INFO and record.name == "rvm_live.notices":
+        if record.levelno > logging.INFO and record.name == "rvm_live.core.notices":
             self.noticed(record.getMessage())
         elif record.levelno < logging.WARNING or self._first(record.getMessage()):
             for handler in self._before:

@@ -9,11 +9,11 @@ import click
 
 from rvm_live.cli.line import Line
 from rvm_live.cli.params import PlacePath, made_folder, printable
-from rvm_live.errors import UnavailableError
-from rvm_live.settings import EngineSettings, SourceSettings, parse_ratio
+from rvm_live.core.errors import UnavailableError
+from rvm_live.core.settings import EngineSettings, SourceSettings, parse_ratio
 
 if TYPE_CHECKING:
-    from rvm_live.soak.run import Sample
+    from rvm_live.apps.soak.run import Sample
 
 __all__ = ["soak"]
 
@@ -37,10 +37,10 @@ def soak(ctx: click.Context, /, **options: Any) -> None:
 
     Ends with a verdict, soak.csv and soak.png. Exit code 0 if it did not age, 1 if it did, 130 after Ctrl-C.
     """
-    from rvm_live import threads
-    from rvm_live.drawing import write_rows
-    from rvm_live.soak.run import Sample, SoakSettings, run
-    from rvm_live.sources.quiet import silence_backends
+    from rvm_live.apps.soak.run import Sample, SoakSettings, run
+    from rvm_live.media.plots import write_rows
+    from rvm_live.sources.camera.opencv_logging import silence_backends
+    from rvm_live.system import threads
 
     source = options["source"]
     demo = source == "demo"
@@ -79,7 +79,7 @@ def soak(ctx: click.Context, /, **options: Any) -> None:
     write_rows(Sample, report.samples, settings.output / "soak.csv")
     click.echo(printable(str(settings.output / "soak.csv")))
     try:
-        from rvm_live.soak.plot import draw
+        from rvm_live.apps.soak.plot import draw
 
         draw(report.samples, settings.output / "soak.png", f"rvm-live soak, {report.engine}")
         click.echo(printable(str(settings.output / "soak.png")))

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvm_live.batch.settings import parse_memory
+from rvm_live.apps.batch.settings import parse_memory
 from rvm_live.cli.params import PlacePath, made_folder, printable
-from rvm_live.errors import UnavailableError
-from rvm_live.settings import EngineSettings
+from rvm_live.core.errors import UnavailableError
+from rvm_live.core.settings import EngineSettings
 
 if TYPE_CHECKING:
-    from rvm_live.stress.run import Row, StressReport
+    from rvm_live.apps.stress.run import Row, StressReport
 
 __all__ = ["stress"]
 
@@ -47,11 +47,11 @@ def stress(ctx: click.Context, /, **options: Any) -> None:
     Ends with a table, stress.csv, stress.png and the setting that gets most out of this machine. Weights that are not
     here are made up: they take the same time. Exit code 1 if nothing could run, 130 after Ctrl-C.
     """
-    from rvm_live import threads
-    from rvm_live.drawing import write_rows
-    from rvm_live.stopping import stopping_on_signals
-    from rvm_live.stress.configs import parse
-    from rvm_live.stress.run import Row, StressSettings, run
+    from rvm_live.apps.stress.configs import parse
+    from rvm_live.apps.stress.run import Row, StressSettings, run
+    from rvm_live.media.plots import write_rows
+    from rvm_live.system import threads
+    from rvm_live.system.signals import stopping_on_signals
 
     limit = options["memory_limit"]
     settings = StressSettings(
@@ -71,7 +71,7 @@ def stress(ctx: click.Context, /, **options: Any) -> None:
     write_rows(Row, report.rows, settings.output / "stress.csv")
     click.echo(printable(str(settings.output / "stress.csv")))
     try:
-        from rvm_live.stress.plot import draw
+        from rvm_live.apps.stress.plot import draw
 
         draw(report.rows, settings.output / "stress.png", f"rvm-live stress, {report.device_name}")
         click.echo(printable(str(settings.output / "stress.png")))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from rvm_live.apps.tidy import DEFAULT_LENGTH, LEAST_LENGTH
 from rvm_live.cli.params import PlacePath, printable
-from rvm_live.tidy import DEFAULT_LENGTH, LEAST_LENGTH
 
 __all__ = ["tidy"]
 
@@ -28,7 +28,7 @@ def tidy(folder: Path, max_length: int, dry_run: bool, undo: bool) -> None:
     Spaces become underscores, extensions stay, nothing is overwritten; folders, links and hidden files are left alone.
     Hidden folders that conversions left when they were killed are removed.
     """
-    from rvm_live import tidy as files
+    from rvm_live.apps import tidy as files
 
     if undo and dry_run:
         raise click.UsageError("--undo and --dry-run exclude each other")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rvm_live.cli.params import PlacePath, one_line, printable
-from rvm_live.settings import MODELS
+from rvm_live.core.settings import MODELS
 
 __all__ = ["download_progress", "weights"]
 
@@ -109,7 +109,7 @@ def path(model: str | None) -> None:
 
     Nothing is fetched; with MODEL, the file of that network.
     """
-    from rvm_live.settings import EngineSettings
+    from rvm_live.core.settings import EngineSettings
     from rvm_live.weights import resolve
 
     click.echo(str(resolve(EngineSettings(model=model, offline=True))))

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.errors import EngineError
-from rvm_live.frames import Frame, Matte
-from rvm_live.settings import EngineSettings
+from rvm_live.core.errors import EngineError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.settings import EngineSettings
 
 __all__ = ["Engine", "EngineInfo", "Rung", "States", "close_failed"]
 
@@ -75,7 +75,7 @@ class Rung:
 class Engine(ABC):
     """Estimates alpha and foreground, frame after frame, with recurrent state.
 
-    Who calls what: construction is cheap and takes one :class:`~rvm_live.settings.EngineSettings`. Everything
+    Who calls what: construction is cheap and takes one :class:`~rvm_live.core.settings.EngineSettings`. Everything
     else is called by the matting thread alone, in this order: ``open`` once, ``prepare`` once the frame size is
     known, then ``matte`` for every frame, ``reset`` whenever the epoch changes, and ``close`` exactly once (even
     if ``open`` failed). The recurrent state belongs to the engine; nobody else touches it. Where many files of one size

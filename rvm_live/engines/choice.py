@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rvm_live import weights
+from rvm_live.core.errors import NoNetworkError, WeightsError
+from rvm_live.core.registry import ENGINES
+from rvm_live.core.settings import MODELS, EngineSettings
 from rvm_live.engines.base import EngineInfo
-from rvm_live.engines.host import accelerator_wanted
-from rvm_live.errors import NoNetworkError, WeightsError
-from rvm_live.registry import ENGINES
-from rvm_live.settings import MODELS, EngineSettings
+from rvm_live.system.cpu_info import accelerator_wanted
 from rvm_live.weights import consent
 
 __all__ = ["EMBEDDED", "NO_NETWORK", "Choice", "choose", "question_open", "told_once"]

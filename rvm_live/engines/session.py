@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.backgrounds.backdrop import Backdrop
-from rvm_live.checking import check_has
-from rvm_live.clock import SYSTEM_CLOCK
-from rvm_live.engines.auto import AutoEngine
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import EngineError
+from rvm_live.core.frames import Frame, Matte, check_picture
+from rvm_live.core.settings import DeviceName, EngineName, EngineSettings, Foreground, Model, Precision
+from rvm_live.core.validation import check_has
 from rvm_live.engines.base import Engine, EngineInfo, close_failed
-from rvm_live.errors import EngineError
-from rvm_live.frames import Frame, Matte, check_picture
-from rvm_live.settings import DeviceName, EngineName, EngineSettings, Foreground, Model, Precision
+from rvm_live.engines.select import AutoEngine
 
 __all__ = ["EngineSession", "open_engine"]
 
@@ -169,7 +169,7 @@ class EngineSession:
             BackgroundError: the background cannot be read.
             EngineError: the estimate failed, or the session is closed.
         """
-        from rvm_live.compositors.cpu import CpuCompositor  # only now: it needs OpenCV
+        from rvm_live.compositing.cpu import CpuCompositor  # only now: it needs OpenCV
 
         if self._closed:
             raise EngineError(_CLOSED)

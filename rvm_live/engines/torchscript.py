@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rvm_live import transfer
-from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.core import transfer
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import EngineError, WeightsError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.engines.device import (
+from rvm_live.engines.common.device import (
     Lane,
     choose_device,
     choose_precision,
@@ -24,10 +27,7 @@ from rvm_live.engines.device import (
     free_cache,
     one_line,
 )
-from rvm_live.errors import EngineError, WeightsError
-from rvm_live.folders import at_home
-from rvm_live.frames import Frame, Matte
-from rvm_live.settings import EngineSettings
+from rvm_live.system.folders import at_home
 from rvm_live.weights.files import file_bytes
 
 __all__ = ["TorchScriptEngine"]

@@ -11,7 +11,7 @@ import numpy as np
 from av.stream import Disposition
 from numpy.typing import NDArray
 
-from rvm_live.pictures import MOST_PIXELS
+from rvm_live.media.image_files import MOST_PIXELS
 
 __all__ = [
     "NoPicture",

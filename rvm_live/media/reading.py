@@ -10,11 +10,11 @@ from typing import Any
 
 import av.error
 
-from rvm_live.libav import words
 from rvm_live.media.deinterlace import Deinterlacer
 from rvm_live.media.facts import UnreadableVideo, picture_track
+from rvm_live.media.ffmpeg import words
+from rvm_live.media.image_files import MOST_PIXELS, UnfitPicture, size_of
 from rvm_live.media.timeline import Stamps, Timed, packets, timed
-from rvm_live.pictures import MOST_PIXELS, UnfitPicture, size_of
 
 __all__ = ["Reading"]
 

@@ -15,8 +15,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import SourceLostError, SourceUnavailableError
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.errors import SourceLostError, SourceUnavailableError
 from rvm_live.microphones.base import RATE, Microphone, Mono, Sound, words_of
 
 __all__ = ["AlsaMicrophone", "alsa_devices"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
-from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import SettingsError, SourceUnavailableError
-from rvm_live.installed import adding
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.errors import SettingsError, SourceUnavailableError
 from rvm_live.microphones.base import Microphone
+from rvm_live.system.installed import adding
 
 __all__ = ["DEFAULT", "check_microphone", "list_microphones", "open_microphone"]
 

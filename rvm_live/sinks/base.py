@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from rvm_live.frames import Composite
+from rvm_live.core.frames import Composite
 
 __all__ = ["Sink"]
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live import whole
-from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import SettingsError, SinkError
-from rvm_live.queues import Overflow
-from rvm_live.sinks.recorder import Recorder
-from rvm_live.sinks.unfinished import part_path, place_lock
-from rvm_live.sinks.video_file import SUFFIXES, VideoFile
-from rvm_live.sinks.writers import PngSequence
-from rvm_live.whole import explain
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.errors import SettingsError, SinkError
+from rvm_live.core.queues import Overflow
+from rvm_live.sinks.recording.recorder import Recorder
+from rvm_live.sinks.recording.unfinished import part_path, place_lock
+from rvm_live.sinks.recording.video_file import SUFFIXES, VideoFile
+from rvm_live.sinks.recording.writers import PngSequence
+from rvm_live.system import atomic_write
+from rvm_live.system.atomic_write import explain
 
 if TYPE_CHECKING:
-    from rvm_live.sinks.listening import Listener
+    from rvm_live.sinks.recording.listening import Listener
 
 __all__ = ["check_recording_path", "open_recorder"]
 
@@ -71,7 +71,7 @@ def check_recording_path(path: str | Path, *, sound: bool = False) -> None:
             raise SinkError(f"cannot record {target}: {target.parent} is not a folder")
         probe = part_path(target).with_suffix(".probe")  # the part itself may be what an earlier run left
     try:
-        whole.refuse_special(target)
+        atomic_write.refuse_special(target)
         probe.open("wb").close()
         if not folder or target.is_dir():
             with place_lock(target, folder=folder):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import EndOfSource, SourceUnavailableError
-from rvm_live.settings import SourceSettings
-from rvm_live.sources import permission
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.errors import EndOfSource, SourceUnavailableError
+from rvm_live.core.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
-from rvm_live.sources.camera import CameraSource, list_cameras, unlisted_cameras
-from rvm_live.sources.demo import DemoSource
+from rvm_live.sources.camera import permission
+from rvm_live.sources.camera.camera import CameraSource, list_cameras, unlisted_cameras
+from rvm_live.sources.demo.demo import DemoSource
 
 __all__ = ["AutoSource"]
 

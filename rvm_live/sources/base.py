@@ -72,7 +72,7 @@ class Source(ABC):
     ``open`` and ``read`` are called by the capture thread alone and may block. ``release`` is called exactly once
     after ``open`` was called (even if it failed), from any thread, possibly while ``read`` blocks: it makes
     that ``read`` return or raise within two seconds and frees the device. After ``release``, ``read`` raises
-    :class:`~rvm_live.errors.EndOfSource`.
+    :class:`~rvm_live.core.errors.EndOfSource`.
 
     Attributes:
         trouble: why nothing comes at the moment, one line; empty while something does.

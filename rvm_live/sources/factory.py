@@ -9,12 +9,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import SourceUnavailableError
-from rvm_live.folders import at_home
-from rvm_live.headers import PICTURE_SUFFIXES, is_animation
-from rvm_live.settings import SourceSettings
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.errors import SourceUnavailableError
+from rvm_live.core.settings import SourceSettings
+from rvm_live.media.image_headers import PICTURE_SUFFIXES, is_animation
 from rvm_live.sources.base import Source
+from rvm_live.system.folders import at_home
 
 __all__ = ["open_source"]
 
@@ -38,7 +38,7 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source
 
         return AutoSource(settings, clock)
     if spec == "demo":
-        from rvm_live.sources.demo import DemoSource
+        from rvm_live.sources.demo.demo import DemoSource
 
         return DemoSource(settings, clock)
     if _SCHEME.match(spec):
@@ -71,13 +71,13 @@ def _looks_like_a_file(path: Path) -> bool:
 
 def _is_called(spec: str) -> bool:
     """Whether a camera's name is, or contains, what looks like a file: "Cam w/ Mic", "C920.x"."""
-    from rvm_live.sources.camera import known_by_name, list_cameras
+    from rvm_live.sources.camera.camera import known_by_name, list_cameras
 
     return known_by_name(spec, list_cameras()) is not None
 
 
 def _camera(settings: SourceSettings, clock: Clock) -> Source:
-    from rvm_live.sources.camera import CameraSource
+    from rvm_live.sources.camera.camera import CameraSource
 
     return CameraSource(settings, clock)
 
@@ -104,6 +104,6 @@ def _from_file(path: Path, settings: SourceSettings, clock: Clock) -> Source:
         from rvm_live.sources.image import ImageSource
 
         return ImageSource(settings, clock)
-    from rvm_live.sources.video import VideoFileSource
+    from rvm_live.sources.video.video import VideoFileSource
 
     return VideoFileSource(settings, clock, square=True)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import EndOfSource, SourceUnavailableError
-from rvm_live.pictures import UnfitPicture, read_encoded
-from rvm_live.settings import SourceSettings
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.errors import EndOfSource, SourceUnavailableError
+from rvm_live.core.settings import SourceSettings
+from rvm_live.media.image_files import UnfitPicture, read_encoded
+from rvm_live.media.scaling import fit_inside
+from rvm_live.media.stills import decode
 from rvm_live.sources.base import Grab, Source, SourceInfo
-from rvm_live.sources.guard import ReleaseGuard
-from rvm_live.sources.scaling import fit_inside
-from rvm_live.stills import decode
+from rvm_live.sources.camera.release_guard import ReleaseGuard
 
 __all__ = ["ImageSource"]
 

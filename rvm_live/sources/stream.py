@@ -12,20 +12,20 @@ from urllib.request import getproxies
 import av
 import av.error
 
-from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.colour import bgr_of
-from rvm_live.errors import EndOfSource, SourceLostError, SourceUnavailableError
-from rvm_live.libav import code_of, open_any, words
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.errors import EndOfSource, SourceLostError, SourceUnavailableError
+from rvm_live.core.settings import SourceSettings
+from rvm_live.media.colour import bgr_of
 from rvm_live.media.deinterlace import Deinterlacer
 from rvm_live.media.facts import brought_to, facts_of_frame
-from rvm_live.settings import SourceSettings
+from rvm_live.media.ffmpeg import code_of, open_any, words
+from rvm_live.media.scaling import fit_inside
+from rvm_live.media.tone_mapping import kind_of
 from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
-from rvm_live.sources.guard import ReleaseGuard
-from rvm_live.sources.patient import Patient
+from rvm_live.sources.camera.release_guard import ReleaseGuard
+from rvm_live.sources.driver_thread import Patient
 from rvm_live.sources.rhythm import FRESH_NS, Playout, Rhythm
-from rvm_live.sources.scaling import fit_inside
-from rvm_live.sources.video import VideoFileSource
-from rvm_live.tone import kind_of
+from rvm_live.sources.video.video import VideoFileSource
 
 __all__ = ["UrlSource"]
 

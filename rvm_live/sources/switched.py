@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from rvm_live.errors import SourceError, SourceLostError
-from rvm_live.settings import SourceSettings
+from rvm_live.core.errors import SourceError, SourceLostError
+from rvm_live.core.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
 
 __all__ = ["SwitchedSource"]

@@ -13,8 +13,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from rvm_live import folders, whole
-from rvm_live.errors import WeightsError
+from rvm_live.core.errors import WeightsError
+from rvm_live.system import atomic_write, folders
 from rvm_live.weights.catalog import KNOWN, PINNED, KnownWeights, known
 from rvm_live.weights.download import Progress, fetch
 from rvm_live.weights.files import LoadedWeights, file_bytes, read, sha256_of
@@ -94,7 +94,7 @@ def write_record(path: Path, sha256: str, size: int, url: str | None) -> None:
     """Note what ``path`` holds; the note appears whole or not at all."""
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     text = json.dumps({"sha256": sha256, "bytes": size, "url": url, "recorded": when}, indent=1)
-    whole.write(record_path(path), f"{text}\n".encode())
+    atomic_write.write(record_path(path), f"{text}\n".encode())
 
 
 def pull(model: str | None = None, progress: Progress | None = None) -> Path:
@@ -197,7 +197,7 @@ def _remember_seen(file: str, sha256: str) -> None:
     path = seen_path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole.write(path, (json.dumps({**seen, file: sha256}, indent=1) + "\n").encode())
+        atomic_write.write(path, (json.dumps({**seen, file: sha256}, indent=1) + "\n").encode())
     except OSError as error:
         folders.tell_once(f"cannot remember in {path} what was fetched: {error.strerror or error}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from rvm_live.errors import SettingsError
+from rvm_live.core.errors import SettingsError
 
 __all__ = ["DEFAULT_MODEL", "KNOWN", "MODELS_LICENCE", "PINNED", "RELEASE", "KnownWeights", "known"]
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rvm_live import folders, whole
+from rvm_live.system import atomic_write, folders
 
 __all__ = ["NO_OPENVINO", "answer_path", "first_time", "remember", "remembered"]
 
@@ -66,7 +66,7 @@ def _write(answers: dict[str, Any], *, quiet: bool = False) -> None:
     _unkept.pop(path, None)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole.write(path, (json.dumps(answers) + "\n").encode())
+        atomic_write.write(path, (json.dumps(answers) + "\n").encode())
     except OSError as error:
         _unkept[path] = answers
         if quiet:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
-from rvm_live.errors import NoNetworkError, WeightsError
+from rvm_live.core.errors import NoNetworkError, WeightsError
 
 __all__ = ["Progress", "fetch", "no_way_out"]
 

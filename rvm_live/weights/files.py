@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rvm_live.errors import WeightsError
+from rvm_live.core.errors import WeightsError
 from rvm_live.weights.checkpoint import inspect
 from rvm_live.weights.places import Placed, Unfit, read_tensors, shortened
 
@@ -26,7 +26,7 @@ _COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True, repr=False)
 class LoadedWeights:
-    """A checkpoint that fits a :class:`~rvm_live.engines.rvm.network.MattingNetwork` strictly.
+    """A checkpoint that fits a :class:`~rvm_live.network.network.MattingNetwork` strictly.
 
     Attributes:
         state_dict: name -> tensor on the CPU, float32 (counters int64).
@@ -142,7 +142,7 @@ def _identify(path: Path, tensors: Mapping[str, Placed]) -> tuple[str, str]:
 def _shapes(variant: str, refiner: str) -> dict[str, tuple[int, ...]]:
     import torch
 
-    from rvm_live.engines.rvm.network import MattingNetwork
+    from rvm_live.network.network import MattingNetwork
 
     with torch.device("meta"):
         network = MattingNetwork(variant, refiner)

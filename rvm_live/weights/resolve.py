@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvm_live.errors import WeightsError
-from rvm_live.folders import at_home, tell_once
-from rvm_live.settings import EngineSettings
+from rvm_live.core.errors import WeightsError
+from rvm_live.core.settings import EngineSettings
+from rvm_live.system.folders import at_home, tell_once
 from rvm_live.weights.cache import Status, cache_dir, cached, check_record, list_known, pull, write_record
 from rvm_live.weights.catalog import DEFAULT_MODEL, KNOWN, KnownWeights, known
 from rvm_live.weights.download import Progress

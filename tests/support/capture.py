@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rvm_live.sources import camera
-from rvm_live.sources.camera import Camera
+from rvm_live.sources.camera import camera
+from rvm_live.sources.camera.camera import Camera
 from tests.support.sources import numbered
 
 __all__ = ["FakeDevice", "OnBackends"]
@@ -67,16 +67,18 @@ class FakeDevice:
         known = [Camera(device.index, name, f"/dev/fake{device.index}")]
         monkeypatch.setattr(camera, "list_cameras", lambda: known)
         monkeypatch.setattr("rvm_live.sources.auto.list_cameras", lambda: known)
-        monkeypatch.setattr("rvm_live.sources.capture.cv2.VideoCapture", lambda: _FakeCapture(device))
+        monkeypatch.setattr("rvm_live.sources.camera.capture.cv2.VideoCapture", lambda: _FakeCapture(device))
 
     @staticmethod
     def plug_in_all(monkeypatch: pytest.MonkeyPatch, devices: dict[str, FakeDevice]) -> None:
         """Make them the machine's cameras: name -> device."""
         known = [Camera(device.index, name, f"/dev/fake{device.index}") for name, device in devices.items()]
-        for place in ("camera", "auto"):
+        for place in ("camera.camera", "auto"):
             monkeypatch.setattr(f"rvm_live.sources.{place}.list_cameras", lambda: known)
-        monkeypatch.setattr("rvm_live.live_controls.list_cameras", lambda: known)
-        monkeypatch.setattr("rvm_live.sources.capture.cv2.VideoCapture", lambda: _AnyCapture(list(devices.values())))
+        monkeypatch.setattr("rvm_live.apps.live_controls.list_cameras", lambda: known)
+        monkeypatch.setattr(
+            "rvm_live.sources.camera.capture.cv2.VideoCapture", lambda: _AnyCapture(list(devices.values()))
+        )
 
 
 class _AnyCapture:
@@ -105,7 +107,7 @@ class OnBackends:
     @staticmethod
     def plug_in(monkeypatch: pytest.MonkeyPatch, devices: dict[tuple[int, int], FakeDevice]) -> None:
         """Make them what ``cv2.VideoCapture`` can open."""
-        monkeypatch.setattr("rvm_live.sources.capture.cv2.VideoCapture", lambda: OnBackends(devices))
+        monkeypatch.setattr("rvm_live.sources.camera.capture.cv2.VideoCapture", lambda: OnBackends(devices))
 
     def open(self, target: int | str, backend: int, parameters: list[int]) -> bool:
         device = self._devices.get((backend, int(target)))

@@ -22,8 +22,8 @@ import av
 import numpy as np
 import pytest
 
-from rvm_live.clock import SYSTEM_CLOCK
-from rvm_live.errors import EndOfSource
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import EndOfSource
 from rvm_live.microphones.alsa import PLUG_INS
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from tests.conftest import missing

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.composer import Composer
-from rvm_live.errors import CompositorError, SinkError
-from rvm_live.frames import Composite, Matte, Stamps
+from rvm_live.compositing.composer import Composer
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.errors import CompositorError, SinkError
+from rvm_live.core.frames import Composite, Matte, Stamps
 from rvm_live.sinks.base import Sink
 
 

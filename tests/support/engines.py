@@ -11,11 +11,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import EngineError, NoMemoryError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.errors import EngineError, NoMemoryError
-from rvm_live.frames import Frame, Matte
-from rvm_live.settings import EngineSettings
 
 __all__ = [
     "AlwaysFailsEngine",

@@ -160,7 +160,7 @@ def weights(path):
     weights.load(Path(path))
 
 def source(path):
-    from rvm_live.settings import SourceSettings
+    from rvm_live.core.settings import SourceSettings
     from rvm_live.sources.image import ImageSource
     opened = ImageSource(SourceSettings(source=path))
     opened.open()

@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import torch
 
-from rvm_live.compositors import fused as blending
-from rvm_live.engines.rvm import fused
-from rvm_live.engines.rvm.fullsize import PlainFullSize
+from rvm_live.compositing import fused as blending
+from rvm_live.engines.rvm.torch import triton_kernels
+from rvm_live.engines.rvm.torch.full_size import PlainFullSize
 
 SIZES = ((97, 161, 0.4), (96, 160, 0.25), (33, 50, 1.0), (50, 91, 0.37), (16, 700, 0.2))
 
@@ -20,7 +20,7 @@ def full_size(height: int, width: int, ratio: float) -> dict[str, float]:
     """Grey levels that the kernels and torch's operations are apart at most, and for what part of the values."""
     generator = torch.Generator().manual_seed(height)
     image = torch.randint(0, 256, (height, width, 3), dtype=torch.uint8, generator=generator)
-    plain, ours = PlainFullSize(), fused.FusedFullSize()
+    plain, ours = PlainFullSize(), triton_kernels.FusedFullSize()
     (small, picture), (other, same) = plain.shrunk(image, ratio), ours.shrunk(image, ratio)
     shape = (1, 4, *small.shape[2:])
     model = (torch.randn(shape, generator=generator), torch.rand(shape, generator=generator))
@@ -52,15 +52,15 @@ def blend() -> int:
 def broken() -> list[str | None]:
     """What the checks say when a kernel's numbers are wrong."""
     said = []
-    right = fused.FusedFullSize.shrunk
-    fused.FusedFullSize.shrunk = lambda self, image, ratio: right(self, image.flip(1), ratio)  # type: ignore[method-assign]
-    said.append(fused.why_wrong("cpu"))
-    fused.FusedFullSize.shrunk = right  # type: ignore[method-assign]
-    applied = fused.FusedFullSize.applied
-    fused.FusedFullSize.applied = lambda self, picture, model, *, foreground: applied(  # type: ignore[method-assign]
+    right = triton_kernels.FusedFullSize.shrunk
+    triton_kernels.FusedFullSize.shrunk = lambda self, image, ratio: right(self, image.flip(1), ratio)  # type: ignore[method-assign]
+    said.append(triton_kernels.why_wrong("cpu"))
+    triton_kernels.FusedFullSize.shrunk = right  # type: ignore[method-assign]
+    applied = triton_kernels.FusedFullSize.applied
+    triton_kernels.FusedFullSize.applied = lambda self, picture, model, *, foreground: applied(  # type: ignore[method-assign]
         self, picture, (model[0], model[1] + 0.05), foreground=foreground
     )
-    said.append(fused.why_wrong("cpu"))
+    said.append(triton_kernels.why_wrong("cpu"))
     made = blending.blended
     blending.blended = lambda colour, alpha, plate: made(plate, alpha, colour)
     said.append(blending.why_wrong("cpu"))
@@ -69,7 +69,7 @@ def broken() -> list[str | None]:
 
 if __name__ == "__main__":
     told = {
-        "checks": [fused.why_wrong("cpu"), blending.why_wrong("cpu")],
+        "checks": [triton_kernels.why_wrong("cpu"), blending.why_wrong("cpu")],
         "full size": [full_size(*size) for size in SIZES],
         "blend": blend(),
         "broken": broken(),

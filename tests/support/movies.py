@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.colour import bgr_of
+from rvm_live.media.colour import bgr_of
 
 __all__ = ["Inside", "hidden", "inside", "make_movie", "named", "names", "pictures", "since_start"]
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rvm_live.engines.rvm.exporting import INPUTS, OUTPUTS, Shape, make
-from rvm_live.engines.rvm.network import MattingNetwork
+from rvm_live.apps.export.convert import INPUTS, OUTPUTS, Shape, make
+from rvm_live.network.network import MattingNetwork
 from rvm_live.weights import load
 
 __all__ = ["save_fixed", "save_flexible"]

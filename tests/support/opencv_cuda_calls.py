@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from rvm_live.backgrounds.base import Blur, Clear, Plate
-from rvm_live.compositors.opencv_cuda import OpenCvCudaCompositor
-from rvm_live.frames import Frame, Matte
+from rvm_live.compositing.opencv_cuda import OpenCvCudaCompositor
+from rvm_live.core.frames import Frame, Matte
 from tests.support import opencv_cuda
 
 Form = tuple[str, tuple[Any, ...], dict[str, Any]]
@@ -71,7 +71,7 @@ def recorded() -> list[Form]:
         compositor.close()
     finally:
         cv2.cuda = real
-    # What memory shared with torch needs beyond that; see rvm_live/compositors/cuda_memory.py.
+    # What memory shared with torch needs beyond that; see rvm_live/compositing/cuda_memory.py.
     forms.append(("wrapStream", (0,), {}))
     forms.append(("createGpuMatFromCudaMemory", (4, 6, cv2.CV_8UC3, 4096, 18), {}))
     forms.append(("setDevice", (0,), {}))

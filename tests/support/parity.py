@@ -17,7 +17,7 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from rvm_live.engines.rvm.network import MattingNetwork
+from rvm_live.network.network import MattingNetwork
 
 __all__ = ["CASES", "OUTPUTS", "differences", "formula", "formula_network"]
 

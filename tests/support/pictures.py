@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.frames import LEAST_ALPHA, Composite, Frame, Matte, Stamps
+from rvm_live.core.frames import LEAST_ALPHA, Composite, Frame, Matte, Stamps
 
 __all__ = ["BACKGROUND", "CAMERA", "FOREGROUND", "disc_alpha", "make_composite"]
 

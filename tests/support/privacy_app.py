@@ -25,26 +25,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.backgrounds.parse import parse
-from rvm_live.composer import Composer
-from rvm_live.compositors.cpu import CpuCompositor
-from rvm_live.controls import Control, Controls
+from rvm_live.compositing.composer import Composer
+from rvm_live.compositing.cpu import CpuCompositor
+from rvm_live.core.controls import Control, Controls
+from rvm_live.core.errors import EngineError, SourceLostError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.notices import Notices
+from rvm_live.core.queues import Overflow
+from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.base import Engine
-from rvm_live.engines.guarded import GuardedEngine
-from rvm_live.errors import EngineError, SourceLostError
-from rvm_live.frames import Frame, Matte
-from rvm_live.notices import Notices
-from rvm_live.pipeline import Pipeline
-from rvm_live.queues import Overflow
-from rvm_live.settings import EngineSettings, SourceSettings
+from rvm_live.engines.failover import GuardedEngine
+from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sinks.factory import open_recorder
-from rvm_live.sinks.hotkeys import ViewState, WindowActions
-from rvm_live.sinks.snapshot import save_png
-from rvm_live.sinks.status import Status
-from rvm_live.sinks.toolkits.base import Key
-from rvm_live.sinks.toolkits.sdl import SdlToolkit
-from rvm_live.sinks.window import WindowSink
+from rvm_live.sinks.recording.snapshot import save_png
+from rvm_live.sinks.window.hotkeys import ViewState, WindowActions
+from rvm_live.sinks.window.status import Status
+from rvm_live.sinks.window.toolkits.base import Key
+from rvm_live.sinks.window.toolkits.sdl import SdlToolkit
+from rvm_live.sinks.window.window import WindowSink
 from rvm_live.sources.base import Grab, Source, SourceInfo
-from rvm_live.sources.lasting import LastingSource
+from rvm_live.sources.reconnecting import LastingSource
 from tests.support.engines import LateFault, PassThroughEngine
 
 WIDTH, HEIGHT = 160, 96

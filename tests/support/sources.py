@@ -12,8 +12,8 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.clock import SYSTEM_CLOCK, Clock
-from rvm_live.errors import EndOfSource, SourceLostError
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.errors import EndOfSource, SourceLostError
 from rvm_live.sources.base import Grab, Source, SourceInfo
 
 __all__ = ["FailingSource", "PatternSource", "StuckSource", "draw_number", "numbered", "read_number"]

@@ -10,8 +10,8 @@ import sys
 from typing import Any
 
 from rvm_live.cli import main
-from rvm_live.sinks.overlay import Overlay
-from rvm_live.sinks.status import Status
+from rvm_live.sinks.window.overlay import Overlay
+from rvm_live.sinks.window.status import Status
 
 
 def _tell(**told: str) -> None:

@@ -10,7 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.frames import Frame
+from rvm_live.core.frames import Frame
 from tests.support.sources import numbered
 
 __all__ = ["make_sound", "make_video", "read_frames"]

@@ -11,17 +11,17 @@ import sys
 import time
 from pathlib import Path
 
-from rvm_live.controls import Control, Controls
-from rvm_live.errors import SinkError
-from rvm_live.frames import Composite
-from rvm_live.gpu import GpuReading
-from rvm_live.sinks import panel, text
-from rvm_live.sinks.hotkeys import ViewState, WindowActions, view_controls
-from rvm_live.sinks.snapshot import save_png
-from rvm_live.sinks.status import Status
-from rvm_live.sinks.text import shorten
-from rvm_live.sinks.toolkits import TOOLKITS
-from rvm_live.sinks.window import WindowSink
+from rvm_live.core.controls import Control, Controls
+from rvm_live.core.errors import SinkError
+from rvm_live.core.frames import Composite
+from rvm_live.sinks.recording.snapshot import save_png
+from rvm_live.sinks.window import panel, text
+from rvm_live.sinks.window.hotkeys import ViewState, WindowActions, view_controls
+from rvm_live.sinks.window.status import Status
+from rvm_live.sinks.window.text import shorten
+from rvm_live.sinks.window.toolkits import TOOLKITS
+from rvm_live.sinks.window.window import WindowSink
+from rvm_live.system.gpu import GpuReading
 from tests.support.engines import LateFault
 from tests.support.pictures import BACKGROUND, make_composite
 

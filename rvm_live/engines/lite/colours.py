@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.buffers import Recycler
-from rvm_live.engines.regions import changed, enlarged
+from rvm_live.engines.common.dirty_rectangles import changed, enlarged
+from rvm_live.system.buffer_pool import Recycler
 
 __all__ = ["Unmixer", "contrast"]
 

@@ -8,21 +8,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.clock import SYSTEM_CLOCK
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import EngineError, UnavailableError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, States
-from rvm_live.engines.host import cpu_name
+from rvm_live.engines.common.guided_upsampling import Applier
+from rvm_live.engines.common.ladder import LEAST_LINES
+from rvm_live.engines.common.openvino_models import one_line
 from rvm_live.engines.lite.colours import Unmixer, contrast
+from rvm_live.engines.lite.inference import OpenVinoRunner, Runner, TorchRunner, folded
 from rvm_live.engines.lite.network import LiteNetwork
-from rvm_live.engines.lite.running import OpenVinoRunner, Runner, TorchRunner, folded
 from rvm_live.engines.lite.weights import load_network
-from rvm_live.engines.openvino_models import one_line
-from rvm_live.engines.quietly import import_quietly
-from rvm_live.engines.rvm.applying import Applier
-from rvm_live.engines.rvm.ladder import LEAST_LINES
-from rvm_live.errors import EngineError, UnavailableError
-from rvm_live.frames import Frame, Matte
-from rvm_live.installed import adding
-from rvm_live.settings import EngineSettings
+from rvm_live.system.cpu_info import cpu_name
+from rvm_live.system.installed import adding
+from rvm_live.system.telemetry_off import import_quietly
 from rvm_live.weights import consent
 
 __all__ = ["SIDE", "LiteEngine", "fit_alpha", "low_size", "ratio_for"]

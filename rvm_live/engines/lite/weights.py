@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rvm_live.core.errors import WeightsError
 from rvm_live.engines.lite.network import LiteNetwork
-from rvm_live.errors import WeightsError
 from rvm_live.weights.checkpoint import inspect
 from rvm_live.weights.files import file_bytes
 from rvm_live.weights.places import Unfit, read_tensors

@@ -1,0 +1,137 @@
+"""Which codecs a batch run writes, in which containers, and the hardware that encodes them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from av.codec.codec import UnknownCodecError
+
+from rvm_live.core.errors import SettingsError
+from rvm_live.media.encoder import Encoder, Recipe
+
+__all__ = ["ALPHA_CONTAINERS", "CODECS", "FITTING", "MUXERS", "PICTURES", "recipe_for"]
+
+_QP2LAMBDA = 118
+# Two runs make the same bytes, also on machines of other sizes: where the number of threads changes them it is fixed.
+# (In pictures of less than some 600 pixels x264 and x265 look at memory that nobody has written, and are off by a bit.)
+_X264 = {"preset": "medium", "crf": "17", "threads": "4"}
+_X265 = {"preset": "medium", "crf": "20", "x265-params": "log-level=error:frame-threads=2"}
+_AV1 = {"preset": "8", "crf": "26"}
+_PRORES = {"profile": "4444", "global_quality": str(2 * _QP2LAMBDA)}
+_VP9 = {"deadline": "good", "cpu-used": "4", "crf": "20", "row-mt": "1", "auto-alt-ref": "0"}
+_FFV1 = {"level": "3", "slicecrc": "1", "slices": "4"}
+
+MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
+_FAST_START = {"movflags": "+faststart"}
+
+CODECS = {
+    "h264": Recipe("", "libx264", "yuv420p", even=True, options=_X264),
+    "hevc": Recipe("", "libx265", "yuv420p", even=True, options=_X265),
+    "av1": Recipe("", "libsvtav1", "yuv420p", even=True, options=_AV1),
+    "prores": Recipe(
+        "", "prores_ks", "yuv444p10le", "yuva444p10le", "yuv444p10le", options=_PRORES,
+        clear_options={"alpha_bits": "16"}, seekable=False,
+    ),
+    "ffv1": Recipe("", "ffv1", "bgr0", "bgra", "gray", options=_FFV1, seekable=False),
+    "vp9": Recipe("", "libvpx-vp9", "yuv420p", "yuva420p", even=True, options=_VP9),
+}  # fmt: skip
+"""Name -> how it is encoded in software; the container is filled in by :func:`recipe_for`."""
+
+FITTING = {
+    "mp4": ("h264", "hevc", "av1"),
+    "mov": ("prores", "h264", "hevc"),
+    "mkv": ("ffv1", "h264", "hevc", "av1"),
+    "webm": ("vp9", "av1"),
+}
+"""Container -> its codecs, the usual one first."""
+
+PICTURES = {"png": ".png", "tiff": ".tif"}
+"""Containers that are folders of pictures -> suffix of each."""
+
+ALPHA_CONTAINERS = ("mov", "mkv", "webm", "png", "tiff")
+"""Those that keep alpha: ProRes 4444, FFV1 (without loss), VP9, PNG and TIFF (without loss)."""
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """A family of hardware encoders: the end of its names, pixel format, options."""
+
+    suffix: str
+    form: str
+    options: dict[str, str]
+
+
+_MAKERS = (
+    _Maker("_nvenc", "yuv420p", {"preset": "p5", "rc": "vbr", "cq": "19", "b:v": "0"}),
+    _Maker("_qsv", "nv12", {"preset": "medium", "global_quality": "19"}),
+    _Maker("_amf", "nv12", {"quality": "quality", "rc": "cqp", "qp_i": "19", "qp_p": "21"}),
+    _Maker("_videotoolbox", "nv12", {"flags": "+qscale", "global_quality": str(65 * _QP2LAMBDA)}),
+)
+
+
+def recipe_for(
+    container: str, codec: str, *, hardware: bool = False, size: tuple[int, int] = (1280, 720)
+) -> tuple[Recipe, list[str]]:
+    """How a container is written.
+
+    Args:
+        container: a key of :data:`FITTING`.
+        codec: a name in :data:`CODECS`, or ``auto``: the container's usual one.
+        hardware: let a GPU encode, where one can.
+        size: of the pictures, which hardware may find too large or too small.
+
+    Returns:
+        The recipe, and what is to be told.
+
+    Raises:
+        SettingsError: the codec does not belong into the container.
+    """
+    name = FITTING[container][0] if codec == "auto" else codec
+    if name not in FITTING[container]:
+        raise SettingsError(f"{name} does not go into {container}: choose of {', '.join(FITTING[container])}")
+    recipe = replace(CODECS[name], muxer=MUXERS[container])
+    if name == "av1":
+        os.environ.setdefault("SVT_LOG", "1")  # errors alone; the encoder is fond of talking
+    if container == "mp4":
+        recipe = replace(recipe, container_options=_FAST_START)
+    if name == "hevc" and container in ("mp4", "mov"):
+        recipe = replace(recipe, tag="hvc1")  # what Apple's players look for
+    if not hardware:
+        return recipe, []
+    reasons = []
+    for maker in _MAKERS if name in ("h264", "hevc", "av1") else ():
+        other = replace(recipe, codec=name + maker.suffix, opaque=maker.form, grey=maker.form, options=maker.options)
+        reason = _why_not(other.codec, maker.form, tuple(maker.options.items()), size)
+        if reason is None:
+            return other, []
+        reasons.append(f"{other.codec}: {reason}")
+    told = "; ".join(reasons) or f"no hardware encodes {name}"
+    return recipe, [f"encoded in software ({told})"]
+
+
+@lru_cache(maxsize=32)
+def _why_not(codec: str, form: str, options: tuple[tuple[str, str], ...], size: tuple[int, int]) -> str | None:
+    """Encode three pictures: None if that works, else why it does not."""
+    recipe = Recipe("matroska", codec, form, grey=form, even=True, options=dict(options))
+    picture = np.full((size[1], size[0], 3), 90, np.uint8)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "trial.mkv"
+            encoder = Encoder(path, recipe, picture.shape, rate=Fraction(30), time_base=Fraction(1, 30))
+            try:
+                for number in range(3):
+                    encoder.add(picture, number)
+                encoder.flush()
+            finally:
+                encoder.close()
+    except UnknownCodecError:
+        return "not in this build of FFmpeg"
+    except Exception as error:  # libraries of drivers that are not there fail in many ways
+        return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    return None

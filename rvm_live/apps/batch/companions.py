@@ -1,0 +1,237 @@
+"""All of a file but its picture on its way into another: sound, subtitles, and what is written on it.
+
+What becomes of each track is settled before the matting begins, by doing it with the first packets: a container or an
+encoder that refuses is found then, and the next way is taken.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+
+from rvm_live.apps.batch.codecs import MUXERS
+from rvm_live.apps.batch.labels import label_file, label_track, lost
+from rvm_live.apps.batch.lanes import Copied
+from rvm_live.apps.batch.sound import Encoded, sound_ways
+from rvm_live.apps.batch.subtitles import Rewritten, subtitle_ways
+from rvm_live.media.facts import picture_track
+from rvm_live.media.ffmpeg import codec_of, is_damage, open_file, words
+from rvm_live.media.timeline import packets, timeline_of
+
+__all__ = ["Companions", "Plan", "plan"]
+
+_TRIED = 24
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What becomes of the tracks beside the picture.
+
+    Attributes:
+        source: the file they come from.
+        container: the kind they go into, ``mp4``, ``mov``, ``mkv`` or ``webm``.
+        ways: number of a stream in the source -> encoder, empty where it is copied.
+        notes: what is not copied as it was.
+        labels: whether title, chapters and the like go with them.
+    """
+
+    source: Path
+    container: str
+    ways: dict[int, str]
+    notes: tuple[str, ...] = ()
+    labels: bool = True
+
+    def plans(self) -> list[Plan]:
+        """This one, and others that ask less of the container."""
+        bare = replace(self, labels=False)
+        return [self, bare, *([replace(bare, ways={})] if self.ways else [])]
+
+
+def plan(source: Path, container: str) -> Plan:
+    """Settle what becomes of each track.
+
+    Args:
+        source: the file.
+        container: ``mp4``, ``mov``, ``mkv`` or ``webm``.
+
+    Raises:
+        ValueError: the file cannot be read.
+        OSError: likewise; PyAV's own errors are among them.
+    """
+    ways: dict[int, str] = {}
+    notes: list[str] = []
+    with open_file(source) as file:
+        for told, stream in _tracks(file):
+            if stream.codec_context is None:
+                notes.append(f"{told}: {codec_of(stream)}, left out")
+                continue
+            if stream.type == "audio" and not _begins(source, stream.index):
+                notes.append(f"{told}: empty, left out")
+                continue
+            codec = stream.codec_context.codec.canonical_name
+            way, change = _settled(source, stream, container)
+            if way is None:
+                notes.append(f"{told}: {codec} does not fit into {container}, left out")
+                continue
+            ways[stream.index] = way
+            if change:
+                notes.append(f"{told}: {codec} does not fit into {container}, encoded as {change}")
+        if container != "mkv" and file.streams.attachments:
+            notes.append(f"{container} does not take attached files (fonts), left out")
+    return Plan(source, container, ways, tuple(notes))
+
+
+def _tracks(file: Any) -> Iterator[tuple[str, Any]]:
+    for kind, streams in (("sound", file.streams.audio), ("subtitle", file.streams.subtitles)):
+        for number, stream in enumerate(streams, 1):
+            yield f"{kind} track {number}", stream
+
+
+def _begins(source: Path, index: int) -> bool:
+    """Whether there is anything in a track."""
+    with open_file(source) as file:
+        return any(True for _ in _first(file, file.streams[index]))
+
+
+def _first(file: Any, stream: Any) -> Iterator[Any]:
+    """The first packets of a track, or fewer where the file breaks off."""
+    with suppress(av.error.FFmpegError):
+        yield from islice((packet for packet in file.demux(stream) if packet.size), _TRIED)
+
+
+def _settled(source: Path, stream: Any, container: str) -> tuple[str | None, str]:
+    """The first way that works, and what it changes; None where none does."""
+    for way in sound_ways(stream, container) if stream.type == "audio" else subtitle_ways(stream, container):
+        try:
+            return way, _tried(source, stream.index, container, way)
+        except Exception as error:
+            if not is_damage(error) and not isinstance(error, AttributeError):  # an older PyAV has no such encoder
+                raise
+    return None, ""
+
+
+def _tried(source: Path, index: int, container: str, way: str) -> str:
+    """Send the first packets of a track on a way; returns what that changes."""
+    with open_file(source) as file, av.open(io.BytesIO(), "w", MUXERS[container]) as out:
+        stream = file.streams[index]
+        lane = _lane(stream, out, way)
+        out.start_encoding()
+        if stream.type == "audio":  # subtitles may be hours apart
+            order = _Order()
+            for packet in _first(file, stream):
+                order.put(packet)
+                lane.write(packet)
+            lane.finish()
+            if lane.damaged and not lane.written:
+                raise ValueError("none of it can be taken")
+        return lane.change
+
+
+def _lane(stream: Any, out: Any, way: str) -> Copied:
+    if not way:
+        return Copied(stream, out)
+    return Encoded(stream, out, way) if stream.type == "audio" else Rewritten(stream, out, way)
+
+
+class _Order:
+    """Brings the times of packets in order: those without follow the one before, and none comes before it."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[int, int]] = {}  # number of a stream -> when its last packet began and ended
+
+    def put(self, packet: Any) -> None:
+        before, end = self._last.get(packet.stream_index, (None, 0))
+        own = packet.pts if packet.pts is not None else packet.dts
+        time = end if own is None else own
+        packet.pts = packet.dts = time = time if before is None else max(time, before)
+        self._last[packet.stream_index] = (time, time + (packet.duration or 0))
+
+
+class Companions:
+    """The tracks beside the picture while they are written.
+
+    Args:
+        plan: what becomes of them.
+        out: container being written, before its header.
+        picture: its picture's stream.
+
+    Attributes:
+        notes: what is not copied as it was.
+    """
+
+    def __init__(self, plan: Plan, out: Any, picture: Any) -> None:
+        self._plan = plan
+        self._broken = ""
+        self._held: Any = None
+        self._order = _Order()
+        with ExitStack() as opened:
+            self._in: Any = opened.enter_context(open_file(plan.source))
+            self._names = {stream.index: told for told, stream in _tracks(self._in)}
+            self._lanes = {index: _lane(self._in.streams[index], out, way) for index, way in plan.ways.items()}
+            self._made = {index: lane.made.index for index, lane in self._lanes.items()}  # closed files tell none
+            if plan.container == "mkv":
+                for attached in self._in.streams.attachments:  # fonts of subtitles
+                    out.add_stream_from_template(attached)
+            track = picture_track(self._in)
+            self._shift = timeline_of(self._in, track).shift
+            if plan.labels:
+                label_file(self._in, out, picture, self._shift)
+                for index, lane in self._lanes.items():
+                    label_track(self._in.streams[index], lane.made, plan.container)
+            streams = [self._in.streams[index] for index in self._lanes]
+            self._packets = packets(self._in, track, streams) if streams else iter(())
+            self._opened = opened.pop_all()
+
+    @property
+    def notes(self) -> list[str]:
+        notes = list(self._plan.notes)
+        for index, lane in self._lanes.items():
+            if lane.damaged:
+                several = "s" if lane.damaged > 1 else ""
+                notes.append(f"{self._names[index]}: {lane.damaged} damaged packet{several}, left out")
+        return notes + ([f"the sound breaks off: {self._broken}"] if self._broken else [])
+
+    def pump(self, until: float | None) -> None:
+        """Write what belongs before ``until`` seconds of the file being written; None: the rest."""
+        while (packet := self._held or self._next()) is not None:
+            self._held = packet
+            if until is not None and float(packet.dts * packet.time_base) > until:
+                return
+            self._held = None
+            self._lanes[packet.stream_index].write(packet)
+
+    def finish(self) -> None:
+        """Write all that is left."""
+        self.pump(None)
+        for lane in self._lanes.values():
+            lane.finish()
+
+    def lost(self, made: Path) -> list[str]:
+        """Look into the finished file: which labels did not arrive, a line each."""
+        with open_file(made) as out:
+            tracks = [(self._names[index], index, at) for index, at in self._made.items()]
+            return lost(self._in, out, self._plan.container, self._shift, tracks)
+
+    def close(self) -> None:
+        """Leave the source."""
+        self._opened.close()
+
+    def _next(self) -> Any:
+        """The next packet, its times in order in its track."""
+        try:
+            while (packet := next(self._packets, None)) is not None:
+                if packet.size:
+                    self._order.put(packet)
+                    return packet
+        except av.error.FFmpegError as error:
+            self._broken = words(error)
+            self._packets = iter(())
+        return None

@@ -1,0 +1,262 @@
+"""The pipeline of one file: from its frames to its outputs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rvm_live import __version__
+from rvm_live.apps.batch.checkpoints import LEAD_IN, CheckpointEngine
+from rvm_live.apps.batch.codecs import PICTURES, recipe_for
+from rvm_live.apps.batch.companions import plan
+from rvm_live.apps.batch.inputs import Job
+from rvm_live.apps.batch.lending import Lender
+from rvm_live.apps.batch.made import Made
+from rvm_live.apps.batch.media import Facts
+from rvm_live.apps.batch.movie import MovieWriter, PictureFile, PictureFolder
+from rvm_live.apps.batch.out_of_memory import SturdyEngine
+from rvm_live.apps.batch.progress import Progress
+from rvm_live.apps.batch.segments import Segments
+from rvm_live.apps.batch.settings import PRESETS, BatchSettings, chunk_for, ratio_for
+from rvm_live.apps.batch.tracks import BatchSink, Track
+from rvm_live.apps.report import Ran
+from rvm_live.backgrounds.parse import parse
+from rvm_live.compositing.composer import Composer
+from rvm_live.core.notices import Notices
+from rvm_live.core.queues import Overflow
+from rvm_live.core.settings import EngineSettings, SourceSettings
+from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.engines.choice import EMBEDDED, Choice
+from rvm_live.engines.select import AutoEngine
+from rvm_live.pipeline.metrics import Snapshot
+from rvm_live.pipeline.pipeline import Pipeline
+from rvm_live.sinks.recording.writers import Writer
+from rvm_live.sources.video.numbered import NumberedSource
+from rvm_live.sources.video.video import VideoFileSource
+
+__all__ = ["Shared", "Tell", "Worked", "matted"]
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Shared:
+    """What the files of one run share."""
+
+    settings: BatchSettings
+    engine: EngineSettings
+    choice: Choice | None
+    tell: Tell
+    stopped: threading.Event = field(default_factory=threading.Event)
+    reason: str = ""
+    pipeline: Pipeline | None = None
+    lender: Lender = field(default_factory=Lender)
+
+    def stop(self, reason: str) -> None:
+        """End the file at hand, and begin no other."""
+        self.reason = self.reason or reason
+        self.stopped.set()
+        if self.pipeline is not None:
+            self.pipeline.stop(reason)
+
+
+@dataclass(frozen=True)
+class Worked:
+    """How a file was worked off.
+
+    Attributes:
+        ran: what did the work.
+        snapshot: counts and latencies.
+        whole: the outputs are there.
+        frames: of the file that are done.
+        resumed: so many of them by an earlier run.
+        chunk: frames that were matted at once.
+        decoder: what decoded.
+        encoder: what encoded.
+        notes: what differs from what was asked for.
+    """
+
+    ran: Ran
+    snapshot: Snapshot
+    whole: bool
+    frames: int
+    resumed: int
+    chunk: int
+    decoder: str
+    encoder: str
+    notes: tuple[str, ...]
+
+
+def segments_of(shared: Shared, job: Job, facts: Facts, made: Made) -> Segments:
+    """Where the segments of a file lie, and what they depend on: what it is made of, and how."""
+    settings = shared.settings
+    chunk = chunk_for(settings.seq_chunk, facts.width, facts.height)
+    length = max(1, -(-round(facts.rate * round(settings.segment_seconds)) // chunk)) * chunk
+    about = {
+        "version": __version__,
+        "of": made.of,
+        "engines": list(shared.choice.names) if shared.choice is not None else [],
+        "write": list(settings.write),
+        "hardware": settings.hardware,
+        "frames": [length, chunk],
+    }
+    return Segments(job.folder / f".{job.stem}.parts", settings.write, length, about)
+
+
+def matted(
+    shared: Shared,
+    job: Job,
+    facts: Facts,
+    outputs: tuple[Path, ...],
+    notices: Notices,
+    number: int,
+    segments: Segments,
+    made: Made,
+) -> Worked:
+    """Run the pipeline to the end of the file, or until the run is stopped.
+
+    Raises:
+        RvmLiveError: a stage failed; what was whole already is kept for ``--resume``.
+    """
+    settings = shared.settings
+    chunk = chunk_for(settings.seq_chunk, facts.width, facts.height)
+    segments.begin(resume=settings.resume)
+    if segments.note:
+        notices.fallback(segments.note)
+    start = segments.start
+    first = start - min(start, -(-LEAD_IN // chunk) * chunk)
+
+    source = _source(shared, job, facts, first)
+    encoder, writers = _writers(shared, job, facts, outputs, segments, lambda: source.end_ns)
+    size = (facts.width, facts.height)
+    tracks = [Track(what, writer, size) for what, writer in zip(settings.write, writers, strict=True)]
+    engine = SturdyEngine(_maker(shared), _engine_settings(shared, facts), settings.seq_chunk, notices)
+    composer = Composer(
+        parse(settings.background)[:1],
+        foreground=settings.foreground,
+        notices=notices,
+        from_files=True,
+        fitting_alone=True,
+        pixel=facts.pixel,
+    )
+    pipeline: Pipeline
+    progress = _progress(shared, job, facts, number, lambda: pipeline.engine_info is not None)
+    sink = BatchSink(
+        tracks,
+        lambda: pipeline.exit_reason == "end of source",
+        progress.seen,
+        all_seen=progress.all_seen,
+        waiting=progress.idle,
+        first=first,
+        start=start,
+    )
+    pipeline = Pipeline(
+        source,
+        CheckpointEngine(engine, segments, first),
+        composer,
+        [sink],
+        overflow=Overflow.BLOCK,
+        chunk=chunk,
+        notices=notices,
+    )
+    shared.pipeline = pipeline
+    whole = False
+    try:
+        if shared.stopped.is_set():
+            pipeline.stop("interrupted")
+        snapshot = pipeline.run()
+        if not shared.stopped.is_set() or all(track.saved for track in tracks):
+            made.remember(outputs)
+            whole = True
+    finally:
+        shared.pipeline = None
+        segments.end(keep=not whole)
+    info = pipeline.engine_info
+    return Worked(
+        ran=_ran(info, composer.backend, job, facts),
+        snapshot=snapshot,
+        whole=whole,
+        frames=sink.frames,
+        resumed=start,
+        chunk=min(chunk, engine.chunk),
+        decoder=source.decoder,
+        encoder=encoder,
+        notes=tuple(note for part in (tracks[0], *writers) for note in getattr(part, "notes", ())),
+    )
+
+
+def _source(shared: Shared, job: Job, facts: Facts, skip: int) -> VideoFileSource | NumberedSource:
+    if job.pictures:
+        return NumberedSource(job.pictures, facts.rate, skip=skip, square=job.square)
+    wanted = SourceSettings(str(job.source), realtime=False)
+    return VideoFileSource(wanted, skip=skip, hardware=shared.settings.hardware, square=job.square)
+
+
+def _writers(
+    shared: Shared,
+    job: Job,
+    facts: Facts,
+    outputs: tuple[Path, ...],
+    segments: Segments,
+    end_ns: Callable[[], int],
+) -> tuple[str, list[Writer]]:
+    """What encodes, and a writer for each output."""
+    settings, container = shared.settings, job.container
+    tracks = tuple(zip(settings.write, outputs, strict=True))
+    if container in PICTURES:
+        writer = PictureFile if job.suffix else PictureFolder
+        return container, [writer(path, what, container, segments) for what, path in tracks]
+    size = (facts.width, facts.height)
+    recipe, told = recipe_for(container, settings.codec, hardware=settings.hardware, size=size)
+    stopped = shared.stopped.is_set
+    companions = plan(job.source, container)
+    writers: list[Writer] = [
+        MovieWriter(path, what, recipe, facts, companions, segments, stopped, end_ns) for what, path in tracks
+    ]
+    return "; ".join([recipe.codec, *told]), writers
+
+
+def _maker(shared: Shared) -> Callable[[EngineSettings], Engine]:
+    choice = shared.choice
+
+    def make(settings: EngineSettings) -> Engine:
+        return AutoEngine(settings, None if choice is None else replace(choice, settings=settings))
+
+    return partial(shared.lender.engine, make)
+
+
+def _engine_settings(shared: Shared, facts: Facts) -> EngineSettings:
+    choice = shared.choice
+    engine = shared.engine if choice is None else choice.settings
+    embedded = engine.engine == EMBEDDED or (choice is not None and EMBEDDED in choice.names)
+    if engine.downsample_ratio is None and not embedded and not shared.settings.published:
+        ratio = ratio_for(PRESETS[shared.settings.quality], facts.width, facts.height)
+        return replace(engine, downsample_ratio=ratio)
+    return engine
+
+
+def _progress(shared: Shared, job: Job, facts: Facts, number: int, ready: Callable[[], bool]) -> Progress:
+    engine = _engine_settings(shared, facts)
+    names = engine.engine if shared.choice is None else "/".join(shared.choice.names)
+    asked = (names, engine.model, engine.device, engine.precision, engine.downsample_ratio, engine.foreground)
+    network = " ".join(map(str, (*asked, f"{facts.width}x{facts.height}")))
+    of = facts.frames or (round(facts.seconds * facts.rate) if facts.seconds else None)
+    return Progress(shared.tell, {"number": number, "input": str(job.source)}, of, ready, network)
+
+
+def _ran(info: EngineInfo | None, compositor: str, job: Job, facts: Facts) -> Ran:
+    return Ran(
+        engine=info.engine if info else "",
+        model=info.model if info else "",
+        device=info.device if info else "",
+        precision=info.precision if info else "",
+        compositor=compositor,
+        downsample_ratio=info.downsample_ratio if info else 0.0,
+        source=str(job.source),
+        width=facts.width,
+        height=facts.height,
+    )

@@ -1,0 +1,260 @@
+"""What a batch run writes: files with the input's time stamps and sound, and folders of pictures; whole or absent."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.apps.batch.codecs import ALPHA_CONTAINERS, PICTURES
+from rvm_live.apps.batch.companions import Plan
+from rvm_live.apps.batch.joining import join
+from rvm_live.apps.batch.media import Facts
+from rvm_live.apps.batch.segments import Segments
+from rvm_live.core.errors import SinkError
+from rvm_live.media.encoder import Encoder, Recipe
+from rvm_live.sinks.recording.snapshot import encode_png
+from rvm_live.sinks.recording.writers import Shot, Writer
+from rvm_live.system import atomic_write
+from rvm_live.system.atomic_write import explain, write_whole
+
+__all__ = ["MovieWriter", "PictureFile", "PictureFolder"]
+
+Picture = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+class MovieWriter(Writer):
+    """One file beside the input it was made from: segment after segment, joined with the sound at the end.
+
+    Args:
+        path: of the file.
+        track: name of what is in it.
+        recipe: how it is encoded.
+        facts: of the input: its clock is this file's clock.
+        companions: what becomes of the input's sound and subtitles.
+        segments: of this and the other tracks.
+        stopped: asked while segments are joined.
+        end_ns: tells at the end when the last frame ends, nanoseconds; None: after the usual time.
+
+    Attributes:
+        notes: what differs from what was asked for.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        track: str,
+        recipe: Recipe,
+        facts: Facts,
+        companions: Plan,
+        segments: Segments,
+        stopped: Callable[[], bool] = lambda: False,
+        end_ns: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        self.path = path
+        self._end_ns = end_ns
+        self.notes: list[str] = []
+        self._track, self._recipe = track, recipe
+        self._facts, self._companions, self._segments, self._stopped = facts, companions, segments, stopped
+        self._part = segments.folder / f"{track}{path.suffix}"
+        self._encoder: Encoder | None = None
+        self._written = [list(stamps) for stamps in segments.pts]
+        self._pts: list[int] = []
+        self._last = self._written[-1][-1] if self._written else -1
+
+    def write(self, shot: Shot) -> None:
+        with self._told():
+            encoder = self._encoder or self._opened(shot.image)
+            base = self._facts.time_base
+            pts = round(Fraction(shot.media_ns or 0, 1_000_000_000) / base)
+            self._last = pts = max(pts, self._last + 1)
+            self._pts.append(pts)
+            encoder.add(shot.image, pts - self._pts[0])
+            if len(self._pts) == self._segments.length:
+                self._end_segment()
+
+    def finish(self) -> bool:
+        try:
+            with self._told():
+                if self._pts:
+                    self._end_segment()
+                if not self._written:
+                    return False
+                files = [self._place(number) for number in range(len(self._written))]
+                self.notes += join(
+                    files, self._written, self._part, self._recipe, self._facts, self._companions, self._stopped,
+                    self._end(),
+                )  # fmt: skip
+                if self._stopped():
+                    self.rescue()
+                    return False
+                atomic_write.replace(self._part, self.path)
+        except SinkError:
+            self.rescue()
+            raise
+        return True
+
+    def rescue(self) -> None:
+        # Whole segments stay where --resume finds them; of the last one nothing is of use.
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            with contextlib.suppress(Exception):
+                encoder.close()
+            with contextlib.suppress(OSError):
+                self._place(len(self._written)).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._part.unlink(missing_ok=True)
+
+    def _end(self) -> int | None:
+        end_ns = self._end_ns()
+        return None if end_ns is None else round(Fraction(end_ns, 1_000_000_000) / self._facts.time_base)
+
+    def _place(self, number: int) -> Path:
+        return self._segments.path(self._track, number, self.path.suffix)
+
+    def _opened(self, image: NDArray[np.uint8]) -> Encoder:
+        if image.ndim == 3 and image.shape[2] == 4 and self._recipe.clear is None:
+            raise SinkError(
+                f"{self.path}: {self._recipe.codec} has no alpha; take one of {', '.join(ALPHA_CONTAINERS)}"
+            )
+        place = self._place(len(self._written))
+        facts = self._facts
+        self._encoder = Encoder(
+            place, self._recipe, image.shape, rate=facts.rate, time_base=facts.time_base, pixel=facts.pixel
+        )
+        return self._encoder
+
+    def _end_segment(self) -> None:
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            try:
+                encoder.flush()
+            finally:
+                encoder.close()
+        number = len(self._written)
+        self._written.append(self._pts)
+        self._pts = []
+        self._segments.done(self._track, number, self._written[number])
+
+    @contextlib.contextmanager
+    def _told(self) -> Any:
+        try:
+            yield
+        except SinkError:
+            raise
+        except OSError as error:
+            raise explain(error, self.path) from error
+        except Exception as error:
+            raise SinkError(f"cannot encode {self.path}: {error}") from error
+
+
+class PictureFolder(Writer):
+    """A folder of ``000000.png``, ``000001.png``, ...; it appears under its name when the last picture is in it.
+
+    Args:
+        path: of the folder.
+        track: name of what is in it.
+        kind: ``png``, 8 bits, or ``tiff``, 16 bits.
+        segments: of this and the other tracks.
+    """
+
+    def __init__(self, path: Path, track: str, kind: str, segments: Segments) -> None:
+        self.path = path
+        self.notes: list[str] = []
+        self._track, self._kind, self._segments = track, kind, segments
+        self._folder = segments.folder / track
+        self._number, self._count = len(segments.pts), 0
+
+    def write(self, shot: Shot) -> None:
+        if self._count == 0:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise explain(error, self.path) from error
+        write_whole(self._folder / f"{shot.seq:06d}{PICTURES[self._kind]}", _encoded(shot.image, self._kind))
+        self._count += 1
+        if self._count == self._segments.length:
+            self._end_segment()
+
+    def _end_segment(self) -> None:
+        self._segments.done(self._track, self._number, list(range(self._count)))
+        self._number, self._count = self._number + 1, 0
+
+    def finish(self) -> bool:
+        if self._count:
+            self._end_segment()
+        if self._number == 0:
+            return False
+        try:
+            if self.path.is_dir():
+                shutil.rmtree(self.path)
+            atomic_write.replace(self._folder, self.path)
+        except OSError as error:
+            raise explain(error, self.path) from error
+        return True
+
+    def rescue(self) -> None:
+        pass  # the segments' folder goes, or what is whole in it stays
+
+
+class PictureFile(Writer):
+    """One picture in one file.
+
+    Args:
+        path: of the file.
+        track: name of what is in it.
+        kind: ``png``, 8 bits, or ``tiff``, 16 bits.
+        segments: of this and the other tracks.
+    """
+
+    def __init__(self, path: Path, track: str, kind: str, segments: Segments) -> None:
+        self.path = path
+        self._track, self._kind, self._segments = track, kind, segments
+        self._part = segments.path(track, 0, path.suffix)
+        self._written = False
+
+    def write(self, shot: Shot) -> None:
+        if self._written:
+            raise SinkError(f"{self.path} is one picture, and the input holds more: name a film's container")
+        write_whole(self._part, _encoded(shot.image, self._kind))
+        self._written = True
+
+    def finish(self) -> bool:
+        if not self._written:
+            return False
+        self._segments.done(self._track, 0, [0])
+        try:
+            atomic_write.replace(self._part, self.path)
+        except OSError as error:
+            raise explain(error, self.path) from error
+        return True
+
+    def rescue(self) -> None:
+        pass  # the segments' folder goes
+
+
+def _encoded(image: NDArray[np.uint8], kind: str) -> bytes:
+    return encode_png(image) if kind == "png" else encode_tiff(image)
+
+
+def encode_tiff(image: Picture) -> bytes:
+    """A picture as a TIFF of 16 bits a channel, packed without loss.
+
+    Args:
+        image: uint8 or uint16; (H, W), (H, W, 3) BGR or (H, W, 4) BGRA. 8 bits are spread: 255 becomes 65535.
+
+    Raises:
+        SinkError: it cannot be encoded.
+    """
+    wide = image if image.dtype == np.uint16 else image.astype(np.uint16) * 257
+    ok, data = cv2.imencode(".tif", wide, [cv2.IMWRITE_TIFF_COMPRESSION, 5])  # LZW
+    if not ok:
+        raise SinkError(f"a picture of {image.shape} cannot be encoded as TIFF")
+    return bytes(data)

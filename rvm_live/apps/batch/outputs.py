@@ -1,0 +1,75 @@
+"""Where a batch run's outputs go, in which container, and what that cannot hold; told before anything begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rvm_live.apps.batch.codecs import ALPHA_CONTAINERS, FITTING, MUXERS, PICTURES, recipe_for
+from rvm_live.apps.batch.settings import BatchSettings
+from rvm_live.core.errors import SettingsError
+
+__all__ = ["FILES", "container_of", "is_clear", "one_file"]
+
+FILES = {**{f".{name}": name for name in MUXERS}, ".png": "png", ".tif": "tiff", ".tiff": "tiff"}
+"""Suffix of an output that is named -> its container."""
+
+
+def one_file(settings: BatchSettings, media: frozenset[str]) -> Path | None:
+    """The output where one file is named; None where it is a folder, or lies beside each input.
+
+    Args:
+        settings: of the run.
+        media: suffixes of films and pictures: what has one of them, and is no folder, is to be a file.
+
+    Raises:
+        SettingsError: no such file is written, or another option contradicts its name.
+    """
+    path = settings.output
+    if path is None or path.suffix.lower() not in media or path.is_dir():
+        return None
+    if path.suffix.lower() not in FILES:
+        known = ", ".join(FILES)
+        raise SettingsError(f"the suffix of {path.name} does not tell what to write: choose of {known}")
+    if settings.container not in ("auto", FILES[path.suffix.lower()]):
+        raise SettingsError(f"{path.name} is no {settings.container}: leave the container out, or name a folder")
+    if settings.name_template is not None:
+        raise SettingsError(f"a name template does not go with {path.name}: leave it out, or name a folder")
+    return path
+
+
+def container_of(settings: BatchSettings, source: Path, still: bool, file: Path | None) -> str:
+    """What an input's outputs are written as: one of :data:`MUXERS` or :data:`PICTURES`.
+
+    Args:
+        settings: of the run.
+        source: the input.
+        still: it is one picture.
+        file: the output, where one is named.
+
+    Raises:
+        SettingsError: it does not hold what is asked for.
+    """
+    container = settings.container if file is None else FILES[file.suffix.lower()]
+    if container == "auto" and still:
+        return "png"  # what is said of codecs is meant for films
+    if container == "auto":
+        container = "mov" if settings.transparent else "mp4"
+    if file is not None and container in PICTURES and not still:
+        raise SettingsError(
+            f"{file.name} is one picture, and {source.name} is a film: name a film (.mov), or a folder with "
+            f"--container {container}"
+        )
+    if is_clear(settings) and container not in ALPHA_CONTAINERS:
+        raise SettingsError(f".{container} keeps no alpha: write .mov, .mkv or .webm, or name a background")
+    if container in FITTING:
+        recipe, _ = recipe_for(container, settings.codec)
+        if is_clear(settings) and recipe.clear is None:
+            raise SettingsError(f"{settings.codec} keeps no alpha: leave the codec out, or name a background")
+    elif settings.codec != "auto":
+        raise SettingsError(f"the codec {settings.codec} does not go with {container}: leave it out")
+    return container
+
+
+def is_clear(settings: BatchSettings) -> bool:
+    """Whether something is written that holds alpha beside colours."""
+    return settings.transparent and "composite" in settings.write

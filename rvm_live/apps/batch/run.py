@@ -1,0 +1,147 @@
+"""Works off files one after another through the same stages as live video, with blocking queues; prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from rvm_live.apps.batch.file import work_off
+from rvm_live.apps.batch.inputs import Job, jobs, left_out
+from rvm_live.apps.batch.matting import Shared, Tell
+from rvm_live.apps.batch.report import BatchReport, Done
+from rvm_live.apps.batch.settings import PRESETS, BatchSettings
+from rvm_live.backgrounds.parse import parse
+from rvm_live.core.errors import SinkError
+from rvm_live.engines.choice import choose
+from rvm_live.sources.camera.opencv_logging import silence_backends
+from rvm_live.system.file_locks import Lock
+from rvm_live.system.signals import stopping_on_signals
+
+__all__ = ["run"]
+
+_NAMED = 4
+"""Files that are left out."""
+
+
+def run(
+    settings: BatchSettings, *, tell: Tell = lambda event: None, progress: Any = None, signals: bool = True
+) -> BatchReport:
+    """Work off all inputs; one that fails is told and the rest goes on.
+
+    Args:
+        settings: what to do.
+        tell: called with events: ``{"event": "note" | "start" | "preparing" | "progress" | "file", ...}`` from this
+            thread, and ``"stopping"`` from that of a signal.
+        progress: told of a download of weights.
+        signals: Ctrl-C and its like end the run in good order, with a report; False: they are the caller's.
+
+    Returns:
+        What became of each file.
+
+    Raises:
+        RvmLiveError: nothing can be done at all: bad settings, inputs or weights.
+    """
+    silence_backends()
+    todo = jobs(settings)
+    parse(settings.background)  # bad ones are told before anything begins
+    engine = replace(
+        settings.engine,
+        foreground=settings.foreground,
+        model=settings.engine.model or _asked(settings),
+        repeatable=True,
+    )
+    choice = choose(engine, progress) if engine.engine == "auto" else None
+    note = _limited(settings)
+    if note:
+        tell({"event": "note", "text": note})
+    for folder in dict.fromkeys(job.folder for job in todo):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SinkError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    shared = Shared(settings, engine, choice, tell)
+    found: dict[int, Done] = {}
+
+    def finished(done: Done, number: int) -> None:
+        found[number] = done
+        tell(_event(done, number))
+
+    def stop(reason: str) -> None:
+        shared.stop(reason)
+        tell({"event": "stopping", "reason": reason})
+
+    with stopping_on_signals(stop) if signals else nullcontext(), _lock(todo), closing(shared.lender):
+        tell({"event": "start", "files": len(todo)})
+        if others := left_out(settings, todo):
+            tell({"event": "note", "text": _left_out(others)})
+        if settings.ray is not None or settings.workers > 1:
+            from rvm_live.apps.batch.cluster import work_off_all
+
+            work_off_all(shared, todo, finished)
+        else:
+            for number, job in enumerate(todo):
+                if shared.stopped.is_set():
+                    break
+                done = work_off(shared, job, number)
+                finished(done, number)
+                if done.lost:
+                    tell({"event": "note", "text": _given_up(job, len(todo) - number - 1)})
+                    break
+    return BatchReport(tuple(found[number] for number in sorted(found)), len(todo) - len(found), shared.reason)
+
+
+def _given_up(job: Job, left: int) -> str:
+    """What to say where the GPU is lost to this process: every other file would fail of it."""
+    rest = f"{left} more files were not begun: " if left else ""
+    return (
+        f"the GPU failed at {job.source.name}, and this process can use it no more; {rest}run again with --resume "
+        "(without that file, if it happens again)"
+    )
+
+
+def _left_out(others: Sequence[Path]) -> str:
+    named = ", ".join(path.name for path in others[:_NAMED])
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    return f"{len(others)} other file{'s' * (len(others) > 1)} left out: {named}{more}"
+
+
+def _lock(todo: list[Job]) -> AbstractContextManager[object]:
+    """Of an output folder: for the whole run, its workers wherever they are included. (What lies elsewhere has a lock
+    of its own.)"""
+    if not todo[0].logged:
+        return nullcontext()
+    folder = todo[0].folder
+    return Lock(folder / ".rvm-live.lock", f"the folder {folder}", "wait for its end, or choose another --output")
+
+
+def _limited(settings: BatchSettings) -> str | None:
+    if settings.memory_limit is None:
+        return None
+    from rvm_live.engines.common.device import limit_memory  # only now: it needs torch
+
+    return limit_memory(settings.memory_limit, settings.engine.device)
+
+
+def _asked(settings: BatchSettings) -> str | None:
+    """A preset's model that is not the default is asked for by name."""
+    model = PRESETS[settings.quality].model
+    return None if model == "mobilenetv3" else model
+
+
+def _event(done: Done, number: int) -> dict[str, Any]:
+    return {
+        "event": "file",
+        "number": number,
+        "input": str(done.job.source),
+        "state": done.state,
+        "outputs": [str(path) for path in done.outputs],
+        "frames": done.frames,
+        "resumed": done.resumed,
+        "seconds": round(done.seconds, 3),
+        "error": done.error,
+        "notes": list(done.notes),
+        "ran": None if done.ran is None else asdict(done.ran),
+    }

@@ -1,0 +1,216 @@
+"""What of a file is done already: segments of some seconds, each whole, in a hidden folder beside the output.
+
+A segment counts when its record is there, which is written last, when what it speaks of has reached the disk. Beside
+the newest two records lies the engine's recurrent state after them, so that a run that was killed goes on as if it had
+never stopped: where the newer state is damaged, at the older one.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rvm_live.apps.batch.media import count_frames
+from rvm_live.core.errors import RvmLiveError, SinkError
+from rvm_live.engines.base import States
+from rvm_live.system import atomic_write
+from rvm_live.system.atomic_write import explain, write_whole
+
+__all__ = ["Segments"]
+
+_ABOUT = "about.json"
+
+
+class Segments:
+    """The segments of one input's outputs. Used by the tracks' threads and by the matting thread.
+
+    Args:
+        folder: where they lie.
+        tracks: names of what is written.
+        length: frames of a segment.
+        about: what they depend on; segments made of something else are of no use.
+
+    Attributes:
+        pts: time stamps of the frames in whole segments, in the units of the input.
+        note: why segments that were there are not used; empty otherwise.
+    """
+
+    def __init__(self, folder: Path, tracks: Sequence[str], length: int, about: dict[str, Any]) -> None:
+        self.folder, self.length = folder, length
+        self.pts: list[list[int]] = []
+        self.note = ""
+        self._tracks = tuple(tracks)
+        self._about = json.loads(json.dumps(about))
+        self._waiting: dict[int, set[str]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def start(self) -> int:
+        """The first frame that is not in a whole segment."""
+        return sum(map(len, self.pts))
+
+    def begin(self, *, resume: bool) -> None:
+        """Find what is whole, or clear away what is there.
+
+        Raises:
+            SinkError: the folder cannot be made or read.
+        """
+        try:
+            if resume and self.folder.is_dir():
+                self._find()
+            if self.pts:
+                for path in self.folder.glob("*.json"):  # of what is done again
+                    if path.stem.isdigit() and int(path.stem) >= len(self.pts):
+                        path.unlink()
+            else:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.folder / _ABOUT, json.dumps(self._about).encode(), durable=True)
+        except OSError as error:
+            raise explain(error, self.folder) from error
+
+    @property
+    def ours(self) -> bool:
+        """Whether what an earlier run has left was made of the same file with the same settings."""
+        return bool(self._read(_ABOUT) == self._about)
+
+    def _find(self) -> None:
+        if not self.ours:
+            if (self.folder / _ABOUT).exists():
+                known = self._read(_ABOUT) is not None
+                why = "was made of another file or with other settings" if known else "is damaged"
+                self.note = f"begun anew: what was left of an earlier run {why}"
+            return
+        while (stamps := self._stamps(len(self.pts))) is not None:
+            # The end of a file may be shorter; whether it was the end is found out by doing it again.
+            if len(stamps) != self.length:
+                break
+            if not self._whole(len(self.pts), len(stamps)):
+                self._tell("pictures are")
+                break
+            self.pts.append(stamps)
+        if self._state_path(len(self.pts)).exists():  # else the engine writes none down
+            while self.pts and self.states() is None:
+                self.pts.pop()
+                self._tell("recurrent state is")
+
+    def _tell(self, what: str) -> None:
+        self.note = f"segment {len(self.pts) + 1} of an earlier run is done anew: its {what} damaged"
+
+    def _stamps(self, number: int) -> list[int] | None:
+        """A segment's time stamps, increasing; None where it has no record that can be used."""
+        record = self._read(_record(number))
+        stamps = record.get("pts") if isinstance(record, dict) else None
+        if (
+            isinstance(stamps, list)
+            and all(type(each) is int for each in stamps)
+            and all(one < other for one, other in pairwise(stamps))
+        ):
+            return stamps
+        if (self.folder / _record(number)).exists():
+            self._tell("record is")
+        return None
+
+    def _read(self, name: str) -> Any:
+        try:
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def _whole(self, number: int, frames: int) -> bool:
+        """Whether a segment's files hold what its record says."""
+        for track in self._tracks:
+            files = self._files(track, number, frames)
+            if files[0].parent == self.folder:
+                try:
+                    if count_frames(files[0]) != frames:
+                        return False
+                except RvmLiveError:
+                    return False
+            elif not all(path.is_file() and path.stat().st_size for path in files):
+                return False
+        return True
+
+    def _files(self, track: str, number: int, frames: int) -> list[Path]:
+        """What a segment of a track is in: one film, or its pictures."""
+        films = sorted(self.folder.glob(f"{track}-{number:05d}.*"))
+        if films:
+            return films[:1]
+        suffix = next((path.suffix for path in (self.folder / track).glob("*.*")), "")
+        first = number * self.length
+        return [self.folder / track / f"{each:06d}{suffix}" for each in range(first, first + frames)]
+
+    def path(self, track: str, number: int, suffix: str) -> Path:
+        """Where a segment of a track is written."""
+        return self.folder / f"{track}-{number:05d}{suffix}"
+
+    def done(self, track: str, number: int, pts: list[int]) -> None:
+        """A track has completed a segment; when all have, it is whole.
+
+        Raises:
+            SinkError: the record cannot be written.
+        """
+        with self._lock:
+            there = self._waiting.setdefault(number, set())
+            there.add(track)
+            if len(there) < len(self._tracks):
+                return
+            del self._waiting[number]
+            try:
+                for each in self._tracks:
+                    files = self._files(each, number, len(pts))
+                    for path in filter(Path.exists, (*files, files[0].parent)):
+                        atomic_write.flush(path)
+            except OSError as error:
+                raise explain(error, self.folder) from error
+            write_whole(self.folder / _record(number), json.dumps({"pts": pts}).encode(), durable=True)
+            self.pts.append(pts)
+            for file in self.folder.glob("state-*.npz"):
+                if int(file.stem.removeprefix("state-")) < number:
+                    file.unlink(missing_ok=True)
+
+    def keep(self, number: int, states: States) -> None:
+        """Remember the engine's state before the first frame of a segment.
+
+        Raises:
+            SinkError: it cannot be written.
+        """
+        data = io.BytesIO()
+        np.savez(data, *states)
+        write_whole(self._state_path(number), data.getvalue(), durable=True)
+
+    def states(self) -> States | None:
+        """The engine's state before the first frame that is not done; None where nothing is known of it."""
+        try:
+            data = io.BytesIO(self._state_path(len(self.pts)).read_bytes())
+            with np.load(data, allow_pickle=False) as file:
+                return [file[name] for name in sorted(file.files, key=lambda name: int(name.removeprefix("arr_")))]
+        except Exception:  # whatever a damaged archive makes its readers raise
+            return None
+
+    def _state_path(self, number: int) -> Path:
+        return self.folder / f"state-{number:05d}.npz"
+
+    def end(self, *, keep: bool) -> None:
+        """Remove the folder, unless there is something in it worth keeping."""
+        if keep and self.pts:
+            with suppress(OSError, SinkError):
+                for number in self._waiting:
+                    for track in self._tracks:
+                        for file in self.folder.glob(f"{track}-{number:05d}.*"):
+                            file.unlink(missing_ok=True)
+            return
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _record(number: int) -> str:
+    return f"{number:05d}.json"

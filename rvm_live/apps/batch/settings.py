@@ -1,0 +1,224 @@
+"""What a batch run is asked for; the presets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Formatter
+
+from rvm_live.core.errors import SettingsError
+from rvm_live.core.settings import MODELS, EngineSettings, Foreground
+from rvm_live.core.validation import check_fields
+from rvm_live.engines.common.ladder import LEAST_LINES, ratio_of
+
+__all__ = [
+    "CODEC_NAMES",
+    "CONTAINERS",
+    "LEAST_MEMORY",
+    "OLD_NAMES",
+    "PRESETS",
+    "WRITABLE",
+    "BatchSettings",
+    "Preset",
+    "chunk_for",
+    "fill",
+    "parse_memory",
+    "ratio_for",
+]
+
+WRITABLE = ("composite", "alpha", "foreground")
+CONTAINERS = ("auto", "mp4", "mov", "mkv", "webm", "png", "tiff")
+CODEC_NAMES = ("auto", "h264", "hevc", "av1", "prores", "ffv1", "vp9")
+LEAST_MEMORY = 64_000_000
+"""Bytes of a GPU that a limit must leave."""
+_CLUSTER = re.compile(r"auto|local|(ray://)?(\[[0-9a-fA-F:.]+\]|[\w.-]+):[0-9]{1,5}")
+_LARGE = 2160
+"""Lines from which a frame counts as 4K."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One quality.
+
+    Attributes:
+        model: of RVM.
+        side: the longer side of the network's picture, pixels; None: the clip's own.
+        prefix: of the output's name.
+    """
+
+    model: str
+    side: int | None
+    prefix: str
+
+
+PRESETS = {
+    "standard": Preset("mobilenetv3", 480, "output_"),
+    "resnet": Preset("resnet50", 480, "resnet_output_"),
+    "high": Preset("mobilenetv3", 960, "hq_output_"),
+    "ultra": Preset("mobilenetv3", None, "ultra_output_"),
+}
+"""The authors advise to stay above 256 pixels: with less RVM cuts holes into people."""
+OLD_NAMES = {"high-performance": "resnet"}
+"""What presets were called, which is still taken."""
+
+
+def ratio_for(preset: Preset, width: int, height: int) -> float:
+    """The preset's downsample ratio for a frame size: 1 where that is smaller than what the network is to see."""
+    if preset.side is None:
+        return 1.0
+    # A very long strip keeps enough of its short side for the deepest level.
+    return max(ratio_of(preset.side, width, height), min(LEAST_LINES / min(width, height), 1.0))
+
+
+def chunk_for(wanted: int | None, width: int, height: int) -> int:
+    """Frames that are matted at once: what was asked for, else 8, and 6 from 2160 lines on."""
+    return wanted or (6 if min(width, height) >= _LARGE else 8)
+
+
+def parse_memory(text: str) -> int:
+    """Bytes in words such as ``10GB``, ``512MiB`` or ``1.5 G``.
+
+    Raises:
+        SettingsError: it is no such thing, or less than 64 MB.
+    """
+    found = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([kmgt])(i?)b?\s*", text, re.IGNORECASE | re.ASCII)
+    if found is None:
+        raise SettingsError(f"memory {text!r} cannot be read: write it like 10GB or 512MB")
+    number, unit, binary = found.groups()
+    count = int(float(number) * (1024 if binary else 1000) ** (" kmgt".index(unit.lower())))
+    if count < LEAST_MEMORY:
+        raise SettingsError(f"memory {text!r} is out of range: at least 64MB")
+    return count
+
+
+def fill(template: str, prefix: str, name: str, stem: str) -> str:
+    """A name template filled in.
+
+    Raises:
+        SettingsError: there is something else in its braces than ``prefix``, ``name`` and ``stem``.
+    """
+    values = {"prefix": prefix, "name": name, "stem": stem}
+    told = f"name template {template!r} cannot be filled in: it may hold {{prefix}}, {{name}} and {{stem}}"
+    made = ""
+    try:
+        for text, field, form, conversion in Formatter().parse(template):
+            # Nothing but the plain names: a form may make it gigabytes long, and an attribute leads anywhere.
+            if field is not None and (field not in values or form or conversion):
+                raise SettingsError(told)
+            made += text + ("" if field is None else values[field])
+    except ValueError as error:
+        raise SettingsError(f"{told} ({error})") from error
+    return made
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """Everything ``rvm-live batch`` takes.
+
+    Attributes:
+        inputs: files, folders (searched recursively) and glob patterns.
+        output: folder, made where it is missing; or, for one input, a file, whose suffix tells the container. None:
+            beside each input, ``clip.cutout.mov``.
+        quality: a name in :data:`PRESETS`, or one in :data:`OLD_NAMES`, which becomes the new one.
+        engine: how mattes are estimated; model and ratio that are set here go before the preset's.
+        write: of :data:`WRITABLE`, one or several.
+        background: as for the live application; transparent as a rule.
+        foreground: ``model`` or ``source``.
+        container: one of :data:`CONTAINERS`; ``auto``: ``mov`` over a transparent background, else ``mp4``; of a still
+            ``png``.
+        name_template: of the output's stem, with ``{prefix}``, ``{name}`` (tidied) and ``{stem}`` (as it was); None:
+            ``{prefix}{name}`` in a folder, ``{stem}.cutout`` beside the input.
+        max_name: characters of the tidied name at most.
+        resume: go on where an earlier run was stopped.
+        force: make anew what is there, of whatever it was made.
+        fps: frames per second of numbered pictures, from 0.01 to 1000.
+        monitor: GPU and processor over time, ``gpu_<name>.csv`` and ``.png`` beside each output.
+        codec: one of :data:`CODEC_NAMES`; ``auto``: the container's usual one.
+        hardware: decode and encode on a GPU where one can.
+        seq_chunk: frames that are matted at once; None: see :func:`chunk_for`.
+        segment_seconds: of a segment, after which a run that was stopped goes on.
+        memory_limit: bytes of a GPU's memory that this process may take, or None.
+        workers: processes on this machine, each with its share of it; 1: this one alone.
+        ray: address of a Ray cluster, ``local`` for one of its own, or None: no Ray.
+        published: the engine's published ratio is taken, whatever the quality.
+    """
+
+    inputs: tuple[str, ...]
+    output: Path | None = None
+    quality: str = "standard"
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    write: tuple[str, ...] = ("composite",)
+    background: str = "transparent"
+    foreground: Foreground | str = "model"
+    container: str = "auto"
+    name_template: str | None = None
+    max_name: int = 20
+    resume: bool = False
+    force: bool = False
+    fps: float = 25.0
+    monitor: bool = False
+    codec: str = "auto"
+    hardware: bool = False
+    seq_chunk: int | None = None
+    segment_seconds: float = 20.0
+    memory_limit: int | None = None
+    workers: int = 1
+    ray: str | None = None
+    published: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        object.__setattr__(self, "quality", OLD_NAMES.get(self.quality, self.quality))
+
+        def require(condition: bool, message: str) -> None:
+            if not condition:
+                raise SettingsError(message)
+
+        require(bool(self.inputs), "there is nothing to work on: name files, folders or patterns")
+        require(self.quality in PRESETS, f"unknown quality {self.quality!r}: choose one of {', '.join(PRESETS)}")
+        require(bool(self.write), "there is nothing to write: name at least one of " + ", ".join(WRITABLE))
+        for name in self.write:
+            require(name in WRITABLE, f"cannot write {name!r}: choose of {', '.join(WRITABLE)}")
+        require(
+            self.container in CONTAINERS,
+            f"unknown container {self.container!r}: choose one of {', '.join(CONTAINERS)}",
+        )
+        require(self.codec in CODEC_NAMES, f"unknown codec {self.codec!r}: choose one of {', '.join(CODEC_NAMES)}")
+        require(
+            self.seq_chunk is None or 1 <= self.seq_chunk <= 64,
+            f"seq chunk {self.seq_chunk} is out of range: from 1 to 64 frames",
+        )
+        require(
+            1 <= self.segment_seconds <= 3600,
+            f"segments of {self.segment_seconds:g} s are out of range: from 1 to 3600 s",
+        )
+        require(0.01 <= self.fps <= 1000, f"{self.fps:g} frames per second are out of range: from 0.01 to 1000")
+        require(1 <= self.workers <= 256, f"{self.workers} workers are out of range: from 1 to 256")
+        require(self.foreground in ("model", "source"), f"unknown foreground {self.foreground!r}")
+        require(8 <= self.max_name <= 200, f"max name {self.max_name} is out of range: from 8 to 200 characters")
+        if self.name_template is not None:
+            _check_template(self.name_template)
+        require(self.engine.model in (None, *MODELS), f"unknown model {self.engine.model!r}")
+        require(
+            self.memory_limit is None or self.memory_limit >= LEAST_MEMORY,
+            f"a memory limit of {self.memory_limit} bytes is out of range: at least 64MB",
+        )
+        require(
+            self.ray is None or _CLUSTER.fullmatch(self.ray) is not None,
+            f"the Ray cluster's address {self.ray!r} cannot be read: write HOST:PORT, local or auto",
+        )
+        require("\0" not in str(self.output), "the output's name holds a zero byte")
+
+    @property
+    def transparent(self) -> bool:
+        """Whether there is no background: alpha is kept."""
+        return self.background.strip().lower() == "transparent"
+
+
+def _check_template(template: str) -> None:
+    made = fill(template, "p", "n", "s")
+    if Path(made).name != made or made in ("", ".", "..") or "\0" in made:
+        raise SettingsError(f"name template {template!r} must give a file's name, not a path")
+    if fill(template, "p", "1", "2") == fill(template, "p", "3", "4"):
+        raise SettingsError(f"name template {template!r} gives every file one name: put {{name}} or {{stem}} into it")

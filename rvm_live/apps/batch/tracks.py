@@ -1,0 +1,187 @@
+"""The sink of a batch run: one queue, thread and writer for each thing that is written, so that encoders overlap."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.core.errors import QueueClosed, SinkError
+from rvm_live.core.frames import Composite
+from rvm_live.core.queues import FrameQueue, Overflow
+from rvm_live.sinks.base import Sink
+from rvm_live.sinks.recording.writers import Shot, Writer, fit_into
+
+__all__ = ["PICTURES", "BatchSink", "Track"]
+
+_WAITING = 4
+
+
+def _composite(composite: Composite) -> NDArray[np.uint8]:
+    return composite.image
+
+
+def _alpha(composite: Composite) -> NDArray[np.uint8]:
+    return composite.matte.host().alpha
+
+
+def _foreground(composite: Composite) -> NDArray[np.uint8]:
+    """The person's colours where there is a person, black elsewhere."""
+    return composite.matte.host().foreground
+
+
+PICTURES: dict[str, Callable[[Composite], NDArray[np.uint8]]] = {
+    "composite": _composite,
+    "alpha": _alpha,
+    "foreground": _foreground,
+}
+
+
+class Track:
+    """One thing that is written, on a thread of its own, ``rvm-writing``.
+
+    Args:
+        what: a name in :data:`PICTURES`.
+        writer: where it goes; used on the track's thread alone.
+        size: width and height; pictures of others are fitted into it, on black or transparent.
+            None: they stay as they are.
+
+    Attributes:
+        notes: whether there were such.
+    """
+
+    def __init__(self, what: str, writer: Writer, size: tuple[int, int] | None = None) -> None:
+        self.what, self.writer = what, writer
+        self.notes: list[str] = []
+        self._size = size
+        self.queue: FrameQueue[Shot] = FrameQueue(what, _WAITING, Overflow.BLOCK)
+        self.saved = False
+        self._keep = True
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="rvm-writing", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, composite: Composite, number: int) -> None:
+        """Hand one picture on, with its number in the file; waits while the encoder is behind.
+
+        Raises:
+            SinkError: the writer failed.
+        """
+        try:
+            self.queue.put(replace(Shot.of(composite), image=PICTURES[self.what](composite), seq=number))
+        except QueueClosed:
+            self.check()
+            raise SinkError(f"{self.writer.path} is closed") from None
+
+    def end(self, *, keep: bool) -> None:
+        """No more pictures; what is there is completed, or thrown away."""
+        self._keep = keep
+        if keep:
+            self.queue.close()
+        else:
+            self.queue.cancel()
+
+    def join(self) -> None:
+        if self._thread.is_alive():
+            self._thread.join()  # a long file takes its time to be joined
+
+    def check(self) -> None:
+        """Raise what went wrong, once it has."""
+        if isinstance(self._error, SinkError):
+            raise self._error
+        if self._error is not None:
+            raise SinkError(f"cannot write {self.writer.path}: {self._error}") from self._error
+
+    def _fitted(self, shot: Shot) -> Shot:
+        height, width = shot.image.shape[:2]
+        if self._size is None or (width, height) == self._size:
+            return shot
+        if not self.notes:
+            wanted = "x".join(map(str, self._size))
+            self.notes.append(f"the size changes to {width}x{height} at frame {shot.seq}, fitted into {wanted}")
+        return replace(shot, image=fit_into(shot.image, *self._size))
+
+    def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    shot = self.queue.get()
+                except QueueClosed:
+                    break
+                self.writer.write(self._fitted(shot))
+            if self._keep:
+                self.saved = self.writer.finish()
+            else:
+                self.writer.rescue()
+        except BaseException as error:  # raised again by put or check
+            self._error = error
+            self.writer.rescue()
+            self.queue.cancel(error)
+
+
+class BatchSink(Sink):
+    """Writes every composite into all tracks. They are whole, all of them, or absent.
+
+    Args:
+        tracks: what is written.
+        wanted: tells at the end whether the run came to the end of its input; if not, nothing is kept.
+        seen: told how many frames of the file are done, after each.
+        all_seen: told when these are all.
+        waiting: called now and then while none comes.
+        first: number in the file of the frame that comes first.
+        start: number of the first that is wanted.
+    """
+
+    def __init__(
+        self,
+        tracks: Sequence[Track],
+        wanted: Callable[[], bool],
+        seen: Callable[[int], None],
+        *,
+        all_seen: Callable[[int], None] = lambda frames: None,
+        waiting: Callable[[], None] = lambda: None,
+        first: int = 0,
+        start: int = 0,
+    ) -> None:
+        self.tracks = list(tracks)
+        self.frames = start
+        self._wanted, self._seen = wanted, seen
+        self._all_seen, self._waiting = all_seen, waiting
+        self._first, self._start = first, start
+
+    def open(self) -> None:
+        for track in self.tracks:
+            track.start()
+
+    def write(self, composite: Composite) -> None:
+        number = self._first + composite.seq
+        if number < self._start:
+            return
+        for track in self.tracks:
+            track.put(composite, number)
+        self.frames = number + 1
+        self._seen(self.frames)
+
+    def idle(self) -> None:
+        self._waiting()
+
+    def close(self, *, failed: bool) -> None:
+        keep = not failed and self._wanted()
+        try:
+            if keep:
+                self._all_seen(self.frames)
+        except BaseException:
+            keep = False
+            raise
+        finally:
+            for track in self.tracks:
+                track.end(keep=keep)
+            for track in self.tracks:
+                track.join()
+        for track in self.tracks:
+            track.check()

@@ -1,0 +1,371 @@
+"""The live application: settings in, a window or a headless run, a report out. Prints nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rvm_live.apps.live_controls import live_controls
+from rvm_live.apps.live_weights import WeightsFetch
+from rvm_live.apps.preflight import (
+    DEFAULT_FOLDER,
+    HEADLESS_SECONDS,
+    at_home,
+    check_writable,
+    overflow_of,
+    without_display,
+)
+from rvm_live.apps.report import LiveReport, Ran
+from rvm_live.backgrounds.parse import default_cycle, parse
+from rvm_live.compositing.composer import Composer
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.frames import Composite
+from rvm_live.core.notices import Notices
+from rvm_live.core.queues import Overflow
+from rvm_live.core.settings import LiveSettings
+from rvm_live.engines.choice import told_once
+from rvm_live.engines.failover import GuardedEngine
+from rvm_live.engines.select import AutoEngine, engine_for
+from rvm_live.pipeline.pipeline import Pipeline
+from rvm_live.sinks.base import Sink
+from rvm_live.sinks.recording.recording_switch import RecordingSwitch
+from rvm_live.sinks.recording.snapshot import save_png
+from rvm_live.sinks.recording.sudden_exit import on_sudden_exit
+from rvm_live.sinks.window.chooser import Chooser
+from rvm_live.sinks.window.status import Status
+from rvm_live.sinks.window.toolkits.base import Drop
+from rvm_live.sinks.window.window import ViewState, WindowActions, WindowSink
+from rvm_live.sources.base import SourceInfo
+from rvm_live.sources.camera.opencv_logging import silence_backends
+from rvm_live.sources.factory import open_source
+from rvm_live.sources.reconnecting import LastingSource
+from rvm_live.sources.switched import SwitchedSource
+from rvm_live.system import atomic_write, gpu
+from rvm_live.system.atomic_write import write_whole
+from rvm_live.system.signals import stopping_on_signals
+
+if TYPE_CHECKING:
+    from rvm_live.sinks.recording.listening import Listener
+    from rvm_live.sinks.recording.recorder import Recorder
+
+__all__ = ["HEADLESS_SECONDS", "run"]
+
+
+def run(
+    settings: LiveSettings,
+    *,
+    tell: Callable[[str], None] = lambda line: None,
+    progress: Any = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> LiveReport:
+    """Run the live application until the user, the source or a limit ends it.
+
+    Args:
+        settings: what the user asked for.
+        tell: called with one-line messages that are worth the user's attention at once.
+        progress: handed on to :func:`rvm_live.weights.resolve` for a download.
+        clock: monotonic time.
+
+    Returns:
+        The report.
+
+    Raises:
+        RvmLiveError: bad input, or a failure that was understood; nothing half-written is left behind.
+    """
+    silence_backends()
+    settings = at_home(settings)
+    if settings.audio is not None:
+        from rvm_live.microphones.factory import check_microphone
+
+        check_microphone()
+    if settings.stats_json is not None:
+        check_writable(settings.stats_json)
+    first = open_source(settings.source, clock)  # what cannot be meant is told before anything begins
+    overflow = overflow_of(settings, first)
+    keep_up = overflow is Overflow.DROP_OLDEST
+    engine = engine_for(replace(settings.engine, foreground=settings.foreground, keep_up=keep_up), progress)
+    with atomic_write.no_empty_folders(DEFAULT_FOLDER):
+        app = _App(settings, engine, overflow, clock, tell)
+        settings = app.settings
+        with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop), on_sudden_exit(lambda: app.display_gone(tell)):
+            try:
+                snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
+            finally:
+                app.chooser.close()
+    report = app.report(snapshot)
+    if settings.stats_json is not None:
+        write_whole(settings.stats_json, (json.dumps(report.as_json(), indent=2, sort_keys=True) + "\n").encode())
+    return report
+
+
+class _App:
+    """Wires settings to a pipeline, and the window's keys to it."""
+
+    def __init__(
+        self,
+        settings: LiveSettings,
+        engine: AutoEngine,
+        overflow: Overflow,
+        clock: Clock,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.notices = Notices()
+        self.engine = engine
+        self.gpu = gpu.GpuSampler(self._card)
+        self.began_ns = SYSTEM_CLOCK.now_ns()
+        self.composer = Composer(
+            default_cycle(settings.backgrounds),
+            compositor=settings.compositor,
+            foreground=settings.foreground,
+            notices=self.notices,
+            from_files=overflow is Overflow.BLOCK,
+            away=parse(settings.away)[0] if settings.away else None,
+            clock=clock,
+        )
+        self.settings, self._no_window = without_display(settings)
+        self.window: WindowSink | None = None
+        self.chooser = Chooser(self._chosen)
+        self.fetch = WeightsFetch(engine.settings, self._fetched, self.notices.news)
+        realtime = overflow is Overflow.DROP_OLDEST
+        self.view = ViewState(
+            settings.display,
+            settings.statistics,
+            fullscreen=settings.fullscreen,
+            mirror=bool(settings.mirror),
+        )
+        self.source = SwitchedSource(
+            settings.source,
+            lambda each: LastingSource(each, open_source, self.notices.again, clock, self.notices.news),
+            self.notices.fallback,
+            self._opened,
+        )
+        self.recording = self._recording(overflow, clock)
+        guarded = GuardedEngine(engine.again, engine.settings, self.notices)
+        self.controls = live_controls(self.view, self.composer, self.source, guarded, self.recording, self._reset)
+        self.pipeline = Pipeline(
+            self.source,
+            guarded,
+            self.composer,
+            self._sinks(tell, clock),
+            overflow=overflow,
+            max_fps=settings.source.fps if realtime else None,
+            mirror=settings.source.mirror,
+            adaptive_fps=settings.source.fps if realtime and settings.adaptive else None,
+            scene_reset=settings.scene_reset,
+            notices=self.notices,
+            clock=clock,
+        )
+
+    def _recording(self, overflow: Overflow, clock: Clock) -> RecordingSwitch:
+        settings = self.settings
+
+        def make(path: str) -> Recorder:
+            from rvm_live.sinks.factory import open_recorder
+
+            return open_recorder(
+                path,
+                fps=settings.source.fps,
+                policy=overflow,
+                background=self.composer.background_only,
+                # Without a window the recording is what the run is for; with one the picture matters more.
+                on_failure=None if settings.headless else self.notices.fallback,
+                listener=None if settings.audio is None else self._listener(settings.audio),
+            )
+
+        return RecordingSwitch(
+            make, settings.record, self.notices.fallback, clock, with_sound=settings.audio is not None
+        )
+
+    def _listener(self, device: str) -> Listener:
+        """Hears nothing while the camera rests or nobody is to be seen."""
+        from rvm_live.microphones.factory import open_microphone
+        from rvm_live.sinks.recording.listening import Listener
+
+        return Listener(
+            lambda: open_microphone(device),
+            muted=lambda: self.source.paused or self.composer.private,
+            told=self.notices.fallback,
+        )
+
+    def _sinks(self, tell: Callable[[str], None], clock: Clock) -> list[Sink]:
+        sinks: list[Sink] = [self.recording]
+        if not self.settings.headless:
+            self.window = WindowSink(
+                self.view,
+                size=(self.settings.source.width or 1280, self.settings.source.height or 720),
+                status=self.status,
+                controls=self.controls,
+                actions=WindowActions(
+                    reset=self._reset,
+                    save=self._save,
+                    ask_background=self.chooser.ask,
+                    fetch_weights=self.fetch.start,
+                    quit=self._quit,
+                ),
+                placeholder=self.composer.background_only,
+                clock=clock,
+            )
+            sinks.append(self.window)
+        return [*sinks, _Announcement(self._first_words, tell)]
+
+    def _first_words(self) -> list[str]:
+        """What is told with the first picture: on it, where there is a window."""
+        words = [self._no_window] if self._no_window else []
+        engine = self.pipeline.engine_info
+        shown, offline = self.window is not None, self.settings.engine.offline
+        if engine is not None and (simple := told_once(engine, window=shown, offline=offline)):
+            if self.window is None:
+                words.append(simple)
+            else:
+                self.window.tell(simple)
+        return words
+
+    def display_gone(self, tell: Callable[[str], None]) -> None:
+        """The window system ends the process: finish what is being written, say so, and go."""
+        if self.window is None:
+            return
+        self.pipeline.abandon("display gone", self.window)
+        kept = ""
+        if self.recording.saved:
+            kept = f"; {self.recording.failure or f'the recording {self.recording.saved[-1]} is whole'}"
+        tell(f"rvm-live: error: the display went away, and with it the window{kept}")
+        os._exit(2)
+
+    # Keys ---------------------------------------------------------------------------------------------------
+
+    def _opened(self, source: SourceInfo) -> None:
+        """People know themselves from the mirror: so a camera's picture is shown, unless it was asked for otherwise."""
+        if self.settings.mirror is None:
+            self.view.mirror = source.kind == "camera" and not self.settings.source.mirror
+
+    def _reset(self) -> None:
+        self.pipeline.reset()
+
+    def _save(self, composite: Composite) -> Path:
+        path = Path(f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}-{composite.seq:06d}.png")
+        save_png(composite, path)
+        return path
+
+    def _fetched(self) -> None:
+        self.controls.engine = "rvm"
+        if self.window is not None and self.fetch.state:
+            self.window.tell("RVM is here: better edges from now on")
+
+    def _chosen(self, path: Path) -> None:
+        if self.window is not None:
+            self.window.post(Drop((path,)))
+
+    def _quit(self, reason: str) -> None:
+        self.pipeline.stop("quit" if reason == "key" else reason)
+
+    # What runs ----------------------------------------------------------------------------------------------
+
+    def dropped(self) -> dict[str, int]:
+        """What could not be recorded in time; the pipeline counts its own queues."""
+        return dict(self.recording.dropped)
+
+    def status(self) -> Status:
+        """What the overlay shows, from what runs now."""
+        snapshot = self.pipeline.snapshot()
+        engine, source = self.pipeline.engine_info, self.source.info
+        recent = snapshot.recent_ms
+        return Status(
+            unique_fps=snapshot.recent_fps,
+            matting_ms=recent["matting"].p50,
+            compositing_ms=recent["compositing"].p50,
+            total_ms=recent["total"].p50,
+            total_p95_ms=recent["total"].p95,
+            device=engine.device if engine else "",
+            device_name=engine.device_name if engine else "",
+            backend=self.composer.backend,
+            engine=engine.engine if engine else "",
+            model=engine.model if engine else "",
+            precision=engine.precision if engine else "",
+            ratio=engine.downsample_ratio if engine else 0.0,
+            source=source.label if source else "",
+            size=(source.width, source.height) if source else (0, 0),
+            drops={**snapshot.dropped, **self.dropped()},
+            repeats=snapshot.repeated,
+            background=self.composer.background_label,
+            recording=self.recording.path,
+            sound=self.recording.sound,
+            recorded_s=self.recording.seconds,
+            recorded_bytes=self.recording.bytes,
+            gpu=self.gpu.latest,
+            fetching=self.fetch.state,
+            paused=self.source.paused,
+            phase=self._phase(source is not None, engine is not None),
+            messages=self.notices.messages,
+        )
+
+    def _card(self) -> gpu.Card:
+        """The card that the engine works on; None while there is no engine, or where it works on none."""
+        engine = self.pipeline.engine_info
+        return None if engine is None else gpu.card(engine.device)
+
+    def _phase(self, opened: bool, ready: bool) -> str:
+        """What is being waited for, and since when."""
+        if opened and ready:
+            return self.source.trouble or self.pipeline.stuck
+        doing = "opening the source" if not opened else self.engine.phase or "loading the model"
+        waited = (SYSTEM_CLOCK.now_ns() - self.began_ns) / 1e9
+        return (self.source.trouble or doing) + (f" ({waited:.0f} s)" if waited >= 2 else "")
+
+    def report(self, snapshot: Any) -> LiveReport:
+        """The final report of a finished run."""
+        engine, source = self.pipeline.engine_info, self.source.info
+        ran = Ran(
+            engine=engine.engine if engine else "",
+            model=engine.model if engine else "",
+            device=engine.device if engine else "",
+            precision=engine.precision if engine else "",
+            compositor=self.composer.backend,
+            downsample_ratio=engine.downsample_ratio if engine else 0.0,
+            source=source.label if source else "",
+            width=source.width if source else 0,
+            height=source.height if source else 0,
+        )
+        saved = self.recording.saved[-1] if self.recording.saved else None
+        return LiveReport(
+            ran,
+            replace(snapshot, dropped={**snapshot.dropped, **self.dropped()}),
+            self.notices.fallbacks,
+            self.pipeline.exit_reason,
+            None if saved is None else str(saved),
+            engine.device_name if engine else "",
+            self.recording.failure,
+        )
+
+
+class _Announcement(Sink):
+    """Tells with the first picture how the run goes on: by then whatever was asked for has been looked at."""
+
+    def __init__(self, lines: Callable[[], list[str]], tell: Callable[[str], None]) -> None:
+        self._lines: Callable[[], list[str]] | None = lines
+        self._tell = tell
+
+    def open(self) -> None:
+        """Nothing to get ready."""
+
+    def write(self, composite: Composite) -> None:
+        lines, self._lines = self._lines, None
+        for line in lines() if lines is not None else ():
+            self._tell(line)
+
+    def close(self, *, failed: bool) -> None:
+        """Nothing to finish."""
+
+
+@contextmanager
+def _sampling(sampler: gpu.GpuSampler) -> Iterator[None]:
+    sampler.start()
+    try:
+        yield
+    finally:
+        sampler.stop()

@@ -1,0 +1,259 @@
+"""The controls of a live run: what keys, the bar and other programs can change, by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rvm_live import weights
+from rvm_live.backgrounds.base import Background
+from rvm_live.backgrounds.own import OwnBackgrounds
+from rvm_live.backgrounds.parse import from_path, parse
+from rvm_live.compositing.composer import Composer
+from rvm_live.core.controls import Control, Controls, one_of, truth
+from rvm_live.core.errors import BackgroundError, SettingsError
+from rvm_live.engines.choice import EMBEDDED
+from rvm_live.engines.failover import GuardedEngine
+from rvm_live.sinks.factory import check_recording_path
+from rvm_live.sinks.recording.recording_switch import RecordingSwitch, named_now
+from rvm_live.sinks.window.hotkeys import ViewState, view_controls
+from rvm_live.sources.camera.camera import Camera, list_cameras
+from rvm_live.sources.switched import SwitchedSource
+
+__all__ = ["live_controls"]
+
+_RVM = "rvm"
+_SIDES = {"auto": None, "quick": 256, "standard": 384, "high": 512}
+
+
+def live_controls(
+    view: ViewState,
+    composer: Composer,
+    source: SwitchedSource,
+    engine: GuardedEngine,
+    recording: RecordingSwitch,
+    reset: Callable[[], None],
+) -> Controls:
+    """Everything that can be changed in a live run.
+
+    ==================  ======================================================================================
+    ``background``      a name out of its choices, or a path, or whatever ``--background`` takes, which then joins them
+    ``compositor``      a back end that works here
+    ``camera``          a camera's name
+    ``engine``          ``lite``, or ``rvm`` where its weights are at hand
+    ``quality``         ``auto``, or the longer side of what RVM's network sees: ``quick`` 256, ``high`` 512 pixels
+    ``recording``       a path, True for one named by the time, None or False for none
+    ``paused``          the camera rests and the background stays
+    ``privacy``         the background alone is seen, on every output
+    ``view``, ``statistics``, ``fullscreen``, ``mirror``   of the window
+    ==================  ======================================================================================
+
+    Args:
+        view: of the window.
+        composer: makes the pictures.
+        source: where they come from.
+        engine: makes the mattes.
+        recording: where they go.
+        reset: starts a new epoch.
+    """
+    cameras = _Cameras(source, reset)
+    own = OwnBackgrounds(composer.add_background)
+
+    def backgrounds() -> list[str]:
+        own.look()
+        return composer.backgrounds
+
+    own.look()
+    engines = _Engines(engine, source)
+    return Controls(
+        [
+            Control(
+                "background",
+                lambda: composer.background,
+                composer.show_background,
+                check=lambda wish: _background(composer, wish),
+                choices=backgrounds,
+            ),
+            Control(
+                "compositor",
+                lambda: composer.backend,
+                composer.use_compositor,
+                check=one_of("compositor", lambda: composer.working),
+                choices=lambda: composer.working,
+            ),
+            Control(
+                "camera",
+                cameras.name,
+                cameras.use,
+                check=cameras.check,
+                choices=cameras.names,
+                alone=lambda: "there is no other camera" if cameras.names() else "there is no camera",
+            ),
+            Control(
+                "engine",
+                engines.name,
+                engines.use,
+                check=engines.check,
+                choices=engines.names,
+                alone=lambda: "RVM is not here yet: press w to fetch it",
+            ),
+            Control(
+                "quality",
+                engines.quality,
+                engines.use_quality,
+                check=engines.check_quality,
+                choices=engines.qualities,
+                alone=engines.one_quality,
+            ),
+            Control("recording", lambda: recording.path, recording.use, check=_recording(recording)),
+            Control("paused", lambda: source.paused, _restarting(source.pause, reset), check=truth("paused")),
+            Control("privacy", lambda: composer.private, composer.hide, check=truth("privacy")),
+            *view_controls(view),
+        ]
+    )
+
+
+def _background(composer: Composer, wish: Any) -> str:
+    """The name that is meant; a background that is new joins the others."""
+    if not isinstance(wish, str | Path):
+        raise SettingsError(f"a background is a name, a path or what --background takes, not {wish!r}")
+    if wish in composer.backgrounds:
+        return str(wish)
+    if not str(wish).strip():
+        raise SettingsError("a background's name is empty")
+    try:
+        found: list[Background] = parse(wish) if isinstance(wish, str) else from_path(wish)
+    except SettingsError:
+        one_of("background", lambda: composer.backgrounds)(str(wish))
+        raise
+    except BackgroundError as error:
+        raise SettingsError(str(error)) from error
+    names = [composer.add_background(each) for each in found]
+    return names[0]
+
+
+def _recording(recording: RecordingSwitch) -> Callable[[Any], str | None]:
+    def check(wish: Any) -> str | None:
+        if wish is None or wish is False:
+            return None
+        if wish is True:
+            return recording.path or named_now()
+        path = os.path.expanduser(str(wish))
+        if path != recording.path:
+            check_recording_path(path, sound=recording.with_sound)
+        return path
+
+    return check
+
+
+def _restarting(pause: Callable[[bool], None], reset: Callable[[], None]) -> Callable[[bool], None]:
+    def apply(paused: bool) -> None:
+        pause(paused)
+        reset()
+
+    return apply
+
+
+class _Cameras:
+    """The cameras there are, each by a name of its own, and the one in use."""
+
+    def __init__(self, source: SwitchedSource, reset: Callable[[], None]) -> None:
+        self._source, self._reset = source, reset
+        self._chosen = ""
+
+    def names(self) -> list[str]:
+        """Names of the cameras that are plugged in now; with their number where a name is not one camera's alone."""
+        return list(self._named())
+
+    def name(self) -> str:
+        """The one in use or about to be; empty where something else is."""
+        if self._source.changing:
+            return self._chosen
+        info = self._source.info
+        label = info.label if info is not None and info.kind == "camera" else ""
+        return next((name for name, camera in self._named().items() if str(camera) == label), label)
+
+    def check(self, wish: Any) -> str:
+        return one_of("camera", self.names)(wish)
+
+    def use(self, name: str) -> None:
+        camera = self._named().get(name)
+        if camera is not None:
+            self._chosen = name
+            self._source.use(replace(self._source.settings, source=str(camera.index)))  # a file may be called as it is
+            self._reset()
+
+    def _named(self) -> dict[str, Camera]:
+        cameras = list_cameras()
+        names = [camera.name for camera in cameras]
+        return {
+            camera.name if names.count(camera.name) == 1 and camera.name else str(camera): camera for camera in cameras
+        }
+
+
+class _Engines:
+    """``lite`` and RVM, and how much of the picture RVM's network sees."""
+
+    def __init__(self, engine: GuardedEngine, source: SwitchedSource) -> None:
+        self._engine, self._source = engine, source
+        self._asked = engine.settings
+        self._name = ""
+        self._quality = "auto"
+
+    def names(self) -> list[str]:
+        """What can be chosen here, without fetching anything."""
+        return [EMBEDDED, *([_RVM] if weights.locate(self._asked) is not None else [])]
+
+    def name(self) -> str:
+        """The one in use or about to be; empty where it is another one, of the user's own."""
+        return self._name or {EMBEDDED: EMBEDDED, "rvm": _RVM, "openvino": _RVM}.get(self._running, "")
+
+    def check(self, wish: Any) -> str:
+        if wish == _RVM and _RVM not in self.names():
+            raise SettingsError("RVM's weights are not here: `rvm-live weights pull` fetches them")
+        return one_of("engine", self.names)(wish)
+
+    def use(self, name: str) -> None:
+        self._name = name
+        asked = self._asked
+        if name == EMBEDDED:
+            own = replace(asked, engine=EMBEDDED, device="cpu", precision="auto", weights=None, model=None)
+            self._engine.use(replace(own, downsample_ratio=None))
+        else:
+            self._engine.use(replace(asked, engine="auto", downsample_ratio=self._ratio()))
+
+    def qualities(self) -> list[str]:
+        """None to choose from with an engine that sees one size."""
+        return list(_SIDES) if self.name() == _RVM else []
+
+    def quality(self) -> str:
+        return self._quality
+
+    def one_quality(self) -> str:
+        """Why there is nothing to choose from, for people."""
+        return f"{self.name() or 'this engine'} has one quality: press {'e' if _RVM in self.names() else 'w'} for RVM"
+
+    def check_quality(self, wish: Any) -> str:
+        if not self.qualities():
+            raise SettingsError(self.one_quality())
+        return one_of("quality", self.qualities)(wish)
+
+    def use_quality(self, quality: str) -> None:
+        self._quality = quality
+        self.use(_RVM)
+
+    @property
+    def _running(self) -> str:
+        try:
+            return self._engine.info.engine
+        except Exception:  # nothing is open yet
+            return ""
+
+    def _ratio(self) -> float | None:
+        side, info = _SIDES[self._quality], self._source.info
+        if side is None or info is None:
+            return self._asked.downsample_ratio
+        return min(side / max(info.width, info.height, 1), 1.0)

@@ -1,0 +1,88 @@
+"""What is settled before a live run begins: where it can show and write, and whether it may drop frames."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from rvm_live.core.errors import SettingsError, SinkError
+from rvm_live.core.queues import Overflow
+from rvm_live.core.settings import LiveSettings
+from rvm_live.sinks.window.display import display_available
+from rvm_live.sources.base import Source
+from rvm_live.system import atomic_write, folders
+
+__all__ = ["DEFAULT_FOLDER", "HEADLESS_SECONDS", "at_home", "check_writable", "overflow_of", "without_display"]
+
+HEADLESS_SECONDS = 10.0
+"""How long a run lasts that wanted a window and found no display, if nothing else ends it."""
+DEFAULT_FOLDER = Path("recordings")
+"""Where such a run records to, if nothing else was asked for."""
+
+
+def at_home(settings: LiveSettings) -> LiveSettings:
+    """The settings with paths of results in which a tilde in front stands for a user's home."""
+    record = settings.record and os.path.expanduser(settings.record)  # as text: a slash at the end means a folder
+    return replace(settings, record=record, stats_json=settings.stats_json and folders.at_home(settings.stats_json))
+
+
+def without_display(settings: LiveSettings) -> tuple[LiveSettings, str]:
+    """Settings for a headless run where a window is wanted and there is no display; unchanged otherwise.
+
+    Returns:
+        The settings, and what is to be told once nothing else is wrong with them; empty where they are unchanged.
+
+    Raises:
+        SinkError: there is no place for a recording.
+    """
+    if settings.headless or (reason := display_available()) is None:
+        return settings, ""
+    limited = settings.frames is not None or settings.duration is not None
+    duration = settings.duration if limited else HEADLESS_SECONDS
+    record = settings.record or _default_recording()
+    for_how_long = "" if limited else f" for {HEADLESS_SECONDS:g} s"
+    told = f"rvm-live: no window: {reason}; running headless{for_how_long}, recording to {record}"
+    return replace(settings, headless=True, duration=duration, record=record), told
+
+
+def _default_recording() -> str:
+    try:
+        DEFAULT_FOLDER.mkdir(exist_ok=True)
+    except OSError as error:
+        raise SinkError(
+            f"no recording can be made in {Path.cwd()}: {error.strerror}; name a place with --record PATH"
+        ) from error
+    return str(DEFAULT_FOLDER / f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}.mp4")
+
+
+def check_writable(path: Path) -> None:
+    """Find out before the run whether a report can be written after it.
+
+    Raises:
+        SinkError: it cannot; says why.
+    """
+    if path.is_dir():
+        raise SinkError(f"cannot write {path}: it is a folder; name a file for --stats-json")
+    if not path.parent.is_dir():
+        raise SinkError(f"cannot write {path}: there is no folder {path.parent}")
+    try:
+        atomic_write.refuse_special(path)
+    except OSError as error:
+        raise SinkError(f"cannot write {path}: {error.strerror}") from error
+
+
+def overflow_of(settings: LiveSettings, source: Source) -> Overflow:
+    """Live unless every frame of a file is wanted.
+
+    Raises:
+        SettingsError: it is, but the source does not wait.
+    """
+    if settings.source.realtime:
+        return Overflow.DROP_OLDEST
+    if source.on_demand:
+        return Overflow.BLOCK
+    raise SettingsError(
+        f"--no-realtime takes every frame, but {settings.source.source!r} does not wait: use a file, or leave it out"
+    )

@@ -1,0 +1,10 @@
+"""Matte and background to composite: by OpenCV with CUDA, by torch or on the CPU, whichever works first.
+
+Imports :mod:`~rvm_live.core`, :mod:`~rvm_live.system`, :mod:`~rvm_live.media` and :mod:`~rvm_live.backgrounds`.
+
+::
+
+    from rvm_live.compositing.cpu import CpuCompositor
+
+    bgra = CpuCompositor("cpu").composite(matte, Clear())
+"""

@@ -1,0 +1,136 @@
+"""What every compositor shares: the checks on what it is given, and the numbers of the blurred background.
+
+The blur of :class:`~rvm_live.backgrounds.base.Blur` is worked out at reduced resolution, with whole numbers up to
+the Gaussian so that back ends agree to the last bit there:
+
+1. ``[(255 - a) S, 255 (255 - a)]`` per pixel, four channels of 16 bits, zero beyond the frame's edge;
+2. halved ``levels`` times by the rounded mean of 2 x 2 pixels, ``(p + q + r + s + 2) >> 2``;
+3. Gaussian with zeros beyond the edge, then ``255 numerator / denominator``, which is normalised convolution
+   (Knutsson and Westin 1993): neither the person nor the edge of the picture weighs in;
+4. rounded to 8 bits and enlarged bilinearly by ``2 ** levels``.
+
+Deep inside the person step 3 would divide nothing by nothing; a trace of mid-grey makes it fade to that instead. No
+pixel that is seen gets any of it: one that is not wholly the person's weighs in for itself.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.backgrounds.base import Layer, Plate
+from rvm_live.core.errors import CompositorError, MatteError
+from rvm_live.core.frames import Frame, Matte
+
+__all__ = ["GREY", "PRIOR", "ROUND_UP", "BlurPlan", "check_inputs", "made_up", "plan_blur"]
+
+PRIOR = 1e-3
+"""Weight of mid-grey, where a whole pixel of the room weighs 255 * 255."""
+GREY = 128 / 255
+ROUND_UP = 0.5 + 1 / 512
+"""Added before truncation. The excess over a half takes exact halves, common in flat pictures, out of the reach
+of floating-point noise, so that all back ends round them alike."""
+
+_LARGEST_LEVELS = 7  # bilinear weights stay multiples of 1/256, which 8-bit fixed point holds exactly
+_REFERENCE_HEIGHT = 720
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class BlurPlan:
+    """How to blur one size of frame.
+
+    Attributes:
+        levels: how often the frame is halved.
+        width: of the reduced frame, pixels: the frame's, divided by ``2 ** levels`` and rounded up.
+        height: likewise.
+        kernel: float32 (2 r + 1,), a Gaussian at the reduced resolution; sums to 1; r is at most 12.
+    """
+
+    levels: int
+    width: int
+    height: int
+    kernel: NDArray[np.float32]
+
+    @property
+    def factor(self) -> int:
+        return 1 << self.levels
+
+    @property
+    def padded_width(self) -> int:
+        return self.width << self.levels
+
+    @property
+    def padded_height(self) -> int:
+        return self.height << self.levels
+
+
+@lru_cache(maxsize=32)
+def plan_blur(width: int, height: int, strength: float) -> BlurPlan:
+    """Choose the reduced resolution and the Gaussian for a frame.
+
+    Args:
+        width: of the frame, pixels.
+        height: of the frame, pixels.
+        strength: standard deviation in pixels at 720 lines.
+    """
+    sigma = max(strength, 0.0) * height / _REFERENCE_HEIGHT
+    # Two to four reduced pixels of standard deviation: wide enough to hide the grid, narrow enough to be cheap.
+    levels = min(max(int(math.log2(sigma / 2)), 1), _LARGEST_LEVELS) if sigma >= 1 else 0
+    factor = 1 << levels
+    # Taking the mean over a cell adds (factor^2 - 1)/12 to the variance, bilinear enlargement factor^2/6 on average.
+    gained = (factor**2 - 1) / 12 + (factor**2 / 6 if levels else 0.0)
+    reduced = math.sqrt(max(sigma**2 - gained, 0.0)) / factor
+    radius = min(math.ceil(3 * reduced), 12)
+    offsets = np.arange(-radius, radius + 1, dtype=np.float64)
+    kernel = np.exp(-0.5 * (offsets / max(reduced, 1e-3)) ** 2)
+    return BlurPlan(levels, -(-width // factor), -(-height // factor), (kernel / kernel.sum()).astype(np.float32))
+
+
+def check_inputs(matte: Matte, layer: Layer) -> None:
+    """Refuse what cannot be put together.
+
+    Raises:
+        MatteError: the matte is not of the frame's size.
+        CompositorError: the frame is empty, or the plate is not of its size, or not what it must be.
+    """
+    frame = matte.frame
+    size = (frame.height, frame.width)
+    if 0 in size:
+        raise CompositorError(f"frame {frame.seq} is empty: {frame.width}x{frame.height}")
+    if tuple(matte.alpha.shape) != size:
+        raise MatteError(
+            f"the engine's alpha has the shape {tuple(matte.alpha.shape)}, the frame's is {size}: they must be equal"
+        )
+    if matte.foreground is not None and tuple(matte.foreground.shape) != (*size, 3):
+        raise MatteError(
+            f"the engine's foreground has the shape {tuple(matte.foreground.shape)}, it must be {(*size, 3)}"
+        )
+    if isinstance(layer, Plate) and (layer.image.shape != (*size, 3) or layer.image.dtype != np.uint8):
+        raise CompositorError(
+            f"the background is {layer.image.dtype} {layer.image.shape}, the frame needs uint8 {(*size, 3)}"
+        )
+
+
+def made_up(width: int, height: int, device: str) -> Matte:
+    """A matte with every alpha in it, lying where the engine's lie."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 1] = np.linspace(0, 255, width, dtype=np.uint8)
+    alpha = np.ascontiguousarray(image[..., 1])
+    frame = Frame(image, seq=0, epoch=0, captured_ns=0)
+    if device == "cpu":
+        return Matte(frame, alpha, image)
+    from rvm_live.core import transfer
+
+    placed = transfer.upload(image, device)
+    ready: Any = None
+    if device.startswith("cuda"):
+        import torch
+
+        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        ready.record(torch.cuda.current_stream(placed.device))
+    return Matte(frame, transfer.upload(alpha, device), placed, placed, ready)

@@ -1,0 +1,133 @@
+"""The reference compositor: 8-bit OpenCV on the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.backgrounds.base import Blur, Clear, Layer
+from rvm_live.compositing.base import Compositor
+from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_inputs, plan_blur
+from rvm_live.core.errors import CompositorError
+from rvm_live.core.frames import Matte
+
+__all__ = ["CpuCompositor"]
+
+Bytes = NDArray[np.uint8]
+GREY_PRIOR = np.float32(GREY * PRIOR)
+
+
+class _Scratch:
+    """Working memory for one frame size, so that a frame allocates nothing but its result."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.size = (height, width)
+        self.alpha = np.empty((height, width, 3), np.uint8)
+        self.rest = np.empty_like(self.alpha)
+        self.behind = np.empty_like(self.alpha)
+        self.bgra = np.empty((height, width, 4), np.uint8)
+        self._plan: BlurPlan | None = None
+        self.colour = np.empty(0, np.uint16)
+        self.weight = np.empty(0, np.uint16)
+        self.enlarged = np.empty(0, np.uint8)
+
+    def prepare(self, plan: BlurPlan) -> None:
+        """Set ``colour`` (h, w, 3), ``weight`` (h, w) and ``enlarged`` to the plan's padded size, zero at first."""
+        if self._plan is not plan:
+            self._plan = plan
+            size = (plan.padded_height, plan.padded_width)
+            self.colour = np.zeros((*size, 3), np.uint16)
+            self.weight = np.zeros(size, np.uint16)
+            self.enlarged = np.zeros((*size, 3), np.uint8)
+
+
+class CpuCompositor(Compositor):
+    """Blends in whole numbers: ``round(a F / 255) + round((255 - a) B / 255)``, at most 1 off the exact value.
+
+    ``python -m benchmarks compositors`` tells its times. Every other back end is compared to this one.
+    """
+
+    name = "cpu"
+
+    def __init__(self, device: str = "cpu") -> None:
+        super().__init__(device)
+        self._scratch: _Scratch | None = None
+
+    def open(self) -> None:
+        """Nothing to get ready: this back end always works."""
+
+    def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> Bytes:
+        check_inputs(matte, layer)
+        try:
+            return self._composite(matte, layer, source_foreground)
+        except cv2.error as error:
+            raise CompositorError(f"OpenCV failed: {' '.join(str(error).split())}") from error
+
+    def close(self) -> None:
+        self._scratch = None
+
+    def _composite(self, matte: Matte, layer: Layer, source_foreground: bool) -> Bytes:
+        host = matte.host()
+        colour = matte.frame.image if source_foreground else host.colour
+        scratch = self._scratch
+        if scratch is None or scratch.size != host.alpha.shape:
+            scratch = self._scratch = _Scratch(*host.alpha.shape)
+        if isinstance(layer, Clear):
+            return _cut_out(colour, host.alpha, scratch)
+        cv2.merge((host.alpha, host.alpha, host.alpha), scratch.alpha)
+        cv2.bitwise_not(scratch.alpha, scratch.rest)
+        plate = _blurred(matte.frame.image, host.alpha, layer, scratch) if isinstance(layer, Blur) else layer.image
+        result = np.empty_like(scratch.alpha)
+        cv2.multiply(colour, scratch.alpha, result, 1 / 255)
+        cv2.multiply(plate, scratch.rest, scratch.behind, 1 / 255)
+        cv2.add(result, scratch.behind, result)
+        return result
+
+
+def _cut_out(colour: Bytes, alpha: Bytes, scratch: _Scratch) -> Bytes:
+    cv2.cvtColor(colour, cv2.COLOR_BGR2BGRA, scratch.bgra)
+    cv2.insertChannel(alpha, scratch.bgra, 3)
+    result = np.zeros_like(scratch.bgra)
+    cv2.copyTo(scratch.bgra, alpha, result)  # where alpha is zero the colour must be too: nothing hides there
+    return result
+
+
+def _blurred(image: Bytes, alpha: Bytes, layer: Blur, scratch: _Scratch) -> Bytes:
+    """The frame's surroundings without the person, uint8 (H, W, 3); steps as in :mod:`compositors.common`."""
+    height, width = scratch.size
+    plan = plan_blur(width, height, layer.strength)
+    scratch.prepare(plan)
+    # NumPy here, not cv2.multiply, which goes through floating point for 16-bit results and takes six times as long.
+    np.multiply(image, scratch.rest, out=scratch.colour[:height, :width], dtype=np.uint16)
+    np.multiply(cv2.bitwise_not(alpha), 255, out=scratch.weight[:height, :width], dtype=np.uint16)
+    colour = _halved(scratch.colour, plan.levels).astype(np.float32)
+    weight = _halved(scratch.weight, plan.levels).astype(np.float32)
+    colour_sum = _smoothed(colour, plan) + GREY_PRIOR
+    weight_sum = _smoothed(weight, plan) + np.float32(PRIOR)
+    share = np.float32(255) / weight_sum
+    np.multiply(colour_sum, cv2.merge((share, share, share)), out=colour_sum)
+    # Rounds to the nearest and saturates.
+    small: Bytes = cv2.convertScaleAbs(colour_sum, alpha=1.0, beta=ROUND_UP - 0.5)
+    if not plan.levels:
+        return small
+    # The exact variant is the only one whose rounding other back ends can reproduce.
+    size = (plan.padded_width, plan.padded_height)
+    cv2.resize(small, size, scratch.enlarged, interpolation=cv2.INTER_LINEAR_EXACT)
+    return scratch.enlarged[:height, :width]
+
+
+def _smoothed(values: NDArray[np.float32], plan: BlurPlan) -> NDArray[np.float32]:
+    smoothed: NDArray[np.float32] = cv2.sepFilter2D(
+        values, -1, plan.kernel, plan.kernel, borderType=cv2.BORDER_CONSTANT
+    )
+    return smoothed
+
+
+def _halved(values: NDArray[np.uint16], levels: int) -> NDArray[Any]:
+    for _ in range(levels):
+        size = (values.shape[1] // 2, values.shape[0] // 2)
+        values = cv2.resize(values, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], *values.shape[2:])
+    return values

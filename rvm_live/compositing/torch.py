@@ -1,0 +1,176 @@
+"""The compositor that works where the matte lies: CUDA, MPS or the CPU, through torch."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
+from rvm_live.compositing.base import Compositor
+from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_inputs, plan_blur
+from rvm_live.core import transfer
+from rvm_live.core.errors import CompositorError, UnavailableError
+from rvm_live.core.frames import Matte, TensorMatte
+
+__all__ = ["TorchCompositor", "usable_device"]
+
+_log = logging.getLogger("rvm_live")
+
+
+class TorchCompositor(Compositor):
+    """Composites on the matte's own device; a frame comes down to the host once, as the finished picture.
+
+    On CUDA it has its own stream, which waits for the matte's ``ready`` event and for nothing else.
+    """
+
+    name = "torch"
+
+    def __init__(self, device: str = "cpu") -> None:
+        super().__init__(device)
+        self._device = torch.device("cpu")
+        self._stream: Any = None
+        self._blend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+        self._plate: tuple[Plate, torch.Tensor] | None = None
+        self._smoothing: tuple[BlurPlan, torch.Tensor, torch.Tensor] | None = None
+
+    def open(self) -> None:
+        self._device = usable_device(self.device)
+        if self._device.type == "cuda":
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+            with torch.inference_mode(), self._on_stream():
+                self._blend = _quick_blend(self._device)
+
+    def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> NDArray[np.uint8]:
+        check_inputs(matte, layer)
+        try:
+            with torch.inference_mode(), self._on_stream():
+                result = self._composite(matte.tensor(self._device), layer, source_foreground)
+                return transfer.download(result)
+        except RuntimeError as error:
+            raise CompositorError(f"torch failed on {self._device}: {str(error).strip().splitlines()[0]}") from error
+
+    def close(self) -> None:
+        self._plate = self._smoothing = self._stream = self._blend = None
+
+    def _on_stream(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
+
+    def _composite(self, matte: TensorMatte, layer: Layer, source_foreground: bool) -> torch.Tensor:
+        colour = matte.image if source_foreground else matte.colour
+        alpha = matte.alpha.unsqueeze(-1)
+        if isinstance(layer, Clear):
+            return torch.cat((colour * (alpha > 0), alpha), dim=-1)
+        plate = self._blurred(matte, layer) if isinstance(layer, Blur) else self._uploaded(layer)
+        if self._blend is not None:
+            return self._blend(colour, matte.alpha, plate)
+        share = alpha.float().div_(255)
+        # Each product is rounded by itself, as the CPU reference does; no exact half can occur (255 is odd).
+        result = (colour * share).round_()
+        return result.add_((plate * (1 - share)).round_()).to(torch.uint8)
+
+    def _uploaded(self, plate: Plate) -> torch.Tensor:
+        known = self._plate
+        if known is None or known[0].image is not plate.image or known[0].version != plate.version:
+            # Two backgrounds may use the same version, hence the comparison of the arrays as well.
+            known = self._plate = (plate, transfer.upload(plate.image, self._device))
+        return known[1]
+
+    def _blurred(self, matte: TensorMatte, layer: Blur) -> torch.Tensor:
+        """The frame's surroundings without the person, float (H, W, 3); steps as in ``compositors.common``."""
+        height, width = matte.alpha.shape
+        plan = plan_blur(width, height, layer.strength)
+        values = _weighted(matte, plan)
+        for _ in range(plan.levels):
+            values = (values[0::2, 0::2] + values[1::2, 0::2] + values[0::2, 1::2] + values[1::2, 1::2] + 2) >> 2
+        weighted = values.float()
+        rows, columns = self._smoothers(plan)
+        # Gaussian by two matrix products: unlike a convolution they keep full precision on every device.
+        flat = rows @ weighted.reshape(plan.height, -1)
+        sums = torch.einsum("xw,ywc->yxc", columns, flat.reshape(plan.height, plan.width, 4))
+        prior = torch.full((4,), PRIOR * GREY, device=sums.device)
+        prior[3:] = PRIOR
+        sums = sums + prior
+        small = (sums[..., :3] / sums[..., 3:] * 255 + ROUND_UP).clamp_(max=255).floor_()
+        return _enlarged(small, plan)[:height, :width]
+
+    def _smoothers(self, plan: BlurPlan) -> tuple[torch.Tensor, torch.Tensor]:
+        known = self._smoothing
+        if known is None or known[0] is not plan:
+            rows = torch.from_numpy(_band(plan.kernel, plan.height)).to(self._device)
+            columns = torch.from_numpy(_band(plan.kernel, plan.width)).to(self._device)
+            known = self._smoothing = (plan, rows, columns)
+        return known[1], known[2]
+
+
+def _quick_blend(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None:
+    """The blend as one kernel, where Triton is there and gets it right; else None."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of one version of Triton about the defaults of the next
+            from rvm_live.compositing.fused import blended, why_wrong
+
+            reason = why_wrong(device)
+    except Exception as error:  # a compiler, its cache, a driver: whatever fails there is no reason to stop
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+    if reason is None:
+        return blended
+    _log.info("the blend runs in torch's operations: %s", reason)
+    return None
+
+
+def usable_device(name: str) -> torch.device:
+    """The torch device called ``name``, with its number, proven to hold memory.
+
+    Raises:
+        UnavailableError: there is no such device here.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UnavailableError(f"torch knows no device {name!r}") from None
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            built = "finds no CUDA device" if torch.version.cuda else "is built without CUDA"
+            raise UnavailableError(f"this torch ({torch.__version__}) {built}")
+        device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UnavailableError(f"torch cannot use {name}: {str(error).strip().splitlines()[0]}") from error
+    return device
+
+
+def _weighted(matte: TensorMatte, plan: BlurPlan) -> torch.Tensor:
+    """int32 (h, w, 4): colour and weight times 255 - alpha, padded with zeros to a multiple of the plan's factor."""
+    height, width = matte.alpha.shape
+    rest = 255 - matte.alpha.to(torch.int32).unsqueeze(-1)
+    values = torch.zeros(plan.padded_height, plan.padded_width, 4, dtype=torch.int32, device=rest.device)
+    torch.mul(matte.image.to(torch.int32), rest, out=values[:height, :width, :3])
+    values[:height, :width, 3:] = rest * 255
+    return values
+
+
+def _enlarged(small: torch.Tensor, plan: BlurPlan) -> torch.Tensor:
+    """Bilinear enlargement by the plan's factor, rounded half up; exact, since all weights are powers of two."""
+    if not plan.levels:
+        return small
+    planes = small.permute(2, 0, 1).unsqueeze(0)
+    size = (plan.padded_height, plan.padded_width)
+    large = torch.nn.functional.interpolate(planes, size=size, mode="bilinear", align_corners=False)
+    return large[0].permute(1, 2, 0).add_(0.5).floor_()
+
+
+def _band(kernel: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+    """The (length, length) matrix that convolves with ``kernel``, zeros beyond both ends."""
+    radius = len(kernel) // 2
+    matrix = np.zeros((length, length), np.float32)
+    for offset in range(-min(radius, length - 1), min(radius, length - 1) + 1):
+        matrix += np.eye(length, k=offset, dtype=np.float32) * kernel[radius + offset]
+    return matrix

@@ -1,1 +1,0 @@
-"""Compositors: put a matte over a background."""

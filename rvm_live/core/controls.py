@@ -1,0 +1,204 @@
+"""What can be changed while the program runs: by keys, by the mouse, by a page, by another program.
+
+Every control has a name and one value that is in force. Changes are absolute (``controls.background = "beach"``, never
+"the next one"), checked before anything happens, and told to everybody who subscribed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from rvm_live.core.errors import SettingsError
+
+__all__ = ["Control", "Controls", "one_of", "truth"]
+
+_log = logging.getLogger("rvm_live")
+
+
+@dataclass(frozen=True)
+class Control:
+    """One thing that can be changed.
+
+    Attributes:
+        name: a Python identifier.
+        read: what is in force; called on any thread.
+        apply: make it so; called on the thread of whoever changes it, one change at a time, with what ``check`` gave.
+            Returns at once: what takes time happens on the thread that owns it.
+        check: a wish -> the value that is meant; raises :class:`~rvm_live.core.errors.SettingsError` where there is
+            none.
+        choices: the values to choose from now, in order; empty where they cannot be listed.
+        alone: why there is no other value to choose now, for people.
+    """
+
+    name: str
+    read: Callable[[], Any]
+    apply: Callable[[Any], None]
+    check: Callable[[Any], Any] = field(default=lambda wish: wish)
+    choices: Callable[[], Sequence[Any]] = field(default=tuple)
+    alone: Callable[[], str] = field(default=str)
+
+
+class Controls:
+    """All controls of one running program; may be used from any thread.
+
+    ``controls.mirror`` reads, ``controls.mirror = True`` changes, ``controls.set(mirror=True, background="beach")``
+    changes several or, where one wish cannot be granted, none.
+
+    Args:
+        controls: what there is to change.
+    """
+
+    _known: dict[str, Control]
+    _lock: threading.RLock
+    _subscribers: list[Callable[[Mapping[str, Any]], None]]
+
+    def __init__(self, controls: Iterable[Control] = ()) -> None:
+        object.__setattr__(self, "_known", {control.name: control for control in controls})
+        object.__setattr__(self, "_lock", threading.RLock())
+        object.__setattr__(self, "_subscribers", [])
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self._control(name).read()
+        except SettingsError as error:
+            raise AttributeError(str(error)) from error
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.set(**{name: value})
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._known]
+
+    def set(self, **wishes: Any) -> Mapping[str, Any]:
+        """Change what is named; everything is checked before anything is changed.
+
+        Returns:
+            What is in force now, of all controls.
+
+        Raises:
+            SettingsError: there is no such control, or it cannot have that value; nothing was changed.
+        """
+        with self._lock:
+            meant = [(control, control.check(wish)) for control, wish in self._paired(wishes)]
+            before = self.state()
+            for control, value in meant:
+                control.apply(value)
+            after = self.state()
+            self._tell({name: value for name, value in after.items() if before.get(name) != value})
+            return after
+
+    def state(self) -> Mapping[str, Any]:
+        """What is in force now: name -> value."""
+        return MappingProxyType({name: control.read() for name, control in self._known.items()})
+
+    def choices(self, name: str) -> Sequence[Any]:
+        """The values that ``name`` can be given now, in order; empty where they cannot be listed.
+
+        Raises:
+            SettingsError: there is no such control.
+        """
+        return self._control(name).choices()
+
+    def step(self, name: str, steps: int = 1) -> Any:
+        """Go ``steps`` on from the present value of ``name`` in its choices, round and round.
+
+        Returns:
+            The value in force now.
+
+        Raises:
+            SettingsError: there is no such control, or nothing to choose from.
+        """
+        with self._lock:
+            control, choices = self._control(name), list(self.choices(name))
+            now = control.read()
+            why = control.alone() if choices in ([], [now]) else ""
+            if why or not choices:
+                raise SettingsError(why or f"there is nothing to choose from for {name}")
+            place = choices.index(now) if now in choices else (-1 if steps > 0 else 0)
+            return self.set(**{name: choices[(place + steps) % len(choices)]})[name]
+
+    def subscribe(self, told: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
+        """Be told of every change: name -> value, on the thread of whoever made it, which waits meanwhile.
+
+        Returns:
+            Ends the subscription.
+        """
+        with self._lock:
+            self._subscribers.append(told)
+
+        def leave() -> None:
+            with self._lock:
+                if told in self._subscribers:
+                    self._subscribers.remove(told)
+
+        return leave
+
+    def changed(self, *names: str) -> None:
+        """Tell the subscribers of what changed by itself, such as a recording that ended."""
+        with self._lock:
+            self._tell({name: self._control(name).read() for name in names})
+
+    def _control(self, name: str) -> Control:
+        control = self._known.get(name)
+        if control is None:
+            near = difflib.get_close_matches(name, self._known, 1)
+            told = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(sorted(self._known))}"
+            raise SettingsError(f"there is no control {name!r}: {told}")
+        return control
+
+    def _paired(self, wishes: Mapping[str, Any]) -> list[tuple[Control, Any]]:
+        return [(self._control(name), wish) for name, wish in wishes.items()]
+
+    def _tell(self, changes: Mapping[str, Any]) -> None:
+        if not changes:
+            return
+        for told in list(self._subscribers):
+            try:
+                told(MappingProxyType(dict(changes)))
+            except Exception:  # one client's fault is not another's, nor the picture's
+                _log.exception("a subscriber to the controls failed")
+
+
+def truth(name: str) -> Callable[[Any], bool]:
+    """A check for what is on or off."""
+
+    def check(wish: Any) -> bool:
+        words = {
+            "on": True,
+            "true": True,
+            "yes": True,
+            "1": True,
+            "off": False,
+            "false": False,
+            "no": False,
+            "0": False,
+        }
+        if isinstance(wish, bool):
+            return wish
+        if isinstance(wish, str) and wish.strip().lower() in words:
+            return words[wish.strip().lower()]
+        raise SettingsError(f"{name} is on or off, not {wish!r}")
+
+    return check
+
+
+def one_of(name: str, choices: Callable[[], Sequence[str]]) -> Callable[[Any], str]:
+    """A check for one of several names."""
+
+    def check(wish: Any) -> str:
+        known = list(choices())
+        if isinstance(wish, str) and wish in known:
+            return wish
+        near = difflib.get_close_matches(str(wish), known, 1)
+        told = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(known)}"
+        raise SettingsError(f"there is no {name} {wish!r}: {told}")
+
+    return check

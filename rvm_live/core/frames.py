@@ -1,0 +1,326 @@
+"""What travels between the stages: Frame -> Matte -> Composite.
+
+All three are frozen. Everything carries ``seq`` (counts captured frames from 0), ``epoch`` (changes whenever
+the recurrent state must start anew) and ``captured_ns`` (monotonic, taken at grab, before decoding).
+
+Pixel conventions: colour is BGR on the last axis, rows first. ``uint8`` is 0-255, floating point is 0-1.
+Colour of a foreground is straight (not premultiplied by alpha).
+
+Whatever is made of a matte is made of its 8 bits, and they are made here alone: alpha below :data:`LEAST_ALPHA` is 0 in
+them, and so is the foreground there. A trace of a person is next to nothing but the room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.core import transfer
+from rvm_live.core.errors import MatteError, SettingsError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["LEAST_ALPHA", "Composite", "Frame", "HostMatte", "Matte", "Stamps", "TensorMatte", "check_picture"]
+
+LEAST_ALPHA = 8
+"""Alpha, of 255, below which nobody is there."""
+
+
+@dataclass(frozen=True, repr=False)
+class Frame:
+    """One captured picture.
+
+    Attributes:
+        image: uint8 (H, W, 3) BGR, C-contiguous; read-only by convention.
+        seq: number of the frame, counted at capture from 0 without gaps.
+        epoch: generation of the recurrent state it belongs to.
+        captured_ns: monotonic time of the grab, before decoding.
+        media_ns: position in the file, nanoseconds, or None for a live source.
+        repeated: the picture is byte for byte that of the frame before, and the same array (a still, a slow camera).
+        duration_ns: how long it is to be seen, nanoseconds, where a file tells it.
+    """
+
+    image: NDArray[np.uint8]
+    seq: int
+    epoch: int
+    captured_ns: int
+    media_ns: int | None = None
+    repeated: bool = False
+    duration_ns: int | None = None
+
+    @property
+    def height(self) -> int:
+        return int(self.image.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.image.shape[1])
+
+    def __repr__(self) -> str:
+        return f"Frame(seq={self.seq}, epoch={self.epoch}, {self.width}x{self.height})"
+
+
+@dataclass(frozen=True, repr=False)
+class HostMatte:
+    """A matte in host memory, C-contiguous.
+
+    Attributes:
+        alpha: uint8 (H, W); 0, or :data:`LEAST_ALPHA` and more.
+        colour: uint8 (H, W, 3) BGR; where alpha is 0 it may be the room's. To be weighted with alpha, never handed on.
+    """
+
+    alpha: NDArray[np.uint8]
+    colour: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        import cv2
+
+        floored = cv2.threshold(self.alpha, LEAST_ALPHA - 1, 0, cv2.THRESH_TOZERO)[1]
+        object.__setattr__(self, "alpha", floored)
+
+    @cached_property
+    def foreground(self) -> NDArray[np.uint8]:
+        """The person's colours, uint8 (H, W, 3) BGR: ``colour`` where alpha is not 0, else 0."""
+        import cv2
+
+        return np.asarray(cv2.copyTo(self.colour, self.alpha, np.zeros_like(self.colour)))
+
+
+@dataclass(frozen=True, repr=False)
+class TensorMatte:
+    """A matte on a device, quantised exactly as :class:`HostMatte`, so that all compositors agree.
+
+    Attributes:
+        alpha: uint8 (H, W); 0, or :data:`LEAST_ALPHA` and more.
+        colour: uint8 (H, W, 3) BGR; where alpha is 0 it may be the room's. To be weighted with alpha, never handed on.
+        image: uint8 (H, W, 3) BGR, the frame's own picture.
+    """
+
+    alpha: torch.Tensor
+    colour: torch.Tensor
+    image: torch.Tensor
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alpha", self.alpha * (self.alpha >= LEAST_ALPHA))
+
+
+@dataclass(frozen=True, repr=False)
+class Matte:
+    """The alpha and foreground estimated for one frame; both belong to exactly that frame.
+
+    They are as the engine gave them; :meth:`host` and :meth:`tensor` make the pixels that may be shown.
+
+    Attributes:
+        frame: the frame they were computed from.
+        alpha: (H, W), uint8 or floating point; a host array, or a torch tensor on the engine's device.
+        foreground: (H, W, 3) BGR, uint8 or floating point, same kind as ``alpha``; None when the engine
+            estimates alpha only (the frame's own pixels then serve).
+        image: the frame's picture on the engine's device, uint8 (H, W, 3) BGR, or None if it stayed on the
+            host. Saves the compositor a second upload.
+        ready: CUDA event recorded after the last kernel that wrote the above, or None. Whoever reads the
+            tensors on another stream waits for this event, not for the device.
+        started_ns: monotonic time when the engine took the frame.
+        finished_ns: monotonic time when the engine gave the matte back.
+        elapsed_ns: where the GPU was still at work then: waits for it, and tells how many nanoseconds after
+            ``started_ns`` it was done. None where ``finished_ns`` says it all.
+    """
+
+    frame: Frame
+    alpha: Any
+    foreground: Any = None
+    image: Any = None
+    ready: Any = None
+    started_ns: int = 0
+    finished_ns: int = 0
+    elapsed_ns: Callable[[], int] | None = None
+
+    @cached_property
+    def done_ns(self) -> int:
+        """Monotonic time when the work on the matte was done; waits for that, and raises MatteError if it failed."""
+        if self.elapsed_ns is None:
+            return self.finished_ns
+        try:
+            return self.started_ns + self.elapsed_ns()
+        except Exception as error:
+            raise _unreadable(error) from error
+
+    @cached_property
+    def _host(self) -> HostMatte:
+        if isinstance(self.alpha, np.ndarray):
+            colour = self.frame.image if self.foreground is None else _array_u8(self.foreground)
+            return HostMatte(_array_u8(self.alpha), colour)
+        import torch
+
+        self._wait(self.alpha)
+        if self.foreground is None:
+            return HostMatte(transfer.download(_tensor_u8(self.alpha)), self.frame.image)
+        if self.alpha.device.type == "cpu":
+            # No device to save trips to: two views cost less than packing into one block.
+            alpha, foreground = (transfer.download(_tensor_u8(each)) for each in (self.alpha, self.foreground))
+            return HostMatte(alpha, foreground)
+        packed = torch.cat((_tensor_u8(self.foreground).flatten(), _tensor_u8(self.alpha).flatten()))
+        block = transfer.download(packed)
+        height, width = self.alpha.shape
+        colour = height * width * 3
+        return HostMatte(block[colour:].reshape(height, width), block[:colour].reshape(height, width, 3))
+
+    @cached_property
+    def _tensors(self) -> dict[str, TensorMatte]:
+        return {}
+
+    def host(self) -> HostMatte:
+        """The matte in host memory; converted once and remembered.
+
+        Raises:
+            MatteError: it cannot be read: the device it was made on has failed, say, which is often seen only here.
+        """
+        try:
+            return self._host
+        except Exception as error:
+            raise _unreadable(error) from error
+
+    def tensor(self, device: torch.device | str) -> TensorMatte:
+        """The matte on ``device``, ordered after its ``ready`` event; converted once per device."""
+        import torch
+
+        target = torch.device(device)
+        known = self._tensors.get(str(target))
+        if known is None:
+            known = self._tensors[str(target)] = self._to(target)
+        return known
+
+    def _to(self, target: torch.device) -> TensorMatte:
+        def place(value: Any) -> torch.Tensor:
+            if isinstance(value, np.ndarray):
+                return transfer.upload(value, target)
+            self._wait(value)
+            tensor = _tensor_u8(value)
+            return tensor if tensor.device == target else tensor.to(target)
+
+        image = place(self.frame.image if self.image is None else self.image)
+        alpha = place(self.alpha if not isinstance(self.alpha, np.ndarray) else _array_u8(self.alpha))
+        if self.foreground is None:
+            return TensorMatte(alpha, image, image)
+        foreground = self.foreground
+        if isinstance(foreground, np.ndarray):
+            foreground = _array_u8(foreground)
+        return TensorMatte(alpha, place(foreground), image)
+
+    def _wait(self, tensor: Any) -> None:
+        """Order the current CUDA stream after the engine's work, and keep its memory from early reuse."""
+        if tensor.device.type != "cuda":
+            return
+        import torch
+
+        stream = torch.cuda.current_stream(tensor.device)
+        if self.ready is not None:
+            stream.wait_event(self.ready)
+        tensor.record_stream(stream)
+
+    def __repr__(self) -> str:
+        return f"Matte({self.frame!r}, alpha={tuple(self.alpha.shape)} {self.alpha.dtype})"
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """Monotonic nanoseconds at which a frame passed each station."""
+
+    captured_ns: int
+    matting_started_ns: int
+    matting_finished_ns: int
+    compositing_started_ns: int
+    compositing_finished_ns: int
+
+
+@dataclass(frozen=True, repr=False)
+class Composite:
+    """A finished picture in host memory.
+
+    Attributes:
+        image: uint8 (H, W, 3) BGR; or (H, W, 4) BGRA with straight alpha where the background is transparent,
+            whose alpha and colour are zero wherever the matte's alpha is (no camera pixel hides under a transparent
+            one).
+        matte: the matte it was made from, and through it the frame.
+        stamps: when it passed each station.
+        backend: the compositor that made it.
+        background: short name of the background in it.
+    """
+
+    image: NDArray[np.uint8]
+    matte: Matte
+    stamps: Stamps
+    backend: str = ""
+    background: str = ""
+
+    @property
+    def frame(self) -> Frame:
+        return self.matte.frame
+
+    @property
+    def seq(self) -> int:
+        return self.matte.frame.seq
+
+    @property
+    def epoch(self) -> int:
+        return self.matte.frame.epoch
+
+    @property
+    def alpha(self) -> NDArray[np.uint8]:
+        """How much of each pixel is the person's, uint8 (H, W), 0 to 255; the matte's ``host().alpha``."""
+        return self.matte.host().alpha
+
+    @property
+    def foreground(self) -> NDArray[np.uint8]:
+        """The person's colours, uint8 (H, W, 3) BGR, black where alpha is 0; the matte's ``host().foreground``."""
+        return self.matte.host().foreground
+
+    @property
+    def transparent(self) -> bool:
+        return bool(self.image.shape[2] == 4)
+
+    def __repr__(self) -> str:
+        height, width, channels = self.image.shape
+        return f"Composite(seq={self.seq}, epoch={self.epoch}, {width}x{height}x{channels}, {self.backend})"
+
+
+def check_picture(image: object, what: str = "the picture") -> NDArray[np.uint8]:
+    """A C-contiguous copy of a picture, which must be uint8 (H, W, 3) BGR.
+
+    Raises:
+        SettingsError: it is something else.
+    """
+    if not isinstance(image, np.ndarray):
+        raise SettingsError(f"{what} is a {type(image).__name__}: it must be a numpy array")
+    if image.dtype != np.uint8:
+        raise SettingsError(f"{what} is {image.dtype}: it must be uint8, 0 to 255")
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise SettingsError(f"{what} has shape {image.shape}: it must be (height, width, 3), BGR")
+    if image.size == 0:
+        raise SettingsError(f"{what} has shape {image.shape}: it is empty")
+    return np.array(image, dtype=np.uint8, order="C", copy=True)
+
+
+def _unreadable(error: Exception) -> MatteError:
+    lines = str(error).strip().splitlines()
+    return MatteError(f"a matte cannot be read ({lines[0] if lines else type(error).__name__})")
+
+
+def _array_u8(values: NDArray[Any]) -> NDArray[np.uint8]:
+    if values.dtype == np.uint8:
+        return np.ascontiguousarray(values)
+    scaled = np.clip(values.astype(np.float32) * 255 + 0.5, 0, 255)
+    return np.ascontiguousarray(scaled.astype(np.uint8))
+
+
+def _tensor_u8(values: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    if values.dtype == torch.uint8:
+        return values
+    return values.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8)

@@ -1,0 +1,294 @@
+"""What the user asked for: frozen, validated on construction, free of heavy imports."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
+from urllib.parse import urlsplit
+
+from rvm_live.core.errors import SettingsError
+from rvm_live.core.validation import check_fields
+
+__all__ = [
+    "DISPLAY_MODES",
+    "DeviceName",
+    "EngineName",
+    "EngineOptions",
+    "EngineSettings",
+    "Foreground",
+    "LiveSettings",
+    "Model",
+    "Precision",
+    "SourceSettings",
+    "parse_ratio",
+]
+
+EngineName: TypeAlias = "Literal['auto', 'lite', 'onnx', 'openvino', 'rvm', 'torchscript'] | str"
+"""A name of the registry, that of a plug-in, or ``package.module:Class``."""
+DeviceName: TypeAlias = "Literal['auto', 'cpu', 'mps', 'cuda'] | str"
+"""Or ``cuda:N``."""
+Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16", "int8"]
+Model: TypeAlias = Literal["mobilenetv3", "resnet50"]
+Foreground: TypeAlias = Literal["model", "source"]
+
+DISPLAY_MODES = ("result", "comparison", "matte")
+STATISTICS = ("line", "table", "off")
+"""What the window tells over the picture: a line in a corner, the table with every stage, nothing."""
+"""In the order in which the ``o`` key goes through them; the first is the default and shows no camera pixel."""
+
+
+class EngineOptions(TypedDict, total=False):
+    """What :func:`rvm_live.open_engine` takes, and with it every call that opens an engine; told there."""
+
+    engine: EngineName
+    model: Model | None
+    weights: str | os.PathLike[str] | None
+    device: DeviceName
+    precision: Precision
+    downsample_ratio: float | Literal["auto"] | None
+    foreground: Foreground
+    steady: bool | None
+    offline: bool
+
+
+MODELS: tuple[Model, ...] = get_args(Model)
+MAX_SIDE = 16384
+MAX_FPS = 1000.0
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,2})?")
+_NAME = r"[^\W\d]\w*"
+_CLASS = re.compile(rf"[\w.-]+|{_NAME}(\.{_NAME})*:{_NAME}(\.{_NAME})*")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise SettingsError(message)
+
+
+def parse_ratio(text: str) -> float | None:
+    """Read a downsample ratio: ``auto`` gives None, otherwise a number in (0, 1].
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    if text == "auto":
+        return None
+    try:
+        ratio = float(text)
+    except ValueError:
+        raise SettingsError(f"downsample ratio {text!r} is neither 'auto' nor a number") from None
+    _check_ratio(ratio)
+    return ratio
+
+
+def _check_ratio(ratio: float | None) -> None:
+    _require(
+        ratio is None or 0.0 < ratio <= 1.0,
+        f"downsample ratio {ratio} is out of range: it must be above 0 and at most 1 (or 'auto')",
+    )
+
+
+def _check_foreground(foreground: str) -> None:
+    _require(foreground in get_args(Foreground), f"unknown foreground {foreground!r}: choose model or source")
+
+
+def _check_class(kind: str, name: str) -> None:
+    _require(
+        _CLASS.fullmatch(name) is not None,
+        f"unknown {kind} {name!r}: write auto, a name, or package.module:Class",
+    )
+
+
+def _check_address(source: str) -> None:
+    """Refuse a URL that cannot be taken apart; it is not repeated, since it may hold a password."""
+    if not _ADDRESS.match(source):
+        return
+    try:
+        _ = urlsplit(source).port
+    except ValueError:
+        raise SettingsError("the source's address cannot be read: are its host and its port right?") from None
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How to estimate mattes.
+
+    Attributes:
+        engine: ``auto``, a name from the registry, or ``package.module:Class``.
+        model: ``mobilenetv3`` or ``resnet50``; ignored where the weights file decides. None: mobilenetv3.
+        weights: file or folder; None: ``RVM_LIVE_WEIGHTS``, else the cache, else the official release.
+        device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
+        precision: ``auto``, ``fp32``, ``fp16`` (on a GPU), or with OpenVINO ``bf16`` (on a CPU that has it) or ``int8``
+            (once calibrated).
+        downsample_ratio: in (0, 1], or None (``auto`` is taken, too) for the published rule,
+            ``min(512 / max(H, W), 1)``.
+        foreground: ``model``: estimate the person's colours, too; ``source``: alpha alone is asked for, and an engine
+            that can save the rest leaves :attr:`~rvm_live.core.frames.Matte.foreground` None (the frame's own pixels).
+        steady: a mean over time where nothing moves (:mod:`rvm_live.engines.smoothing`); None: with ``lite``.
+        offline: never go to the network for weights.
+        repeatable: a GPU gives the same bytes in every run, at some speed: for files.
+        keep_up: for live video: where no ratio is given, an engine may take less than the published one if this
+            machine, as busy as it is now, would not keep up with that. Else it depends on the size of the frame alone.
+    """
+
+    engine: EngineName = "auto"
+    model: Model | str | None = None
+    weights: Path | None = None
+    device: DeviceName = "auto"
+    precision: Precision | str = "auto"
+    downsample_ratio: float | None = None
+    foreground: Foreground | str = "model"
+    steady: bool | None = None
+    offline: bool = False
+    repeatable: bool = False
+    keep_up: bool = False
+
+    @classmethod
+    def of(cls, options: EngineOptions) -> EngineSettings:
+        """From the keywords of a call.
+
+        Raises:
+            SettingsError: one is out of range or unknown.
+        """
+        given: dict[str, Any] = dict(options)
+        weights = given.get("weights")
+        return cls(**{**given, "weights": Path(weights) if isinstance(weights, str | os.PathLike) else weights})
+
+    def __post_init__(self) -> None:
+        ratio: object = self.downsample_ratio
+        if ratio == "auto":  # as on the command line
+            object.__setattr__(self, "downsample_ratio", None)
+        check_fields(self)
+        _require(bool(self.engine), "the engine's name is empty")
+        _check_class("engine", self.engine)
+        _require(
+            self.model is None or self.model in MODELS,
+            f"unknown model {self.model!r}: choose one of {', '.join(MODELS)}",
+        )
+        _require(
+            _DEVICE.fullmatch(self.device) is not None,
+            f"unknown device {self.device!r}: choose auto, cpu, mps, cuda or cuda:N",
+        )
+        _require(
+            self.precision in get_args(Precision),
+            f"unknown precision {self.precision!r}: choose one of {', '.join(get_args(Precision))}",
+        )
+        _check_ratio(self.downsample_ratio)
+        _check_foreground(self.foreground)
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """Where frames come from and how they are asked for.
+
+    Attributes:
+        source: ``auto``, ``demo``, a camera's index or name, a path, or a URL.
+        width: pixels asked of a camera and of the demo (1280 where None); files and streams keep their own size
+            unless width or height is given, then they are scaled to fit inside it.
+        height: likewise (720 where None).
+        fps: frames per second asked of a camera and of the demo.
+        fourcc: pixel format asked of a camera, four characters.
+        loop: a file starts over at its end.
+        realtime: a file plays at its own rate; otherwise as fast as it is read.
+        mirror: flip left and right, in all that is made of it.
+        wait: a camera or stream that is not there yet is waited for.
+    """
+
+    source: str = "auto"
+    width: int | None = None
+    height: int | None = None
+    fps: float = 60.0
+    fourcc: str = "MJPG"
+    loop: bool = False
+    realtime: bool = True
+    mirror: bool = False
+    wait: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        _require(bool(self.source.strip()), "the source's name is empty")
+        _check_address(self.source)
+        for name, side in (("width", self.width), ("height", self.height)):
+            _require(
+                side is None or 16 <= side <= MAX_SIDE,
+                f"{name} {side} is out of range: it must be between 16 and {MAX_SIDE} pixels",
+            )
+        _require(1.0 <= self.fps <= MAX_FPS, f"fps {self.fps:g} is out of range: it must be between 1 and {MAX_FPS:g}")
+        _require(
+            len(self.fourcc) == 4 and self.fourcc.isascii(),
+            f"fourcc {self.fourcc!r} must be four characters, such as MJPG or YUYV",
+        )
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """Everything ``rvm-live`` takes on its command line.
+
+    Attributes:
+        source: where frames come from.
+        engine: how mattes are estimated.
+        adaptive: in real time, move the downsample ratio so that matting keeps up; a ratio of the user's stays.
+        scene_reset: forget the matting state at a cut.
+        compositor: ``auto`` or a name from the registry.
+        foreground: ``model`` (spill-free estimate) or ``source`` (the camera's own pixels); the engine is told, too.
+        backgrounds: specifications such as ``blur:25``; the first is shown first. Empty: the built-in ones.
+        display: view shown first, one of :data:`DISPLAY_MODES`.
+        statistics: what the window tells over the picture at first, one of :data:`STATISTICS`.
+        mirror: the window shows the picture as a mirror does; None: where a camera gives it.
+        away: specification of a picture that is shown in place of the background alone, or None.
+        headless: open no window.
+        fullscreen: start in full screen.
+        record: file or folder to write, or None.
+        audio: microphone whose sound is recorded beside the picture, ``default`` for the system's own, or None: nothing
+            is heard.
+        frames: stop after this many frames were shown, or None.
+        duration: stop after this many seconds, or None.
+        stats_json: file for the final report, or None.
+    """
+
+    source: SourceSettings = SourceSettings()
+    engine: EngineSettings = EngineSettings()
+    adaptive: bool = True
+    scene_reset: bool = True
+    compositor: str = "auto"
+    foreground: Foreground | str = "model"
+    backgrounds: tuple[str, ...] = ()
+    display: str = DISPLAY_MODES[0]
+    statistics: str = STATISTICS[0]
+    mirror: bool | None = None
+    away: str | None = None
+    headless: bool = False
+    fullscreen: bool = False
+    record: str | None = None
+    audio: str | None = None
+    frames: int | None = None
+    duration: float | None = None
+    stats_json: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        _check_class("compositor", self.compositor)
+        _check_foreground(self.foreground)
+        _require(
+            self.display in DISPLAY_MODES,
+            f"unknown display mode {self.display!r}: choose one of {', '.join(DISPLAY_MODES)}",
+        )
+        _require(
+            self.statistics in STATISTICS,
+            f"unknown statistics {self.statistics!r}: choose one of {', '.join(STATISTICS)}",
+        )
+        if self.audio is not None:
+            _require(bool(self.audio.strip()), "the microphone's name is empty: --audio alone takes the system's own")
+            _require(self.source.realtime, "--audio records what is heard while it runs: leave out --no-realtime")
+            _require(
+                self.record is not None or not self.headless,
+                "--audio records a microphone beside the picture: say where to, with --record",
+            )
+        _require(self.frames is None or self.frames >= 1, f"frames {self.frames} is out of range: at least 1")
+        _require(
+            self.duration is None or 0 < self.duration < 1e9,
+            f"duration {self.duration} is out of range: it must be above 0 seconds",
+        )

@@ -1,0 +1,1 @@
+"""What engines share: devices, the ladder of sizes, guided upsampling, OpenVINO's requests, what errors mean."""

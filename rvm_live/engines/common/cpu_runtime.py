@@ -1,0 +1,45 @@
+"""How the runtimes work on a CPU: with as many threads as the plan says, wherever the system puts them.
+
+Both would tie their threads to cores if they were let, OpenVINO by default and ONNX Runtime where it chooses how many:
+to the first ones, in every process. Two workers with a core each then share core 0 and leave the other idle, and a
+thread beside another busy program waits for it, however idle its neighbours are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rvm_live.system import folders, threads
+from rvm_live.weights import cache_dir
+
+__all__ = ["onnx_options", "openvino_options"]
+
+
+def openvino_options(hint: str, *, cached: bool = True) -> dict[str, Any]:
+    """How OpenVINO compiles for the CPU.
+
+    Args:
+        hint: a precision in its own words: ``f32`` or ``bf16``.
+        cached: keep what was compiled on disk.
+    """
+    options = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads.plan(threads.usable_cores()).matting,
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": hint,
+    }
+    kept = folders.kept_in(cache_dir() / "openvino") if cached else None
+    return {**options, "CACHE_DIR": kept} if kept else options
+
+
+def onnx_options(ort: Any) -> Any:
+    """``onnxruntime.SessionOptions`` for the CPU, also for what another provider leaves to it.
+
+    Args:
+        ort: the module ``onnxruntime``.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads.plan(threads.usable_cores()).matting
+    # Idle threads that spin take the cores which capture, compositing and display need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options

@@ -1,0 +1,61 @@
+"""What every engine around another engine has in common: it is that engine, but for what it says itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.engines.base import Engine, EngineInfo, Rung, States
+
+__all__ = ["WrappedEngine"]
+
+
+class WrappedEngine(Engine):
+    """Hands every call on.
+
+    Args:
+        inner: does the work; may be replaced while it runs.
+    """
+
+    def __init__(self, inner: Engine) -> None:
+        super().__init__(inner.settings)
+        self._inner = inner
+
+    def open(self) -> EngineInfo:
+        return self._inner.open()
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._inner.info
+
+    def prepare(self, width: int, height: int) -> None:
+        self._inner.prepare(width, height)
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        return self._inner.rungs
+
+    def use_rung(self, rung: Rung) -> bool:
+        return self._inner.use_rung(rung)
+
+    def reset(self) -> None:
+        self._inner.reset()
+
+    def matte(self, frame: Frame) -> Matte:
+        return self._inner.matte(frame)
+
+    def matte_chunk(self, frames: Sequence[Frame]) -> list[Matte]:
+        return self._inner.matte_chunk(frames)
+
+    @property
+    def chunked(self) -> bool:
+        return self._inner.chunked
+
+    def states(self) -> States | None:
+        return self._inner.states()
+
+    def restore(self, states: States) -> None:
+        self._inner.restore(states)
+
+    def close(self) -> None:
+        self._inner.close()

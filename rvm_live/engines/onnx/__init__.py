@@ -1,0 +1,1 @@
+"""ONNX files of RVM, through ONNX Runtime."""

@@ -1,0 +1,240 @@
+"""The low-resolution network compiled by OpenVINO, one per size, kept in memory and on disk."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live import __version__
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import EngineError, UnavailableError
+from rvm_live.engines.common import cpu_runtime
+from rvm_live.engines.common.ladder import state_shapes
+from rvm_live.engines.common.openvino_models import converted, keep_state, one_line
+from rvm_live.engines.common.openvino_request import Step
+from rvm_live.system import folders
+from rvm_live.system.telemetry_off import import_quietly
+from rvm_live.weights import LoadedWeights, cache_dir
+
+if TYPE_CHECKING:
+    import openvino
+
+__all__ = ["StepCompiler"]
+
+_log = logging.getLogger("rvm_live")
+
+_FORMAT = 2
+"""Of what is kept on disk; goes up when :mod:`rvm_live.engines.rvm.openvino.trace` changes its meaning."""
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+def _folder() -> Path:
+    return cache_dir() / "openvino"
+
+
+class StepCompiler:
+    """Makes the steps (``rvm_live/engines/rvm/openvino/trace.py``) of a checkpoint.
+
+    ``step`` compiles on the calling thread; ``ready`` compiles on a thread of its own, one at a time, and tells when it
+    is done, so that the frames need not wait.
+
+    Args:
+        core: ``openvino.Core``.
+        weights: the checkpoint.
+        coloured: with the foreground's model.
+
+    Attributes:
+        has_bf16: the processor computes in bfloat16 natively.
+        phase: what takes long at the moment, for display; empty while nothing does.
+    """
+
+    def __init__(self, core: openvino.Core, weights: LoadedWeights, *, coloured: bool) -> None:
+        self._core = core
+        self.has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        # What is not quantised runs in the quickest precision there is.
+        self._hints = {**_HINTS, "int8": "bf16" if self.has_bf16 else "f32"}
+        self._weights = weights
+        self._coloured = coloured
+        self.phase = ""
+        self._steps: dict[tuple[tuple[int, int], bool, str], Step] = {}
+        self._thread: threading.Thread | None = None
+        self._failed: set[tuple[tuple[int, int], bool, str]] = set()
+
+    def step(self, low: tuple[int, int], precision: str, *, refined: bool) -> Step:
+        """The step of a low-resolution size (width, height), compiled now if it is not yet.
+
+        Args:
+            low: width and height the network works at.
+            precision: of the network, ``fp32``, ``bf16`` or ``int8``; the guided filter's model is always in fp32.
+            refined: the frame is larger than that.
+
+        Raises:
+            EngineError: OpenVINO refuses the network.
+            UnavailableError: int8 is not calibrated for that size.
+        """
+        key = (low, refined, precision)
+        if key not in self._steps:
+            try:
+                self._steps[key] = self._compiled(low, precision, refined=refined)
+            except RuntimeError as error:
+                raise EngineError(f"OpenVINO refuses the network: {one_line(error)}") from error
+        return self._steps[key]
+
+    def ready(self, low: tuple[int, int], precision: str, *, refined: bool) -> bool:
+        """Whether a step can be used at once; if not, it is being compiled from now on."""
+        key = (low, refined, precision)
+        if key in self._steps:
+            return True
+        busy = self._thread is not None and self._thread.is_alive()
+        if not busy and key not in self._failed:
+            self._thread = threading.Thread(target=self._prepare, args=key, name="rvm-compiling")
+            self._thread.start()
+        return False
+
+    def usable(self, low: tuple[int, int], precision: str, *, refined: bool) -> bool:
+        """Whether a step can be had: not one that could not be compiled before, nor int8 where it is not calibrated."""
+        key = (low, refined, precision)
+        if key in self._steps:
+            return True
+        return key not in self._failed and (precision != "int8" or self.calibrated(low, refined=refined))
+
+    def close(self) -> None:
+        """Wait for the thread and free the networks."""
+        if self._thread is not None:
+            self._thread.join()
+        self._steps.clear()
+
+    def _prepare(self, low: tuple[int, int], refined: bool, precision: str) -> None:
+        try:
+            self.step(low, precision, refined=refined)
+        except Exception as error:  # whatever it is, a thread that dies would be started anew at every frame
+            self._failed.add((low, refined, precision))
+            _log.warning("%dx%d in %s cannot be used: %s", *low, precision, error)
+
+    def _compiled(self, low: tuple[int, int], precision: str, *, refined: bool) -> Step:
+        models = self._models(low, refined=refined)
+        if precision == "int8":
+            models[0] = self._read(self._name(low, "int8", refined=refined))
+            if models[0] is None:
+                raise UnavailableError(
+                    f"int8 is not calibrated for {low[0]}x{low[1]}: run `rvm-live calibrate` with your own --source"
+                )
+        coarse, model = (
+            self._core.compile_model(part, "CPU", cpu_runtime.openvino_options(hint))
+            for part, hint in zip(models, (self._hints[precision], "f32"), strict=True)
+        )
+        return Step(coarse, model, import_quietly("openvino").Tensor)
+
+    def calibrated(self, low: tuple[int, int], *, refined: bool) -> bool:
+        """Whether there is an int8 network for that size."""
+        return os.path.isdir(_folder() / self._name(low, "int8", refined=refined))
+
+    def calibrate(self, low: tuple[int, int], pictures: Sequence[NDArray[np.uint8]], *, refined: bool) -> float:
+        """Make and keep the int8 network for a size.
+
+        Args:
+            low: width and height the network works at.
+            pictures: uint8 (h, w, 3) BGR of that size, consecutive.
+            refined: the frame is larger than that.
+
+        Returns:
+            How far alpha is from single precision, see :class:`~rvm_live.engines.rvm.openvino.int8.Quantised`.
+
+        Raises:
+            UnavailableError: NNCF is not installed.
+            EngineError: it fails, or cannot be kept.
+        """
+        from rvm_live.engines.rvm.openvino.int8 import quantise
+
+        shapes = state_shapes(self._weights.variant, *low)
+        network, _ = self.converted(low, refined=refined, stateful=False)
+        model, worst = quantise(self._core, network, pictures, shapes)
+        name = self._name(low, "int8", refined=refined)
+        shutil.rmtree(_folder() / name, ignore_errors=True)
+        try:
+            self._keep(name, model)
+        except OSError as error:
+            raise EngineError(
+                f"the calibrated network cannot be kept in {_folder()}: {error.strerror or error}; "
+                "set RVM_LIVE_CACHE to another folder"
+            ) from error
+        return worst
+
+    def _name(self, low: tuple[int, int], part: str, *, refined: bool) -> str:
+        whole = "" if refined else "-whole"
+        return f"{self._weights.sha256[:16]}-{low[0]}x{low[1]}{whole}-{part}-{__version__}-{_FORMAT}"
+
+    def _models(self, low: tuple[int, int], *, refined: bool) -> list[Any]:
+        """Both parts for one size, from disk if they were converted before."""
+        parts = ("coarse", "model" if self._coloured else "alpha")
+        names = [self._name(low, part, refined=refined) for part in parts]
+        kept = [self._read(each) for each in names]
+        if None not in kept:
+            return kept
+        began_ns = SYSTEM_CLOCK.now_ns()
+        self.phase = "converting the network, once for this size"
+        try:
+            made = self.converted(low, refined=refined)
+        finally:
+            self.phase = ""
+        _log.info("converted the network for %dx%d in %.1f s", *low, (SYSTEM_CLOCK.now_ns() - began_ns) / 1e9)
+        if folders.kept_in(_folder()):
+            for each, model in zip(names, made, strict=True):
+                try:
+                    self._keep(each, model)
+                except OSError as error:
+                    folders.tell_once(f"the converted network cannot be kept in {_folder()}: {error.strerror or error}")
+        return list(made)
+
+    def _read(self, name: str) -> Any:
+        """A model that was kept, or None."""
+        folder = _folder() / name
+        try:
+            return self._core.read_model(folder / "model.xml") if os.path.isdir(folder) else None
+        except RuntimeError:
+            shutil.rmtree(folder, ignore_errors=True)  # of another OpenVINO, or damaged: made anew
+            return None
+
+    def _keep(self, name: str, model: Any) -> None:
+        """Write a model down, whole or not at all.
+
+        Raises:
+            OSError: that cannot be done.
+        """
+        folder = _folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            new = Path(scratch) / "new"
+            try:
+                import_quietly("openvino").save_model(model, new / "model.xml", compress_to_fp16=False)
+            except (RuntimeError, UnicodeError) as error:
+                raise OSError(one_line(error)) from error
+            if not (folder / name).exists():
+                os.replace(new, folder / name)
+
+    def converted(self, low: tuple[int, int], *, refined: bool, stateful: bool = True) -> tuple[Any, Any]:
+        """Convert both parts for one size, from scratch; ``stateful``: the first keeps its state between calls."""
+        import torch
+
+        from rvm_live.engines.rvm.openvino.trace import parts_of
+
+        width, height = low
+        picture = torch.zeros((1, height, width, 3), dtype=torch.uint8)
+        states = [torch.zeros(shape) for shape in state_shapes(self._weights.variant, width, height)]
+        parts = parts_of(self._weights, refined=refined, coloured=self._coloured)
+        found = [torch.zeros((1, 4, height, width))]
+        if parts.coarse.hidden:
+            found.append(torch.zeros((1, 16, height, width)))
+        coarse = converted(parts.coarse, (picture, *states))
+        if stateful:
+            keep_state(coarse, len(states))
+        return coarse, converted(parts.model, (picture, *found))

@@ -1,0 +1,243 @@
+"""RobustVideoMatting on a CPU through OpenVINO: the low-resolution network there, the full-size part in OpenCV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import EngineError, UnavailableError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.settings import EngineSettings
+from rvm_live.engines.base import Engine, EngineInfo, Rung, States
+from rvm_live.engines.common.device import downsample_ratio
+from rvm_live.engines.common.guided_upsampling import Applier
+from rvm_live.engines.common.ladder import choose_side, low_size, ratio_of, rungs_for, state_shapes
+from rvm_live.engines.common.openvino_models import one_line
+from rvm_live.engines.common.openvino_request import Step
+from rvm_live.engines.rvm.openvino.cache import StepCompiler
+from rvm_live.system.cpu_info import cpu_name
+from rvm_live.system.installed import adding
+from rvm_live.system.telemetry_off import import_quietly
+from rvm_live.weights import load, resolve
+
+__all__ = ["OpenVinoEngine"]
+
+_PROBE_FRAMES = 12
+
+
+class OpenVinoEngine(Engine):
+    """The same network and weights as the ``rvm`` engine, for CPUs; ``python -m benchmarks cpu`` compares them.
+
+    The picture is shrunk and the guided filter's model brought to full size by OpenCV in 8 and 32 bits; the network in
+    between is compiled by OpenVINO for one size, and kept on disk, so that a second start is quick. Without a ratio of
+    the user's it is the published one; where it has to keep up with live video, that of the largest size on a ladder
+    that leaves the rest of the program its share of the time, by measurement on this machine.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        super().__init__(settings)
+        self._compiler: StepCompiler | None = None
+        self._now: tuple[Step, Applier] | None = None
+        self._size: tuple[int, int] | None = None
+        self._low = (0, 0)
+        self._info = EngineInfo("openvino", settings.model or "", "cpu", "", settings.precision)
+
+    @property
+    def phase(self) -> str:
+        """What takes long at the moment, for display; empty while nothing does."""
+        return "" if self._compiler is None else self._compiler.phase
+
+    def open(self) -> EngineInfo:
+        if self.settings.device not in ("auto", "cpu"):
+            raise UnavailableError(f"openvino runs on the cpu, not on {self.settings.device}: use --engine rvm there")
+        try:
+            openvino = import_quietly("openvino")
+        except ImportError as error:
+            raise UnavailableError(
+                f"OpenVINO is not installed ({adding('openvino')}); it is several times as fast on a CPU"
+            ) from error
+        if self.settings.precision == "fp16":
+            raise UnavailableError("openvino computes in fp32, bf16 or int8 on a CPU, not in fp16")
+        self._weights = load(resolve(self.settings))
+        self._compiler = StepCompiler(openvino.Core(), self._weights, coloured=self.settings.foreground == "model")
+        half = self._compiler.has_bf16
+        precision = self.settings.precision
+        if precision == "auto":
+            precision = "bf16" if half else "fp32"
+        elif precision == "bf16" and not half:
+            raise UnavailableError(f"this CPU ({cpu_name()}) has no bf16: choose --precision auto or fp32")
+        self._precision = precision
+        fixed = self.settings.precision != "auto" or not half
+        self._precisions = (precision,) if fixed else ("fp32", precision)
+        self._info = EngineInfo("openvino", self._weights.variant, "cpu", cpu_name(), precision)
+        return self._info
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def prepare(self, width: int, height: int) -> None:
+        """Choose the ratio, compile, warm up; leaves the recurrent state empty.
+
+        Raises:
+            EngineError: OpenVINO refuses the network.
+            UnavailableError: int8 is not calibrated for a size it takes.
+        """
+        self._steps()
+        if self.settings.downsample_ratio is None and self.settings.keep_up:
+            ratio = ratio_of(choose_side(width, height, self._measured(width, height)), width, height)
+        else:
+            ratio = downsample_ratio(self.settings.downsample_ratio, width, height)
+        self._fit(width, height, ratio)
+        for _ in range(2):
+            self._blank()
+        self.reset()
+
+    def calibrate(self, pictures: Sequence[NDArray[np.uint8]], ratio: float) -> float:
+        """Make and keep the int8 network for the pictures' size and a ratio.
+
+        Args:
+            pictures: uint8 (H, W, 3) BGR, consecutive, at least 6.
+            ratio: downsample ratio.
+
+        Returns:
+            Mean absolute difference of alpha from single precision, 0-1, for the worst of some pictures that were not
+            calibrated on.
+
+        Raises:
+            UnavailableError: NNCF is not installed.
+            EngineError: it fails.
+        """
+        height, width = pictures[0].shape[:2]
+        low = low_size(width, height, ratio)
+        small = [picture if low == (width, height) else _shrunk(picture, low, ratio) for picture in pictures]
+        return self._steps().calibrate(low, small, refined=ratio != 1.0)
+
+    def _steps(self) -> StepCompiler:
+        if self._compiler is None:
+            raise EngineError("the engine is not open")
+        return self._compiler
+
+    def _measured(self, width: int, height: int) -> Any:
+        """side -> milliseconds a frame of the network whose longer side that is, on this machine now."""
+
+        def measure(side: int) -> float:
+            self._fit(width, height, ratio_of(side, width, height))
+            times = []
+            for _ in range(_PROBE_FRAMES):
+                began_ns = SYSTEM_CLOCK.now_ns()
+                self._blank()
+                times.append((SYSTEM_CLOCK.now_ns() - began_ns) / 1e6)
+            return float(np.median(times[2:]))
+
+        return measure
+
+    def _blank(self) -> None:
+        """Run the network over nothing."""
+        self._ready()[0].run(np.zeros((self._low[1], self._low[0], 3), np.uint8))
+
+    def _ready(self) -> tuple[Step, Applier]:
+        if self._now is None:
+            raise EngineError("the engine is not ready")
+        return self._now
+
+    def _fit(self, width: int, height: int, ratio: float) -> None:
+        """Get ready for a frame size and ratio, with an empty state."""
+        low = low_size(width, height, ratio)
+        step = self._steps().step(low, self._precision, refined=ratio != 1.0)
+        self._now = step, Applier((width, height), low)
+        self._low, self._size = low, (width, height)
+        self._info = replace(self._info, downsample_ratio=ratio, precision=self._precision)
+        self.reset()
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        if self.settings.downsample_ratio is not None or self._size is None:
+            return ()
+        steps, size = self._steps(), self._size
+        return tuple(
+            rung
+            for rung in rungs_for(*size, self._precisions)
+            if steps.usable(low_size(*size, rung.ratio), rung.precision, refined=rung.ratio != 1.0)
+        )
+
+    def use_rung(self, rung: Rung) -> bool:
+        if self._size is None:
+            return False
+        low, refined = low_size(*self._size, rung.ratio), rung.ratio != 1.0
+        if not self._steps().ready(low, rung.precision, refined=refined):
+            return False
+        states, shapes = self._ready()[0].states, state_shapes(self._weights.variant, *low)
+        step = self._steps().step(low, rung.precision, refined=refined)
+        step.states = [_resized(state, shape) for state, shape in zip(states, shapes, strict=True)]
+        self._now = step, Applier(self._size, low)
+        self._low = low
+        self._info = self._info.on(rung)
+        return True
+
+    def reset(self) -> None:
+        if self._now is not None:
+            self._now[0].reset()
+
+    def matte(self, frame: Frame) -> Matte:
+        started_ns = SYSTEM_CLOCK.now_ns()
+        self._steps()
+        width, height = frame.width, frame.height
+        if self._size != (width, height):
+            self.prepare(width, height)
+        small = frame.image
+        if self._low != (width, height):
+            small = _shrunk(frame.image, self._low, self._info.downsample_ratio)
+        step, applier = self._ready()
+        try:
+            model = step.run(small)
+        except RuntimeError as error:
+            self.reset()
+            raise EngineError(f"matting failed in OpenVINO: {one_line(error)}") from error
+        alpha, foreground = applier.apply(frame.image, model)
+        return Matte(frame, alpha, foreground, None, None, started_ns, SYSTEM_CLOCK.now_ns())
+
+    def states(self) -> States | None:
+        return None if self._now is None else self._now[0].states
+
+    def restore(self, states: States) -> None:
+        if self._size is None:
+            raise EngineError("the engine is not ready")
+        shapes = state_shapes(self._weights.variant, *self._low)
+        if len(states) != len(shapes):
+            raise EngineError("the state does not fit the engine")
+        self._ready()[0].states = [_resized(each, shape) for each, shape in zip(states, shapes, strict=True)]
+
+    def close(self) -> None:
+        self._now = None
+        compiler, self._compiler = self._compiler, None
+        if compiler is not None:
+            compiler.close()
+
+
+def _shrunk(image: NDArray[np.uint8], low: tuple[int, int], ratio: float) -> NDArray[np.uint8]:
+    """The picture at the low-resolution size, sampled where the network's own bilinear interpolation does: at exactly
+    ``ratio``, also where the size had to be rounded."""
+    height, width = image.shape[:2]
+    if abs(width * ratio - low[0]) < 1e-3 and abs(height * ratio - low[1]) < 1e-3:
+        return cv2.resize(image, low, interpolation=cv2.INTER_LINEAR)  # type: ignore[no-any-return]
+    shift = 0.5 / ratio - 0.5  # pixel centres: x' = (x + 0.5) / ratio - 0.5
+    inverse = np.array([[1 / ratio, 0, shift], [0, 1 / ratio, shift]])
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, inverse, low, flags=how, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[no-any-return]
+
+
+def _resized(state: NDArray[np.float32], shape: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    """A state (1, C, h, w) brought to another size, so that the person is not lost when the size changes."""
+    if state.shape == shape:
+        return state
+    _, _, height, width = shape
+    planes = np.ascontiguousarray(state[0].transpose(1, 2, 0))
+    planes = cv2.resize(planes, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(planes.transpose(2, 0, 1))[None]

@@ -1,0 +1,1 @@
+"""The network in torch: CUDA graphs, Triton kernels, MPS and the CPU."""

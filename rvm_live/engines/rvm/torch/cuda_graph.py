@@ -1,0 +1,228 @@
+"""A frame of the network with everything in fixed places, so that a GPU can record it once and replay it.
+
+On a GPU the network at low resolution is about 150 small kernels, and launching them one by one from Python takes
+longer than running them. A CUDA graph replays them all at one call, but only with the shapes and the memory it was
+recorded with: hence one :class:`Step` for each frame size and ratio, with the picture and the recurrent states in
+buffers of its own. On other devices a step runs the same function without a recording.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rvm_live.engines.common.device import one_line
+from rvm_live.engines.common.ladder import low_size, state_shapes
+from rvm_live.engines.rvm.torch.full_size import FullSize
+from rvm_live.engines.rvm.torch.graph_capture import Record
+from rvm_live.network.network import MattingNetwork
+
+__all__ = ["Found", "Step", "Steps"]
+
+_log = logging.getLogger("rvm_live")
+
+_TURN = (2, 1, 0, 3)  # red, green, blue, alpha <-> blue, green, red, alpha
+
+Found = tuple[Tensor, "Tensor | None"]
+"""Alpha uint8 (H, W), and the foreground uint8 (H, W, 3) BGR or None."""
+
+
+class Step:
+    """The network for one frame size and ratio. The states it holds are those after the last frame.
+
+    Args:
+        network: with folded batch norm; ``refiner`` in single precision, the rest in ``dtype``.
+        full_size: the steps at full size.
+        width: of the frames, pixels.
+        height: of the frames, pixels.
+        ratio: downsample ratio, in (0, 1].
+        foreground: estimate the foreground too.
+        dtype: of the network.
+        layout: memory format of picture and states.
+        record: how to record the work, or None to do it anew each time.
+        time: consecutive frames that are worked off at once.
+        batch: videos that are worked off side by side, each with states of its own.
+
+    Attributes:
+        sound: bool (), on the device: whether all that was found for the last frames, from which the states come, too,
+            are numbers. As bytes they all look well.
+    """
+
+    def __init__(
+        self,
+        network: MattingNetwork,
+        full_size: FullSize,
+        width: int,
+        height: int,
+        ratio: float,
+        *,
+        foreground: bool,
+        dtype: torch.dtype,
+        layout: torch.memory_format,
+        record: Record | None,
+        time: int = 1,
+        batch: int = 1,
+    ) -> None:
+        device = next(network.parameters()).device
+        self.ratio = ratio
+        self._network = network
+        self._full_size = full_size
+        self._foreground = foreground
+        self._dtype = dtype
+        self._layout = layout
+        self._turn = torch.tensor(_TURN, device=device)
+        self._whole = torch.tensor((1.0, 1.0, 1.0, 0.0), device=device).reshape(1, 4, 1, 1)
+        self._time = time
+        blank = torch.zeros((time * batch, height, width, 3), dtype=torch.uint8, device=device)
+        self._images: Sequence[Tensor] = list(blank)
+        self.states = [
+            torch.zeros(shape, dtype=dtype, device=device).contiguous(memory_format=layout)
+            for shape in state_shapes(network.variant, *low_size(width, height, ratio), batch)
+        ]
+        self._found: list[Found] = []
+        self.sound = torch.ones((), dtype=torch.bool, device=device)
+        self.recorded = False
+        self._replay = self._work
+        if record is not None:
+            self._replay = record(self._work)
+            self.recorded = True
+            self.reset()
+
+    def __call__(self, *images: Tensor) -> list[Found]:
+        """Advance by ``time`` frames.
+
+        Args:
+            images: uint8 (H, W, 3) BGR on the network's device: ``batch * time`` of them, time varying fastest.
+
+        Returns:
+            What was found for each; the caller's own.
+        """
+        if not self.recorded:
+            self._images = images
+            self._replay()
+            found, self._found, self._images = self._found, [], ()
+            return found
+        # The recording writes to the same memory at the next frame, when somebody may still be reading this one. What
+        # is given away is asked for first: where there is no memory left, the states have not moved.
+        own = [(torch.empty_like(a), None if f is None else torch.empty_like(f)) for a, f in self._found]
+        for mine, image in zip(self._images, images, strict=True):
+            mine.copy_(image)
+        self._replay()
+        for (alpha, foreground), (mine, colour) in zip(own, self._found, strict=True):
+            alpha.copy_(mine)
+            if foreground is not None and colour is not None:
+                foreground.copy_(colour)
+        return own
+
+    def copies(self) -> list[NDArray[np.float32]]:
+        """The states in main memory; waits for them."""
+        return [np.array(state.float().cpu().contiguous().numpy()) for state in self.states]
+
+    def reset(self) -> None:
+        """Forget the states."""
+        for state in self.states:
+            state.zero_()
+
+    def carry(self, states: list[Tensor]) -> None:
+        """Go on from the states of another step, brought to this one's size and precision."""
+        for mine, theirs in zip(self.states, states, strict=True):
+            if mine.shape != theirs.shape:
+                size = list(mine.shape[2:])
+                theirs = torch.nn.functional.interpolate(theirs, size, mode="bilinear", align_corners=False)
+            mine.copy_(theirs)
+
+    def _work(self) -> None:
+        shrunk = [self._full_size.shrunk(image, self.ratio) for image in self._images]
+        small = shrunk[0][0] if len(shrunk) == 1 else torch.cat([each for each, _ in shrunk])
+        network = self._network
+        base = small.to(self._dtype, memory_format=self._layout)
+        r1, r2, r3, r4 = self.states
+        mat, hidden, *states = network.coarse(base, r1, r2, r3, r4, self._time)
+        # The guided filter takes differences of nearly equal numbers: single precision, whatever the network has.
+        mat = mat.float()
+        if self.ratio == 1.0:
+            slope, offset = self._whole.expand_as(mat), mat
+        else:
+            slope, offset = network.refiner.coefficients(small, mat, hidden.float())
+            # The network estimates foreground minus picture; a slope of one more adds the picture back.
+            slope = slope + self._whole
+        # One number that is none makes none of the sum; in single precision nothing else does.
+        self.sound = torch.isfinite(slope.sum(dtype=torch.float32) + offset.sum(dtype=torch.float32))
+        slope, offset = slope[:, self._turn], offset[:, self._turn]
+        self._found = [
+            self._full_size.applied(
+                picture, (slope[index : index + 1], offset[index : index + 1]), foreground=self._foreground
+            )
+            for index, (_, picture) in enumerate(shrunk)
+        ]
+        for mine, new in zip(self.states, states, strict=True):
+            mine.copy_(new)
+
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Steps(Generic[Key]):
+    """Steps by what they are for, made when first asked for: now, or on a thread beside the running one.
+
+    Args:
+        make: key -> step; may take long.
+        beside: make those that :meth:`ready` is asked for on a thread of their own.
+    """
+
+    def __init__(self, make: Callable[[Key], Step], *, beside: bool) -> None:
+        self._make = make
+        self._beside = beside
+        self._made: dict[Key, Step] = {}
+        self._failed: set[Key] = set()
+        self._thread: threading.Thread | None = None
+
+    def now(self, key: Key) -> Step:
+        """The step for ``key``, made on the calling thread if it is not there yet."""
+        if key not in self._made:
+            self._made[key] = self._make(key)
+        return self._made[key]
+
+    def ready(self, key: Key) -> bool:
+        """Whether :meth:`now` would answer at once; if not, the step is being made from now on."""
+        if key in self._made:
+            return True
+        if not self._beside:
+            self.now(key)
+            return True
+        busy = self._thread is not None and self._thread.is_alive()
+        if not busy and key not in self._failed:
+            self._thread = threading.Thread(target=self._prepare, args=(key,), name="rvm-recording")
+            self._thread.start()
+        return False
+
+    def keep(self, wanted: Callable[[Key], bool]) -> None:
+        """Free the steps that are no longer wanted."""
+        self._join()
+        self._made = {key: step for key, step in self._made.items() if wanted(key)}
+        self._failed.clear()  # there is memory again, perhaps
+
+    def close(self) -> None:
+        """Wait for the thread and free every step."""
+        self._join()
+        self._made.clear()
+        self._failed.clear()
+
+    def _join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _prepare(self, key: Key) -> None:
+        try:
+            self.now(key)
+        except Exception as error:  # whatever it is, a thread that dies would be started anew at every frame
+            self._failed.add(key)
+            _log.warning("the network stays at its size: another one cannot be made ready: %s", one_line(error))

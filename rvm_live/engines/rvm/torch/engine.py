@@ -1,0 +1,320 @@
+"""RobustVideoMatting as an engine: torch on CUDA, MPS or the CPU."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import EngineError, NoMemoryError, UnavailableError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.settings import EngineSettings
+from rvm_live.engines.base import Engine, EngineInfo, States
+from rvm_live.engines.common.device import (
+    Lane,
+    choose_device,
+    choose_precision,
+    device_name,
+    downsample_ratio,
+    free_cache,
+    one_line,
+)
+from rvm_live.engines.common.device_errors import is_out_of_memory, memory_wanted
+from rvm_live.engines.common.ladder import ratios_for
+from rvm_live.engines.rvm.torch.cuda_graph import Step, Steps
+from rvm_live.engines.rvm.torch.finite_check import Soundness
+from rvm_live.engines.rvm.torch.full_size import FullSize, PlainFullSize
+from rvm_live.engines.rvm.torch.graph_capture import Record, record_graph, recorded_if_possible
+from rvm_live.network.fuse_batch_norm import fold_batch_norm
+from rvm_live.network.network import MattingNetwork
+from rvm_live.weights import load, resolve
+
+__all__ = ["RvmEngine", "best_for"]
+
+_log = logging.getLogger("rvm_live")
+
+_WARM_UP_FRAMES = 2
+
+
+class _Key(NamedTuple):
+    """What a step is made for."""
+
+    width: int
+    height: int
+    ratio: float
+    time: int = 1
+    batch: int = 1
+
+
+class RvmEngine(Engine):
+    """Runs :class:`~rvm_live.network.network.MattingNetwork`.
+
+    The full-size picture stays in BGR, and in 8 bits where ``fused.py`` works; only its small copy is turned to RGB for
+    the network, and the small linear model that comes back is turned to BGR before it is applied. On CUDA the frame's
+    whole work is one recorded graph, made anew for every size and ratio. The states belong to one frame size: another
+    size starts a new sequence by itself.
+
+    Args:
+        settings: see :class:`~rvm_live.core.settings.EngineSettings`.
+        recording: replay CUDA graphs; False launches every kernel, as ``python -m benchmarks gpu`` does to compare.
+    """
+
+    def __init__(self, settings: EngineSettings, *, recording: bool = True) -> None:
+        super().__init__(settings)
+        self._recording = recording
+        self._network: MattingNetwork | None = None
+        self._info = EngineInfo("rvm", settings.model or "", settings.device, "", settings.precision)
+        self._full_size: FullSize = PlainFullSize()
+        self._steps: Steps[_Key] = Steps(self._made, beside=False)
+        self._step: Step | None = None
+        self._key: _Key | None = None
+        self._kept: tuple[tuple[int, ...], States] | None = None
+        self._soundness = Soundness()
+
+    def open(self) -> EngineInfo:
+        device = choose_device(self.settings.device)
+        precision = choose_precision(self.settings.precision, device)
+        weights = load(resolve(self.settings))
+        network = MattingNetwork(weights.variant, weights.refiner).eval().requires_grad_(False)
+        network.load_state_dict(weights.state_dict, strict=True)
+        fold_batch_norm(network)
+        self._dtype = torch.float16 if precision == "fp16" else torch.float32
+        # oneDNN and cuDNN are both at their fastest with the channels innermost.
+        self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
+        try:
+            self._lane = Lane(device)
+            with self._lane.work():
+                network = network.to(device, self._dtype)
+                network = network.to(memory_format=self._layout)  # type: ignore[call-overload]
+                network.refiner.float()
+                if device.type == "cuda":
+                    self._full_size = best_for(device)
+                self._lane.finish()
+        except RuntimeError as error:
+            raise UnavailableError(f"device {device} cannot be used: {one_line(error)}") from error
+        self._device = device
+        self._network = network
+        self._steps = Steps(self._made, beside=device.type == "cuda")
+        self._info = EngineInfo("rvm", weights.variant, str(device), device_name(device), precision)
+        return self._info
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    @property
+    def full_size(self) -> str:
+        """How the steps at full size are done: ``triton`` kernels or ``torch`` operations. Valid after ``open``."""
+        return "torch" if isinstance(self._full_size, PlainFullSize) else "triton"
+
+    @property
+    def recorded(self) -> bool:
+        """Whether frames replay a CUDA graph. Valid after ``prepare``."""
+        return self._step is not None and self._step.recorded
+
+    def prepare(self, width: int, height: int) -> None:
+        """Record the graph and warm up for a frame size; leaves the recurrent state empty.
+
+        Raises:
+            EngineError: the device cannot do it, e.g. for lack of memory.
+        """
+        self._require_open()
+        try:
+            with self._lane.work():
+                step = self._fitted(width, height)
+                blank = torch.zeros((height, width, 3), dtype=torch.uint8, device=self._device)
+                for _ in range(_WARM_UP_FRAMES):
+                    step(blank)
+                step.reset()
+                self._lane.finish()
+        except RuntimeError as error:
+            raise self._failed(error) from error
+
+    def step_for(self, width: int, height: int, *, time: int = 1, batch: int = 1) -> Step:
+        """A step of any number of frames at once, beside those the engine works with; call it inside ``lane.work()``.
+
+        Raises:
+            EngineError: the device cannot do it, e.g. for lack of memory.
+        """
+        ratio = downsample_ratio(self.settings.downsample_ratio, width, height)
+        try:
+            return self._made(_Key(width, height, ratio, time, batch))
+        except RuntimeError as error:
+            raise self._failed(error) from error
+
+    @property
+    def lane(self) -> Lane:
+        """Where the engine's kernels go. Valid after ``open``."""
+        return self._lane
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        if self.settings.downsample_ratio is not None or self._key is None:
+            return ()
+        return ratios_for(self._key.width, self._key.height)
+
+    def use_ratio(self, ratio: float) -> bool:
+        if self._key is None or self._step is None or ratio == self._key.ratio:
+            return True
+        key = self._key._replace(ratio=ratio)
+        with self._lane.work():
+            if not self._steps.ready(key):
+                return False
+            step = self._steps.now(key)
+            step.carry(self._step.states)
+        self._use(key, step)
+        return True
+
+    def reset(self) -> None:
+        self._kept = None
+        self._soundness.forget()
+        if self._step is not None:
+            with self._lane.work():
+                self._step.reset()
+
+    def matte(self, frame: Frame) -> Matte:
+        return self.matte_chunk((frame,))[0]
+
+    def matte_chunk(self, frames: Sequence[Frame]) -> list[Matte]:
+        started_ns = SYSTEM_CLOCK.now_ns()
+        self._require_open()
+        try:
+            with self._lane.work():
+                step = self._fitted(frames[0].width, frames[0].height, len(frames))
+                begun = self._lane.begin()
+                images = [self._lane.upload(frame.image) for frame in frames]
+                found = step(*images)
+                told = self._lane.told(step.sound)
+                ready, elapsed_ns = self._lane.hand_over(begun)
+                self._soundness.look(told, ready)
+                stamps = (started_ns, SYSTEM_CLOCK.now_ns(), elapsed_ns)
+                mattes = [
+                    Matte(frame, alpha, foreground, image, ready, *stamps)
+                    for frame, image, (alpha, foreground) in zip(frames, images, found, strict=True)
+                ]
+                return self._lane.landed(mattes)
+        except RuntimeError as error:
+            raise self._failed(error) from error
+        except EngineError:
+            self.reset()
+            raise
+
+    @property
+    def chunked(self) -> bool:
+        # A CPU is kept busy by one frame: there a chunk gains nothing and takes memory (`rvm-live stress` tells).
+        return self._device.type != "cpu"
+
+    def states(self) -> States | None:
+        if self._step is None:
+            return self._kept[1] if self._kept is not None else None
+        with self._lane.work():
+            copies = self._step.copies()
+        self._soundness.settle()
+        return copies
+
+    def restore(self, states: States) -> None:
+        if self._step is None or len(states) != len(self._step.states):
+            raise EngineError("the state does not fit the engine")
+        try:
+            with self._lane.work():
+                self._step.carry([torch.from_numpy(each).to(self._device) for each in states])
+                self._lane.finish()
+            self._soundness.forget()
+        except RuntimeError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        self._steps.close()
+        self._network = self._step = self._key = self._kept = None
+        free_cache(self._info.device)
+
+    def _require_open(self) -> MattingNetwork:
+        if self._network is None:
+            raise EngineError("the engine is not open")
+        return self._network
+
+    def _failed(self, error: Exception) -> EngineError:
+        if is_out_of_memory(error):  # nothing has been worked out yet: less of it may go
+            self._put_by()
+            return NoMemoryError(f"out of memory on {self._device}{memory_wanted(error)}")
+        # The states are no longer to be trusted, nor is the device: the next frame makes its step anew.
+        self._step = self._key = None
+        self._steps.close()
+        return EngineError(f"matting failed on {self._device}: {one_line(error)}")
+
+    def _put_by(self) -> None:
+        """Bring the states to safety and free all else."""
+        if self._step is not None and self._key is not None:
+            try:
+                with self._lane.work():
+                    self._kept = (self._key[:2], self._step.copies())
+            except RuntimeError:
+                self._kept = None
+        self._step = self._key = None
+        self._steps.close()
+        free_cache(self._info.device)
+
+    def _fitted(self, width: int, height: int, time: int = 1) -> Step:
+        """The step for a frame size and so many frames: with the state there is, or an empty one for another size."""
+        if self._step is None or self._key is None or self._key[:2] != (width, height):
+            key = _Key(width, height, downsample_ratio(self.settings.downsample_ratio, width, height), time)
+            self._steps.keep(lambda other: other[:2] == key[:2])
+            step = self._steps.now(key)
+            kept, self._kept = self._kept, None
+            step.reset()
+            if kept is not None and kept[0] == key[:2]:
+                step.carry([torch.from_numpy(each).to(self._device) for each in kept[1]])
+            self._use(key, step)
+        elif self._key.time != time:
+            key = self._key._replace(time=time)
+            step = self._steps.now(key)
+            step.carry(self._step.states)
+            self._use(key, step)
+        else:
+            step = self._step
+        return step
+
+    def _use(self, key: _Key, step: Step) -> None:
+        self._key, self._step = key, step
+        self._info = self._info.at_ratio(key.ratio)
+
+    def _made(self, key: _Key) -> Step:
+        """A step, recorded where that is possible; may run on a thread of its own."""
+        graph = partial(record_graph, device=self._device, after=self._lane.stream, repeatable=self.settings.repeatable)
+        record = graph if self._device.type == "cuda" and self._recording else None
+        with self._lane.work():
+            return recorded_if_possible(partial(self._step_for, key), record)
+
+    def _step_for(self, key: _Key, record: Record | None) -> Step:
+        return Step(
+            self._require_open(),
+            self._full_size,
+            *key[:3],
+            foreground=self.settings.foreground == "model",
+            dtype=self._dtype,
+            layout=self._layout,
+            record=record,
+            time=key.time,
+            batch=key.batch,
+        )
+
+
+def best_for(device: torch.device) -> FullSize:
+    """The quickest way of doing the steps at full size that gives the right result on a GPU."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of one version of Triton about the defaults of the next
+            from rvm_live.engines.rvm.torch.triton_kernels import FusedFullSize, why_wrong
+
+            reason = why_wrong(device)
+    except Exception as error:  # a compiler, its cache, a driver: whatever fails there is no reason to stop
+        reason = one_line(error)
+    if reason is None:
+        return FusedFullSize()
+    _log.info("the steps at full size run in torch's operations: %s", reason)
+    return PlainFullSize()

@@ -1,0 +1,190 @@
+"""One picture track in one file being written through PyAV: what recordings and batch outputs share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.media.alpha_bleed import bleed
+from rvm_live.media.ffmpeg import address
+
+__all__ = ["Encoder", "Recipe"]
+
+_BT709 = 1  # ISO/IEC 23091-2: primaries, transfer and matrix all have the number 1
+_LIMITED = 1
+# libswscale's SWS_BILINEAR | SWS_ACCURATE_RND: without the latter every picture gets a little darker.
+_ROUNDED = 2 | 0x40000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How pictures become a file.
+
+    Attributes:
+        muxer: libavformat's name of the container.
+        codec: libavcodec's name of the encoder.
+        opaque: pixel format without alpha.
+        clear: pixel format with alpha, or None where the codec has none.
+        grey: pixel format of pictures with one channel.
+        even: width and height must be even.
+        options: of the encoder.
+        clear_options: more of them where there is alpha.
+        container_options: of the muxer.
+        tag: four characters that name the codec in the container; empty: the usual ones.
+        seekable: a whole picture every two seconds, for codecs that have others.
+        sound: libavcodec's name of the encoder for sound beside the picture, of a recording.
+    """
+
+    muxer: str
+    codec: str
+    opaque: str
+    clear: str | None = None
+    grey: str = "yuv420p"
+    even: bool = False
+    options: dict[str, str] = field(default_factory=dict)
+    clear_options: dict[str, str] = field(default_factory=dict)
+    container_options: dict[str, str] = field(default_factory=dict)
+    tag: str = ""
+    seekable: bool = True
+    sound: str = ""
+
+
+class Encoder:
+    """Opens the file at once; ``flush`` and ``close``, or ``close`` alone where it is not wanted any more.
+
+    A recipe for even sizes gets the last row or column twice. Where a format with alpha loses something, the person's
+    colours are carried outwards first (:mod:`rvm_live.media.alpha_bleed`).
+
+    Args:
+        path: of the file.
+        recipe: how it is written.
+        shape: of the pictures, (H, W), (H, W, 3) or (H, W, 4).
+        rate: nominal frames per second, for players that want to know one.
+        time_base: of the time stamps, seconds.
+        pixel: width of a pixel for its height.
+
+    Raises:
+        Exception: whatever PyAV and the system raise; the callers know the words for it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        recipe: Recipe,
+        shape: tuple[int, ...],
+        *,
+        rate: Fraction,
+        time_base: Fraction,
+        pixel: Fraction = Fraction(1),
+    ) -> None:
+        import av
+        from av.video.reformatter import VideoReformatter
+
+        self._pixel = pixel
+        self._durations: dict[int, int] = {}  # of pictures that the encoder holds, by their times
+        self._first = self._last = self._end = 0
+        self._began: int | None = None
+        self._usual = max(1, round(1 / (rate * time_base)))
+        self._recipe, self._rate, self._time_base = recipe, rate, time_base
+        self._clear = len(shape) == 3 and shape[2] == 4
+        self._format = recipe.grey if len(shape) == 2 else (recipe.clear or "") if self._clear else recipe.opaque
+        self._frames = 0
+        self._scaler = VideoReformatter()
+        height, width = shape[:2]
+        self.container: Any = av.open(address(path), mode="w", format=recipe.muxer, options=recipe.container_options)
+        try:
+            self._open(width, height)
+        except BaseException:
+            self.container.close()
+            raise
+
+    def _open(self, width: int, height: int) -> None:
+        recipe = self._recipe
+        options = {**recipe.options, **(recipe.clear_options if self._clear else {})}
+        stream: Any = self.container.add_stream(recipe.codec, rate=self._rate, options=options)
+        context = stream.codec_context
+        if recipe.tag:
+            context.codec_tag = recipe.tag
+        stream.width = width + (width % 2 if recipe.even else 0)
+        stream.height = height + (height % 2 if recipe.even else 0)
+        stream.pix_fmt = self._format
+        context.sample_aspect_ratio = self._pixel
+        stream.time_base = context.time_base = self._time_base
+        context.bit_rate = 0  # quality is set, not rate
+        if recipe.seekable:
+            context.gop_size = max(1, round(2 * self._rate))
+        if self._yuv:
+            context.color_primaries = context.color_trc = context.colorspace = _BT709
+            context.color_range = _LIMITED
+        self.stream = stream
+
+    @property
+    def _yuv(self) -> bool:
+        return self._format.startswith(("yuv", "nv"))
+
+    def add(self, image: NDArray[np.uint8], pts: int, duration: int = 0, *, key: bool = False) -> None:
+        """Encode a picture of the shape that was announced.
+
+        Args:
+            image: of that shape.
+            pts: when it is to be seen, units of ``time_base``.
+            duration: for how long, which tells where the file ends; 0: for the usual time.
+            key: it must stand by itself.
+        """
+        import av
+
+        if self._clear and self._yuv:
+            image = bleed(image)
+        height, width = image.shape[:2]
+        if self._recipe.even and (height % 2 or width % 2):
+            image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        named = "gray" if image.ndim == 2 else "bgra" if image.shape[2] == 4 else "bgr24"
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=named)
+        if self._yuv:
+            frame = self._scaler.reformat(
+                frame,
+                format=self._format,
+                dst_colorspace="itu709",
+                src_color_range="JPEG",
+                dst_color_range="MPEG",
+                interpolation=_ROUNDED,
+            )
+            # ProRes writes what the picture says into every one, and nothing else is heard then.
+            frame.color_primaries = frame.color_trc = _BT709
+        elif self._format != named:
+            frame = self._scaler.reformat(frame, format=self._format)
+        frame.pts, frame.time_base = pts, self._time_base
+        if key:
+            frame.pict_type = av.video.frame.PictureType.I
+        if duration:
+            self._durations[pts] = duration
+        self._first = pts if self._frames == 0 else self._first
+        self._last, self._end = pts, pts + (duration or self._usual)
+        self._mux(self.stream.encode(frame))
+        self._frames += 1
+
+    def flush(self) -> None:
+        """Encode what is held back."""
+        held = self.stream.encode(None)
+        reordered = held and held[-1].dts is not None and held[-1].pts != self._last
+        if reordered and self._recipe.muxer in ("mp4", "mov"):
+            # These hold how long decoding takes, which began earlier than the first picture is seen: so it ends.
+            began = held[0].dts if self._began is None else self._began
+            self._durations[held[-1].pts] = max(1, self._end - self._first + began - held[-1].dts)
+        self._mux(held)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.container.close()
+
+    def _mux(self, packets: list[Any]) -> None:
+        for packet in packets:
+            self._began = packet.dts if self._began is None else self._began
+            packet.duration = self._durations.pop(packet.pts, packet.duration) or self._usual
+            self.container.mux(packet)

@@ -1,0 +1,8 @@
+"""RVM's network in torch, written anew from the paper and the shapes of the official checkpoints; imports torch alone.
+
+::
+
+    from rvm_live.network.network import MattingNetwork
+
+    network = MattingNetwork("mobilenetv3", "deep_guided_filter")
+"""

@@ -1,0 +1,70 @@
+"""Notices a stage that makes no progress, and does not wait for it for ever."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.notices import Notices
+from rvm_live.pipeline.stage import Stage
+
+__all__ = ["GRACE_S", "PATIENT_NS", "STUCK_NS", "Watchdog"]
+
+STUCK_NS = 2_000_000_000
+"""A stage of a live run that works longer than this on one item is named."""
+PATIENT_NS = 300_000_000_000
+"""The same where nobody waits for the next picture: an item may be many frames, or a network to compile."""
+GRACE_S = 2.0
+"""How long the end of a live run waits for its stages."""
+
+
+class Watchdog:
+    """Looks after the stages of a pipeline, from the thread that runs it.
+
+    Args:
+        stages: to look after.
+        notices: told of what hangs.
+        after_ns: how long a stage may be at one item.
+
+    Attributes:
+        stuck: which stage makes no progress, and for how long; empty where all do.
+    """
+
+    def __init__(self, stages: Sequence[Stage], notices: Notices, after_ns: int = STUCK_NS) -> None:
+        self.stuck = ""
+        self._stages = stages
+        self._notices = notices
+        self._after_ns = after_ns
+
+    def look(self) -> None:
+        """Name the stage that has been at one item for too long."""
+        now_ns = SYSTEM_CLOCK.now_ns()
+        for stage in self._stages:
+            since_ns = stage.busy_since_ns
+            if since_ns is not None and now_ns - since_ns > self._after_ns and not stage.excused:
+                if not self.stuck:
+                    self._notices.fallback(f"{stage.name} has made no progress for {self._after_ns / 1e9:g} s")
+                self.stuck = f"{stage.name} has made no progress for {(now_ns - since_ns) / 1e9:.0f} s"
+                return
+
+    def progress(self) -> None:
+        """Something came out at the end: nothing is stuck."""
+        self.stuck = ""
+
+    def joined(self, *, patient: bool) -> tuple[str, ...]:
+        """Wait until every stage has ended, and tell of those that hang.
+
+        Args:
+            patient: as long as it takes; otherwise :data:`GRACE_S` for all of them together.
+
+        Returns:
+            Names of the stages that still run.
+        """
+        until = time.monotonic() + GRACE_S
+        ended = [stage.join(None if patient else max(0.0, until - time.monotonic())) for stage in self._stages]
+        left = [stage for stage, has in zip(self._stages, ended, strict=True) if not has]
+        for stage in left:
+            if stage.loaded:  # what is still loading does not hang: it ends when it has loaded, and why is told already
+                self._notices.fallback(f"{stage.name} did not end in {GRACE_S:g} s and was left behind")
+        return tuple(stage.name for stage in left)

@@ -1,0 +1,1 @@
+"""Composites into files: films and folders of pictures."""

@@ -1,0 +1,201 @@
+"""The sink that records: a queue and a thread in front of a writer, so that the window never waits for the disk."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.errors import QueueClosed, SinkError
+from rvm_live.core.frames import Composite
+from rvm_live.core.queues import FrameQueue, Overflow
+from rvm_live.sinks.base import Sink
+from rvm_live.sinks.recording.writers import Shot, Writer
+from rvm_live.sinks.stale_timeout import Freshness
+
+if TYPE_CHECKING:
+    from rvm_live.sinks.recording.listening import Listener
+
+__all__ = ["Recorder"]
+
+_log = logging.getLogger("rvm_live.recorder")
+
+_LIVE_SIZE = 16
+"""Pictures that may wait while the encoder is slow: a quarter of a second at 60 fps, 44 MB at 1280x720."""
+_FILE_SIZE = 4
+_DRAIN_SECONDS = 1.5
+_CLOSE_SECONDS = 60.0
+_IDLE_SECONDS = 0.25
+
+
+class Recorder(Sink):
+    """Hands composites to a writer on its own thread, ``rvm-recording``.
+
+    An error of the writer is raised once, as :class:`~rvm_live.core.errors.SinkError`, by the next ``write``, or by
+    ``close``; or told, where the run is to go on without the recording. What was recorded until then is kept where it
+    can be, under another name. Any other end of the run keeps all of it.
+
+    Nobody freezes in a recording either: where no composite comes for half a second
+    (:mod:`rvm_live.sinks.stale_timeout`), the background alone is recorded from then on.
+
+    Args:
+        writer: where pictures go; used on the recorder's thread alone.
+        policy: ``DROP_OLDEST`` counts what the encoder cannot keep up with in ``queue.dropped``; ``BLOCK`` waits.
+        background: (width, height) -> uint8 (height, width, 3) BGR, the background alone; None: black.
+        on_failure: told of an error instead of raising it.
+        listener: the microphone whose sound the writer takes, open while this is, or None.
+        clock: monotonic time.
+
+    Attributes:
+        queue: named ``recording``.
+        path: where the recording will be.
+        failure: why it failed, one line; empty if it did not.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        *,
+        policy: Overflow,
+        background: Callable[[int, int], NDArray[np.uint8]] | None = None,
+        on_failure: Callable[[str], None] | None = None,
+        listener: Listener | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        live = policy is Overflow.DROP_OLDEST
+        self.queue: FrameQueue[Shot] = FrameQueue("recording", _LIVE_SIZE if live else _FILE_SIZE, policy)
+        self.path: Path = writer.path
+        self.failure = ""
+        self._writer = writer
+        self._background = background
+        self._on_failure = on_failure
+        self._listener = listener
+        self._clock = clock
+        self._fresh = Freshness(clock) if live and writer.timed else None
+        self._last: Shot | None = None
+        self._last_ns = 0
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._kept: Path | None = None
+        self._told = False
+        self._saved = False
+
+    @property
+    def saved(self) -> Path | None:
+        """The path of what was recorded, once closed; None if there is nothing."""
+        return self.path if self._saved else self._kept
+
+    @property
+    def size(self) -> int:
+        """How many bytes lie on the disk by now; 0 where that is not known."""
+        return self._writer.size
+
+    @property
+    def sound(self) -> str:
+        """How the microphone is: ``on``, ``muted``, ``lost`` or ``opening``; empty without one."""
+        return "" if self._listener is None else self._listener.state
+
+    def open(self, *, patient: bool = True) -> None:
+        """Get ready.
+
+        Args:
+            patient: wait for the microphone; else the picture goes on, and whatever is wrong with it is told.
+        """
+        self._writer.claim()
+        if self._listener is not None:
+            try:
+                self._listener.open(patient=patient)
+            except BaseException:
+                self._writer.rescue()
+                raise
+        self._thread = threading.Thread(target=self._run, name="rvm-recording", daemon=True)
+        self._thread.start()
+
+    def write(self, composite: Composite) -> None:
+        shot = Shot.of(composite)
+        if self._fresh is not None:
+            self._fresh.shown()
+            self._last, self._last_ns = shot, self._clock.now_ns()
+        self._put(shot)
+
+    def idle(self) -> None:
+        if self._fresh is None or self._last is None or not self._fresh.over:
+            return
+        last, gone_ns = self._last, self._clock.now_ns() - self._last_ns
+        self._last = None
+        media_ns = None if last.media_ns is None else last.media_ns + gone_ns
+        self._put(Shot(self._empty(last.image), last.seq, last.captured_ns + gone_ns, media_ns))
+
+    def close(self, *, failed: bool) -> None:
+        self.queue.close()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._wait_for(thread)
+            if thread.is_alive():
+                self.queue.cancel()
+                self._error = SinkError(f"the recording {self.path} could not be finished within {_CLOSE_SECONDS:g} s")
+        if self._listener is not None:
+            self._listener.close()
+        self._report()
+        if self._saved:
+            _log.info("recorded %s", self.path)
+
+    def _wait_for(self, thread: threading.Thread) -> None:
+        """Let the encoder work off what waits; live no longer than a user would wait, for then the rest is left out."""
+        if self.queue.policy is Overflow.DROP_OLDEST:
+            thread.join(_DRAIN_SECONDS)
+            if thread.is_alive():
+                for _ in range(self.queue.cancel()):
+                    self.queue.count_drop()
+        thread.join(_CLOSE_SECONDS)
+
+    def _put(self, shot: Shot) -> None:
+        try:
+            self.queue.put(shot)
+        except QueueClosed:
+            self._report()
+            if self._on_failure is None:
+                raise SinkError(f"the recording {self.path} is closed") from None
+
+    def _empty(self, like: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The background alone in the form of another picture."""
+        height, width, channels = like.shape
+        if channels == 4 or self._background is None:
+            return np.zeros(like.shape, np.uint8)
+        return self._background(width, height)
+
+    def _report(self) -> None:
+        """Raise or tell the writer's error, once."""
+        if self._error is None or self._told:
+            return
+        self._told = True
+        text = str(self._error) if isinstance(self._error, SinkError) else f"cannot record {self.path}: {self._error}"
+        if self._kept is not None:
+            text += f"; what was recorded until then is {self._kept}"
+        self.failure = text
+        if self._on_failure is None:
+            raise SinkError(text) from self._error
+        self._on_failure(text)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    shot = self.queue.get(_IDLE_SECONDS)
+                except TimeoutError:
+                    self._writer.idle()
+                    continue
+                except QueueClosed:
+                    break
+                self._writer.write(shot)
+            self._saved = self._writer.finish()
+        except BaseException as error:  # raised again, or told, by write or close
+            self._kept = self._writer.rescue()
+            self._error = error
+            self.queue.cancel(error)

@@ -1,0 +1,163 @@
+"""Recording that begins and ends while the run goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.errors import SettingsError, SinkError
+from rvm_live.core.frames import Composite
+from rvm_live.sinks.base import Sink
+from rvm_live.sinks.recording.recorder import Recorder
+
+__all__ = ["RecordingSwitch"]
+
+_LOOK_NS = 500_000_000
+
+
+class RecordingSwitch(Sink):
+    """A sink that is always there and records when it is asked to, one recording after the other.
+
+    :attr:`path` may be read, and :meth:`use` called, on any thread; the rest happens where the sinks live.
+
+    Args:
+        make: a path -> a recorder that has written nothing yet.
+        first: recorded from the beginning; None: nothing.
+        told: of what happens to a recording that was begun while the run went on.
+        clock: monotonic time.
+        with_sound: recordings have sound.
+
+    Attributes:
+        failure: why a recording failed, one line; empty if none did.
+        saved: paths of what was recorded, once closed.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[str], Recorder],
+        first: str | None = None,
+        told: Callable[[str], None] = lambda text: None,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        with_sound: bool = False,
+    ) -> None:
+        self._make, self._told, self._clock = make, told, clock
+        self.with_sound = with_sound
+        self._lock = threading.Lock()
+        self._wanted = first
+        self._recorder: Recorder | None = None if first is None else make(first)
+        self._running = first
+        self._dropped: dict[str, int] = {}
+        self._began_ns: int | None = None
+        self._size = 0
+        self._looked_ns = 0
+        self.failure = ""
+        self.saved: list[Path] = []
+
+    @property
+    def path(self) -> str | None:
+        """Where a recording goes now, or is about to; None where none does."""
+        return self._wanted
+
+    @property
+    def seconds(self) -> float:
+        """For how long the present recording has been running."""
+        began = self._began_ns
+        return 0.0 if began is None else (self._clock.now_ns() - began) / 1e9
+
+    @property
+    def bytes(self) -> int:
+        """How large the present recording is on the disk, as of the last half second."""
+        return self._size
+
+    @property
+    def sound(self) -> str:
+        """How the microphone of the present recording is (:attr:`Recorder.sound`); empty without one."""
+        recorder = self._recorder
+        return "" if recorder is None else recorder.sound
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Frames that could not be recorded in time, of all recordings; empty if there was none."""
+        if self._recorder is None:
+            return dict(self._dropped)
+        queue = self._recorder.queue
+        return {queue.name: self._dropped.get(queue.name, 0) + queue.dropped}
+
+    def use(self, path: str | None) -> None:
+        """Record to ``path`` from the next picture on; None ends the recording."""
+        with self._lock:
+            self._wanted = path
+
+    def open(self) -> None:
+        if self._recorder is not None:
+            self._recorder.open()
+            self._began_ns = self._clock.now_ns()
+
+    def write(self, composite: Composite) -> None:
+        self._follow()
+        if self._recorder is not None:
+            self._recorder.write(composite)
+        self._look()
+
+    def idle(self) -> None:
+        self._follow()
+        if self._recorder is not None:
+            self._recorder.idle()
+
+    def close(self, *, failed: bool) -> None:
+        self._end(failed=failed)
+
+    def _follow(self) -> None:
+        """Do what was asked for since."""
+        with self._lock:
+            wanted = self._wanted
+        if wanted == self._running:
+            return
+        self._end(failed=False)
+        self._running = wanted
+        if wanted is None:
+            return
+        try:
+            recorder = self._make(wanted)
+            recorder.open(patient=False)
+        except (SettingsError, SinkError) as error:
+            self._running = None
+            self.use(None)
+            self._told(str(error))
+            return
+        self._recorder, self._began_ns, self._size = recorder, self._clock.now_ns(), 0
+
+    def _end(self, *, failed: bool) -> None:
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return
+        try:
+            recorder.close(failed=failed)
+        finally:
+            self._began_ns = None
+            name = recorder.queue.name
+            self._dropped[name] = self._dropped.get(name, 0) + recorder.queue.dropped
+            self.failure = recorder.failure or self.failure
+            if recorder.saved is not None:
+                self.saved.append(recorder.saved)
+
+    def _look(self) -> None:
+        """How much there is on the disk; a recording that failed meanwhile is none any more."""
+        now_ns = self._clock.now_ns()
+        if self._recorder is None or now_ns - self._looked_ns < _LOOK_NS:
+            return
+        self._looked_ns = now_ns
+        self._size = self._recorder.size
+        if self._recorder.failure:
+            self._end(failed=False)
+            self._running = None
+            self.use(None)
+
+
+def named_now(folder: Path | None = None, suffix: str = ".mp4") -> str:
+    """A path for a recording that begins now: ``rvm-live-20260131-184512.mp4``."""
+    return str((folder or Path()) / f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}{suffix}")

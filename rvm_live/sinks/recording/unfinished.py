@@ -1,0 +1,61 @@
+"""Recordings that are not whole: whose they are while they are made, and the way back to what was cut short."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from rvm_live.media.ffmpeg import open_file
+from rvm_live.system.file_locks import Lock
+
+__all__ = ["keep_unfinished", "part_path", "place_lock"]
+
+
+def part_path(path: Path) -> Path:
+    """Where a file is while it is not whole: hidden, beside its final place."""
+    return path.with_name(f".{path.stem}.part{path.suffix}")
+
+
+def place_lock(path: Path, *, folder: bool = False) -> Lock:
+    """Of the place of a recording: its part belongs to the run that has the lock, and to none where nobody has it.
+
+    Args:
+        path: of the recording.
+        folder: it is a folder of pictures, and the lock lies in it; else beside the file.
+    """
+    file = path / ".rvm-live.lock" if folder else path.with_name(f".{path.name}.lock")
+    return Lock(file, f"the recording {path}", "choose another path, or wait for its end")
+
+
+def keep_unfinished(path: Path) -> Path | None:
+    """Give what was recorded before a failure a name that says so, if any of it can be played; remove it if not.
+
+    For the holder of the place's lock alone: a part that somebody is writing is theirs.
+
+    Args:
+        path: where the whole file would have been.
+
+    Returns:
+        Where it is now: ``clip.incomplete.mp4`` for ``clip.mp4``; None if nothing was left.
+    """
+    part = part_path(path)
+    if not part.exists():
+        return None
+    with contextlib.suppress(OSError):
+        if _plays(part):
+            kept, number = path.with_name(f"{path.stem}.incomplete{path.suffix}"), 2
+            while kept.exists():
+                kept, number = path.with_name(f"{path.stem}.incomplete-{number}{path.suffix}"), number + 1
+            os.replace(part, kept)
+            return kept
+        part.unlink()
+    return None
+
+
+def _plays(path: Path) -> bool:
+    try:
+        with open_file(path) as container:
+            return next(container.decode(video=0), None) is not None
+    except Exception:  # whatever a decoder says about half a file
+        return False

@@ -1,0 +1,252 @@
+"""Video files through PyAV: H.264, ProRes 4444 and VP9, the last two with alpha."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.core.errors import SinkError
+from rvm_live.media.encoder import Encoder, Recipe
+from rvm_live.sinks.recording.unfinished import keep_unfinished, part_path, place_lock
+from rvm_live.sinks.recording.writers import Shot, Writer, fit_into, over_black
+from rvm_live.system import atomic_write
+from rvm_live.system.atomic_write import explain
+
+if TYPE_CHECKING:
+    from rvm_live.sinks.recording.listening import Listener
+    from rvm_live.sinks.recording.sound_track import SoundTrack
+
+__all__ = ["SUFFIXES", "VideoFile"]
+
+_log = logging.getLogger("rvm_live.recorder")
+
+_TICKS = 90_000
+_LOOK_S = 1.0
+_KEY_TICKS = 2 * _TICKS
+_LATE_S = 0.3
+"""For so long is waited at the end for what the microphone heard with the last picture."""
+_EARLY_NS = 500_000_000
+_TOLD_S = 0.02
+_QP2LAMBDA = 118
+_H264 = {"preset": "veryfast", "crf": "20"}
+_VP9 = {
+    "deadline": "realtime",
+    "cpu-used": "8",
+    "crf": "24",
+    "row-mt": "1",
+    "tile-columns": "2",
+    "lag-in-frames": "0",
+    "auto-alt-ref": "0",  # libvpx refuses alternate reference frames together with alpha
+}
+# A fixed quantiser: the search for one that meets a bit rate is what makes this encoder too slow for live video.
+_PRORES = {"profile": "4444", "global_quality": str(4 * _QP2LAMBDA)}
+
+# A recording that is cut short by a full disk or a power cut can be played up to its last three seconds: MP4 and MOV
+# are written in fragments, which become an ordinary file at the end, Matroska in short clusters.
+_MP4_SAFE = {"movflags": "+frag_keyframe+hybrid_fragmented+delay_moov", "flush_packets": "1"}
+_MKV_SAFE = {"cluster_time_limit": "2000", "flush_packets": "1"}
+
+_KINDS = {
+    ".mp4": Recipe("mp4", "libx264", "yuv420p", even=True, options=_H264, container_options=_MP4_SAFE, sound="aac"),
+    ".mkv": Recipe(
+        "matroska", "libx264", "yuv420p", even=True, options=_H264, container_options=_MKV_SAFE, sound="libopus"
+    ),
+    ".mov": Recipe(
+        "mov", "prores_ks", "yuv444p10le", "yuva444p10le", options=_PRORES, clear_options={"alpha_bits": "16"},
+        container_options=_MP4_SAFE, seekable=False, sound="aac",
+    ),
+    ".webm": Recipe(
+        "webm", "libvpx-vp9", "yuv420p", "yuva420p", even=True, options=_VP9, container_options=_MKV_SAFE,
+        sound="libopus",
+    ),
+}  # fmt: skip
+
+SUFFIXES = tuple(_KINDS)
+"""Suffixes of files that can be recorded."""
+
+
+class VideoFile(Writer):
+    """One video file, whole or absent; what a failure cuts short is kept under another name.
+
+    The first shot decides on size and alpha. Later shots of another size are letterboxed into the first one's. If
+    the file has no alpha, a later transparent shot is put over black; if it has, a later opaque one is opaque.
+    Times are those of the file the frames came from, or of their capture: the frame rate varies as it really did. With
+    sound they are those of the capture, which is what sound and picture have in common.
+
+    Args:
+        path: of the file; its suffix, one of :data:`SUFFIXES`, decides how it is encoded.
+        fps: nominal frames per second, for players that want to know one.
+        listener: what is heard meanwhile, or None; opened and closed by somebody else.
+    """
+
+    def __init__(self, path: Path, *, fps: float, listener: Listener | None = None) -> None:
+        self.path = path
+        self._part = part_path(path)
+        self._lock = place_lock(path)
+        self._kind = _KINDS[path.suffix.lower()]
+        self._fps = fps if fps > 0 else 30.0
+        self._encoder: Encoder | None = None
+        self._looked = time.monotonic()
+        self._there = False
+        self._size = (0, 0)
+        self._has_alpha = False
+        self._times = _Times(self._fps, captured=listener is not None)
+        self._listener = listener
+        self._sound: SoundTrack | None = None
+        self._until_ns = self._key_due = 0
+
+    @property
+    def size(self) -> int:
+        try:
+            return self._part.stat().st_size
+        except OSError:
+            return 0
+
+    def claim(self) -> None:
+        self._lock.take()
+
+    def write(self, shot: Shot) -> None:
+        with self._told():
+            encoder = self._encoder or self._opened(shot)
+            self._look()
+            tick, lasts = self._times.tick(shot)
+            key = tick >= self._key_due  # by time: a camera may be much slower than it says
+            self._key_due = tick + _KEY_TICKS if key else self._key_due
+            encoder.add(self._picture(shot.image), tick, lasts, key=key)
+            self._until_ns = shot.captured_ns
+            self._hear(shot.captured_ns)
+
+    def idle(self) -> None:
+        if self._listener is not None and self._encoder is not None:
+            with self._told():
+                self._hear(self._listener.clock.now_ns() - _EARLY_NS)
+
+    def finish(self) -> bool:
+        saved = self._encoder is not None
+        if self._encoder is not None:
+            with self._told():
+                self._hear_out()
+                self._encoder.flush()
+                self._encoder.close()
+                atomic_write.replace(self._part, self.path)
+            self._encoder = None
+        self._lock.release()
+        return saved
+
+    def rescue(self) -> Path | None:
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            # Completes the file where the disk is not what failed; else libavformat writes nothing more after an error.
+            with contextlib.suppress(Exception):
+                encoder.close()
+        if not self._lock.held:
+            return None  # what lies there is another run's
+        try:
+            return keep_unfinished(self.path)
+        finally:
+            self._lock.release()
+
+    def _look(self) -> None:
+        """Notice a folder that was deleted or moved: the system goes on taking what nobody will ever find."""
+        if time.monotonic() - self._looked < _LOOK_S:
+            return
+        self._looked = time.monotonic()
+        if self._there:
+            os.stat(self._part)
+        self._there = self._part.exists()  # it is made when the first pictures leave the encoder
+
+    @contextlib.contextmanager
+    def _told(self) -> Any:
+        """Turn the library's and the system's errors into one clear line."""
+        try:
+            yield
+        except SinkError:
+            raise
+        except OSError as error:  # PyAV's own errors are OSErrors where they come from the system
+            raise explain(error, self.path) from error
+        except Exception as error:
+            raise SinkError(f"cannot encode {self.path}: {error}") from error
+
+    def _opened(self, shot: Shot) -> Encoder:
+        kind = self._kind
+        height, width = shot.image.shape[:2]
+        self._size = (width, height)
+        self._has_alpha = shot.image.shape[2] == 4 and kind.clear is not None
+        rate, shape = Fraction(self._fps).limit_denominator(1001), (height, width, 4 if self._has_alpha else 3)
+        self.claim()
+        earlier = keep_unfinished(self.path)
+        if earlier is not None:
+            _log.warning("found what an earlier run could not finish: it is %s now", earlier)
+        self._encoder = Encoder(self._part, kind, shape, rate=rate, time_base=Fraction(1, _TICKS))
+        if self._listener is not None and self._listener.state != "lost":
+            from rvm_live.sinks.recording.sound_track import SoundTrack
+
+            self._sound = SoundTrack(self._encoder.container, kind.sound, shot.captured_ns)
+        return self._encoder
+
+    def _hear(self, until_ns: int) -> None:
+        """Add what was heard up to then."""
+        if self._listener is not None and self._sound is not None:
+            self._sound.add(self._listener.take(until_ns))
+            self._sound.keep_up(until_ns)
+
+    def _hear_out(self) -> None:
+        """Add what was heard up to the end of the last picture; the newest may still be on its way."""
+        listener, sound = self._listener, self._sound
+        if listener is None or sound is None:
+            return
+        until_ns = max(self._until_ns + round(1e9 / self._fps), sound.until_ns)
+        end = time.monotonic() + _LATE_S
+        while listener.heard_ns < until_ns and listener.state != "lost" and time.monotonic() < end:
+            time.sleep(0.01)
+        sound.add(listener.take(until_ns))
+        sound.fill(until_ns)
+        sound.finish()
+        if sound.gaps_s > 0 or abs(sound.drift_s) > _TOLD_S:
+            _log.info(
+                "sound of %s: %.2f s of gaps filled with silence, %.0f ms of drift taken up",
+                self.path, sound.gaps_s, sound.drift_s * 1e3,
+            )  # fmt: skip
+
+    def _picture(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture in the file's size, with alpha exactly where the file has it."""
+        if self._has_alpha:
+            image = image if image.shape[2] == 4 else cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
+        elif image.shape[2] == 4:
+            image = over_black(image)
+        return fit_into(image, *self._size)
+
+
+class _Times:
+    """Ticks of the file: from zero, strictly increasing, and true to the source's clock."""
+
+    def __init__(self, fps: float, *, captured: bool = False) -> None:
+        self._frame = max(1, round(_TICKS / fps))
+        self._captured = captured
+        self._offset: int | None = None
+        self._media = False
+        self._last, self._lasts = -1, self._frame
+
+    def tick(self, shot: Shot) -> tuple[int, int]:
+        """When a picture is to be seen, and for how long."""
+        if self._offset is None:
+            self._media = shot.media_ns is not None and not self._captured
+        time_ns = shot.media_ns if self._media and shot.media_ns is not None else shot.captured_ns
+        ticks = time_ns * _TICKS // 1_000_000_000
+        if self._offset is None:
+            self._offset = -ticks
+        elif self._media and ticks + self._offset <= self._last:
+            self._offset = self._last + self._lasts - ticks  # the file started over
+        self._last = max(ticks + self._offset, self._last + 1)
+        told = shot.duration_ns if self._media else None
+        self._lasts = self._frame if told is None else max(1, told * _TICKS // 1_000_000_000)
+        return self._last, self._lasts

@@ -1,0 +1,1 @@
+"""Composites on the screen, and what keys and the mouse do there."""

@@ -1,0 +1,159 @@
+"""What keys and clicks do: changes of controls, and what the program is asked for beside them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rvm_live.core.controls import Controls
+from rvm_live.core.errors import RvmLiveError, SettingsError
+from rvm_live.sinks.window.hotkeys import ViewState, WindowActions
+
+__all__ = ["Commands"]
+
+_log = logging.getLogger("rvm_live.window")
+
+_TURNED = {
+    "fullscreen": ("full screen off", "full screen on"),
+    "paused": ("going on", "paused: the camera rests"),
+    "privacy": ("privacy off", "privacy: the background alone"),
+}
+
+
+class Commands:
+    """Carries out the actions of :data:`~rvm_live.sinks.window.hotkeys.HOTKEYS` and of the bar, and answers each.
+
+    Args:
+        view: what the window shows.
+        controls: what there is to change.
+        actions: what else can be asked for.
+        answer: told what is so now, in a few words.
+        complain: told what failed.
+        photo: saves the picture that is shown; returns where.
+        quit: asked to end the run.
+    """
+
+    def __init__(
+        self,
+        view: ViewState,
+        controls: Controls,
+        actions: WindowActions,
+        answer: Callable[[str], None],
+        complain: Callable[[str], None],
+        photo: Callable[[], object],
+        quit: Callable[[], None],
+    ) -> None:
+        self._view, self._controls, self._actions = view, controls, actions
+        self._say, self._complain, self._save, self._quit = answer, complain, photo, quit
+        self._unblurred: Any = None
+
+    def do(self, action: str) -> None:
+        """Carry out one action; what cannot be done is answered, too."""
+        name, _, rest = action.partition(" ")
+        own: dict[str, Callable[[], None]] = {
+            "quit": self._quit,
+            "escape": self._escape,
+            "help": self._help,
+            "photo": self._photo,
+            "reset": self._reset,
+            "add": self._actions.ask_background,
+            "weights": lambda: self._say(str(self._actions.fetch_weights() or "")),
+            "blur": self._blur,
+            "record": lambda: self._turn("recording"),
+            "pause": lambda: self._turn("paused"),
+            "choose": lambda: self._choose(*rest.split()),
+        }
+        if name in own:
+            self.ask(own[name])
+        elif name in ("mirror", "fullscreen", "privacy"):
+            self.ask(lambda: self._turn(name))
+        elif name:
+            self.ask(lambda: self._step(name, -1 if rest == "back" else 1))
+
+    def drop(self, paths: Sequence[Path]) -> None:
+        """Take files for backgrounds and show the first that can be one; what cannot be one is told."""
+        taken: list[str] = []
+        told: list[str] = [] if paths else ["that is no file: save it as one, and drop that"]
+        for path in paths:
+            try:
+                taken.append(self._controls.set(background=path)["background"])
+            except RvmLiveError as error:
+                told.append(str(error).replace(str(path), path.name))
+        if taken:
+            now = self._controls.set(background=taken[0])["background"] if len(taken) > 1 else taken[0]
+            more = f", and {len(taken) - 1} more" if len(taken) > 1 else ""
+            told.insert(0, self._told("background", now) + more)
+        self._say("; ".join(told))
+
+    def ask(self, do: Callable[[], None]) -> None:
+        """Do something, and answer with the reason where it cannot be done."""
+        try:
+            do()
+        except SettingsError as error:  # a key for what is not there: no more than an answer
+            self._say(str(error))
+        except RvmLiveError as error:
+            _log.warning("%s", error)
+            self._complain(str(error))
+
+    def _help(self) -> None:
+        self._view.help = not self._view.help
+
+    def _reset(self) -> None:
+        self._actions.reset()
+        self._say("matting state reset")
+
+    def _escape(self) -> None:
+        if self._view.fullscreen:
+            self._turn("fullscreen")
+        else:
+            self._quit()
+
+    def _photo(self) -> None:
+        where = self._save()
+        self._say(f"saved {where}" if where else "saved")
+
+    def _step(self, name: str, steps: int) -> None:
+        self._answer(name, self._controls.step(name, steps))
+
+    def _choose(self, name: str, number: str) -> None:
+        choices = self._controls.choices(name)
+        if int(number) >= len(choices):
+            raise SettingsError(f"there is no {name} number {int(number) + 1}: there are {len(choices)}")
+        wish = choices[int(number)]
+        self._answer(name, self._controls.set(**{name: wish})[name])
+
+    def _turn(self, name: str) -> None:
+        """On where it is off, off where it is on."""
+        now = self._controls.state().get(name)
+        if name not in self._controls.state():
+            raise SettingsError(f"there is no {name} here")
+        self._answer(name, self._controls.set(**{name: not now})[name])
+
+    def _blur(self) -> None:
+        """The blur, and back to what was there before."""
+        now, choices = self._controls.background, list(self._controls.choices("background"))
+        blurs = [each for each in choices if str(each).startswith("blur")]
+        if now in blurs:
+            before = self._unblurred if self._unblurred in choices else choices[0]
+            self._answer("background", self._controls.set(background=before)["background"])
+        elif blurs:
+            self._unblurred = now
+            self._answer("background", self._controls.set(background=blurs[0])["background"])
+        else:
+            raise SettingsError("there is no blur among the backgrounds")
+
+    def _answer(self, name: str, value: Any) -> None:
+        """Say what is so now."""
+        self._say(self._told(name, value))
+
+    def _told(self, name: str, value: Any) -> str:
+        choices = list(self._controls.choices(name))
+        if name == "recording":
+            return f"recording {value}" if value else "recording ended"
+        if isinstance(value, bool):
+            return _TURNED.get(name, (f"{name} off", f"{name} on"))[value]
+        if name == "background" and value in choices:
+            return f"background {choices.index(value) + 1}/{len(choices)}: {value}"
+        return f"{name}: {value}"

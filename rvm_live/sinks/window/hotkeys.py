@@ -1,0 +1,154 @@
+"""Which key does what. The help panel and the documentation are made from this table."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rvm_live.core.controls import Control, one_of, truth
+from rvm_live.core.errors import SettingsError
+from rvm_live.core.frames import Composite
+from rvm_live.core.settings import DISPLAY_MODES, STATISTICS
+from rvm_live.sinks.window.toolkits.base import Key
+
+__all__ = ["HOTKEYS", "Hotkey", "ViewState", "WindowActions", "action_for", "view_controls"]
+
+
+@dataclass(frozen=True)
+class Hotkey:
+    """One line of the help panel.
+
+    Attributes:
+        keys: the keys' names (:class:`rvm_live.sinks.window.toolkits.base.Key`); a capital letter is one with shift
+            held.
+        label: how people call them.
+        action: what they do, for the window.
+        text: what they do, for people.
+        group: the heading under which it stands.
+    """
+
+    keys: tuple[str, ...]
+    label: str
+    action: str
+    text: str
+    group: str
+
+
+_BACKGROUND, _PICTURE, _QUALITY, _MORE = "Background", "Picture", "Quality", "More"
+HOTKEYS = (
+    Hotkey(("b", "right"), "b  →", "background", "next", _BACKGROUND),
+    Hotkey(("B", "left"), "B  ←", "background back", "the one before", _BACKGROUND),
+    Hotkey(tuple("123456789"), "1-9", "background number", "that one", _BACKGROUND),
+    Hotkey(("n",), "n", "blur", "blur, and back", _BACKGROUND),
+    Hotkey(("v",), "v", "privacy", "background alone: privacy", _BACKGROUND),
+    Hotkey(("t",), "t", "record", "record, and stop", _PICTURE),
+    Hotkey(("p",), "p", "photo", "save a PNG with alpha", _PICTURE),
+    Hotkey(("space",), "space", "pause", "pause: the camera rests", _PICTURE),
+    Hotkey(("m",), "m", "mirror", "mirror", _PICTURE),
+    Hotkey(("o",), "o", "view", "result, comparison, matte", _PICTURE),
+    Hotkey(("f",), "f", "fullscreen", "full screen", _PICTURE),
+    Hotkey(("c",), "c", "camera", "next camera", _QUALITY),
+    Hotkey(("e",), "e", "engine", "lite, or RVM", _QUALITY),
+    Hotkey(("w",), "w", "weights", "fetch RVM: better edges", _QUALITY),
+    Hotkey(("+", "="), "+", "quality", "better, slower", _QUALITY),
+    Hotkey(("-",), "-", "quality back", "quicker", _QUALITY),
+    Hotkey(("s",), "s", "statistics", "line, table, nothing", _MORE),
+    Hotkey(("g",), "g", "compositor", "next compositing back end", _MORE),
+    Hotkey(("r",), "r", "reset", "forget the matting state", _MORE),
+    Hotkey(("h", "?", "f1"), "h  ?  F1", "help", "this help", _MORE),
+    Hotkey(("q",), "q  Esc", "quit", "quit", _MORE),
+    Hotkey(("escape",), "", "escape", "leave full screen, then quit", ""),
+)
+
+_ACTIONS = {key: hotkey.action for hotkey in HOTKEYS for key in hotkey.keys}
+
+
+def action_for(key: Key) -> str | None:
+    """The action of a key; None for other keys. Caps lock is no shift, and where a layout has no Latin letters, or
+    wants shift for its digits, what stands in a key's place on a US keyboard counts."""
+    for name in (key.name, key.place if key.place.isdigit() or not _latin(key.name) else ""):
+        if not name:
+            continue
+        if key.shift and name.upper() in _ACTIONS:
+            return _ACTIONS[name.upper()]
+        if name in _ACTIONS:
+            return _ACTIONS[name]
+    return None
+
+
+def _latin(name: str) -> bool:
+    """Whether a key types a letter or mark of a layout in which people find ours: not for its place, then."""
+    return bool(name) and (name.isascii() or unicodedata.name(name[0], "").startswith("LATIN"))
+
+
+@dataclass
+class ViewState:
+    """What the user sees of the window; may be changed from any thread.
+
+    Attributes:
+        display: one of :data:`~rvm_live.core.settings.DISPLAY_MODES`.
+        statistics: one of :data:`~rvm_live.core.settings.STATISTICS`.
+        help: the list of keys is shown.
+        fullscreen: the window fills the screen.
+        mirror: the picture is shown as a mirror does; what goes elsewhere is not.
+        split: where the comparison changes from the camera's picture to the result, as a share of its width.
+    """
+
+    display: str = DISPLAY_MODES[0]
+    statistics: str = STATISTICS[0]
+    help: bool = False
+    fullscreen: bool = False
+    mirror: bool = False
+    split: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.display not in DISPLAY_MODES:
+            raise SettingsError(f"unknown display mode {self.display!r}: choose one of {', '.join(DISPLAY_MODES)}")
+        if self.statistics not in STATISTICS:
+            raise SettingsError(f"unknown statistics {self.statistics!r}: choose one of {', '.join(STATISTICS)}")
+
+
+def view_controls(view: ViewState) -> list[Control]:
+    """The controls of a window: ``view``, ``statistics``, ``fullscreen`` and ``mirror``."""
+
+    def control(name: str, attribute: str, **more: object) -> Control:
+        return Control(
+            name,
+            lambda: getattr(view, attribute),
+            lambda value: setattr(view, attribute, value),
+            **more,  # type: ignore[arg-type]
+        )
+
+    return [
+        control("view", "display", check=one_of("view", lambda: DISPLAY_MODES), choices=lambda: DISPLAY_MODES),
+        control("statistics", "statistics", check=one_of("statistics", lambda: STATISTICS), choices=lambda: STATISTICS),
+        control("fullscreen", "fullscreen", check=truth("fullscreen")),
+        control("mirror", "mirror", check=truth("mirror")),
+    ]
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class WindowActions:
+    """What the window asks of the program beside its controls; all are called on the main thread, from ``write`` or
+    ``idle``. An :class:`~rvm_live.core.errors.RvmLiveError` that they raise is told in the overlay and the log; the
+    window goes on.
+
+    Attributes:
+        reset: start the recurrent state anew.
+        save: store the composite that is shown as a picture; returns where.
+        fetch_weights: get RVM's weights, and use them once they are here; returns what happens now.
+        ask_background: have the user choose a file to show behind the person, which then comes to
+            :meth:`~rvm_live.sinks.window.window.WindowSink.post`.
+        quit: end the run; the argument is the reason for the report, ``key`` or ``window closed``. Called once.
+    """
+
+    reset: Callable[[], None] = _nothing
+    save: Callable[[Composite], object] = _nothing
+    ask_background: Callable[[], None] = _nothing
+    fetch_weights: Callable[[], object] = _nothing
+    quit: Callable[[str], None] = _nothing

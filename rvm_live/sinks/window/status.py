@@ -1,0 +1,139 @@
+"""What the window tells of the run, and its table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from rvm_live.sinks.window.panel import RED, Row
+from rvm_live.system.gpu import GpuReading
+
+__all__ = ["Status", "clock_of", "joined", "statistics_rows"]
+
+
+_SOUND = {"": "", "on": "with sound", "muted": "muted", "lost": "without sound", "opening": "no sound yet"}
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the overlay tells; all of it about what really runs. Zero, empty or None: not known, not shown.
+
+    Attributes:
+        unique_fps: different frames shown per second, over the last seconds.
+        matting_ms: median time of one frame in the matting engine, milliseconds, over the last seconds.
+        compositing_ms: likewise in the compositor.
+        total_ms: likewise from grab to display.
+        total_p95_ms: its 95th percentile.
+        device: torch device that does the matting, e.g. ``cuda:0``.
+        device_name: the device in words.
+        backend: compositing back end that made the last picture.
+        engine: name of the engine.
+        model: name of the network.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``, of this moment.
+        ratio: downsample ratio the network works at, (0, 1].
+        source: one line.
+        size: width and height of the frames, pixels.
+        drops: queue -> frames dropped so far.
+        repeats: frames shown again because nothing new came.
+        background: short name.
+        recording: path that is being written, or None.
+        sound: how the microphone is that is recorded: ``on``, ``muted``, ``lost`` or ``opening``; empty where none is.
+        recorded_s: for how long, seconds.
+        recorded_bytes: how much.
+        gpu: newest reading, or None.
+        fetching: what is being fetched, and how far; empty where nothing is.
+        paused: the camera rests, since somebody wanted it to.
+        phase: what is being waited for before the first picture, e.g. ``opening the camera``.
+        messages: newest notices, fallbacks above all; each is shown for :data:`MESSAGE_SECONDS`.
+    """
+
+    unique_fps: float = 0.0
+    matting_ms: float = 0.0
+    compositing_ms: float = 0.0
+    total_ms: float = 0.0
+    total_p95_ms: float = 0.0
+    device: str = ""
+    device_name: str = ""
+    backend: str = ""
+    engine: str = ""
+    model: str = ""
+    precision: str = ""
+    ratio: float = 0.0
+    source: str = ""
+    size: tuple[int, int] = (0, 0)
+    drops: Mapping[str, int] = field(default_factory=dict)
+    repeats: int = 0
+    background: str = ""
+    recording: str | None = None
+    sound: str = ""
+    recorded_s: float = 0.0
+    recorded_bytes: int = 0
+    gpu: GpuReading | None = None
+    fetching: str = ""
+    paused: bool = False
+    phase: str = ""
+    messages: tuple[str, ...] = ()
+
+
+def joined(*parts: str) -> str:
+    """Parts that say something, on one line."""
+    return " · ".join(part for part in parts if part)
+
+
+def _gpu_text(gpu: GpuReading) -> str:
+    memory = ""
+    if gpu.memory_used is not None:
+        total = "" if gpu.memory_total is None else f"/{gpu.memory_total / 2**30:.1f}"
+        memory = f"{gpu.memory_used / 2**30:.1f}{total} GiB"
+    return joined(
+        "" if gpu.utilisation is None else f"{gpu.utilisation} %",
+        memory,
+        "" if gpu.temperature is None else f"{gpu.temperature} °C",
+        "" if gpu.power is None else f"{gpu.power:.0f} W",
+        "" if gpu.clock is None else f"{gpu.clock} MHz",
+    )
+
+
+def statistics_rows(status: Status, display: str) -> list[Row]:
+    """The lines of the statistics panel, in order; what is unknown is left out."""
+    width, height = status.size
+    drops = joined(*(f"{name} {count}" for name, count in status.drops.items() if count)) or "none"
+    repeats = f"{status.repeats} repeated" if status.repeats else ""
+    ratio = f"ratio {status.ratio:.3f}".rstrip("0").rstrip(".") if status.ratio else ""
+    model = " ".join(filter(None, dict.fromkeys((status.engine, status.model, status.precision))))
+    device = joined(status.device, status.device_name)
+    gpu = _gpu_text(status.gpu) if status.gpu is not None else ""
+    p95 = f"p95 {status.total_p95_ms:.1f}" if status.total_p95_ms else ""
+    rows = [
+        Row("", "fps", f"{status.unique_fps:.1f}", rank=0, scale=1.5),
+        _latency("AI", status.matting_ms, rank=2),
+        _latency("Compositing", status.compositing_ms, rank=3),
+        _latency("Total", status.total_ms, p95, rank=1),
+        Row("Device", device, rank=4) if device else None,
+        Row("Backend", status.backend, rank=5) if status.backend else None,
+        Row("Model", joined(model, ratio), rank=6) if model else None,
+        Row("Drops", joined(drops, repeats), rank=7),
+        Row("GPU", gpu, rank=8) if gpu else None,
+        Row("Background", status.background, rank=10) if status.background else None,
+        Row("Source", joined(f"{width}x{height}" if width else "", status.source), rank=11)
+        if width or status.source
+        else None,
+        Row("View", display, rank=12),
+        Row("Recording", joined(PurePath(status.recording).name, _SOUND[status.sound]), colour=RED, rank=9)
+        if status.recording
+        else None,
+    ]
+    return [row for row in rows if row is not None]
+
+
+def _latency(label: str, milliseconds: float, more: str = "", *, rank: int) -> Row:
+    if not milliseconds:
+        return Row(label, "-", rank=rank)
+    return Row(label, joined("ms", more), f"{milliseconds:.1f}", rank=rank)
+
+
+def clock_of(status: Status) -> str:
+    """How long the recording has been running: ``01:23``."""
+    minutes, seconds = divmod(int(status.recorded_s), 60)
+    return f"{minutes:02d}:{seconds:02d}"

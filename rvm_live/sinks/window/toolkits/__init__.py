@@ -1,0 +1,62 @@
+"""Ways to get a window on the screen: SDL, or OpenCV's own where SDL cannot open one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from rvm_live.core.errors import DisplayError
+from rvm_live.sinks.window.display import Screen
+from rvm_live.sinks.window.toolkits.base import Toolkit
+
+__all__ = ["TOOLKITS", "open_window"]
+
+TOOLKITS = ("sdl", "opencv")
+"""In the order in which they are tried."""
+
+
+def open_window(
+    title: str, fit: Callable[[Screen], tuple[int, int]], names: Sequence[str] = TOOLKITS
+) -> tuple[Toolkit, str]:
+    """Open a window with the first toolkit that can.
+
+    Args:
+        title: of the window.
+        fit: the screen -> width and height of the picture, pixels.
+        names: of :data:`TOOLKITS`.
+
+    Returns:
+        The toolkit with its window open, and what to tell where it is not the first: one line, else empty.
+
+    Raises:
+        DisplayError: none can; the message has every reason, one line.
+    """
+    reasons: dict[str, str] = {}
+    for name in names:
+        toolkit = _made(name)
+        try:
+            toolkit.open(title, fit(toolkit.screen))
+        except DisplayError as error:
+            toolkit.close()
+            reasons[toolkit.name] = str(error)
+            continue
+        if not reasons:
+            return toolkit, ""
+        missing = f", which has no {' and no '.join(toolkit.lacks)}" if toolkit.lacks else ""
+        return toolkit, f"{_told(reasons)}: going on with a window by {toolkit.name}{missing}"
+    raise DisplayError(f"no window can be opened: {_told(reasons)}")
+
+
+def _told(reasons: Mapping[str, str]) -> str:
+    if len(set(reasons.values())) == 1 and len(reasons) > 1:
+        return next(iter(reasons.values()))
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+
+
+def _made(name: str) -> Toolkit:
+    if name == "sdl":
+        from rvm_live.sinks.window.toolkits.sdl import SdlToolkit
+
+        return SdlToolkit()
+    from rvm_live.sinks.window.toolkits.opencv import OpenCvToolkit
+
+    return OpenCvToolkit()

@@ -1,0 +1,1 @@
+"""A real person in a drawn room, for machines without a camera."""

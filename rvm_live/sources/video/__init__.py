@@ -1,0 +1,1 @@
+"""Films and numbered pictures, through PyAV."""

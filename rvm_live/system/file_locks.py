@@ -1,0 +1,147 @@
+"""Whose a place is while a run works in it: lock files, of which the system lets go when their holder ends, however."""
+
+from __future__ import annotations
+
+import errno
+import getpass
+import logging
+import os
+import platform
+import stat
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from rvm_live.core.errors import SinkError
+
+__all__ = ["Lock"]
+
+_log = logging.getLogger("rvm_live")
+
+_NOT_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
+"""What a file system answers that knows no locks."""
+_LONGEST = 200
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _TAKEN = {errno.EACCES, errno.EDEADLK}
+
+    def _lock(file: int) -> None:
+        os.lseek(file, 1 << 30, os.SEEK_SET)  # nobody else may read what is locked, and the name is to be read
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    _TAKEN = {errno.EWOULDBLOCK, errno.EACCES}
+
+    def _lock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Lock:
+    """One lock file, with its holder's name in it. What a killed process leaves of one is free.
+
+    Where the file system knows no locks the run goes on without, which the log says.
+
+    Args:
+        path: of the lock file; its folder is there.
+        what: it stands for, as the refusal names it.
+        instead: what to do where it is taken, as the refusal says it.
+    """
+
+    def __init__(self, path: Path, what: str, instead: str) -> None:
+        self.path = path
+        self._what, self._instead = what, instead
+        self._file: int | None = None
+
+    def __enter__(self) -> Lock:
+        self.take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    @property
+    def held(self) -> bool:
+        """Whether it is ours."""
+        return self._file is not None
+
+    def take(self) -> None:
+        """Take it, unless it is ours already.
+
+        Raises:
+            SinkError: somebody else has it, or the file cannot be made.
+        """
+        while self._file is None:
+            try:
+                file = self._opened()
+            except OSError as error:
+                raise SinkError(f"cannot write {self.path}: {error.strerror or error}") from error
+            if self._is_there(file):
+                self._file = file
+            else:
+                os.close(file)  # whoever had it has removed it meanwhile: what we hold has no name
+
+    def release(self) -> None:
+        """Let go of it, and remove it."""
+        file, self._file = self._file, None
+        if file is None:
+            return
+        with suppress(OSError):
+            if sys.platform != "win32":  # while it is ours: nobody else's is removed
+                self.path.unlink()
+        os.close(file)
+        with suppress(OSError):
+            if sys.platform == "win32":  # an open file cannot be; one that somebody has opened meanwhile stays
+                self.path.unlink()
+
+    def _opened(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        file = os.open(self.path, flags, 0o666)
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise OSError(errno.EEXIST, "it is a device or a pipe, not a file")
+            try:
+                _lock(file)
+            except OSError as error:
+                if error.errno in _TAKEN:
+                    raise SinkError(
+                        f"{self._what} is in use by another run ({_holder(file)}): {self._instead}"
+                    ) from None
+                if error.errno not in _NOT_HERE:
+                    raise
+                _log.warning("%s cannot be locked on this file system: let no second run work there", self._what)
+            with suppress(OSError):  # a full disk
+                os.ftruncate(file, 0)
+                os.lseek(file, 0, os.SEEK_SET)
+                os.write(file, _our_name().encode("utf-8", "replace"))
+        except BaseException:
+            os.close(file)
+            raise
+        return file
+
+    def _is_there(self, file: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(file), os.stat(self.path))
+        except OSError:
+            return False
+
+
+def _holder(file: int) -> str:
+    try:
+        os.lseek(file, 0, os.SEEK_SET)
+        text = os.read(file, _LONGEST).decode("utf-8", "replace")
+    except OSError:
+        text = ""
+    return "".join(letter for letter in text if letter.isprintable()) or "which has not said its name"
+
+
+def _our_name() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, ImportError, OSError):  # nobody of that number
+        user = "somebody"
+    return f"process {os.getpid()} of {user} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"

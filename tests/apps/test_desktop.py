@@ -1,0 +1,220 @@
+"""``rvm-live desktop``: what it puts among the programs of each system; the system's own check is asked on Linux."""
+
+from __future__ import annotations
+
+import plistlib
+import re
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from rvm_live.apps import desktop
+from rvm_live.core.errors import SinkError, UnavailableError
+from rvm_live.sinks.window.icon import draw_icon
+from tests.support.display import Display
+from tests.support.program import call
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user with nothing in their folders."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(folder))
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(folder / "settings"))
+    for name in ("XDG_DATA_HOME", "APPDATA"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    return folder
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() or path.is_symlink()}
+
+
+def exec_of(entry: Path) -> str:
+    (found,) = re.findall("^Exec=(.*)$", entry.read_text(errors="surrogateescape"), re.MULTILINE)
+    return str(found)
+
+
+def told_by(value: str) -> list[str]:
+    """The arguments of an ``Exec``, read as the specification says: first as a string, then its quotes."""
+    text = re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t", "r": "\r"}.get(found[1], found[1]), value)
+    quoted = re.findall(r'"((?:[^"\\]|\\.)*)"', text, re.DOTALL)
+    return [re.sub(r"\\(.)", r"\1", each, flags=re.DOTALL).replace("%%", "%") for each in quoted]
+
+
+def test_it_comes_and_goes_without_a_trace(home: Path) -> None:
+    done = call("desktop", "--install")
+    assert done.code == 0
+    there = files_in(home)
+    assert ".local/share/applications/rvm-live.desktop" in there
+    assert ".local/share/icons/hicolor/256x256/apps/rvm-live.png" in there
+    assert set(done.out.splitlines()[:-1]) == {str(home / each) for each in there}
+    picture = cv2.imread(str(home / ".local/share/icons/hicolor/64x64/apps/rvm-live.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(picture, draw_icon(64))
+    assert call("desktop", "--install").code == 0  # again: in its own place
+    assert files_in(home) == there
+    gone = call("desktop", "--remove")
+    assert (gone.code, gone.out.splitlines()[-1]) == (0, f"{len(there)} files removed")
+    assert files_in(home) == set()
+    assert call("desktop", "--remove").out == "there was nothing to remove\n"
+
+
+def test_the_entry_starts_this_copy_of_the_program(home: Path) -> None:
+    entry = desktop.install()[-1]
+    command = told_by(exec_of(entry))
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=120)
+    assert done.stdout == call("--version").out, done.stderr
+
+
+FOLDERS = ["plain", "with blanks", "100%f", 'a"quote', "b\\slash", "c$HOME`d`", "e'f", "line\nbreak", "\u00e4\u4e2d"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_entry_is_valid_wherever_the_program_lies(folder: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = home / folder / "rvm-live"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho > "$HOME/started"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    entry = desktop.install()[-1]
+    assert entry == home / "data" / "applications" / "rvm-live.desktop"
+    assert told_by(exec_of(entry)) == [str(program)]
+    if (gio := shutil.which("gio")) is not None:  # another's reading of the same line
+        subprocess.run([gio, "launch", str(entry)], check=True, timeout=60)
+        assert Display.wait((home / "started").exists, 60)
+    checker = shutil.which("desktop-file-validate")
+    if checker is None:
+        pytest.skip("desktop-file-validate not found: apt-get install desktop-file-utils")
+    done = subprocess.run([checker, "--warn-kde", str(entry)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout
+    program.unlink()
+    assert told_by(exec_of(desktop.install()[-1])) == [str(program.with_name("python")), "-m", "rvm_live"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--install", "--remove")])
+def test_one_of_both_has_to_be_said(arguments: tuple[str, ...]) -> None:
+    done = call("desktop", *arguments)
+    assert done.code == 2 and "say --install or --remove" in done.complaint
+
+
+def test_what_cannot_be_written_is_told_and_leaves_nothing(home: Path) -> None:
+    (home / ".local/share").mkdir(parents=True)
+    (home / ".local/share/applications").write_text("a file")
+    done = call("desktop", "--install")
+    assert done.code == 2 and "applications" in done.complaint
+    assert files_in(home) == {".local/share/applications"}
+
+
+def test_without_a_home_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for nowhere in ("/dev/null/no-home", "relative"):
+        monkeypatch.setenv("HOME", nowhere)
+        for act in (desktop.install, desktop.remove):
+            with pytest.raises(UnavailableError, match="set HOME"):
+                act()
+
+
+# Other systems, by what they read ----------------------------------------------------------------------------
+
+
+def test_on_macos_it_is_an_application(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    program = home / "it's here" / "rvm-live"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\npwd\nprintf '%s\\n' \"$@\"\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
+    before = files_in(home)
+    made = desktop.install()
+    contents = home / "Applications" / "rvm-live.app" / "Contents"
+    assert {path.relative_to(contents).as_posix() for path in made} == {
+        "Info.plist", "MacOS/rvm-live", "Resources/rvm-live.icns",
+    }  # fmt: skip
+    told = plistlib.loads((contents / "Info.plist").read_bytes())
+    assert told["CFBundleExecutable"] == "rvm-live" and told["NSCameraUsageDescription"]
+    done = subprocess.run([contents / "MacOS" / "rvm-live", "a b"], capture_output=True, text=True, cwd="/")
+    assert done.stdout == f"{home}\na b\n", done.stderr
+    icon = (contents / "Resources" / "rvm-live.icns").read_bytes()
+    assert icon[:4] == b"icns" and struct.unpack(">I", icon[4:8])[0] == len(icon)
+    place, sides = 8, []
+    while place < len(icon):
+        size = struct.unpack(">I", icon[place + 4 : place + 8])[0]
+        picture = cv2.imdecode(np.frombuffer(icon[place + 8 : place + size], np.uint8), cv2.IMREAD_UNCHANGED)
+        sides.append(picture.shape)
+        place += size
+    assert sides == [(side, side, 4) for side in (32, 64, 128, 256, 512)]
+    assert len(desktop.remove()) == 3
+    assert files_in(home) == before and not (home / "Applications" / "rvm-live.app").exists()
+    assert (home / "Applications").is_dir()
+
+
+def on_windows(home: Path, monkeypatch: pytest.MonkeyPatch, code: int = 0) -> list[dict[str, str]]:
+    """Windows with a PowerShell that makes its link, or fails; what it was told."""
+    told: list[dict[str, str]] = []
+
+    def run(command: list[str], *, env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
+        assert command[0] == "powershell"
+        told.append({name: value for name, value in env.items() if name.startswith("RVM_") and name in command[-1]})
+        link = Path(env["RVM_LINK"])
+        if code == 0:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.touch()
+        return subprocess.CompletedProcess(command, code, "", "Access\n is denied")
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setenv("APPDATA", str(home / "Roaming"))
+    return told
+
+
+def test_on_windows_it_is_a_link_in_the_start_menu(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = on_windows(home, monkeypatch)
+    icon, link = desktop.install()
+    assert link == home / "Roaming/Microsoft/Windows/Start Menu/Programs/rvm-live.lnk"
+    assert told == [
+        {"RVM_LINK": str(link), "RVM_TARGET": sys.executable, "RVM_ARGUMENTS": "-m rvm_live", "RVM_ICON": str(icon)}
+    ]
+    data = icon.read_bytes()
+    reserved, kind, count = struct.unpack("<HHH", data[:6])
+    assert (reserved, kind, count) == (0, 1, 4)
+    for entry, side in zip(range(6, 6 + 16 * count, 16), (16, 32, 48, 256), strict=True):
+        width, height, *_, size, place = struct.unpack("<BBBBHHII", data[entry : entry + 16])
+        assert (width, height) == (side % 256, side % 256)
+        assert cv2.imdecode(np.frombuffer(data[place : place + size], np.uint8), -1).shape == (side, side, 4)
+    assert desktop.remove() == [icon, link]
+    assert files_in(home) == set()
+
+
+def test_on_windows_a_link_that_is_not_made_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_windows(home, monkeypatch, code=1)
+    with pytest.raises(UnavailableError, match=r"Windows made no link .*: Access is denied"):
+        desktop.install()
+    assert files_in(home) == set()
+
+    def missing(*_: Any, **__: Any) -> None:
+        raise FileNotFoundError(2, "No such file", "powershell")
+
+    monkeypatch.setattr(subprocess, "run", missing)
+    with pytest.raises(UnavailableError, match="PowerShell, which makes the link, does not run"):
+        desktop.install()
+
+
+def test_what_cannot_be_removed_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desktop.install()
+
+    def refused(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(SinkError, match="Permission denied"):
+        desktop.remove()

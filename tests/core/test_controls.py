@@ -1,0 +1,99 @@
+"""Controls: named, absolute, checked first, told to all."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from rvm_live.core import controls
+from rvm_live.core.controls import Control, Controls, one_of, truth
+from rvm_live.core.errors import SettingsError
+
+PLACES = ["beach", "blur", "office"]
+
+
+@pytest.fixture
+def desk() -> Controls:
+    values: dict[str, Any] = {"background": "beach", "mirror": False}
+
+    def control(name: str, **more: Any) -> Control:
+        return Control(name, lambda: values[name], lambda value: values.__setitem__(name, value), **more)
+
+    return Controls(
+        [
+            control("background", check=one_of("background", lambda: PLACES), choices=lambda: PLACES),
+            control("mirror", check=truth("mirror")),
+        ]
+    )
+
+
+def test_a_change_is_in_force_at_once_and_told(desk: Controls) -> None:
+    told: list[Mapping[str, Any]] = []
+    desk.subscribe(told.append)
+    desk.background = "office"
+    assert desk.background == "office"
+    assert desk.set(mirror="on") == {"background": "office", "mirror": True}
+    assert told == [{"background": "office"}, {"mirror": True}]
+    desk.mirror = True  # nothing new: nothing to tell
+    assert len(told) == 2
+
+
+def test_one_wish_that_cannot_be_granted_changes_nothing(desk: Controls) -> None:
+    with pytest.raises(SettingsError, match="there is no background 'offce': did you mean 'office'"):
+        desk.set(mirror=True, background="offce")
+    assert dict(desk.state()) == {"background": "beach", "mirror": False}
+    with pytest.raises(SettingsError, match="mirror is on or off, not 3"):
+        desk.mirror = 3
+
+
+def test_a_name_that_is_none_is_one_clear_line(desk: Controls) -> None:
+    with pytest.raises(SettingsError, match="there is no control 'backgroud': did you mean background"):
+        desk.set(backgroud="beach")
+    with pytest.raises(AttributeError, match="there is no control 'volume': choose one of background, mirror"):
+        _ = desk.volume
+
+
+def test_stepping_goes_round_both_ways(desk: Controls) -> None:
+    assert [desk.step("background") for _ in range(3)] == ["blur", "office", "beach"]
+    assert desk.step("background", -1) == "office"
+    with pytest.raises(SettingsError, match="nothing to choose from for mirror"):
+        desk.step("mirror")
+
+
+@pytest.mark.expects_errors
+def test_a_subscriber_that_fails_stops_nobody_and_one_that_left_is_not_told(desk: Controls) -> None:
+    told: list[Mapping[str, Any]] = []
+
+    def broken(_: Mapping[str, Any]) -> None:
+        raise ValueError
+
+    desk.subscribe(broken)
+    leave = desk.subscribe(told.append)
+    desk.mirror = True
+    leave()
+    leave()
+    desk.mirror = False
+    assert told == [{"mirror": True}]
+    desk.changed("mirror")
+
+
+def test_changes_from_many_threads_are_told_in_the_order_in_which_they_came_into_force(desk: Controls) -> None:
+    told: list[str] = []
+    desk.subscribe(lambda changes: told.append(changes["background"]))
+    threads = [threading.Thread(target=lambda: [desk.step("background") for _ in range(200)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(told) == 800
+    places = [PLACES.index(each) for each in told]
+    assert all((after - before) % 3 == 1 for before, after in itertools.pairwise(places))
+    assert desk.background == told[-1]
+
+
+def test_the_module_is_light() -> None:
+    assert "cv2" not in vars(controls)

@@ -1,0 +1,436 @@
+"""The controller on a machine made of numbers with a clock that moves when told; then real engines changing size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.settings import EngineSettings
+from rvm_live.engines.base import Engine, EngineInfo, Rung
+from rvm_live.engines.common.ladder import FACTORS, SIDES, rungs_for
+from rvm_live.engines.rvm.openvino.engine import OpenVinoEngine
+from rvm_live.engines.rvm.torch.engine import RvmEngine
+from rvm_live.engines.select import AutoEngine
+from rvm_live.pipeline.adaptive import PATIENCE_S, Controller, Governor
+from tests.support.clock import FakeClock
+from tests.support.engines import PassThroughEngine
+from tests.support.videos import read_frames
+
+RUNGS = rungs_for(1280, 720, ("fp32", "bf16"))
+COSTS = [rung.cost / RUNGS[-1].cost for rung in RUNGS]
+BUDGET_MS = 30.0
+
+
+def simulate(
+    load: Callable[[float], float], seconds: float, rung: int = 3, seed: int = 0
+) -> list[tuple[float, int, float]]:
+    """(time, rung, milliseconds) of every frame at 30 fps on a machine whose cheapest rung takes ``load(t)``."""
+    rng = np.random.default_rng(seed)
+    clock = FakeClock(0)
+    controller = Controller(COSTS, rung, clock)
+    taken = []
+    while clock.time_ns < seconds * 1e9:
+        now = clock.time_ns / 1e9
+        ms = load(now) * COSTS[controller.rung] * float(rng.lognormal(0, 0.04))
+        taken.append((now, controller.rung, ms))
+        wanted = controller.observe(ms, BUDGET_MS)
+        if wanted is not None:
+            controller.moved(wanted)
+        clock.advance(max(ms / 1000, 1 / 30))
+    return taken
+
+
+def moves(taken: list[tuple[float, int, float]]) -> int:
+    return sum(a[1] != b[1] for a, b in pairwise(taken))
+
+
+def late(taken: list[tuple[float, int, float]], after: float = 0.0) -> float:
+    """Part of the frames since ``after`` that took longer than the budget."""
+    times = [ms for when, _, ms in taken if when >= after]
+    return sum(ms > BUDGET_MS for ms in times) / len(times)
+
+
+def test_a_steady_load_leads_to_the_best_rung_that_keeps_the_budget_and_stays_there() -> None:
+    taken = simulate(lambda t: 10.0, 60, rung=0)
+    best = next(rung for rung, cost in enumerate(COSTS) if 10 * cost * 1.08 <= BUDGET_MS)
+    assert taken[-1][1] == best
+    assert moves([each for each in taken if each[0] > 20]) == 0
+    assert late(taken, after=20) <= 0.05
+
+
+def test_a_rising_load_is_answered_within_seconds() -> None:
+    taken = simulate(lambda t: 6.0 if t < 20 else 14.0, 60)
+    assert late(taken, after=24) <= 0.05
+    assert taken[-1][1] > next(rung for when, rung, _ in taken if when > 19)
+
+
+def test_a_falling_load_is_used_but_not_at_once() -> None:
+    taken = simulate(lambda t: 14.0 if t < 20 else 5.0, 90, rung=5)
+    before = next(rung for when, rung, _ in taken if when > 19)
+    soon = next(rung for when, rung, _ in taken if when > 20 + PATIENCE_S * 0.9)
+    assert soon == before
+    assert taken[-1][1] < before
+    assert late(taken, after=24) <= 0.05
+
+
+def test_an_oscillating_load_does_not_make_the_picture_change_with_it() -> None:
+    taken = simulate(lambda t: 6.0 if int(t / 8) % 2 else 12.0, 240)
+    assert moves(taken) <= 16  # the load changes thirty times
+    assert moves([each for each in taken if each[0] > 120]) <= 4
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.5, 200), st.integers(0, 5), st.integers(0, 1000))
+def test_whatever_the_load_it_settles(load: float, rung: int, seed: int) -> None:
+    taken = simulate(lambda t: load, 120, rung=rung, seed=seed)
+    assert moves([each for each in taken if each[0] > 60]) <= 2
+    assert all(0 <= each[1] < len(COSTS) for each in taken)
+    if load * 1.3 < BUDGET_MS:
+        assert late(taken, after=60) <= 0.08
+    else:
+        assert taken[-1][1] == len(COSTS) - 1 or load <= BUDGET_MS
+
+
+@given(st.tuples(st.integers(16, 4000), st.integers(16, 4000)), st.sampled_from([("fp32",), ("fp32", "bf16")]))
+def test_every_rung_is_cheaper_than_the_one_above_and_precision_goes_before_size(
+    size: tuple[int, int], precisions: tuple[str, ...]
+) -> None:
+    rungs = rungs_for(*size, precisions)
+    assert all(above.cost > below.cost and above.ratio >= below.ratio for above, below in pairwise(rungs))
+    assert [rung.precision for rung in rungs if rung.ratio == rungs[0].ratio] == list(precisions) if rungs else True
+    assert {rung.precision for rung in rungs if rung.ratio != rungs[0].ratio} <= {precisions[-1]}
+
+
+def test_a_fast_machine_goes_up_to_single_precision_and_gives_that_up_first() -> None:
+    """Once the load grows a little, precision goes and the size stays."""
+    spare = BUDGET_MS / COSTS[0]
+    taken = simulate(lambda t: spare * (0.7 if t < 60 else 1.2), 90, rung=3)
+    assert next(rung for when, rung, _ in taken if when > 55) == 0
+    assert taken[-1][1] == 1
+    assert RUNGS[0].ratio == RUNGS[1].ratio and (RUNGS[0].precision, RUNGS[1].precision) == ("fp32", "bf16")
+
+
+class Ladder(PassThroughEngine):
+    """Takes as long as its ratio costs; a new ratio is ready at the second asking."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.asked: list[float] = []
+        self._info = EngineInfo("ladder", "none", "cpu", "CPU", "fp32", 0.4)
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        return (0.4, 0.3, 0.2)
+
+    def use_ratio(self, ratio: float) -> bool:
+        self.asked.append(ratio)
+        if self.asked.count(ratio) < 2:
+            return False
+        self._info = self._info.at_ratio(ratio)
+        return True
+
+    def matte(self, frame: Frame) -> Matte:
+        started = self.clock.now_ns()
+        self.clock.advance(self.info.downsample_ratio**2 / 4)  # 40 ms, 22 ms, 10 ms
+        return Matte(frame, self.alpha(frame), started_ns=started, finished_ns=self.clock.now_ns())
+
+
+@pytest.mark.parametrize(
+    ("source_fps", "max_fps", "expected"), [(60.0, 60.0, 0.2), (30.0, 60.0, 0.3), (60.0, 30.0, 0.3), (20.0, 60.0, 0.4)]
+)
+def test_the_budget_is_a_frame_of_the_display_or_of_a_slower_source(
+    clock: FakeClock, source_fps: float, max_fps: float, expected: float
+) -> None:
+    engine = Ladder(clock)
+    governor = Governor(engine, max_fps, clock)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    start = clock.now_ns()
+    for _ in range(400):
+        seq = int((clock.now_ns() - start) / 1e9 * source_fps) + 1
+        frame = Frame(picture, seq, 0, start + round(seq * 1e9 / source_fps))
+        clock.time_ns = max(clock.time_ns, frame.captured_ns)
+        governor.observe(engine.matte(frame))
+    assert engine.info.downsample_ratio == expected
+    if expected < 0.4:
+        assert engine.asked.count(expected) >= 2  # it went on as it was until the size was ready
+
+
+class Precise(Ladder):
+    """Has single precision at the top; nothing needs making ready."""
+
+    speed = 1.0
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        pairs = ((0.4, "fp32"), (0.4, "bf16"), (0.3, "bf16"), (0.2, "bf16"))
+        return tuple(Rung(ratio, precision, ratio**2 * FACTORS[precision]) for ratio, precision in pairs)
+
+    def use_rung(self, rung: Rung) -> bool:
+        self._info = self._info.on(rung)
+        return True
+
+    def matte(self, frame: Frame) -> Matte:
+        started = self.clock.now_ns()
+        self.clock.advance(FACTORS[self.info.precision] * self.info.downsample_ratio**2 / 8 / self.speed)
+        return Matte(frame, self.alpha(frame), started_ns=started, finished_ns=self.clock.now_ns())
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_governor_moves_precision_and_size_and_the_engine_says_where_it_is(
+    clock: FakeClock, wrapped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = Precise(clock)
+    engine: Engine = inner
+    if wrapped:
+        engine = AutoEngine(EngineSettings())
+        monkeypatch.setattr(engine, "_inner", inner)
+    inner.use_rung(inner.rungs[2])
+    governor = Governor(engine, 60, clock)
+    visited = [(engine.info.downsample_ratio, engine.info.precision)]
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for number in range(2400):
+        inner.speed = 2.0 if number < 1200 else 0.75
+        frame = Frame(picture, number, 0, round((1 + number / 60) * 1e9))
+        clock.time_ns = max(clock.time_ns, frame.captured_ns)
+        governor.observe(engine.matte(frame))
+        now = (engine.info.downsample_ratio, engine.info.precision)
+        if now != visited[-1]:
+            visited.append(now)
+    assert visited[:3] == [(0.3, "bf16"), (0.4, "bf16"), (0.4, "fp32")]
+    assert visited[3:] == [(0.4, "bf16")]
+
+
+@pytest.mark.parametrize(("speed", "slow"), [(1.0, False), (0.04, True)])
+def test_a_machine_that_is_too_slow_for_the_lowest_rung_is_told(clock: FakeClock, speed: float, slow: bool) -> None:
+    engine = Precise(clock)
+    engine.speed = speed
+    governor, told = Governor(engine, 60, clock), []
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for number in range(600):
+        frame = Frame(picture, number, 0, round((1 + number / 60) * 1e9))
+        clock.time_ns = max(clock.time_ns, frame.captured_ns)
+        governor.observe(engine.matte(frame))
+        told.append(governor.too_slow_ms)
+    assert (told[-1] is not None) == slow
+    assert told[50] is None
+    if slow:
+        assert told[-1] == pytest.approx(1000 * FACTORS["bf16"] * 0.04 / 8 / speed)
+
+
+class Launching(Ladder):
+    """Hands a matte over when it is launched, as an engine on a GPU does; its time is known a frame later."""
+
+    last: Matte | None = None
+
+    def matte(self, frame: Frame) -> Matte:
+        done = super().matte(frame)
+        taken = done.finished_ns - done.started_ns
+
+        def elapsed_ns() -> int:
+            assert self.last is not matte, "waited for a frame that the GPU is still at work on"
+            return taken
+
+        matte = Matte(frame, done.alpha, started_ns=done.started_ns, finished_ns=done.started_ns, elapsed_ns=elapsed_ns)
+        self.last = matte
+        return matte
+
+
+def test_work_that_a_gpu_still_does_is_counted_and_not_waited_for(clock: FakeClock) -> None:
+    engine = Launching(clock)
+    governor = Governor(engine, 60, clock)
+    for number in range(400):
+        frame = Frame(np.zeros((8, 8, 3), np.uint8), number, 0, round((1 + number / 60) * 1e9))
+        clock.time_ns = max(clock.time_ns, frame.captured_ns)
+        governor.observe(engine.matte(frame))
+    assert engine.info.downsample_ratio == 0.2, "the launch alone takes no time at all, so it would have stayed"
+
+
+class Gpu(Ladder):
+    """Launches a frame when the one before the last is done, as a lane does; the GPU works off one after the other."""
+
+    def __init__(self, clock: FakeClock, top_ms: float) -> None:
+        super().__init__(clock)
+        self.top_ms = top_ms
+        self.done_ns = [0, 0]
+        self.made: list[float] = []
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        return (0.4, 0.35, 0.3, 0.25, 0.2)
+
+    def use_ratio(self, ratio: float) -> bool:
+        self.made.append(ratio)
+        self._info = self._info.at_ratio(ratio)
+        return True
+
+    def matte(self, frame: Frame) -> Matte:
+        self.clock.time_ns = launched_ns = max(self.clock.time_ns, self.done_ns[-2])
+        work_ns = round(self.top_ms * 1e6 * (self.info.downsample_ratio / 0.4) ** 2)
+        done_ns = max(launched_ns, self.done_ns[-1]) + work_ns
+        self.done_ns.append(done_ns)
+        alpha = self.alpha(frame)
+        return Matte(
+            frame, alpha, started_ns=launched_ns, finished_ns=launched_ns, elapsed_ns=lambda: done_ns - launched_ns
+        )
+
+
+@pytest.mark.parametrize(
+    ("top_ms", "moves"), [(14.0, []), (17.5, [0.35]), (20.0, [0.35]), (26.0, [0.3]), (40.0, [0.25])]
+)
+def test_waiting_for_the_frame_before_is_no_work(clock: FakeClock, top_ms: float, moves: list[float]) -> None:
+    """A GPU that is too slow by a little goes down by one rung at its first move, and stays there."""
+    engine = Gpu(clock, top_ms)
+    governor = Governor(engine, 60, clock)
+    for number in range(3000):
+        frame = Frame(np.zeros((8, 8, 3), np.uint8), number, 0, round((1 + number / 60) * 1e9))
+        clock.time_ns = max(clock.time_ns, frame.captured_ns)
+        governor.observe(engine.matte(frame))
+    assert engine.made == moves
+
+
+def test_a_matte_whose_work_failed_has_no_time(clock: FakeClock) -> None:
+    engine = Gpu(clock, 14.0)
+    governor = Governor(engine, 60, clock)
+
+    def failed() -> int:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    for number in range(300):
+        frame = Frame(np.zeros((8, 8, 3), np.uint8), number, 0, round((1 + number / 60) * 1e9))
+        clock.time_ns = max(clock.time_ns, frame.captured_ns)
+        matte = engine.matte(frame)
+        governor.observe(replace(matte, elapsed_ns=failed) if number in (5, 200, 201) else matte)
+    assert engine.made == []
+
+
+def test_frames_of_another_size_have_another_ladder(clock: FakeClock) -> None:
+    class Resized(Ladder):
+        @property
+        def ratios(self) -> tuple[float, ...]:
+            return (0.4, 0.3, 0.2) if self.small else (0.4, 0.15, 0.1)
+
+        small = True
+
+    engine = Resized(clock)
+    governor = Governor(engine, 60, clock)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for number in range(300):
+        engine.small = number < 20
+        frame = Frame(picture, number, 0, round(number * 1e9 / 60))
+        governor.observe(engine.matte(frame))
+    assert set(engine.asked) <= {0.4, 0.15, 0.1}
+    assert engine.info.downsample_ratio == 0.15
+
+
+def test_an_engine_that_cannot_move_is_left_alone(clock: FakeClock) -> None:
+    engine = PassThroughEngine()
+    governor = Governor(engine, 60, clock)
+    for number in range(200):
+        frame = Frame(np.zeros((8, 8, 3), np.uint8), number, 0, number)
+        governor.observe(Matte(frame, engine.alpha(frame), started_ns=0, finished_ns=10**9))
+
+
+# Real engines
+
+
+@pytest.fixture(scope="module")
+def clip(data: Path) -> list[Frame]:
+    return read_frames(data / "clips" / "webcam" / "volcomix_Doctor_26732.mp4", 24)
+
+
+def alphas(engine: Engine, frames: list[Frame]) -> list[NDArray[np.float32]]:
+    return [engine.matte(frame).host().alpha.astype(np.float32) / 255 for frame in frames]
+
+
+def distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    return float(np.abs(one - other).mean())
+
+
+def switch(engine: Engine, rung: Rung) -> None:
+    """Move to a rung, waiting until it is ready."""
+    deadline = time.monotonic() + 60
+    while not engine.use_rung(rung):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("kind", [RvmEngine, OpenVinoEngine])
+def test_a_change_of_size_keeps_the_person(kind: type[Engine], weights: Path, clip: list[Frame]) -> None:
+    """After a step the network still knows who was there, as if it had been at that size all along."""
+    engine = kind(EngineSettings(weights=weights, device="cpu"))
+    engine.open()
+    try:
+        engine.prepare(clip[0].width, clip[0].height)
+        sizes = [rung for rung in engine.rungs if rung.precision == engine.rungs[-1].precision]
+        assert len(sizes) == len(SIDES)
+        larger, smaller = sizes[1], sizes[3]
+        vague = Frame(cv2.GaussianBlur(clip[12].image, (0, 0), 25), 12, 0, 12)  # so blurred that memory decides
+        switch(engine, smaller)
+        engine.reset()
+        settled = alphas(engine, [*clip[:12], vague])[-1]  # had it been at that size all along
+        engine.reset()
+        fresh = alphas(engine, [vague])[0]  # had it forgotten everything
+        switch(engine, larger)
+        engine.reset()
+        alphas(engine, clip[:12])
+        assert engine.use_rung(smaller)
+        assert engine.info.downsample_ratio == pytest.approx(smaller.ratio)
+        carried = alphas(engine, [vague])[0]
+        assert distance(carried, settled) < 0.5 * distance(fresh, settled)
+    finally:
+        engine.close()
+
+
+def test_a_change_of_precision_is_not_seen(weights: Path, clip: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = OpenVinoEngine(EngineSettings(weights=weights))
+    engine.open()
+    try:
+        if engine.info.precision != "bf16":
+            pytest.skip("this processor has no bf16: there is one precision")
+        monkeypatch.setattr(OpenVinoEngine, "_measured", lambda *_: lambda side: 1.0)  # all the time in the world
+        engine.prepare(clip[0].width, clip[0].height)
+        half, single = engine.rungs[1], engine.rungs[0]
+        assert (half.precision, single.precision) == ("bf16", "fp32") and half.ratio == single.ratio
+        assert (engine.info.downsample_ratio, engine.info.precision) == (half.ratio, "bf16")
+        switch(engine, single)
+        engine.reset()
+        settled = alphas(engine, clip[:8])
+        switch(engine, half)
+        engine.reset()
+        alphas(engine, clip[:7])
+        assert engine.use_rung(single)
+        assert engine.info.precision == "fp32"
+        assert distance(alphas(engine, clip[7:8])[0], settled[-1]) < 2e-3
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("asked", [{"precision": "fp32"}, {"downsample_ratio": 0.25}])
+def test_what_the_user_fixed_is_no_rung(weights: Path, asked: dict[str, Any]) -> None:
+    engine = OpenVinoEngine(EngineSettings(weights=weights, **asked))
+    engine.open()
+    engine.prepare(320, 180)
+    assert {rung.precision for rung in engine.rungs} <= {asked.get("precision")}
+    assert bool(engine.rungs) == ("downsample_ratio" not in asked)
+    engine.close()
+
+
+def test_a_fixed_ratio_stays(weights: Path) -> None:
+    engine = RvmEngine(EngineSettings(weights=weights, device="cpu", downsample_ratio=0.5))
+    engine.open()
+    engine.prepare(96, 80)
+    assert engine.rungs == ()
+    engine.close()

@@ -1,0 +1,72 @@
+"""Arrays that come back, and none that somebody still looks at."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rvm_live.system.buffer_pool import Recycler
+
+
+def address(array: NDArray[np.uint8]) -> int:
+    return int(array.ctypes.data)
+
+
+def test_an_array_comes_back_when_nobody_holds_it() -> None:
+    recycler = Recycler((4, 5, 3))
+    first = recycler.take()
+    assert first.shape == (4, 5, 3) and first.dtype == np.uint8 and first.flags.c_contiguous and first.flags.writeable
+    where = address(first)
+    del first
+    assert address(recycler.take()) == where
+
+
+def test_an_array_in_use_is_not_handed_out_again() -> None:
+    recycler = Recycler((64, 64))
+    held = [recycler.take() for _ in range(12)]
+    for number, array in enumerate(held):
+        array[:] = number
+    assert len({address(array) for array in held}) == 12
+    assert [int(array.min()) for array in held] == [int(array.max()) for array in held] == list(range(12))
+
+
+def test_a_view_a_tensor_and_a_memoryview_hold_it_too() -> None:
+    recycler = Recycler((8, 8))
+    for keep in (lambda a: a[2:4], lambda a: a.T[::2], torch.from_numpy, memoryview, lambda a: a.data):
+        array = recycler.take()
+        where = address(array)
+        kept = keep(array)
+        del array
+        others = [recycler.take() for _ in range(3)]
+        assert where not in {address(other) for other in others}
+        del kept, others
+        assert where in {address(other) for other in [recycler.take() for _ in range(8)]}
+
+
+def test_it_keeps_no_more_than_it_is_told() -> None:
+    recycler = Recycler((1 << 16,), most=2)
+    held = [recycler.take() for _ in range(6)]
+    held.clear()
+    assert len(recycler._free) == 2 and not recycler._lent
+
+
+def test_arrays_may_be_dropped_on_other_threads() -> None:
+    recycler = Recycler((32, 32), most=4)
+    spoilt: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(500):
+            array = recycler.take()
+            array[:] = number
+            if not (array == number).all():
+                spoilt.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not spoilt and len(recycler._free) <= 4 and not recycler._lent

@@ -29,6 +29,17 @@ if (
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def _hear_signals() -> None:
+    """A shell starts what runs in the background deaf to Ctrl-C, and every program that a test starts would inherit
+    that: those tests would wait for an end that never comes."""
+    for number in _SIGNALS:
+        if number != getattr(signal, "SIGCHLD", None) and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
+
+
+_hear_signals()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a test marked ``few(n)`` so many cases are run by `make test`, spread evenly; the others are slow.

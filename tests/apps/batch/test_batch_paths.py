@@ -529,7 +529,12 @@ def commands(path: Path) -> list[str]:
         called = ast.unparse(node.func)
         if called in ("os.system", "os.popen", "popen", "system", "subprocess.getoutput", "subprocess.getstatusoutput"):
             found.append(called)
-        if called.startswith("os.spawn") or called in ("eval", "exec", "os.startfile"):
+        written_here = bool(node.args) and isinstance(node.args[0], ast.Constant)
+        if (
+            called.startswith("os.spawn")
+            or called == "os.startfile"
+            or (called in ("eval", "exec") and not written_here)
+        ):
             found.append(called)
         if (called.startswith("subprocess.") and "(" not in called) or called == "Popen":
             first = node.args[0] if node.args else None

@@ -13,7 +13,7 @@ from rvm_live.media.image_files import UnfitPicture, read_encoded
 from rvm_live.media.scaling import fit_inside
 from rvm_live.media.stills import decode
 from rvm_live.sources.base import Grab, Source, SourceInfo
-from rvm_live.sources.camera.release_guard import ReleaseGuard
+from rvm_live.sources.release_guard import ReleaseGuard
 
 __all__ = ["ImageSource"]
 

@@ -22,8 +22,8 @@ from rvm_live.media.ffmpeg import code_of, open_any, words
 from rvm_live.media.scaling import fit_inside
 from rvm_live.media.tone_mapping import kind_of
 from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
-from rvm_live.sources.camera.release_guard import ReleaseGuard
 from rvm_live.sources.driver_thread import Patient
+from rvm_live.sources.release_guard import ReleaseGuard
 from rvm_live.sources.rhythm import FRESH_NS, Playout, Rhythm
 from rvm_live.sources.video.video import VideoFileSource
 

@@ -29,10 +29,10 @@ from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.camera import camera
 from rvm_live.sources.camera.camera import Camera, CameraSource, find_camera
 from rvm_live.sources.camera.capture import Capture
-from rvm_live.sources.camera.release_guard import ReleaseGuard
 from rvm_live.sources.demo.demo import DemoSource
 from rvm_live.sources.factory import open_source
 from rvm_live.sources.image import ImageSource
+from rvm_live.sources.release_guard import ReleaseGuard
 from rvm_live.sources.stream import UrlSource
 from rvm_live.sources.video.video import VideoFileSource
 from rvm_live.system.installed import adding

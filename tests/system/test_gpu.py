@@ -21,7 +21,7 @@ from tests.support.nvml import build
 
 SHOW = """
 import dataclasses, json, threading
-from rvm_live import gpu
+from rvm_live.system import gpu
 def show(device=0):
     reading = gpu.read(device)
     return None if reading is None else dataclasses.asdict(reading)

@@ -87,7 +87,7 @@ def test_a_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_apply_does_what_the_plan_says() -> None:
     code = (
-        "from rvm_live import threads; import cv2, torch;"
+        "from rvm_live.system import threads; import cv2, torch;"
         "threads.apply(threads.Plan(matting=3, opencv=1)); print(cv2.getNumThreads(), torch.get_num_threads())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -98,7 +98,7 @@ def test_apply_does_what_the_plan_says() -> None:
 def test_kept_memory_saves_page_faults() -> None:
     code = (
         "import resource, sys, numpy as np\n"
-        "from rvm_live import threads\n"
+        "from rvm_live.system import threads\n"
         "assert sys.argv[1] == 'no' or threads.keep_memory()\n"
         "def use():\n"
         "    pictures = [np.ones((720, 1280, 3), np.uint8) for _ in range(4)]\n"

@@ -13,8 +13,8 @@ from rvm_live.core.clock import Clock
 from rvm_live.core.errors import SourceUnavailableError
 from rvm_live.sources.base import Grab
 from rvm_live.sources.camera.layouts import UnknownLayoutError, as_bgr
-from rvm_live.sources.camera.release_guard import ReleaseGuard
 from rvm_live.sources.driver_thread import Patient
+from rvm_live.sources.release_guard import ReleaseGuard
 
 __all__ = ["OPEN_LIMIT_S", "SILENT_S", "Capture"]
 

@@ -10,9 +10,9 @@ from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import SourceUnavailableError
 from rvm_live.core.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
-from rvm_live.sources.camera.release_guard import ReleaseGuard
 from rvm_live.sources.demo.portrait import BOTTOM, Portrait, load_portrait
 from rvm_live.sources.demo.scenery import Scenery
+from rvm_live.sources.release_guard import ReleaseGuard
 
 __all__ = ["DemoSource"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rvm_live.core.errors import EndOfSource, SourceLostError, SourceUnavailableError
 from rvm_live.core.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
-from rvm_live.sources.camera.release_guard import ReleaseGuard
+from rvm_live.sources.release_guard import ReleaseGuard
 from rvm_live.sources.video.video import VideoFileSource
 
 __all__ = ["NumberedSource"]

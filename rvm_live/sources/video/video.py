@@ -23,7 +23,7 @@ from rvm_live.media.scaling import fit_inside
 from rvm_live.media.timeline import Timed
 from rvm_live.media.tone_mapping import kind_of
 from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
-from rvm_live.sources.camera.release_guard import ReleaseGuard
+from rvm_live.sources.release_guard import ReleaseGuard
 from rvm_live.sources.video.hardware import open_decoding
 
 __all__ = ["VideoFileSource", "picture_of"]

@@ -247,7 +247,7 @@ def test_memory_that_really_runs_out(weights: Path, tmp_path: Path) -> None:
     code = (
         "import resource, sys\n"
         "import torch, cv2, av, numpy, scipy\n"
-        "from rvm_live.engines.rvm import engine\n"
+        "from rvm_live.engines.rvm.torch import engine\n"
         "torch.set_num_threads(1)\n"
         "own = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "from rvm_live.cli import main\n"

@@ -141,6 +141,9 @@ def process_as_before() -> Iterator[None]:
     os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})
     for name, count in threads.items():
         getattr(sys.modules[name], _THREADS[name][1])(count)
+    if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
+        # An AV1 encoder that a test used by itself took real-time priority, which every later program would inherit.
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     changed = [number.name for number, handler in handlers.items() if signal.getsignal(number) != handler]
     assert not changed, f"handlers of signals left changed: {changed}"
 

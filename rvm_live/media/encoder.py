@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from rvm_live.media.alpha_bleed import bleed
 from rvm_live.media.ffmpeg import address
+from rvm_live.system.threads import no_real_time
 
 __all__ = ["Encoder", "Recipe"]
 
@@ -166,7 +168,9 @@ class Encoder:
             self._durations[pts] = duration
         self._first = pts if self._frames == 0 else self._first
         self._last, self._end = pts, pts + (duration or self._usual)
-        self._mux(self.stream.encode(frame))
+        with no_real_time() if self._frames == 0 else nullcontext():  # the first one opens the encoder
+            packets = self.stream.encode(frame)
+        self._mux(packets)
         self._frames += 1
 
     def flush(self) -> None:

@@ -11,11 +11,12 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Plan", "all_cores", "apply", "keep_memory", "plan", "usable_cores"]
+__all__ = ["Plan", "all_cores", "apply", "keep_memory", "no_real_time", "plan", "usable_cores"]
 
 _log = logging.getLogger("rvm_live")
 
@@ -134,3 +135,28 @@ def keep_memory() -> bool:
         return False
     told = [mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD), mallopt(_M_TRIM_THRESHOLD, 1 << 30)]
     return all(told)
+
+
+@contextmanager
+def no_real_time() -> Iterator[None]:
+    """Around a library that takes real-time priority where it may. SVT-AV1 does so for root: for its own threads and
+    for the one that opens it, and whatever that one starts inherits it. A busy thread of that kind lets no other run.
+    """
+    before = _real_time()
+    try:
+        yield
+    finally:
+        for thread in _real_time() - before:
+            with suppress(OSError):  # it has ended
+                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+
+
+def _real_time() -> set[int]:
+    """Threads of this process that have real-time priority, on Linux."""
+    found: set[int] = set()
+    with suppress(OSError, AttributeError):  # no such list, or no such call, on this system
+        for thread in os.listdir("/proc/self/task"):
+            with suppress(OSError):
+                if os.sched_getscheduler(int(thread)) in (os.SCHED_FIFO, os.SCHED_RR):
+                    found.add(int(thread))
+    return found

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -191,3 +194,20 @@ def test_no_thread_is_tied_to_a_core(weights: Path, work: str, what: str) -> Non
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=200)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].split() == [own]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="only Linux has these calls")
+def test_no_encoder_takes_real_time_priority(tmp_path: Path) -> None:
+    """SVT-AV1 does for root, and a busy thread of that kind stops the machine."""
+    from rvm_live.apps.batch.codecs import CODECS
+    from rvm_live.media.encoder import Encoder
+
+    picture = np.zeros((120, 160, 3), np.uint8)
+    for name, recipe in CODECS.items():
+        whole = replace(recipe, muxer="matroska")
+        one = Encoder(tmp_path / f"{name}.mkv", whole, picture.shape, rate=Fraction(30), time_base=Fraction(1, 30))
+        one.add(picture, 0)
+        policies = {os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task")}
+        one.flush()
+        one.close()
+        assert policies == {os.SCHED_OTHER}, name

@@ -174,7 +174,7 @@ def test_whatever_compiling_fails_of_its_thread_does_not_die_at_every_frame(
 
 def test_without_nncf_it_says_what_to_install(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
-    assert "rvm-live[int8]" in complaint(call("calibrate", "--source", "demo", "--weights", weights))
+    assert "[int8]" in complaint(call("calibrate", "--source", "demo", "--weights", weights))
 
 
 def test_too_few_frames_are_refused(weights: Path) -> None:

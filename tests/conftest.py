@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker("slow")
     for item in items:
         if item.get_closest_marker("slow") or item.get_closest_marker("stress"):
-            item.add_marker(pytest.mark.timeout(300), append=True)
+            item.add_marker(pytest.mark.timeout(600), append=True)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -23,9 +23,8 @@ _SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP", "SI
 _THREADS = {"cv2": ("getNumThreads", "setNumThreads"), "torch": ("get_num_threads", "set_num_threads")}
 ROOT = Path(__file__).resolve().parent.parent
 
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # beside another one: more threads than cores would wait for each other, spinning
+# Beside another process of tests, more threads than cores would wait for each other, spinning.
+if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

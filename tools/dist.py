@@ -42,7 +42,7 @@ def make(out: Path) -> tuple[Path, Path]:
     Returns:
         The sdist and the wheel.
     """
-    _build("--sdist", "--wheel", out, ROOT)
+    smoke.build("--sdist", "--wheel", out=out)
     sdist, wheel = (out / f"rvm_live-{__version__}{end}" for end in (".tar.gz", "-py3-none-any.whl"))
     return sdist, wheel
 
@@ -61,7 +61,7 @@ def of_sdist(sdist: Path, folder: Path) -> dict[str, bytes]:
         else:  # Python 3.10 before 3.10.12
             archive.extractall(folder)
     (tree,) = folder.iterdir()
-    _build("--wheel", folder / "again", tree)
+    smoke.build("--wheel", out=folder / "again", tree=tree)
     (wheel,) = (folder / "again").glob("*.whl")
     return contents(wheel)
 
@@ -76,18 +76,6 @@ def section(version: str, changelog: str) -> str:
     """What the changelog says of a version; empty where it has no section of that name."""
     found = re.search(rf"^## \[?{re.escape(version)}\]?[^\n]*\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     return found[1].strip() if found else ""
-
-
-def _build(*asked: str | Path) -> None:
-    *what, out, tree = map(str, asked)
-    done = subprocess.run(
-        [sys.executable, "-m", "build", *what, "--no-isolation", "--outdir", out, tree],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(f"cannot be built: {done.stderr or done.stdout}")
 
 
 def check(sdist: Path, wheel: Path) -> list[str]:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tools.set_up import OLDEST, ROOT, pinned, put_torch
 
-__all__ = ["built", "main", "matting", "pythons"]
+__all__ = ["build", "built", "main", "matting", "pythons"]
 
 _BIN = "Scripts" if sys.platform == "win32" else "bin"
 _UNREACHED = ("NewConnectionError", "ConnectTimeoutError", "NameResolutionError", "No matching distribution")
@@ -55,10 +55,21 @@ def _version(python: Path) -> tuple[int, int] | None:
     return major, minor
 
 
+def build(*what: str, out: Path, tree: Path = ROOT) -> None:
+    """Build ``--wheel``, ``--sdist`` or both of a tree into a folder.
+
+    Raises:
+        SystemExit: it cannot be built; says why.
+    """
+    asked = ("-m", "build", *what, "--no-isolation", "--outdir", str(out), str(tree))
+    done = subprocess.run([sys.executable, *asked], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"cannot be built: {done.stderr or done.stdout}")
+
+
 def built(folder: Path) -> Path:
     """Build the wheel of this tree into a folder."""
-    asked = ("-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT))
-    subprocess.run([sys.executable, *asked], check=True, capture_output=True, timeout=200)
+    build("--wheel", out=folder)
     (wheel,) = folder.glob("*.whl")
     return wheel
 

@@ -10,7 +10,7 @@ import numpy as np
 from rvm_live.backgrounds.base import Background, Layer, Plate
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.core.clock import Clock
-from rvm_live.core.errors import BackgroundError
+from rvm_live.core.errors import BackgroundError, words_of
 from rvm_live.core.notices import Notices
 
 __all__ = ["PLAIN", "BackgroundCycle"]
@@ -126,7 +126,7 @@ class BackgroundCycle:
 
     def _drop(self, index: int, error: Exception, outcome: str) -> None:
         self._broken.add(index)
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = words_of(error)
         self._notices.fallback(f"background {self._backgrounds[index].label} failed ({reason}): {outcome}")
         self._close(index)
 

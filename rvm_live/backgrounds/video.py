@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Background, Plate
 from rvm_live.backgrounds.fit import check_fit, fit_image, placed
-from rvm_live.core.errors import BackgroundError, QueueClosed
+from rvm_live.core.errors import BackgroundError, QueueClosed, words_of
 from rvm_live.core.queues import FrameQueue, Overflow
 from rvm_live.media.colour import bgr_of
 from rvm_live.media.facts import NoPicture, UnreadableVideo, facts_of_frame, reshaped
-from rvm_live.media.ffmpeg import open_file, words
+from rvm_live.media.ffmpeg import open_file
 from rvm_live.media.reading import Reading
 from rvm_live.media.tone_mapping import kind_of
 
@@ -200,7 +200,7 @@ def _opened(path: Path) -> Iterator[Reading]:
     except UnreadableVideo as error:
         raise BackgroundError(f"the background video {path} {error}") from error
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise BackgroundError(f"cannot read the background video {path}: {words(error)}") from error
+        raise BackgroundError(f"cannot read the background video {path}: {words_of(error)}") from error
 
 
 def _converted(

@@ -1,6 +1,6 @@
 """Matte and background to composite: by OpenCV with CUDA, by torch or on the CPU, whichever works first.
 
-Imports :mod:`~rvm_live.core`, :mod:`~rvm_live.system`, :mod:`~rvm_live.media` and :mod:`~rvm_live.backgrounds`.
+Imports :mod:`rvm_live.backgrounds` and :mod:`rvm_live.core`.
 
 ::
 

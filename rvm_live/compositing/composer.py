@@ -16,7 +16,7 @@ from rvm_live.backgrounds.base import Background, Blur, Clear, Layer, Plate
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.cycle import PLAIN, BackgroundCycle
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import CompositorError, SettingsError, UnavailableError
+from rvm_live.core.errors import CompositorError, SettingsError, UnavailableError, words_of
 from rvm_live.core.frames import Composite, Frame, Matte, Stamps
 from rvm_live.core.notices import Notices
 from rvm_live.core.registry import COMPOSITORS
@@ -200,7 +200,7 @@ class Composer:
                     return np.array(layer.image)
             except Exception as error:  # as with every background: whatever it is, the room is not seen
                 self._away = None
-                self._notices.fallback(f"the away picture failed ({_one_line(error)}): the background alone is shown")
+                self._notices.fallback(f"the away picture failed ({words_of(error)}): the background alone is shown")
         if isinstance(self._shown, Clear):
             return np.zeros((height, width, 4), np.uint8)
         return self.background_only(width, height)
@@ -300,7 +300,7 @@ class Composer:
             self._timings[name] = self._warmed(compositor, width, height, device)
         except Exception as error:
             # Whatever a back end or a plug-in trips over, it is a reason not to use it, never a reason to stop.
-            self._refusals[name] = _one_line(error)
+            self._refusals[name] = words_of(error)
             if compositor is not None:
                 _quietly_close(compositor)
             return
@@ -335,11 +335,11 @@ class Composer:
         order = list(self._compositors)
         place = order.index(name)
         rest = order[place + 1 :] + order[:place]
-        self._refusals[name] = _one_line(error)
+        self._refusals[name] = words_of(error)
         self._compositors = {other: self._compositors[other] for other in order if other != name}
         self._backend = rest[0] if rest else ""
         if rest:
-            self._notices.fallback(f"compositor {name} failed ({_one_line(error)}): going on with {rest[0]}")
+            self._notices.fallback(f"compositor {name} failed ({words_of(error)}): going on with {rest[0]}")
         _quietly_close(compositor)
 
     def _apply_requests(self) -> None:
@@ -367,7 +367,3 @@ def _quietly_close(compositor: Compositor) -> None:
         compositor.close()
     except Exception:
         _log.warning("closing compositor %s failed", compositor.name, exc_info=True)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -16,7 +16,7 @@ from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.compositing.base import Compositor
 from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_inputs, plan_blur
 from rvm_live.core import transfer
-from rvm_live.core.errors import CompositorError, UnavailableError
+from rvm_live.core.errors import CompositorError, UnavailableError, words_of
 from rvm_live.core.frames import Matte, TensorMatte
 
 __all__ = ["TorchCompositor", "usable_device"]
@@ -118,7 +118,7 @@ def _quick_blend(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor, 
 
             reason = why_wrong(device)
     except Exception as error:  # a compiler, its cache, a driver: whatever fails there is no reason to stop
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = words_of(error)[:300]
     if reason is None:
         return blended
     _log.info("the blend runs in torch's operations: %s", reason)

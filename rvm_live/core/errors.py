@@ -53,6 +53,7 @@ __all__ = [
     "TidyError",
     "UnavailableError",
     "WeightsError",
+    "words_of",
 ]
 
 
@@ -150,3 +151,8 @@ class QueueClosed(Exception):
     def __init__(self, name: str, error: BaseException | None = None) -> None:
         super().__init__(f"queue {name!r} is closed")
         self.error = error
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says, on one line: the system's words where it has them, its kind where it says nothing."""
+    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__

@@ -13,7 +13,7 @@ from typing import Any
 
 from rvm_live.media.image_headers import MOST_PIXELS
 
-__all__ = ["address", "code_of", "codec_of", "is_damage", "open_any", "open_file", "opened", "words"]
+__all__ = ["address", "code_of", "codec_of", "is_damage", "open_any", "open_file", "opened"]
 
 _LISTS = frozenset(
     ("concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "vobsub", "webm_dash_manifest")
@@ -110,11 +110,6 @@ def code_of(stream: Any) -> str:
     """The code of a stream's format, such as ``avc1``; the name of its codec where the container has none for it."""
     tag = "".join(c for c in str(stream.codec_context.codec_tag) if c.isprintable()).strip()
     return tag if len(tag) == 4 else codec_of(stream)
-
-
-def words(error: BaseException) -> str:
-    """What libav or the system says of an error, on one line."""
-    return " ".join(str(getattr(error, "strerror", None) or error).split())
 
 
 def is_damage(error: BaseException) -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 
 import av.error
 
+from rvm_live.core.errors import words_of
 from rvm_live.media.deinterlace import Deinterlacer
 from rvm_live.media.facts import UnreadableVideo, picture_track
-from rvm_live.media.ffmpeg import words
 from rvm_live.media.image_files import MOST_PIXELS, UnfitPicture, size_of
 from rvm_live.media.timeline import Stamps, Timed, packets, timed
 
@@ -100,7 +100,7 @@ class Reading:
         try:
             yield from frames
         except av.error.FFmpegError as error:
-            _log.warning("%s: an interlaced picture cannot be made whole: %s", self._name, words(error))
+            _log.warning("%s: an interlaced picture cannot be made whole: %s", self._name, words_of(error))
 
     def _decoded(self) -> Iterator[Any]:
         stamps = self._stamps()
@@ -124,7 +124,7 @@ class Reading:
             try:
                 packet = next(coming, None)
             except (av.error.FFmpegError, OSError) as error:
-                _log.warning("%s breaks off: %s", self._name, words(error))
+                _log.warning("%s breaks off: %s", self._name, words_of(error))
                 packet = None
             if packet is not None:
                 if first:
@@ -138,7 +138,7 @@ class Reading:
                 pass
             except av.error.FFmpegError as error:
                 if not damaged:
-                    _log.warning("%s has damaged packets, which are passed over: %s", self._name, words(error))
+                    _log.warning("%s has damaged packets, which are passed over: %s", self._name, words_of(error))
                 damaged = True
             if packet is None:
                 break

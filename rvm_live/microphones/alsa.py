@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import SourceLostError, SourceUnavailableError
-from rvm_live.microphones.base import RATE, Microphone, Mono, Sound, words_of
+from rvm_live.core.errors import SourceLostError, SourceUnavailableError, words_of
+from rvm_live.microphones.base import RATE, Microphone, Mono, Sound
 
 __all__ = ["AlsaMicrophone", "alsa_devices"]
 

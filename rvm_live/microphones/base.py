@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RATE", "Microphone", "Mono", "Sound", "words_of"]
+__all__ = ["RATE", "Microphone", "Mono", "Sound"]
 
 RATE = 48_000
 """Samples per second of everything that a microphone hands out."""
@@ -79,8 +79,3 @@ class Mono:
         frame.pts = None  # what it says is told in time of our own
         parts = [part.to_ndarray().reshape(-1) for part in self._resampler.resample(frame)]
         return np.concatenate(parts) if parts else np.empty(0, np.int16)
-
-
-def words_of(error: BaseException) -> str:
-    """What the system says of an error, on one line."""
-    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__

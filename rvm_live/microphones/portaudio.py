@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import SourceLostError, SourceUnavailableError
-from rvm_live.microphones.base import Microphone, Mono, Sound, words_of
+from rvm_live.core.errors import SourceLostError, SourceUnavailableError, words_of
+from rvm_live.microphones.base import Microphone, Mono, Sound
 from rvm_live.system.installed import adding
 
 __all__ = ["PortAudioMicrophone", "portaudio_devices"]

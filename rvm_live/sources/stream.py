@@ -13,12 +13,12 @@ import av
 import av.error
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import EndOfSource, SourceLostError, SourceUnavailableError
+from rvm_live.core.errors import EndOfSource, SourceLostError, SourceUnavailableError, words_of
 from rvm_live.core.settings import SourceSettings
 from rvm_live.media.colour import bgr_of
 from rvm_live.media.deinterlace import Deinterlacer
 from rvm_live.media.facts import brought_to, facts_of_frame
-from rvm_live.media.ffmpeg import code_of, open_any, words
+from rvm_live.media.ffmpeg import code_of, open_any
 from rvm_live.media.scaling import fit_inside
 from rvm_live.media.tone_mapping import kind_of
 from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
@@ -171,7 +171,7 @@ class UrlSource(Source):
 
     def _unopened(self, error: Exception) -> str:
         no_video = isinstance(error, av.error.InvalidDataError)
-        why = "what answers is no video that can be read" if no_video else words(error)
+        why = "what answers is no video that can be read" if no_video else words_of(error)
         return f"{self.label} cannot be opened ({why}): is the address right, and does something answer there?"
 
     def _knock(self) -> None:

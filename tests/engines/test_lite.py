@@ -17,7 +17,7 @@ from rvm_live.core.errors import EngineError, UnavailableError, WeightsError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.lite.colours import Unmixer, contrast
-from rvm_live.engines.lite.engine import LiteEngine, fit_alpha, low_size, ratio_for
+from rvm_live.engines.lite.engine import LiteEngine, fit_alpha, ratio_for, trained_size
 from rvm_live.engines.lite.inference import folded
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
 from rvm_live.engines.lite.weights import EMBEDDED, load_network
@@ -209,7 +209,7 @@ def test_what_it_cannot_do_is_said(changed: dict[str, str], said: str) -> None:
     ],
 )
 def test_the_network_works_at_sizes_it_was_trained_at(frame: tuple[int, int], low: tuple[int, int]) -> None:
-    assert low_size(*frame, ratio_for(*frame)) == low
+    assert trained_size(*frame, ratio_for(*frame)) == low
 
 
 def test_the_ratio(person: list[Frame]) -> None:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from rvm_live.backgrounds.transparent import checkerboard
 from rvm_live.core.errors import DisplayError, SettingsError
 from rvm_live.core.notices import Notices
+from rvm_live.media.scaling import Box, fit, scale_to
 from rvm_live.sinks.window import display as display_module
 from rvm_live.sinks.window import overlay as overlay_module
 from rvm_live.sinks.window import panel, text, views
@@ -952,7 +953,7 @@ def test_an_unknown_display_mode_is_refused() -> None:
 
 @given(st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 4000), st.integers(1, 4000))
 def test_a_fitted_box_lies_inside_touches_two_sides_and_keeps_the_shape(w: int, h: int, W: int, H: int) -> None:
-    box = views.fit(w, h, views.Box(7, 9, W, H))
+    box = fit(w, h, Box(7, 9, W, H))
     assert box.x >= 7 and box.y >= 9 and box.x + box.width <= 7 + W and box.y + box.height <= 9 + H
     assert box.width == W or box.height == H
     scale = min(W / w, H / h)
@@ -988,11 +989,11 @@ def test_a_transparent_edge_over_the_checkerboard_is_the_blend_of_both() -> None
 def test_scaling_keeps_the_size_asked_for_and_does_not_alias(size: tuple[int, int]) -> None:
     stripes = np.zeros((721, 1281, 3), np.uint8)
     stripes[:, ::2] = 200
-    scaled = views.scale_to(stripes, *size)
+    scaled = scale_to(stripes, *size)
     assert scaled.shape == (size[1], size[0], 3)
     if size[0] <= 640:
         assert np.abs(scaled.mean() - 100) < 3 and scaled.std() < 30, "the finest stripes turned into coarse ones"
-    assert views.scale_to(stripes, 1281, 721) is stripes
+    assert scale_to(stripes, 1281, 721) is stripes
 
 
 # Overlay ------------------------------------------------------------------------------------------------------

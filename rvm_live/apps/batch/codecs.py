@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from av.codec.codec import UnknownCodecError
 
-from rvm_live.core.errors import SettingsError
+from rvm_live.core.errors import SettingsError, words_of
 from rvm_live.media.encoder import Encoder, Recipe
 
 __all__ = ["ALPHA_CONTAINERS", "CODECS", "FITTING", "MUXERS", "PICTURES", "recipe_for"]
@@ -133,5 +133,5 @@ def _why_not(codec: str, form: str, options: tuple[tuple[str, str], ...], size: 
     except UnknownCodecError:
         return "not in this build of FFmpeg"
     except Exception as error:  # libraries of drivers that are not there fail in many ways
-        return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+        return words_of(error)
     return None

@@ -22,8 +22,9 @@ from rvm_live.apps.batch.labels import label_file, label_track, lost
 from rvm_live.apps.batch.lanes import Copied
 from rvm_live.apps.batch.sound import Encoded, sound_ways
 from rvm_live.apps.batch.subtitles import Rewritten, subtitle_ways
+from rvm_live.core.errors import words_of
 from rvm_live.media.facts import picture_track
-from rvm_live.media.ffmpeg import codec_of, is_damage, open_file, words
+from rvm_live.media.ffmpeg import codec_of, is_damage, open_file
 from rvm_live.media.timeline import packets, timeline_of
 
 __all__ = ["Companions", "Plan", "plan"]
@@ -232,6 +233,6 @@ class Companions:
                     self._order.put(packet)
                     return packet
         except av.error.FFmpegError as error:
-            self._broken = words(error)
+            self._broken = words_of(error)
             self._packets = iter(())
         return None

@@ -12,9 +12,9 @@ import av
 
 from rvm_live.apps.batch.companions import Companions, Plan
 from rvm_live.apps.batch.media import Facts
-from rvm_live.core.errors import SinkError
+from rvm_live.core.errors import SinkError, words_of
 from rvm_live.media.encoder import Recipe
-from rvm_live.media.ffmpeg import address, is_damage, open_file, words
+from rvm_live.media.ffmpeg import address, is_damage, open_file
 
 __all__ = ["join"]
 
@@ -55,7 +55,7 @@ def join(
         except Exception as error:
             if plan is plans[-1] or not is_damage(error):
                 raise
-            refused = words(error)  # by now everything is matted: rather less beside the picture than no picture
+            refused = words_of(error)  # by now everything is matted: rather less beside the picture than no picture
         else:
             return [*told, *([f"the container refuses what else the file holds ({refused})"] if refused else [])]
     raise AssertionError("the last plan is the picture alone")

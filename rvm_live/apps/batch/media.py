@@ -11,9 +11,9 @@ from pathlib import Path
 import av
 import av.error
 
-from rvm_live.core.errors import SourceUnavailableError
+from rvm_live.core.errors import SourceUnavailableError, words_of
 from rvm_live.media.facts import UnreadableVideo, facts_of_frame, reshaped
-from rvm_live.media.ffmpeg import codec_of, open_file, words
+from rvm_live.media.ffmpeg import codec_of, open_file
 from rvm_live.media.reading import Reading
 
 __all__ = ["Facts", "count_frames", "facts_of", "facts_of_row"]
@@ -77,7 +77,7 @@ def facts_of(path: Path, *, square: bool = False) -> Facts:
     except UnreadableVideo as error:
         raise SourceUnavailableError(f"{path} {error}") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise SourceUnavailableError(f"{path} is not a video that can be read: {words(error)}") from error
+        raise SourceUnavailableError(f"{path} is not a video that can be read: {words_of(error)}") from error
 
 
 def facts_of_row(pictures: Sequence[Path], fps: float, *, square: bool = False) -> Facts:
@@ -106,4 +106,4 @@ def count_frames(path: Path) -> int:
         with open_file(path) as container:
             return sum(1 for packet in container.demux(video=0) if packet.size)
     except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
-        raise SourceUnavailableError(f"{path} is not whole: {words(error)}") from error
+        raise SourceUnavailableError(f"{path} is not whole: {words_of(error)}") from error

@@ -25,7 +25,7 @@ from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
 from rvm_live.weights import consent
 
-__all__ = ["SIDE", "LiteEngine", "fit_alpha", "low_size", "ratio_for"]
+__all__ = ["SIDE", "LiteEngine", "fit_alpha", "ratio_for", "trained_size"]
 
 SIDE = 256
 """Of the longer side, which the network was trained at."""
@@ -44,7 +44,7 @@ def ratio_for(width: int, height: int) -> float:
     return min(max(SIDE / max(width, height), LEAST_LINES / min(width, height)), 1.0)
 
 
-def low_size(width: int, height: int, ratio: float) -> tuple[int, int]:
+def trained_size(width: int, height: int, ratio: float) -> tuple[int, int]:
     """Width and height the network works at: ``side * ratio``, up to the next multiple of :data:`STRIDE` that the side
     holds; a side shorter than one stays as it is."""
 
@@ -148,7 +148,7 @@ class LiteEngine(Engine):
             raise EngineError(
                 f"downsample ratio {ratio:g} leaves nothing of a {width}x{height} frame: choose a larger one"
             )
-        low = low_size(width, height, ratio)
+        low = trained_size(width, height, ratio)
         self._now = self._runner(low), None if low == (width, height) else Applier((width, height), low)
         self._unmixer = Unmixer(width, height) if self.settings.foreground == "model" else None
         self._size, self._low = (width, height), low

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import RvmLiveError, SinkError
+from rvm_live.core.errors import RvmLiveError, SinkError, words_of
 from rvm_live.microphones.base import Microphone, Sound
 
 __all__ = ["Listener"]
@@ -123,7 +123,7 @@ class Listener:
         except RvmLiveError as error:
             self._fail(str(error))
         except Exception as error:  # of a driver: no reason to end the picture
-            self._fail(f"the microphone failed: {' '.join(str(error).split()) or type(error).__name__}")
+            self._fail(f"the microphone failed: {words_of(error)}")
         finally:
             self._ready.set()
             if microphone is not None:

@@ -16,9 +16,7 @@ from rvm_live.sinks.window import panel
 from rvm_live.sinks.window.display import Screen
 
 __all__ = [
-    "Box",
     "comparison",
-    "fit",
     "matte",
     "opening_size",
     "over_checkerboard",
@@ -26,7 +24,6 @@ __all__ = [
     "plain",
     "render",
     "result",
-    "scale_to",
     "split_at",
 ]
 

@@ -14,6 +14,7 @@ from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.controls import Controls
 from rvm_live.core.errors import DisplayError, MatteError, SettingsError
 from rvm_live.core.frames import Composite
+from rvm_live.media.scaling import Box, fit
 from rvm_live.sinks.base import Sink
 from rvm_live.sinks.stale_timeout import Freshness
 from rvm_live.sinks.window import views
@@ -264,7 +265,7 @@ class WindowSink(Sink):
             self._dragging = True
 
     def _on_line(self, x: int) -> bool:
-        reach = _GRIP / max(views.fit(*self._frame_size, views.Box(0, 0, *self._size)).width, 1)
+        reach = _GRIP / max(fit(*self._frame_size, Box(0, 0, *self._size)).width, 1)
         return abs(views.split_at(x, self._frame_size, *self._size) - self.view.split) <= reach
 
     def _save(self) -> object:

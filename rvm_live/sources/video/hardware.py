@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from rvm_live.core.errors import words_of
 from rvm_live.media.facts import picture_track
 from rvm_live.media.ffmpeg import open_any
 
@@ -35,8 +36,7 @@ def open_decoding(target: str) -> tuple[Any, str, str]:
             _try(target, kind)
             return _opened(target, kind), kind, ""
         except Exception as error:  # drivers that are not there fail in many ways; the file itself is tried below
-            said = " ".join(str(getattr(error, "strerror", None) or error).split())
-            reasons.append(f"{kind}: {said or type(error).__name__}")
+            reasons.append(f"{kind}: {words_of(error)}")
     return open_any(target), "software", "; ".join(reasons)
 
 

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import EndOfSource, SourceLostError, SourceUnavailableError
+from rvm_live.core.errors import EndOfSource, SourceLostError, SourceUnavailableError, words_of
 from rvm_live.core.settings import SourceSettings
 from rvm_live.media.colour import bgr_of
 from rvm_live.media.facts import Orientation, UnreadableVideo, brought_to, facts_of_frame
-from rvm_live.media.ffmpeg import open_any, words
+from rvm_live.media.ffmpeg import open_any
 from rvm_live.media.reading import Reading
 from rvm_live.media.scaling import fit_inside
 from rvm_live.media.timeline import Timed
@@ -182,7 +182,7 @@ class VideoFileSource(Source):
         except UnreadableVideo as error:
             raise SourceUnavailableError(f"{self._name} {error}") from error
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceUnavailableError(f"{self._name} is not a video that can be read: {words(error)}") from error
+            raise SourceUnavailableError(f"{self._name} is not a video that can be read: {words_of(error)}") from error
         kind, reason = decoding
         codec = self._reading.stream.codec_context.name
         self.decoder = f"{codec}, {kind}{f' ({reason})' if reason else ''}"
@@ -195,7 +195,9 @@ class VideoFileSource(Source):
         try:
             image = brought_to(bgr_of(frame, exact=not self._settings.realtime), facts, self._pixel)
         except (av.error.FFmpegError, ValueError) as error:  # pixels of a kind that FFmpeg cannot convert
-            raise SourceLostError(f"{self._name} holds a picture that cannot be converted: {words(error)}") from error
+            raise SourceLostError(
+                f"{self._name} holds a picture that cannot be converted: {words_of(error)}"
+            ) from error
         return fit_inside(image, (self._settings.width, self._settings.height))
 
     def _free(self) -> None:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.core.errors import DisplayError
+from rvm_live.core.errors import DisplayError, words_of
 from rvm_live.sinks.window.display import Screen, screen_now, sdl_driver
 from rvm_live.sinks.window.icon import draw_icon
 from rvm_live.sinks.window.toolkits.base import (
@@ -72,7 +72,7 @@ class SdlToolkit(Toolkit):
             self._window.set_icon(pygame.image.frombuffer(icon.tobytes(), icon.shape[1::-1], "BGRA"))
         except pygame.error as error:
             self.close()
-            raise DisplayError(" ".join(str(error).split())) from error
+            raise DisplayError(words_of(error)) from error
 
     @property
     def size(self) -> tuple[int, int]:
@@ -162,7 +162,7 @@ class SdlToolkit(Toolkit):
             pygame.display.init()
             pygame.display.set_allow_screensaver(True)
         except pygame.error as error:
-            raise DisplayError(" ".join(str(error).split())) from error
+            raise DisplayError(words_of(error)) from error
         self._special = {
             **{getattr(pygame, f"K_F{n}"): f"f{n}" for n in range(1, 13)},
             **{getattr(pygame, f"K_{name.upper()}"): name for name in ("left", "right", "up", "down", "escape", "tab")},

@@ -336,10 +336,10 @@ def test_an_output_is_replaced_where_that_was_said(clip: Path, tmp_path: Path) -
     assert len(pictures(tmp_path / "cut.mkv")) == 12
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_ctrl_c_is_the_callers_and_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    make_video(tmp_path / "clip.mp4", frames=600)
+def converting(folder: Path) -> subprocess.Popen[str]:
+    """A program in the middle of a long conversion into ``out``; it says "mine" where Ctrl-C reaches it."""
+    (folder / "out").mkdir()
+    make_video(folder / "clip.mp4", frames=600)
     program = (
         "import rvm_live\n"
         "try:\n"
@@ -347,15 +347,18 @@ def test_ctrl_c_is_the_callers_and_leaves_nothing(tmp_path: Path) -> None:
         " engine='tests.support.engines:SlowEngine')\n"
         "except KeyboardInterrupt: print('mine')\n"
     )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     child = subprocess.Popen(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-c", program], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
     )
     assert child.stdout is not None
     assert "fps" in child.stdout.readline()
+    return child
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_ctrl_c_is_the_callers_and_leaves_nothing(tmp_path: Path) -> None:
+    child = converting(tmp_path)
     child.send_signal(signal.SIGINT)
     rest, _ = child.communicate(timeout=60)
     assert rest.splitlines()[-1] == "mine" and child.returncode == 0
@@ -364,22 +367,7 @@ def test_ctrl_c_is_the_callers_and_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_what_a_killed_one_leaves_is_found_by_tidy_and_what_is_in_use_is_not(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    make_video(tmp_path / "clip.mp4", frames=600)
-    program = (
-        "import rvm_live\n"
-        "rvm_live.convert('clip.mp4', 'out/cut.mov', on_progress=lambda p: print(p, flush=True),"
-        " engine='tests.support.engines:SlowEngine')\n"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout is not None
-    assert "fps" in child.stdout.readline()
+    child = converting(tmp_path)
     (left,) = (tmp_path / "out").iterdir()
     assert call("tidy", tmp_path / "out").out == "0 renamed\n" and left.is_dir(), "it is in use"
     child.kill()

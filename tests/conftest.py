@@ -70,6 +70,24 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+class _Failures:
+    """Tells what failed when it fails: who waits for the end of a run that hangs learns nothing."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            words = report.longreprtext.splitlines()[-12:]
+            self._terminal.write("\n" + "\n".join([f"{report.nodeid} ({report.when})", *words]) + "\n", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    terminal = config.pluginmanager.getplugin("terminalreporter")
+    if os.environ.get("CI") and terminal is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Failures(terminal))
+
+
 def _text(content: str) -> str:
     return content.encode("utf-8", "backslashreplace").decode()
 

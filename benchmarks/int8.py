@@ -45,13 +45,13 @@ def child(options: argparse.Namespace) -> None:
     cpu_runtime.openvino_options = alone
     low = (options.width, options.width * 9 // 16)
     core = import_quietly("openvino").Core()
-    steps = cache.StepCompiler(core, load(resolve(EngineSettings())), coloured=False)
+    steps = cache.OpenVinoCache(core, load(resolve(EngineSettings())), coloured=False)
     clips = (grab(clip, count) for clip, count in ((options.source, CALIBRATED_ON), (options.check, CHECKED_ON)))
     seen, unseen = ([cv2.resize(frame.image, low) for frame in clip] for clip in clips)
     steps.calibrate(low, seen, refined=True)
     names = ["fp32", *(["bf16"] if not os.environ.get("ONEDNN_MAX_CPU_ISA") and steps.has_bf16 else []), "int8"]
     steps._hints["int8"] = "bf16" if "bf16" in names else "f32"
-    made = {name: steps.step(low, name, refined=True) for name in names}
+    made = {name: steps.request(low, name, refined=True) for name in names}
     alphas: dict[str, list[Any]] = {name: [] for name in names}
     for picture in unseen:
         grey = picture.mean(axis=2)

@@ -23,7 +23,7 @@ from rvm_live.engines.base import Engine
 from rvm_live.engines.common.ladder import ratios_for
 from rvm_live.engines.lite.engine import SIDE
 from rvm_live.engines.select import AutoEngine
-from rvm_live.engines.smoothing import Steadier
+from rvm_live.engines.smoothing import TemporalSmoother
 
 __all__ = ["POSTS", "After", "EngineSubject", "SelfieSubject", "Subject", "subjects"]
 
@@ -243,10 +243,10 @@ def levels(low: float, high: float) -> Callable[[], Post]:
 
 def steadied() -> Post:
     """What ``--steady`` does."""
-    steadier = Steadier()
+    smoother = TemporalSmoother()
 
     def post(picture: Picture, alpha: Picture) -> Picture:
-        return np.asarray(steadier(Matte(Frame(picture, 0, 0, 0), alpha)).alpha)
+        return np.asarray(smoother(Matte(Frame(picture, 0, 0, 0), alpha)).alpha)
 
     return post
 

@@ -19,7 +19,7 @@ from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineOptions, EngineSettings, SourceSettings
 from rvm_live.core.validation import check_has
-from rvm_live.engines.failover import GuardedEngine
+from rvm_live.engines.failover import FailoverEngine
 from rvm_live.engines.select import engine_for
 from rvm_live.engines.session import open_engine
 from rvm_live.media.image_files import UnfitPicture, read_encoded
@@ -27,7 +27,7 @@ from rvm_live.media.stills import decode
 from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sources.base import Source
 from rvm_live.sources.factory import open_source
-from rvm_live.sources.reconnecting import LastingSource
+from rvm_live.sources.reconnecting import ReconnectingSource
 from rvm_live.system.folders import at_home
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def stream(
     engine = engine_for(asked)
     return Pipeline(
         found,
-        GuardedEngine(engine.again, engine.settings, told),
+        FailoverEngine(engine.again, engine.settings, told),
         Composer([backdrop], foreground=asked.foreground, notices=told, from_files=not live),
         overflow=overflow,
         mirror=mirror,
@@ -147,7 +147,7 @@ def _source(source: object, width: int | None, height: int | None, fps: float, n
         check_has(source, "the source", "a camera's number, a name, or an rvm_live.Source", ("open", "read", "release"))
         return source  # type: ignore[return-value]
     wanted = SourceSettings(_text(source, "the source"), width, height, fps, realtime=False)
-    return LastingSource(wanted, open_source, notices.again)
+    return ReconnectingSource(wanted, open_source, notices.again)
 
 
 def _text(value: object, what: str) -> str:

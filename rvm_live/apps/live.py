@@ -30,7 +30,7 @@ from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import LiveSettings
 from rvm_live.engines.choice import told_once
-from rvm_live.engines.failover import GuardedEngine
+from rvm_live.engines.failover import FailoverEngine
 from rvm_live.engines.select import AutoEngine, engine_for
 from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sinks.base import Sink
@@ -44,7 +44,7 @@ from rvm_live.sinks.window.window import ViewState, WindowActions, WindowSink
 from rvm_live.sources.base import SourceInfo
 from rvm_live.sources.camera.opencv_logging import silence_backends
 from rvm_live.sources.factory import open_source
-from rvm_live.sources.reconnecting import LastingSource
+from rvm_live.sources.reconnecting import ReconnectingSource
 from rvm_live.sources.switched import SwitchedSource
 from rvm_live.system import atomic_write, gpu
 from rvm_live.system.atomic_write import write_whole
@@ -141,16 +141,16 @@ class _App:
         )
         self.source = SwitchedSource(
             settings.source,
-            lambda each: LastingSource(each, open_source, self.notices.again, clock, self.notices.news),
+            lambda each: ReconnectingSource(each, open_source, self.notices.again, clock, self.notices.news),
             self.notices.fallback,
             self._opened,
         )
         self.recording = self._recording(overflow, clock)
-        guarded = GuardedEngine(engine.again, engine.settings, self.notices)
-        self.controls = live_controls(self.view, self.composer, self.source, guarded, self.recording, self._reset)
+        failover = FailoverEngine(engine.again, engine.settings, self.notices)
+        self.controls = live_controls(self.view, self.composer, self.source, failover, self.recording, self._reset)
         self.pipeline = Pipeline(
             self.source,
-            guarded,
+            failover,
             self.composer,
             self._sinks(tell, clock),
             overflow=overflow,

@@ -16,7 +16,7 @@ from rvm_live.compositing.composer import Composer
 from rvm_live.core.controls import Control, Controls, one_of, truth
 from rvm_live.core.errors import BackgroundError, SettingsError
 from rvm_live.engines.choice import EMBEDDED
-from rvm_live.engines.failover import GuardedEngine
+from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sinks.factory import check_recording_path
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch, named_now
 from rvm_live.sinks.window.hotkeys import ViewState, view_controls
@@ -33,7 +33,7 @@ def live_controls(
     view: ViewState,
     composer: Composer,
     source: SwitchedSource,
-    engine: GuardedEngine,
+    engine: FailoverEngine,
     recording: RecordingSwitch,
     reset: Callable[[], None],
 ) -> Controls:
@@ -197,7 +197,7 @@ class _Cameras:
 class _Engines:
     """``lite`` and RVM, and how much of the picture RVM's network sees."""
 
-    def __init__(self, engine: GuardedEngine, source: SwitchedSource) -> None:
+    def __init__(self, engine: FailoverEngine, source: SwitchedSource) -> None:
         self._engine, self._source = engine, source
         self._asked = engine.settings
         self._name = ""

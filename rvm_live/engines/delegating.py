@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.engines.base import Engine, EngineInfo, Rung, States
 
-__all__ = ["WrappedEngine"]
+__all__ = ["DelegatingEngine"]
 
 
-class WrappedEngine(Engine):
+class DelegatingEngine(Engine):
     """Hands every call on.
 
     Args:

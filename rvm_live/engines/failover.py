@@ -15,9 +15,9 @@ from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, close_failed
-from rvm_live.engines.delegating import WrappedEngine
+from rvm_live.engines.delegating import DelegatingEngine
 
-__all__ = ["GuardedEngine"]
+__all__ = ["FailoverEngine"]
 
 _RETURN_NS = 30_000_000_000
 _LOOK_EVERY = 60
@@ -28,7 +28,7 @@ _EMBEDDED = "lite"
 _LEAST_SIDE = 128
 
 
-class GuardedEngine(WrappedEngine):
+class FailoverEngine(DelegatingEngine):
     """Works like the engine it guards. Where that fails:
 
     1. the same frame once more, with an empty state;

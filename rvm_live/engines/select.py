@@ -75,9 +75,9 @@ class AutoEngine(Engine):
             self._known = not consent.first_time(consent.NO_OPENVINO, of="told")
         wanted = self.settings.steady
         if self._inner.info.engine == EMBEDDED if wanted is None else wanted:
-            from rvm_live.engines.smoothing import Steadier  # only now: it needs OpenCV
+            from rvm_live.engines.smoothing import TemporalSmoother  # only now: it needs OpenCV
 
-            self._steadier = Steadier()
+            self._steadier = TemporalSmoother()
         return self.info
 
     def _opened(self, name: str) -> Any:

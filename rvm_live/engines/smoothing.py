@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.frames import Matte
 from rvm_live.engines.common.dirty_rectangles import changed, enlarged
-from rvm_live.system.buffer_pool import Recycler
+from rvm_live.system.buffer_pool import BufferPool
 
-__all__ = ["KEPT", "STILL", "Steadier"]
+__all__ = ["KEPT", "STILL", "TemporalSmoother"]
 
 Bytes = NDArray[np.uint8]
 
@@ -26,7 +26,7 @@ _SMALLER = 2
 _TABLE = (KEPT * np.clip(1 - np.arange(256) / STILL, 0, 1)).astype(np.float32)
 
 
-class Steadier:
+class TemporalSmoother:
     """Takes mattes in order and gives them back with a steadier alpha.
 
     ``alpha + share * (before - alpha)``, rounded towards ``alpha``, so that it gets there; the share is :data:`KEPT`
@@ -38,7 +38,7 @@ class Steadier:
         self._epoch: int | None = None
         self._grey: Bytes | None = None
         self._alpha: Bytes | None = None
-        self._memory: Recycler | None = None
+        self._memory: BufferPool | None = None
 
     def reset(self) -> None:
         """Forget the frames so far."""
@@ -75,7 +75,7 @@ class Steadier:
     def _mixed(self, alpha: Bytes, before: Bytes, share: NDArray[np.float32]) -> Bytes:
         """Where the two differ, which is little more than the person's edge; elsewhere a mean would change nothing."""
         if self._memory is None or self._memory.shape != alpha.shape:
-            self._memory = Recycler(alpha.shape)
+            self._memory = BufferPool(alpha.shape)
         mixed = self._memory.take()
         np.copyto(mixed, alpha)
         for part in changed(cv2.absdiff(alpha, before)):

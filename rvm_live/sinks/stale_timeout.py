@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from rvm_live.core.clock import Clock
 
-__all__ = ["Freshness"]
+__all__ = ["StaleTimeout"]
 
 STALE_NS = 500_000_000
 _STALEST_NS = 3_000_000_000
 _INTERVALS = 3
 
 
-class Freshness:
+class StaleTimeout:
     """Half a second; where pictures come less often than six times a second, three of their intervals, three seconds at
     most: a source that is slow by nature is not taken for one that has failed.
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Patient"]
+__all__ = ["DriverThread"]
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ _SLICE_S = 0.05
 _JOIN_S = 0.5
 
 
-class Patient:
+class DriverThread:
     """Makes calls into a driver on a thread of its own, one after the other.
 
     A camera's driver may take 20 s to open it, or for ever to hand out a picture, and no thread can be taken out of

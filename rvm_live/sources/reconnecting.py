@@ -13,7 +13,7 @@ from rvm_live.sources.auto import AutoSource
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.camera.camera import Camera, CameraSource, list_cameras
 
-__all__ = ["LastingSource", "same_camera"]
+__all__ = ["ReconnectingSource", "same_camera"]
 
 _WAITS_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 _SLICE_S = 0.05
@@ -22,7 +22,7 @@ _FROZEN_NS = 5_000_000_000
 Make = Callable[[SourceSettings, Clock], Source]
 
 
-class LastingSource(Source):
+class ReconnectingSource(Source):
     """Hands out what a live source delivers. When it is lost it is opened again, after 0.2 s, then less and less often,
     every 4 s at last, without end; a camera is looked for by its device path and name, for its number may be another.
 

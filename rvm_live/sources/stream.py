@@ -22,7 +22,7 @@ from rvm_live.media.ffmpeg import code_of, open_any
 from rvm_live.media.scaling import fit_inside
 from rvm_live.media.tone_mapping import kind_of
 from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
-from rvm_live.sources.driver_thread import Patient
+from rvm_live.sources.driver_thread import DriverThread
 from rvm_live.sources.release_guard import ReleaseGuard
 from rvm_live.sources.rhythm import FRESH_NS, Playout, Rhythm
 from rvm_live.sources.video.video import VideoFileSource
@@ -70,7 +70,7 @@ class UrlSource(Source):
         self.codec = ""
         self._settings, self._url = settings, settings.source
         self._clock = clock
-        self._patient = Patient("stream")
+        self._driver = DriverThread("stream")
         self._guard = ReleaseGuard(self._free)
         self._container: Any = None
         self._stream: Any = None
@@ -97,7 +97,7 @@ class UrlSource(Source):
                 self._knock()
 
         try:
-            opened = self._patient.call(self._opened, check, OPEN_TIMEOUT_MS / 1000)
+            opened = self._driver.call(self._opened, check, OPEN_TIMEOUT_MS / 1000)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceUnavailableError(self._unopened(error)) from error
         if isinstance(opened, SourceInfo):
@@ -250,7 +250,7 @@ class UrlSource(Source):
                 self.trouble = f"{self.label}: no picture for {waited_s:.0f} s"
 
         try:
-            return self._patient.call(function, check, limit_s)
+            return self._driver.call(function, check, limit_s)
         except TimeoutError as error:
             self._guard.check()
             raise SourceLostError(f"{self.label} stalled: no picture for {limit_s:.1f} s") from error
@@ -269,7 +269,7 @@ class UrlSource(Source):
         if self._film is not None:
             self._film.release()
         self._guard.release()
-        self._patient.end()
+        self._driver.end()
 
     def _free(self) -> None:
         self._frames = iter(())

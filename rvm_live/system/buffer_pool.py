@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Recycler"]
+__all__ = ["BufferPool"]
 
 
-class Recycler:
+class BufferPool:
     """Hands out uint8 arrays of one shape, and takes each back once it and all its views are gone.
 
     May be used from any thread; the arrays may travel to others.

@@ -127,7 +127,7 @@ def test_a_size_that_is_not_calibrated_is_looked_for_once_and_is_no_rung(
     engine = OpenVinoEngine(EngineSettings(weights=weights, precision="int8"))
     engine.open()
     try:
-        steps, tried = engine._steps(), set()
+        steps, tried = engine._compiled(), set()
         for _ in range(3):
             assert not steps.ready((66, 38), "int8", refined=True)
             assert steps._thread is not None
@@ -156,7 +156,7 @@ def test_whatever_compiling_fails_of_its_thread_does_not_die_at_every_frame(
     engine = OpenVinoEngine(EngineSettings(weights=weights, precision="fp32"))
     engine.open()
     try:
-        steps = engine._steps()
+        steps = engine._compiled()
 
         def fail(*arguments: object, **options: object) -> None:
             raise OSError("the disk is gone")

@@ -22,7 +22,7 @@ from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
 from rvm_live.engines import choice
 from rvm_live.engines.common.device import downsample_ratio
-from rvm_live.engines.common.guided_upsampling import Applier
+from rvm_live.engines.common.guided_upsampling import GuidedUpsampler
 from rvm_live.engines.common.ladder import (
     BUDGET_MS,
     LEAST_LINES,
@@ -33,7 +33,7 @@ from rvm_live.engines.common.ladder import (
     ratios_for,
 )
 from rvm_live.engines.rvm.openvino import engine as openvino
-from rvm_live.engines.rvm.openvino.cache import StepCompiler
+from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
 from rvm_live.engines.rvm.openvino.engine import OpenVinoEngine
 from rvm_live.engines.select import AutoEngine
 from rvm_live.engines.session import open_engine
@@ -109,7 +109,7 @@ def test_bands_have_no_seams(size: tuple[int, int], ratio: float, coloured: bool
     image = rng.integers(0, 256, (full[1], full[0], 3), np.uint8)
     model = [rng.normal(0, 1, (low[1], low[0])).astype(np.float32) for _ in range(2)]
     model += [rng.normal(1, 1, (low[1], low[0], 3)).astype(np.float32) for _ in range(2)]
-    alpha, foreground = Applier(full, low).apply(image, model if coloured else model[:2])
+    alpha, foreground = GuidedUpsampler(full, low).apply(image, model if coloured else model[:2])
     slope, offset, colour_slope, colour_offset = (cv2.resize(part, full) for part in model)
     exact = slope * image.mean(axis=2) + offset
     assert np.abs(alpha - np.clip(exact, 0, 255)).max() <= 0.51
@@ -191,7 +191,7 @@ def test_a_second_start_converts_nothing(weights: Path, monkeypatch: pytest.Monk
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("converted again")
 
-    monkeypatch.setattr(StepCompiler, "converted", forbidden)
+    monkeypatch.setattr(OpenVinoCache, "converted", forbidden)
     second, _ = run(OpenVinoEngine(asked), frames)
     assert np.array_equal(first, second)
 
@@ -202,13 +202,13 @@ def test_a_first_start_says_that_it_converts_and_how_long_it_took(
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
     asked = EngineSettings(weights=weights, downsample_ratio=0.5)
     engine, told = OpenVinoEngine(asked), list[str]()
-    convert = StepCompiler.converted
+    convert = OpenVinoCache.converted
 
-    def watched(self: StepCompiler, low: tuple[int, int], **options: Any) -> Any:
+    def watched(self: OpenVinoCache, low: tuple[int, int], **options: Any) -> Any:
         told.append(engine.phase)
         return convert(self, low, **options)
 
-    monkeypatch.setattr(StepCompiler, "converted", watched)
+    monkeypatch.setattr(OpenVinoCache, "converted", watched)
     with caplog.at_level("INFO", "rvm_live"):
         run(engine, [Frame(np.full((80, 96, 3), 90, np.uint8), 0, 0, 0)])
     assert told == ["converting the network, once for this size"] and engine.phase == ""

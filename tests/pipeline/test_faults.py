@@ -19,14 +19,14 @@ from rvm_live.core.frames import Composite, Frame, Matte
 from rvm_live.core.notices import Notices
 from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.engines.failover import GuardedEngine
+from rvm_live.engines.failover import FailoverEngine
 from rvm_live.engines.lite.engine import LiteEngine
 from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sinks.base import Sink
-from rvm_live.sinks.stale_timeout import Freshness
+from rvm_live.sinks.stale_timeout import StaleTimeout
 from rvm_live.sources.camera.camera import Camera
 from rvm_live.sources.factory import open_source
-from rvm_live.sources.reconnecting import LastingSource, same_camera
+from rvm_live.sources.reconnecting import ReconnectingSource, same_camera
 from tests.support import engines
 from tests.support.clock import FakeClock
 from tests.support.display import Display, open_display
@@ -39,8 +39,8 @@ GREEN = (0, 255, 0)
 
 
 @contextmanager
-def lasting(url: str, told: list[str] | None = None) -> Iterator[LastingSource]:
-    source = LastingSource(SourceSettings(url), open_source, (told if told is not None else []).append)
+def reconnected(url: str, told: list[str] | None = None) -> Iterator[ReconnectingSource]:
+    source = ReconnectingSource(SourceSettings(url), open_source, (told if told is not None else []).append)
     try:
         source.open()
         yield source
@@ -48,7 +48,7 @@ def lasting(url: str, told: list[str] | None = None) -> Iterator[LastingSource]:
         source.release()
 
 
-def after_a_loss(source: LastingSource, seconds: float = 12) -> float:
+def after_a_loss(source: ReconnectingSource, seconds: float = 12) -> float:
     """Read until the source was lost and is back; how long that took."""
     began = time.monotonic()
     while time.monotonic() - began < seconds:
@@ -62,7 +62,7 @@ def after_a_loss(source: LastingSource, seconds: float = 12) -> float:
 
 def test_a_stream_that_is_cut_comes_back() -> None:
     told: list[str] = []
-    with MjpegServer() as serving, lasting(serving.url, told) as source:
+    with MjpegServer() as serving, reconnected(serving.url, told) as source:
         for _ in range(5):
             assert not source.read().restarted
         for _ in range(2):
@@ -76,7 +76,7 @@ def test_a_stream_that_is_cut_comes_back() -> None:
 
 
 def test_a_stream_that_stalls_comes_back_when_it_delivers_again() -> None:
-    with MjpegServer() as serving, lasting(serving.url) as source:
+    with MjpegServer() as serving, reconnected(serving.url) as source:
         source.read()
         serving.stall()
         threading.Timer(3.0, serving.resume).start()
@@ -87,7 +87,7 @@ def test_a_stream_that_stalls_comes_back_when_it_delivers_again() -> None:
 def test_a_server_that_is_gone_and_started_again_on_its_port() -> None:
     with MjpegServer() as serving:
         port = int(serving.url.split(":")[2].split("/")[0])
-        source = LastingSource(SourceSettings(serving.url), open_source)
+        source = ReconnectingSource(SourceSettings(serving.url), open_source)
         source.open()
         source.read()
     found: list[float] = []
@@ -103,7 +103,7 @@ def test_a_server_that_is_gone_and_started_again_on_its_port() -> None:
 
 def test_release_ends_the_search_at_once() -> None:
     with MjpegServer() as serving:
-        source = LastingSource(SourceSettings(serving.url), open_source)
+        source = ReconnectingSource(SourceSettings(serving.url), open_source)
         source.open()
         source.read()
     ended: list[type[BaseException]] = []
@@ -125,14 +125,14 @@ def test_release_ends_the_search_at_once() -> None:
 
 
 def test_what_cannot_be_opened_at_first_is_an_error() -> None:
-    source = LastingSource(SourceSettings("http://127.0.0.1:9/video"), open_source)
+    source = ReconnectingSource(SourceSettings("http://127.0.0.1:9/video"), open_source)
     with pytest.raises(SourceUnavailableError):
         source.open()
     source.release()
 
 
 def test_garbled_pictures_do_not_end_the_stream() -> None:
-    with MjpegServer() as serving, lasting(serving.url) as source:
+    with MjpegServer() as serving, reconnected(serving.url) as source:
         source.read()
         serving.garbled = True
         until = time.monotonic() + 1.5
@@ -147,7 +147,7 @@ def test_garbled_pictures_do_not_end_the_stream() -> None:
 
 def test_a_picture_that_never_changes_is_told_once() -> None:
     told: list[str] = []
-    with MjpegServer(fps=60) as serving, lasting(serving.url, told) as source:
+    with MjpegServer(fps=60) as serving, reconnected(serving.url, told) as source:
         serving.frozen = True
         until = time.monotonic() + 6.5
         while time.monotonic() < until:
@@ -192,7 +192,7 @@ def green() -> Composer:
 def test_after_a_reconnect_the_state_is_new_and_nothing_is_lost_of_the_program() -> None:
     engine, sink, notices = LeftHalfEngine(), Last(), Notices()
     with MjpegServer(fps=60) as serving:
-        source = LastingSource(SourceSettings(serving.url), open_source, notices.again, tell_back=notices.news)
+        source = ReconnectingSource(SourceSettings(serving.url), open_source, notices.again, tell_back=notices.news)
         pipeline = Pipeline(source, engine, green(), [sink], scene_reset=False, notices=notices)
         threading.Timer(1.0, serving.cut).start()
         pipeline.run(duration=4)
@@ -209,7 +209,7 @@ def test_after_a_reconnect_the_state_is_new_and_nothing_is_lost_of_the_program()
 def test_a_stream_that_changes_its_size_goes_on() -> None:
     engine, sink = PassThroughEngine(), Last()
     with MjpegServer(320, 240, fps=60) as serving:
-        source = LastingSource(SourceSettings(serving.url), open_source)
+        source = ReconnectingSource(SourceSettings(serving.url), open_source)
         pipeline = Pipeline(source, engine, green(), [sink])
 
         def change() -> None:
@@ -226,9 +226,9 @@ def test_a_stream_that_changes_its_size_goes_on() -> None:
 # Engines
 
 
-def guarded(
+def failover(
     kind: type[PassThroughEngine], *, settings: EngineSettings | None = None, clock: FakeClock | None = None
-) -> tuple[GuardedEngine, Notices, list[Engine]]:
+) -> tuple[FailoverEngine, Notices, list[Engine]]:
     made: list[Engine] = []
     notices = Notices()
 
@@ -238,7 +238,7 @@ def guarded(
         return engine
 
     asked = settings or EngineSettings(engine="custom")
-    engine = GuardedEngine(make, asked, notices, **({} if clock is None else {"clock": clock}))
+    engine = FailoverEngine(make, asked, notices, **({} if clock is None else {"clock": clock}))
     engine.open()
     engine.prepare(64, 48)
     return engine, notices, made
@@ -249,7 +249,7 @@ def frame(number: int) -> Frame:
 
 
 def test_an_engine_that_fails_once_gets_the_frame_again() -> None:
-    engine, notices, made = guarded(engines.FailsOnceEngine)
+    engine, notices, made = failover(engines.FailsOnceEngine)
     mattes = [engine.matte(frame(number)) for number in range(12)]
     engine.close()
     assert [matte.frame.seq for matte in mattes] == list(range(12))
@@ -271,7 +271,7 @@ def test_a_device_that_fails_at_a_reset_is_left_as_at_any_frame() -> None:
             super().reset()
 
     made: list[Engine] = []
-    engine, notices, made = guarded(FailsAtReset)
+    engine, notices, made = failover(FailsAtReset)
     for number in range(6):
         if number in (0, 4):
             engine.reset()
@@ -290,7 +290,7 @@ def test_a_device_that_fails_at_a_reset_is_left_as_at_any_frame() -> None:
     ],
 )
 def test_nonsense_is_not_shown_and_the_engine_is_opened_anew(kind: type[PassThroughEngine], said: str) -> None:
-    engine, notices, made = guarded(kind)
+    engine, notices, made = failover(kind)
     for number in range(9):
         alpha = engine.matte(frame(number)).host().alpha
         assert alpha.shape == (48, 64)
@@ -313,7 +313,7 @@ def test_with_auto_the_embedded_engine_stands_in_and_the_other_comes_back() -> N
             return super().matte(frame)
 
     broken[0] = False
-    engine, notices, made = guarded(Moody, settings=EngineSettings(), clock=clock)
+    engine, notices, made = failover(Moody, settings=EngineSettings(), clock=clock)
     engine.matte(frame(0))
     broken[0] = True
     matte = engine.matte(frame(1))
@@ -351,7 +351,7 @@ def test_another_device_is_left_for_the_cpu() -> None:
                 raise EngineError("CUDA error: an illegal memory access was encountered")
             return super().matte(frame)
 
-    engine, notices, _ = guarded(OnGpu)
+    engine, notices, _ = failover(OnGpu)
     engine.matte(frame(0))
     engine.close()
     assert notices.fallbacks[0].endswith("an illegal memory access was encountered): going on on the CPU")
@@ -386,7 +386,7 @@ def test_out_of_memory_means_a_smaller_ratio_then_the_cpu() -> None:
             super().close()
 
     limit = [1.0]
-    engine, notices, _ = guarded(Greedy)
+    engine, notices, _ = failover(Greedy)
     large = Frame(np.zeros((400, 512, 3), np.uint8), 0, 0, 0)
     engine.matte(large)
     limit[0] = 0.6
@@ -400,7 +400,7 @@ def test_out_of_memory_means_a_smaller_ratio_then_the_cpu() -> None:
 
 
 def test_what_fails_always_is_an_error_in_the_end() -> None:
-    engine, _, made = guarded(engines.AlwaysFailsEngine)
+    engine, _, made = failover(engines.AlwaysFailsEngine)
     with pytest.raises(EngineError, match="on purpose"):
         engine.matte(frame(0))
     engine.close()
@@ -418,7 +418,7 @@ def wait_for(true: Callable[[], bool], seconds: float = 10) -> None:
 def test_a_stage_that_hangs_is_named() -> None:
     notices, stuck = Notices(), list[str]()
     with MjpegServer(fps=60) as serving:
-        source = LastingSource(SourceSettings(serving.url), open_source)
+        source = ReconnectingSource(SourceSettings(serving.url), open_source)
         pipeline = Pipeline(source, engines.HangingEngine(), green(), [Last()], notices=notices)
 
         def look() -> None:
@@ -439,26 +439,26 @@ def test_a_stage_that_hangs_is_named() -> None:
 
 def test_nothing_stands_for_longer_than_half_a_second() -> None:
     clock = FakeClock()
-    fresh = Freshness(clock)
-    assert not fresh.over
+    timeout = StaleTimeout(clock)
+    assert not timeout.over
     for _ in range(10):
-        fresh.shown()
+        timeout.shown()
         clock.advance(1 / 30)
-        assert not fresh.over
+        assert not timeout.over
     clock.advance(0.5)
-    assert fresh.over
-    assert not fresh.over, "told once"
+    assert timeout.over
+    assert not timeout.over, "told once"
     for _ in range(5):  # a source that gives two pictures a second
-        fresh.shown()
+        timeout.shown()
         clock.advance(0.5)
-        assert not fresh.over
+        assert not timeout.over
     clock.advance(1.1)
-    assert fresh.over
-    fresh.shown()
+    assert timeout.over
+    timeout.shown()
     clock.advance(3.0)
-    fresh.shown()
+    timeout.shown()
     clock.advance(3.01)
-    assert fresh.over, "three seconds at most, however slow the source"
+    assert timeout.over, "three seconds at most, however slow the source"
 
 
 @pytest.fixture(scope="module")

@@ -27,9 +27,9 @@ from rvm_live.pipeline.watchdog import GRACE_S
 from rvm_live.sinks.base import Sink
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.camera.camera import CameraSource
-from rvm_live.sources.driver_thread import Patient
+from rvm_live.sources.driver_thread import DriverThread
 from rvm_live.sources.factory import open_source
-from rvm_live.sources.reconnecting import LastingSource
+from rvm_live.sources.reconnecting import ReconnectingSource
 from rvm_live.system.signals import TOGETHER_S
 from tests.pipeline.test_faults import share, wait_for
 from tests.support.capture import FakeDevice
@@ -69,26 +69,26 @@ def hanging() -> Iterator[Hanging]:
 # Calls that may never come back
 
 
-def test_a_patient_call_is_made_elsewhere_and_its_result_and_error_come_back() -> None:
-    patient = Patient("test")
-    assert patient.call(threading.current_thread, lambda: None, 5).name == "rvm-test"
+def test_a_call_into_a_driver_is_made_elsewhere_and_its_result_and_error_come_back() -> None:
+    driver = DriverThread("test")
+    assert driver.call(threading.current_thread, lambda: None, 5).name == "rvm-test"
     with pytest.raises(ZeroDivisionError):
-        patient.call(lambda: 1 // 0, lambda: None, 5)
-    patient.end()
+        driver.call(lambda: 1 // 0, lambda: None, 5)
+    driver.end()
 
 
-def test_a_patient_call_is_given_up_and_so_is_the_next_while_it_hangs(hanging: Hanging) -> None:
-    patient = Patient("test")
+def test_a_call_into_a_driver_is_given_up_and_so_is_the_next_while_it_hangs(hanging: Hanging) -> None:
+    driver = DriverThread("test")
     with pytest.raises(TimeoutError, match=r"no answer in 0\.2 s"):
-        patient.call(hanging, lambda: None, 0.2)
+        driver.call(hanging, lambda: None, 0.2)
     began = time.monotonic()
     with pytest.raises(TimeoutError, match="earlier call"):
-        patient.call(lambda: 1, lambda: None, 5)
+        driver.call(lambda: 1, lambda: None, 5)
     assert time.monotonic() - began < 0.1
     hanging.free.set()
-    wait_for(lambda: patient._last is not None and patient._last.done.is_set())
-    assert patient.call(lambda: 1, lambda: None, 5) == 1
-    patient.end()
+    wait_for(lambda: driver._last is not None and driver._last.done.is_set())
+    assert driver.call(lambda: 1, lambda: None, 5) == 1
+    driver.end()
 
 
 # Cameras
@@ -158,7 +158,7 @@ def test_a_camera_whose_driver_sleeps_is_lost_and_comes_back(
     """The driver's thread is left where it is; another one opens the camera again."""
     monkeypatch.setattr("rvm_live.sources.camera.capture.SILENT_S", 0.3)
     told: list[str] = []
-    source = LastingSource(SourceSettings("0"), open_source, told.append)
+    source = ReconnectingSource(SourceSettings("0"), open_source, told.append)
     source.open()
     source.read()
     with monkeypatch.context() as patch:
@@ -181,7 +181,7 @@ def test_odd_pictures_of_a_camera_are_passed_over_or_taken_as_they_are(
     device: FakeDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Empty ones and none at all; a grey one, and one of another size, in the middle of the stream."""
-    source = LastingSource(SourceSettings("0"), open_source)
+    source = ReconnectingSource(SourceSettings("0"), open_source)
     source.open()
     usual = source.read().image.shape
     odd: list[tuple[bool, Any]] = [
@@ -252,7 +252,7 @@ def test_a_source_that_is_not_there_yet_is_waited_for_where_that_is_wanted() -> 
         port = int(serving.url.split(":")[2].split("/")[0])
     told: list[str] = []
     url = f"http://127.0.0.1:{port}/video"
-    source = LastingSource(SourceSettings(url, wait=True), open_source, told.append)
+    source = ReconnectingSource(SourceSettings(url, wait=True), open_source, told.append)
     opened: list[SourceInfo] = []
     thread = threading.Thread(target=lambda: opened.append(source.open()), name="opener")
     thread.start()
@@ -475,7 +475,7 @@ def test_while_a_camera_opens_it_is_the_users_background_that_is_seen(display: D
 def test_a_source_that_says_itself_what_is_wrong_is_not_named_as_stuck_besides() -> None:
     notices = Notices()
     with MjpegServer(fps=60) as serving:
-        source = LastingSource(SourceSettings(serving.url), open_source, notices.again)
+        source = ReconnectingSource(SourceSettings(serving.url), open_source, notices.again)
         pipeline = Pipeline(source, LeftHalfEngine(), green(), [Keeps()], notices=notices)
         threading.Timer(1.0, serving.stall).start()
         pipeline.run(duration=6)

@@ -28,7 +28,7 @@ from rvm_live.core.notices import Notices
 from rvm_live.core.queues import FrameQueue, Overflow
 from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
 from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.engines.failover import GuardedEngine
+from rvm_live.engines.failover import FailoverEngine
 from rvm_live.engines.lite.engine import LiteEngine
 from rvm_live.engines.rvm.openvino.engine import OpenVinoEngine
 from rvm_live.engines.rvm.torch.engine import RvmEngine
@@ -37,7 +37,7 @@ from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.pipeline.stage import Epoch, is_stale
 from rvm_live.sinks.recording.writers import PngSequence
 from rvm_live.sources.base import Source, SourceInfo
-from rvm_live.sources.reconnecting import LastingSource
+from rvm_live.sources.reconnecting import ReconnectingSource
 from tests.support.clock import FakeClock
 from tests.support.composers import DirectComposer, ListSink
 from tests.support.engines import LeftHalfEngine, PassThroughEngine
@@ -163,7 +163,7 @@ def test_a_source_that_was_lost_and_found_starts_a_new_epoch() -> None:
 
     made: list[str] = ["not yet: what is made first only tells whether it waits"]
     notices, engine, sink = Notices(), PassThroughEngine(), ListSink()
-    source = LastingSource(SourceSettings("camera"), make, notices.again)
+    source = ReconnectingSource(SourceSettings("camera"), make, notices.again)
     made.clear()
     pipeline = Pipeline(
         source, engine, DirectComposer(), [sink], overflow=Overflow.BLOCK, scene_reset=False, notices=notices
@@ -293,7 +293,7 @@ def test_closing_waits_for_an_engine_that_is_on_its_way_back() -> None:
     def make(settings: EngineSettings) -> Engine:
         return LiteEngine(settings) if settings.engine == "lite" else Moody(settings)
 
-    engine = GuardedEngine(make, EngineSettings(), Notices(), clock)
+    engine = FailoverEngine(make, EngineSettings(), Notices(), clock)
     engine.open()
     engine.prepare(64, 48)
     frame = Frame(np.full((48, 64, 3), 90, np.uint8), 0, 0, 0)

@@ -31,7 +31,7 @@ from rvm_live.sources.base import Source
 from rvm_live.sources.camera import camera
 from rvm_live.sources.camera.camera import Camera, CameraSource, find_camera, list_cameras
 from rvm_live.sources.factory import open_source
-from rvm_live.sources.reconnecting import LastingSource
+from rvm_live.sources.reconnecting import ReconnectingSource
 from rvm_live.sources.switched import SwitchedSource
 from rvm_live.system import threads
 from tests.conftest import ROOT
@@ -273,7 +273,7 @@ def pipeline(source: Source) -> Pipeline:
 def test_the_first_start_on_macos_gets_the_camera(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mac = Mac.of(monkeypatch, Mac(needs_events=True))
     make = SourceSettings(asked)
-    source = SwitchedSource(make, lambda each: LastingSource(each, open_source))
+    source = SwitchedSource(make, lambda each: ReconnectingSource(each, open_source))
     running = pipeline(source)
     running.run(frames=3)
     assert running.source_info is not None

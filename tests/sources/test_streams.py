@@ -15,7 +15,7 @@ from rvm_live.core.errors import EndOfSource, SourceLostError, SourceUnavailable
 from rvm_live.core.settings import SourceSettings
 from rvm_live.sources.base import Grab
 from rvm_live.sources.factory import open_source
-from rvm_live.sources.reconnecting import LastingSource
+from rvm_live.sources.reconnecting import ReconnectingSource
 from rvm_live.sources.rhythm import Playout, Rhythm
 from rvm_live.sources.stream import UrlSource
 from tests.support.hls import FPS, HlsServer
@@ -28,17 +28,17 @@ SECOND = 1_000_000_000
 
 
 @contextmanager
-def lasting(url: str, **more: object) -> Iterator[tuple[LastingSource, list[str]]]:
+def reconnected(url: str, **more: object) -> Iterator[tuple[ReconnectingSource, list[str]]]:
     """What the program reads an address through, and what it tells meanwhile."""
     told: list[str] = []
-    source = LastingSource(SourceSettings(url, **more), open_source, told.append)  # type: ignore[arg-type]
+    source = ReconnectingSource(SourceSettings(url, **more), open_source, told.append)  # type: ignore[arg-type]
     try:
         yield source, told
     finally:
         source.release()
 
 
-def played(source: LastingSource, seconds: float) -> tuple[list[int], list[Grab], bool]:
+def played(source: ReconnectingSource, seconds: float) -> tuple[list[int], list[Grab], bool]:
     """Numbers and grabs of so many seconds, and whether it ended before."""
     numbers, grabs = [], []
     until = time.monotonic() + seconds
@@ -70,7 +70,7 @@ def test_a_live_playlist_plays_at_its_own_pace_without_a_break(
 ) -> None:
     with (
         HlsServer(tmp_path, kind=kind, segment_s=segment_s, fragmented=fragmented, begun=begun) as server,
-        lasting(server.url) as (source, told),
+        reconnected(server.url) as (source, told),
     ):
         info = source.open()
         seconds = 3.0 * segment_s
@@ -89,7 +89,7 @@ def test_a_live_playlist_plays_at_its_own_pace_without_a_break(
 def test_a_finished_playlist_plays_once_in_its_own_time(tmp_path: Path, fragmented: bool) -> None:
     with (
         HlsServer(tmp_path, kind="finished", segment_s=2, count=2, fragmented=fragmented) as server,
-        lasting(server.url) as (source, told),
+        reconnected(server.url) as (source, told),
     ):
         info = source.open()
         began = time.monotonic()
@@ -106,7 +106,7 @@ def test_a_finished_playlist_plays_once_in_its_own_time(tmp_path: Path, fragment
 def test_every_frame_of_a_finished_playlist_can_be_had(tmp_path: Path) -> None:
     with (
         HlsServer(tmp_path, kind="finished", segment_s=2, count=3) as server,
-        lasting(server.url, realtime=False) as (source, _),
+        reconnected(server.url, realtime=False) as (source, _),
     ):
         assert source.on_demand
         source.open()
@@ -118,7 +118,7 @@ def test_every_frame_of_a_finished_playlist_can_be_had(tmp_path: Path) -> None:
 def test_every_frame_of_a_live_one_can_not(tmp_path: Path) -> None:
     with (
         HlsServer(tmp_path, segment_s=2, count=4) as server,
-        lasting(server.url, realtime=False) as (source, _),
+        reconnected(server.url, realtime=False) as (source, _),
         pytest.raises(SourceUnavailableError, match=r"--no-realtime takes every frame, but stream .* is live"),
     ):
         source.open()
@@ -131,7 +131,10 @@ def test_every_frame_of_a_live_one_can_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_a_film_is_one_whatever_its_address_is_called(tmp_path: Path, path: str, suffix: str) -> None:
     content = make_video(tmp_path / f"film{suffix}", frames=20, fps=40).read_bytes()
-    with serving(lambda handler, n: send(handler, content)) as (base, _), lasting(f"{base}/{path}") as (source, told):
+    with (
+        serving(lambda handler, n: send(handler, content)) as (base, _),
+        reconnected(f"{base}/{path}") as (source, told),
+    ):
         info = source.open()
         numbers, _, ended = played(source, 20)
     assert not info.live
@@ -143,7 +146,10 @@ def test_a_film_is_one_whatever_its_address_is_called(tmp_path: Path, path: str,
 
 def test_a_film_plays_again_where_that_is_asked_for(tmp_path: Path) -> None:
     content = make_video(tmp_path / "film.mp4", frames=5, fps=50).read_bytes()
-    with serving(lambda handler, n: send(handler, content)) as (base, _), lasting(f"{base}/clip", loop=True) as (s, _):
+    with (
+        serving(lambda handler, n: send(handler, content)) as (base, _),
+        reconnected(f"{base}/clip", loop=True) as (s, _),
+    ):
         s.open()
         numbers = [read_number(s.read().image) for _ in range(12)]
     assert numbers.count(0) >= 2
@@ -186,7 +192,7 @@ def test_a_film_whose_server_falls_silent_can_be_left(tmp_path: Path) -> None:
 
 
 def test_a_picture_every_two_seconds_is_no_loss() -> None:
-    with MjpegServer(64, 48, fps=0.5) as server, lasting(server.url) as (source, told):
+    with MjpegServer(64, 48, fps=0.5) as server, reconnected(server.url) as (source, told):
         source.open()
         numbers = [read_number(source.read().image) for _ in range(5)]
         assert told == []
@@ -196,7 +202,7 @@ def test_a_picture_every_two_seconds_is_no_loss() -> None:
 
 
 def test_while_it_is_silent_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    with MjpegServer(64, 48, fps=0.5) as server, lasting(server.url) as (source, _):
+    with MjpegServer(64, 48, fps=0.5) as server, reconnected(server.url) as (source, _):
         source.open()
         said: list[str] = []
         watching = threading.Event()
@@ -305,7 +311,7 @@ def test_a_playlist_that_stands_still_shows_nothing_twice(tmp_path: Path, monkey
     monkeypatch.setattr("rvm_live.sources.stream.OPEN_TIMEOUT_MS", 2000)
     monkeypatch.setattr("rvm_live.sources.stream.MOST_SILENT_S", 2.0)
     numbers: list[int] = []
-    with HlsServer(tmp_path, segment_s=1, count=20, begun=3) as server, lasting(server.url) as (source, told):
+    with HlsServer(tmp_path, segment_s=1, count=20, begun=3) as server, reconnected(server.url) as (source, told):
         server.most = 4
         source.open()
 

@@ -34,7 +34,7 @@ from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.base import Engine
-from rvm_live.engines.failover import GuardedEngine
+from rvm_live.engines.failover import FailoverEngine
 from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sinks.factory import open_recorder
 from rvm_live.sinks.recording.snapshot import save_png
@@ -44,7 +44,7 @@ from rvm_live.sinks.window.toolkits.base import Key
 from rvm_live.sinks.window.toolkits.sdl import SdlToolkit
 from rvm_live.sinks.window.window import WindowSink
 from rvm_live.sources.base import Grab, Source, SourceInfo
-from rvm_live.sources.reconnecting import LastingSource
+from rvm_live.sources.reconnecting import ReconnectingSource
 from tests.support.engines import LateFault, PassThroughEngine
 
 WIDTH, HEIGHT = 160, 96
@@ -230,7 +230,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         foreground=order["foreground"],
         notices=notices,
     )
-    source = LastingSource(SourceSettings("0"), Room, notices.again)
+    source = ReconnectingSource(SourceSettings("0"), Room, notices.again)
     source._wanted = lambda: SourceSettings("0")  # type: ignore[method-assign]
     saved: list[Path] = []
     pipeline: Pipeline
@@ -267,7 +267,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
     )
     stills = open_recorder(f"{folder}/stills/", fps=60, policy=Overflow.DROP_OLDEST)
     make: Callable[[EngineSettings], Engine] = Oracle
-    engine = GuardedEngine(make, EngineSettings(engine="oracle", foreground=order["foreground"]), notices)
+    engine = FailoverEngine(make, EngineSettings(engine="oracle", foreground=order["foreground"]), notices)
     pipeline = Pipeline(source, engine, composer, [window, movie, stills], max_fps=60, notices=notices)
     SdlToolkit.show = lambda toolkit, canvas: watch.show(toolkit, canvas)
     error = ""

@@ -10,7 +10,7 @@ from rvm_live.apps.batch.segments import Segments
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.engines.base import Engine
-from rvm_live.engines.delegating import WrappedEngine
+from rvm_live.engines.delegating import DelegatingEngine
 
 __all__ = ["LEAD_IN", "CheckpointEngine"]
 
@@ -19,7 +19,7 @@ LEAD_IN = 24
 state nobody can write down has found its person after so many."""
 
 
-class CheckpointEngine(WrappedEngine):
+class CheckpointEngine(DelegatingEngine):
     """Gives mattes for the frames from ``segments.start`` on; those before it, the lead-in, get an empty one.
 
     With the state at hand the lead-in is passed over; without it the engine sees it.

@@ -15,7 +15,7 @@ from av.codec.codec import UnknownCodecError
 from rvm_live.core.errors import SettingsError, words_of
 from rvm_live.media.encoder import Encoder, Recipe
 
-__all__ = ["ALPHA_CONTAINERS", "CODECS", "FITTING", "MUXERS", "PICTURES", "recipe_for"]
+__all__ = ["ALPHA_CONTAINERS", "CODECS", "FITTING", "MUXERS", "PICTURE_FORMATS", "recipe_for"]
 
 _QP2LAMBDA = 118
 # Two runs make the same bytes, also on machines of other sizes: where the number of threads changes them it is fixed.
@@ -51,7 +51,7 @@ FITTING = {
 }
 """Container -> its codecs, the usual one first."""
 
-PICTURES = {"png": ".png", "tiff": ".tif"}
+PICTURE_FORMATS = {"png": ".png", "tiff": ".tif"}
 """Containers that are folders of pictures -> suffix of each."""
 
 ALPHA_CONTAINERS = ("mov", "mkv", "webm", "png", "tiff")

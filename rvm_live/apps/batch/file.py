@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
-from rvm_live.apps.batch.codecs import PICTURES
+from rvm_live.apps.batch.codecs import PICTURE_FORMATS
 from rvm_live.apps.batch.inputs import Job, names_of
 from rvm_live.apps.batch.log import log_of, tells_of_what_is_there, write_log
 from rvm_live.apps.batch.made import Made, made_of
@@ -34,7 +34,7 @@ from rvm_live.system.file_locks import Lock
 
 __all__ = ["work_off"]
 
-_PICTURE = re.compile(rf"[0-9]{{6,}}({'|'.join(map(re.escape, PICTURES.values()))})")
+_PICTURE = re.compile(rf"[0-9]{{6,}}({'|'.join(map(re.escape, PICTURE_FORMATS.values()))})")
 
 
 def work_off(shared: Shared, job: Job, number: int) -> Done:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rvm_live.apps.batch.codecs import PICTURES
+from rvm_live.apps.batch.codecs import PICTURE_FORMATS
 from rvm_live.apps.batch.outputs import container_of, one_file
 from rvm_live.apps.batch.settings import PRESETS, WRITABLE, BatchSettings, fill
 from rvm_live.apps.tidy import shortened
@@ -23,7 +23,7 @@ __all__ = ["Job", "find", "jobs", "left_out", "names_of", "record_of"]
 _MORE = (".mpg", ".mpeg", ".m2ts", ".mts", ".ts", ".wmv", ".flv", ".3gp", ".ogv", ".vob", ".mxf", ".gif", ".dv", ".y4m")
 SUFFIXES = frozenset({*VIDEO_SUFFIXES, *_MORE})
 """What is taken out of folders, beside numbered pictures; a file that is named is tried whatever it is called."""
-_PICTURES = PICTURE_SUFFIXES | {".dpx", ".exr", ".tga"}
+_NUMBERED_SUFFIXES = PICTURE_SUFFIXES | {".dpx", ".exr", ".tga"}
 _NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>[0-9]{1,18})", re.DOTALL)
 _RECORD = ".made.json"
 _MARK = ".cutout"
@@ -114,7 +114,7 @@ def _in_folder(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder, followlinks=False, onerror=_unreadable):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         shown = [Path(place) / name for name in sorted(names) if not name.startswith(".")]
-        still = [path for path in shown if path.suffix.lower() in _PICTURES and path.is_file()]
+        still = [path for path in shown if path.suffix.lower() in _NUMBERED_SUFFIXES and path.is_file()]
         rows = {path for row in _rows(still) if len(row) > 1 for path in row}
         for path in shown:
             if path in rows or (path.suffix.lower() in SUFFIXES and path.is_file()):
@@ -126,7 +126,7 @@ def _rows(paths: Iterable[Path]) -> list[tuple[Path, ...]]:
     alone, animations too. Each stands where its first one stood."""
     alike: dict[object, list[tuple[int, Path]]] = {}
     for path in paths:
-        number = _NUMBERED.fullmatch(path.stem) if path.suffix.lower() in _PICTURES else None
+        number = _NUMBERED.fullmatch(path.stem) if path.suffix.lower() in _NUMBERED_SUFFIXES else None
         if number is None:
             alike[path] = [(0, path)]
         else:
@@ -202,7 +202,7 @@ def jobs(settings: BatchSettings) -> list[Job]:
     Raises:
         SettingsError: an input is not there, or lies where another's output goes; the outputs cannot be as asked for.
     """
-    file = one_file(settings, SUFFIXES | _PICTURES)
+    file = one_file(settings, SUFFIXES | _NUMBERED_SUFFIXES)
     folder = settings.output if file is None else file.parent
     rows = _rows(find(settings.inputs, folder if file is None else None))
     if file is None and folder is None:
@@ -216,7 +216,7 @@ def jobs(settings: BatchSettings) -> list[Job]:
         still = len(row) == 1 and _is_still(row[0])
         container = container_of(settings, row[0], still, file)
         into = row[0].parent if folder is None else folder
-        suffix = f".{container}" if container not in PICTURES else PICTURES[container] if still else ""
+        suffix = f".{container}" if container not in PICTURE_FORMATS else PICTURE_FORMATS[container] if still else ""
         stem = wanted = _stem(settings, row) if file is None else file.stem
         job = Job(
             row[0],
@@ -272,7 +272,7 @@ def _is_still(path: Path) -> bool:
             picture = is_picture(file.read(64))
     except OSError:  # whoever reads it will say so
         return False
-    return (picture or suffix in _PICTURES - PICTURE_SUFFIXES) and not _moves(path)
+    return (picture or suffix in _NUMBERED_SUFFIXES - PICTURE_SUFFIXES) and not _moves(path)
 
 
 def _without_cutouts(rows: list[tuple[Path, ...]]) -> list[tuple[Path, ...]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, States
-from rvm_live.engines.delegating import WrappedEngine
+from rvm_live.engines.delegating import DelegatingEngine
 
 __all__ = ["Lender"]
 
@@ -62,7 +62,7 @@ class Lender:
             kept.engine.close()
 
 
-class _Lent(WrappedEngine):
+class _Lent(DelegatingEngine):
     """An engine of one file. It goes back when it is closed, unless it has failed or seen another size."""
 
     def __init__(self, lender: Lender, make: Make, settings: EngineSettings) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 
 from rvm_live import __version__
 from rvm_live.apps.batch.checkpoints import LEAD_IN, CheckpointEngine
-from rvm_live.apps.batch.codecs import PICTURES, recipe_for
+from rvm_live.apps.batch.codecs import PICTURE_FORMATS, recipe_for
 from rvm_live.apps.batch.companions import plan
 from rvm_live.apps.batch.inputs import Job
 from rvm_live.apps.batch.lending import Lender
 from rvm_live.apps.batch.made import Made
 from rvm_live.apps.batch.media import Facts
 from rvm_live.apps.batch.movie import MovieWriter, PictureFile, PictureFolder
-from rvm_live.apps.batch.out_of_memory import SturdyEngine
+from rvm_live.apps.batch.out_of_memory import OutOfMemoryFallback
 from rvm_live.apps.batch.progress import Progress
 from rvm_live.apps.batch.segments import Segments
 from rvm_live.apps.batch.settings import PRESETS, BatchSettings, chunk_for, ratio_for
@@ -134,7 +134,7 @@ def matted(
     encoder, writers = _writers(shared, job, facts, outputs, segments, lambda: source.end_ns)
     size = (facts.width, facts.height)
     tracks = [Track(what, writer, size) for what, writer in zip(settings.write, writers, strict=True)]
-    engine = SturdyEngine(_maker(shared), _engine_settings(shared, facts), settings.seq_chunk, notices)
+    engine = OutOfMemoryFallback(_maker(shared), _engine_settings(shared, facts), settings.seq_chunk, notices)
     composer = Composer(
         parse(settings.background)[:1],
         foreground=settings.foreground,
@@ -207,7 +207,7 @@ def _writers(
     """What encodes, and a writer for each output."""
     settings, container = shared.settings, job.container
     tracks = tuple(zip(settings.write, outputs, strict=True))
-    if container in PICTURES:
+    if container in PICTURE_FORMATS:
         writer = PictureFile if job.suffix else PictureFolder
         return container, [writer(path, what, container, segments) for what, path in tracks]
     size = (facts.width, facts.height)

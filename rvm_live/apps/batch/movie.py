@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.apps.batch.codecs import ALPHA_CONTAINERS, PICTURES
+from rvm_live.apps.batch.codecs import ALPHA_CONTAINERS, PICTURE_FORMATS
 from rvm_live.apps.batch.companions import Plan
 from rvm_live.apps.batch.joining import join
 from rvm_live.apps.batch.media import Facts
@@ -178,7 +178,7 @@ class PictureFolder(Writer):
                 self._folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise explain(error, self.path) from error
-        write_whole(self._folder / f"{shot.seq:06d}{PICTURES[self._kind]}", _encoded(shot.image, self._kind))
+        write_whole(self._folder / f"{shot.seq:06d}{PICTURE_FORMATS[self._kind]}", _encoded(shot.image, self._kind))
         self._count += 1
         if self._count == self._segments.length:
             self._end_segment()

@@ -10,16 +10,16 @@ from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, States, close_failed
-from rvm_live.engines.delegating import WrappedEngine
+from rvm_live.engines.delegating import DelegatingEngine
 
-__all__ = ["SturdyEngine"]
+__all__ = ["OutOfMemoryFallback"]
 
 _AS_THEY_COME = 64
 _LEAST_SIDE = 256
 """Of the longer side at low resolution: below that mattes are of no use."""
 
 
-class SturdyEngine(WrappedEngine):
+class OutOfMemoryFallback(DelegatingEngine):
     """Goes on after :class:`~rvm_live.core.errors.NoMemoryError`, with the same recurrent state, and says how.
 
     First the chunk is halved, down to single frames; then the downsample ratio, as long as the network's picture keeps

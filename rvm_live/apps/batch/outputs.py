@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rvm_live.apps.batch.codecs import ALPHA_CONTAINERS, FITTING, MUXERS, PICTURES, recipe_for
+from rvm_live.apps.batch.codecs import ALPHA_CONTAINERS, FITTING, MUXERS, PICTURE_FORMATS, recipe_for
 from rvm_live.apps.batch.settings import BatchSettings
 from rvm_live.core.errors import SettingsError
 
@@ -38,7 +38,7 @@ def one_file(settings: BatchSettings, media: frozenset[str]) -> Path | None:
 
 
 def container_of(settings: BatchSettings, source: Path, still: bool, file: Path | None) -> str:
-    """What an input's outputs are written as: one of :data:`MUXERS` or :data:`PICTURES`.
+    """What an input's outputs are written as: one of :data:`MUXERS` or :data:`PICTURE_FORMATS`.
 
     Args:
         settings: of the run.
@@ -54,7 +54,7 @@ def container_of(settings: BatchSettings, source: Path, still: bool, file: Path 
         return "png"  # what is said of codecs is meant for films
     if container == "auto":
         container = "mov" if settings.transparent else "mp4"
-    if file is not None and container in PICTURES and not still:
+    if file is not None and container in PICTURE_FORMATS and not still:
         raise SettingsError(
             f"{file.name} is one picture, and {source.name} is a film: name a film (.mov), or a folder with "
             f"--container {container}"

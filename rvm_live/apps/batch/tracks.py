@@ -15,7 +15,7 @@ from rvm_live.core.queues import FrameQueue, Overflow
 from rvm_live.sinks.base import Sink
 from rvm_live.sinks.recording.writers import Shot, Writer, fit_into
 
-__all__ = ["PICTURES", "BatchSink", "Track"]
+__all__ = ["PICTURE_OF", "BatchSink", "Track"]
 
 _WAITING = 4
 
@@ -33,7 +33,7 @@ def _foreground(composite: Composite) -> NDArray[np.uint8]:
     return composite.matte.host().foreground
 
 
-PICTURES: dict[str, Callable[[Composite], NDArray[np.uint8]]] = {
+PICTURE_OF: dict[str, Callable[[Composite], NDArray[np.uint8]]] = {
     "composite": _composite,
     "alpha": _alpha,
     "foreground": _foreground,
@@ -44,7 +44,7 @@ class Track:
     """One thing that is written, on a thread of its own, ``rvm-writing``.
 
     Args:
-        what: a name in :data:`PICTURES`.
+        what: a name in :data:`PICTURE_OF`.
         writer: where it goes; used on the track's thread alone.
         size: width and height; pictures of others are fitted into it, on black or transparent.
             None: they stay as they are.
@@ -73,7 +73,7 @@ class Track:
             SinkError: the writer failed.
         """
         try:
-            self.queue.put(replace(Shot.of(composite), image=PICTURES[self.what](composite), seq=number))
+            self.queue.put(replace(Shot.of(composite), image=PICTURE_OF[self.what](composite), seq=number))
         except QueueClosed:
             self.check()
             raise SinkError(f"{self.writer.path} is closed") from None

@@ -13,7 +13,7 @@ import numpy as np
 from rvm_live.core.errors import EngineError, SourceLostError, SourceUnavailableError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.engines.base import Engine
-from rvm_live.engines.delegating import WrappedEngine
+from rvm_live.engines.delegating import DelegatingEngine
 from rvm_live.sources.base import Grab, Source, SourceInfo
 
 __all__ = ["Chance", "FaultyEngine", "FaultySource"]
@@ -84,7 +84,7 @@ class FaultySource(Source):
         self._inner.release()
 
 
-class FaultyEngine(WrappedEngine):
+class FaultyEngine(DelegatingEngine):
     """An engine that raises or gives nonsense now and then.
 
     Args:

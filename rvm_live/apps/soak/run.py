@@ -17,12 +17,12 @@ from rvm_live.core.errors import SettingsError
 from rvm_live.core.frames import Composite
 from rvm_live.core.notices import Notices
 from rvm_live.core.settings import EngineSettings, SourceSettings
-from rvm_live.engines.failover import GuardedEngine
+from rvm_live.engines.failover import FailoverEngine
 from rvm_live.engines.select import AutoEngine, engine_for
 from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sinks.base import Sink
 from rvm_live.sources.factory import open_source
-from rvm_live.sources.reconnecting import LastingSource
+from rvm_live.sources.reconnecting import ReconnectingSource
 from rvm_live.system import gpu
 from rvm_live.system.signals import stopping_on_signals
 
@@ -167,7 +167,7 @@ def run(settings: SoakSettings, tell: Callable[[Sample], None] = lambda sample: 
         inner: AutoEngine = first.again(asked)
         return FaultyEngine(inner, engines)
 
-    source = LastingSource(
+    source = ReconnectingSource(
         settings.source,
         lambda asked, clock: FaultySource(open_source(asked, clock), sources),
         notices.again,
@@ -176,7 +176,7 @@ def run(settings: SoakSettings, tell: Callable[[Sample], None] = lambda sample: 
     eye = _Eye()
     pipeline = Pipeline(
         source,
-        GuardedEngine(make, first.settings, notices),
+        FailoverEngine(make, first.settings, notices),
         Composer(default_cycle([])[:1], notices=notices),
         [eye],
         notices=notices,

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.system.buffer_pool import Recycler
+from rvm_live.system.buffer_pool import BufferPool
 
-__all__ = ["Applier"]
+__all__ = ["GuidedUpsampler"]
 
 _BAND = 80
 """Lines worked on at a time at 1280 pixels a line: what they need stays in the processor's cache."""
@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 
-class Applier:
+class GuidedUpsampler:
     """Applies models of one size to pictures of one size, in memory it keeps.
 
     The picture is worked off in bands. Each is enlarged with one more unit of lines above and below, so that the seams
@@ -41,8 +41,8 @@ class Applier:
         self._sum = np.empty(planes, np.uint16)
         self._grey = [np.empty(planes, np.float32) for _ in range(3)]
         self._colour: list[Floats] = []
-        self._alphas = Recycler((height, self._width))
-        self._foregrounds = Recycler((height, self._width, 3))
+        self._alphas = BufferPool((height, self._width))
+        self._foregrounds = BufferPool((height, self._width, 3))
 
     def apply(self, image: Bytes, model: Sequence[Floats]) -> tuple[Bytes, Bytes | None]:
         """Alpha and, where the model has one, foreground.

@@ -1,4 +1,4 @@
-"""A step that OpenVINO compiled, with its recurrent state."""
+"""What OpenVINO compiled, ready to run, with its recurrent state."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import openvino
 
-__all__ = ["Step"]
+__all__ = ["OpenVinoRequest"]
 
 
-class Step:
-    """A step of one size, ready to run, with its recurrent state.
+class OpenVinoRequest:
+    """The network and its guided filter at one size, ready to run, with its recurrent state.
 
     The state stays inside the runtime, in whatever form suits it, where the network has one; a quantised network, whose
     state OpenVINO cannot keep, reads it from one set of tensors and writes it to another, in turns.

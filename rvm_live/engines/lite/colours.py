@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.engines.common.dirty_rectangles import changed, enlarged
-from rvm_live.system.buffer_pool import Recycler
+from rvm_live.system.buffer_pool import BufferPool
 
 __all__ = ["Unmixer", "contrast"]
 
@@ -70,7 +70,7 @@ class Unmixer:
     """
 
     def __init__(self, width: int, height: int) -> None:
-        self._foregrounds = Recycler((height, width, 3))
+        self._foregrounds = BufferPool((height, width, 3))
 
     def apply(self, image: Bytes, alpha: Bytes, difference: Floats) -> Bytes:
         """The foreground, uint8 (H, W, 3) BGR; where alpha is full it is the picture itself.

@@ -13,7 +13,7 @@ from rvm_live.core.errors import EngineError, UnavailableError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, States
-from rvm_live.engines.common.guided_upsampling import Applier
+from rvm_live.engines.common.guided_upsampling import GuidedUpsampler
 from rvm_live.engines.common.ladder import LEAST_LINES
 from rvm_live.engines.common.openvino_models import one_line
 from rvm_live.engines.lite.colours import Unmixer, contrast
@@ -86,7 +86,7 @@ class LiteEngine(Engine):
         super().__init__(settings)
         self._network: LiteNetwork | None = None
         self._core: Any = None
-        self._now: tuple[Runner, Applier | None] | None = None
+        self._now: tuple[Runner, GuidedUpsampler | None] | None = None
         self._unmixer: Unmixer | None = None
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
@@ -137,7 +137,7 @@ class LiteEngine(Engine):
             runner.run(np.zeros((self._low[1], self._low[0], 3), np.uint8))
         runner.reset()
 
-    def _fitted(self, width: int, height: int) -> tuple[Runner, Applier | None]:
+    def _fitted(self, width: int, height: int) -> tuple[Runner, GuidedUpsampler | None]:
         """What works on frames of a size, with an empty state if that is new."""
         if self._network is None:
             raise EngineError("the engine is not open")
@@ -149,7 +149,7 @@ class LiteEngine(Engine):
                 f"downsample ratio {ratio:g} leaves nothing of a {width}x{height} frame: choose a larger one"
             )
         low = trained_size(width, height, ratio)
-        self._now = self._runner(low), None if low == (width, height) else Applier((width, height), low)
+        self._now = self._runner(low), None if low == (width, height) else GuidedUpsampler((width, height), low)
         self._unmixer = Unmixer(width, height) if self.settings.foreground == "model" else None
         self._size, self._low = (width, height), low
         self._info = self._info.at_ratio(ratio)
@@ -176,19 +176,19 @@ class LiteEngine(Engine):
 
     def matte(self, frame: Frame) -> Matte:
         started_ns = SYSTEM_CLOCK.now_ns()
-        runner, applier = self._fitted(frame.width, frame.height)
+        runner, upsampler = self._fitted(frame.width, frame.height)
         small = frame.image
-        if applier is not None:  # every pixel counts, or what is fine would flicker in the small picture
+        if upsampler is not None:  # every pixel counts, or what is fine would flicker in the small picture
             small = cv2.resize(frame.image, self._low, interpolation=cv2.INTER_AREA)
         try:
             found = runner.run(small)
         except RuntimeError as error:
             runner.reset()
             raise EngineError(f"matting failed: {one_line(error)}") from error
-        if applier is None:
+        if upsampler is None:
             alpha = (found * 255 + 0.5).astype(np.uint8)
         else:
-            alpha, _ = applier.apply(frame.image, fit_alpha(small, found))
+            alpha, _ = upsampler.apply(frame.image, fit_alpha(small, found))
         foreground = None
         if self._unmixer is not None:
             foreground = self._unmixer.apply(frame.image, alpha, contrast(small, found))

@@ -96,7 +96,7 @@ class Pictures(ABC):
 
     @property
     @abstractmethod
-    def sound(self) -> bool:
+    def finite(self) -> bool:
         """Whether all that was written to ``pha`` are numbers: as bytes they all look well."""
 
     @staticmethod
@@ -141,7 +141,7 @@ class HostPictures(Pictures):
         return alpha, cv2.add(image, change, dtype=cv2.CV_8U)
 
     @property
-    def sound(self) -> bool:
+    def finite(self) -> bool:
         return bool(np.isfinite(self.pha.sum(dtype=np.float32)))
 
     @staticmethod
@@ -186,7 +186,7 @@ class TensorPictures(Pictures):
         return alpha, foreground[0].clamp(0, 1).flip(0).permute(1, 2, 0)
 
     @property
-    def sound(self) -> bool:
+    def finite(self) -> bool:
         return bool(torch.isfinite(self.pha.sum(dtype=torch.float32)))
 
     def _full(self, tensor: Tensor) -> Tensor:

@@ -165,7 +165,7 @@ class OnnxEngine(Engine):
             raise EngineError(f"model {self._info.model} failed with ONNX Runtime's {label}: {gist(error)}") from error
 
     def _look_at(self, pictures: Pictures) -> None:
-        if not pictures.sound:
+        if not pictures.finite:
             raise EngineError(f"model {self._info.model} gives numbers that are none with {self._info.device_name}")
 
     def _fit(self, width: int, height: int) -> None:

@@ -17,7 +17,7 @@ from rvm_live.core.frames import Composite
 from rvm_live.core.queues import FrameQueue, Overflow
 from rvm_live.sinks.base import Sink
 from rvm_live.sinks.recording.writers import Shot, Writer
-from rvm_live.sinks.stale_timeout import Freshness
+from rvm_live.sinks.stale_timeout import StaleTimeout
 
 if TYPE_CHECKING:
     from rvm_live.sinks.recording.listening import Listener
@@ -77,7 +77,7 @@ class Recorder(Sink):
         self._on_failure = on_failure
         self._listener = listener
         self._clock = clock
-        self._fresh = Freshness(clock) if live and writer.timed else None
+        self._fresh = StaleTimeout(clock) if live and writer.timed else None
         self._last: Shot | None = None
         self._last_ns = 0
         self._thread: threading.Thread | None = None

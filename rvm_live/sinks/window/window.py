@@ -16,7 +16,7 @@ from rvm_live.core.errors import DisplayError, MatteError, SettingsError
 from rvm_live.core.frames import Composite
 from rvm_live.media.scaling import Box, fit
 from rvm_live.sinks.base import Sink
-from rvm_live.sinks.stale_timeout import Freshness
+from rvm_live.sinks.stale_timeout import StaleTimeout
 from rvm_live.sinks.window import views
 from rvm_live.sinks.window.bar import Bar
 from rvm_live.sinks.window.commands import Commands
@@ -92,7 +92,7 @@ class WindowSink(Sink):
         )
         self._posted: deque[Event] = deque()
         self._composite: Composite | None = None
-        self._fresh = Freshness(clock)
+        self._fresh = StaleTimeout(clock)
         self._size = self._opening_size = (0, 0)
         self._names = tuple(toolkits)
         self._toolkit: Toolkit | None = None

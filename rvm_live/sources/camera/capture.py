@@ -13,7 +13,7 @@ from rvm_live.core.clock import Clock
 from rvm_live.core.errors import SourceUnavailableError
 from rvm_live.sources.base import Grab
 from rvm_live.sources.camera.layouts import UnknownLayoutError, as_bgr
-from rvm_live.sources.driver_thread import Patient
+from rvm_live.sources.driver_thread import DriverThread
 from rvm_live.sources.release_guard import ReleaseGuard
 
 __all__ = ["OPEN_LIMIT_S", "SILENT_S", "Capture"]
@@ -33,7 +33,7 @@ _SKIP_NS = 1_000_000_000
 class Capture:
     """One ``cv2.VideoCapture``, opened and read by one thread, released by any.
 
-    The library is called on a thread of its own (:class:`~rvm_live.sources.driver_thread.Patient`), so that a
+    The library is called on a thread of its own (:class:`~rvm_live.sources.driver_thread.DriverThread`), so that a
     release ends a wait at once, however long the driver sleeps; the device is freed when the driver wakes up.
 
     Args:
@@ -49,7 +49,7 @@ class Capture:
         self._clock = clock
         self._capture = cv2.VideoCapture()
         self._returned_ns: int | None = None
-        self._patient = Patient("device")
+        self._driver = DriverThread("device")
         self.guard = ReleaseGuard(self._free)
 
     def open(
@@ -88,7 +88,7 @@ class Capture:
                 except cv2.error:
                     return False
 
-        return self._patient.call(opened, check, OPEN_LIMIT_S)
+        return self._driver.call(opened, check, OPEN_LIMIT_S)
 
     def grab(self) -> Grab | None:
         """Wait for the next picture; None if there is none, or no answer in :data:`SILENT_S`.
@@ -101,7 +101,7 @@ class Capture:
             SourceUnavailableError: what it hands out is no picture that can be read.
         """
         try:
-            return self._patient.call(self._grabbed, self.guard.check, SILENT_S)
+            return self._driver.call(self._grabbed, self.guard.check, SILENT_S)
         except TimeoutError:
             return None
 
@@ -152,12 +152,12 @@ class Capture:
         return self._asked(lambda: bool(self._capture.set(what, value)), False)
 
     def _asked(self, function: Callable[[], T], silence: T) -> T:
-        def guarded() -> T:
+        def call() -> T:
             with self.guard:
                 return function()
 
         try:
-            return self._patient.call(guarded, self.guard.check, SILENT_S)
+            return self._driver.call(call, self.guard.check, SILENT_S)
         except TimeoutError:
             return silence
 
@@ -181,7 +181,7 @@ class Capture:
     def release(self) -> None:
         """Free the device, now or when its driver answers, and end every wait."""
         self.guard.release()
-        self._patient.end()
+        self._driver.end()
 
     def _free(self) -> Any:
         self._capture.release()

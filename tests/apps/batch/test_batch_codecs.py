@@ -14,7 +14,7 @@ import torch
 
 from rvm_live.apps.batch.codecs import FITTING, recipe_for
 from rvm_live.apps.batch.movie import encode_tiff
-from rvm_live.apps.batch.out_of_memory import SturdyEngine
+from rvm_live.apps.batch.out_of_memory import OutOfMemoryFallback
 from rvm_live.apps.batch.settings import BatchSettings, chunk_for, parse_memory
 from rvm_live.core.errors import NoMemoryError, SettingsError
 from rvm_live.core.frames import Frame
@@ -203,7 +203,7 @@ def test_memory_in_words() -> None:
 
 def test_out_of_memory_means_fewer_frames_then_a_smaller_ratio_then_the_cpu() -> None:
     told = Notices()
-    engine = SturdyEngine(HungryEngine, EngineSettings(downsample_ratio=1.0, device="cuda"), 8, told)
+    engine = OutOfMemoryFallback(HungryEngine, EngineSettings(downsample_ratio=1.0, device="cuda"), 8, told)
     engine.open()
     engine.prepare(1280, 720)
     frames = [Frame(np.zeros((72, 128, 3), np.uint8), number, 0, 0) for number in range(9)]
@@ -218,7 +218,7 @@ def test_out_of_memory_means_fewer_frames_then_a_smaller_ratio_then_the_cpu() ->
     assert engine.states() == [np.array([9], np.float32)], "no frame was counted twice, none was lost"
 
     told = Notices()
-    engine = SturdyEngine(HungryEngine, EngineSettings(downsample_ratio=1.0, device="cuda"), 1, told)
+    engine = OutOfMemoryFallback(HungryEngine, EngineSettings(downsample_ratio=1.0, device="cuda"), 1, told)
     engine.open()
     engine.prepare(128, 72)  # too small for a smaller ratio
     assert len(engine.matte_chunk(frames)) == 9
@@ -232,7 +232,7 @@ def test_where_nothing_less_is_left_the_error_is_told(tmp_path: Path) -> None:
         def matte_chunk(self, frames):  # type: ignore[no-untyped-def]
             raise NoMemoryError("out of memory")
 
-    engine = SturdyEngine(Starving, EngineSettings(downsample_ratio=1.0, device="cpu"), 2, Notices())
+    engine = OutOfMemoryFallback(Starving, EngineSettings(downsample_ratio=1.0, device="cpu"), 2, Notices())
     engine.open()
     engine.prepare(128, 72)
     with pytest.raises(NoMemoryError):

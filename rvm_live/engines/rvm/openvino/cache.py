@@ -20,7 +20,7 @@ from rvm_live.core.errors import EngineError, UnavailableError
 from rvm_live.engines.common import cpu_runtime
 from rvm_live.engines.common.ladder import state_shapes
 from rvm_live.engines.common.openvino_models import converted, keep_state, one_line
-from rvm_live.engines.common.openvino_request import Step
+from rvm_live.engines.common.openvino_request import OpenVinoRequest
 from rvm_live.system import folders
 from rvm_live.system.telemetry_off import import_quietly
 from rvm_live.weights import LoadedWeights, cache_dir
@@ -28,7 +28,7 @@ from rvm_live.weights import LoadedWeights, cache_dir
 if TYPE_CHECKING:
     import openvino
 
-__all__ = ["StepCompiler"]
+__all__ = ["OpenVinoCache"]
 
 _log = logging.getLogger("rvm_live")
 
@@ -41,11 +41,11 @@ def _folder() -> Path:
     return cache_dir() / "openvino"
 
 
-class StepCompiler:
-    """Makes the steps (``rvm_live/engines/rvm/openvino/trace.py``) of a checkpoint.
+class OpenVinoCache:
+    """The networks (``rvm_live/engines/rvm/openvino/trace.py``) of a checkpoint, compiled.
 
-    ``step`` compiles on the calling thread; ``ready`` compiles on a thread of its own, one at a time, and tells when it
-    is done, so that the frames need not wait.
+    ``request`` compiles on the calling thread; ``ready`` compiles on a thread of its own, one at a time, and tells when
+    it is done, so that the frames need not wait.
 
     Args:
         core: ``openvino.Core``.
@@ -65,12 +65,12 @@ class StepCompiler:
         self._weights = weights
         self._coloured = coloured
         self.phase = ""
-        self._steps: dict[tuple[tuple[int, int], bool, str], Step] = {}
+        self._requests: dict[tuple[tuple[int, int], bool, str], OpenVinoRequest] = {}
         self._thread: threading.Thread | None = None
         self._failed: set[tuple[tuple[int, int], bool, str]] = set()
 
-    def step(self, low: tuple[int, int], precision: str, *, refined: bool) -> Step:
-        """The step of a low-resolution size (width, height), compiled now if it is not yet.
+    def request(self, low: tuple[int, int], precision: str, *, refined: bool) -> OpenVinoRequest:
+        """The request of a low-resolution size (width, height), compiled now if it is not yet.
 
         Args:
             low: width and height the network works at.
@@ -82,17 +82,17 @@ class StepCompiler:
             UnavailableError: int8 is not calibrated for that size.
         """
         key = (low, refined, precision)
-        if key not in self._steps:
+        if key not in self._requests:
             try:
-                self._steps[key] = self._compiled(low, precision, refined=refined)
+                self._requests[key] = self._compiled(low, precision, refined=refined)
             except RuntimeError as error:
                 raise EngineError(f"OpenVINO refuses the network: {one_line(error)}") from error
-        return self._steps[key]
+        return self._requests[key]
 
     def ready(self, low: tuple[int, int], precision: str, *, refined: bool) -> bool:
-        """Whether a step can be used at once; if not, it is being compiled from now on."""
+        """Whether a request can be used at once; if not, it is being compiled from now on."""
         key = (low, refined, precision)
-        if key in self._steps:
+        if key in self._requests:
             return True
         busy = self._thread is not None and self._thread.is_alive()
         if not busy and key not in self._failed:
@@ -101,9 +101,9 @@ class StepCompiler:
         return False
 
     def usable(self, low: tuple[int, int], precision: str, *, refined: bool) -> bool:
-        """Whether a step can be had: not one that could not be compiled before, nor int8 where it is not calibrated."""
+        """Whether there can be one: it did not fail to compile before, and int8 is calibrated."""
         key = (low, refined, precision)
-        if key in self._steps:
+        if key in self._requests:
             return True
         return key not in self._failed and (precision != "int8" or self.calibrated(low, refined=refined))
 
@@ -111,16 +111,16 @@ class StepCompiler:
         """Wait for the thread and free the networks."""
         if self._thread is not None:
             self._thread.join()
-        self._steps.clear()
+        self._requests.clear()
 
     def _prepare(self, low: tuple[int, int], refined: bool, precision: str) -> None:
         try:
-            self.step(low, precision, refined=refined)
+            self.request(low, precision, refined=refined)
         except Exception as error:  # whatever it is, a thread that dies would be started anew at every frame
             self._failed.add((low, refined, precision))
             _log.warning("%dx%d in %s cannot be used: %s", *low, precision, error)
 
-    def _compiled(self, low: tuple[int, int], precision: str, *, refined: bool) -> Step:
+    def _compiled(self, low: tuple[int, int], precision: str, *, refined: bool) -> OpenVinoRequest:
         models = self._models(low, refined=refined)
         if precision == "int8":
             models[0] = self._read(self._name(low, "int8", refined=refined))
@@ -132,7 +132,7 @@ class StepCompiler:
             self._core.compile_model(part, "CPU", cpu_runtime.openvino_options(hint))
             for part, hint in zip(models, (self._hints[precision], "f32"), strict=True)
         )
-        return Step(coarse, model, import_quietly("openvino").Tensor)
+        return OpenVinoRequest(coarse, model, import_quietly("openvino").Tensor)
 
     def calibrated(self, low: tuple[int, int], *, refined: bool) -> bool:
         """Whether there is an int8 network for that size."""

@@ -16,11 +16,11 @@ from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, Rung, States
 from rvm_live.engines.common.device import downsample_ratio
-from rvm_live.engines.common.guided_upsampling import Applier
+from rvm_live.engines.common.guided_upsampling import GuidedUpsampler
 from rvm_live.engines.common.ladder import choose_side, low_size, ratio_of, rungs_for, state_shapes
 from rvm_live.engines.common.openvino_models import one_line
-from rvm_live.engines.common.openvino_request import Step
-from rvm_live.engines.rvm.openvino.cache import StepCompiler
+from rvm_live.engines.common.openvino_request import OpenVinoRequest
+from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
 from rvm_live.system.cpu_info import cpu_name
 from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
@@ -42,8 +42,8 @@ class OpenVinoEngine(Engine):
 
     def __init__(self, settings: EngineSettings) -> None:
         super().__init__(settings)
-        self._compiler: StepCompiler | None = None
-        self._now: tuple[Step, Applier] | None = None
+        self._cache: OpenVinoCache | None = None
+        self._now: tuple[OpenVinoRequest, GuidedUpsampler] | None = None
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
         self._info = EngineInfo("openvino", settings.model or "", "cpu", "", settings.precision)
@@ -51,7 +51,7 @@ class OpenVinoEngine(Engine):
     @property
     def phase(self) -> str:
         """What takes long at the moment, for display; empty while nothing does."""
-        return "" if self._compiler is None else self._compiler.phase
+        return "" if self._cache is None else self._cache.phase
 
     def open(self) -> EngineInfo:
         if self.settings.device not in ("auto", "cpu"):
@@ -65,8 +65,8 @@ class OpenVinoEngine(Engine):
         if self.settings.precision == "fp16":
             raise UnavailableError("openvino computes in fp32, bf16 or int8 on a CPU, not in fp16")
         self._weights = load(resolve(self.settings))
-        self._compiler = StepCompiler(openvino.Core(), self._weights, coloured=self.settings.foreground == "model")
-        half = self._compiler.has_bf16
+        self._cache = OpenVinoCache(openvino.Core(), self._weights, coloured=self.settings.foreground == "model")
+        half = self._cache.has_bf16
         precision = self.settings.precision
         if precision == "auto":
             precision = "bf16" if half else "fp32"
@@ -89,7 +89,7 @@ class OpenVinoEngine(Engine):
             EngineError: OpenVINO refuses the network.
             UnavailableError: int8 is not calibrated for a size it takes.
         """
-        self._steps()
+        self._compiled()
         if self.settings.downsample_ratio is None and self.settings.keep_up:
             ratio = ratio_of(choose_side(width, height, self._measured(width, height)), width, height)
         else:
@@ -117,12 +117,12 @@ class OpenVinoEngine(Engine):
         height, width = pictures[0].shape[:2]
         low = low_size(width, height, ratio)
         small = [picture if low == (width, height) else _shrunk(picture, low, ratio) for picture in pictures]
-        return self._steps().calibrate(low, small, refined=ratio != 1.0)
+        return self._compiled().calibrate(low, small, refined=ratio != 1.0)
 
-    def _steps(self) -> StepCompiler:
-        if self._compiler is None:
+    def _compiled(self) -> OpenVinoCache:
+        if self._cache is None:
             raise EngineError("the engine is not open")
-        return self._compiler
+        return self._cache
 
     def _measured(self, width: int, height: int) -> Any:
         """side -> milliseconds a frame of the network whose longer side that is, on this machine now."""
@@ -142,7 +142,7 @@ class OpenVinoEngine(Engine):
         """Run the network over nothing."""
         self._ready()[0].run(np.zeros((self._low[1], self._low[0], 3), np.uint8))
 
-    def _ready(self) -> tuple[Step, Applier]:
+    def _ready(self) -> tuple[OpenVinoRequest, GuidedUpsampler]:
         if self._now is None:
             raise EngineError("the engine is not ready")
         return self._now
@@ -150,8 +150,8 @@ class OpenVinoEngine(Engine):
     def _fit(self, width: int, height: int, ratio: float) -> None:
         """Get ready for a frame size and ratio, with an empty state."""
         low = low_size(width, height, ratio)
-        step = self._steps().step(low, self._precision, refined=ratio != 1.0)
-        self._now = step, Applier((width, height), low)
+        request = self._compiled().request(low, self._precision, refined=ratio != 1.0)
+        self._now = request, GuidedUpsampler((width, height), low)
         self._low, self._size = low, (width, height)
         self._info = replace(self._info, downsample_ratio=ratio, precision=self._precision)
         self.reset()
@@ -160,23 +160,23 @@ class OpenVinoEngine(Engine):
     def rungs(self) -> tuple[Rung, ...]:
         if self.settings.downsample_ratio is not None or self._size is None:
             return ()
-        steps, size = self._steps(), self._size
+        cache, size = self._compiled(), self._size
         return tuple(
             rung
             for rung in rungs_for(*size, self._precisions)
-            if steps.usable(low_size(*size, rung.ratio), rung.precision, refined=rung.ratio != 1.0)
+            if cache.usable(low_size(*size, rung.ratio), rung.precision, refined=rung.ratio != 1.0)
         )
 
     def use_rung(self, rung: Rung) -> bool:
         if self._size is None:
             return False
         low, refined = low_size(*self._size, rung.ratio), rung.ratio != 1.0
-        if not self._steps().ready(low, rung.precision, refined=refined):
+        if not self._compiled().ready(low, rung.precision, refined=refined):
             return False
         states, shapes = self._ready()[0].states, state_shapes(self._weights.variant, *low)
-        step = self._steps().step(low, rung.precision, refined=refined)
-        step.states = [_resized(state, shape) for state, shape in zip(states, shapes, strict=True)]
-        self._now = step, Applier(self._size, low)
+        request = self._compiled().request(low, rung.precision, refined=refined)
+        request.states = [_resized(state, shape) for state, shape in zip(states, shapes, strict=True)]
+        self._now = request, GuidedUpsampler(self._size, low)
         self._low = low
         self._info = self._info.on(rung)
         return True
@@ -187,20 +187,20 @@ class OpenVinoEngine(Engine):
 
     def matte(self, frame: Frame) -> Matte:
         started_ns = SYSTEM_CLOCK.now_ns()
-        self._steps()
+        self._compiled()
         width, height = frame.width, frame.height
         if self._size != (width, height):
             self.prepare(width, height)
         small = frame.image
         if self._low != (width, height):
             small = _shrunk(frame.image, self._low, self._info.downsample_ratio)
-        step, applier = self._ready()
+        request, upsampler = self._ready()
         try:
-            model = step.run(small)
+            model = request.run(small)
         except RuntimeError as error:
             self.reset()
             raise EngineError(f"matting failed in OpenVINO: {one_line(error)}") from error
-        alpha, foreground = applier.apply(frame.image, model)
+        alpha, foreground = upsampler.apply(frame.image, model)
         return Matte(frame, alpha, foreground, None, None, started_ns, SYSTEM_CLOCK.now_ns())
 
     def states(self) -> States | None:
@@ -216,9 +216,9 @@ class OpenVinoEngine(Engine):
 
     def close(self) -> None:
         self._now = None
-        compiler, self._compiler = self._compiler, None
-        if compiler is not None:
-            compiler.close()
+        cache, self._cache = self._cache, None
+        if cache is not None:
+            cache.close()
 
 
 def _shrunk(image: NDArray[np.uint8], low: tuple[int, int], ratio: float) -> NDArray[np.uint8]:

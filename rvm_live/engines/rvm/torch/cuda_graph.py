@@ -51,7 +51,7 @@ class Step:
         batch: videos that are worked off side by side, each with states of its own.
 
     Attributes:
-        sound: bool (), on the device: whether all that was found for the last frames, from which the states come, too,
+        finite: bool (), on the device: whether all that was found for the last frames, from which the states come, too,
             are numbers. As bytes they all look well.
     """
 
@@ -87,7 +87,7 @@ class Step:
             for shape in state_shapes(network.variant, *low_size(width, height, ratio), batch)
         ]
         self._found: list[Found] = []
-        self.sound = torch.ones((), dtype=torch.bool, device=device)
+        self.finite = torch.ones((), dtype=torch.bool, device=device)
         self.recorded = False
         self._replay = self._work
         if record is not None:
@@ -154,7 +154,7 @@ class Step:
             # The network estimates foreground minus picture; a slope of one more adds the picture back.
             slope = slope + self._whole
         # One number that is none makes none of the sum; in single precision nothing else does.
-        self.sound = torch.isfinite(slope.sum(dtype=torch.float32) + offset.sum(dtype=torch.float32))
+        self.finite = torch.isfinite(slope.sum(dtype=torch.float32) + offset.sum(dtype=torch.float32))
         slope, offset = slope[:, self._turn], offset[:, self._turn]
         self._found = [
             self._full_size.applied(

@@ -27,7 +27,7 @@ from rvm_live.engines.common.device import (
 from rvm_live.engines.common.device_errors import is_out_of_memory, memory_wanted
 from rvm_live.engines.common.ladder import ratios_for
 from rvm_live.engines.rvm.torch.cuda_graph import Step, Steps
-from rvm_live.engines.rvm.torch.finite_check import Soundness
+from rvm_live.engines.rvm.torch.finite_check import FiniteCheck
 from rvm_live.engines.rvm.torch.full_size import FullSize, PlainFullSize
 from rvm_live.engines.rvm.torch.graph_capture import Record, record_graph, recorded_if_possible
 from rvm_live.network.fuse_batch_norm import fold_batch_norm
@@ -74,7 +74,7 @@ class RvmEngine(Engine):
         self._step: Step | None = None
         self._key: _Key | None = None
         self._kept: tuple[tuple[int, ...], States] | None = None
-        self._soundness = Soundness()
+        self._soundness = FiniteCheck()
 
     def open(self) -> EngineInfo:
         device = choose_device(self.settings.device)
@@ -189,7 +189,7 @@ class RvmEngine(Engine):
                 begun = self._lane.begin()
                 images = [self._lane.upload(frame.image) for frame in frames]
                 found = step(*images)
-                told = self._lane.told(step.sound)
+                told = self._lane.told(step.finite)
                 ready, elapsed_ns = self._lane.hand_over(begun)
                 self._soundness.look(told, ready)
                 stamps = (started_ns, SYSTEM_CLOCK.now_ns(), elapsed_ns)

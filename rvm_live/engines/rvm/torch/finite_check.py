@@ -8,11 +8,11 @@ import torch
 
 from rvm_live.core.errors import EngineError
 
-__all__ = ["Soundness"]
+__all__ = ["FiniteCheck"]
 
 
-class Soundness:
-    """Looks at the flag of each frame (:attr:`rvm_live.engines.rvm.torch.cuda_graph.Step.sound`): on CUDA with the
+class FiniteCheck:
+    """Looks at the flag of each frame (:attr:`rvm_live.engines.rvm.torch.cuda_graph.Step.finite`): on CUDA with the
     frame after, since that is when its end is waited for; at once elsewhere, and for the first frame of a sequence,
     which may be the only one."""
 

@@ -30,7 +30,7 @@ from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.factory import open_source
 from rvm_live.sources.image import ImageSource
-from rvm_live.sources.reconnecting import LastingSource
+from rvm_live.sources.reconnecting import ReconnectingSource
 from tests.conftest import ROOT
 from tests.support.clock import FakeClock
 from tests.support.composers import DirectComposer, ListSink, next_background, next_compositor
@@ -157,7 +157,7 @@ def test_a_still_picture_is_matted_and_composed_once(still: Path, composed: list
 
 def test_a_still_picture_is_not_taken_for_a_camera_that_hangs(still: Path, clock: FakeClock) -> None:
     told: list[str] = []
-    source = LastingSource(SourceSettings(source=str(still), fps=2.0), open_source, told.append, clock)
+    source = ReconnectingSource(SourceSettings(source=str(still), fps=2.0), open_source, told.append, clock)
     source.open()
     for _ in range(20):  # ten seconds
         source.read()

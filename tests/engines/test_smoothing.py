@@ -15,7 +15,7 @@ from rvm_live import open_engine
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.select import AutoEngine
-from rvm_live.engines.smoothing import KEPT, Steadier
+from rvm_live.engines.smoothing import KEPT, TemporalSmoother
 
 Bytes = NDArray[np.uint8]
 
@@ -30,19 +30,19 @@ def matte(image: Bytes, level: int | Bytes, epoch: int = 0, seq: int = 0) -> Mat
 
 
 def test_what_stands_still_flickers_less() -> None:
-    steadier, image = Steadier(), picture()
+    smoother, image = TemporalSmoother(), picture()
     levels = [100 + 40 * (n % 2) for n in range(10)]
-    found = [int(np.asarray(steadier(matte(image, level)).alpha).mean()) for level in levels]
+    found = [int(np.asarray(smoother(matte(image, level)).alpha).mean()) for level in levels]
     assert found[0] == 100
     assert found[1] == pytest.approx(100 + 40 * (1 - KEPT), abs=1)
     assert np.abs(np.diff(found[2:])).max() < 40 * 0.5
 
 
 def test_what_moves_keeps_its_own_alpha() -> None:
-    steadier, before, after = Steadier(), np.full((48, 64, 3), 60, np.uint8), np.full((48, 64, 3), 60, np.uint8)
+    smoother, before, after = TemporalSmoother(), np.full((48, 64, 3), 60, np.uint8), np.full((48, 64, 3), 60, np.uint8)
     after[:, 32:] = 200
-    steadier(matte(before, 0))
-    alpha = np.asarray(steadier(matte(after, 255)).alpha)
+    smoother(matte(before, 0))
+    alpha = np.asarray(smoother(matte(after, 255)).alpha)
     assert (alpha[:, 40:] == 255).all()
     assert np.abs(alpha[:, :24].astype(int) - 255 * (1 - KEPT)).max() <= 2
 
@@ -50,30 +50,30 @@ def test_what_moves_keeps_its_own_alpha() -> None:
 @given(start=st.integers(0, 255), end=st.integers(0, 255))
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_in_a_still_picture_alpha_gets_to_where_it_is_going(start: int, end: int) -> None:
-    steadier, image = Steadier(), picture()
-    levels = [np.asarray(steadier(matte(image, level)).alpha) for level in (start, *[end] * 16)]
+    smoother, image = TemporalSmoother(), picture()
+    levels = [np.asarray(smoother(matte(image, level)).alpha) for level in (start, *[end] * 16)]
     assert all(level.min() == level.max() for level in levels)
     way = np.diff([int(level[0, 0]) for level in levels]) * np.sign(end - start)
     assert way.min() >= 0 and levels[-1][0, 0] == end, "never back, never beyond, and there in a quarter of a second"
 
 
 def test_another_epoch_size_or_reset_begins_anew() -> None:
-    steadier, image = Steadier(), picture()
-    steadier(matte(image, 0))
-    assert steadier(matte(image, 200, epoch=1)).alpha.min() == 200
-    steadier(matte(image, 0, epoch=1))
-    assert steadier(matte(image[:40], 200, epoch=1)).alpha.min() == 200
-    steadier(matte(image, 0, epoch=1))
-    steadier.reset()
-    assert steadier(matte(image, 200, epoch=1)).alpha.min() == 200
+    smoother, image = TemporalSmoother(), picture()
+    smoother(matte(image, 0))
+    assert smoother(matte(image, 200, epoch=1)).alpha.min() == 200
+    smoother(matte(image, 0, epoch=1))
+    assert smoother(matte(image[:40], 200, epoch=1)).alpha.min() == 200
+    smoother(matte(image, 0, epoch=1))
+    smoother.reset()
+    assert smoother(matte(image, 200, epoch=1)).alpha.min() == 200
 
 
 def test_mattes_that_are_held_do_not_change() -> None:
-    steadier, image = Steadier(), picture()
-    held = [steadier(matte(image, level)) for level in (0, 90, 180, 250)]
+    smoother, image = TemporalSmoother(), picture()
+    held = [smoother(matte(image, level)) for level in (0, 90, 180, 250)]
     kept = [np.asarray(each.alpha).copy() for each in held]
     for level in range(0, 250, 10):
-        steadier(matte(image, level))
+        smoother(matte(image, level))
     for each, copy in zip(held, kept, strict=True):
         np.testing.assert_array_equal(each.alpha, copy)
 
@@ -81,7 +81,7 @@ def test_mattes_that_are_held_do_not_change() -> None:
 def test_alpha_elsewhere_is_left_alone() -> None:
     image = picture()
     given = Matte(Frame(image, 0, 0, 0), torch.zeros(48, 64))
-    assert Steadier()(given) is given
+    assert TemporalSmoother()(given) is given
 
 
 def test_the_engine_does_it_when_asked() -> None:

@@ -25,7 +25,7 @@ from rvm_live.engines.common.device import Lane
 from rvm_live.engines.rvm.torch import graph_capture as recording
 from rvm_live.engines.rvm.torch.cuda_graph import Step, Steps
 from rvm_live.engines.rvm.torch.engine import RvmEngine
-from rvm_live.engines.rvm.torch.finite_check import Soundness
+from rvm_live.engines.rvm.torch.finite_check import FiniteCheck
 from rvm_live.engines.rvm.torch.full_size import PlainFullSize
 from rvm_live.engines.rvm.torch.graph_capture import record_graph
 from rvm_live.network.fuse_batch_norm import fold_batch_norm
@@ -436,7 +436,7 @@ def test_numbers_that_are_none_are_noticed_and_the_next_sequence_is_sound(weight
 
 
 def test_on_a_gpu_they_are_noticed_with_the_frame_after_and_no_frame_is_waited_for() -> None:
-    soundness = Soundness()
+    check = FiniteCheck()
     waited: list[str] = []
 
     class Ready:
@@ -444,17 +444,17 @@ def test_on_a_gpu_they_are_noticed_with_the_frame_after_and_no_frame_is_waited_f
             waited.append("this frame")
 
     good, bad = torch.tensor(True), torch.tensor(False)
-    soundness.look(good, Ready())
+    check.look(good, Ready())
     assert waited == ["this frame"], "the first of a sequence is looked at itself"
-    soundness.look(bad, Ready())  # not there yet
+    check.look(bad, Ready())  # not there yet
     with pytest.raises(EngineError, match="numbers that are none"):
-        soundness.look(good, Ready())
+        check.look(good, Ready())
     assert waited == ["this frame"]
-    soundness.forget()
+    check.forget()
     with pytest.raises(EngineError):
-        soundness.look(bad, Ready())  # a file of one frame
+        check.look(bad, Ready())  # a file of one frame
     with pytest.raises(EngineError):
-        soundness.look(bad, None)  # without a lane it is there at once
+        check.look(bad, None)  # without a lane it is there at once
 
 
 def test_states_that_hold_no_numbers_are_not_kept(weights: Path) -> None:

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.plots import Chart, chart_of, draw
+from rvm_live.system.cpu_info import cpu_name
 
 __all__ = ["Chart", "Timing", "commanded", "host", "machine", "publish", "results", "summarise", "time_calls"]
 
@@ -69,7 +70,7 @@ def host() -> dict[str, Any]:
     """What the numbers were measured on."""
     facts = {
         "system": f"{platform.system()} {platform.release()}",
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
     }
@@ -86,15 +87,6 @@ def machine(result: dict[str, Any]) -> str:
     facts = result["host"]
     gpu = f", {result['device']}" if result["benchmark"].startswith("gpu") and "device" in result else ""
     return f"{facts['cores']} cores of {facts['cpu']}{gpu}, {facts['system'].split()[0]}"
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _load() -> float | None:

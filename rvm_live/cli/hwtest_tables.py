@@ -125,11 +125,7 @@ def _machine(out: Console, machine: Machine) -> None:
     cores = f"{machine.cores} cores"
     if machine.usable_cores != machine.cores:
         cores += f", {machine.usable_cores} of them usable"
-    memory = "unknown"
-    if machine.memory_bytes is not None:
-        memory = f"{machine.memory_bytes / _GIB:.1f} GiB"
-        if machine.memory_free_bytes is not None:
-            memory += f", {machine.memory_free_bytes / _GIB:.1f} free"
+    memory = f"{machine.memory_bytes / _GIB:.1f} GiB, {machine.memory_free_bytes / _GIB:.1f} free"
     torch, opencv = machine.torch, machine.opencv
     built = f"built for CUDA {torch.cuda}" if torch.cuda else "without CUDA"
     windows = f"windows by {opencv.gui}" if opencv.gui else "without windows"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from rvm_live.system import gpu
 
 __all__ = ["accelerator_wanted", "cpu_name"]
+
+_PROCESSOR = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
 
 
 def accelerator_wanted(asked: str) -> bool:
@@ -28,11 +31,19 @@ def accelerator_wanted(asked: str) -> bool:
 
 
 def cpu_name() -> str:
-    """The processor in words."""
+    """The processor in words, as its maker calls it where the system tells."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine() or "CPU"
+        if sys.platform == "win32":
+            import winreg
+
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, _PROCESSOR) as key:
+                name = str(winreg.QueryValueEx(key, "ProcessorNameString")[0])
+        elif sys.platform == "darwin":
+            asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            name = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=5).stdout
+        else:
+            lines = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+            name = next((value for key, _, value in lines if key.strip() == "model name"), "")
+    except (OSError, subprocess.SubprocessError):
+        name = ""
+    return name.strip() or platform.processor() or platform.machine() or "CPU"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -99,6 +100,32 @@ def test_devices_in_words(cards: Cards) -> None:
     assert device_name(torch.device("cuda:1")) == "Card 1"
     assert device_name(torch.device("mps")) == "Apple GPU"
     assert device_name(torch.device("cpu")) == cpu_info.cpu_name() != ""
+
+
+def test_windows_and_macos_name_their_processor_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Key(str):
+        def __enter__(self) -> Key:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    told = {"ProcessorNameString": ("AMD Ryzen 7 5800X 8-Core Processor             ", 1)}
+    registry = SimpleNamespace(
+        HKEY_LOCAL_MACHINE=None, OpenKey=lambda _, path: Key(path), QueryValueEx=lambda _, name: told[name]
+    )
+    monkeypatch.setitem(sys.modules, "winreg", registry)  # type: ignore[arg-type]
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert cpu_info.cpu_name() == "AMD Ryzen 7 5800X 8-Core Processor"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        assert command == asked
+        return SimpleNamespace(stdout="Apple M2\n")
+
+    monkeypatch.setattr("rvm_live.system.cpu_info.subprocess.run", run)
+    assert cpu_info.cpu_name() == "Apple M2"
 
 
 def test_a_machine_that_does_not_name_its_processor(monkeypatch: pytest.MonkeyPatch) -> None:

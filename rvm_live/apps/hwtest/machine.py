@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import platform
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from rvm_live.apps.hwtest.report import Availability, Machine, OpenCvFacts, TorchFacts
 from rvm_live.core.errors import RvmLiveError
 from rvm_live.core.registry import COMPOSITORS, ENGINES
 from rvm_live.core.settings import EngineSettings
 from rvm_live.system import gpu, threads
+from rvm_live.system.cpu_info import cpu_name
 
 __all__ = ["inspect_machine"]
 
@@ -32,21 +27,23 @@ def inspect_machine(settings: EngineSettings, tell: Callable[[str], None] = lamb
     Raises:
         UnavailableError: the device that was asked for is not there.
     """
+    import psutil  # type: ignore[import-untyped]
+
     tell("looking at this machine")
     torch_facts, device = _torch(settings.device)
     card = gpu.card(settings.device)
     card = 0 if card is None else card  # told of also where it is not used
     reading = gpu.read(card)
-    total, free = _memory()
+    memory = psutil.virtual_memory()
     usable = threads.usable_cores()
     return Machine(
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
-        cpu=_cpu_name(),
+        cpu=cpu_name(),
         cores=max(threads.all_cores(), usable),
         usable_cores=usable,
-        memory_bytes=total,
-        memory_free_bytes=free,
+        memory_bytes=memory.total,
+        memory_free_bytes=memory.available,
         gpu=reading,
         gpu_reason=None if reading is not None else gpu.why_not(card),
         torch=torch_facts,
@@ -106,60 +103,3 @@ def _opencv() -> OpenCvFacts:
     registry = cv2.videoio_registry
     backends = tuple(str(registry.getBackendName(backend)) for backend in registry.getCameraBackends())
     return OpenCvFacts(str(cv2.__version__), cuda, "" if gui == "NONE" else gui, backends)
-
-
-def _cpu_name() -> str:
-    try:
-        if sys.platform == "win32":
-            import winreg
-
-            with winreg.OpenKey(
-                winreg.HKEY_LOCAL_MACHINE, r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
-            ) as processor:
-                return str(winreg.QueryValueEx(processor, "ProcessorNameString")[0]).strip()
-        if sys.platform == "darwin":
-            asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
-            return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except (OSError, subprocess.SubprocessError):
-        pass
-    return platform.processor() or platform.machine() or "unknown"
-
-
-def _memory() -> tuple[int | None, int | None]:
-    """Main memory in bytes: all, and what programs can still have; None where that is not known."""
-    if sys.platform == "win32":
-        return _windows_memory()
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (OSError, ValueError):
-        return None, None
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return total, int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return total, None
-
-
-class _MemoryStatus(ctypes.Structure):
-    """MEMORYSTATUSEX of the Windows API."""
-
-    _fields_ = (
-        ("length", ctypes.c_uint32),
-        ("load", ctypes.c_uint32),
-        ("total", ctypes.c_uint64),
-        ("free", ctypes.c_uint64),
-        ("others", ctypes.c_uint64 * 5),
-    )
-
-
-def _windows_memory() -> tuple[int | None, int | None]:
-    status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
-    windows: Any = getattr(ctypes, "windll", None)
-    if windows is None or not windows.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
-        return None, None
-    return int(status.total), int(status.free)

@@ -131,8 +131,8 @@ class Machine:
         cpu: the processor's name.
         cores: physical cores.
         usable_cores: those this process may use.
-        memory_bytes: main memory, None if unknown.
-        memory_free_bytes: of it, what programs can still have, None if unknown.
+        memory_bytes: main memory.
+        memory_free_bytes: of it, what programs can still have.
         gpu: the first NVIDIA GPU, None if there is none to be read.
         gpu_reason: why not.
         torch: what torch can use.
@@ -146,8 +146,8 @@ class Machine:
     cpu: str
     cores: int
     usable_cores: int
-    memory_bytes: int | None
-    memory_free_bytes: int | None
+    memory_bytes: int
+    memory_free_bytes: int
     gpu: GpuReading | None
     gpu_reason: str | None
     torch: TorchFacts

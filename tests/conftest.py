@@ -82,6 +82,7 @@ class _Failures:
             self._terminal.write("\n" + "\n".join([f"{report.nodeid} ({report.when})", *words]) + "\n", red=True)
 
 
+@pytest.hookimpl(trylast=True)  # the reporter comes first
 def pytest_configure(config: pytest.Config) -> None:
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if os.environ.get("CI") and terminal is not None and not hasattr(config, "workerinput"):

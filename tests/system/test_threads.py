@@ -121,7 +121,8 @@ def test_kept_memory_saves_page_faults() -> None:
 
 WATCHED = """
 import os, re, sys, threading
-seen, stop = set(), threading.Event()
+from collections import Counter
+seen, stop = Counter(), threading.Event()
 
 def look():
     while not stop.wait(0.01):
@@ -130,7 +131,7 @@ def look():
                 status = open(f"/proc/self/task/{thread}/status").read()
             except OSError:
                 continue
-            seen.add(re.search(r"Cpus_allowed_list:\\s*(\\S+)", status)[1])
+            seen[thread, re.search(r"Cpus_allowed_list:\\s*(\\S+)", status)[1]] += 1
 
 watcher = threading.Thread(target=look, daemon=True)
 watcher.start()
@@ -170,7 +171,8 @@ except SystemExit as leaving:
 TOLD = """
 stop.set()
 watcher.join()
-print(*sorted(seen))
+# A runtime that looks at each core of the machine in turn is there for a moment; who is tied stays.
+print(*sorted({cores for (_, cores), looks in seen.items() if looks > 20}))
 """
 
 

@@ -193,7 +193,7 @@ def _background(scratch: Path) -> Callable[[bytes], None]:
 def _settings(scratch: Path) -> Callable[[bytes], None]:
     import atheris
 
-    from rvm_live.backgrounds.color import parse_color
+    from rvm_live.core.colors import parse_color
     from rvm_live.core.settings import EngineSettings, SourceSettings, parse_ratio
 
     def once(data: bytes) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.blur import BlurBackground
 from rvm_live.backgrounds.builtin import builtin
-from rvm_live.backgrounds.color import NAMES, ColorBackground
+from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.fit import check_fit
 from rvm_live.backgrounds.image import ImageBackground
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VIDEO_SUFFIXES, VideoBackground
+from rvm_live.core.colors import NAMES
 from rvm_live.core.errors import BackgroundError, SettingsError
 from rvm_live.media.image_headers import PICTURE_SUFFIXES, is_animation
 from rvm_live.system.folders import at_home

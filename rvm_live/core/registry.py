@@ -120,6 +120,7 @@ class Registry(Generic[T]):
 ENGINES: Registry[Any] = Registry(
     "engines",
     {
+        "chroma": "rvm_live.engines.chroma.engine:ChromaEngine",
         "lite": "rvm_live.engines.lite.engine:LiteEngine",
         "onnx": "rvm_live.engines.onnx.engine:OnnxEngine",
         "openvino": "rvm_live.engines.rvm.openvino.engine:OpenVinoEngine",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 from urllib.parse import urlsplit
 
+from rvm_live.core.colors import parse_color
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.validation import check_fields
 
@@ -26,7 +27,7 @@ __all__ = [
     "parse_ratio",
 ]
 
-EngineName: TypeAlias = "Literal['auto', 'lite', 'onnx', 'openvino', 'rvm', 'torchscript'] | str"
+EngineName: TypeAlias = "Literal['auto', 'chroma', 'lite', 'onnx', 'openvino', 'rvm', 'torchscript'] | str"
 """A name of the registry, that of a plug-in, or ``package.module:Class``."""
 DeviceName: TypeAlias = "Literal['auto', 'cpu', 'mps', 'cuda'] | str"
 """Or ``cuda:N``."""
@@ -52,6 +53,7 @@ class EngineOptions(TypedDict, total=False):
     foreground: Foreground
     steady: bool | None
     offline: bool
+    key: str | None
 
 
 MODELS: tuple[Model, ...] = get_args(Model)
@@ -130,6 +132,7 @@ class EngineSettings:
         steady: a mean over time where nothing moves (:mod:`rvm_live.engines.smoothing`); None: with ``lite``.
         offline: never go to the network for weights.
         repeatable: a GPU gives the same bytes in every run, at some speed: for files.
+        key: for ``chroma``: the screen's colour (:func:`rvm_live.core.colors.parse_color`); None: found.
         keep_up: for live video: where no ratio is given, an engine may take less than the published one if this
             machine, as busy as it is now, would not keep up with that. Else it depends on the size of the frame alone.
     """
@@ -145,6 +148,7 @@ class EngineSettings:
     offline: bool = False
     repeatable: bool = False
     keep_up: bool = False
+    key: str | None = None
 
     @classmethod
     def of(cls, options: EngineOptions) -> EngineSettings:
@@ -176,6 +180,8 @@ class EngineSettings:
             self.precision in get_args(Precision),
             f"unknown precision {self.precision!r}: choose one of {', '.join(get_args(Precision))}",
         )
+        if self.key is not None:
+            parse_color(self.key)
         _check_ratio(self.downsample_ratio)
         _check_foreground(self.foreground)
 

@@ -34,6 +34,7 @@ def open_engine(
     foreground: Foreground = "model",
     steady: bool | None = None,
     offline: bool = False,
+    key: str | None = None,
 ) -> EngineSession:
     """Open a matting engine for use from your own program.
 
@@ -65,6 +66,7 @@ def open_engine(
             then the picture itself.
         steady: average alpha over time where nothing moves (on a CPU); None: with ``lite``, which flickers more.
         offline: never go to the network for weights.
+        key: of ``chroma``: the screen's colour, such as ``#00b140``; None: found in the picture.
 
     Returns:
         An open session; leave its ``with`` block or call ``close()`` to free the device.
@@ -85,6 +87,7 @@ def open_engine(
             "foreground": foreground,
             "steady": steady,
             "offline": offline,
+            "key": key,
         }
     )
     return EngineSession(AutoEngine(settings))

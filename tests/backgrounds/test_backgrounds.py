@@ -20,13 +20,14 @@ from rvm_live.backgrounds import builtin as shipped
 from rvm_live.backgrounds.base import Blur, Clear, Plate
 from rvm_live.backgrounds.blur import BlurBackground
 from rvm_live.backgrounds.builtin import assets, builtin
-from rvm_live.backgrounds.color import ColorBackground, parse_color
+from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.cycle import PLAIN
 from rvm_live.backgrounds.fit import fit_image
 from rvm_live.backgrounds.image import ImageBackground
 from rvm_live.backgrounds.parse import default_cycle, parse
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VideoBackground
+from rvm_live.core.colors import parse_color
 from rvm_live.core.errors import BackgroundError, SettingsError
 
 Bytes = NDArray[np.uint8]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Background, Clear, Layer, Plate
 from rvm_live.backgrounds.blur import BlurBackground
-from rvm_live.backgrounds.color import ColorBackground, parse_color
+from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.cycle import PLAIN
 from rvm_live.backgrounds.parse import parse
 from rvm_live.backgrounds.transparent import TransparentBackground
@@ -22,6 +22,7 @@ from rvm_live.compositing.base import Compositor
 from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.cpu import CpuCompositor
 from rvm_live.core import registry
+from rvm_live.core.colors import parse_color
 from rvm_live.core.errors import BackgroundError, CompositorError, MatteError, SettingsError, UnavailableError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices

@@ -12,7 +12,7 @@ from rvm_live.core.errors import RvmLiveError, UnavailableError
 
 NAMES = (
     *("batch", "compare", "compositors", "cpu", "edges", "gpu", "int8", "live", "pipeline"),
-    *("presets", "quality", "rot", "threads", "window"),
+    *("presets", "quality", "rot", "screens", "threads", "window"),
 )
 PAGES = ("performance", "scaling")
 

@@ -60,11 +60,13 @@ class Keyed:
         foreground: uint8 (H, W, 3) BGR for each frame, straight, without the screen's colour.
         alpha: uint8 (H, W) for each frame.
         report: how good it is.
+        pictures: the frames as they were shot, cut like these.
     """
 
     foreground: list[Picture]
     alpha: list[Picture]
     report: KeyReport
+    pictures: list[Picture]
 
 
 def key(frames: Sequence[Picture], name: str = "the clip", count: int | None = None) -> Keyed:
@@ -101,7 +103,8 @@ def key(frames: Sequence[Picture], name: str = "the clip", count: int | None = N
     if report.faults:
         raise SourceError(f"{name} cannot be keyed well enough for a truth: {'; '.join(report.faults)}")
     rows = _uncut_rows(alpha)
-    return Keyed([each[:rows] for each in foreground], [each[:rows] for each in alpha], report)
+    pictures = [each[:rows] for each in cut[:count]]
+    return Keyed([each[:rows] for each in foreground], [each[:rows] for each in alpha], report, pictures)
 
 
 def _judged(noise: float, contrast: float, band: float, screen: float, alpha: list[Picture]) -> KeyReport:

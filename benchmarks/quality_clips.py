@@ -16,7 +16,16 @@ from rvm_live.core.errors import EndOfSource, SettingsError, SourceUnavailableEr
 from rvm_live.core.settings import SourceSettings
 from rvm_live.sources.factory import open_source
 
-__all__ = ["AGREEMENT", "KEYED", "Clip", "agreement_clips", "dataset_clips", "keyed_clips", "keyed_settings"]
+__all__ = [
+    "AGREEMENT",
+    "KEYED",
+    "Clip",
+    "agreement_clips",
+    "dataset_clips",
+    "keyed_clips",
+    "keyed_settings",
+    "shot_before_a_screen",
+]
 
 Picture = NDArray[np.uint8]
 Pair = tuple[Picture, "Picture | None"]
@@ -92,8 +101,8 @@ def _read(path: Path, how: int) -> Picture:
     return np.ascontiguousarray(picture, np.uint8)
 
 
-def keyed_settings(folder: Path, *, every_kind: bool) -> Iterator[tuple[Path, Setting]]:
-    """The clips before a screen in ``folder/webcam``, and where each is put.
+def shot_before_a_screen(folder: Path) -> list[Path]:
+    """The clips before a screen in ``folder/webcam``.
 
     Raises:
         SettingsError: there are none.
@@ -101,7 +110,16 @@ def keyed_settings(folder: Path, *, every_kind: bool) -> Iterator[tuple[Path, Se
     shot = sorted(folder.glob("webcam/liveportrait_d0.mp4")) + sorted(folder.glob("webcam/grid_*.mpg"))
     if not shot:
         raise SettingsError(f"{folder} has no clips before a screen: webcam/liveportrait_d0.mp4, webcam/grid_*.mpg")
-    for number, path in enumerate(shot):
+    return shot
+
+
+def keyed_settings(folder: Path, *, every_kind: bool) -> Iterator[tuple[Path, Setting]]:
+    """The clips before a screen in ``folder/webcam``, and where each is put.
+
+    Raises:
+        SettingsError: there are none.
+    """
+    for number, path in enumerate(shot_before_a_screen(folder)):
         for turn in range(len(KINDS) if every_kind else 1):
             kind = (number + turn) % len(KINDS)
             names = (STILL, MOVING, BUSY)[kind]

@@ -49,6 +49,7 @@ QUICK = {
     "pipeline": ("pipeline", "--seconds", "0.3", "--count", "50"),
     "presets": ("presets", "--frames", "12", "--width", "320", "--height", "180", "--presets", "lite", "high"),
     "quality": ("quality", "--quick", "--no-posts", "--data", CLIPS),
+    "screens": ("screens", "--quick", "--data", CLIPS),
     "rot": ("rot", "--frames", "60"),
     "threads": ("threads", "--seconds", "0.5", "--rounds", "1"),
     "window": ("window", "--pictures", "4", "--rounds", "1"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rvm_live.core.frames import LEAST_ALPHA
 from rvm_live.engines.chroma.screen import Key
 from rvm_live.engines.common.dirty_rectangles import changed
-from rvm_live.system.buffer_pool import Recycler
+from rvm_live.system.buffer_pool import BufferPool
 
 __all__ = ["Keyer"]
 
@@ -68,7 +68,7 @@ class Keyer:
         self._screen = np.empty((0, 0, 3), np.uint8)
         self._ramp = (0.0, 0.0)
         self._frames = 0
-        self._alphas, self._foregrounds = Recycler((height, width)), Recycler((height, width, 3))
+        self._alphas, self._foregrounds = BufferPool((height, width)), BufferPool((height, width, 3))
 
     def apply(self, image: Bytes, *, colours: bool) -> tuple[Bytes, Bytes | None]:
         """Key a picture.
@@ -89,8 +89,8 @@ class Keyer:
         zero, gain = self._scale(chroma)
         share = cv2.multiply(cv2.subtract(chroma, zero), gain, scale=1 / _UNIT)
         slope, offset = self._ramp
-        alpha = cv2.addWeighted(share, slope, share, 0, offset, dst=self._alphas.take())
-        return np.asarray(alpha), self._despilled(image, share, alpha) if colours else None
+        alpha = np.asarray(cv2.addWeighted(share, slope, share, 0, offset, dst=self._alphas.take()))
+        return alpha, self._despilled(image, share, alpha) if colours else None
 
     def _scale(self, chroma: Bytes) -> tuple[Bytes, Bytes]:
         """What chroma no share of the screen has at each pixel, and what makes the rest 255 where all is screen.

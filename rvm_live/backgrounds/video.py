@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from rvm_live.backgrounds.base import Background, Plate
 from rvm_live.backgrounds.fit import check_fit, fit_image, placed
 from rvm_live.core.errors import BackgroundError, QueueClosed, words_of
-from rvm_live.core.queues import FrameQueue, Overflow
+from rvm_live.core.queues import Overflow
+from rvm_live.core.worker import Worker
 from rvm_live.media.colour import bgr_of
 from rvm_live.media.facts import NoPicture, UnreadableVideo, facts_of_frame, reshaped
 from rvm_live.media.ffmpeg import open_file
@@ -101,7 +101,6 @@ class VideoBackground(Background):
         if self._first is None:
             raise BackgroundError(f"the background video {self.path} is not open")
         self._player = _Player(self.path, (width, height), self.fit, self.pixel, exact=self.exact)
-        self._player.start()
         self._started_ns = 0 if self.exact else now_ns
         self._asked_ns = now_ns
         # The first frame is known already, so that the first call need not wait for the thread.
@@ -138,28 +137,22 @@ class VideoBackground(Background):
             image, self._pending = self._pending.image, None
 
 
-class _Player(threading.Thread):
+class _Player:
     """Decodes one pass after the other, resizes, and waits while enough is decoded ahead."""
 
     def __init__(self, path: Path, size: tuple[int, int], fit: str, pixel: Fraction, *, exact: bool) -> None:
-        super().__init__(name="rvm-background", daemon=True)
         self._exact = exact
-        self.queue: FrameQueue[_Shown] = FrameQueue("background", _AHEAD, Overflow.BLOCK)
+        self._worker: Worker[_Shown] = Worker(
+            "background", self._play, maxsize=_AHEAD, policy=Overflow.BLOCK, gives=True
+        )
+        self.queue = self._worker.queue
         self.position_ns = 0
         self._path, self._size, self._fit, self._pixel = path, size, fit, pixel
-
-    def run(self) -> None:
-        with suppress(QueueClosed):
-            try:
-                self._play()
-            except QueueClosed:
-                raise
-            except Exception as error:
-                self.queue.close(error)
+        self._worker.start()
 
     def stop(self) -> None:
         self.queue.cancel()
-        self.join()
+        self._worker.join()
 
     def _play(self) -> None:
         offset = 0

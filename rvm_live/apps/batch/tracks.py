@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 
 from rvm_live.core.errors import QueueClosed, SinkError
 from rvm_live.core.frames import Composite
-from rvm_live.core.queues import FrameQueue, Overflow
+from rvm_live.core.queues import Overflow
+from rvm_live.core.worker import Worker
 from rvm_live.sinks.base import Sink
 from rvm_live.sinks.recording.writers import Shot, Writer, fit_into
 
@@ -57,14 +57,12 @@ class Track:
         self.what, self.writer = what, writer
         self.notes: list[str] = []
         self._size = size
-        self.queue: FrameQueue[Shot] = FrameQueue(what, _WAITING, Overflow.BLOCK)
         self.saved = False
         self._keep = True
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="rvm-writing", daemon=True)
+        self._worker: Worker[Shot] = Worker("writing", self._work, maxsize=_WAITING, policy=Overflow.BLOCK)
 
     def start(self) -> None:
-        self._thread.start()
+        self._worker.start()
 
     def put(self, composite: Composite, number: int) -> None:
         """Hand one picture on, with its number in the file; waits while the encoder is behind.
@@ -73,7 +71,7 @@ class Track:
             SinkError: the writer failed.
         """
         try:
-            self.queue.put(replace(Shot.of(composite), image=PICTURE_OF[self.what](composite), seq=number))
+            self._worker.queue.put(replace(Shot.of(composite), image=PICTURE_OF[self.what](composite), seq=number))
         except QueueClosed:
             self.check()
             raise SinkError(f"{self.writer.path} is closed") from None
@@ -82,20 +80,20 @@ class Track:
         """No more pictures; what is there is completed, or thrown away."""
         self._keep = keep
         if keep:
-            self.queue.close()
+            self._worker.queue.close()
         else:
-            self.queue.cancel()
+            self._worker.queue.cancel()
 
     def join(self) -> None:
-        if self._thread.is_alive():
-            self._thread.join()  # a long file takes its time to be joined
+        self._worker.join()  # a long file takes its time to be joined
 
     def check(self) -> None:
         """Raise what went wrong, once it has."""
-        if isinstance(self._error, SinkError):
-            raise self._error
-        if self._error is not None:
-            raise SinkError(f"cannot write {self.writer.path}: {self._error}") from self._error
+        error = self._worker.error
+        if isinstance(error, SinkError):
+            raise error
+        if error is not None:
+            raise SinkError(f"cannot write {self.writer.path}: {error}") from error
 
     def _fitted(self, shot: Shot) -> Shot:
         height, width = shot.image.shape[:2]
@@ -106,22 +104,17 @@ class Track:
             self.notes.append(f"the size changes to {width}x{height} at frame {shot.seq}, fitted into {wanted}")
         return replace(shot, image=fit_into(shot.image, *self._size))
 
-    def _run(self) -> None:
+    def _work(self) -> None:
         try:
-            while True:
-                try:
-                    shot = self.queue.get()
-                except QueueClosed:
-                    break
+            for shot in self._worker.items():
                 self.writer.write(self._fitted(shot))
             if self._keep:
                 self.saved = self.writer.finish()
             else:
                 self.writer.rescue()
-        except BaseException as error:  # raised again by put or check
-            self._error = error
+        except BaseException:  # raised again by put or check
             self.writer.rescue()
-            self.queue.cancel(error)
+            raise
 
 
 class BatchSink(Sink):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import QueueClosed, SinkError
 from rvm_live.core.frames import Composite
 from rvm_live.core.queues import FrameQueue, Overflow
+from rvm_live.core.worker import Worker
 from rvm_live.sinks.base import Sink
 from rvm_live.sinks.recording.writers import Shot, Writer
 from rvm_live.sinks.stale_timeout import StaleTimeout
@@ -53,7 +53,6 @@ class Recorder(Sink):
         clock: monotonic time.
 
     Attributes:
-        queue: named ``recording``.
         path: where the recording will be.
         failure: why it failed, one line; empty if it did not.
     """
@@ -69,7 +68,8 @@ class Recorder(Sink):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         live = policy is Overflow.DROP_OLDEST
-        self.queue: FrameQueue[Shot] = FrameQueue("recording", _LIVE_SIZE if live else _FILE_SIZE, policy)
+        size = _LIVE_SIZE if live else _FILE_SIZE
+        self._worker: Worker[Shot] = Worker("recording", self._work, maxsize=size, policy=policy)
         self.path: Path = writer.path
         self.failure = ""
         self._writer = writer
@@ -80,11 +80,15 @@ class Recorder(Sink):
         self._fresh = StaleTimeout(clock) if live and writer.timed else None
         self._last: Shot | None = None
         self._last_ns = 0
-        self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
+        self._late: SinkError | None = None
         self._kept: Path | None = None
         self._told = False
         self._saved = False
+
+    @property
+    def queue(self) -> FrameQueue[Shot]:
+        """What waits for the encoder; named ``recording``."""
+        return self._worker.queue
 
     @property
     def saved(self) -> Path | None:
@@ -114,8 +118,7 @@ class Recorder(Sink):
             except BaseException:
                 self._writer.rescue()
                 raise
-        self._thread = threading.Thread(target=self._run, name="rvm-recording", daemon=True)
-        self._thread.start()
+        self._worker.start()
 
     def write(self, composite: Composite) -> None:
         shot = Shot.of(composite)
@@ -134,26 +137,21 @@ class Recorder(Sink):
 
     def close(self, *, failed: bool) -> None:
         self.queue.close()
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._wait_for(thread)
-            if thread.is_alive():
-                self.queue.cancel()
-                self._error = SinkError(f"the recording {self.path} could not be finished within {_CLOSE_SECONDS:g} s")
+        if not self._ended():
+            self.queue.cancel()
+            self._late = SinkError(f"the recording {self.path} could not be finished within {_CLOSE_SECONDS:g} s")
         if self._listener is not None:
             self._listener.close()
         self._report()
         if self._saved:
             _log.info("recorded %s", self.path)
 
-    def _wait_for(self, thread: threading.Thread) -> None:
+    def _ended(self) -> bool:
         """Let the encoder work off what waits; live no longer than a user would wait, for then the rest is left out."""
-        if self.queue.policy is Overflow.DROP_OLDEST:
-            thread.join(_DRAIN_SECONDS)
-            if thread.is_alive():
-                for _ in range(self.queue.cancel()):
-                    self.queue.count_drop()
-        thread.join(_CLOSE_SECONDS)
+        if self.queue.policy is Overflow.DROP_OLDEST and not self._worker.join(_DRAIN_SECONDS):
+            for _ in range(self.queue.cancel()):
+                self.queue.count_drop()
+        return self._worker.join(_CLOSE_SECONDS)
 
     def _put(self, shot: Shot) -> None:
         try:
@@ -172,30 +170,23 @@ class Recorder(Sink):
 
     def _report(self) -> None:
         """Raise or tell the writer's error, once."""
-        if self._error is None or self._told:
+        error = self._late or self._worker.error
+        if error is None or self._told:
             return
         self._told = True
-        text = str(self._error) if isinstance(self._error, SinkError) else f"cannot record {self.path}: {self._error}"
+        text = str(error) if isinstance(error, SinkError) else f"cannot record {self.path}: {error}"
         if self._kept is not None:
             text += f"; what was recorded until then is {self._kept}"
         self.failure = text
         if self._on_failure is None:
-            raise SinkError(text) from self._error
+            raise SinkError(text) from error
         self._on_failure(text)
 
-    def _run(self) -> None:
+    def _work(self) -> None:
         try:
-            while True:
-                try:
-                    shot = self.queue.get(_IDLE_SECONDS)
-                except TimeoutError:
-                    self._writer.idle()
-                    continue
-                except QueueClosed:
-                    break
+            for shot in self._worker.items(self._writer.idle, _IDLE_SECONDS):
                 self._writer.write(shot)
             self._saved = self._writer.finish()
-        except BaseException as error:  # raised again, or told, by write or close
+        except BaseException:  # raised again, or told, by write or close
             self._kept = self._writer.rescue()
-            self._error = error
-            self.queue.cancel(error)
+            raise

@@ -124,7 +124,6 @@ def convert(
         output=into,
         engine=EngineSettings.of(options),
         background=backdrop,
-        foreground=options.get("foreground", "model"),
         codec=codec,
         published=True,
     )

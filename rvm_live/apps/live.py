@@ -89,7 +89,7 @@ def run(
     first = open_source(settings.source, clock)  # what cannot be meant is told before anything begins
     overflow = overflow_of(settings, first)
     keep_up = overflow is Overflow.DROP_OLDEST
-    engine = engine_for(replace(settings.engine, foreground=settings.foreground, keep_up=keep_up), progress)
+    engine = engine_for(replace(settings.engine, keep_up=keep_up), progress)
     with atomic_write.no_empty_folders(DEFAULT_FOLDER):
         app = _App(settings, engine, overflow, clock, tell)
         settings = app.settings
@@ -122,7 +122,7 @@ class _App:
         self.composer = Composer(
             default_cycle(settings.backgrounds),
             compositor=settings.compositor,
-            foreground=settings.foreground,
+            foreground=settings.engine.foreground,
             notices=self.notices,
             from_files=overflow is Overflow.BLOCK,
             away=parse(settings.away)[0] if settings.away else None,

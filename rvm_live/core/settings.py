@@ -93,10 +93,6 @@ def _check_ratio(ratio: float | None) -> None:
     )
 
 
-def _check_foreground(foreground: str) -> None:
-    _require(foreground in get_args(Foreground), f"unknown foreground {foreground!r}: choose model or source")
-
-
 def _check_class(kind: str, name: str) -> None:
     _require(
         _CLASS.fullmatch(name) is not None,
@@ -127,8 +123,9 @@ class EngineSettings:
             (once calibrated).
         downsample_ratio: in (0, 1], or None (``auto`` is taken, too) for the published rule,
             ``min(512 / max(H, W), 1)``.
-        foreground: ``model``: estimate the person's colours, too; ``source``: alpha alone is asked for, and an engine
-            that can save the rest leaves :attr:`~rvm_live.core.frames.Matte.foreground` None (the frame's own pixels).
+        foreground: whose colours the composites have. ``model``: the person's as they are estimated, free of spill;
+            ``source``: the frame's own; then alpha alone is asked for, and an engine that can save the rest leaves
+            :attr:`~rvm_live.core.frames.Matte.foreground` None.
         steady: a mean over time where nothing moves (:mod:`rvm_live.engines.smoothing`); None: with ``lite``.
         offline: never go to the network for weights.
         repeatable: a GPU gives the same bytes in every run, at some speed: for files.
@@ -183,7 +180,10 @@ class EngineSettings:
         if self.key is not None:
             parse_color(self.key)
         _check_ratio(self.downsample_ratio)
-        _check_foreground(self.foreground)
+        _require(
+            self.foreground in get_args(Foreground),
+            f"unknown foreground {self.foreground!r}: choose model or source",
+        )
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,6 @@ class LiveSettings:
         adaptive: in real time, move the downsample ratio so that matting keeps up; a ratio of the user's stays.
         scene_reset: forget the matting state at a cut.
         compositor: ``auto`` or a name from the registry.
-        foreground: ``model`` (spill-free estimate) or ``source`` (the camera's own pixels); the engine is told, too.
         backgrounds: specifications such as ``blur:25``; the first is shown first. Empty: the built-in ones.
         display: view shown first, one of :data:`DISPLAY_MODES`.
         statistics: what the window tells over the picture at first, one of :data:`STATISTICS`.
@@ -260,7 +259,6 @@ class LiveSettings:
     adaptive: bool = True
     scene_reset: bool = True
     compositor: str = "auto"
-    foreground: Foreground | str = "model"
     backgrounds: tuple[str, ...] = ()
     display: str = DISPLAY_MODES[0]
     statistics: str = STATISTICS[0]
@@ -277,7 +275,6 @@ class LiveSettings:
     def __post_init__(self) -> None:
         check_fields(self)
         _check_class("compositor", self.compositor)
-        _check_foreground(self.foreground)
         _require(
             self.display in DISPLAY_MODES,
             f"unknown display mode {self.display!r}: choose one of {', '.join(DISPLAY_MODES)}",

@@ -137,7 +137,7 @@ def matted(
     engine = OutOfMemoryFallback(_maker(shared), _engine_settings(shared, facts), settings.seq_chunk, notices)
     composer = Composer(
         parse(settings.background)[:1],
-        foreground=settings.foreground,
+        foreground=settings.engine.foreground,
         notices=notices,
         from_files=True,
         fitting_alone=True,

@@ -49,7 +49,6 @@ def run(
     parse(settings.background)  # bad ones are told before anything begins
     engine = replace(
         settings.engine,
-        foreground=settings.foreground,
         model=settings.engine.model or _asked(settings),
         repeatable=True,
     )

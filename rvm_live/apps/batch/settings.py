@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Formatter
 
 from rvm_live.core.errors import SettingsError
-from rvm_live.core.settings import MODELS, EngineSettings, Foreground
+from rvm_live.core.settings import MODELS, EngineSettings
 from rvm_live.core.validation import check_fields
 from rvm_live.engines.common.ladder import LEAST_LINES, ratio_of
 
@@ -124,7 +124,6 @@ class BatchSettings:
         engine: how mattes are estimated; model and ratio that are set here go before the preset's.
         write: of :data:`WRITABLE`, one or several.
         background: as for the live application; transparent as a rule.
-        foreground: ``model`` or ``source``.
         container: one of :data:`CONTAINERS`; ``auto``: ``mov`` over a transparent background, else ``mp4``; of a still
             ``png``.
         name_template: of the output's stem, with ``{prefix}``, ``{name}`` (tidied) and ``{stem}`` (as it was); None:
@@ -150,7 +149,6 @@ class BatchSettings:
     engine: EngineSettings = field(default_factory=EngineSettings)
     write: tuple[str, ...] = ("composite",)
     background: str = "transparent"
-    foreground: Foreground | str = "model"
     container: str = "auto"
     name_template: str | None = None
     max_name: int = 20
@@ -195,7 +193,6 @@ class BatchSettings:
         )
         require(0.01 <= self.fps <= 1000, f"{self.fps:g} frames per second are out of range: from 0.01 to 1000")
         require(1 <= self.workers <= 256, f"{self.workers} workers are out of range: from 1 to 256")
-        require(self.foreground in ("model", "source"), f"unknown foreground {self.foreground!r}")
         require(8 <= self.max_name <= 200, f"max name {self.max_name} is out of range: from 8 to 200 characters")
         if self.name_template is not None:
             _check_template(self.name_template)

@@ -214,4 +214,4 @@ def _converted(
     try:
         return facts.orientation.upright(bgr_of(frame, stored, exact=exact))
     except (av.FFmpegError, ValueError) as error:  # pixels of a kind that FFmpeg cannot convert
-        raise BackgroundError(f"it holds a picture that cannot be converted: {error}") from error
+        raise BackgroundError(f"it holds a picture that cannot be converted: {words_of(error)}") from error

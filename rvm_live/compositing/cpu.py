@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rvm_live.backgrounds.base import Blur, Clear, Layer
 from rvm_live.compositing.base import Compositor
 from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_inputs, plan_blur
-from rvm_live.core.errors import CompositorError
+from rvm_live.core.errors import CompositorError, words_of
 from rvm_live.core.frames import Matte
 
 __all__ = ["CpuCompositor"]
@@ -64,7 +64,7 @@ class CpuCompositor(Compositor):
         try:
             return self._composite(matte, layer, source_foreground)
         except cv2.error as error:
-            raise CompositorError(f"OpenCV failed: {' '.join(str(error).split())}") from error
+            raise CompositorError(f"OpenCV failed: {words_of(error)}") from error
 
     def close(self) -> None:
         self._scratch = None

@@ -54,7 +54,7 @@ class TorchCompositor(Compositor):
                 result = self._composite(matte.tensor(self._device), layer, source_foreground)
                 return transfer.download(result)
         except RuntimeError as error:
-            raise CompositorError(f"torch failed on {self._device}: {str(error).strip().splitlines()[0]}") from error
+            raise CompositorError(f"torch failed on {self._device}: {words_of(error)}") from error
 
     def close(self) -> None:
         self._plate = self._smoothing = self._stream = self._blend = None
@@ -118,7 +118,7 @@ def _quick_blend(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor, 
 
             reason = why_wrong(device)
     except Exception as error:  # a compiler, its cache, a driver: whatever fails there is no reason to stop
-        reason = words_of(error)[:300]
+        reason = words_of(error)
     if reason is None:
         return blended
     _log.info("the blend runs in torch's operations: %s", reason)
@@ -143,7 +143,7 @@ def usable_device(name: str) -> torch.device:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UnavailableError(f"torch cannot use {name}: {str(error).strip().splitlines()[0]}") from error
+        raise UnavailableError(f"torch cannot use {name}: {words_of(error)}") from error
     return device
 
 

@@ -154,5 +154,16 @@ class QueueClosed(Exception):
 
 
 def words_of(error: BaseException) -> str:
-    """What an error says, on one line: the system's words where it has them, its kind where it says nothing."""
-    return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    """What an error says, for people, on one line.
+
+    The system's words where it has them. Of a library's many lines the first that is no heading, and the last of a
+    traceback it quotes, 300 characters at most. Its kind in front of a single word, and where it says nothing.
+    """
+    kind = type(error).__name__
+    text = str(getattr(error, "strerror", None) or error)
+    if isinstance(error, RvmLiveError):
+        return " ".join(text.split()) or kind
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()] or [""]
+    telling = [line for line in lines if not line.endswith(":")] or lines
+    said = telling[-1 if "Traceback" in text else 0].removeprefix(f"{kind}: ")[:300]
+    return said if " " in said else f"{kind}: {said}".removesuffix(": ")

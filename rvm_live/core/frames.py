@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core import transfer
-from rvm_live.core.errors import MatteError, SettingsError
+from rvm_live.core.errors import MatteError, SettingsError, words_of
 
 if TYPE_CHECKING:
     import torch
@@ -307,8 +307,7 @@ def check_picture(image: object, what: str = "the picture") -> NDArray[np.uint8]
 
 
 def _unreadable(error: Exception) -> MatteError:
-    lines = str(error).strip().splitlines()
-    return MatteError(f"a matte cannot be read ({lines[0] if lines else type(error).__name__})")
+    return MatteError(f"a matte cannot be read ({words_of(error)})")
 
 
 def _array_u8(values: NDArray[Any]) -> NDArray[np.uint8]:

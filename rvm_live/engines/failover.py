@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import EngineError, NoMemoryError, RvmLiveError
+from rvm_live.core.errors import EngineError, NoMemoryError, words_of
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices
 from rvm_live.core.settings import EngineSettings
@@ -118,14 +118,14 @@ class FailoverEngine(DelegatingEngine):
         return matte
 
     def _after(self, error: Exception, frame: Frame) -> Matte:
-        reason = _one_line(error)
+        reason = words_of(error)
         try:
             self._inner.reset()
             matte = self._sound(frame)
             self._notices.fallback(f"matting failed once ({reason}): went on with an empty state")
             return matte
         except Exception as again:
-            error, reason = again, _one_line(again)
+            error, reason = again, words_of(again)
         for settings, words in self._lower(error):
             engine = self._make(settings)
             if isinstance(error, NoMemoryError):
@@ -136,7 +136,7 @@ class FailoverEngine(DelegatingEngine):
                 self._put_in_place(engine)
                 matte = self._sound(frame)
             except Exception as failed:  # the next step, then
-                reason = _one_line(failed)
+                reason = words_of(failed)
                 if self._inner is not engine:
                     close_failed(engine)
                 continue
@@ -237,7 +237,7 @@ class _Opening:
             engine.reset()
             self.engine = engine
         except Exception as error:  # it does not work, or not yet
-            self.reason = _one_line(error)
+            self.reason = words_of(error)
             if engine is not None:
                 close_failed(engine)
         self.done = True
@@ -257,8 +257,3 @@ def _finite(alpha: Any, frames: int) -> bool:
     import torch
 
     return bool(torch.isfinite(alpha).all())
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, RvmLiveError) and text else f"{type(error).__name__}: {text}"

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from rvm_live.core import transfer
 from rvm_live.core.clock import SYSTEM_CLOCK
-from rvm_live.core.errors import EngineError, WeightsError
+from rvm_live.core.errors import EngineError, WeightsError, words_of
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo
@@ -25,7 +25,6 @@ from rvm_live.engines.common.device import (
     device_name,
     downsample_ratio,
     free_cache,
-    one_line,
 )
 from rvm_live.system.folders import at_home
 from rvm_live.weights.files import file_bytes
@@ -146,7 +145,7 @@ class TorchScriptEngine(Engine):
             raise
         except Exception as error:  # a scripted model raises what it likes
             self.reset()
-            raise EngineError(f"model {self._info.model} failed on {self._device}: {one_line(error)}") from error
+            raise EngineError(f"model {self._info.model} failed on {self._device}: {words_of(error)}") from error
 
     def _estimate(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
         """uint8 (H, W, 3) BGR -> alpha (H, W) and foreground (H, W, 3) BGR, float32 in 0-1, or None."""
@@ -236,4 +235,4 @@ def _load(path: Path, device: torch.device) -> Any:
                 warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated", category=kind)
             return torch.jit.load(io.BytesIO(data), map_location=device).eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
-        raise WeightsError(f"model {path} cannot be read as TorchScript: {one_line(error)}") from error
+        raise WeightsError(f"model {path} cannot be read as TorchScript: {words_of(error)}") from error

@@ -17,7 +17,7 @@ from typing import Any
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import SourceLostError, SourceUnavailableError, words_of
-from rvm_live.microphones.base import RATE, Microphone, Mono, Sound
+from rvm_live.microphones.base import MOST_AGE_NS, RATE, Microphone, Mono, Sound
 
 __all__ = ["AlsaMicrophone", "alsa_devices"]
 
@@ -26,8 +26,6 @@ PLUG_INS = (f"/usr/lib/{platform.machine()}-linux-gnu/alsa-lib", "/usr/lib64/als
 """Where distributions keep what ALSA loads."""
 _SERVERS = ("default", "pipewire", "pulse")
 _CARDS = ("sysdefault:", "plughw:")
-_MOST_NS = 5_000_000_000
-"""Sound that claims to be older has a wrong time."""
 _TRIES, _MOMENT_NS = 10, 200_000
 _CHANNELS = ("1", "2")
 # The form is known: nothing is to be heard first to find it out.
@@ -107,7 +105,7 @@ class AlsaMicrophone(Microphone):
             raise SourceLostError(f"the microphone {self.name!r} is gone: {words_of(error)}") from error
         now_ns, day_ns = _times(self._clock)
         age_ns = day_ns - round(frame.pts * frame.time_base * 1_000_000_000)
-        if 0 <= age_ns < _MOST_NS:
+        if 0 <= age_ns < MOST_AGE_NS:
             self._age_ns = age_ns
         return Sound(self._mono.of(frame), now_ns - self._age_ns)
 

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RATE", "Microphone", "Mono", "Sound"]
+__all__ = ["MOST_AGE_NS", "RATE", "Microphone", "Mono", "Sound"]
 
 RATE = 48_000
 """Samples per second of everything that a microphone hands out."""
+MOST_AGE_NS = 5_000_000_000
+"""Sound whose time says that it was heard longer ago than this has a wrong time."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import SourceLostError, SourceUnavailableError, words_of
-from rvm_live.microphones.base import Microphone, Mono, Sound
+from rvm_live.microphones.base import MOST_AGE_NS, Microphone, Mono, Sound
 from rvm_live.system.installed import adding
 
 __all__ = ["PortAudioMicrophone", "portaudio_devices"]
@@ -17,8 +17,6 @@ __all__ = ["PortAudioMicrophone", "portaudio_devices"]
 _LOOK_S = 0.5
 _MOST_WAITING = 400
 """Stretches of 10 ms that may wait; what is read is never that late."""
-_MOST_S = 5.0
-"""Sound that claims to be older has a wrong time."""
 
 
 def _library() -> Any:
@@ -85,11 +83,11 @@ class PortAudioMicrophone(Microphone):
 
     def _hear(self, data: Any, frames: int, when: Any, status: Any) -> None:
         """Called by PortAudio; must not wait."""
-        late_s = when.currentTime - when.inputBufferAdcTime
-        if when.inputBufferAdcTime <= 0 or not 0 <= late_s < _MOST_S:  # some interfaces do not tell
-            late_s = self._stream.latency if self._stream is not None else 0.0
+        age_ns = round((when.currentTime - when.inputBufferAdcTime) * 1e9)
+        if when.inputBufferAdcTime <= 0 or not 0 <= age_ns < MOST_AGE_NS:  # some interfaces do not tell
+            age_ns = round(self._stream.latency * 1e9) if self._stream is not None else 0
         if not self._heard.full():
-            self._heard.put_nowait((bytes(data), self._clock.now_ns() - round(late_s * 1e9)))
+            self._heard.put_nowait((bytes(data), self._clock.now_ns() - age_ns))
 
     def read(self) -> Sound:
         from av import AudioFrame

@@ -215,7 +215,7 @@ def test_a_step_that_cannot_be_made_is_told_once(caplog: pytest.LogCaptureFixtur
         assert not steps.ready(1)
         steps._join()
     assert [record.getMessage() for record in caplog.records] == [
-        "the network stays at its size: another one cannot be made ready: RuntimeError: CUDA out of memory"
+        "the network stays at its size: another one cannot be made ready: CUDA out of memory"
     ]
     steps.close()
 

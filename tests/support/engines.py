@@ -294,7 +294,7 @@ class LosesItsDeviceEngine(LeftHalfEngine):
         try:
             raise RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be late")
         except RuntimeError as error:
-            raise EngineError("matting failed on cuda:0: RuntimeError: CUDA error") from error
+            raise EngineError("matting failed on cuda:0: CUDA error") from error
 
 
 class _InMainMemory(EngineInfo):

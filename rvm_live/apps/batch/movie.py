@@ -18,7 +18,7 @@ from rvm_live.apps.batch.companions import Plan
 from rvm_live.apps.batch.joining import join
 from rvm_live.apps.batch.media import Facts
 from rvm_live.apps.batch.segments import Segments
-from rvm_live.core.errors import SinkError
+from rvm_live.core.errors import SinkError, words_of
 from rvm_live.media.encoder import Encoder, Recipe
 from rvm_live.sinks.recording.snapshot import encode_png
 from rvm_live.sinks.recording.writers import Shot, Writer
@@ -152,7 +152,7 @@ class MovieWriter(Writer):
         except OSError as error:
             raise explain(error, self.path) from error
         except Exception as error:
-            raise SinkError(f"cannot encode {self.path}: {error}") from error
+            raise SinkError(f"cannot encode {self.path}: {words_of(error)}") from error
 
 
 class PictureFolder(Writer):

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rvm_live.core.errors import EngineError, UnavailableError
+from rvm_live.core.errors import EngineError, UnavailableError, words_of
 from rvm_live.engines.common.ladder import low_size, state_shapes
-from rvm_live.engines.common.openvino_models import converted, one_line
+from rvm_live.engines.common.openvino_models import converted
 from rvm_live.network.fuse_batch_norm import fold_batch_norm
 from rvm_live.network.network import MattingNetwork, finish
 from rvm_live.system.installed import adding
@@ -180,7 +180,7 @@ def make(form: str, weights: LoadedWeights, shape: Shape, facts: Mapping[str, st
             warnings.simplefilter("ignore")
             return makers[form](module, example, shape, facts)
     except (RuntimeError, ValueError, TypeError, MemoryError) as error:
-        raise EngineError(f"the network cannot be made a file for {form}: {one_line(error)}") from error
+        raise EngineError(f"the network cannot be made a file for {form}: {words_of(error)}") from error
 
 
 def _onnx(module: nn.Module, example: tuple[Tensor, ...], shape: Shape, facts: Mapping[str, str]) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rvm_live import __version__
-from rvm_live.core.errors import EngineError, SettingsError, SinkError
+from rvm_live.core.errors import EngineError, SettingsError, SinkError, words_of
 from rvm_live.core.settings import EngineSettings
 from rvm_live.system import atomic_write
 from rvm_live.system.folders import at_home
@@ -104,7 +104,7 @@ def export(
     _check_output(settings)
     from rvm_live.apps.export.convert import Shape, make, require
     from rvm_live.apps.export.verify import FRAMES, TOLERANCES, differences
-    from rvm_live.engines.common.device import downsample_ratio, one_line
+    from rvm_live.engines.common.device import downsample_ratio
     from rvm_live.weights import load, resolve
 
     require(settings.form)
@@ -122,7 +122,7 @@ def export(
     try:
         found = differences(settings.form, files, weights, shape)
     except Exception as error:  # each runtime has errors of its own
-        why = one_line(error)
+        why = words_of(error)
         raise EngineError(f"the file for {settings.form} does not run, so it was not written: {why}") from error
     limit = TOLERANCES[settings.half]
     if not found.within(limit):

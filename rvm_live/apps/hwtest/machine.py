@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from rvm_live.apps.hwtest.report import Availability, Machine, OpenCvFacts, TorchFacts
-from rvm_live.core.errors import RvmLiveError
+from rvm_live.core.errors import words_of
 from rvm_live.core.registry import COMPOSITORS, ENGINES
 from rvm_live.core.settings import EngineSettings
 from rvm_live.system import gpu, threads
@@ -56,10 +56,8 @@ def inspect_machine(settings: EngineSettings, tell: Callable[[str], None] = lamb
 def _try(name: str, attempt: Callable[[], str]) -> Availability:
     try:
         return Availability(name, True, attempt())
-    except RvmLiveError as error:
-        return Availability(name, False, " ".join(str(error).split()))
     except Exception as error:  # a plug-in may raise anything, and one that fails is a finding
-        return Availability(name, False, f"{type(error).__name__}: {' '.join(str(error).split())}")
+        return Availability(name, False, words_of(error))
 
 
 def _compositor(name: str, device: str) -> str:

@@ -14,7 +14,7 @@ from rvm_live.apps.stress.configs import Config, defaults
 from rvm_live.apps.stress.guard import Guard, temperature
 from rvm_live.apps.stress.loads import load, weights_for
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import RvmLiveError, SettingsError
+from rvm_live.core.errors import RvmLiveError, SettingsError, words_of
 from rvm_live.system import gpu
 
 __all__ = ["Row", "StressReport", "StressSettings", "run"]
@@ -187,7 +187,7 @@ def _measured(
                     work()
                     times.append(clock.now_ns() - start)
     except RvmLiveError as error:
-        return Row(config.label, real_weights=real, error=" ".join(str(error).split()))
+        return Row(config.label, real_weights=real, error=words_of(error))
     if not times:
         return Row(config.label, real_weights=real, error=guard.reason or "interrupted")
     frames = len(times) * config.chunk * config.batch

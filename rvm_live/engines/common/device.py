@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rvm_live.core import transfer
 from rvm_live.core.clock import SYSTEM_CLOCK
-from rvm_live.core.errors import EngineError, SettingsError, UnavailableError
+from rvm_live.core.errors import EngineError, SettingsError, UnavailableError, words_of
 from rvm_live.core.frames import Matte
 from rvm_live.system.cpu_info import cpu_name
 
@@ -26,7 +26,6 @@ __all__ = [
     "downsample_ratio",
     "free_cache",
     "limit_memory",
-    "one_line",
 ]
 
 _log = logging.getLogger("rvm_live")
@@ -118,7 +117,7 @@ def free_cache(device: str) -> None:
         elif device.startswith("mps"):
             torch.mps.empty_cache()
     except RuntimeError as error:
-        _log.debug("the memory of %s cannot be freed: %s", device, one_line(error))
+        _log.debug("the memory of %s cannot be freed: %s", device, words_of(error))
 
 
 def limit_memory(limit: int, asked: str) -> str | None:
@@ -142,16 +141,6 @@ def limit_memory(limit: int, asked: str) -> str | None:
         return f"--memory-limit is more than the {total / 1e9:.1f} GB of {device_name(device)}: it does nothing"
     torch.cuda.set_per_process_memory_fraction(limit / total, device)
     return None
-
-
-def one_line(error: BaseException) -> str:
-    """The gist of a third party's error: its type and the first line that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # TorchScript wraps the reason in a traceback of its own and puts it last.
-    gist = lines[-1] if lines and "torchscript" in lines[0].lower() else (lines[0] if lines else "")
-    kind = type(error).__name__
-    gist = gist.removeprefix(f"{kind}: ")[:300]
-    return f"{kind}: {gist}" if gist else kind
 
 
 class Lane:

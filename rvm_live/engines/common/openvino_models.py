@@ -7,7 +7,7 @@ from typing import Any
 
 from rvm_live.system.telemetry_off import import_quietly
 
-__all__ = ["converted", "keep_state", "one_line"]
+__all__ = ["converted", "keep_state"]
 
 
 def keep_state(model: Any, count: int) -> None:
@@ -39,8 +39,3 @@ def converted(module: Any, example: tuple[Any, ...]) -> Any:
     model = frontend.convert(frontend.load(decoder))
     model.reshape({index: list(tensor.shape) for index, tensor in enumerate(example)})
     return model
-
-
-def one_line(error: BaseException) -> str:
-    """The gist of OpenVINO's error, which may be many lines of its sources' names."""
-    return " ".join(str(error).split())[:300]

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.clock import SYSTEM_CLOCK
-from rvm_live.core.errors import EngineError, UnavailableError
+from rvm_live.core.errors import EngineError, UnavailableError, words_of
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, States
 from rvm_live.engines.common.guided_upsampling import GuidedUpsampler
 from rvm_live.engines.common.ladder import LEAST_LINES
-from rvm_live.engines.common.openvino_models import one_line
 from rvm_live.engines.lite.colours import Unmixer, contrast
 from rvm_live.engines.lite.inference import OpenVinoRunner, Runner, TorchRunner, folded
 from rvm_live.engines.lite.network import LiteNetwork
@@ -184,7 +183,7 @@ class LiteEngine(Engine):
             found = runner.run(small)
         except RuntimeError as error:
             runner.reset()
-            raise EngineError(f"matting failed: {one_line(error)}") from error
+            raise EngineError(f"matting failed: {words_of(error)}") from error
         if upsampler is None:
             alpha = (found * 255 + 0.5).astype(np.uint8)
         else:
@@ -203,7 +202,7 @@ class LiteEngine(Engine):
         try:
             self._now[0].states = states
         except (RuntimeError, ValueError) as error:
-            raise EngineError(f"the state does not fit the engine: {one_line(error)}") from error
+            raise EngineError(f"the state does not fit the engine: {words_of(error)}") from error
 
     def close(self) -> None:
         self._runners = {}

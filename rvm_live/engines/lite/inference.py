@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rvm_live.core.errors import EngineError
+from rvm_live.core.errors import EngineError, words_of
 from rvm_live.engines.common import cpu_runtime
-from rvm_live.engines.common.openvino_models import converted, keep_state, one_line
+from rvm_live.engines.common.openvino_models import converted, keep_state
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
 from rvm_live.network.fuse_batch_norm import fold_batch_norm
 from rvm_live.system.telemetry_off import import_quietly
@@ -77,7 +77,7 @@ class OpenVinoRunner:
             keep_state(model, len(states))
             compiled = core.compile_model(model, "CPU", cpu_runtime.openvino_options(_HINTS[precision]))
         except RuntimeError as error:
-            raise EngineError(f"OpenVINO refuses the network: {one_line(error)}") from error
+            raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
         self._tensor = import_quietly("openvino").Tensor
         self._request = compiled.create_infer_request()
         self._alpha: Floats = self._request.get_output_tensor(0).data[0, 0]

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.core.errors import SinkError
+from rvm_live.core.errors import SinkError, words_of
 from rvm_live.media.encoder import Encoder, Recipe
 from rvm_live.sinks.recording.unfinished import keep_unfinished, part_path, place_lock
 from rvm_live.sinks.recording.writers import Shot, Writer, fit_into, over_black
@@ -174,7 +174,7 @@ class VideoFile(Writer):
         except OSError as error:  # PyAV's own errors are OSErrors where they come from the system
             raise explain(error, self.path) from error
         except Exception as error:
-            raise SinkError(f"cannot encode {self.path}: {error}") from error
+            raise SinkError(f"cannot encode {self.path}: {words_of(error)}") from error
 
     def _opened(self, shot: Shot) -> Encoder:
         kind = self._kind

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from rvm_live import __version__
 from rvm_live.core.clock import SYSTEM_CLOCK
-from rvm_live.core.errors import EngineError, UnavailableError
+from rvm_live.core.errors import EngineError, UnavailableError, words_of
 from rvm_live.engines.common import cpu_runtime
 from rvm_live.engines.common.ladder import state_shapes
-from rvm_live.engines.common.openvino_models import converted, keep_state, one_line
+from rvm_live.engines.common.openvino_models import converted, keep_state
 from rvm_live.engines.common.openvino_request import OpenVinoRequest
 from rvm_live.system import folders
 from rvm_live.system.telemetry_off import import_quietly
@@ -86,7 +86,7 @@ class OpenVinoCache:
             try:
                 self._requests[key] = self._compiled(low, precision, refined=refined)
             except RuntimeError as error:
-                raise EngineError(f"OpenVINO refuses the network: {one_line(error)}") from error
+                raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
         return self._requests[key]
 
     def ready(self, low: tuple[int, int], precision: str, *, refined: bool) -> bool:
@@ -217,7 +217,7 @@ class OpenVinoCache:
             try:
                 import_quietly("openvino").save_model(model, new / "model.xml", compress_to_fp16=False)
             except (RuntimeError, UnicodeError) as error:
-                raise OSError(one_line(error)) from error
+                raise OSError(words_of(error)) from error
             if not (folder / name).exists():
                 os.replace(new, folder / name)
 

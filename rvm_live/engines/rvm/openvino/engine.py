@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.clock import SYSTEM_CLOCK
-from rvm_live.core.errors import EngineError, UnavailableError
+from rvm_live.core.errors import EngineError, UnavailableError, words_of
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, Rung, States
 from rvm_live.engines.common.device import downsample_ratio
 from rvm_live.engines.common.guided_upsampling import GuidedUpsampler
 from rvm_live.engines.common.ladder import choose_side, low_size, ratio_of, rungs_for, state_shapes
-from rvm_live.engines.common.openvino_models import one_line
 from rvm_live.engines.common.openvino_request import OpenVinoRequest
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
 from rvm_live.system.cpu_info import cpu_name
@@ -199,7 +198,7 @@ class OpenVinoEngine(Engine):
             model = request.run(small)
         except RuntimeError as error:
             self.reset()
-            raise EngineError(f"matting failed in OpenVINO: {one_line(error)}") from error
+            raise EngineError(f"matting failed in OpenVINO: {words_of(error)}") from error
         alpha, foreground = upsampler.apply(frame.image, model)
         return Matte(frame, alpha, foreground, None, None, started_ns, SYSTEM_CLOCK.now_ns())
 

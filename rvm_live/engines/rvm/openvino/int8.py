@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.core.errors import EngineError, UnavailableError
+from rvm_live.core.errors import EngineError, UnavailableError, words_of
 from rvm_live.engines.common import cpu_runtime
 from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
@@ -91,7 +91,7 @@ def quantise(
                 ignored_scope=nncf.IgnoredScope(names=encoder),
             )
     except Exception as error:
-        raise EngineError(f"NNCF cannot quantise the network: {' '.join(str(error).split())[:300]}") from error
+        raise EngineError(f"NNCF cannot quantise the network: {words_of(error)}") from error
     # The states of the check are each network's own: errors add up there as they do in use.
     ours = list(_walk(_request(core, model), pictures[split:], shapes))
     theirs = list(_walk(exact, pictures[split:], shapes))

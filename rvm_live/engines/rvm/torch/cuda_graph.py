@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rvm_live.engines.common.device import one_line
+from rvm_live.core.errors import words_of
 from rvm_live.engines.common.ladder import low_size, state_shapes
 from rvm_live.engines.rvm.torch.full_size import FullSize
 from rvm_live.engines.rvm.torch.graph_capture import Record
@@ -225,4 +225,4 @@ class Steps(Generic[Key]):
             self.now(key)
         except Exception as error:  # whatever it is, a thread that dies would be started anew at every frame
             self._failed.add(key)
-            _log.warning("the network stays at its size: another one cannot be made ready: %s", one_line(error))
+            _log.warning("the network stays at its size: another one cannot be made ready: %s", words_of(error))

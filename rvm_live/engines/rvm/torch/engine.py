@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from rvm_live.core.clock import SYSTEM_CLOCK
-from rvm_live.core.errors import EngineError, NoMemoryError, UnavailableError
+from rvm_live.core.errors import EngineError, NoMemoryError, UnavailableError, words_of
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, States
@@ -22,7 +22,6 @@ from rvm_live.engines.common.device import (
     device_name,
     downsample_ratio,
     free_cache,
-    one_line,
 )
 from rvm_live.engines.common.device_errors import is_out_of_memory, memory_wanted
 from rvm_live.engines.common.ladder import ratios_for
@@ -96,7 +95,7 @@ class RvmEngine(Engine):
                     self._full_size = best_for(device)
                 self._lane.finish()
         except RuntimeError as error:
-            raise UnavailableError(f"device {device} cannot be used: {one_line(error)}") from error
+            raise UnavailableError(f"device {device} cannot be used: {words_of(error)}") from error
         self._device = device
         self._network = network
         self._steps = Steps(self._made, beside=device.type == "cuda")
@@ -245,7 +244,7 @@ class RvmEngine(Engine):
         # The states are no longer to be trusted, nor is the device: the next frame makes its step anew.
         self._step = self._key = None
         self._steps.close()
-        return EngineError(f"matting failed on {self._device}: {one_line(error)}")
+        return EngineError(f"matting failed on {self._device}: {words_of(error)}")
 
     def _put_by(self) -> None:
         """Bring the states to safety and free all else."""
@@ -313,7 +312,7 @@ def best_for(device: torch.device) -> FullSize:
 
             reason = why_wrong(device)
     except Exception as error:  # a compiler, its cache, a driver: whatever fails there is no reason to stop
-        reason = one_line(error)
+        reason = words_of(error)
     if reason is None:
         return FusedFullSize()
     _log.info("the steps at full size run in torch's operations: %s", reason)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from rvm_live.engines.common.device import one_line
+from rvm_live.core.errors import words_of
 from rvm_live.engines.common.device_errors import is_out_of_memory
 
 __all__ = ["Record", "record_graph", "recorded_if_possible"]
@@ -91,7 +91,7 @@ def _break_off(graph: Any, device: torch.device, pool: Any) -> None:
         if "not currently recording" in str(error):
             return  # a torch whose capture_end does tell it
         _leaking.add(device)
-        _log.warning("nothing more is recorded on %s: %s", device, one_line(error))
+        _log.warning("nothing more is recorded on %s: %s", device, words_of(error))
 
 
 def recorded_if_possible(make: Callable[[Record | None], Made], record: Record | None) -> Made:
@@ -105,5 +105,5 @@ def recorded_if_possible(make: Callable[[Record | None], Made], record: Record |
     except RuntimeError as error:
         if record is None or is_out_of_memory(error):
             raise
-        _log.warning("the GPU's work cannot be recorded, it runs without: %s", one_line(error))
+        _log.warning("the GPU's work cannot be recorded, it runs without: %s", words_of(error))
     return make(None)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import DisplayError
+from rvm_live.core.errors import DisplayError, words_of
 from rvm_live.sinks.window.display import Screen, prepare_qt, probe
 from rvm_live.sinks.window.toolkits import cocoa
 from rvm_live.sinks.window.toolkits.base import Closed, Event, Key, Motion, Press, Release, Toolkit
@@ -57,7 +57,7 @@ class OpenCvToolkit(Toolkit):
             self.resize(size)
             cv2.setMouseCallback(title, self._mouse)
         except cv2.error as error:
-            raise DisplayError(_one_line(error)) from error
+            raise DisplayError(words_of(error)) from error
 
     @property
     def size(self) -> tuple[int, int]:
@@ -71,7 +71,7 @@ class OpenCvToolkit(Toolkit):
         try:
             cv2.imshow(self._title, canvas)
         except cv2.error as error:
-            raise DisplayError(f"the window failed: {_one_line(error)}") from error
+            raise DisplayError(f"the window failed: {words_of(error)}") from error
 
     def events(self) -> list[Event]:
         for _ in range(_KEYS_AT_ONCE):
@@ -116,7 +116,7 @@ class OpenCvToolkit(Toolkit):
             cv2.destroyWindow(title)
             cv2.waitKeyEx(1)  # the window system takes it down while events are handled
         except cv2.error as error:
-            _log.debug("the window was gone already: %s", _one_line(error))
+            _log.debug("the window was gone already: %s", words_of(error))
 
     def _gone(self) -> bool:
         try:
@@ -215,7 +215,3 @@ def key_of(code: int) -> Key | None:
         return None
     letter = chr(key)
     return Key(letter.lower(), letter.isupper())
-
-
-def _one_line(error: Any) -> str:
-    return " ".join(str(error).split())

@@ -22,7 +22,6 @@ __all__ = ["TARGETS", "main", "run"]
 
 TARGETS = ("weights", "picture", "video", "background", "settings")
 _LONGEST_MESSAGE = 500
-_MOST_READ = 1 << 20
 _INPUT_S = 20
 _MOST_MIB = 4096
 _SPECS = (
@@ -110,17 +109,15 @@ def run(target: str, options: list[str], scratch: str) -> None:
 
 
 def _weights(scratch: Path) -> Callable[[bytes], None]:
-    from rvm_live.weights import files, pickled, places
-    from rvm_live.weights.checkpoint import inspect
+    from rvm_live.weights import checkpoint, files, pickled
 
     def once(data: bytes) -> None:
         if data[:1] == b"\x80":
             with suppress(pickled.ForeignCode, pickled.Malformed):
                 pickled.read_pickle(data)
-        with suppress(places.Unfit):
-            found = inspect(data)
-            if sum(place.size for place in found.values()) < _MOST_READ:
-                places.read_tensors(data, found)
+        with suppress(checkpoint.Unfit):
+            for entry in checkpoint.inspect(data).values():
+                entry.read()
         files.read(Path("x.pth"), data)
 
     return once

@@ -1,50 +1,64 @@
-"""Looks into a checkpoint before any of it is believed: what tensors it holds, and where in the file they lie.
+"""Looks into a checkpoint before any of it is believed: what tensors it holds, and then their values.
 
-Neither torch nor a pickle runs, and nothing is allocated but the list of tensors. Zip files of ``torch.save`` and
-safetensors files are known; the values are read afterwards (``places.py``), from where every check was passed.
+A safetensors file is read by that library. Of a zip file of ``torch.save`` zipfile reads the records and compares their
+checksums, and ``pickled.py`` its list of tensors: why ``torch.load`` does not is told there.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import struct
 import zipfile
 import zlib
-from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rvm_live.weights.pickled import DTYPES, ForeignCode, Malformed, TensorEntry, read_pickle
-from rvm_live.weights.places import Placed, Span, Unfit, shortened
 
-__all__ = ["inspect"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Entry", "Unfit", "inspect", "shortened"]
 
 _LONGEST_LIST = 1 << 20  # bytes; the official files take under 0.1 MiB for their list of tensors
 _LARGEST_SAFETENSORS_HEADER = 100_000_000  # what the format allows; beyond it a file is none
 _MOST_RECORDS = 10_000
-_SAFETENSORS = {
-    "BOOL": "bool",
-    "U8": "uint8",
-    "I8": "int8",
-    "I16": "int16",
-    "I32": "int32",
-    "I64": "int64",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "F32": "float32",
-    "F64": "float64",
-    "C64": "complex64",
-}
 _LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # torch's magic number, pickled
 _DAMAGED = "is not a checkpoint, or a truncated or damaged one"
 _DAMAGED_ZIP = "is a truncated or damaged checkpoint"
-_DAMAGED_SAFETENSORS = "is a truncated or damaged safetensors file"
 # All that zipfile answers damage with.
-_ZIP_ERRORS = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError, struct.error)
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError, struct.error)
 
 
-def inspect(data: bytes) -> dict[str, Placed]:
+class Unfit(ValueError):
+    """The file cannot be used; the message is a predicate: "is ...", "holds ..."."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tensor of a file.
+
+    Attributes:
+        dtype: torch's name of it.
+        shape: sizes.
+        read: its values, on the CPU; raises :class:`Unfit` where they are not those that were saved.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    read: Callable[[], Tensor]
+
+
+def shortened(name: object) -> str:
+    """A name from a file for a message: quoted, on one line, cut where it is long."""
+    text = name if isinstance(name, str) else str(name)
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def inspect(data: bytes) -> dict[str, Entry]:
     """Every tensor of a checkpoint, at least one; none of its values was looked at.
 
     Args:
@@ -68,113 +82,78 @@ def inspect(data: bytes) -> dict[str, Placed]:
     raise Unfit(_DAMAGED)
 
 
-def _of_safetensors(data: bytes, header: int) -> dict[str, Placed]:
-    """The format: https://github.com/huggingface/safetensors#format"""
+def _of_safetensors(data: bytes, header: int) -> dict[str, Entry]:
     if header > _LONGEST_LIST:
         raise Unfit(f"has a header of {header:,} bytes, far longer than RobustVideoMatting's")
-    first = 8 + header
-    if first > len(data):
-        raise Unfit(_DAMAGED_SAFETENSORS)
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
     try:
-        listed = json.loads(data[8:first], object_pairs_hook=_without_doubles)
-    except (ValueError, RecursionError) as error:
-        raise Unfit(_DAMAGED_SAFETENSORS) from error
-    listed.pop("__metadata__", None)
-    places = {name: _of_entry(name, entry, first) for name, entry in listed.items()}
-    end = first
-    for place in sorted(places.values(), key=lambda place: (place.start, place.size)):
-        if place.start != end:
-            raise Unfit(_DAMAGED_SAFETENSORS)  # gaps and overlaps are against the format
-        end += place.size
-    if end != len(data):
-        raise Unfit(_DAMAGED_SAFETENSORS)
-    if not places:
+        tensors = load(data)
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:  # of torch: no such type of values
+        raise Unfit("is a truncated or damaged safetensors file") from error
+    if not tensors:
         raise Unfit("holds no tensors")
-    return places
+    return {
+        name: Entry(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), partial(_itself, tensor))
+        for name, tensor in tensors.items()
+    }
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name comes twice")
-    return found
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
 
 
-def _of_entry(name: str, entry: Any, first: int) -> Placed:
-    """One entry of a safetensors header; its place is checked against the others by the caller."""
-    if type(entry) is not dict or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise Unfit(_DAMAGED_SAFETENSORS)
-    kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not (_counts(shape) and _counts(offsets) and len(shape) <= 16 and len(offsets) == 2 and type(kind) is str):
-        raise Unfit(_DAMAGED_SAFETENSORS)
-    if kind not in _SAFETENSORS:
-        raise Unfit(f"is not usable: {shortened(name)} holds {shortened(kind)}, not floating-point values")
-    stride = tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
-    span = Span(first + offsets[0], offsets[1] - offsets[0])
-    place = Placed(_SAFETENSORS[kind], tuple(shape), stride, span.start, span)
-    if place.size != span.size:
-        raise Unfit(_DAMAGED_SAFETENSORS)
-    return place
-
-
-def _counts(values: Any) -> bool:
-    return type(values) is list and all(type(value) is int and 0 <= value <= 1 << 62 for value in values)
-
-
-def _of_zip(data: bytes) -> dict[str, Placed]:
+def _of_zip(data: bytes) -> dict[str, Entry]:
     # zipfile makes an object for each of these marks; a file of nothing else would fill the memory.
     if data.count(b"PK\x01\x02") > _MOST_RECORDS:
         raise Unfit(f"holds more than {_MOST_RECORDS:,} records, so it is no RobustVideoMatting checkpoint")
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            records = archive.infolist()
+        archive = zipfile.ZipFile(io.BytesIO(data))
     except _ZIP_ERRORS as error:
         raise Unfit(_DAMAGED_ZIP) from error
-    names = [record.filename for record in records]
-    if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
+    records = {record.filename: record for record in archive.infolist()}
+    if any(name.endswith("/constants.pkl") or "/code/" in name for name in records):
         raise Unfit("is a TorchScript model, not a checkpoint: run it with --engine torchscript")
-    lists = [name for name in names if name.endswith("/data.pkl") and name.count("/") == 1]
+    lists = [name for name in records if name.endswith("/data.pkl") and name.count("/") == 1]
     if not lists:
         raise Unfit("is a zip archive, not a RobustVideoMatting checkpoint")
-    if len(set(names)) != len(names) or len(lists) > 1:
+    if len(records) != len(archive.infolist()) or len(lists) > 1:
         raise Unfit("is no checkpoint of torch.save: a record's name comes twice")
-    spans = {record.filename: _span(data, record) for record in records}
-    if sum(span.size for span in spans.values()) > len(data):
+    for record in records.values():
+        _check_record(record)
+    if sum(record.file_size for record in records.values()) > len(data):
         raise Unfit(_DAMAGED_ZIP)  # records that overlap
     root = lists[0].removesuffix("data.pkl")
-    if f"{root}byteorder" in spans and _bytes(data, spans[f"{root}byteorder"]) != b"little":
-        raise Unfit("was saved on a big-endian machine: load it there and save it as safetensors")
-    if spans[lists[0]].size > _LONGEST_LIST:
-        raise Unfit(f"has a list of tensors of {spans[lists[0]].size:,} bytes, far longer than RobustVideoMatting's")
-    entries = _entries(_bytes(data, spans[lists[0]]))
-    return {name: _placed(name, entry, spans.get(f"{root}data/{entry.storage.key}")) for name, entry in entries.items()}
+
+    @cache  # tensors may share a record
+    def content(name: str) -> bytearray:
+        return bytearray(archive.read(name))
+
+    try:
+        if f"{root}byteorder" in records and content(f"{root}byteorder") != b"little":
+            raise Unfit("was saved on a big-endian machine: load it there and save it as safetensors")
+        if records[lists[0]].file_size > _LONGEST_LIST:
+            raise Unfit(
+                f"has a list of tensors of {records[lists[0]].file_size:,} bytes, far longer than RobustVideoMatting's"
+            )
+        listed = bytes(content(lists[0]))
+    except _ZIP_ERRORS as error:
+        raise error if isinstance(error, Unfit) else Unfit(_DAMAGED_ZIP) from error
+    sizes = {name: record.file_size for name, record in records.items()}
+    return {
+        name: _entry(name, entry, sizes.get(where := f"{root}data/{entry.storage.key}"), where, content)
+        for name, entry in _entries(listed).items()
+    }
 
 
-def _bytes(data: bytes, span: Span) -> bytes:
-    found = data[span.start : span.start + span.size]
-    if zlib.crc32(found) != span.crc:
-        raise Unfit(_DAMAGED_ZIP)
-    return found
-
-
-def _span(data: bytes, record: zipfile.ZipInfo) -> Span:
-    """Where a record's bytes lie, by its own header, which must agree with the directory."""
+def _check_record(record: zipfile.ZipInfo) -> None:
     if record.compress_type != zipfile.ZIP_STORED:
         raise Unfit("holds compressed records, which torch.save does not write: save it again with torch.save")
     if record.flag_bits & 0x1:
         raise Unfit("holds encrypted records, which torch.save does not write")
-    at = record.header_offset
-    header = data[at : at + 30] if at >= 0 else b""
-    if len(header) < 30 or header[:4] != b"PK\x03\x04" or record.file_size != record.compress_size:
+    if record.file_size != record.compress_size:
         raise Unfit(_DAMAGED_ZIP)
-    name_length, extra_length = struct.unpack("<HH", header[26:30])
-    name = record.orig_filename.encode("utf-8" if record.flag_bits & 0x800 else "cp437")
-    if data[at + 30 : at + 30 + name_length] != name:
-        raise Unfit(_DAMAGED_ZIP)
-    start = at + 30 + name_length + extra_length
-    if start + record.file_size > len(data):
-        raise Unfit(_DAMAGED_ZIP)
-    return Span(start, record.file_size, record.CRC)
 
 
 def _entries(pickled: bytes) -> dict[str, TensorEntry]:
@@ -197,24 +176,34 @@ def _entries(pickled: bytes) -> dict[str, TensorEntry]:
 def _kind(value: object) -> str:
     if isinstance(value, TensorEntry):
         return "Tensor"
-    if isinstance(value, (bool, int, float, str, tuple, list, dict, OrderedDict)) or value is None:
-        return type(value).__name__
-    return "fragment"
+    known = isinstance(value, (bool, int, float, str, tuple, list, dict, type(None)))
+    return type(value).__name__ if known else "fragment"
 
 
-def _placed(name: str, entry: TensorEntry, span: Span | None) -> Placed:
-    storage, width = entry.storage, DTYPES[entry.storage.dtype]
-    if span is None:
+def _entry(name: str, entry: TensorEntry, size: int | None, record: str, content: Callable[[str], bytearray]) -> Entry:
+    (dtype, _, numel), offset, shape, stride = entry
+    if size is None:
         raise Unfit(f"is a damaged checkpoint: the values of {shortened(name)} are not in it")
-    if storage.numel * width != span.size:
-        raise Unfit(
-            f"is a damaged checkpoint: the values of {shortened(name)} are {span.size:,} bytes, not as declared"
-        )
-    if not _is_dense(entry.shape, entry.stride):
+    if numel * DTYPES[dtype] != size:
+        raise Unfit(f"is a damaged checkpoint: the values of {shortened(name)} are {size:,} bytes, not as declared")
+    if not _is_dense(shape, stride):
         raise Unfit(f"is not usable: {shortened(name)} overlaps itself or has gaps; save it again after .contiguous()")
-    if entry.offset + prod(entry.shape) > storage.numel:
+    if offset + prod(shape) > numel:
         raise Unfit(f"is a damaged checkpoint: {shortened(name)} reaches beyond its values")
-    return Placed(storage.dtype, entry.shape, entry.stride, span.start + entry.offset * width, span)
+
+    def read() -> Tensor:
+        import torch
+
+        kind = getattr(torch, dtype)
+        if not size:
+            return torch.empty(shape, dtype=kind)
+        try:
+            values = content(record)
+        except _ZIP_ERRORS as error:
+            raise Unfit(f"{_DAMAGED_ZIP}: the values of {shortened(name)} fail their checksum") from error
+        return torch.frombuffer(values, dtype=kind).as_strided(shape, stride, offset)
+
+    return Entry(dtype, shape, read)
 
 
 def _is_dense(shape: tuple[int, ...], stride: tuple[int, ...]) -> bool:

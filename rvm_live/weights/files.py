@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rvm_live.core.errors import WeightsError
-from rvm_live.weights.checkpoint import inspect
-from rvm_live.weights.places import Placed, Unfit, read_tensors, shortened
+from rvm_live.weights.checkpoint import Entry, Unfit, inspect, shortened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +20,7 @@ __all__ = ["SUFFIXES", "LoadedWeights", "file_bytes", "read", "sha256_of"]
 
 SUFFIXES = (".pth", ".safetensors")
 _LARGEST = 1 << 30
+_FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
 _COUNTER = "num_batches_tracked"
 
 
@@ -91,12 +91,11 @@ def read(path: Path, data: bytes | None = None) -> LoadedWeights:
     if foreign:
         raise WeightsError(f"weights {path} is {foreign}, not a RobustVideoMatting checkpoint")
     try:
-        places = inspect(data)
-        variant, refiner = _identify(path, places)
-        _check_shapes(path, places, variant, refiner)
-        _check_types(path, places)
-        # Only now is anything allocated: as much as the network has.
-        state_dict = _as_float32(path, read_tensors(data, places))
+        entries = inspect(data)
+        variant, refiner = _identify(path, entries)
+        _check_shapes(path, entries, variant, refiner)
+        _check_types(path, entries)
+        state_dict = _as_float32(path, entries)
     except Unfit as error:
         raise WeightsError(f"weights {path} {error}") from error
     return LoadedWeights(state_dict, variant, refiner, sha256_of(data), path)
@@ -122,7 +121,7 @@ def _foreign(data: bytes) -> str | None:
     return None
 
 
-def _identify(path: Path, tensors: Mapping[str, Placed]) -> tuple[str, str]:
+def _identify(path: Path, tensors: Mapping[str, Entry]) -> tuple[str, str]:
     if "backbone.features.0.0.weight" in tensors:
         variant = "mobilenetv3"
     elif "backbone.layer1.0.conv1.weight" in tensors:
@@ -149,7 +148,7 @@ def _shapes(variant: str, refiner: str) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
-def _check_shapes(path: Path, tensors: Mapping[str, Placed], variant: str, refiner: str) -> None:
+def _check_shapes(path: Path, tensors: Mapping[str, Entry], variant: str, refiner: str) -> None:
     wanted = _shapes(variant, refiner)
     what = f"weights {path} looks like RobustVideoMatting {variant}, but"
     for name, shape in wanted.items():
@@ -163,20 +162,20 @@ def _check_shapes(path: Path, tensors: Mapping[str, Placed], variant: str, refin
         raise WeightsError(f"{what} holds tensors that are not its own, such as {shortened(extra[0])}")
 
 
-def _check_types(path: Path, tensors: Mapping[str, Placed]) -> None:
-    for name, place in tensors.items():
-        counts = name.endswith(_COUNTER) and "int" in place.dtype
-        if "float" not in place.dtype and not counts:
-            raise WeightsError(f"weights {path} is not usable: {name!r} holds {place.dtype}, not floating-point values")
+def _check_types(path: Path, tensors: Mapping[str, Entry]) -> None:
+    for name, entry in tensors.items():
+        counts = name.endswith(_COUNTER) and "int" in entry.dtype
+        if entry.dtype not in _FLOATS and not counts:
+            raise WeightsError(f"weights {path} is not usable: {name!r} holds {entry.dtype}, not floating-point values")
 
 
-def _as_float32(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _as_float32(path: Path, entries: Mapping[str, Entry]) -> dict[str, Tensor]:
     import torch
 
     converted: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
+    for name, entry in entries.items():
         counter = name.endswith(_COUNTER)
-        value = tensor.to(torch.int64 if counter else torch.float32)
+        value = entry.read().to(torch.int64 if counter else torch.float32)
         if not counter and not bool(torch.isfinite(value).all()):
             raise WeightsError(f"weights {path} is not usable: {name!r} holds values that are not finite")
         converted[name] = value

@@ -1,18 +1,18 @@
-"""Reads the one pickle in a checkpoint without unpickling it: nothing is imported, called or allocated on its word.
+"""Reads the one pickle in a checkpoint of ``torch.save``: nothing is imported, called or allocated on its word.
 
-A small stack machine knows the few opcodes of which ``torch.save`` makes a dictionary of tensors, and the few names
-that belong there. Tensors become descriptions. All else is refused where it stands.
-
-The format: https://github.com/python/cpython/blob/main/Lib/pickletools.py
+The unpickler is Python's own, of which only the few opcodes are left that a dictionary of tensors is made of, and
+for whose names descriptions stand in. ``torch.load(weights_only=True)`` does not do: a key made of tuples within
+tuples keeps it busy for ever, of the archive around it no checksum is compared and a name may come twice, sizes are
+not compared with the records', and it takes nothing of protocol 4.
 """
 
 from __future__ import annotations
 
 import io
-import pickletools
+import pickle
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 __all__ = ["DTYPES", "ForeignCode", "Malformed", "Storage", "TensorEntry", "read_pickle"]
 
@@ -46,20 +46,12 @@ _STORAGES = {
     "torch.ComplexFloatStorage": "complex64",
     "torch.ComplexDoubleStorage": "complex128",
 }
-_ORDERED_DICT = "collections.OrderedDict"
-_TENSOR = "torch._utils._rebuild_tensor_v2"
-_PARAMETER = "torch._utils._rebuild_parameter"
-_NAMES = {_ORDERED_DICT, _TENSOR, _PARAMETER, *_STORAGES}
-
-_LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"}
-_FIXED = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-_FRESH: dict[str, type] = {"EMPTY_DICT": dict, "EMPTY_LIST": list}
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_RUNS_CODE = {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
-_OPCODES = {info.code.encode("latin-1"): info for info in pickletools.opcodes}
-
-# A ResNet50's list has about 15,000 steps.
-_MOST_STEPS = 100_000
+_KEPT = (
+    "PROTO FRAME STOP NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINUNICODE "
+    "EMPTY_DICT EMPTY_LIST EMPTY_TUPLE MARK TUPLE TUPLE1 TUPLE2 TUPLE3 APPEND APPENDS BINPUT LONG_BINPUT MEMOIZE "
+    "BINGET LONG_BINGET GLOBAL STACK_GLOBAL BINPERSID"
+)
+_RUNS_CODE = ("INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4")
 _MOST_DIMENSIONS = 16
 _LARGEST = 1 << 62
 
@@ -86,8 +78,7 @@ class Storage(NamedTuple):
     numel: int
 
 
-@dataclass(frozen=True)
-class TensorEntry:
+class TensorEntry(NamedTuple):
     """A tensor as the pickle describes it: only types and signs were checked.
 
     Attributes:
@@ -103,163 +94,107 @@ class TensorEntry:
     stride: tuple[int, ...]
 
 
-class _Name(NamedTuple):
-    """A global that stands on the list; never looked up."""
-
-    name: str
-
-
 def read_pickle(data: bytes) -> object:
     """What the pickle describes: None, bool, int, float, str, tuple, list, dict, OrderedDict and TensorEntry.
+
+    Time and memory follow the length of ``data``.
 
     Raises:
         ForeignCode: it would import or call something else; nothing was run.
         Malformed: it is damaged, or of other parts than these.
     """
-    return _Machine(data).run()
+    try:
+        return _Reader(io.BytesIO(data)).load()
+    except ForeignCode:
+        raise
+    except Exception as error:  # what is damaged fails in as many ways as there are opcodes
+        raise Malformed(f"{type(error).__name__}: {error}") from error
 
 
-class _Machine:
-    def __init__(self, data: bytes) -> None:
-        self._stream = io.BytesIO(data)
-        self._stack: list[Any] = []
-        self._outer: list[list[Any]] = []  # the stacks below each open mark
-        self._memo: dict[int, Any] = {}  # not a list: an index costs what was stored, not what it says
+class _Reader(pickle._Unpickler):  # the one in C makes room for as many entries as a file says
+    stack: list[Any]
+    append: Callable[[Any], None]
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        code: pickle._Unpickler.dispatch[code] for code in (getattr(pickle, name)[0] for name in _KEPT.split())
+    }
 
-    def run(self) -> object:
-        for _ in range(_MOST_STEPS):
-            name, value = self._next()
-            if name == "STOP":
-                return self._pop()
-            self._step(name, value)
-        raise Malformed("more steps than a checkpoint has")
+    def find_class(self, module: str, name: str) -> Any:
+        full = f"{module}.{name}"
+        if full in _STORAGES:
+            return _Kind(_STORAGES[full])
+        if full not in _CALLED:
+            raise ForeignCode(full)
+        return _CALLED[full]
 
-    def _next(self) -> tuple[str, Any]:
-        info = _OPCODES.get(self._stream.read(1))
-        if info is None:
-            raise Malformed("it ends early, or holds what is no opcode")
-        if info.name in _RUNS_CODE:
-            raise ForeignCode(info.name)
-        try:
-            return info.name, info.arg.reader(self._stream) if info.arg else None
-        except ValueError as error:
-            raise Malformed(str(error)) from error
-
-    def _step(self, name: str, value: Any) -> None:
-        stack = self._stack
-        if name in _LITERALS:
-            stack.append(value)
-        elif name in _FIXED:
-            stack.append(_FIXED[name])
-        elif name in _FRESH:
-            stack.append(_FRESH[name]())
-        elif name in ("BINPUT", "LONG_BINPUT"):
-            self._memo[value] = self._top()
-        elif name == "MEMOIZE":
-            self._memo[len(self._memo)] = self._top()
-        elif name in ("BINGET", "LONG_BINGET"):
-            if value not in self._memo:
-                raise Malformed("it recalls what was not stored")
-            stack.append(self._memo[value])
-        elif name == "MARK":
-            self._outer.append(stack)
-            self._stack = []
-        elif name == "TUPLE":
-            self._push(tuple(self._since_mark()))
-        elif name in _TUPLES:
-            stack.append(tuple(reversed([self._pop() for _ in range(_TUPLES[name])])))
-        elif name in ("SETITEM", "SETITEMS"):
-            items = self._since_mark() if name == "SETITEMS" else [self._pop(), self._pop()][::-1]
-            self._set(items)
-        elif name in ("APPEND", "APPENDS"):
-            items = self._since_mark() if name == "APPENDS" else [self._pop()]
-            self._list().extend(items)
-        elif name == "GLOBAL":
-            stack.append(_listed(value.replace(" ", ".", 1)))
-        elif name == "STACK_GLOBAL":
-            last, module = self._pop(), self._pop()
-            if type(last) is not str or type(module) is not str:
-                raise Malformed("a name is no text")
-            stack.append(_listed(f"{module}.{last}"))
-        elif name == "BINPERSID":
-            stack.append(_storage(self._pop()))
-        elif name == "REDUCE":
-            arguments, function = self._pop(), self._pop()
-            stack.append(_called(function, arguments))
-        elif name == "BUILD":
-            # What an OrderedDict carries beside its entries (torch's version numbers) is of no use here.
-            if type(self._pop()) is not dict or type(self._top()) is not OrderedDict:
-                raise ForeignCode("an object's state")
-        elif name not in ("PROTO", "FRAME"):
-            raise Malformed(f"{name} is not used by checkpoints")
-
-    def _push(self, value: Any) -> None:
-        self._stack.append(value)
-
-    def _top(self) -> Any:
-        if not self._stack:
-            raise Malformed("it takes from an empty stack")
-        return self._stack[-1]
-
-    def _pop(self) -> Any:
-        value = self._top()
-        del self._stack[-1]
-        return value
-
-    def _since_mark(self) -> list[Any]:
-        if not self._outer:
-            raise Malformed("a mark is missing")
-        items, self._stack = self._stack, self._outer.pop()
-        return items
-
-    def _list(self) -> list[Any]:
-        top = self._top()
-        if type(top) is not list:
-            raise Malformed("it appends to what is no list")
-        return top
+    def persistent_load(self, told: Any) -> Storage:
+        word, kind, key, _, count = told  # the fourth is the device it was on
+        if word != "storage" or type(kind) is not _Kind or type(key) is not str or not _whole(count):
+            raise Malformed("a storage of no known type")
+        return Storage(kind.dtype, key, count)
 
     def _set(self, items: list[Any]) -> None:
-        top = self._top()
-        if type(top) not in (dict, OrderedDict) or len(items) % 2:
-            raise Malformed("it sets entries of what is no dictionary")
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            # Hashing tuples within tuples takes the time, and the depth, that the file likes.
-            if type(key) not in (str, int):
-                raise Malformed("a key is neither text nor a whole number")
-            top[key] = value
+        top = self.stack[-1]
+        # Hashing tuples within tuples takes the time, and the depth, that the file likes.
+        if type(top) not in (dict, OrderedDict) or any(type(key) not in (str, int) for key in items[::2]):
+            raise Malformed("entries of what is no dictionary, or under what is no name")
+        top.update(zip(items[::2], items[1::2], strict=True))
+
+    def _setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set([key, value])
+
+    def _reduce(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if type(arguments) is not tuple or function not in _CALLED.values():
+            raise (Malformed if type(function) is _Kind else ForeignCode)("a call")
+        self.append(function(*arguments))
+
+    def _build(self) -> None:
+        # What an OrderedDict carries beside its entries (torch's version numbers) is of no use here.
+        if type(self.stack.pop()) is not dict or type(self.stack[-1]) is not OrderedDict:
+            raise ForeignCode("an object's state")
+
+    def _run(self) -> None:
+        raise ForeignCode("an object of a class")
+
+    dispatch |= {
+        pickle.SETITEM[0]: _setitem,
+        pickle.SETITEMS[0]: lambda self: self._set(self.pop_mark()),
+        pickle.REDUCE[0]: _reduce,
+        pickle.BUILD[0]: _build,
+        **dict.fromkeys((getattr(pickle, name)[0] for name in _RUNS_CODE), _run),
+    }
 
 
-def _listed(name: str) -> _Name:
-    if name not in _NAMES:
-        raise ForeignCode(name)
-    return _Name(name)
+class _Kind(NamedTuple):
+    """A class of storages; never looked up."""
+
+    dtype: str
 
 
-def _storage(told: Any) -> Storage:
-    if type(told) is not tuple or len(told) != 5:
-        raise Malformed("a storage is not described in five parts")
-    word, kind, key, _, count = told  # the fourth is the device it was on
-    if word != "storage" or type(kind) is not _Name or kind.name not in _STORAGES:
-        raise Malformed("a storage is of no known type")
-    if type(key) is not str or not _whole(count):
-        raise Malformed("a storage has no name or no size")
-    return Storage(_STORAGES[kind.name], key, count)
+def _ordered_dict() -> OrderedDict[Any, Any]:
+    return OrderedDict()
 
 
-def _called(function: Any, arguments: Any) -> Any:
-    if type(function) is not _Name or type(arguments) is not tuple:
-        raise ForeignCode("a call")
-    if function.name == _ORDERED_DICT and not arguments:
-        return OrderedDict()
-    if function.name == _PARAMETER and len(arguments) == 3 and type(arguments[0]) is TensorEntry:
-        return arguments[0]
-    if function.name == _TENSOR and len(arguments) == 6:
-        storage, offset, shape, stride = arguments[:4]
-        if type(storage) is Storage and _whole(offset) and _sizes(shape) and _sizes(stride):
-            if len(shape) != len(stride):
-                raise Malformed("a tensor has more sizes than steps, or fewer")
-            return TensorEntry(storage, offset, shape, stride)
-    raise Malformed(f"{function.name} is given what does not belong to it")
+def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> TensorEntry:
+    if type(storage) is not Storage or not _whole(offset) or not _sizes(shape) or not _sizes(stride):
+        raise Malformed("a tensor of other parts")
+    if len(shape) != len(stride):
+        raise Malformed("a tensor has more sizes than steps, or fewer")
+    return TensorEntry(storage, offset, shape, stride)
+
+
+def _parameter(tensor: Any, *_: Any) -> TensorEntry:
+    if type(tensor) is not TensorEntry:
+        raise Malformed("a parameter that is no tensor")
+    return tensor
+
+
+_CALLED: dict[str, Callable[..., Any]] = {
+    "collections.OrderedDict": _ordered_dict,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+}
 
 
 def _whole(value: Any) -> bool:

@@ -180,6 +180,10 @@ WEIGHTS: dict[str, tuple[Callable[[State], bytes], str]] = {
         lambda state: whole(state, records={"../b/data.pkl": b""}).replace(b"archive/../b", b"zzzzzzzzzzzz"),
         "comes twice",
     ),
+    "records that lie over each other": (
+        lambda state: directory(whole(state), "archive/data/1", {20: struct.pack("<I", 9_000_000) * 2}),
+        "truncated or damaged",
+    ),
     "values altered": (
         lambda state: whole(state).replace(state[STEM].numpy().tobytes()[:400], bytes(400)),
         "fail their checksum",
@@ -197,7 +201,7 @@ WEIGHTS: dict[str, tuple[Callable[[State], bytes], str]] = {
     "long bytes": (lambda state: alone(b"\x8e" + struct.pack("<Q", 1 << 62)), "not a checkpoint"),
     "a long number": (lambda state: alone(b"\x8b\xff\xff\xff\x7f"), "not a checkpoint"),
     "digits": (lambda state: alone(b"I" + b"9" * 900_000 + b"\n"), "not a checkpoint"),
-    "many steps": (lambda state: alone(b"}" * 1_000_000), "not a checkpoint"),
+    "many steps": (lambda state: alone(b"}" * 1_000_000), "holds a dict"),
     "a long list": (lambda state: alone(b"}" * 40_000_000), "far longer"),
     "nested tuples": (lambda state: alone(b")" + b"\x85" * 90_000), "holds a tuple"),
     "nested tuples as a key": (lambda state: alone(b"})" + b"\x85" * 90_000 + b"Ns"), "not a checkpoint"),
@@ -224,6 +228,18 @@ WEIGHTS: dict[str, tuple[Callable[[State], bytes], str]] = {
     "an extension": (lambda state: alone(b"\x82\x01)R"), "pickled code"),
     "state for a dictionary": (lambda state: alone(b"}}b"), "pickled code"),
     "slots for a dictionary": (lambda state: alone(call("collections OrderedDict") + b"}}\x86b"), "pickled code"),
+    "a parameter of a parameter's name": (
+        lambda state: alone(b"ctorch._utils\n_rebuild_parameter\n)R"),
+        "not a checkpoint",
+    ),
+    "an entry of a list": (lambda state: alone(b"]" + text("x") + b"Ns"), "not a checkpoint"),
+    "an entry of a tensor": (
+        lambda state: alone(tensor("0", 1, (1,), (1,)) + number(0) + b"Ns"),
+        "not a checkpoint",
+    ),
+    "state for a tensor": (lambda state: alone(tensor("0", 1, (1,), (1,)) + b"}b"), "pickled code"),
+    "a call of text": (lambda state: alone(text("x") + b")R"), "pickled code"),
+    "a frame without an end": (lambda state: alone(b"\x95" + b"\xff" * 8 + b"}"), "not a checkpoint"),
     "a call of what was called": (lambda state: alone(call("collections OrderedDict") + b")R"), "pickled code"),
     "a name on the list with dots": (
         lambda state: alone(text("torch") + text("FloatStorage.__class__") + b"\x93"),
@@ -311,11 +327,11 @@ WEIGHTS: dict[str, tuple[Callable[[State], bytes], str]] = {
     "an entry that is none": (lambda state: safetensors({"a": 3}), "damaged safetensors"),
     "a type unheard of": (
         lambda state: safetensors({"a": {**FLOATS, "dtype": "F4" * 400}}, bytes(8)),
-        "not floating-point",
+        "damaged safetensors",
     ),
     "half a letter in a name": (
         lambda state: safetensors(b'{"\\ud800\\n":' + b'{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8)),
-        "another network",
+        "damaged safetensors",
     ),
     # other files
     "the old format": (legacy, "the format of torch before 1.6"),

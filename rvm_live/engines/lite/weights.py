@@ -6,9 +6,8 @@ from pathlib import Path
 
 from rvm_live.core.errors import WeightsError
 from rvm_live.engines.lite.network import LiteNetwork
-from rvm_live.weights.checkpoint import inspect
+from rvm_live.weights.checkpoint import Unfit, inspect
 from rvm_live.weights.files import file_bytes
-from rvm_live.weights.places import Unfit, read_tensors
 
 __all__ = ["EMBEDDED", "load_network"]
 
@@ -28,12 +27,12 @@ def load_network(path: Path | None = None) -> LiteNetwork:
     data = file_bytes(path)
     network = LiteNetwork()
     try:
-        places = inspect(data)
-        shapes = {name: place.shape for name, place in places.items()}
+        entries = inspect(data)
+        shapes = {name: entry.shape for name, entry in entries.items()}
         wanted = {name: tuple(value.shape) for name, value in network.state_dict().items() if value.is_floating_point()}
         if shapes != wanted:
             raise WeightsError(f"weights {path} are of another network than lite: leave --weights out")
-        values = {name: value.float() for name, value in read_tensors(data, places).items()}
+        values = {name: entry.read().float() for name, entry in entries.items()}
     except Unfit as error:
         raise WeightsError(f"weights {path} are no safetensors file of the engine lite: leave --weights out") from error
     # Batch norm counts batches only while training; the counters are not in the file.

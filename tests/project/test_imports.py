@@ -145,6 +145,23 @@ def test_modules_stay_short() -> None:
     assert long == {}
 
 
+@pytest.mark.parametrize("name", ["Step", "Model"])
+def test_a_name_that_could_be_many_things_means_one(name: str) -> None:
+    named = ast.ClassDef | ast.Assign | ast.AnnAssign
+    found = [
+        str(path.relative_to(PACKAGE))
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, named) and name in (getattr(node, "name", ""), getattr(_target(node), "id", ""))
+    ]
+    assert len(found) == 1, found
+
+
+def _target(node: ast.AST) -> ast.AST | None:
+    targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
+    return targets[0]
+
+
 def test_the_list_of_rooms_in_the_architecture_is_true() -> None:
     listed: list[str] = []
     folders: list[str] = []

@@ -50,7 +50,7 @@ class GuidedUpsampler:
         Args:
             image: uint8 (H, W, 3) BGR.
             model: slope and offset of alpha, (h, w); then, or not, slope and offset of the foreground, (h, w, 3) BGR;
-                float32, see :class:`~rvm_live.engines.rvm.openvino.trace.Model`.
+                float32, see :class:`~rvm_live.engines.rvm.openvino.trace.LinearModel`.
 
         Returns:
             Alpha uint8 (H, W) and foreground uint8 (H, W, 3) BGR or None.

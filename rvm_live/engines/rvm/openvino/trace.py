@@ -18,7 +18,7 @@ from rvm_live.network.network import MattingNetwork
 from rvm_live.network.refiners import FastGuidedFilter
 from rvm_live.weights import LoadedWeights
 
-__all__ = ["Coarse", "Model", "Parts", "parts_of"]
+__all__ = ["Coarse", "LinearModel", "Parts", "parts_of"]
 
 
 class Coarse(nn.Module):
@@ -48,7 +48,7 @@ class Coarse(nn.Module):
         return (mat, hidden, *states) if self.hidden else (mat, *states)
 
 
-class Model(nn.Module):
+class LinearModel(nn.Module):
     """The guided filter's linear model, from what :class:`Coarse` found.
 
     With slope and offset brought to full size, alpha is ``slope * mean(picture) + offset`` and the foreground
@@ -99,7 +99,7 @@ class Parts(NamedTuple):
     """Both parts of a step."""
 
     coarse: Coarse
-    model: Model
+    model: LinearModel
 
 
 def parts_of(weights: LoadedWeights, *, refined: bool, coloured: bool) -> Parts:
@@ -108,7 +108,7 @@ def parts_of(weights: LoadedWeights, *, refined: bool, coloured: bool) -> Parts:
     network.load_state_dict(weights.state_dict, strict=True)
     fold_batch_norm(network)
     hidden = refined and weights.refiner == "deep_guided_filter"
-    return Parts(Coarse(network, hidden=hidden).eval(), Model(network, refined=refined, coloured=coloured).eval())
+    return Parts(Coarse(network, hidden=hidden).eval(), LinearModel(network, refined=refined, coloured=coloured).eval())
 
 
 def _base(picture: Tensor) -> Tensor:

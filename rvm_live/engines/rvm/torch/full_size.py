@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from rvm_live.network.network import shrink
 
-__all__ = ["FullSize", "Model", "PlainFullSize", "quantised"]
+__all__ = ["FullSize", "PlainFullSize", "SlopeAndOffset", "quantised"]
 
-Model = tuple[Tensor, Tensor]
+SlopeAndOffset = tuple[Tensor, Tensor]
 """Slope and offset (1, 4, h, w), float32, for blue, green, red and alpha: the foreground is ``slope * picture +
 offset`` channel by channel, alpha ``slope * mean(picture) + offset``, all in 0-1, to be clamped."""
 
@@ -24,7 +24,7 @@ class FullSize(Protocol):
     def shrunk(self, image: Tensor, ratio: float) -> tuple[Tensor, Any]:
         """uint8 (H, W, 3) BGR -> float32 (1, 3, h, w) RGB in 0-1 at ``floor(side * ratio)``, and the picture."""
 
-    def applied(self, picture: Any, model: Model, *, foreground: bool) -> tuple[Tensor, Tensor | None]:
+    def applied(self, picture: Any, model: SlopeAndOffset, *, foreground: bool) -> tuple[Tensor, Tensor | None]:
         """Alpha uint8 (H, W); the foreground uint8 (H, W, 3) BGR, or None if it is not asked for."""
 
 
@@ -40,7 +40,7 @@ class PlainFullSize:
         small = shrink(colour, ratio) if ratio != 1.0 else colour
         return small.flip(1), picture
 
-    def applied(self, picture: Tensor, model: Model, *, foreground: bool) -> tuple[Tensor, Tensor | None]:
+    def applied(self, picture: Tensor, model: SlopeAndOffset, *, foreground: bool) -> tuple[Tensor, Tensor | None]:
         """See :class:`FullSize`."""
         first = 0 if foreground else 3
         size = list(picture.shape[2:])

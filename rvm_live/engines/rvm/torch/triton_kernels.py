@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from rvm_live.engines.rvm.torch.full_size import Model, PlainFullSize
+from rvm_live.engines.rvm.torch.full_size import PlainFullSize, SlopeAndOffset
 
 __all__ = ["BLOCK", "FusedFullSize", "apply_kernel", "shrink_kernel", "why_wrong"]
 
@@ -108,7 +108,7 @@ class FusedFullSize:
         )
         return small, image
 
-    def applied(self, picture: Tensor, model: Model, *, foreground: bool) -> tuple[Tensor, Tensor | None]:
+    def applied(self, picture: Tensor, model: SlopeAndOffset, *, foreground: bool) -> tuple[Tensor, Tensor | None]:
         """``picture`` as :meth:`shrunk` returned it."""
         height, width = picture.shape[:2]
         slope, offset = (part.contiguous() for part in model)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
 from functools import partial
 from types import TracebackType
 
@@ -102,6 +103,8 @@ class Pipeline:
         self._pacer = None if max_fps is None else Pacer(max_fps)
         self._stop = threading.Event()
         self._started = False
+        self._beside: threading.Thread | None = None
+        self._outcome: Future[Snapshot] = Future()
         self._epoch = Epoch()
 
         if chunk > 1 and overflow is Overflow.DROP_OLDEST:
@@ -184,6 +187,54 @@ class Pipeline:
         with self:
             yield from self._display(frames, duration)
 
+    def start(self, *, frames: int | None = None, duration: float | None = None) -> None:
+        """As :meth:`run`, on a thread beside a main loop of one's own, until :meth:`stop` or something else ends it.
+
+        :meth:`join` tells what came of it, an opening that fails included.
+
+        A program whose main thread ends without having called either ends the run, too, in good order.
+
+        Args:
+            frames: as for :meth:`run`.
+            duration: as for :meth:`run`.
+
+        Raises:
+            SettingsError: it runs or ran already, or a sink must be on the main thread, as a window must.
+        """
+        if self._started or self._beside is not None:
+            raise SettingsError("a pipeline runs once: make another one")
+        if any(getattr(sink, "on_main_thread", False) for sink in self._sinks):
+            raise SettingsError("a window must be on the main thread: call run() there instead of start()")
+
+        def run() -> None:
+            try:
+                self._outcome.set_result(self.run(frames=frames, duration=duration))
+            except BaseException as error:  # raised by join()
+                self._outcome.set_exception(error)
+
+        self._beside = threading.Thread(target=run, name="rvm-display")
+        self._beside.start()
+
+    def join(self, timeout: float | None = None) -> Snapshot | None:
+        """Wait for the end of a run that was begun by :meth:`start`; ends nothing by itself.
+
+        Args:
+            timeout: seconds to wait at most; None: as long as it takes.
+
+        Returns:
+            The final counts; None if it has not ended in time. ``exit_reason`` says what ended it.
+
+        Raises:
+            SettingsError: it was not started.
+            BaseException: whatever failed, as from :meth:`run`.
+        """
+        if self._beside is None:
+            raise SettingsError("nothing to join: call start() first")
+        if not wait((self._outcome,), timeout).done:
+            return None
+        self._beside.join()
+        return self._outcome.result()
+
     def __enter__(self) -> Pipeline:
         opened = 0
         try:
@@ -214,6 +265,9 @@ class Pipeline:
         shown = 0
         ended: QueueClosed | None = None
         while not self._stop.is_set():
+            if self._beside is not None and not threading.main_thread().is_alive():
+                self.stop("left")  # the interpreter waits for its threads: nobody else would end this one
+                return
             if duration is not None and self.metrics.elapsed_s() >= duration:
                 self.stop("duration reached")
                 return
@@ -280,7 +334,7 @@ class Pipeline:
 
     # Controls, from any thread ------------------------------------------------------------------------------
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str = "stopped") -> None:
         """End the run soon; the first reason counts."""
         if self.exit_reason == "running":
             self.exit_reason = reason

@@ -15,7 +15,12 @@ class Sink(ABC):
     Who calls what: everything is called by the thread that runs the pipeline (the main thread): ``open`` once,
     then ``write`` for every composite in order and ``idle`` while none comes, ``close`` exactly once after
     ``open`` was called, even if it failed.
+
+    Class attributes:
+        on_main_thread: it can be used on the program's main thread alone, as windows can.
     """
+
+    on_main_thread: bool = False
 
     @abstractmethod
     def open(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -18,6 +20,7 @@ from rvm_live.core.errors import (
     CompositorError,
     EngineError,
     MatteError,
+    SettingsError,
     SinkError,
     SourceLostError,
     SourceUnavailableError,
@@ -29,6 +32,7 @@ from rvm_live.core.queues import Overflow
 from rvm_live.engines.base import EngineInfo
 from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sources.base import Grab
+from tests.conftest import ROOT
 from tests.support.clock import FakeClock
 from tests.support.composers import DirectComposer, ListSink
 from tests.support.engines import FailingEngine, LateFault, PassThroughEngine
@@ -516,3 +520,68 @@ def test_idle_sinks_are_called_while_nothing_comes() -> None:
     pipeline = Pipeline(source, PassThroughEngine(), DirectComposer(), [sink])
     assert pipeline.run().shown == 0
     assert pipeline.exit_reason == "enough"
+
+
+# Beside a main loop.
+
+
+def test_a_run_beside_the_main_loop_ends_when_it_is_stopped() -> None:
+    sink, shown = ListSink(), threading.Event()
+    sink.on_write = lambda composite: shown.set()
+    pipeline = Pipeline(PatternSource(fps=200), PassThroughEngine(), DirectComposer(), [sink])
+    pipeline.start()
+    assert shown.wait(10)
+    assert pipeline.join(timeout=0.01) is None, "it goes on"
+    pipeline.stop()
+    snapshot = pipeline.join()
+    assert snapshot is not None and snapshot.shown == len(sink.composites) > 0
+    assert pipeline.exit_reason == "stopped"
+    assert sink.calls == ["open", "close(failed=False)"]
+    assert not [t for t in threading.enumerate() if t.name.startswith("rvm-")]
+    with pytest.raises(SettingsError, match="runs once"):
+        pipeline.start()
+
+
+def test_a_run_beside_the_main_loop_ends_as_any_other() -> None:
+    pipeline = Pipeline(PatternSource(frames=30), PassThroughEngine(), DirectComposer(), overflow=Overflow.BLOCK)
+    pipeline.start()
+    snapshot = pipeline.join()
+    assert snapshot is not None and snapshot.shown == 30
+    assert pipeline.exit_reason == "end of source"
+
+
+@pytest.mark.parametrize("failure", ["source does not open", "engine has a bug", "sink fails"])
+def test_what_fails_beside_the_main_loop_is_raised_by_join(failure: str) -> None:
+    make, kind = FAILURES[failure]
+    parts: dict[str, Any] = {"source": PatternSource(), "engine": PassThroughEngine(), "composer": DirectComposer()}
+    pipeline = Pipeline(**{**parts, **make()})
+    pipeline.start()
+    with pytest.raises(kind):
+        pipeline.join()
+    assert pipeline.exit_reason == "error"
+
+
+def test_what_cannot_be_begun_beside_a_main_loop_is_refused() -> None:
+    class Window(ListSink):
+        on_main_thread = True
+
+    pipeline = Pipeline(PatternSource(frames=3), PassThroughEngine(), DirectComposer(), [Window()])
+    with pytest.raises(SettingsError, match="call run"):
+        pipeline.start()
+    with pytest.raises(SettingsError, match="call start"):
+        pipeline.join()
+
+
+def test_a_program_that_ends_without_stopping_it_ends_it_in_good_order() -> None:
+    program = """if True:
+        from rvm_live.pipeline import Pipeline
+        from tests.support.composers import DirectComposer, ListSink
+        from tests.support.engines import PassThroughEngine
+        from tests.support.sources import PatternSource
+        class Telling(ListSink):
+            def close(self, *, failed):
+                print("closed", failed, flush=True)
+        Pipeline(PatternSource(fps=100), PassThroughEngine(), DirectComposer(), [Telling()]).start()
+    """
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "closed False\n", "")

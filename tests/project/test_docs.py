@@ -35,7 +35,7 @@ def run_example(number: int, *arguments: str, weights: Path, cwd: Path) -> subpr
 
 
 CLIP = "clips/webcam/volcomix_Doctor_26732.mp4"
-STILL, STREAM, FILM, SESSION, PIPELINE, NETWORK, ENGINE = range(7)
+STILL, STREAM, FILM, SESSION, PIPELINE, BESIDE, NETWORK, ENGINE = range(8)
 
 
 def is_of_a_person(alpha: NDArray[Any]) -> None:
@@ -51,8 +51,8 @@ def still(data: Path, tmp_path: Path) -> Path:
     return tmp_path / "still.png"
 
 
-def test_there_are_seven_examples_that_import_from_the_package_alone() -> None:
-    assert len(EXAMPLES) == 7
+def test_there_are_eight_examples_that_import_from_the_package_alone() -> None:
+    assert len(EXAMPLES) == 8
     assert not any(re.search(r"(from|import) rvm_live\.", example) for example in EXAMPLES)
 
 
@@ -106,6 +106,13 @@ def test_the_engine_example_cuts_people_out(data: Path, weights: Path, tmp_path:
     assert len(pictures) == 5
     is_of_a_person(cv2.imread(str(pictures[2]), cv2.IMREAD_UNCHANGED)[..., 3])
     assert cv2.imread(str(pictures[4]), cv2.IMREAD_UNCHANGED).shape[2] == 3
+
+
+def test_the_example_beside_a_main_loop_ends_when_it_is_told_to(weights: Path, tmp_path: Path) -> None:
+    film = make_video(tmp_path / "film.mp4", frames=300)
+    done = run_example(BESIDE, str(film), weights=weights, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"stopped \d+ frames\n", done.stdout)
 
 
 def test_the_example_of_an_engine_of_ones_own_runs_where_it_lies(weights: Path, tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ class WindowSink(Sink):
         clock: for the overlay.
     """
 
+    on_main_thread = True
+
     def __init__(
         self,
         view: ViewState,

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvm_live.apps.batch.outputs import FILES
 from rvm_live.apps.batch.report import Done
 from rvm_live.apps.batch.run import run
 from rvm_live.apps.batch.settings import BatchSettings
@@ -21,6 +20,7 @@ from rvm_live.backgrounds.parse import parse_one
 from rvm_live.core import errors
 from rvm_live.core.errors import KeptError, RvmLiveError, SettingsError, SinkError, SourceUnavailableError
 from rvm_live.core.settings import EngineOptions, EngineSettings
+from rvm_live.media.suffixes import CONTAINERS
 from rvm_live.system import atomic_write
 from rvm_live.system.atomic_write import explain
 from rvm_live.system.folders import at_home
@@ -127,8 +127,8 @@ def convert(
         codec=codec,
         published=True,
     )
-    if into.suffix.lower() not in FILES:
-        raise SettingsError(f"the suffix of {into.name} does not tell what to write: choose of {', '.join(FILES)}")
+    if into.suffix.lower() not in CONTAINERS:
+        raise SettingsError(f"the suffix of {into.name} does not tell what to write: choose of {', '.join(CONTAINERS)}")
     parse_one(backdrop)
     if not what.is_file():
         raise SourceUnavailableError(f"{what} is no file" if what.exists() else f"there is no file {what}")

@@ -10,8 +10,8 @@ from rvm_live.backgrounds.blur import BlurBackground
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.image import ImageBackground
 from rvm_live.backgrounds.transparent import TransparentBackground
-from rvm_live.backgrounds.video import VIDEO_SUFFIXES, VideoBackground
-from rvm_live.media.image_headers import PICTURE_SUFFIXES
+from rvm_live.backgrounds.video import VideoBackground
+from rvm_live.media.suffixes import FILMS, PICTURES
 
 __all__ = ["assets", "builtin"]
 
@@ -32,8 +32,8 @@ def builtin() -> list[Background]:
     """The shipped backgrounds: the default image, then one of every other kind, then the other images."""
     folder = assets()
     shipped = sorted(folder.iterdir()) if folder is not None else []
-    images: list[Background] = [ImageBackground(path) for path in shipped if path.suffix in PICTURE_SUFFIXES]
+    images: list[Background] = [ImageBackground(path) for path in shipped if path.suffix in PICTURES]
     images.sort(key=lambda background: background.label != f"image {FIRST}")
-    videos: list[Background] = [VideoBackground(path) for path in shipped if path.suffix in VIDEO_SUFFIXES]
+    videos: list[Background] = [VideoBackground(path) for path in shipped if path.suffix in FILMS]
     plain = [BlurBackground(), *videos, TransparentBackground(), ColorBackground(SCREEN_GREEN)]
     return [*images[:1], *plain, *images[1:]]

@@ -15,10 +15,11 @@ from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.fit import check_fit
 from rvm_live.backgrounds.image import ImageBackground
 from rvm_live.backgrounds.transparent import TransparentBackground
-from rvm_live.backgrounds.video import VIDEO_SUFFIXES, VideoBackground
+from rvm_live.backgrounds.video import VideoBackground
 from rvm_live.core.colors import NAMES
 from rvm_live.core.errors import BackgroundError, SettingsError
-from rvm_live.media.image_headers import PICTURE_SUFFIXES, is_animation
+from rvm_live.media.image_headers import is_animation
+from rvm_live.media.suffixes import FILMS, PICTURES, RAW_PICTURES
 from rvm_live.system.folders import at_home
 
 __all__ = ["SYNTAX", "default_cycle", "from_path", "in_folder", "parse", "parse_one"]
@@ -153,11 +154,11 @@ def _path(text: str, spec: str) -> list[Background]:
 def _kind(path: Path) -> str:
     """``image`` or ``video``, by its suffix, and where pictures that move are called like others, by its contents."""
     suffix = path.suffix.lower()
-    if suffix in PICTURE_SUFFIXES:
+    if suffix in PICTURES:
         with suppress(OSError):  # which is told when it is opened
             return "video" if is_animation(path) else "image"
         return "image"
-    return "video" if suffix in VIDEO_SUFFIXES else ""
+    return "video" if suffix in FILMS | RAW_PICTURES else ""
 
 
 def _file(path: Path, fit: str, kind: str) -> Background:

@@ -23,9 +23,8 @@ from rvm_live.media.ffmpeg import open_file
 from rvm_live.media.reading import Reading
 from rvm_live.media.tone_mapping import kind_of
 
-__all__ = ["VIDEO_SUFFIXES", "VideoBackground"]
+__all__ = ["VideoBackground"]
 
-VIDEO_SUFFIXES = frozenset({".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".ogv", ".ts", ".webm"})
 
 _AHEAD = 6  # frames; covers opening the file anew at the end of the loop
 _PAUSE_NS = 500_000_000

@@ -11,7 +11,6 @@ from typing import Any
 
 __all__ = [
     "MOST_PIXELS",
-    "PICTURE_SUFFIXES",
     "UnfitPicture",
     "exif_of",
     "is_animation",
@@ -21,11 +20,6 @@ __all__ = [
     "moves",
     "size_of",
 ]
-
-PICTURE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
-"""What pictures are called. Animations may be, too: :func:`moves` tells."""
 
 _MOST_SCANS = 100  # of a progressive JPEG, each of which goes over the whole picture; common are 10
 

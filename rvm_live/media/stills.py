@@ -30,7 +30,6 @@ from rvm_live.media.colour import bgr_of
 from rvm_live.media.ffmpeg import opened
 from rvm_live.media.image_files import MOST_PIXELS, read_encoded
 from rvm_live.media.image_headers import (
-    PICTURE_SUFFIXES,
     UnfitPicture,
     exif_of,
     is_avif,
@@ -38,6 +37,7 @@ from rvm_live.media.image_headers import (
     moves,
     size_of,
 )
+from rvm_live.media.suffixes import PICTURES
 from rvm_live.media.tone_mapping import kind_of
 
 __all__ = ["Still", "as_film", "check", "decode"]
@@ -180,7 +180,7 @@ def as_film(path: Path) -> io.BytesIO | None:
         OSError: it cannot be read.
         UnfitPicture: it is a picture, and damaged, or takes too much.
     """
-    if path.suffix.lower() not in PICTURE_SUFFIXES or not path.is_file():
+    if path.suffix.lower() not in PICTURES or not path.is_file():
         return None
     with path.open("rb") as file:
         if not is_picture(file.read(64)):

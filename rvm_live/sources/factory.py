@@ -12,7 +12,8 @@ from urllib.request import url2pathname
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import SourceUnavailableError
 from rvm_live.core.settings import SourceSettings
-from rvm_live.media.image_headers import PICTURE_SUFFIXES, is_animation
+from rvm_live.media.image_headers import is_animation
+from rvm_live.media.suffixes import PICTURES
 from rvm_live.sources.base import Source
 from rvm_live.system.folders import at_home
 
@@ -97,7 +98,7 @@ def _from_file(path: Path, settings: SourceSettings, clock: Clock) -> Source:
     if not path.is_file():  # a pipe cannot be looked into before it is read
         raise SourceUnavailableError(f"{path} is neither a file nor a camera")
     try:
-        still = path.suffix.lower() in PICTURE_SUFFIXES and not is_animation(path)
+        still = path.suffix.lower() in PICTURES and not is_animation(path)
     except OSError:
         still = True  # which tells why it cannot be read
     if still:

@@ -498,7 +498,7 @@ def tiff(tags: dict[int, int]) -> bytes:
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + listed + bytes(4)
 
 
-PICTURES: dict[str, tuple[Callable[[], bytes], str]] = {
+HOSTILE_PICTURES: dict[str, tuple[Callable[[], bytes], str]] = {
     "png": (lambda: png(30_000, 30_000), "has 30000 x 30000 pixels: more than 128 megapixels"),
     "png, narrow": (lambda: png(900_000, 1000), "has 900000 x 1000 pixels"),
     "png, of nothing": (lambda: png(0, 0), "is damaged, or not a picture"),
@@ -551,21 +551,22 @@ def pictures_outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
     good = folder / "good.png"
     good.write_bytes(png(1920, 1080))
     paths = []
-    for index, (make, _) in enumerate(PICTURES.values()):
+    for index, (make, _) in enumerate(HOSTILE_PICTURES.values()):
         path = folder / f"{index}.png"
         path.write_bytes(make())
         paths.append(path)
     outcomes = opened_apart(request.param, good, paths, folder / "sprung")
     wanted = {"source": "SourceUnavailableError", "background": "BackgroundError"}[request.param]
     return {
-        name: each for name, each in zip([*PICTURES, ""], [*outcomes, Outcome(wanted, "", 0, 0, False)], strict=True)
+        name: each
+        for name, each in zip([*HOSTILE_PICTURES, ""], [*outcomes, Outcome(wanted, "", 0, 0, False)], strict=True)
     }
 
 
 @linux
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", HOSTILE_PICTURES)
 def test_hostile_pictures_are_refused_in_one_line(pictures_outcomes: dict[str, Outcome], name: str) -> None:
-    assert PICTURES[name][1] in harmless(pictures_outcomes[name], pictures_outcomes[""].error)
+    assert HOSTILE_PICTURES[name][1] in harmless(pictures_outcomes[name], pictures_outcomes[""].error)
 
 
 def complaint(opening: Callable[[], object], error: type[RvmLiveError]) -> str:

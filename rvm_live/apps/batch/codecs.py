@@ -14,8 +14,9 @@ from av.codec.codec import UnknownCodecError
 
 from rvm_live.core.errors import SettingsError, words_of
 from rvm_live.media.encoder import Encoder, Recipe
+from rvm_live.media.suffixes import MUXERS
 
-__all__ = ["ALPHA_CONTAINERS", "CODECS", "FITTING", "MUXERS", "PICTURE_FORMATS", "recipe_for"]
+__all__ = ["ALPHA_CONTAINERS", "CODECS", "FITTING", "recipe_for"]
 
 _QP2LAMBDA = 118
 # Two runs make the same bytes, also on machines of other sizes: where the number of threads changes them it is fixed.
@@ -27,7 +28,6 @@ _PRORES = {"profile": "4444", "global_quality": str(2 * _QP2LAMBDA)}
 _VP9 = {"deadline": "good", "cpu-used": "4", "crf": "20", "row-mt": "1", "auto-alt-ref": "0"}
 _FFV1 = {"level": "3", "slicecrc": "1", "slices": "4"}
 
-MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 _FAST_START = {"movflags": "+faststart"}
 
 CODECS = {
@@ -50,9 +50,6 @@ FITTING = {
     "webm": ("vp9", "av1"),
 }
 """Container -> its codecs, the usual one first."""
-
-PICTURE_FORMATS = {"png": ".png", "tiff": ".tif"}
-"""Containers that are folders of pictures -> suffix of each."""
 
 ALPHA_CONTAINERS = ("mov", "mkv", "webm", "png", "tiff")
 """Those that keep alpha: ProRes 4444, FFV1 (without loss), VP9, PNG and TIFF (without loss)."""

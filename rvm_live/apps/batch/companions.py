@@ -17,7 +17,6 @@ from typing import Any
 import av
 import av.error
 
-from rvm_live.apps.batch.codecs import MUXERS
 from rvm_live.apps.batch.labels import label_file, label_track, lost
 from rvm_live.apps.batch.lanes import Copied
 from rvm_live.apps.batch.sound import Encoded, sound_ways
@@ -25,6 +24,7 @@ from rvm_live.apps.batch.subtitles import Rewritten, subtitle_ways
 from rvm_live.core.errors import words_of
 from rvm_live.media.facts import picture_track
 from rvm_live.media.ffmpeg import codec_of, is_damage, open_file
+from rvm_live.media.suffixes import MUXERS
 from rvm_live.media.timeline import packets, timeline_of
 
 __all__ = ["Companions", "Plan", "plan"]

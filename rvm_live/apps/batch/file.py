@@ -11,7 +11,6 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
-from rvm_live.apps.batch.codecs import PICTURE_FORMATS
 from rvm_live.apps.batch.inputs import Job, names_of
 from rvm_live.apps.batch.log import log_of, tells_of_what_is_there, write_log
 from rvm_live.apps.batch.made import Made, made_of
@@ -29,6 +28,7 @@ from rvm_live.core.errors import (
 )
 from rvm_live.core.notices import Notices
 from rvm_live.engines.common.device_errors import lost_device
+from rvm_live.media.suffixes import PICTURE_FORMATS
 from rvm_live.system import gpu
 from rvm_live.system.file_locks import Lock
 

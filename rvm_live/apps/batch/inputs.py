@@ -10,20 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rvm_live.apps.batch.codecs import PICTURE_FORMATS
 from rvm_live.apps.batch.outputs import container_of, one_file
 from rvm_live.apps.batch.settings import PRESETS, WRITABLE, BatchSettings, fill
 from rvm_live.apps.tidy import shortened
-from rvm_live.backgrounds.video import VIDEO_SUFFIXES
 from rvm_live.core.errors import SettingsError
-from rvm_live.media.image_headers import PICTURE_SUFFIXES, is_animation, is_picture
+from rvm_live.media.image_headers import is_animation, is_picture
+from rvm_live.media.suffixes import FILMS, PICTURE_FORMATS, PICTURES, RAW_PICTURES
 
 __all__ = ["Job", "find", "jobs", "left_out", "names_of", "record_of"]
 
-_MORE = (".mpg", ".mpeg", ".m2ts", ".mts", ".ts", ".wmv", ".flv", ".3gp", ".ogv", ".vob", ".mxf", ".gif", ".dv", ".y4m")
-SUFFIXES = frozenset({*VIDEO_SUFFIXES, *_MORE})
-"""What is taken out of folders, beside numbered pictures; a file that is named is tried whatever it is called."""
-_NUMBERED_SUFFIXES = PICTURE_SUFFIXES | {".dpx", ".exr", ".tga"}
+_STILLS = PICTURES | RAW_PICTURES
 _NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>[0-9]{1,18})", re.DOTALL)
 _RECORD = ".made.json"
 _MARK = ".cutout"
@@ -114,10 +110,10 @@ def _in_folder(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder, followlinks=False, onerror=_unreadable):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         shown = [Path(place) / name for name in sorted(names) if not name.startswith(".")]
-        still = [path for path in shown if path.suffix.lower() in _NUMBERED_SUFFIXES and path.is_file()]
+        still = [path for path in shown if path.suffix.lower() in _STILLS and path.is_file()]
         rows = {path for row in _rows(still) if len(row) > 1 for path in row}
         for path in shown:
-            if path in rows or (path.suffix.lower() in SUFFIXES and path.is_file()):
+            if path in rows or (path.suffix.lower() in FILMS and path.is_file()):
                 yield path
 
 
@@ -126,7 +122,7 @@ def _rows(paths: Iterable[Path]) -> list[tuple[Path, ...]]:
     alone, animations too. Each stands where its first one stood."""
     alike: dict[object, list[tuple[int, Path]]] = {}
     for path in paths:
-        number = _NUMBERED.fullmatch(path.stem) if path.suffix.lower() in _NUMBERED_SUFFIXES else None
+        number = _NUMBERED.fullmatch(path.stem) if path.suffix.lower() in _STILLS else None
         if number is None:
             alike[path] = [(0, path)]
         else:
@@ -202,7 +198,7 @@ def jobs(settings: BatchSettings) -> list[Job]:
     Raises:
         SettingsError: an input is not there, or lies where another's output goes; the outputs cannot be as asked for.
     """
-    file = one_file(settings, SUFFIXES | _NUMBERED_SUFFIXES)
+    file = one_file(settings, FILMS | _STILLS)
     folder = settings.output if file is None else file.parent
     rows = _rows(find(settings.inputs, folder if file is None else None))
     if file is None and folder is None:
@@ -265,14 +261,14 @@ def _is_still(path: Path) -> bool:
     """Whether a file is one picture, by its contents; what is called like a film is none, for a stream of JPEGs begins
     as one of them does."""
     suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
+    if suffix in FILMS:
         return False
     try:
         with path.open("rb") as file:
             picture = is_picture(file.read(64))
     except OSError:  # whoever reads it will say so
         return False
-    return (picture or suffix in _NUMBERED_SUFFIXES - PICTURE_SUFFIXES) and not _moves(path)
+    return (picture or suffix in RAW_PICTURES) and not _moves(path)
 
 
 def _without_cutouts(rows: list[tuple[Path, ...]]) -> list[tuple[Path, ...]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from rvm_live import __version__
 from rvm_live.apps.batch.checkpoints import LEAD_IN, CheckpointEngine
-from rvm_live.apps.batch.codecs import PICTURE_FORMATS, recipe_for
+from rvm_live.apps.batch.codecs import recipe_for
 from rvm_live.apps.batch.companions import plan
 from rvm_live.apps.batch.inputs import Job
 from rvm_live.apps.batch.lending import Lender
@@ -32,6 +32,7 @@ from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.choice import EMBEDDED, Choice
 from rvm_live.engines.select import AutoEngine
+from rvm_live.media.suffixes import PICTURE_FORMATS
 from rvm_live.pipeline.metrics import Snapshot
 from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sinks.recording.writers import Writer

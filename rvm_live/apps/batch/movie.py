@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.apps.batch.codecs import ALPHA_CONTAINERS, PICTURE_FORMATS
+from rvm_live.apps.batch.codecs import ALPHA_CONTAINERS
 from rvm_live.apps.batch.companions import Plan
 from rvm_live.apps.batch.joining import join
 from rvm_live.apps.batch.media import Facts
 from rvm_live.apps.batch.segments import Segments
 from rvm_live.core.errors import SinkError, words_of
 from rvm_live.media.encoder import Encoder, Recipe
+from rvm_live.media.suffixes import PICTURE_FORMATS
 from rvm_live.sinks.recording.snapshot import encode_png
 from rvm_live.sinks.recording.writers import Shot, Writer
 from rvm_live.system import atomic_write

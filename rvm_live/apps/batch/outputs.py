@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rvm_live.apps.batch.codecs import ALPHA_CONTAINERS, FITTING, MUXERS, PICTURE_FORMATS, recipe_for
+from rvm_live.apps.batch.codecs import ALPHA_CONTAINERS, FITTING, recipe_for
 from rvm_live.apps.batch.settings import BatchSettings
 from rvm_live.core.errors import SettingsError
+from rvm_live.media.suffixes import CONTAINERS, PICTURE_FORMATS
 
-__all__ = ["FILES", "container_of", "is_clear", "one_file"]
-
-FILES = {**{f".{name}": name for name in MUXERS}, ".png": "png", ".tif": "tiff", ".tiff": "tiff"}
-"""Suffix of an output that is named -> its container."""
+__all__ = ["container_of", "is_clear", "one_file"]
 
 
 def one_file(settings: BatchSettings, media: frozenset[str]) -> Path | None:
@@ -27,10 +25,10 @@ def one_file(settings: BatchSettings, media: frozenset[str]) -> Path | None:
     path = settings.output
     if path is None or path.suffix.lower() not in media or path.is_dir():
         return None
-    if path.suffix.lower() not in FILES:
-        known = ", ".join(FILES)
+    if path.suffix.lower() not in CONTAINERS:
+        known = ", ".join(CONTAINERS)
         raise SettingsError(f"the suffix of {path.name} does not tell what to write: choose of {known}")
-    if settings.container not in ("auto", FILES[path.suffix.lower()]):
+    if settings.container not in ("auto", CONTAINERS[path.suffix.lower()]):
         raise SettingsError(f"{path.name} is no {settings.container}: leave the container out, or name a folder")
     if settings.name_template is not None:
         raise SettingsError(f"a name template does not go with {path.name}: leave it out, or name a folder")
@@ -38,7 +36,8 @@ def one_file(settings: BatchSettings, media: frozenset[str]) -> Path | None:
 
 
 def container_of(settings: BatchSettings, source: Path, still: bool, file: Path | None) -> str:
-    """What an input's outputs are written as: one of :data:`MUXERS` or :data:`PICTURE_FORMATS`.
+    """What an input's outputs are written as: one of :data:`~rvm_live.media.suffixes.MUXERS` or
+    :data:`~rvm_live.media.suffixes.PICTURE_FORMATS`.
 
     Args:
         settings: of the run.
@@ -49,7 +48,7 @@ def container_of(settings: BatchSettings, source: Path, still: bool, file: Path 
     Raises:
         SettingsError: it does not hold what is asked for.
     """
-    container = settings.container if file is None else FILES[file.suffix.lower()]
+    container = settings.container if file is None else CONTAINERS[file.suffix.lower()]
     if container == "auto" and still:
         return "png"  # what is said of codecs is meant for films
     if container == "auto":

@@ -46,6 +46,7 @@ def watched(cwd: Path, *arguments: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("offline", [True, False])
+@pytest.mark.few(1)
 def test_a_live_run_reaches_nobody(tmp_path: Path, offline: bool) -> None:
     options = ["--source", "demo", "--headless", "--frames", "20", "--width", "320", "--height", "180"]
     assert watched(tmp_path, *options, *(["--offline"] if offline else [])) == {"code": 0, "seen": []}

@@ -154,6 +154,7 @@ def test_an_engine_of_the_folder_where_the_command_is_called(tmp_path: Path) -> 
         (None, "No module named 'mymatte'"),
     ],
 )
+@pytest.mark.few(2)
 def test_a_module_that_cannot_be_imported_is_told_in_a_line(tmp_path: Path, text: str | None, told: str) -> None:
     here = tmp_path / "here"
     here.mkdir()

@@ -65,6 +65,7 @@ def test_it_is_made_without_a_word_to_anybody(made: subprocess.CompletedProcess[
     assert "256x144 (ratio 0.2): alpha is" in made.stdout and "--precision int8" in made.stdout
 
 
+@pytest.mark.slow
 def test_nor_where_the_host_program_loaded_nncf_before(weights: Path, data: Path) -> None:
     clip = data / "clips" / "webcam" / "liveportrait_s18.mp4"
     done = calibrate(

@@ -248,7 +248,10 @@ def test_the_chosen_side_keeps_the_budget_where_any_does(width: int, height: int
         assert all(shortest_ms * (s / shortest) ** 2 > BUDGET_MS for s in larger)
 
 
-def test_without_openvino_auto_goes_on_with_torch_and_tells(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_openvino_auto_goes_on_with_torch_and_tells(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))  # nobody was told before
     monkeypatch.setitem(sys.modules, "openvino", None)
     engine = AutoEngine(EngineSettings(weights=weights))
     engine.open()

@@ -368,6 +368,7 @@ def switch(engine: Engine, rung: Rung) -> None:
 
 
 @pytest.mark.parametrize("kind", [RvmEngine, OpenVinoEngine])
+@pytest.mark.few(1)
 def test_a_change_of_size_keeps_the_person(kind: type[Engine], weights: Path, clip: list[Frame]) -> None:
     """After a step the network still knows who was there, as if it had been at that size all along."""
     engine = kind(EngineSettings(weights=weights, device="cpu"))
@@ -419,6 +420,7 @@ def test_a_change_of_precision_is_not_seen(weights: Path, clip: list[Frame], mon
 
 
 @pytest.mark.parametrize("asked", [{"precision": "fp32"}, {"downsample_ratio": 0.25}])
+@pytest.mark.few(1)
 def test_what_the_user_fixed_is_no_rung(weights: Path, asked: dict[str, Any]) -> None:
     engine = OpenVinoEngine(EngineSettings(weights=weights, **asked))
     engine.open()

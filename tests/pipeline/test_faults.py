@@ -79,8 +79,8 @@ def test_a_stream_that_stalls_comes_back_when_it_delivers_again() -> None:
     with MjpegServer() as serving, reconnected(serving.url) as source:
         source.read()
         serving.stall()
-        threading.Timer(3.0, serving.resume).start()
-        assert 2.5 < after_a_loss(source) < 12
+        threading.Timer(2.0, serving.resume).start()
+        assert 1.5 < after_a_loss(source) < 12
         assert source.lost >= 1
 
 
@@ -93,8 +93,7 @@ def test_a_server_that_is_gone_and_started_again_on_its_port() -> None:
     found: list[float] = []
     reader = threading.Thread(target=lambda: found.append(after_a_loss(source)), name="reader")
     reader.start()
-    time.sleep(1.5)
-    assert "trying again" in source.trouble
+    wait_for(lambda: "trying again" in source.trouble)
     with MjpegServer(port=port):
         reader.join(15)
         assert found
@@ -116,12 +115,12 @@ def test_release_ends_the_search_at_once() -> None:
 
     reader = threading.Thread(target=read, name="reader")
     reader.start()
-    time.sleep(1.0)
+    wait_for(lambda: "trying again" in source.trouble)
     began = time.monotonic()
     source.release()
-    reader.join(6)
+    reader.join(20)
     assert ended == [EndOfSource]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4
 
 
 def test_what_cannot_be_opened_at_first_is_an_error() -> None:
@@ -149,8 +148,10 @@ def test_a_picture_that_never_changes_is_told_once() -> None:
     told: list[str] = []
     with MjpegServer(fps=60) as serving, reconnected(serving.url, told) as source:
         serving.frozen = True
-        until = time.monotonic() + 6.5
-        while time.monotonic() < until:
+        until = time.monotonic() + 30
+        while not told and time.monotonic() < until:
+            source.read()
+        for _ in range(60):
             source.read()
     assert [text for text in told if "has shown the same picture for 5 s" in text] == told
     assert len(told) == 1
@@ -189,13 +190,27 @@ def green() -> Composer:
     return Composer([ColorBackground("#00ff00")], notices=Notices())
 
 
+def cut_and_stop(pipeline: Pipeline, cut: Callable[[], None], sink: Last, wanted: Callable[[Composite], bool]) -> None:
+    """Run until the source was cut and pictures as wanted have come out."""
+
+    def act() -> None:
+        wait_for(lambda: len(sink.composites) > 10, 30)
+        cut()
+        wait_for(lambda: bool(sink.composites) and wanted(sink.composites[-1]), 30)
+        pipeline.stop("seen")
+
+    acting = threading.Thread(target=act, name="acting")
+    acting.start()
+    pipeline.run(duration=60)
+    acting.join()
+
+
 def test_after_a_reconnect_the_state_is_new_and_nothing_is_lost_of_the_program() -> None:
     engine, sink, notices = LeftHalfEngine(), Last(), Notices()
     with MjpegServer(fps=60) as serving:
         source = ReconnectingSource(SourceSettings(serving.url), open_source, notices.again, tell_back=notices.news)
         pipeline = Pipeline(source, engine, green(), [sink], scene_reset=False, notices=notices)
-        threading.Timer(1.0, serving.cut).start()
-        pipeline.run(duration=4)
+        cut_and_stop(pipeline, serving.cut, sink, lambda composite: composite.epoch == 1)
     epochs = [composite.epoch for composite in sink.composites]
     assert source.lost == 1
     assert sorted(set(epochs)) == [0, 1]
@@ -216,8 +231,7 @@ def test_a_stream_that_changes_its_size_goes_on() -> None:
             serving.width, serving.height = 160, 120
             serving.cut()
 
-        threading.Timer(1.0, change).start()
-        pipeline.run(duration=4)
+        cut_and_stop(pipeline, change, sink, lambda composite: composite.image.shape[0] == 120)
     sizes = [composite.image.shape[:2] for composite in sink.composites]
     assert sizes[0] == (240, 320)
     assert sizes[-1] == (120, 160)
@@ -422,12 +436,14 @@ def test_a_stage_that_hangs_is_named() -> None:
         pipeline = Pipeline(source, engines.HangingEngine(), green(), [Last()], notices=notices)
 
         def look() -> None:
-            wait_for(lambda: bool(pipeline.stuck))
+            wait_for(lambda: bool(pipeline.stuck), 30)
             stuck.append(pipeline.stuck)
+            wait_for(lambda: not pipeline.stuck, 30)
+            pipeline.stop("seen")
 
         looking = threading.Thread(target=look, name="looking")
         looking.start()
-        pipeline.run(duration=7)
+        pipeline.run(duration=60)
         looking.join()
     assert stuck[0].startswith("matting has made no progress for ")
     assert "matting has made no progress for 2 s" in notices.fallbacks
@@ -481,7 +497,7 @@ def test_in_the_window_a_person_does_not_freeze_and_the_room_is_never_seen(displ
             for fault in (serving.stall, serving.cut, lambda: setattr(serving, "garbled", True)):
                 fault()
                 seen = []
-                until = time.monotonic() + 3.5
+                until = time.monotonic() + 2.0
                 while time.monotonic() < until:
                     picture = display.screenshot("rvm-live")
                     # What is left of a garbled picture may have any colour where the engine sees a person.

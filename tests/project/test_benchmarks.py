@@ -82,8 +82,10 @@ def test_every_benchmark_has_a_quick_run() -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("name", QUICK)
-@pytest.mark.few(3)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in ("compositors", "pipeline") else pytest.mark.slow) for name in QUICK],
+)
 def test_it_runs_and_leaves_a_table_json_and_a_plot(
     name: str, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,6 +86,7 @@ def test_a_live_playlist_plays_at_its_own_pace_without_a_break(
 
 
 @pytest.mark.parametrize("fragmented", [False, True])
+@pytest.mark.few(1)
 def test_a_finished_playlist_plays_once_in_its_own_time(tmp_path: Path, fragmented: bool) -> None:
     with (
         HlsServer(tmp_path, kind="finished", segment_s=2, count=2, fragmented=fragmented) as server,
@@ -129,6 +130,7 @@ def test_every_frame_of_a_live_one_can_not(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["clip", "clip?id=1", "watch/7/", "clip.php", "clip.mp4"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.few(5)
 def test_a_film_is_one_whatever_its_address_is_called(tmp_path: Path, path: str, suffix: str) -> None:
     content = make_video(tmp_path / f"film{suffix}", frames=20, fps=40).read_bytes()
     with (
@@ -191,18 +193,8 @@ def test_a_film_whose_server_falls_silent_can_be_left(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------- rhythm
 
 
-def test_a_picture_every_two_seconds_is_no_loss() -> None:
+def test_a_picture_every_two_seconds_is_no_loss_and_while_it_is_silent_that_is_said() -> None:
     with MjpegServer(64, 48, fps=0.5) as server, reconnected(server.url) as (source, told):
-        source.open()
-        numbers = [read_number(source.read().image) for _ in range(5)]
-        assert told == []
-        assert source.lost == 0
-        assert server.clients == 1
-    assert numbers == list(range(numbers[0], numbers[0] + 5))
-
-
-def test_while_it_is_silent_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    with MjpegServer(64, 48, fps=0.5) as server, reconnected(server.url) as (source, _):
         source.open()
         said: list[str] = []
         watching = threading.Event()
@@ -213,12 +205,15 @@ def test_while_it_is_silent_that_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        for _ in range(4):
-            source.read()
+        numbers = [read_number(source.read().image) for _ in range(4)]
         watching.set()
         watcher.join()
         assert any("no picture for" in text for text in said)
         assert source.trouble == ""
+        assert told == []
+        assert source.lost == 0
+        assert server.clients == 1
+    assert numbers == list(range(numbers[0], numbers[0] + 4))
 
 
 def test_how_long_a_silence_may_be_follows_the_pictures() -> None:
@@ -305,6 +300,7 @@ def test_a_stream_of_segments_whose_server_is_gone_is_lost(tmp_path: Path, monke
         source.release()
 
 
+@pytest.mark.slow
 def test_a_playlist_that_stands_still_shows_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It begins anew with its last segments each time it is opened: those were seen, and are no news."""
     monkeypatch.setattr("rvm_live.sources.stream.SEGMENT_SILENT_S", 1.0)

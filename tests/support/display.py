@@ -117,7 +117,17 @@ class Display:
 
     def click(self, x: int, y: int, *, button: int = 1, times: int = 1) -> None:
         """Move there and click; buttons 4 and 5 are the wheel, up and down."""
-        self._xdotool("mousemove", str(x), str(y), "click", "--repeat", str(times), "--delay", "60", str(button))
+        self._xdotool(
+            "mousemove",
+            str(x),
+            str(y),
+            "click",
+            "--repeat",
+            str(times),
+            "--delay",
+            "60" if times > 1 else "1",
+            str(button),
+        )
 
     def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
         """Press the left button at one place and let go at another, with stops on the way."""

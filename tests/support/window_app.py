@@ -149,7 +149,7 @@ def main(options: dict) -> None:
 
     sink._draw = count
     try:
-        while running and time.monotonic() - started < options.get("limit", 60):
+        while running and time.monotonic() - started < options.get("limit", 600):
             if time.monotonic() - started >= options.get("silent", 0):
                 composite = make_composite(width, height, seq=seq, transparent=options.get("transparent", False))
                 if options.get("unreadable", False):

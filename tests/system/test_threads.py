@@ -187,6 +187,7 @@ print(*sorted({cores for (_, cores), looks in seen.items() if looks > 20}))
     ],
     ids=["lite", "openvino", "onnx", "calibrate"],
 )
+@pytest.mark.few(2)
 def test_no_thread_is_tied_to_a_core(weights: Path, work: str, what: str) -> None:
     """Tied to the first core, two workers with a core each would share it and leave the other idle."""
     status = Path("/proc/self/status").read_text()

@@ -34,6 +34,22 @@ def killed(out: Path, *arguments: str | Path, segments: int = 3, sign: int = sig
     assert list(out.glob(f".*.parts/{segments - 1:05d}.json")), "it was over too soon"
 
 
+@pytest.fixture(scope="module")
+def broken_off(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of six seconds, and what a run over it had made when it was killed in the fourth."""
+    folder = tmp_path_factory.mktemp("broken")
+    clip = make_movie(folder / "clip.mp4", frames=24 * 6)
+    killed(folder / "out", clip, *REMEMBERING, segments=3)
+    return folder
+
+
+@pytest.fixture
+def left(broken_off: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """That clip, and a folder as it was left."""
+    shutil.copytree(broken_off / "out", tmp_path / "out", ignore=shutil.ignore_patterns(".rvm-live.lock"))
+    return broken_off / "clip.mp4", tmp_path / "out"
+
+
 @pytest.mark.parametrize(
     "more",
     [
@@ -104,9 +120,8 @@ def test_an_engine_that_cannot_write_its_state_down_sees_the_frames_before(tmp_p
     assert levels == [10 * (number % 24) for number in range(24 * 6)]
 
 
-def test_what_was_made_with_other_settings_is_not_mixed_in(tmp_path: Path) -> None:
-    clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 6), tmp_path / "out"
-    killed(out, clip, *REMEMBERING, "--background", "color:red", segments=2)
+def test_what_was_made_with_other_settings_is_not_mixed_in(left: tuple[Path, Path]) -> None:
+    clip, out = left
     done = call("batch", clip, "-o", out, *FILM, *REMEMBERING, "--background", "color:blue", "--resume")
     assert done.code == 0
     assert "begun anew: what was left of an earlier run was made of another file or with other settings" in done.out
@@ -114,9 +129,8 @@ def test_what_was_made_with_other_settings_is_not_mixed_in(tmp_path: Path) -> No
     assert first[..., 0].mean() > first[..., 2].mean() + 50
 
 
-def test_a_damaged_segment_is_done_again(tmp_path: Path) -> None:
-    clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 6), tmp_path / "out"
-    killed(out, clip, *REMEMBERING, segments=3)
+def test_a_damaged_segment_is_done_again(left: tuple[Path, Path]) -> None:
+    clip, out = left
     damaged = out / ".output_clip.parts" / "composite-00001.mp4"
     damaged.write_bytes(damaged.read_bytes()[:400])
     done = call("batch", clip, "-o", out, *FILM, *REMEMBERING, "--resume")
@@ -221,7 +235,7 @@ def test_a_record_is_written_when_what_it_speaks_of_is_on_the_disk(
 
 
 def test_ctrl_c_keeps_what_is_whole_for_later(tmp_path: Path) -> None:
-    clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 8), tmp_path / "out"
+    clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 6), tmp_path / "out"
     killed(out, clip, *REMEMBERING, segments=2, sign=signal.SIGINT)
     assert not (out / "output_clip.mp4").exists()
     done = call("batch", clip, "-o", out, *FILM, *REMEMBERING, "--resume")
@@ -232,13 +246,14 @@ def test_ctrl_c_keeps_what_is_whole_for_later(tmp_path: Path) -> None:
 
 
 def test_a_second_run_in_the_same_folder_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
-    clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 15), tmp_path / "out"
+    clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 6), tmp_path / "out"
     other = make_movie(tmp_path / "other.mp4", frames=2)
     assert call("batch", other, "-o", tmp_path / "elsewhere", *REMEMBERING).code == 0  # loads all that is needed
     with start("batch", "-o", out, *FILM, *REMEMBERING, clip) as process:
         deadline = time.monotonic() + 60
         while not (out / ".output_clip.parts" / "00001.json").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)  # until the others have tried
         (tmp_path / "link").symlink_to(out)
         for arguments in ((clip, "-o", out), (clip, "-o", out, "--resume"), (other, "-o", tmp_path / "link")):
             second = call("batch", *arguments, *FILM, *REMEMBERING)
@@ -246,20 +261,20 @@ def test_a_second_run_in_the_same_folder_is_refused_and_the_first_goes_on(tmp_pa
             assert f"is in use by another run (process {process.pid} of " in second.complaint
             assert second.out == ""
         assert process.poll() is None, "it was over too soon"
+        process.send_signal(signal.SIGCONT)
         first = finish(process)
     assert first.code == 0, first.out + first.err
-    assert len(inside(out / "output_clip.mp4").times) == 24 * 15
+    assert len(inside(out / "output_clip.mp4").times) == 24 * 6
     assert not (out / "output_other.mp4").exists()
     assert not (out / ".rvm-live.lock").exists()
 
 
-def test_without_resume_a_run_begins_at_the_beginning(tmp_path: Path) -> None:
-    clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 5), tmp_path / "out"
-    killed(out, clip, *REMEMBERING, segments=2)
+def test_without_resume_a_run_begins_at_the_beginning(left: tuple[Path, Path]) -> None:
+    clip, out = left
     done = call("batch", clip, "-o", out, *FILM, *REMEMBERING)
     assert done.code == 0
     assert "went on" not in done.out
-    assert len(inside(out / "output_clip.mp4").times) == 24 * 5
+    assert len(inside(out / "output_clip.mp4").times) == 24 * 6
 
 
 def test_time_stamps_of_many_segments_are_those_of_the_input(tmp_path: Path) -> None:

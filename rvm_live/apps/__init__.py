@@ -1,8 +1,10 @@
-"""What a user asks for as a whole: settings in, a result out, nothing printed. Imports every room but the command line.
+"""What a user asks for as a whole: settings in, a result out, nothing printed.
 
-::
+May import backgrounds, compositing, core, engines, media, microphones, network, pipeline, sinks, sources, system,
+weights.
 
-    from rvm_live.apps.calls import cut_out
-
-    cut_out(image)  # (H, W, 4)
+>>> import numpy as np
+>>> from rvm_live.apps.calls import cut_out
+>>> cut_out(np.zeros((144, 256, 3), np.uint8), engine="lite", device="cpu").shape
+(144, 256, 4)
 """

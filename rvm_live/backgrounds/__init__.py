@@ -1,1 +1,7 @@
-"""Backgrounds: what is seen behind the person."""
+"""Backgrounds: what is seen behind the person.
+
+May import core, media, network, system, weights.
+
+>>> from rvm_live.backgrounds.parse import parse
+>>> [background] = parse("blur:30")
+"""

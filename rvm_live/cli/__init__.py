@@ -2,6 +2,12 @@
 
 Exit codes: 0 done, 1 a bug or a probe that found nothing, 2 bad input or a failure that was understood,
 129, 130 and 143 ended by SIGHUP, SIGINT and SIGTERM.
+
+May import apps, backgrounds, compositing, core, engines, media, microphones, network, pipeline, sinks, sources,
+system, weights.
+
+>>> from rvm_live.cli import main
+>>> main(["demo", "--headless", "--duration", "5"])  # doctest: +SKIP
 """
 
 from __future__ import annotations

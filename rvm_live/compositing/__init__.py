@@ -1,10 +1,13 @@
 """Matte and background to composite: by OpenCV with CUDA, by torch or on the CPU, whichever works first.
 
-Imports :mod:`rvm_live.backgrounds` and :mod:`rvm_live.core`.
+May import backgrounds, core, media, network, system, weights.
 
-::
-
-    from rvm_live.compositing.cpu import CpuCompositor
-
-    bgra = CpuCompositor("cpu").composite(matte, Clear())
+>>> import numpy as np
+>>> from rvm_live.backgrounds.base import Clear
+>>> from rvm_live.compositing.cpu import CpuCompositor
+>>> from rvm_live.core.frames import Frame, Matte
+>>> frame = Frame(np.zeros((720, 1280, 3), np.uint8), seq=0, epoch=0, captured_ns=0)
+>>> matte = Matte(frame, alpha=np.full((720, 1280), 255, np.uint8))
+>>> CpuCompositor("cpu").composite(matte, Clear()).shape
+(720, 1280, 4)
 """

@@ -1,8 +1,8 @@
-"""Values and contracts that every room shares; imports nothing of the program.
+"""Values and contracts that every room shares.
 
-::
+May import nothing of the program.
 
-    from rvm_live.core.settings import EngineSettings
-
-    settings = EngineSettings(engine="lite", device="cpu")
+>>> from rvm_live.core.settings import EngineSettings
+>>> EngineSettings(engine="lite", device="cpu").precision
+'auto'
 """

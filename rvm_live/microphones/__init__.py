@@ -1,1 +1,7 @@
-"""Microphones: where the sound of a recording comes from. Nothing here is imported before somebody asks for sound."""
+"""Where the sound of a recording comes from. Nothing here is imported before somebody asks for sound.
+
+May import core, media, network, system, weights.
+
+>>> from rvm_live.microphones.factory import open_microphone
+>>> microphone = open_microphone("default")  # doctest: +SKIP
+"""

@@ -1,8 +1,7 @@
-"""RVM's network in torch, written anew from the paper and the shapes of the official checkpoints; imports torch alone.
+"""RVM's network in torch, written anew from the paper and the shapes of the official checkpoints.
 
-::
+May import core.
 
-    from rvm_live.network.network import MattingNetwork
-
-    network = MattingNetwork("mobilenetv3", "deep_guided_filter")
+>>> from rvm_live.network.network import MattingNetwork
+>>> network = MattingNetwork("mobilenetv3", "deep_guided_filter")
 """

@@ -1,10 +1,9 @@
-"""Four stages and the three queues between them; imports the rooms that the stages call, and no application.
+"""Four stages and the three queues between them.
 
-::
+May import backgrounds, compositing, core, engines, media, microphones, network, sinks, sources, system, weights.
 
-    from rvm_live.pipeline import Pipeline
-
-    Pipeline(source, engine, composer, [sink]).run()
+>>> from rvm_live.pipeline import Pipeline
+>>> Pipeline(source, engine, composer, [sink]).run()  # doctest: +SKIP
 """
 
 from __future__ import annotations

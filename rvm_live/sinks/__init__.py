@@ -1,1 +1,8 @@
-"""Where composites go: windows and files."""
+"""Where composites go: windows and files.
+
+May import backgrounds, core, media, microphones, network, system, weights.
+
+>>> from rvm_live.core.queues import Overflow
+>>> from rvm_live.sinks.factory import open_recorder
+>>> recorder = open_recorder("take.mp4", fps=30, policy=Overflow.DROP_OLDEST)  # doctest: +SKIP
+"""

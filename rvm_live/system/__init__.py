@@ -1,9 +1,8 @@
-"""The machine: processors, GPUs, threads, signals, folders, files that appear whole. Imports
-:mod:`rvm_live.core` alone.
+"""The machine: processors, GPUs, threads, signals, folders, files that are written whole or not at all.
 
-::
+May import core.
 
-    from rvm_live.system import atomic_write
-
-    atomic_write.write(Path("report.json"), b"{}")  # whole, or not at all
+>>> from rvm_live.system.buffer_pool import BufferPool
+>>> BufferPool((720, 1280, 3)).take().shape
+(720, 1280, 3)
 """

@@ -1,6 +1,11 @@
 """Where the network's weights come from: a file, a folder, the cache, or the official release.
 
 Importing this loads neither torch nor anything that downloads.
+
+May import core, network, system.
+
+>>> from rvm_live import EngineSettings, weights
+>>> path = weights.resolve(EngineSettings(model="mobilenetv3"))  # doctest: +SKIP
 """
 
 from __future__ import annotations

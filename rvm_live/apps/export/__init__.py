@@ -1,1 +1,7 @@
-"""The network as a file for another runtime, checked against the one it was made from."""
+"""The network as a file for another runtime, checked against the one it was made from.
+
+May import what :mod:`rvm_live.apps` may.
+
+>>> from rvm_live.apps.export.export import ExportSettings, export
+>>> report = export(ExportSettings("onnx", width=1280, height=720))  # doctest: +SKIP
+"""

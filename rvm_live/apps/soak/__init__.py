@@ -1,1 +1,7 @@
-"""Runs the live pipeline for a long time, with faults on purpose, and tells whether it ages."""
+"""Runs the live pipeline for a long time, with faults on purpose, and tells whether it ages.
+
+May import what :mod:`rvm_live.apps` may.
+
+>>> from rvm_live.apps.soak.run import SoakSettings, run
+>>> report = run(SoakSettings(hours=8, faults=True))  # doctest: +SKIP
+"""

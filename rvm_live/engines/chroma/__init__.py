@@ -1,0 +1,8 @@
+"""Chroma keying, for those who sit before a green or blue screen: a key instead of a network.
+
+May import what :mod:`rvm_live.engines` may.
+
+>>> from rvm_live.core.settings import EngineSettings
+>>> from rvm_live.engines.select import AutoEngine
+>>> engine = AutoEngine(EngineSettings(engine="chroma"))
+"""

@@ -1,4 +1,10 @@
-"""Ways to get a window on the screen: SDL, or OpenCV's own where SDL cannot open one."""
+"""Ways to get a window on the screen: SDL, or OpenCV's own where SDL cannot open one.
+
+May import what :mod:`rvm_live.sinks` may.
+
+>>> from rvm_live.sinks.window.toolkits import open_window
+>>> toolkit, told = open_window("rvm-live", lambda screen: (1280, 720))  # doctest: +SKIP
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rvm_live.core.frames import Frame, Matte
-from rvm_live.engines.base import Engine, EngineInfo, Rung, States
+from rvm_live.engines.base import Engine, EngineInfo, Rung, States, close_failed
 
 __all__ = ["DelegatingEngine"]
 
@@ -59,3 +59,9 @@ class DelegatingEngine(Engine):
 
     def close(self) -> None:
         self._inner.close()
+
+    def _put_in_place(self, engine: Engine) -> None:
+        """Work with another engine from now on; the one before is closed, for its memory is what the next one needs."""
+        before, self._inner = self._inner, engine
+        if before is not engine:
+            close_failed(before)

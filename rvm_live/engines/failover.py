@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from rvm_live.core.notices import Notices
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, close_failed
 from rvm_live.engines.delegating import DelegatingEngine
+from rvm_live.engines.on_failure import Fallback, on_failure
 
 __all__ = ["FailoverEngine"]
 
@@ -24,8 +24,8 @@ _LOOK_EVERY = 60
 _MOST_STEPS = 3
 _FORGIVEN_NS = 60_000_000_000
 _FLOATS_EVERY = 15
-_EMBEDDED = "lite"
 _LEAST_SIDE = 128
+"""Of the longer side at low resolution: a coarse matte at once is better than a good one too late."""
 
 
 class FailoverEngine(DelegatingEngine):
@@ -147,29 +147,15 @@ class FailoverEngine(DelegatingEngine):
             return matte
         raise error
 
-    def _put_in_place(self, engine: Engine) -> None:
-        before, self._inner = self._inner, engine
-        if before is not engine:
-            close_failed(before)
-
-    def _lower(self, error: Exception) -> list[tuple[EngineSettings, str]]:
+    def _lower(self, error: Exception) -> list[Fallback]:
         """What to try, best first."""
-        here, asked = self._inner.info, self.settings
         if self._clock.now_ns() - self._step_ns > _FORGIVEN_NS:
             self._steps = 0
-        steps = []
-        ratio = here.downsample_ratio
-        if isinstance(error, NoMemoryError) and self._size is not None and max(self._size) * ratio / 2 >= _LEAST_SIDE:
-            steps.append((replace(self._inner.settings, downsample_ratio=ratio / 2), f"at ratio {ratio / 2:g}"))
-        elif self._steps < _MOST_STEPS:
-            steps.append((self._inner.settings if self._down_ns else asked, "with the engine opened anew"))
-        if here.device != "cpu":
-            precision = "auto" if asked.precision == "fp16" else asked.precision
-            steps.append((replace(asked, device="cpu", precision=precision), "on the CPU"))
-        if asked.engine == "auto" and here.engine != _EMBEDDED:
-            own = replace(asked, engine=_EMBEDDED, device="cpu", precision="auto", weights=None, model=None)
-            steps.append((replace(own, downsample_ratio=None), f"with the embedded engine {_EMBEDDED}"))
-        return steps
+        same = self._inner.settings if self._down_ns else self.settings
+        anew = same if self._steps < _MOST_STEPS else None
+        return on_failure(
+            error, self.settings, self._inner, self._size, least_side=_LEAST_SIDE, anew=anew, embedded=True
+        )
 
     def _change(self) -> None:
         """Do what :meth:`use` asked for, between two frames."""
@@ -207,8 +193,8 @@ class FailoverEngine(DelegatingEngine):
         if engine is None:
             self._down_ns = self._clock.now_ns()
             return
-        close_failed(self._inner)
-        self._inner, self._down_ns = engine, 0
+        self._put_in_place(engine)
+        self._down_ns = 0
         self._notices.news(f"matting is back on {engine.info.device} with {engine.info.engine}")
 
 

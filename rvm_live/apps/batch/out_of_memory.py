@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from rvm_live.core.errors import NoMemoryError, RvmLiveError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices
 from rvm_live.core.settings import EngineSettings
-from rvm_live.engines.base import Engine, EngineInfo, States, close_failed
+from rvm_live.engines.base import Engine, EngineInfo, States
 from rvm_live.engines.delegating import DelegatingEngine
+from rvm_live.engines.on_failure import on_failure
 
 __all__ = ["OutOfMemoryFallback"]
 
@@ -23,7 +23,8 @@ class OutOfMemoryFallback(DelegatingEngine):
     """Goes on after :class:`~rvm_live.core.errors.NoMemoryError`, with the same recurrent state, and says how.
 
     First the chunk is halved, down to single frames; then the downsample ratio, as long as the network's picture keeps
-    256 pixels; then the CPU does the work, at the ratio that was asked for.
+    256 pixels; then the CPU does the work, at the ratio that was asked for, or, where main memory does not suffice
+    either, at half of it.
 
     Args:
         make: opens nothing yet: settings -> engine.
@@ -41,7 +42,6 @@ class OutOfMemoryFallback(DelegatingEngine):
         self._chunk = 1
         self._size: tuple[int, int] | None = None
         self._largest = 1
-        self._on_cpu = False
 
     def open(self) -> EngineInfo:
         try:
@@ -87,13 +87,13 @@ class OutOfMemoryFallback(DelegatingEngine):
             self._chunk = min(self._chunk, self._largest) // 2 or 1
             self._notices.fallback(f"{error}: going on with {self._chunk} frames at once")
             return
-        settings = self._smaller()
-        if settings is None:
+        found = on_failure(error, self._asked, self._inner, self._size, least_side=_LEAST_SIDE)
+        if not found:
             raise error
-        where = "on the CPU" if self._on_cpu else f"at ratio {settings.downsample_ratio:g}"
-        self._notices.fallback(f"{error}: going on {where}")
-        close_failed(self._inner)
-        self._inner = self._make(settings)
+        settings, words = found[0]
+        moved = settings.device != self._inner.settings.device
+        self._notices.fallback(f"{error}: going on {words}")
+        self._put_in_place(self._make(settings))
         try:
             self._inner.open()
             if self._size is not None:
@@ -103,19 +103,6 @@ class OutOfMemoryFallback(DelegatingEngine):
         except NoMemoryError as another:
             self._do_with_less(another, states)
         except RvmLiveError:
-            if self._on_cpu:
+            if moved:
                 raise error from None
             raise
-
-    def _smaller(self) -> EngineSettings | None:
-        """What to try next."""
-        if self._on_cpu:
-            return None
-        ratio = self._inner.info.downsample_ratio or self._inner.settings.downsample_ratio or 0.0
-        if self._size is not None and max(self._size) * ratio / 2 >= _LEAST_SIDE:
-            return replace(self._inner.settings, downsample_ratio=ratio / 2)
-        if self._inner.info.device == "cpu":
-            return None
-        self._on_cpu = True
-        precision = "auto" if self._asked.precision == "fp16" else self._asked.precision
-        return replace(self._asked, device="cpu", precision=precision)

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from rvm_live.engines.lite.weights import EMBEDDED, load_network
+from rvm_live.engines.lite.engine import EMBEDDED
+from rvm_live.engines.lite.weights import load_network
 from training.cache import DEFAULT_CACHE
 from training.weights import read_checkpoint
 

@@ -20,8 +20,8 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
+from rvm_live.engines.lite.engine import EMBEDDED
 from rvm_live.engines.lite.network import LiteNetwork
-from rvm_live.engines.lite.weights import EMBEDDED
 from rvm_live.system import threads
 from training.cache import DEFAULT_CACHE
 from training.losses import matting_loss

@@ -110,12 +110,18 @@ def _quota(cgroups: Path) -> int | None:
 
 
 def apply(chosen: Plan) -> None:
-    """Set the thread counts of OpenCV and torch for the whole process. For the program's entry alone."""
+    """Set the thread counts of OpenCV and torch for the whole process. For the program's entry alone.
+
+    torch, which takes seconds to load and is not always needed, is told by the environment where it is not loaded yet.
+    """
     import cv2
-    import torch
 
     cv2.setNumThreads(chosen.opencv)
-    torch.set_num_threads(chosen.matting)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(chosen.matting)
+    else:
+        os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(chosen.matting)
 
 
 def keep_memory() -> bool:

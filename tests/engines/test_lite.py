@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,12 @@ from rvm_live.core.errors import EngineError, UnavailableError, WeightsError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.lite.colours import Unmixer, contrast
-from rvm_live.engines.lite.engine import LiteEngine, fit_alpha, ratio_for, trained_size
-from rvm_live.engines.lite.inference import folded
+from rvm_live.engines.lite.engine import EMBEDDED, LiteEngine, fit_alpha, ratio_for, trained_size
+from rvm_live.engines.lite.in_torch import folded
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
-from rvm_live.engines.lite.weights import EMBEDDED, load_network
+from rvm_live.engines.lite.weights import load_network
 from rvm_live.sources.demo.demo import DemoSource
+from tests.conftest import ROOT
 from tests.support.threads import torch_threads  # noqa: F401
 from tests.support.videos import read_frames
 
@@ -293,3 +297,32 @@ def test_the_engine_gives_the_foreground_that_is_asked_for(person: list[Frame]) 
     changed = np.abs(ours.foreground.astype(int) - person[0].image.astype(int)).max(2) > 3
     assert changed.any()
     assert not changed[ours.alpha == 255].any()
+
+
+# A quick start --------------------------------------------------------------------------------------------------
+
+
+def test_from_the_second_start_on_torch_is_not_loaded_and_the_matte_is_the_same(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np, rvm_live\n"
+        "picture = np.random.default_rng(0).integers(0, 256, (96, 160, 3), np.uint8)\n"
+        "with rvm_live.open_engine('lite', precision='fp32') as engine:\n"
+        "    alphas = [engine.matte(picture).host().alpha for _ in range(3)]\n"
+        "print('torch' in sys.modules, np.stack(alphas).tobytes().hex())\n"
+    )
+    environment = {**os.environ, "RVM_LIVE_CACHE": str(tmp_path)}
+    kept = tmp_path / "openvino"
+
+    def start() -> tuple[str, str]:
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
+        loaded, alphas = done.stdout.split()
+        return loaded, alphas
+
+    loaded, alphas = start()
+    assert loaded == "True"
+    assert start() == ("False", alphas)
+    (model,) = kept.glob("lite-*/model.xml")
+    model.write_text("<net")
+    assert start() == ("True", alphas), "what is damaged is made anew"
+    assert start() == ("False", alphas)

@@ -88,10 +88,13 @@ def test_a_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
         assert threads.usable_cores() == expected
 
 
-def test_apply_does_what_the_plan_says() -> None:
+@pytest.mark.parametrize("first", ["torch", "sys"])
+def test_apply_does_what_the_plan_says(first: str) -> None:
+    """Whether torch is there already or comes later."""
     code = (
-        "from rvm_live.system import threads; import cv2, torch;"
-        "threads.apply(threads.Plan(matting=3, opencv=1)); print(cv2.getNumThreads(), torch.get_num_threads())"
+        f"from rvm_live.system import threads; import cv2, {first};"
+        "threads.apply(threads.Plan(matting=3, opencv=1)); import torch;"
+        "print(cv2.getNumThreads(), torch.get_num_threads())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == ["1", "3"]

@@ -1,13 +1,20 @@
-"""Torch modules as OpenVINO's models."""
+"""Torch modules as OpenVINO's models, and where those are kept once they were made."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 import warnings
+from pathlib import Path
 from typing import Any
 
+from rvm_live.core.errors import words_of
+from rvm_live.system import folders
 from rvm_live.system.telemetry_off import import_quietly
+from rvm_live.weights import cache_dir
 
-__all__ = ["converted", "keep_state"]
+__all__ = ["converted", "folder", "keep", "keep_if_possible", "keep_state", "kept"]
 
 
 def keep_state(model: Any, count: int) -> None:
@@ -39,3 +46,45 @@ def converted(module: Any, example: tuple[Any, ...]) -> Any:
     model = frontend.convert(frontend.load(decoder))
     model.reshape({index: list(tensor.shape) for index, tensor in enumerate(example)})
     return model
+
+
+def folder() -> Path:
+    """Where models are kept."""
+    return cache_dir() / "openvino"
+
+
+def kept(core: Any, name: str) -> Any:
+    """A model that was kept under a name, or None."""
+    home = folder() / name
+    try:
+        return core.read_model(home / "model.xml") if os.path.isdir(home) else None
+    except RuntimeError:
+        shutil.rmtree(home, ignore_errors=True)  # of another OpenVINO, or damaged: made anew
+        return None
+
+
+def keep(name: str, model: Any) -> None:
+    """Write a model down, whole or not at all.
+
+    Raises:
+        OSError: that cannot be done.
+    """
+    home = folder()
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home) as scratch:
+        new = Path(scratch) / "new"
+        try:
+            import_quietly("openvino").save_model(model, new / "model.xml", compress_to_fp16=False)
+        except (RuntimeError, UnicodeError) as error:
+            raise OSError(words_of(error)) from error
+        if not (home / name).exists():
+            os.replace(new, home / name)
+
+
+def keep_if_possible(name: str, model: Any) -> None:
+    """Like :func:`keep`; where that cannot be done it is told once, and made anew the next time."""
+    if folders.kept_in(folder()):
+        try:
+            keep(name, model)
+        except OSError as error:
+            folders.tell_once(f"the converted network cannot be kept in {folder()}: {error.strerror or error}")

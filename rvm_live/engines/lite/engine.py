@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live import __version__
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import EngineError, UnavailableError, words_of
 from rvm_live.core.frames import Frame, Matte
@@ -15,14 +18,17 @@ from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, States
 from rvm_live.engines.common.guided_upsampling import GuidedUpsampler
 from rvm_live.engines.common.ladder import LEAST_LINES
+from rvm_live.engines.common.openvino_models import keep_if_possible, kept
 from rvm_live.engines.lite.colours import Unmixer, contrast
-from rvm_live.engines.lite.inference import OpenVinoRunner, Runner, TorchRunner, folded
-from rvm_live.engines.lite.network import LiteNetwork
-from rvm_live.engines.lite.weights import load_network
+from rvm_live.engines.lite.inference import OpenVinoRunner, Runner
 from rvm_live.system.cpu_info import cpu_name
 from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
 from rvm_live.weights import consent
+from rvm_live.weights.files import file_bytes
+
+if TYPE_CHECKING:
+    from rvm_live.engines.lite.network import LiteNetwork
 
 __all__ = ["SIDE", "LiteEngine", "fit_alpha", "ratio_for", "trained_size"]
 
@@ -30,6 +36,10 @@ SIDE = 256
 """Of the longer side, which the network was trained at."""
 STRIDE = 16
 """Of the network's deepest level: it was trained at multiples of this alone, and is worse at sizes between them."""
+EMBEDDED = Path(__file__).with_name("lite.safetensors")
+"""The weights, in half precision."""
+_FORMAT = 1
+"""Of the converted network that is kept; goes up when what is converted changes its meaning."""
 _WARM_UP_FRAMES = 2
 _EPSILON = 1e-5
 _KEPT_SIZES = 4
@@ -84,6 +94,8 @@ class LiteEngine(Engine):
     def __init__(self, settings: EngineSettings) -> None:
         super().__init__(settings)
         self._network: LiteNetwork | None = None
+        self._name = ""
+        self._open = False
         self._core: Any = None
         self._now: tuple[Runner, GuidedUpsampler | None] | None = None
         self._unmixer: Unmixer | None = None
@@ -116,8 +128,11 @@ class LiteEngine(Engine):
             raise UnavailableError(f"no bf16 for lite on this CPU ({cpu_name()}): choose --precision auto or fp32")
         if precision == "auto":
             precision = "bf16" if has_bf16 else "fp32"
-        network = folded(load_network(self.settings.weights))
-        self._core, self._network = core, network
+        if core is None or self.settings.weights is not None:
+            self._load()
+        else:  # torch, which takes seconds to load, is needed only to convert them
+            self._name = f"lite-{sha256(file_bytes(EMBEDDED)).hexdigest()[:16]}-{__version__}-{_FORMAT}"
+        self._core, self._open = core, True
         self._info = EngineInfo("lite", "lite", "cpu", cpu_name(), precision, notes=notes, remarks=remarks)
         return self._info
 
@@ -138,7 +153,7 @@ class LiteEngine(Engine):
 
     def _fitted(self, width: int, height: int) -> tuple[Runner, GuidedUpsampler | None]:
         """What works on frames of a size, with an empty state if that is new."""
-        if self._network is None:
+        if not self._open:
             raise EngineError("the engine is not open")
         if self._now is not None and self._size == (width, height):
             return self._now
@@ -157,17 +172,40 @@ class LiteEngine(Engine):
     def _runner(self, low: tuple[int, int]) -> Runner:
         """The network at a size, with an empty state. A few are kept: what changes its size changes it back, and
         OpenVINO gives back little of what a network took that it compiled."""
-        assert self._network is not None
-        runner = self._runners.pop(low, None)
-        if runner is None and self._core is not None:
-            runner = OpenVinoRunner(self._core, self._network, low, self._info.precision)
-        if runner is None:
-            runner = TorchRunner(self._network)
+        runner = self._runners.pop(low, None) or self._made(low)
         runner.reset()
         self._runners[low] = runner
         while len(self._runners) > _KEPT_SIZES:
             del self._runners[next(iter(self._runners))]
         return runner
+
+    def _made(self, low: tuple[int, int]) -> Runner:
+        if self._core is None:
+            from rvm_live.engines.lite.in_torch import TorchRunner
+
+            return TorchRunner(self._load())
+        name = self._name and f"{self._name}-{low[0]}x{low[1]}"
+        model = kept(self._core, name) if name else None
+        if model is None:
+            from rvm_live.engines.lite.in_torch import openvino_model
+
+            model = openvino_model(self._load(), low)
+            if name:
+                keep_if_possible(name, model)
+        return OpenVinoRunner(self._core, model, self._info.precision)
+
+    def _load(self) -> LiteNetwork:
+        """The network in torch.
+
+        Raises:
+            WeightsError: those that were named are no good.
+        """
+        from rvm_live.engines.lite.in_torch import folded
+        from rvm_live.engines.lite.weights import load_network
+
+        if self._network is None:
+            self._network = folded(load_network(self.settings.weights))
+        return self._network
 
     def reset(self) -> None:
         if self._now is not None:
@@ -207,3 +245,4 @@ class LiteEngine(Engine):
     def close(self) -> None:
         self._runners = {}
         self._network = self._now = self._core = self._size = self._unmixer = None
+        self._open = False

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from rvm_live.core.errors import WeightsError
+from rvm_live.engines.lite.engine import EMBEDDED
 from rvm_live.engines.lite.network import LiteNetwork
 from rvm_live.weights.checkpoint import Unfit, inspect
 from rvm_live.weights.files import file_bytes
 
-__all__ = ["EMBEDDED", "load_network"]
-
-EMBEDDED = Path(__file__).with_name("lite.safetensors")
+__all__ = ["load_network"]
 
 
 def load_network(path: Path | None = None) -> LiteNetwork:

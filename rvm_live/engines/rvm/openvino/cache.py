@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +17,17 @@ from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import EngineError, UnavailableError, words_of
 from rvm_live.engines.common import cpu_runtime
 from rvm_live.engines.common.ladder import state_shapes
-from rvm_live.engines.common.openvino_models import converted, keep_state
+from rvm_live.engines.common.openvino_models import (
+    converted,
+    folder,
+    keep,
+    keep_if_possible,
+    keep_state,
+    kept,
+)
 from rvm_live.engines.common.openvino_request import OpenVinoRequest
-from rvm_live.system import folders
 from rvm_live.system.telemetry_off import import_quietly
-from rvm_live.weights import LoadedWeights, cache_dir
+from rvm_live.weights import LoadedWeights
 
 if TYPE_CHECKING:
     import openvino
@@ -35,10 +39,6 @@ _log = logging.getLogger("rvm_live")
 _FORMAT = 2
 """Of what is kept on disk; goes up when :mod:`rvm_live.engines.rvm.openvino.trace` changes its meaning."""
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
-
-
-def _folder() -> Path:
-    return cache_dir() / "openvino"
 
 
 class OpenVinoCache:
@@ -123,7 +123,7 @@ class OpenVinoCache:
     def _compiled(self, low: tuple[int, int], precision: str, *, refined: bool) -> OpenVinoRequest:
         models = self._models(low, refined=refined)
         if precision == "int8":
-            models[0] = self._read(self._name(low, "int8", refined=refined))
+            models[0] = kept(self._core, self._name(low, "int8", refined=refined))
             if models[0] is None:
                 raise UnavailableError(
                     f"int8 is not calibrated for {low[0]}x{low[1]}: run `rvm-live calibrate` with your own --source"
@@ -136,7 +136,7 @@ class OpenVinoCache:
 
     def calibrated(self, low: tuple[int, int], *, refined: bool) -> bool:
         """Whether there is an int8 network for that size."""
-        return os.path.isdir(_folder() / self._name(low, "int8", refined=refined))
+        return os.path.isdir(folder() / self._name(low, "int8", refined=refined))
 
     def calibrate(self, low: tuple[int, int], pictures: Sequence[NDArray[np.uint8]], *, refined: bool) -> float:
         """Make and keep the int8 network for a size.
@@ -159,12 +159,12 @@ class OpenVinoCache:
         network, _ = self.converted(low, refined=refined, stateful=False)
         model, worst = quantise(self._core, network, pictures, shapes)
         name = self._name(low, "int8", refined=refined)
-        shutil.rmtree(_folder() / name, ignore_errors=True)
+        shutil.rmtree(folder() / name, ignore_errors=True)
         try:
-            self._keep(name, model)
+            keep(name, model)
         except OSError as error:
             raise EngineError(
-                f"the calibrated network cannot be kept in {_folder()}: {error.strerror or error}; "
+                f"the calibrated network cannot be kept in {folder()}: {error.strerror or error}; "
                 "set RVM_LIVE_CACHE to another folder"
             ) from error
         return worst
@@ -177,9 +177,9 @@ class OpenVinoCache:
         """Both parts for one size, from disk if they were converted before."""
         parts = ("coarse", "model" if self._coloured else "alpha")
         names = [self._name(low, part, refined=refined) for part in parts]
-        kept = [self._read(each) for each in names]
-        if None not in kept:
-            return kept
+        found = [kept(self._core, each) for each in names]
+        if None not in found:
+            return found
         began_ns = SYSTEM_CLOCK.now_ns()
         self.phase = "converting the network, once for this size"
         try:
@@ -187,39 +187,9 @@ class OpenVinoCache:
         finally:
             self.phase = ""
         _log.info("converted the network for %dx%d in %.1f s", *low, (SYSTEM_CLOCK.now_ns() - began_ns) / 1e9)
-        if folders.kept_in(_folder()):
-            for each, model in zip(names, made, strict=True):
-                try:
-                    self._keep(each, model)
-                except OSError as error:
-                    folders.tell_once(f"the converted network cannot be kept in {_folder()}: {error.strerror or error}")
+        for each, model in zip(names, made, strict=True):
+            keep_if_possible(each, model)
         return list(made)
-
-    def _read(self, name: str) -> Any:
-        """A model that was kept, or None."""
-        folder = _folder() / name
-        try:
-            return self._core.read_model(folder / "model.xml") if os.path.isdir(folder) else None
-        except RuntimeError:
-            shutil.rmtree(folder, ignore_errors=True)  # of another OpenVINO, or damaged: made anew
-            return None
-
-    def _keep(self, name: str, model: Any) -> None:
-        """Write a model down, whole or not at all.
-
-        Raises:
-            OSError: that cannot be done.
-        """
-        folder = _folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            new = Path(scratch) / "new"
-            try:
-                import_quietly("openvino").save_model(model, new / "model.xml", compress_to_fp16=False)
-            except (RuntimeError, UnicodeError) as error:
-                raise OSError(words_of(error)) from error
-            if not (folder / name).exists():
-                os.replace(new, folder / name)
 
     def converted(self, low: tuple[int, int], *, refined: bool, stateful: bool = True) -> tuple[Any, Any]:
         """Convert both parts for one size, from scratch; ``stateful``: the first keeps its state between calls."""

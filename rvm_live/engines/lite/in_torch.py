@@ -1,0 +1,88 @@
+"""The network in torch, step after step, and as a model for OpenVINO."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rvm_live.core.errors import EngineError, words_of
+from rvm_live.engines.common.openvino_models import converted, keep_state
+from rvm_live.engines.lite.network import LiteNetwork, state_shapes
+from rvm_live.network.fuse_batch_norm import fold_batch_norm
+
+__all__ = ["TorchRunner", "folded", "openvino_model"]
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+class _Packed(nn.Module):
+    """uint8 (1, h, w, 3) BGR and states in; alpha (1, 1, h, w) and new states out."""
+
+    def __init__(self, network: LiteNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, picture: Tensor, r1: Tensor, r2: Tensor, r3: Tensor) -> tuple[Tensor, ...]:
+        found: tuple[Tensor, ...] = self.network(picture.permute(0, 3, 1, 2).float().flip(1) / 255, r1, r2, r3)
+        return found
+
+
+def folded(network: LiteNetwork) -> LiteNetwork:
+    """The network in evaluation mode, its batch norms folded in place: it computes the same in fewer passes."""
+    network.eval().requires_grad_(False)
+    fold_batch_norm(network)
+    return network
+
+
+def openvino_model(network: LiteNetwork, size: tuple[int, int]) -> Any:
+    """For one size, its state inside.
+
+    Args:
+        network: from :func:`folded`.
+        size: width and height.
+
+    Raises:
+        EngineError: OpenVINO refuses the network.
+    """
+    states = [torch.zeros(shape) for shape in state_shapes(*size)]
+    picture = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8)
+    try:
+        model = converted(_Packed(network).eval(), (picture, *states))
+    except RuntimeError as error:
+        raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
+    keep_state(model, len(states))
+    return model
+
+
+class TorchRunner:
+    """The network in torch, on the CPU.
+
+    Args:
+        network: from :func:`folded`.
+    """
+
+    def __init__(self, network: LiteNetwork) -> None:
+        self._network = _Packed(network.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
+        self._states: tuple[Tensor | None, ...] = (None,) * 3
+
+    def run(self, picture: Bytes) -> Floats:
+        with torch.inference_mode():
+            alpha, *states = self._network(torch.from_numpy(picture[None]), *self._states)
+        self._states = tuple(states)
+        return np.ascontiguousarray(alpha[0, 0].numpy())
+
+    def reset(self) -> None:
+        self._states = (None,) * 3
+
+    @property
+    def states(self) -> list[Floats]:
+        return [np.array(each.numpy()) for each in self._states if each is not None]
+
+    @states.setter
+    def states(self, values: list[Floats]) -> None:
+        self._states = tuple(torch.from_numpy(each) for each in values) or (None,) * 3

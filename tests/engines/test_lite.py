@@ -311,7 +311,7 @@ def test_from_the_second_start_on_torch_is_not_loaded_and_the_matte_is_the_same(
         "print('torch' in sys.modules, np.stack(alphas).tobytes().hex())\n"
     )
     environment = {**os.environ, "RVM_LIVE_CACHE": str(tmp_path)}
-    kept = tmp_path / "openvino"
+    kept = tmp_path / "weights" / "openvino"
 
     def start() -> tuple[str, str]:
         command = [sys.executable, "-c", code]

@@ -873,11 +873,25 @@ def listener(answer: bytes | None) -> Iterator[str]:
 def test_something_else_that_listens_is_told_apart(
     monkeypatch: pytest.MonkeyPatch, answer: bytes | None, words: str
 ) -> None:
-    monkeypatch.setattr(display_module, "_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(display_module, "_TIMEOUT_SECONDS", 1.0 if answer is None else 60.0)
     with listener(answer) as name:
         monkeypatch.setenv("DISPLAY", name)
         reason = display_available()
     assert reason is not None and words in reason
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="X displays are Linux's")
+@pytest.mark.parametrize("said", ["", "no", "x" * 5000, "x11.so is no library\nand more"])
+def test_whatever_the_probe_dies_of_is_one_line(said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\ncat <<'E' >&2\n{said}\nE\nkill -9 $$\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("DISPLAY", ":9753")
+    monkeypatch.setattr(sys, "executable", str(program))
+    reason = display_available()
+    assert reason is not None and "\n" not in reason and len(reason) < 500
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert display_module.screen_now() == display_module.Screen()
 
 
 def test_an_opencv_without_windows_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

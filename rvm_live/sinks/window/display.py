@@ -1,7 +1,7 @@
 """Is there a display? Found out before the first window, because Qt ends the whole process where there is none.
 
-On Linux the X server is greeted over its own socket (X Window System Protocol, version 11, section 8): that needs
-no library, cannot hang, and tells the size of the screen and how much larger than usual things are to be on it.
+On Linux a process of its own asks the X server (``x11_probe.py``): what hangs or dies there is not this one. It also
+tells the size of the screen and how much larger than usual things are to be on it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ import importlib.util
 import os
 import re
 import socket
-import struct
+import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-
-from rvm_live.system.folders import at_home
 
 __all__ = [
     "Screen",
@@ -32,10 +30,9 @@ __all__ = [
 
 _TIMEOUT_SECONDS = 5.0
 _MANY_LINES = 2160
-_MOST_COOKIES = 1 << 20
-_MOST_RESOURCES = 1 << 18
-_COOKIE = b"MIT-MAGIC-COOKIE-1"
-_DISPLAY = re.compile(r"(?P<host>.*):(?P<number>\d{1,5})(\.\d+)?")
+_KEPT_SECONDS = 2.0
+"""Several parts of a start ask, one after another."""
+_DISPLAY = re.compile(r".*:\d{1,5}(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -90,9 +87,11 @@ def screen_now() -> Screen:
         if os.environ.get("WAYLAND_DISPLAY"):
             return Screen("DISPLAY is not set: this Wayland session runs no XWayland, which OpenCV's windows need")
         return Screen("DISPLAY is not set (no desktop session, or a remote shell without X forwarding)")
+    if not sys.executable or getattr(sys, "frozen", False):
+        return Screen()  # no Python to ask with: another copy of the whole program would start
     try:
-        size, area, resources = _greet(name)
-    except (OSError, ValueError, struct.error) as error:
+        size, area, resources = _ask(name)
+    except (OSError, ValueError) as error:
         return Screen(f"the X display {name!r} cannot be used: {_words(error)}")
     return Screen(size=size, area=area, scale=_scale(resources))
 
@@ -185,141 +184,55 @@ def _windows_area() -> tuple[int, int] | None:
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "the X server does not answer"
-    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
-        return "no X server runs there"
-    if isinstance(error, struct.error):
-        return "what answers is no X server"
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
-def _greet(name: str) -> tuple[tuple[int, int], tuple[int, int] | None, str]:
-    """Connect as a client would; the size of the first screen, its work area, and the desktop's settings for all
-    programs.
+def _ask(name: str) -> tuple[tuple[int, int], tuple[int, int] | None, str]:
+    """The size of the first screen, its work area, and the desktop's settings for all programs.
 
     Raises:
         ValueError: the name is malformed, or the server refuses us.
         OSError: it cannot be reached.
     """
-    matched = _DISPLAY.fullmatch(name)
-    if matched is None:
+    if _DISPLAY.fullmatch(name) is None:
         raise ValueError("its name is not of the form host:number, such as :0")
-    host, number = matched["host"], int(matched["number"])
-    refusal = ""
-    for cookie in _cookies(number):
-        with _connect(host, number) as connection:
-            answer = _handshake(connection, cookie)
-            if answer[0] == 1:
-                return _screen_size(answer), _work_area(connection, answer), _resources(connection, answer)
-        refusal = answer[8 : 8 + answer[1]].decode("latin-1").strip()
-    raise ValueError(f"the X server refuses us ({refusal or 'no permission'})")
+    return _asked(name, *map(os.environ.get, ("XAUTHORITY", "HOME")), time.monotonic() // _KEPT_SECONDS)
 
 
-def _connect(host: str, number: int) -> socket.socket:
-    if host and host != "unix" and not host.startswith("/"):
-        return socket.create_connection((host.strip("[]"), 6000 + number), timeout=_TIMEOUT_SECONDS)
-    path = f"/tmp/.X11-unix/X{number}"
-    error: OSError | None = None
-    for address in (path, "\0" + path):  # the second is Linux's abstract name for the same server
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(_TIMEOUT_SECONDS)
-        try:
-            connection.connect(address)
-            return connection
-        except OSError as failed:
-            connection.close()
-            error = error or failed
-    raise error or OSError("no address")
-
-
-def _handshake(connection: socket.socket, cookie: bytes) -> bytes:
-    name = _COOKIE if cookie else b""
-    order = b"l" if sys.byteorder == "little" else b"B"
-    greeting = struct.pack("=cxHHHHxx", order, 11, 0, len(name), len(cookie))
-    connection.sendall(greeting + _padded(name) + _padded(cookie))
-    head = _receive(connection, 8)
-    if head[0] not in (0, 1, 2):
-        raise ValueError("what answers is no X server")
-    (words,) = struct.unpack_from("=H", head, 6)
-    return head + _receive(connection, 4 * words)
-
-
-def _receive(connection: socket.socket, count: int) -> bytes:
-    data = b""
-    while len(data) < count:
-        part = connection.recv(count - len(data))
-        if not part:
-            raise ValueError("the X server hangs up")
-        data += part
-    return data
-
-
-def _screen_size(answer: bytes) -> tuple[int, int]:
-    width, height = struct.unpack_from("=HH", answer, _first_screen(answer) + 20)
-    return width, height
-
-
-def _first_screen(answer: bytes) -> int:
-    (vendor,) = struct.unpack_from("=H", answer, 24)
-    return 40 + len(_padded(bytes(vendor))) + 8 * int(answer[29])
-
-
-def _resources(connection: socket.socket, answer: bytes) -> str:
-    """The root window's property RESOURCE_MANAGER; empty where there is none."""
-    resource_manager, string = 23, 31
-    return _property(connection, answer, resource_manager, string).decode("latin-1")
-
-
-def _work_area(connection: socket.socket, answer: bytes) -> tuple[int, int] | None:
-    """What the desktop's panels leave of the screen (EWMH, _NET_WORKAREA); None where nobody tells."""
-    intern_atom, cardinal, name = 16, 6, b"_NET_WORKAREA"
-    with suppress(OSError, ValueError, struct.error):
-        connection.sendall(
-            struct.pack("=BBHHxx", intern_atom, 1, 2 + len(_padded(name)) // 4, len(name)) + _padded(name)
+@lru_cache(maxsize=1)
+def _asked(name: str, *_: object) -> tuple[tuple[int, int], tuple[int, int] | None, str]:
+    command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("x11_probe.py"))]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False
         )
-        (atom,) = struct.unpack_from("=8xI", _receive(connection, 32))
-        _x, _y, width, height = struct.unpack_from("=4I", _property(connection, answer, atom, cardinal))
-        return (width, height) if width and height else None
-    return None
+    except subprocess.TimeoutExpired:
+        raise ValueError("the X server does not answer") from None
+    if done.returncode or not done.stdout:
+        raise ValueError(_refusal(name, done.stderr.decode("latin-1").strip()))
+    sizes, _line, resources = done.stdout.decode("latin-1").partition("\n")
+    width, height, wide, high = map(int, sizes.split())
+    return (width, height), (wide, high) if wide and high else None, resources
 
 
-def _property(connection: socket.socket, answer: bytes, name: int, kind: int) -> bytes:
-    """A property of the root window; empty where there is none."""
-    (root,) = struct.unpack_from("=I", answer, _first_screen(answer))
-    get_property = 20
-    with suppress(OSError, ValueError, struct.error):
-        connection.sendall(struct.pack("=BxHIIIII", get_property, 6, root, name, kind, 0, _MOST_RESOURCES // 4))
-        head = _receive(connection, 32)
-        form, words, length = struct.unpack_from("=xBxxI8xI", head)
-        if head[0] == 1:
-            return _receive(connection, min(4 * words, _MOST_RESOURCES))[: length * form // 8]
-    return b""
-
-
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)
-
-
-def _cookies(number: int) -> Iterator[bytes]:
-    """Cookies of the user's authority file for this display, this host's first; then none at all."""
-    path = Path(os.environ.get("XAUTHORITY") or at_home(Path("~/.Xauthority")))
-    content = b""
-    with suppress(OSError, ValueError):
-        if path.is_file():  # not a pipe, which would keep us waiting
-            with path.open("rb") as file:
-                content = file.read(_MOST_COOKIES)
-    found: list[tuple[bool, bytes]] = []
-    position = 2  # behind the family of the first entry
-    while position < len(content):
-        fields: list[bytes] = []
-        for _ in range(4):  # address, display number, name, data: each a big-endian length and that many bytes
-            size = int.from_bytes(content[position : position + 2], "big")
-            fields.append(content[position + 2 : position + 2 + size])
-            position += 2 + size
-        address, display, name, data = fields
-        position += 2
-        if name == _COOKIE and display in (b"", str(number).encode()):
-            found.append((address != socket.gethostname().encode(), data))
-    yield from [data for _, data in sorted(found, key=lambda entry: entry[0])][:4]
-    yield b""
+def _refusal(name: str, said: str) -> str:
+    """Why no display was opened; ``said`` is what the X libraries or the server said of it, mostly nothing."""
+    if "libX11.so.6" in said:
+        return "libX11.so.6, which windows need, is not installed"
+    if said and "Traceback" not in said:
+        return f"the X server refuses us ({' '.join(said.split())[:200]})"
+    host, _, number = name.rpartition(":")
+    port = int(number.partition(".")[0])
+    local = host in ("", "unix") or host.startswith("/")
+    try:
+        if local:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(_TIMEOUT_SECONDS)
+                connection.connect(f"/tmp/.X11-unix/X{port}")
+        else:
+            socket.create_connection((host.strip("[]"), 6000 + port), _TIMEOUT_SECONDS).close()
+    except (FileNotFoundError, ConnectionRefusedError):
+        return "no X server runs there"
+    except (OSError, ValueError, OverflowError) as error:
+        return str(getattr(error, "strerror", None) or error)
+    return "what answers is no X server, or the X server hangs up"

@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Layer, Plate
-from rvm_live.core.errors import CompositorError, MatteError
+from rvm_live.core.errors import CompositorError
 from rvm_live.core.frames import Frame, Matte
 
-__all__ = ["GREY", "PRIOR", "ROUND_UP", "BlurPlan", "check_inputs", "made_up", "plan_blur"]
+__all__ = ["GREY", "PRIOR", "ROUND_UP", "BlurPlan", "check_layer", "made_up", "plan_blur"]
 
 PRIOR = 1e-3
 """Weight of mid-grey, where a whole pixel of the room weighs 255 * 255."""
@@ -91,25 +91,15 @@ def plan_blur(width: int, height: int, strength: float) -> BlurPlan:
     return BlurPlan(levels, -(-width // factor), -(-height // factor), (kernel / kernel.sum()).astype(np.float32))
 
 
-def check_inputs(matte: Matte, layer: Layer) -> None:
-    """Refuse what cannot be put together.
+def check_layer(layer: Layer, frame: Frame) -> None:
+    """Refuse what cannot be put behind a frame.
 
     Raises:
-        MatteError: the matte is not of the frame's size.
         CompositorError: the frame is empty, or the plate is not of its size, or not what it must be.
     """
-    frame = matte.frame
     size = (frame.height, frame.width)
     if 0 in size:
         raise CompositorError(f"frame {frame.seq} is empty: {frame.width}x{frame.height}")
-    if tuple(matte.alpha.shape) != size:
-        raise MatteError(
-            f"the engine's alpha has the shape {tuple(matte.alpha.shape)}, the frame's is {size}: they must be equal"
-        )
-    if matte.foreground is not None and tuple(matte.foreground.shape) != (*size, 3):
-        raise MatteError(
-            f"the engine's foreground has the shape {tuple(matte.foreground.shape)}, it must be {(*size, 3)}"
-        )
     if isinstance(layer, Plate) and (layer.image.shape != (*size, 3) or layer.image.dtype != np.uint8):
         raise CompositorError(
             f"the background is {layer.image.dtype} {layer.image.shape}, the frame needs uint8 {(*size, 3)}"

@@ -157,7 +157,7 @@ class Composer:
             MatteError: the matte cannot be read, or does not fit its frame; no back end is blamed for it.
             CompositorError: every back end has failed.
         """
-        from rvm_live.compositing.common import check_inputs
+        from rvm_live.compositing.common import check_layer
 
         started = self._clock.now_ns()
         self._apply_requests()
@@ -167,7 +167,8 @@ class Composer:
         if self.private:
             return self._nobody(frame, started)
         if self._last is None or not self._last.shows(matte, (layer, self._backend)):
-            check_inputs(matte, layer)  # here, so that no back end is blamed for what the engine made
+            matte.check()  # here, so that no back end is blamed for what the engine made
+            check_layer(layer, frame)
             image = self._composed(matte, layer)
             self._last = LastComposite(matte, (layer, self._backend), image)
         # A GPU may have been at work on the matte when compositing took it: that wait is matting's.

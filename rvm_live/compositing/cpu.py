@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Blur, Clear, Layer
 from rvm_live.compositing.base import Compositor
-from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_inputs, plan_blur
+from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_layer, plan_blur
 from rvm_live.core.errors import CompositorError, words_of
 from rvm_live.core.frames import Matte
 
@@ -60,7 +60,7 @@ class CpuCompositor(Compositor):
         """Nothing to get ready: this back end always works."""
 
     def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> Bytes:
-        check_inputs(matte, layer)
+        check_layer(layer, matte.frame)
         try:
             return self._composite(matte, layer, source_foreground)
         except cv2.error as error:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.compositing.base import Compositor
-from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_inputs, plan_blur
+from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_layer, plan_blur
 from rvm_live.compositing.cuda_memory import GpuMatte, Memory, memory_for
 from rvm_live.core.errors import CompositorError, UnavailableError
 from rvm_live.core.frames import Matte
@@ -95,7 +95,7 @@ class OpenCvCudaCompositor(Compositor):
             raise UnavailableError(f"OpenCV cannot use the CUDA device: {_line(error)}") from error
 
     def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> NDArray[np.uint8]:
-        check_inputs(matte, layer)
+        check_layer(layer, matte.frame)
         if self._memory is None:
             raise CompositorError("the opencv-cuda compositor is not open")
         channels = 4 if isinstance(layer, Clear) else 3

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.compositing.base import Compositor
-from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_inputs, plan_blur
+from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_layer, plan_blur
 from rvm_live.core import transfer
 from rvm_live.core.errors import CompositorError, UnavailableError, words_of
 from rvm_live.core.frames import Matte, TensorMatte
@@ -48,7 +48,7 @@ class TorchCompositor(Compositor):
                 self._blend = _quick_blend(self._device)
 
     def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> NDArray[np.uint8]:
-        check_inputs(matte, layer)
+        check_layer(layer, matte.frame)
         try:
             with torch.inference_mode(), self._on_stream():
                 result = self._composite(matte.tensor(self._device), layer, source_foreground)

@@ -150,6 +150,29 @@ class Matte:
         except Exception as error:
             raise _unreadable(error) from error
 
+    def check(self) -> None:
+        """Refuse a matte that does not fit its frame; asked again of the same matte it is not looked at again.
+
+        :meth:`host` and :meth:`tensor`, and so everything that is made of a matte, ask it.
+
+        Raises:
+            MatteError: alpha or the foreground is not of the frame's size.
+        """
+        _ = self._fits
+
+    @cached_property
+    def _fits(self) -> bool:
+        size = (self.frame.height, self.frame.width)
+        if tuple(self.alpha.shape) != size:
+            raise MatteError(
+                f"the engine's alpha has the shape {tuple(self.alpha.shape)}, the frame's is {size}: they must be equal"
+            )
+        if self.foreground is not None and tuple(self.foreground.shape) != (*size, 3):
+            raise MatteError(
+                f"the engine's foreground has the shape {tuple(self.foreground.shape)}, it must be {(*size, 3)}"
+            )
+        return True
+
     @cached_property
     def _host(self) -> HostMatte:
         if isinstance(self.alpha, np.ndarray):
@@ -178,16 +201,24 @@ class Matte:
         """The matte in host memory; converted once and remembered.
 
         Raises:
-            MatteError: it cannot be read: the device it was made on has failed, say, which is often seen only here.
+            MatteError: it does not fit its frame, or cannot be read: the device it was made on has failed, say, which
+                is often seen only here.
         """
+        self.check()
         try:
             return self._host
         except Exception as error:
             raise _unreadable(error) from error
 
     def tensor(self, device: torch.device | str) -> TensorMatte:
-        """The matte on ``device``, ordered after its ``ready`` event; converted once per device."""
+        """The matte on ``device``, ordered after its ``ready`` event; converted once per device.
+
+        Raises:
+            MatteError: it does not fit its frame.
+        """
         import torch
+
+        self.check()
 
         target = torch.device(device)
         known = self._tensors.get(str(target))

@@ -107,8 +107,7 @@ class FailoverEngine(DelegatingEngine):
             self._begins = False
         matte = self._inner.matte(frame)
         self._frames += 1
-        if tuple(matte.alpha.shape) != (frame.height, frame.width):
-            raise EngineError(f"alpha has the size {tuple(matte.alpha.shape)}, the frame {frame.height, frame.width}")
+        matte.check()
         if not _finite(matte.alpha, self._frames):
             raise EngineError("alpha holds numbers that are none")
         if self._frames % _LOOK_EVERY == 0 and self._inner.info.device == "cpu":

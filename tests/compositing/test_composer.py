@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,13 @@ from rvm_live.core.colors import parse_color
 from rvm_live.core.errors import BackgroundError, CompositorError, MatteError, SettingsError, UnavailableError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices
+from rvm_live.core.settings import EngineSettings
+from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sinks.recording.snapshot import cut_out
 from rvm_live.sinks.window import views
 from tests.support.clock import FakeClock
 from tests.support.composers import next_background, next_compositor
-from tests.support.engines import LateFault
+from tests.support.engines import LateFault, LeftHalfEngine
 
 WIDTH, HEIGHT = 48, 32
 ROOM = (1, 2, 3)
@@ -535,3 +538,41 @@ def test_while_nothing_comes_the_chosen_background_is_brought_and_no_other_opene
     composer.open_backgrounds(WIDTH, HEIGHT)
     assert tuple(composer.background_only(2, 2)[0, 0]) == (0, 0, 0x50) and len(opened) == ready + 1
     composer.close()
+
+
+def test_the_shape_of_a_matte_is_looked_at_once_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By whoever asks first: the engine's guard, the composer, the back end; then it is known."""
+    looked: list[int] = []
+    look = Matte._fits.func
+    remembers = cached_property(lambda self: looked.append(self.frame.seq) or look(self))
+    remembers.__set_name__(Matte, "_fits")
+    monkeypatch.setattr(Matte, "_fits", remembers)
+    notices = Notices()
+    engine = FailoverEngine(lambda settings: LeftHalfEngine(settings), EngineSettings(), notices)
+    engine.open()
+    subject = Composer([ColorBackground("red"), BlurBackground(25)], notices=notices)
+    subject.open(WIDTH, HEIGHT, "cpu")
+    looked.clear()
+    for number in range(6):
+        subject.compose(engine.matte(Frame(np.full((HEIGHT, WIDTH, 3), number, np.uint8), number, 0, number)))
+        next_background(subject)
+        next_compositor(subject)
+    assert looked == list(range(6))
+    subject.close()
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    "convert", [Matte.host, lambda bad: bad.tensor("cpu"), Matte.check], ids=["host", "tensor", "check"]
+)
+@pytest.mark.parametrize("part", ["alpha", "foreground"])
+@pytest.mark.parametrize("tensors", [False, True])
+def test_no_pixel_of_a_matte_that_does_not_fit_is_given_out(
+    convert: Callable[[Matte], Any], part: str, tensors: bool
+) -> None:
+    good = matte()
+    image = getattr(good, part)[1:]
+    bad = replace(good, **{part: torch.from_numpy(image) if tensors else image})
+    for _ in range(2):
+        with pytest.raises(MatteError, match=f"the engine's {part} has the shape"):
+            convert(bad)

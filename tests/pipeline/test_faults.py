@@ -300,7 +300,7 @@ def test_a_device_that_fails_at_a_reset_is_left_as_at_any_frame() -> None:
     ("kind", "said"),
     [
         (engines.NanEngine, "alpha holds numbers that are none"),
-        (engines.WrongSizeEngine, "alpha has the size (24, 32)"),
+        (engines.WrongSizeEngine, "alpha has the shape (24, 32)"),
     ],
 )
 def test_nonsense_is_not_shown_and_the_engine_is_opened_anew(kind: type[PassThroughEngine], said: str) -> None:

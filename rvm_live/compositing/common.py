@@ -16,9 +16,10 @@ pixel that is seen gets any of it: one that is not wholly the person's weighs in
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from rvm_live.backgrounds.base import Layer, Plate
 from rvm_live.core.errors import CompositorError
 from rvm_live.core.frames import Frame, Matte
 
-__all__ = ["GREY", "PRIOR", "ROUND_UP", "BlurPlan", "check_layer", "made_up", "plan_blur"]
+__all__ = ["GREY", "PRIOR", "ROUND_UP", "BlurPlan", "Plates", "check_layer", "made_up", "plan_blur"]
 
 PRIOR = 1e-3
 """Weight of mid-grey, where a whole pixel of the room weighs 255 * 255."""
@@ -38,6 +39,9 @@ of floating-point noise, so that all back ends round them alike."""
 
 _LARGEST_LEVELS = 7  # bilinear weights stay multiples of 1/256, which 8-bit fixed point holds exactly
 _REFERENCE_HEIGHT = 720
+_PLATES = 4
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -89,6 +93,27 @@ def plan_blur(width: int, height: int, strength: float) -> BlurPlan:
     offsets = np.arange(-radius, radius + 1, dtype=np.float64)
     kernel = np.exp(-0.5 * (offsets / max(reduced, 1e-3)) ** 2)
     return BlurPlan(levels, -(-width // factor), -(-height // factor), (kernel / kernel.sum()).astype(np.float32))
+
+
+class Plates(Generic[T]):
+    """The plates that were brought to a device last, so that a background that stands still goes up once; several, for
+    a matte may be put over several."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Plate, T] = {}
+
+    def get(self, plate: Plate, upload: Callable[[T | None], T]) -> T:
+        """It on the device; ``upload`` brings it there, and may use the memory of one that goes, which it is given."""
+        known = self._kept.pop(plate, None)
+        if known is None:
+            gone = self._kept.pop(next(iter(self._kept))) if len(self._kept) >= _PLATES else None
+            known = upload(gone)
+        self._kept[plate] = known
+        return known
+
+    def clear(self) -> None:
+        """Free them."""
+        self._kept.clear()
 
 
 def check_layer(layer: Layer, frame: Frame) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from rvm_live.backgrounds.base import Background, Blur, Clear, Layer, Plate
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.cycle import PLAIN, BackgroundCycle
+from rvm_live.compositing.away import Away, background_picture, unseen
+from rvm_live.compositing.output import BGR, Output, Pixels, in_pixels
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import CompositorError, SettingsError, UnavailableError, words_of
 from rvm_live.core.frames import Composite, Frame, Matte, Stamps
@@ -48,6 +50,8 @@ class Composer:
             stopwatch: the same file gives the same bytes again.
         pixel: width of the frames' pixels for their height.
         fitting_alone: open none but the back end that fits where mattes lie, and the CPU's for the case that it fails.
+        outputs: more pictures to make of every matte, by names, for ``Composite.outputs``. Each is what a composer of
+            its own would make. One that differs in its pixels alone is not composed again.
         away: what is seen instead of the background alone while nobody is to be seen (:meth:`hide`).
         clock: for the stamps, for moving backgrounds and for finding the fastest back end.
 
@@ -65,6 +69,7 @@ class Composer:
         from_files: bool = False,
         pixel: Fraction = Fraction(1),
         fitting_alone: bool = False,
+        outputs: Mapping[str, Output] | None = None,
         away: Background | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -80,23 +85,28 @@ class Composer:
         self._clock = clock
         self._from_files = from_files
         self._fitting_alone = fitting_alone
-        for background in backgrounds:
-            background.pixel = pixel
-            if from_files:
-                background.exact = True
-        self._cycle = BackgroundCycle(backgrounds, notices)
         self._pixel = pixel
+        for background in backgrounds:
+            self._fit(background)
+        self._cycle = BackgroundCycle(backgrounds, notices)
+        self._outputs = dict(outputs or {})
+        self._cycles: dict[str, BackgroundCycle] = {}
+        for name, output in self._outputs.items():
+            if output.background is not None:
+                self._fit(output.background)
+                self._cycles[name] = BackgroundCycle([output.background], notices)
+        self._plain = ColorBackground(PLAIN)
         self._chosen = ""
         self._chosen_backend = ""
-        self._away = away
-        self._away_open = False
+        self._away = Away(away, notices, clock)
         self.private = False
         self._compositors: dict[str, Compositor] = {}
         self._timings: dict[str, float] = {}
         self._refusals: dict[str, str] = {}
         self._backend = ""
         self._shown: Layer | None = None
-        self._last: LastComposite | None = None
+        self._behind: dict[str, Layer] = {}
+        self._last: dict[tuple[Layer, Pixels], LastComposite] = {}
 
     def open_backgrounds(self, width: int, height: int) -> None:
         """Make the backgrounds ready, before the engine is: the chosen one is what is seen until then.
@@ -110,8 +120,12 @@ class Composer:
         self._apply_requests()
         if self._shown is None:
             self._shown = self._cycle.make_ready(width, height, self._clock)
+            own = {name: cycle.make_ready(width, height, self._clock) for name, cycle in self._cycles.items()}
         else:
-            self._shown = self._cycle.layer(width, height, self._clock.now_ns())
+            now_ns = self._clock.now_ns()
+            self._shown = self._cycle.layer(width, height, now_ns)
+            own = {name: cycle.layer(width, height, now_ns) for name, cycle in self._cycles.items()}
+        self._behind = self._layers(self._shown, own, width, height)
 
     def open(self, width: int, height: int, device: str) -> None:
         """Open and warm up every back end that works, choose one, and make the backgrounds ready if they are not.
@@ -164,17 +178,22 @@ class Composer:
         frame = matte.frame
         moment = frame.media_ns if self._from_files and frame.media_ns is not None else started
         layer = self._shown = self._cycle.layer(frame.width, frame.height, moment)
+        own = {name: cycle.layer(frame.width, frame.height, moment) for name, cycle in self._cycles.items()}
+        self._behind = self._layers(layer, own, frame.width, frame.height)
         if self.private:
             return self._nobody(frame, started)
-        if self._last is None or not self._last.shows(matte, (layer, self._backend)):
-            matte.check()  # here, so that no back end is blamed for what the engine made
-            check_layer(layer, frame)
-            image = self._composed(matte, layer)
-            self._last = LastComposite(matte, (layer, self._backend), image)
+        matte.check()  # here, so that no back end is blamed for what the engine made
+        check_layer(layer, frame)
+        made: dict[tuple[Layer, Pixels], LastComposite] = {}
+        image = self._picture(matte, layer, BGR, made)
+        others = {
+            name: self._picture(matte, self._behind[name], each.pixels, made) for name, each in self._outputs.items()
+        }
+        self._last = made
         # A GPU may have been at work on the matte when compositing took it: that wait is matting's.
         started = max(started, matte.done_ns)
         stamps = Stamps(frame.captured_ns, matte.started_ns, matte.done_ns, started, max(self._clock.now_ns(), started))
-        return Composite(self._last.image, matte, stamps, self._backend, self._cycle.label)
+        return Composite(image, matte, stamps, self._backend, self._cycle.label, others)
 
     def hide(self, private: bool) -> None:
         """From the next frame on show nobody, or go on. What is made meanwhile holds no camera pixel anywhere, so that
@@ -183,53 +202,37 @@ class Composer:
 
     def _nobody(self, frame: Frame, started: int) -> Composite:
         width, height = frame.width, frame.height
-        image = self._away_picture(width, height)
+        away = self._away.picture(width, height)
+        image = unseen(self._shown, width, height) if away is None else away
+        alone = {
+            name: in_pixels(unseen(self._behind[name], width, height) if away is None else away, output.pixels)
+            for name, output in self._outputs.items()
+        }
         empty = replace(frame, image=image[..., :3] if image.shape[2] == 3 else np.zeros((height, width, 3), np.uint8))
         matte = Matte(empty, np.zeros((height, width), np.uint8), started_ns=started, finished_ns=started)
         stamps = Stamps(frame.captured_ns, started, started, started, max(self._clock.now_ns(), started))
-        return Composite(image, matte, stamps, self._backend, self._cycle.label)
-
-    def _away_picture(self, width: int, height: int) -> NDArray[np.uint8]:
-        away = self._away
-        if away is not None:
-            try:
-                if not self._away_open:
-                    away.open()
-                    self._away_open = True
-                layer = away.layer(width, height, self._clock.now_ns())
-                if isinstance(layer, Plate):
-                    return np.array(layer.image)
-            except Exception as error:  # as with every background: whatever it is, the room is not seen
-                self._away = None
-                self._notices.fallback(f"the away picture failed ({words_of(error)}): the background alone is shown")
-        if isinstance(self._shown, Clear):
-            return np.zeros((height, width, 4), np.uint8)
-        return self.background_only(width, height)
+        return Composite(image, matte, stamps, self._backend, self._cycle.label, alone)
 
     def close(self) -> None:
         """Close every back end and background."""
         self._close_compositors()
-        if self._away is not None and self._away_open:
-            self._away.close()
-        self._cycle.close()
+        self._away.close()
+        for cycle in (self._cycle, *self._cycles.values()):
+            cycle.close()
 
-    def background_only(self, width: int, height: int) -> NDArray[np.uint8]:
+    def background_only(self, width: int, height: int, output: str = "") -> NDArray[np.uint8]:
         """The background as last shown, without a person and without any camera pixel: uint8 (H, W, 3) BGR.
 
         A blur shows a plain colour, for there is nothing to blur; transparency shows a checkerboard.
+
+        Args:
+            width: of the picture, pixels.
+            height: of the picture, pixels.
+            output: one of ``outputs``, whose background it then is, in its pixels.
         """
-        layer = self._shown
-        if isinstance(layer, Clear):
-            from rvm_live.backgrounds.transparent import checkerboard
-
-            return np.array(checkerboard(width, height))
-        if not isinstance(layer, Plate):
-            return ColorBackground(PLAIN).layer(width, height, 0).image
-        if layer.image.shape[:2] == (height, width):
-            return np.array(layer.image)
-        from rvm_live.backgrounds.fit import fit_image
-
-        return fit_image(layer.image, width, height)
+        if not output:
+            return background_picture(self._shown, width, height)
+        return in_pixels(background_picture(self._behind.get(output), width, height), self._outputs[output].pixels)
 
     @property
     def backgrounds(self) -> list[str]:
@@ -253,8 +256,7 @@ class Composer:
 
     def add_background(self, background: Background) -> str:
         """Take in another background, at the end of the others; returns its name."""
-        background.pixel = self._pixel
-        background.exact = self._from_files
+        self._fit(background)
         return self._cycle.add(background)
 
     def use_compositor(self, name: str) -> None:
@@ -292,6 +294,32 @@ class Composer:
     def timings(self) -> dict[str, float]:
         """Name of each back end that was opened -> median milliseconds a frame, measured at ``open``."""
         return dict(self._timings)
+
+    def _fit(self, background: Background) -> None:
+        background.pixel = self._pixel
+        background.exact = background.exact or self._from_files
+
+    def _layers(self, shown: Layer, own: Mapping[str, Layer], width: int, height: int) -> dict[str, Layer]:
+        """What is behind the person in each output."""
+        layers = {name: own.get(name, shown) for name in self._outputs}
+        for name, layer in layers.items():
+            if isinstance(layer, Clear) and self._outputs[name].pixels != BGR:
+                layers[name] = self._plain.layer(width, height, 0)
+        return layers
+
+    def _picture(
+        self, matte: Matte, layer: Layer, pixels: Pixels, made: dict[tuple[Layer, Pixels], LastComposite]
+    ) -> NDArray[np.uint8]:
+        """The matte over a layer: as it is ``made`` already, or was of the matte before where that is the same."""
+        found = made.get((layer, pixels)) or self._last.get((layer, pixels))
+        if found is None or not found.shows(matte, self._backend):
+            if pixels == BGR:
+                image = self._composed(matte, layer)
+            else:
+                image = in_pixels(self._picture(matte, layer, BGR, made), pixels)
+            found = LastComposite(matte, self._backend, image)
+        made[layer, pixels] = found
+        return found.image
 
     def _try(self, name: str, width: int, height: int, device: str) -> None:
         compositor: Compositor | None = None

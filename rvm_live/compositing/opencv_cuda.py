@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.compositing.base import Compositor
-from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_layer, plan_blur
+from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, Plates, check_layer, plan_blur
 from rvm_live.compositing.cuda_memory import GpuMatte, Memory, memory_for
 from rvm_live.core.errors import CompositorError, UnavailableError
 from rvm_live.core.frames import Matte
@@ -75,7 +75,7 @@ class OpenCvCudaCompositor(Compositor):
         self._api: Any = None
         self._memory: Memory | None = None
         self._buffers: dict[str, GpuMat] = {}
-        self._plate: tuple[Plate, GpuMat] | None = None
+        self._plates: Plates[GpuMat] = Plates()
         self._blur: _CudaBlur | None = None
 
     def open(self) -> None:
@@ -112,7 +112,8 @@ class OpenCvCudaCompositor(Compositor):
 
     def close(self) -> None:
         self._buffers.clear()
-        self._plate = self._blur = self._memory = None
+        self._plates.clear()
+        self._blur = self._memory = None
 
     def _buffer(self, name: str, like: GpuMat, kind: int) -> GpuMat:
         """Working memory of the size of ``like``, the same every time it is asked for by that name."""
@@ -147,12 +148,15 @@ class OpenCvCudaCompositor(Compositor):
         api.merge([*planes, gpu.alpha], dst=gpu.result, stream=gpu.stream)
 
     def _uploaded(self, plate: Plate, gpu: GpuMatte) -> GpuMat:
-        known = self._plate
-        if known is None or known[0].image is not plate.image or known[0].version != plate.version:
-            stored = self._buffer("plate", gpu.alpha, cv2.CV_8UC3)
+        def upload(gone: GpuMat | None) -> GpuMat:
+            width, height = gpu.alpha.size()
+            stored = gone
+            if stored is None or stored.size() != (width, height):
+                stored = self._api.GpuMat(height, width, cv2.CV_8UC3)
             stored.upload(plate.image, gpu.stream)
-            known = self._plate = (plate, stored)
-        return known[1]
+            return stored
+
+        return self._plates.get(plate, upload)
 
     def _blurred(self, rest: GpuMat, gpu: GpuMatte, layer: Blur) -> GpuMat:
         width, height = rest.size()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.compositing.base import Compositor
-from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_layer, plan_blur
+from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, Plates, check_layer, plan_blur
 from rvm_live.core import transfer
 from rvm_live.core.errors import CompositorError, UnavailableError, words_of
 from rvm_live.core.frames import Matte, TensorMatte
@@ -37,7 +37,7 @@ class TorchCompositor(Compositor):
         self._device = torch.device("cpu")
         self._stream: Any = None
         self._blend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None = None
-        self._plate: tuple[Plate, torch.Tensor] | None = None
+        self._plates: Plates[torch.Tensor] = Plates()
         self._smoothing: tuple[BlurPlan, torch.Tensor, torch.Tensor] | None = None
 
     def open(self) -> None:
@@ -57,7 +57,8 @@ class TorchCompositor(Compositor):
             raise CompositorError(f"torch failed on {self._device}: {words_of(error)}") from error
 
     def close(self) -> None:
-        self._plate = self._smoothing = self._stream = self._blend = None
+        self._plates.clear()
+        self._smoothing = self._stream = self._blend = None
 
     def _on_stream(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
@@ -76,11 +77,7 @@ class TorchCompositor(Compositor):
         return result.add_((plate * (1 - share)).round_()).to(torch.uint8)
 
     def _uploaded(self, plate: Plate) -> torch.Tensor:
-        known = self._plate
-        if known is None or known[0].image is not plate.image or known[0].version != plate.version:
-            # Two backgrounds may use the same version, hence the comparison of the arrays as well.
-            known = self._plate = (plate, transfer.upload(plate.image, self._device))
-        return known[1]
+        return self._plates.get(plate, lambda gone: transfer.upload(plate.image, self._device))
 
     def _blurred(self, matte: TensorMatte, layer: Blur) -> torch.Tensor:
         """The frame's surroundings without the person, float (H, W, 3); steps as in ``compositors.common``."""

@@ -12,8 +12,8 @@ them, and so is the foreground there. A trace of a person is next to nothing but
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -281,6 +281,8 @@ class Composite:
         stamps: when it passed each station.
         backend: the compositor that made it.
         background: short name of the background in it.
+        outputs: the other pictures that were made of the matte, by the names the composer was given
+            (:class:`rvm_live.compositing.output.Output`).
     """
 
     image: NDArray[np.uint8]
@@ -288,6 +290,7 @@ class Composite:
     stamps: Stamps
     backend: str = ""
     background: str = ""
+    outputs: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     @property
     def frame(self) -> Frame:

@@ -1,4 +1,4 @@
-"""From a decoded picture's own pixels to 8-bit BGR.
+"""From a decoded picture's own pixels to 8-bit BGR, and from BGR to what cameras give.
 
 libswscale's quick conversion cuts where it should round: half a level of a grey is lost, of a colour 1 of blue and red
 and 1.5 of green. Its exact one is quick enough as long as it writes planes (1.7 ms at 720p; 4 where it writes BGR).
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rvm_live.media.tone_mapping import kind_of, toned
 
-__all__ = ["bgr_of"]
+__all__ = ["bgr_of", "yuv_of"]
 
 # libswscale's flags: how it scales, and SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT.
 _BILINEAR, _BICUBIC, _AREA = 0x2, 0x4, 0x20
@@ -64,6 +64,33 @@ def bgr_of(frame: Any, size: tuple[int, int] | None = None, *, exact: bool = Tru
     deep = _merged(toned(deep, wide, _white(frame.format, frame.color_range)), np.float32)
     image = cv2.convertScaleAbs(deep, alpha=255)
     return image
+
+
+def yuv_of(image: NDArray[np.uint8], kind: str) -> NDArray[np.uint8]:
+    """A picture with half the colour's width and height: BT.601 of limited range (luma 16 to 235, chroma 16 to 240),
+    which is what cameras give, and what is taken for theirs where nothing else is said.
+
+    Args:
+        image: uint8 (h, w, 3) BGR; of odd sides the last row and column come twice.
+        kind: ``nv12`` (a plane of luma, one of U and V by turns) or ``i420`` (planes of luma, U and V).
+
+    Returns:
+        uint8 (h * 3 / 2, w), the planes one after another, C-contiguous, the caller's own.
+    """
+    height, width = image.shape[:2]
+    if height % 2 or width % 2:
+        image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    if not hasattr(_here, "scaler"):
+        _here.scaler = VideoReformatter()
+    planes = _here.scaler.reformat(
+        av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24"),
+        format="yuv420p" if kind == "i420" else kind,
+        dst_colorspace="itu601",
+        src_color_range="JPEG",
+        dst_color_range="MPEG",
+        interpolation=_AREA | _EXACT,  # of four pixels the mean: others reach into their neighbours
+    )
+    return np.ascontiguousarray(planes.to_ndarray())
 
 
 def _planes(frame: Any, kind: str, size: tuple[int, int], scaler: int = _BILINEAR) -> Any:

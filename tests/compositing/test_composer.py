@@ -24,7 +24,14 @@ from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.cpu import CpuCompositor
 from rvm_live.core import registry
 from rvm_live.core.colors import parse_color
-from rvm_live.core.errors import BackgroundError, CompositorError, MatteError, SettingsError, UnavailableError
+from rvm_live.core.errors import (
+    BackgroundError,
+    CompositorError,
+    MatteError,
+    SettingsError,
+    UnavailableError,
+    words_of,
+)
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices
 from rvm_live.core.settings import EngineSettings
@@ -285,7 +292,7 @@ def test_a_failing_back_end_is_replaced_within_the_same_frame(bench: Bench, erro
     done = subject.compose(source)
     assert done.matte is source and done.backend == "slow" and (done.image == 200).all()
     (told,) = notices.fallbacks
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = words_of(error)
     assert told == f"compositor fast failed ({reason}): going on with slow"
     assert subject.working == ["slow"] and subject.refusals["fast"] == reason
     assert bench.log[-1] == "close fast"
@@ -361,7 +368,7 @@ def test_a_failing_background_becomes_a_plain_colour_in_the_same_frame(bench: Be
     done = subject.compose(matte())
     assert is_plain(done.image) and done.background == f"color {PLAIN}"
     assert failing.log == ["", "open", "close"], "what is broken is closed at once"
-    assert notices.fallbacks == (f"background failing failed ({error}): showing a plain colour instead",)
+    assert notices.fallbacks == (f"background failing failed ({words_of(error)}): showing a plain colour instead",)
     assert is_plain(subject.background_only(WIDTH, HEIGHT))
     next_background(subject)
     assert subject.compose(matte()).background == "color #ff0000"

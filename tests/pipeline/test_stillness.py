@@ -53,7 +53,7 @@ class CountingCompositor(CpuCompositor):
         return super().composite(matte, layer, source_foreground=source_foreground)
 
 
-COUNTING = "tests.pipeline.test_still:CountingCompositor"
+COUNTING = "tests.pipeline.test_stillness:CountingCompositor"
 
 
 @pytest.fixture

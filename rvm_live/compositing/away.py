@@ -1,0 +1,71 @@
+"""What is seen while nobody is: the background alone, or a picture in its place. No camera pixel is in either."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.backgrounds.base import Background, Clear, Layer, Plate
+from rvm_live.backgrounds.color import ColorBackground
+from rvm_live.backgrounds.cycle import PLAIN
+from rvm_live.core.clock import Clock
+from rvm_live.core.errors import words_of
+from rvm_live.core.notices import Notices
+
+__all__ = ["Away", "background_picture", "unseen"]
+
+
+class Away:
+    """The picture in place of the background; opened when it is first wanted. One that fails is told, and no more.
+
+    Args:
+        background: it, or None.
+        notices: told where it fails.
+        clock: for one that moves.
+    """
+
+    def __init__(self, background: Background | None, notices: Notices, clock: Clock) -> None:
+        self._background, self._notices, self._clock = background, notices, clock
+        self._opened = False
+
+    def picture(self, width: int, height: int) -> NDArray[np.uint8] | None:
+        """It, uint8 (H, W, 3) BGR; None where there is none, or none any more."""
+        if self._background is None:
+            return None
+        try:
+            if not self._opened:
+                self._background.open()
+                self._opened = True
+            layer = self._background.layer(width, height, self._clock.now_ns())
+            return np.array(layer.image) if isinstance(layer, Plate) else None
+        except Exception as error:  # as with every background: whatever it is, the room is not seen
+            self._background = None
+            self._notices.fallback(f"the away picture failed ({words_of(error)}): the background alone is shown")
+            return None
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._background is not None and self._opened:
+            self._background.close()
+
+
+def unseen(layer: Layer | None, width: int, height: int) -> NDArray[np.uint8]:
+    """What a composite is where nobody is to be seen: the background alone; over transparency nothing, (H, W, 4)."""
+    if isinstance(layer, Clear):
+        return np.zeros((height, width, 4), np.uint8)
+    return background_picture(layer, width, height)
+
+
+def background_picture(layer: Layer | None, width: int, height: int) -> NDArray[np.uint8]:
+    """A layer alone, uint8 (H, W, 3) BGR: a checkerboard where it is clear, a plain colour for a blur."""
+    if isinstance(layer, Clear):
+        from rvm_live.backgrounds.transparent import checkerboard
+
+        return np.array(checkerboard(width, height))
+    if not isinstance(layer, Plate):
+        return ColorBackground(PLAIN).layer(width, height, 0).image
+    if layer.image.shape[:2] == (height, width):
+        return np.array(layer.image)
+    from rvm_live.backgrounds.fit import fit_image
+
+    return fit_image(layer.image, width, height)

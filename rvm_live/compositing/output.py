@@ -1,0 +1,51 @@
+"""One more picture that is made of every matte, for a virtual camera, say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.backgrounds.base import Background
+from rvm_live.backgrounds.transparent import TransparentBackground
+from rvm_live.core.errors import SettingsError
+
+__all__ = ["BGR", "Output", "Pixels", "in_pixels"]
+
+Pixels: TypeAlias = Literal["bgr", "nv12", "i420"]
+BGR: Pixels = "bgr"
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is seen behind the person, and what kind of pixels the picture has.
+
+    Attributes:
+        background: opened and closed by the composer; None: whatever the composer shows at the moment.
+        pixels: ``bgr``: uint8 (H, W, 3), or (H, W, 4) BGRA over a transparent background. ``nv12`` and ``i420``: uint8
+            (H * 3 / 2, W), BT.601 of limited range, odd sides rounded up; they hold no alpha, so that over a background
+            that turns transparent a plain colour is seen.
+
+    Raises:
+        SettingsError: there are no such pixels, or they cannot be transparent.
+    """
+
+    background: Background | None = None
+    pixels: Pixels = BGR
+
+    def __post_init__(self) -> None:
+        if self.pixels not in get_args(Pixels):
+            raise SettingsError(f"unknown pixels {self.pixels!r}: choose one of {', '.join(get_args(Pixels))}")
+        if self.pixels != BGR and isinstance(self.background, TransparentBackground):
+            raise SettingsError(f"{self.pixels} holds no alpha: choose bgr, or another background")
+
+
+def in_pixels(image: NDArray[np.uint8], pixels: Pixels) -> NDArray[np.uint8]:
+    """A picture uint8 (H, W, 3) BGR in the pixels of an output."""
+    if pixels == BGR:
+        return image
+    from rvm_live.media.colour import yuv_of  # only now: it needs PyAV
+
+    return yuv_of(image, pixels)

@@ -73,7 +73,7 @@ def test_signals_that_come_together_are_one_wish_for_a_good_end(body: str, numbe
         send(process, numbers)
     try:
         for process in children:
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=60)
             assert (process.returncode, err) == (0, "")
             assert out in {f"left {words[each]}\n" for each in numbers}
     finally:
@@ -81,7 +81,7 @@ def test_signals_that_come_together_are_one_wish_for_a_good_end(body: str, numbe
             process.kill()
 
 
-@pytest.mark.parametrize("body", ["time.sleep(20)", IN_C], ids=["in Python", "hanging in C"])
+@pytest.mark.parametrize("body", ["time.sleep(60)", IN_C], ids=["in Python", "hanging in C"])
 def test_one_that_comes_later_ends_it_at_once(body: str) -> None:
     process = child(body)
     send(process, (TERM, HUP))
@@ -89,15 +89,15 @@ def test_one_that_comes_later_ends_it_at_once(body: str) -> None:
     assert process.poll() is None
     began = time.monotonic()
     send(process, (TERM,))
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (-TERM, "", "")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
 
 
 def test_what_nohup_ignores_stays_ignored() -> None:
     process = child("stopped.wait(1.5)", preexec_fn=lambda: signal.signal(HUP, signal.SIG_IGN))
     send(process, (HUP,))
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "left\n", "")
 
 

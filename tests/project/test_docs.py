@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +18,23 @@ from numpy.typing import NDArray
 
 from tests.conftest import ROOT
 from tests.support.onnx_files import save_fixed
+from tests.support.program import Outcome
 from tests.support.videos import make_video
 
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "embedding.md").read_text(), re.DOTALL | re.MULTILINE)
 
 
-def run_example(number: int, *arguments: str, weights: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run_example(number: int, *arguments: str, weights: Path, cwd: Path) -> Outcome:
+    """Run it as a script of that folder, in this process."""
     script = cwd / "example.py"
     script.write_text(EXAMPLES[number])
-    environment = {**os.environ, "RVM_LIVE_WEIGHTS": str(weights)}
-    return subprocess.run(
-        [sys.executable, str(script), *arguments],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(cwd)
+        patch.setenv("RVM_LIVE_WEIGHTS", str(weights))
+        patch.setattr(sys, "argv", [str(script), *arguments])
+        runpy.run_path(str(script), run_name="__main__")
+    return Outcome(0, out.getvalue(), err.getvalue())
 
 
 CLIP = "clips/webcam/volcomix_Doctor_26732.mp4"
@@ -75,16 +78,14 @@ def test_the_examples_pass_the_type_checker_as_they_stand(tmp_path: Path) -> Non
 
 
 def test_the_still_example_cuts_a_person_out(still: Path, weights: Path, tmp_path: Path) -> None:
-    done = run_example(STILL, str(still), "cut.png", weights=weights, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_example(STILL, str(still), "cut.png", weights=weights, cwd=tmp_path)
     is_of_a_person(cv2.imread(str(tmp_path / "cut.png"), cv2.IMREAD_UNCHANGED)[..., 3])
 
 
 def test_the_stream_example_puts_a_background_behind_them(data: Path, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     done = run_example(STREAM, str(data / CLIP), "color:#00ff00", "out", weights=weights, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()] == list("01234")
+    assert [line.split()[0] for line in done.out.splitlines()] == list("01234")
     picture = cv2.imread(str(tmp_path / "out" / "004.png"))
     assert 0.05 < (picture == (0, 255, 0)).all(axis=2).mean() < 0.95
 
@@ -92,16 +93,14 @@ def test_the_stream_example_puts_a_background_behind_them(data: Path, weights: P
 def test_the_film_example_writes_a_film(tmp_path: Path, data: Path, weights: Path) -> None:
     film = make_video(tmp_path / "film.mp4", frames=6)
     done = run_example(FILM, str(film), "cut.mov", weights=weights, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    *_, last = done.stdout.splitlines()
-    assert last.startswith("cut.mov 6 frames") and "100 % · 0 s left" in done.stdout
+    *_, last = done.out.splitlines()
+    assert last.startswith("cut.mov 6 frames") and "100 % · 0 s left" in done.out
     assert (tmp_path / "cut.mov").stat().st_size > 0
 
 
 def test_the_engine_example_cuts_people_out(data: Path, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    done = run_example(SESSION, str(data / CLIP), "transparent", "out", weights=weights, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_example(SESSION, str(data / CLIP), "transparent", "out", weights=weights, cwd=tmp_path)
     pictures = sorted((tmp_path / "out").glob("*.png"))
     assert len(pictures) == 5
     is_of_a_person(cv2.imread(str(pictures[2]), cv2.IMREAD_UNCHANGED)[..., 3])
@@ -111,8 +110,7 @@ def test_the_engine_example_cuts_people_out(data: Path, weights: Path, tmp_path:
 def test_the_example_beside_a_main_loop_ends_when_it_is_told_to(weights: Path, tmp_path: Path) -> None:
     film = make_video(tmp_path / "film.mp4", frames=300)
     done = run_example(BESIDE, str(film), weights=weights, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"stopped \d+ frames\n", done.stdout)
+    assert re.fullmatch(r"stopped \d+ frames\n", done.out)
 
 
 def test_the_example_of_an_engine_of_ones_own_runs_where_it_lies(weights: Path, tmp_path: Path) -> None:
@@ -143,19 +141,17 @@ def test_the_example_of_an_engine_of_ones_own_runs_where_it_lies(weights: Path, 
 
 def test_the_pipeline_example_runs_every_frame(weights: Path, tmp_path: Path) -> None:
     done = run_example(PIPELINE, weights=weights, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    lines = done.out.splitlines()
     assert [int(line.split()[0]) for line in lines[:-1]] == list(range(20))
     assert lines[-1] == "done"
-    assert done.stderr.startswith("20 frames")
+    assert done.err.startswith("20 frames")
 
 
 def test_the_exported_network_runs_in_another_program(data: Path, weights: Path, tmp_path: Path) -> None:
     clip = data / "clips" / "webcam" / "volcomix_Doctor_26732.mp4"
     save_fixed(weights, tmp_path / "model.onnx", 320, 180, 1.0)
     (tmp_path / "out").mkdir()
-    done = run_example(NETWORK, "model.onnx", str(clip), "out", weights=weights, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    run_example(NETWORK, "model.onnx", str(clip), "out", weights=weights, cwd=tmp_path)
     assert "rvm_live" not in EXAMPLES[NETWORK]
     alpha = cv2.imread(str(tmp_path / "out" / "004.png"), cv2.IMREAD_UNCHANGED)
     assert alpha.shape == (180, 320)

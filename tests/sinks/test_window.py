@@ -522,7 +522,7 @@ def test_what_is_clicked_happens(screen: Display, size: tuple[int, int], tmp_pat
                     screen.key("f")
                     assert app.shows(fullscreen=False, size=list(size))
         wanted = {"background", "recording", "privacy", "mirror", "fullscreen"}
-        assert app.waits(lambda: wanted <= {name for name, _ in app.changes}, timeout=5), app.changes
+        assert app.waits(lambda: wanted <= {name for name, _ in app.changes}), app.changes
         assert app.did("save") and app.did("add background")
         assert app.process.poll() is None
         screen.key("q")

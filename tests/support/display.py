@@ -148,7 +148,7 @@ class Display:
         """Say, as a window manager does, what its panels leave of the screen."""
         area = f"{x}, {y}, {width}, {height}"
         command = ["xprop", "-root", "-f", "_NET_WORKAREA", "32c", "-set", "_NET_WORKAREA", area]
-        subprocess.run(command, env=self.env, check=True, timeout=20)
+        subprocess.run(command, env=self.env, check=True, timeout=60)
 
     def die(self) -> None:
         """Take the whole screen away from every program at once."""
@@ -196,14 +196,14 @@ class Display:
 
     def _search(self, *how: str) -> list[str]:
         command = ["xdotool", "search", "--onlyvisible", *how]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=20).stdout.split()
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60).stdout.split()
 
     def _name_of(self, window: str) -> str:
         command = ["xdotool", "getwindowname", window]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=20).stdout.rstrip("\n")
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60).stdout.rstrip("\n")
 
     def _xdotool(self, *arguments: str) -> str:
-        done = subprocess.run(["xdotool", *arguments], env=self.env, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(["xdotool", *arguments], env=self.env, capture_output=True, text=True, timeout=60)
         if done.returncode != 0:
             raise RuntimeError(f"xdotool {' '.join(arguments)}: {done.stderr.strip() or done.returncode}")
         return done.stdout

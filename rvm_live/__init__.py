@@ -38,6 +38,7 @@ __all__ = [
     "Grab",
     "HostMatte",
     "KeptError",
+    "Layer",
     "LiveSettings",
     "Matte",
     "MatteError",
@@ -105,6 +106,7 @@ _HOMES = {
     "Grab": "rvm_live.sources.base",
     "HostMatte": "rvm_live.core.frames",
     "KeptError": "rvm_live.core.errors",
+    "Layer": "rvm_live.backgrounds.base",
     "LiveSettings": "rvm_live.core.settings",
     "Matte": "rvm_live.core.frames",
     "MatteError": "rvm_live.core.errors",
@@ -147,7 +149,7 @@ _OTHER_NAMES = {"parse_background": "parse"}
 if TYPE_CHECKING:
     from rvm_live.apps.calls import cut_out, read_picture, stream
     from rvm_live.apps.convert import Conversion, Progress, convert
-    from rvm_live.backgrounds.base import Background, Blur, Clear, Plate
+    from rvm_live.backgrounds.base import Background, Blur, Clear, Layer, Plate
     from rvm_live.backgrounds.parse import parse as parse_background
     from rvm_live.compositing.base import Compositor
     from rvm_live.compositing.composer import Composer

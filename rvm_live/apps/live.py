@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from rvm_live.engines.failover import FailoverEngine
 from rvm_live.engines.select import AutoEngine, engine_for
 from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sinks.base import Sink
+from rvm_live.sinks.factory import open_recorder, open_sink
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch
 from rvm_live.sinks.recording.snapshot import save_png
 from rvm_live.sinks.recording.sudden_exit import on_sudden_exit
@@ -88,10 +89,11 @@ def run(
         check_writable(settings.stats_json)
     first = open_source(settings.source, clock)  # what cannot be meant is told before anything begins
     overflow = overflow_of(settings, first)
+    sinks = [open_sink(each) for each in settings.sinks]
     keep_up = overflow is Overflow.DROP_OLDEST
     engine = engine_for(replace(settings.engine, keep_up=keep_up), progress)
     with atomic_write.no_empty_folders(DEFAULT_FOLDER):
-        app = _App(settings, engine, overflow, clock, tell)
+        app = _App(settings, engine, overflow, clock, tell, sinks)
         settings = app.settings
         with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop), on_sudden_exit(lambda: app.display_gone(tell)):
             try:
@@ -114,7 +116,9 @@ class _App:
         overflow: Overflow,
         clock: Clock,
         tell: Callable[[str], None] = lambda line: None,
+        sinks: Sequence[Sink] = (),
     ) -> None:
+        self._own_sinks = sinks
         self.notices = Notices()
         self.engine = engine
         self.gpu = gpu.GpuSampler(self._card)
@@ -166,8 +170,6 @@ class _App:
         settings = self.settings
 
         def make(path: str) -> Recorder:
-            from rvm_live.sinks.factory import open_recorder
-
             return open_recorder(
                 path,
                 fps=settings.source.fps,
@@ -194,7 +196,7 @@ class _App:
         )
 
     def _sinks(self, tell: Callable[[str], None], clock: Clock) -> list[Sink]:
-        sinks: list[Sink] = [self.recording]
+        sinks: list[Sink] = [self.recording, *self._own_sinks]
         if not self.settings.headless:
             self.window = WindowSink(
                 self.view,

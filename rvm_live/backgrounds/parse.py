@@ -18,13 +18,15 @@ from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VideoBackground
 from rvm_live.core.colors import NAMES
 from rvm_live.core.errors import BackgroundError, SettingsError
+from rvm_live.core.registry import BACKGROUNDS
 from rvm_live.media.image_headers import is_animation
 from rvm_live.media.suffixes import FILMS, PICTURES, RAW_PICTURES
 from rvm_live.system.folders import at_home
+from rvm_live.weights import consent
 
 __all__ = ["SYNTAX", "default_cycle", "from_path", "in_folder", "parse", "parse_one"]
 
-SYNTAX = "transparent, blur, blur:25, red, #00ff88, image:PATH, video:PATH, or the path of a file or folder"
+SYNTAX = "transparent, blur, blur:25, red, #00ff88, image:PATH, video:PATH, the path of a file or folder, or a plug-in"
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _COLOUR = re.compile(rf"{'|'.join(NAMES)}|#[0-9a-f]*", re.IGNORECASE)
@@ -40,13 +42,14 @@ def parse(spec: str) -> list[Background]:
     ``#0f8``, ``navy``, ``color:navy``   one colour (``colour:`` too); a folder that is called so comes first
     ``image:PATH``, ``video:PATH``       a file; ``?fit=cover``, ``contain`` or ``stretch`` may follow the path
     ``PATH``                             a file by its suffix; or a folder: all its images and videos, by name
+    ``stars``, ``package.module:Class``  a plug-in's, where no file is called so; ``:argument`` may follow
     ===================================  =====================================================================
 
     Returns:
         One background, or several for a folder; files were looked into, but stay closed.
 
     Raises:
-        SettingsError: unknown kind, colour, strength or fit; an address.
+        SettingsError: unknown kind, colour, strength or fit; an address; a plug-in that cannot be loaded or made.
         BackgroundError: a file is missing, unreadable or not what it should be; a folder holds nothing to show.
     """
     text = spec.strip()
@@ -69,6 +72,10 @@ def parse(spec: str) -> list[Background]:
         return [_file(*_split_fit(value), kind)]
     if _COLOUR.fullmatch(text) and not os.path.isdir(text):
         return [ColorBackground(text)]
+    if not os.path.lexists(text) and (plugged := BACKGROUNDS.plugged(text)) is not None:
+        background: Background = BACKGROUNDS.make(*plugged)
+        consent.warn_of(f"the background {plugged[0]}")
+        return [background]
     return _path(text, spec)
 
 
@@ -148,7 +155,8 @@ def _path(text: str, spec: str) -> list[Background]:
         return [_file(path, fit, kind)]
     if re.search(r"[/\\]", text):
         raise BackgroundError(f"there is no background file or folder {path}")
-    raise SettingsError(f"unknown background {spec!r}: write {SYNTAX}")
+    names = "".join(f", {name}" for name in BACKGROUNDS.plugins())
+    raise SettingsError(f"unknown background {spec!r}: write {SYNTAX}: package.module:Class{names}")
 
 
 def _kind(path: Path) -> str:

@@ -23,6 +23,7 @@ from rvm_live.core.frames import Composite, Frame, Matte, Stamps
 from rvm_live.core.notices import Notices
 from rvm_live.core.registry import COMPOSITORS
 from rvm_live.core.stillness import LastComposite
+from rvm_live.weights import consent
 
 if TYPE_CHECKING:
     from rvm_live.compositing.base import Compositor
@@ -77,8 +78,9 @@ class Composer:
             raise SettingsError("there is no background to show: name one with --background")
         if foreground not in ("model", "source"):
             raise SettingsError(f"unknown foreground {foreground!r}: choose model or source")
-        if compositor not in ("auto", *COMPOSITORS.names()):
-            COMPOSITORS.load(compositor)
+        if compositor not in ("auto", *COMPOSITORS.builtin):
+            COMPOSITORS.fitting(compositor, "cpu")
+            consent.warn_of(f"the compositor {compositor}")
         self._wanted = compositor
         self._source_foreground = foreground == "source"
         self._notices = notices = Notices() if notices is None else notices

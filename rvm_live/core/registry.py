@@ -1,24 +1,39 @@
 """Names to lazily imported classes: built in, from plug-ins, or spelled out as ``package.module:Class``.
 
-A registry imports nothing until a name is loaded. Plug-ins announce themselves through the entry-point group
-``rvm_live.<kind>``.
+One registry for each kind of part: engines, compositors, sources, sinks, backgrounds. A registry imports nothing
+until a name is loaded. Plug-ins announce themselves through the entry-point group ``rvm_live.<kind>``.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any, Generic, TypeVar
 
-from rvm_live.core.errors import SettingsError, UnavailableError
+from rvm_live.core.errors import RvmLiveError, SettingsError, UnavailableError, words_of
 
-__all__ = ["COMPOSITORS", "ENGINES", "Registry", "look_in_own_folder", "looks_in_own_folder"]
+__all__ = [
+    "BACKGROUNDS",
+    "COMPOSITORS",
+    "ENGINES",
+    "SINKS",
+    "SOURCES",
+    "Registry",
+    "look_in_own_folder",
+    "looks_in_own_folder",
+]
 
 T = TypeVar("T")
+
+_NAME = r"[^\W\d]\w*"
+_CLASS = re.compile(rf"({_NAME}(?:\.{_NAME})*:{_NAME}(?:\.{_NAME})*)(?::(.*))?", re.DOTALL)
 
 _own_folder: list[str] = []
 
@@ -54,20 +69,49 @@ class Registry(Generic[T]):
         kind: plural noun for messages and the entry-point group, e.g. ``engines``.
         builtin: name -> ``package.module:Class``.
         auto: names that ``auto`` tries, best first.
+        given: what a class is made with, for messages.
+        contract: ``package.module:Class`` that a class is to be derived from; empty: whatever has its methods will do.
 
     Attributes:
         builtin: those of this package.
     """
 
-    def __init__(self, kind: str, builtin: Mapping[str, str], auto: Iterable[str]) -> None:
+    def __init__(
+        self, kind: str, builtin: Mapping[str, str], auto: Iterable[str] = (), given: str = "", contract: str = ""
+    ) -> None:
         self.kind = kind
         self.builtin = dict(builtin)
         self.auto = tuple(auto)
+        self._given, self._contract = given, contract
+        self._one = kind.removesuffix("s")
 
     def names(self) -> list[str]:
         """All names that can be loaded, sorted, plug-ins included."""
-        plugins = {point.name for point in entry_points(group=f"rvm_live.{self.kind}")}
-        return sorted(plugins | set(self.builtin))
+        return sorted({*self.plugins(), *self.builtin})
+
+    def plugins(self) -> list[str]:
+        """Names that other packages have announced, sorted."""
+        return sorted({point.name for point in entry_points(group=f"rvm_live.{self.kind}")} - set(self.builtin))
+
+    def plugged(self, words: str) -> tuple[str, str] | None:
+        """Read ``name``, ``package.module:Class``, or either with ``:argument`` behind it.
+
+        Returns:
+            The name to load and the argument, which may be empty; None where that is none of a plug-in: no package has
+            announced it, or there is no such package.
+        """
+        name, _, argument = words.partition(":")
+        if name in self.plugins():
+            return name, argument
+        match = _CLASS.fullmatch(words)
+        if match is None:
+            return None
+        try:
+            with _beside():
+                there = find_spec(words.partition(":")[0].partition(".")[0]) is not None
+        except (ImportError, ValueError):
+            there = False
+        return (match[1], match[2] or "") if there else None
 
     def load(self, name: str) -> Callable[..., T]:
         """Import the class called ``name``, or written as ``package.module:Class``.
@@ -82,9 +126,9 @@ class Registry(Generic[T]):
                     target = point.value
         if target is None:
             if ":" not in name:
-                known = ", ".join(self.names())
+                choices = [*(["auto"] if self.auto else []), *self.names()]
                 raise SettingsError(
-                    f"unknown {self.kind.removesuffix('s')} {name!r}: choose auto, {known}, or package.module:Class"
+                    f"unknown {self._one} {name!r}: choose {', '.join([*choices, 'or package.module:Class'])}"
                 )
             target = name
         module_name, _, attribute = target.partition(":")
@@ -96,10 +140,49 @@ class Registry(Generic[T]):
         except Exception as error:  # whatever a module of the user's own trips over while it is imported
             what = "" if isinstance(error, (ImportError, AttributeError, ValueError)) else f"{type(error).__name__}: "
             text = " ".join(str(error).split())
-            raise SettingsError(f"cannot load {self.kind.removesuffix('s')} {name!r}: {what}{text}") from error
+            raise SettingsError(f"cannot load {self._one} {name!r}: {what}{text}") from error
         if not isinstance(loaded, type):
-            raise SettingsError(f"{self.kind.removesuffix('s')} {name!r} is not a class")
+            raise SettingsError(f"{self._one} {name!r} is not a class")
         return loaded
+
+    def fitting(self, name: str, *given: object) -> Callable[..., T]:
+        """As :meth:`load`, for a class that has what the contract asks for and can be made with ``given``.
+
+        Raises:
+            SettingsError: it has not, or cannot.
+        """
+        made: Any = self.load(name)
+        if self._contract:
+            module, _, contract = self._contract.partition(":")
+            if not issubclass(made, getattr(import_module(module), contract)):
+                raise SettingsError(f"{self._one} {name!r} is not derived from rvm_live.{contract}")
+        abstract = sorted(getattr(made, "__abstractmethods__", ()))
+        if abstract:
+            raise SettingsError(f"{self._one} {name!r} lacks {', '.join(abstract)}")
+        try:
+            inspect.signature(made).bind(*given)
+        except TypeError as error:
+            raise SettingsError(
+                f"{self._one} {name!r} must be made with one argument, {self._given}: {error}"
+            ) from error
+        except ValueError:
+            pass  # no signature to be had; calling it will tell
+        return made  # type: ignore[no-any-return]
+
+    def make(self, name: str, *given: object) -> T:
+        """Make one of :meth:`fitting`.
+
+        Raises:
+            SettingsError: it cannot be made.
+            RvmLiveError: it says itself what is wrong.
+        """
+        made = self.fitting(name, *given)
+        try:
+            return made(*given)
+        except RvmLiveError:
+            raise
+        except Exception as error:
+            raise SettingsError(f"cannot make the {self._one} {name!r}: {words_of(error)}") from error
 
     def first(self, names: Iterable[str], attempt: Callable[[str], T]) -> tuple[str, T, dict[str, str]]:
         """Return the first of ``names`` for which ``attempt`` succeeds, with every refusal's reason.
@@ -114,7 +197,7 @@ class Registry(Generic[T]):
             except UnavailableError as error:
                 reasons[name] = str(error)
         told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        raise UnavailableError(f"no {self.kind.removesuffix('s')} works here ({told})", reasons)
+        raise UnavailableError(f"no {self._one} works here ({told})", reasons)
 
 
 ENGINES: Registry[Any] = Registry(
@@ -128,6 +211,7 @@ ENGINES: Registry[Any] = Registry(
         "torchscript": "rvm_live.engines.torchscript:TorchScriptEngine",
     },
     auto=("openvino", "rvm"),
+    given="the EngineSettings",
 )
 
 COMPOSITORS: Registry[Any] = Registry(
@@ -138,4 +222,31 @@ COMPOSITORS: Registry[Any] = Registry(
         "torch": "rvm_live.compositing.torch:TorchCompositor",
     },
     auto=("opencv-cuda", "torch", "cpu"),
+    given="the device's name",
+    contract="rvm_live.compositing.base:Compositor",
 )
+
+SOURCES: Registry[Any] = Registry(
+    "sources",
+    {"auto": "rvm_live.sources.auto:AutoSource", "demo": "rvm_live.sources.demo.demo:DemoSource"},
+    given="the SourceSettings",
+    contract="rvm_live.sources.base:Source",
+)
+"""What is none of them is a camera, a file or an address: :func:`rvm_live.sources.factory.open_source`."""
+
+SINKS: Registry[Any] = Registry("sinks", {}, given="the text behind its name", contract="rvm_live.sinks.base:Sink")
+"""Beside the window and the recorder, which a live run makes where they are wanted."""
+
+BACKGROUNDS: Registry[Any] = Registry(
+    "backgrounds",
+    {
+        "blur": "rvm_live.backgrounds.blur:BlurBackground",
+        "color": "rvm_live.backgrounds.color:ColorBackground",
+        "image": "rvm_live.backgrounds.image:ImageBackground",
+        "transparent": "rvm_live.backgrounds.transparent:TransparentBackground",
+        "video": "rvm_live.backgrounds.video:VideoBackground",
+    },
+    given="the text behind its name",
+    contract="rvm_live.backgrounds.base:Background",
+)
+"""What is written behind the names of those that are built in: :func:`rvm_live.backgrounds.parse.parse`."""

@@ -191,7 +191,8 @@ class SourceSettings:
     """Where frames come from and how they are asked for.
 
     Attributes:
-        source: ``auto``, ``demo``, a camera's index or name, a path, or a URL.
+        source: ``auto``, ``demo``, a camera's index or name, a path, a URL, a plug-in's name, or
+            ``package.module:Class``, either with ``:argument`` behind it.
         width: pixels asked of a camera and of the demo (1280 where None); files and streams keep their own size
             unless width or height is given, then they are scaled to fit inside it.
         height: likewise (720 where None).
@@ -201,6 +202,7 @@ class SourceSettings:
         realtime: a file plays at its own rate; otherwise as fast as it is read.
         mirror: flip left and right, in all that is made of it.
         wait: a camera or stream that is not there yet is waited for.
+        argument: what stood behind the name of a source of a plug-in, ``2`` of ``grabber:2``.
     """
 
     source: str = "auto"
@@ -212,6 +214,7 @@ class SourceSettings:
     realtime: bool = True
     mirror: bool = False
     wait: bool = False
+    argument: str = ""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -247,6 +250,8 @@ class LiveSettings:
         headless: open no window.
         fullscreen: start in full screen.
         record: file or folder to write, or None.
+        sinks: more places where composites go, a name from the registry or ``package.module:Class``, either with
+            ``:argument`` behind it.
         audio: microphone whose sound is recorded beside the picture, ``default`` for the system's own, or None: nothing
             is heard.
         frames: stop after this many frames were shown, or None.
@@ -267,6 +272,7 @@ class LiveSettings:
     headless: bool = False
     fullscreen: bool = False
     record: str | None = None
+    sinks: tuple[str, ...] = ()
     audio: str | None = None
     frames: int | None = None
     duration: float | None = None

@@ -222,9 +222,7 @@ def _whose_code(name: str, settings: EngineSettings) -> str:
         name = f"the model {settings.weights.name}"
     else:
         identity, name = name, f"the engine {name}"
-    if not consent.first_time(identity):
-        return ""
-    return f"{name} is a program of its own that runs with your rights: use it if you trust who made it (told once)"
+    return consent.whose_code(name, identity)
 
 
 def _construct(name: str, settings: EngineSettings) -> Any:
@@ -233,17 +231,7 @@ def _construct(name: str, settings: EngineSettings) -> Any:
     Raises:
         SettingsError: it has not.
     """
-    made: Any = ENGINES.load(name)
-    abstract = sorted(getattr(made, "__abstractmethods__", ()))
-    if abstract:
-        raise SettingsError(f"engine {name!r} lacks {', '.join(abstract)}")
-    try:
-        inspect.signature(made).bind(settings)
-    except TypeError as error:
-        raise SettingsError(f"engine {name!r} must be made with one argument, the EngineSettings: {error}") from error
-    except ValueError:
-        pass  # no signature to be had; calling it will tell
-    engine = made(settings)
+    engine = ENGINES.fitting(name, settings)(settings)
     missing = [method for method in _REQUIRED if inspect.getattr_static(engine, method, None) is None]
     if missing:
         raise SettingsError(f"engine {name!r} lacks {', '.join(missing)}")

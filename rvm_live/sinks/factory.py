@@ -1,4 +1,4 @@
-"""From a path to a recorder."""
+"""From a path to a recorder, and from a name to a sink of a plug-in."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from numpy.typing import NDArray
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import SettingsError, SinkError
 from rvm_live.core.queues import Overflow
+from rvm_live.core.registry import SINKS
+from rvm_live.sinks.base import Sink
 from rvm_live.sinks.recording.recorder import Recorder
 from rvm_live.sinks.recording.unfinished import part_path, place_lock
 from rvm_live.sinks.recording.video_file import SUFFIXES, VideoFile
 from rvm_live.sinks.recording.writers import PngSequence
 from rvm_live.system import atomic_write
 from rvm_live.system.atomic_write import explain
+from rvm_live.weights import consent
 
 if TYPE_CHECKING:
     from rvm_live.sinks.recording.listening import Listener
 
-__all__ = ["check_recording_path", "open_recorder"]
+__all__ = ["check_recording_path", "open_recorder", "open_sink"]
 
 
 def _is_folder(path: str | Path) -> bool:
@@ -113,3 +116,16 @@ def open_recorder(
     target = Path(path)
     writer = PngSequence(target) if _is_folder(path) else VideoFile(target, fps=fps, listener=listener)
     return Recorder(writer, policy=policy, background=background, on_failure=on_failure, listener=listener, clock=clock)
+
+
+def open_sink(words: str) -> Sink:
+    """Make the sink that ``name``, ``package.module:Class``, or either with ``:argument`` behind it names; it stays
+    closed.
+
+    Raises:
+        SettingsError: there is none, or it cannot be made.
+    """
+    name, argument = SINKS.plugged(words) or (words, "")
+    sink: Sink = SINKS.make(name, argument)
+    consent.warn_of(f"the sink {name}")
+    return sink

@@ -11,11 +11,13 @@ from urllib.request import url2pathname
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import SourceUnavailableError
+from rvm_live.core.registry import SOURCES
 from rvm_live.core.settings import SourceSettings
 from rvm_live.media.image_headers import is_animation
 from rvm_live.media.suffixes import PICTURES
 from rvm_live.sources.base import Source
 from rvm_live.system.folders import at_home
+from rvm_live.weights import consent
 
 __all__ = ["open_source"]
 
@@ -26,22 +28,17 @@ _V4L_DEVICE = re.compile(r"/dev/video(\d+)")
 def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source:
     """Choose the source that ``settings.source`` names. Opens no device yet, but looks whether a file is there.
 
-    In this order: ``auto``, ``demo``, a URL, a number (a camera), a file that exists, a camera's name. What looks like
-    a file and is none is a camera's name where a camera is called so. A tilde in front of a file's path stands for a
-    user's home.
+    In this order: ``auto``, ``demo``, a URL, a number (a camera), a file that exists, a plug-in's name or
+    ``package.module:Class``, either with ``:argument`` behind it, a camera's name. What looks like a file and is none
+    is a camera's name where a camera is called so. A tilde in front of a file's path stands for a user's home.
 
     Raises:
         SourceUnavailableError: there is no such file, or it is a folder.
+        SettingsError: a plug-in cannot be loaded or made.
     """
     spec = settings.source
-    if spec == "auto":
-        from rvm_live.sources.auto import AutoSource
-
-        return AutoSource(settings, clock)
-    if spec == "demo":
-        from rvm_live.sources.demo.demo import DemoSource
-
-        return DemoSource(settings, clock)
+    if spec in SOURCES.builtin:
+        return SOURCES.load(spec)(settings, clock)  # type: ignore[no-any-return]
     if _SCHEME.match(spec):
         if spec[:7].lower() != "file://":
             return _from_url(settings, clock)
@@ -60,6 +57,11 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source
         return _camera(settings, clock)
     if exists:
         return _from_file(path, settings, clock)
+    if (plugged := SOURCES.plugged(spec)) is not None:
+        name, argument = plugged
+        source: Source = SOURCES.make(name, replace(settings, argument=argument))
+        consent.warn_of(f"the source {name}")
+        return source
     if _looks_like_a_file(path) and not _is_called(spec):
         raise SourceUnavailableError(f"there is no file {spec}")
     return _camera(settings, clock)

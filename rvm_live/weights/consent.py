@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from rvm_live.system import atomic_write, folders
 
-__all__ = ["NO_OPENVINO", "answer_path", "first_time", "remember", "remembered"]
+__all__ = ["NO_OPENVINO", "answer_path", "first_time", "remember", "remembered", "warn_of", "whose_code"]
 
 NO_OPENVINO = "no OpenVINO"
 """Told once: what would be quicker with it."""
 _MOST_TOLD = 200
+_log = logging.getLogger("rvm_live")
 
 _unkept: dict[Path, dict[str, Any]] = {}
 """What holds for this run alone, since it cannot be written."""
@@ -48,6 +50,24 @@ def first_time(what: str, *, of: str = "own_code") -> bool:
         return False
     _write({**answers, of: [*known, what][-_MOST_TOLD:]}, quiet=of != "own_code")
     return True
+
+
+def whose_code(what: str, identity: str) -> str:
+    """What to say, once, before code runs that is not this program's; empty where it has been said.
+
+    Args:
+        what: such as ``the engine mymatte:MyEngine``.
+        identity: what tells it from others.
+    """
+    if not first_time(identity):
+        return ""
+    return f"{what} is a program of its own that runs with your rights: use it if you trust who made it (told once)"
+
+
+def warn_of(what: str) -> None:
+    """Log :func:`whose_code`."""
+    if told := whose_code(what, what):
+        _log.warning(told)
 
 
 def _read() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tests.conftest import ROOT
 from tests.support.onnx_files import save_fixed
+from tests.support.parts import write_parts
 from tests.support.program import Outcome
 from tests.support.videos import make_video
 
@@ -64,6 +65,7 @@ def test_the_examples_pass_the_type_checker_as_they_stand(tmp_path: Path) -> Non
     files = [tmp_path / f"example{number}.py" for number in range(len(EXAMPLES))]
     for file, example in zip(files, EXAMPLES, strict=True):
         file.write_text(example)
+    files += write_parts(tmp_path / "library").glob("parts/*.py")
     # Of the package's own modules, which have their own run, nothing is told.
     strict = ["--strict", "--config-file=", "--follow-imports=silent", f"--cache-dir={tmp_path / 'cache'}"]
     done = subprocess.run(

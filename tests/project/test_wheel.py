@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.support.parts import ALL_FIVE, write_parts
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +81,16 @@ def test_the_program_mattes_from_the_wheel(installed: Path, tmp_path: Path, weig
     done = run(installed, "-m", "rvm_live", *arguments, "--weights", str(weights), "--record", "out/", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out").glob("*.png"))) == 3
+
+
+def test_parts_of_another_package_are_found_by_name(installed: Path, tmp_path: Path) -> None:
+    """The package of docs/plugins.md, built and installed beside the wheel."""
+    folder = write_parts(tmp_path / "package")
+    (library,) = installed.parent.glob("Lib/site-packages" if sys.platform == "win32" else "lib/python*/site-packages")
+    offline = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(library)]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", *offline, str(folder)], check=True, capture_output=True, timeout=200
+    )
+    done = run(installed, "-m", "rvm_live", *ALL_FIVE, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "means.txt").read_text().splitlines()) == 5

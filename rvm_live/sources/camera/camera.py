@@ -12,6 +12,7 @@ import cv2
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import SourceLostError, SourceUnavailableError
+from rvm_live.core.registry import SOURCES
 from rvm_live.core.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.camera import permission
@@ -147,7 +148,8 @@ def find_camera(spec: str) -> Camera:
     found = known_by_name(spec, cameras)
     if found is not None:
         return found
-    raise SourceUnavailableError(f"no camera, file or URL is called {spec!r}; this machine has {_told(cameras)}")
+    there = "; plug-ins bring ".join([_told(cameras), *filter(None, [", ".join(SOURCES.plugins())])])
+    raise SourceUnavailableError(f"no camera, file or URL is called {spec!r}; this machine has {there}")
 
 
 def _told(cameras: list[Camera]) -> str:

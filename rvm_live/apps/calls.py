@@ -126,7 +126,7 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """A picture as it is to be seen: uint8 (H, W, 3) BGR.
 
     Raises:
-        SettingsError: ``path`` is no path.
+        SettingsError: ``path`` is not a path.
         SourceUnavailableError: it is not there, or no picture that can be read.
     """
     file = at_home(Path(_text(path, "the picture")))

@@ -151,7 +151,7 @@ def convert(
 
 def _path(value: object, what: str) -> Path:
     if not isinstance(value, str | os.PathLike) or not os.fspath(value) or "\0" in str(value):
-        raise SettingsError(f"{what} {value!r} is no path")
+        raise SettingsError(f"{what} {value!r} is not a path")
     return at_home(Path(value))
 
 
@@ -173,7 +173,7 @@ def _check_free(source: Path, into: Path, overwrite: bool) -> None:
     if into.exists() and into.samefile(source):
         raise KeptError(f"{into} is the source itself: choose another output")
     if os.path.lexists(into) and not overwrite:
-        raise KeptError(f"{into} is there: say overwrite=True to replace it, or choose another output")
+        raise KeptError(f"{into} exists: say overwrite=True to replace it, or choose another output")
 
 
 @contextmanager

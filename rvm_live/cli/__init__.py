@@ -49,7 +49,10 @@ _COMMANDS = {
     "help": ("rvm_live.cli.cameras:help_", "Show this, or the help of a command."),
     "hwtest": ("rvm_live.cli.hwtest:hwtest", "Probe the camera and this machine."),
     "monitor": ("rvm_live.cli.monitor:monitor", "Record GPU and CPU over time, alone or around a command."),
-    "soak": ("rvm_live.cli.soak:soak", "Run the live pipeline for hours, with faults, and tell whether it ages."),
+    "soak": (
+        "rvm_live.cli.soak:soak",
+        "Run the live pipeline for hours, with faults, and tell whether it leaks or slows down.",
+    ),
     "stress": ("rvm_live.cli.stress:stress", "Put the GPU or CPU under load and tell what it can do."),
     "tidy": ("rvm_live.cli.tidy:tidy", "Give the files of a folder short, safe, unique names."),
     "weights": ("rvm_live.cli.weights:weights", "List, pull, verify and locate RVM's weights."),

@@ -49,7 +49,7 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
     "-o", "--output", type=PlacePath(), help="A file (cut.mov), or a folder.  [default: clip.cutout.mov beside each]"
 )
 @click.option("--quality", type=_Quality(list(PRESETS)), default="standard", help="[default: standard]")
-@click.option("--write", "written", default="composite", help=f"Of {','.join(WRITABLE)}.  [default: composite]")
+@click.option("--write", "written", default="composite", help=f"{', '.join(WRITABLE)}.  [default: composite]")
 @click.option("-b", "--background", default="transparent", callback=place_text, help="As live.  [default: transparent]")
 @click.option(
     "--container",
@@ -71,24 +71,29 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 @click.option("--precision", default="auto", help="auto, fp32, fp16, bf16 or int8.  [default: auto]")
 @click.option("--downsample-ratio", default="auto", help="A number in (0, 1].  [default: the preset's]")
 @click.option("--seq-chunk", type=int, help="Frames matted at once.  [default: 8; 6 from 2160 lines on]")
-@click.option("--memory-limit", help="Of a GPU's memory, for this process, such as 10GB.")
+@click.option("--memory-limit", help="GPU memory that this process may use, such as 10GB.")
 @click.option("--foreground", type=click.Choice(["model", "source"]), default="model", help="[default: model]")
 @click.option("--steady/--no-steady", default=None, help="Average alpha where nothing moves.  [default: with lite]")
 @click.option("--name-template", help="With {prefix}, {name} and {stem}.  [default in a folder: {prefix}{name}]")
-@click.option("--fps", type=float, default=25.0, help="Frames a second of numbered pictures.  [default: 25]")
-@click.option("--resume", is_flag=True, help="Go on where a run was stopped.")
-@click.option("--force", is_flag=True, help="Make anew what is there already, of whatever it was made.")
-@click.option("--segment", type=float, default=20.0, help="Seconds after which a stopped run goes on.  [default: 20]")
+@click.option("--fps", type=float, default=25.0, help="Frames per second of numbered pictures.  [default: 25]")
+@click.option("--resume", is_flag=True, help="Continue a run that was stopped.")
+@click.option("--force", is_flag=True, help="Overwrite outputs that exist, whatever they were made from.")
+@click.option(
+    "--segment",
+    type=float,
+    default=20.0,
+    help="Seconds of video between the points where --resume goes on.  [default: 20]",
+)
 @click.option("--monitor", is_flag=True, help="Record GPU and processor beside each output, as CSV and plot.")
 @click.option("--workers", type=int, default=1, help="Processes on this machine, through Ray.  [default: 1]")
-@click.option("--ray", metavar="[=ADDRESS]", help="Work on the Ray cluster at ADDRESS, or one of its own.")
-@click.option("--offline", is_flag=True, help="Never go to the network for weights.")
+@click.option("--ray", metavar="[=ADDRESS]", help="Work on the Ray cluster at ADDRESS, or start one here.")
+@click.option("--offline", is_flag=True, help="Never download weights.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output, for programs.")
 @click.pass_context
 def batch(ctx: click.Context, /, **options: Any) -> None:
     """Cut people out of files, folders and patterns, with their sound and their time stamps.
 
-    Exit code 0: all done; 1: some failed; 2: nothing could be begun; 130: interrupted (143, 129: by TERM, HUP).
+    Exit code 0: all done; 1: some failed; 2: nothing could be started; 130: interrupted (143, 129: by TERM, HUP).
     """
     settings = BatchSettings(
         inputs=options["inputs"],
@@ -145,7 +150,7 @@ def _summary(report: BatchReport) -> str:
     told = [f"{count} {word}" for word, count in counts.items() if count or word == "done"]
     kept = sum(each.state == "kept" for each in report.files)
     if kept:
-        told.append(f"{kept} kept, --force makes {'it' if kept == 1 else 'them'} anew")
+        told.append(f"{kept} kept, --force overwrites {'it' if kept == 1 else 'them'}")
     return ", ".join([*told, *([report.stopped] if report.stopped else [])])
 
 

@@ -19,7 +19,7 @@ _MOST_FRAMES = 1000
 
 
 @click.command()
-@click.option("--source", default="auto", help="You before your camera: a camera, a clip or a URL.  [default: auto]")
+@click.option("--source", default="auto", help="A camera, clip or URL that shows you as in use.  [default: auto]")
 @click.option("--width", type=int, help="Pixels asked of the camera, as in use.  [default: 1280]")
 @click.option("--height", type=int, help="Pixels asked of the camera, as in use.  [default: 720]")
 @click.option("--fps", type=float, default=30.0, help="Frames per second asked of the camera.  [default: 30]")
@@ -27,7 +27,7 @@ _MOST_FRAMES = 1000
 @click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]")
 @click.option("--weights", type=PlacePath(home=True), help="Weights: a file, or a folder that holds them.")
 @click.option("--downsample-ratio", default="auto", help="One ratio; auto: every size the program moves between.")
-@click.option("--offline", is_flag=True, help="Never go to the network for weights.")
+@click.option("--offline", is_flag=True, help="Never download weights.")
 def calibrate(**options: Any) -> None:
     """Prepare --precision int8 for one size of frame, on pictures of your own.
 

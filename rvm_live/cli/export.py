@@ -20,9 +20,9 @@ __all__ = ["export"]
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="The runtime it is for.")
 @click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]")
 @click.option("--weights", type=PlacePath(home=True), help="Weights: a file, or a folder that holds them.")
-@click.option("--offline", is_flag=True, help="Never go to the network for weights.")
-@click.option("--width", type=int, default=1280, help="Of the frames, pixels.  [default: 1280]")
-@click.option("--height", type=int, default=720, help="Of the frames, pixels.  [default: 720]")
+@click.option("--offline", is_flag=True, help="Never download weights.")
+@click.option("--width", type=int, default=1280, help="Width of the frames, pixels.  [default: 1280]")
+@click.option("--height", type=int, default=720, help="Height of the frames, pixels.  [default: 720]")
 @click.option(
     "--ratio",
     "--downsample-ratio",

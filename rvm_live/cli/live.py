@@ -84,7 +84,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             default="auto",
             help="auto, demo, a camera's number or name, a video or image file, or a URL.  [default: auto]",
         ),
-        click.option("--size", callback=size_text, help="Of the camera's picture, such as 1280x720."),
+        click.option("--size", callback=size_text, help="Size of the camera's picture, such as 1280x720."),
         click.option("--width", type=int, help="Pixels asked of the camera.  [default: 1280]"),
         click.option("--height", type=int, help="Pixels asked of the camera.  [default: 720]"),
         click.option("--fps", type=float, default=60.0, help="Frames per second at most.  [default: 60]"),
@@ -149,7 +149,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             default=None,
             help="Average alpha over time where nothing moves (CPU).  [default: with lite]",
         ),
-        click.option("--offline", is_flag=True, help="Never go to the network for weights."),
+        click.option("--offline", is_flag=True, help="Never download weights."),
     ],
     "What is told": [
         click.option("--report", is_flag=True, help="At the end, tell the latency of every stage, too."),

@@ -45,7 +45,7 @@ _SHOWN = {
 
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
-@click.option("--name", help="Of the files: gpu_NAME.csv and gpu_NAME.png.  [default: the command's, or monitor]")
+@click.option("--name", help="Name of the files gpu_NAME.csv and gpu_NAME.png.  [default: the command's, or monitor]")
 @click.option("-o", "--output", type=PlacePath(), default=Path(), help="Folder.  [default: this one]")
 @click.option("--interval", type=float, default=1.0, help="Seconds between samples.  [default: 1]")
 @click.option("--seconds", type=float, help="Stop after so long.  [default: at the command's end, or Ctrl-C]")
@@ -81,7 +81,7 @@ def monitor(
     if not 0 <= device < _MOST_CARDS:
         raise click.UsageError(f"--gpu {device} is out of range: from 0 to {_MOST_CARDS - 1}")
     if command and shutil.which(command[0]) is None:
-        raise MonitorError(f"cannot run {command[0]}: no program is called so")
+        raise MonitorError(f"cannot run {command[0]}: there is no such program")
     path = output / f"gpu_{name}.csv"
     line, stopped = Line(), _Stopped()
     with (

@@ -35,7 +35,8 @@ __all__ = ["soak"]
 def soak(ctx: click.Context, /, **options: Any) -> None:
     """Run the live pipeline without a window for a long time; sample memory, threads, descriptors, queues, latency.
 
-    Ends with a verdict, soak.csv and soak.png. Exit code 0 if it did not age, 1 if it did, 130 after Ctrl-C.
+    Ends with a verdict, soak.csv and soak.png. Exit code 0 if nothing leaked or slowed down, 1 if something did, 130
+    after Ctrl-C.
     """
     from rvm_live.apps.soak.run import Sample, SoakSettings, run
     from rvm_live.media.plots import write_rows

@@ -34,11 +34,13 @@ _COLUMNS = (
 
 
 @click.command()
-@click.option("--minutes", type=float, default=5.0, help="For all configurations together.  [default: 5]")
+@click.option("--minutes", type=float, default=5.0, help="Minutes for all configurations together.  [default: 5]")
 @click.option("--configs", help="ENGINE/MODEL/PRECISION/SIZE/CHUNK[xBATCH], separated by commas.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
-@click.option("--memory-limit", help="Of a GPU's memory, such as 10GB.")
-@click.option("--max-temperature", type=float, default=85.0, help="Degrees Celsius; it slows down and stops.  [85]")
+@click.option("--memory-limit", help="GPU memory to use at most, such as 10GB.")
+@click.option(
+    "--max-temperature", type=float, default=85.0, help="Degrees Celsius where it slows down, then stops.  [85]"
+)
 @click.option("-o", "--output", type=PlacePath(), default=Path("stress"), help="[default: stress]")
 @click.pass_context
 def stress(ctx: click.Context, /, **options: Any) -> None:

@@ -18,10 +18,10 @@ __all__ = ["tidy"]
     "--max-length",
     type=int,
     default=DEFAULT_LENGTH,
-    help=f"Characters of a whole name at most, from {LEAST_LENGTH}.  [default: {DEFAULT_LENGTH}]",
+    help=f"Most characters in a name with its suffix, at least {LEAST_LENGTH}.  [default: {DEFAULT_LENGTH}]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be renamed, and rename nothing.")
-@click.option("--undo", is_flag=True, help="Take the last run in this folder back.")
+@click.option("--undo", is_flag=True, help="Undo the last run in this folder.")
 def tidy(folder: Path, max_length: int, dry_run: bool, undo: bool) -> None:
     """Give the files of FOLDER short, safe, unique names.
 
@@ -31,12 +31,12 @@ def tidy(folder: Path, max_length: int, dry_run: bool, undo: bool) -> None:
     from rvm_live.apps import tidy as files
 
     if undo and dry_run:
-        raise click.UsageError("--undo and --dry-run exclude each other")
+        raise click.UsageError("--undo and --dry-run cannot be used together")
     if undo:
         done = files.undo(folder)
         for each in done:
             click.echo(printable(f"{each.old} -> {each.new}"))
-        click.echo(f"{len(done)} taken back")
+        click.echo(f"{len(done)} renamed back")
         return
     planned, left = files.plan(folder, max_length), files.left_behind(folder)
     if not dry_run:

@@ -68,5 +68,5 @@ def size_text(ctx: click.Context, param: click.Parameter, value: str | None) -> 
         return None
     match = _SIZE.fullmatch(value.strip())
     if match is None:
-        raise click.BadParameter(f"{value!r} is no size: write it like 1280x720", ctx, param)
+        raise click.BadParameter(f"{value!r} is not a size: write it like 1280x720", ctx, param)
     return int(match[1]), int(match[2])

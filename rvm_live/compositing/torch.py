@@ -118,7 +118,7 @@ def _quick_blend(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor, 
         reason = words_of(error)
     if reason is None:
         return blended
-    _log.info("the blend runs in torch's operations: %s", reason)
+    _log.info("blending runs in torch operations, without Triton: %s", reason)
     return None
 
 

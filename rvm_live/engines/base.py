@@ -162,7 +162,7 @@ class Engine(ABC):
         Raises:
             EngineError: they do not fit, or the engine cannot.
         """
-        raise EngineError(f"engine {self.info.engine} cannot take up a state")
+        raise EngineError(f"engine {self.info.engine} cannot load a state")
 
     def close(self) -> None:  # noqa: B027 - optional hook
         """Free the device."""

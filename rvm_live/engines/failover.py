@@ -39,7 +39,7 @@ class FailoverEngine(DelegatingEngine):
     Each is told. Half a minute after a step down, and every half minute from then on, the engine that was asked for is
     opened beside the running one; when it works again it takes over, and that is told, too. Where nothing is left to
     try, or three steps within a minute did not help, the error is raised. A matte of the wrong size, or with numbers in
-    it that are none, counts as a failure.
+    it that are NaN or infinite, counts as a failure.
 
     Args:
         make: opens nothing yet: settings -> engine.
@@ -109,11 +109,11 @@ class FailoverEngine(DelegatingEngine):
         self._frames += 1
         matte.check()
         if not _finite(matte.alpha, self._frames):
-            raise EngineError("alpha holds numbers that are none")
+            raise EngineError("alpha holds NaN or infinite values")
         if self._frames % _LOOK_EVERY == 0 and self._inner.info.device == "cpu":
             states = self._inner.states()
             if states is not None and not all(np.isfinite(each).all() for each in states):
-                raise EngineError("the recurrent state holds numbers that are none")
+                raise EngineError("the recurrent state holds NaN or infinite values")
         return matte
 
     def _after(self, error: Exception, frame: Frame) -> Matte:

@@ -50,7 +50,7 @@ def on_failure(
     if isinstance(error, NoMemoryError) and size is not None and max(size) * ratio >= least_side:
         found.append(Fallback(replace(failed.settings, downsample_ratio=ratio), f"at ratio {ratio:g}"))
     elif anew is not None:
-        found.append(Fallback(anew, "with the engine opened anew"))
+        found.append(Fallback(anew, "with the same engine, opened again"))
     if here.device != "cpu":
         precision = "auto" if asked.precision == "fp16" else asked.precision
         found.append(Fallback(replace(asked, device="cpu", precision=precision), "on the CPU"))

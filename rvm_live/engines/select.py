@@ -109,12 +109,12 @@ class AutoEngine(Engine):
             return EngineInfo(settings.engine, settings.model or "", settings.device, "", settings.precision)
         info = self._inner.info
         if not isinstance(info, EngineInfo):
-            raise EngineError(f"engine {self._name!r} has an info that is no EngineInfo but {type(info).__name__}")
+            raise EngineError(f"engine {self._name!r} has an info that is not an EngineInfo but {type(info).__name__}")
         remarks: list[str] = []
         told: list[str] = []
         for name, reason in self.refusals.items():
             where = remarks if self._known and name == "openvino" else told
-            where.append(f"engine {name} was passed over: {reason}")
+            where.append(f"engine {name} was skipped: {reason}")
         if self._warning:
             told.append(self._warning)
         if self.settings.steady and info.mattes_on != "cpu":

@@ -165,7 +165,7 @@ class TorchScriptEngine(Engine):
             )
         foreground, alpha, self._states = self._sort(self._model(src, **keywords))
         if not torch.isfinite(alpha.sum(dtype=torch.float32)):
-            raise EngineError(f"model {self._info.model} returns numbers that are none on {self._device}")
+            raise EngineError(f"model {self._info.model} returns NaN or infinite values on {self._device}")
         alpha = _fitted(alpha.reshape(1, 1, *alpha.shape[-2:]), height, width)
         if foreground is None:
             return alpha[0, 0], None

@@ -31,7 +31,7 @@ def read_encoded(path: Path) -> NDArray[np.uint8]:
 
     Raises:
         OSError: it cannot be read.
-        UnfitPicture: it is no regular file, empty, too large, too large once decoded, or of no known format.
+        UnfitPicture: it is not a regular file, empty, too large, too large once decoded, or of no known format.
     """
     about = path.stat()
     if stat.S_ISDIR(about.st_mode):

@@ -167,7 +167,7 @@ def _jpeg(data: bytes) -> _Size:
         elif marker == 0xDA and not scans:
             scans = data.count(b"\xff\xda", at)
     if scans > _MOST_SCANS:
-        raise UnfitPicture(f"is built up in {scans} passes: more than {_MOST_SCANS} are not decoded; save it anew")
+        raise UnfitPicture(f"is built up in {scans} passes: more than {_MOST_SCANS} are not decoded; save it again")
     return _largest(sizes)
 
 

@@ -138,7 +138,7 @@ class Reading:
                 pass
             except av.error.FFmpegError as error:
                 if not damaged:
-                    _log.warning("%s has damaged packets, which are passed over: %s", self._name, words_of(error))
+                    _log.warning("%s has damaged packets, which are skipped: %s", self._name, words_of(error))
                 damaged = True
             if packet is None:
                 break

@@ -171,7 +171,7 @@ class UrlSource(Source):
 
     def _unopened(self, error: Exception) -> str:
         no_video = isinstance(error, av.error.InvalidDataError)
-        why = "what answers is no video that can be read" if no_video else words_of(error)
+        why = "what answers is not a video that can be read" if no_video else words_of(error)
         return f"{self.label} cannot be opened ({why}): is the address right, and does something answer there?"
 
     def _knock(self) -> None:

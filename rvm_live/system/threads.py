@@ -84,7 +84,7 @@ def _share(text: str) -> int | None:
     if not text.strip():
         return None
     if re.fullmatch(r"\s*[0-9]{1,18}\s*", text) is None:
-        _log.warning("RVM_LIVE_CORES is passed over: %r is no number of cores", text[:40])
+        _log.warning("RVM_LIVE_CORES is ignored: %r is not a number of cores", text[:40])
         return None
     return int(text)
 

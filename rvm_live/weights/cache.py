@@ -86,7 +86,7 @@ def check_record(path: Path, data: bytes) -> bool:
 def _refetch(path: Path) -> str:
     for model, weights in KNOWN.items():
         if weights.file == path.name:
-            return f"run `rvm-live weights pull {model}` to fetch them anew, or delete {path}"
+            return f"run `rvm-live weights pull {model}` to fetch them again, or delete {path}"
     return f"delete {path}"
 
 

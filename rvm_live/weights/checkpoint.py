@@ -65,7 +65,7 @@ def inspect(data: bytes) -> dict[str, Entry]:
         data: the whole file.
 
     Raises:
-        Unfit: it is no state dict of plain tensors, or a damaged one.
+        Unfit: it is not a state dict of plain tensors, or a damaged one.
     """
     header = int.from_bytes(data[:8], "little")
     if data[8:9] == b"{" and 2 <= header <= _LARGEST_SAFETENSORS_HEADER:
@@ -107,7 +107,7 @@ def _itself(tensor: Tensor) -> Tensor:
 def _of_zip(data: bytes) -> dict[str, Entry]:
     # zipfile makes an object for each of these marks; a file of nothing else would fill the memory.
     if data.count(b"PK\x01\x02") > _MOST_RECORDS:
-        raise Unfit(f"holds more than {_MOST_RECORDS:,} records, so it is no RobustVideoMatting checkpoint")
+        raise Unfit(f"holds more than {_MOST_RECORDS:,} records, so it is not a RobustVideoMatting checkpoint")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except _ZIP_ERRORS as error:
@@ -119,7 +119,7 @@ def _of_zip(data: bytes) -> dict[str, Entry]:
     if not lists:
         raise Unfit("is a zip archive, not a RobustVideoMatting checkpoint")
     if len(records) != len(archive.infolist()) or len(lists) > 1:
-        raise Unfit("is no checkpoint of torch.save: a record's name comes twice")
+        raise Unfit("is not a checkpoint of torch.save: a record's name comes twice")
     for record in records.values():
         _check_record(record)
     if sum(record.file_size for record in records.values()) > len(data):
@@ -169,7 +169,7 @@ def _entries(pickled: bytes) -> dict[str, TensorEntry]:
         raise Unfit(f"holds a {_kind(loaded)}, not a state dict")
     for name, value in loaded.items():
         if type(name) is not str or not isinstance(value, TensorEntry):
-            raise Unfit(f"is no state dict: its entry {shortened(name)} is a {_kind(value)}")
+            raise Unfit(f"is not a state dict: its entry {shortened(name)} is a {_kind(value)}")
     return loaded
 
 

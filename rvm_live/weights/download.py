@@ -152,7 +152,7 @@ def _stay_secure(response: Any, **_: Any) -> None:
     """
     place = response.headers.get("location") if response.is_redirect else None
     if place is not None and not _secure(urljoin(response.url, place)):
-        raise ValueError("the server sends us on to an address that is not https")
+        raise ValueError("the server redirects to an address that is not https")
 
 
 def _host_to_look_up(url: str) -> tuple[str, int] | None:

@@ -59,7 +59,7 @@ def file_bytes(path: Path) -> bytes:
         if not stat.S_ISREG(about.st_mode):  # it may have no end, or wait for one
             raise WeightsError(f"weights {path} is a device or a pipe, not a file")
         if about.st_size > _LARGEST:
-            raise WeightsError(f"weights {path} is over 1 GiB, so it is no RobustVideoMatting checkpoint")
+            raise WeightsError(f"weights {path} is over 1 GiB, so it is not a RobustVideoMatting checkpoint")
         with path.open("rb") as file:
             data = file.read(about.st_size)
     except FileNotFoundError:

@@ -297,7 +297,7 @@ def stop(progress: rvm_live.Progress) -> None:
         ("cut", {}, rvm_live.SettingsError, "the suffix of cut does not tell"),
         ("none/cut.mov", {}, rvm_live.SinkError, "there is no folder"),
         ("folder.mov", {}, rvm_live.SinkError, "is a folder: name a file in it"),
-        ("there.mov", {}, rvm_live.KeptError, "is there: say overwrite=True to replace it"),
+        ("there.mov", {}, rvm_live.KeptError, "exists: say overwrite=True to replace it"),
         ("in/clip.mov", {"overwrite": True}, rvm_live.KeptError, "is the source itself"),
         ("cut.mov", {"background": "no-such.jpg"}, rvm_live.BackgroundError, "no-such.jpg"),
         ("cut.mov", {"device": 3}, rvm_live.SettingsError, "device must be text"),

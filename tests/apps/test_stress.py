@@ -41,7 +41,7 @@ def test_configurations_in_words() -> None:
         ("rvm/vgg/fp32/720p/1", "unknown model 'vgg'"),
         ("rvm/mobilenetv3/fp7/720p/1", "unknown precision"),
         ("rvm/mobilenetv3/fp32/720/1", "none of 720p"),
-        ("rvm/mobilenetv3/fp32/720p/0", "no number of frames"),
+        ("rvm/mobilenetv3/fp32/720p/0", "not a number of frames"),
         ("lite/lite/auto/720p/1x2", "one video at a time"),
         ("rvm/mobilenetv3/fp32/99999x20/1", "out of range"),
     ):

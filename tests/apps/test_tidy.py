@@ -170,12 +170,12 @@ def test_the_command(tmp_path: Path) -> None:
     assert json.loads((tmp_path / tidy.LOG).read_text(encoding="utf-8"))["runs"][0]["renamed"] == [
         ["a b.mp4", "a_b.mp4"]
     ]
-    assert call("tidy", tmp_path, "--undo").out.splitlines() == ["a_b.mp4 -> a b.mp4", "1 taken back"]
+    assert call("tidy", tmp_path, "--undo").out.splitlines() == ["a_b.mp4 -> a b.mp4", "1 renamed back"]
     for arguments, said in (
         ((tmp_path / "none",), "cannot read the folder"),
         ((tmp_path, "--undo"), "nothing to undo"),
         ((tmp_path, "--max-length", "3"), "at least 8"),
-        ((tmp_path, "--undo", "--dry-run"), "exclude each other"),
+        ((tmp_path, "--undo", "--dry-run"), "cannot be used together"),
     ):
         done = call("tidy", *arguments)
         assert done.code == 2

@@ -177,7 +177,7 @@ BAD_VALUES = {
     "address as background": (["-b", "https://a.example/b//c.jpg?d=1"], "save https://a.example/b//c.jpg?d=1 as"),
     "address as picture": (["-b", "image:file:///a/b.jpg"], "save file:///a/b.jpg as"),
     "bare colour": (["-b", "#12345"], "unknown colour '#12345'"),
-    "size": (["--size", "1280"], "'1280' is no size: write it like 1280x720"),
+    "size": (["--size", "1280"], "'1280' is not a size: write it like 1280x720"),
     "size twice": (["--size", "96x64", "--width", "96"], "not both ways"),
     "blur without a number": (["--blur=much"], "blur strength 'much'"),
 }

@@ -215,7 +215,7 @@ def test_a_step_that_cannot_be_made_is_told_once(caplog: pytest.LogCaptureFixtur
         assert not steps.ready(1)
         steps._join()
     assert [record.getMessage() for record in caplog.records] == [
-        "the network stays at its size: another one cannot be made ready: CUDA out of memory"
+        "the network stays at its size: another size cannot be prepared: CUDA out of memory"
     ]
     steps.close()
 
@@ -369,10 +369,10 @@ def test_where_it_cannot_be_ended_nothing_more_is_recorded(
     with pytest.raises(RuntimeError, match="not permitted"):
         record_graph(cuda.item, CARD, after=None)
     calls: list[int] = []
-    with pytest.raises(RuntimeError, match="could not be ended"):
+    with pytest.raises(RuntimeError, match="did not end properly"):
         record_graph(lambda: calls.append(1), CARD, after=None)
     assert not calls
-    assert "nothing more is recorded on cuda:0" in caplog.text
+    assert "no more CUDA graphs are captured on cuda:0" in caplog.text
 
 
 def test_a_torch_that_ends_it_by_itself_is_none_of_those(cuda: Cuda, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,7 +419,7 @@ def test_algorithms_are_measured_for_live_video_alone(cuda: Cuda, repeatable: bo
     ]
 
 
-# Numbers that are none ------------------------------------------------------------------------------------------
+# NaN or infinite values ------------------------------------------------------------------------------------------
 
 
 def test_numbers_that_are_none_are_noticed_and_the_next_sequence_is_sound(weights: Path) -> None:
@@ -429,7 +429,7 @@ def test_numbers_that_are_none_are_noticed_and_the_next_sequence_is_sound(weight
     assert engine._step is not None
     with torch.inference_mode():
         engine._step.states[3][0, 0, 0, 0] = float("nan")  # one number in one place
-    with pytest.raises(EngineError, match="numbers that are none"):
+    with pytest.raises(EngineError, match="NaN or infinite values"):
         engine.matte(frames(1)[0])
     np.testing.assert_array_equal(engine.matte(frames(1)[0]).host().alpha, fresh)
     engine.close()
@@ -447,7 +447,7 @@ def test_on_a_gpu_they_are_noticed_with_the_frame_after_and_no_frame_is_waited_f
     check.look(good, Ready())
     assert waited == ["this frame"], "the first of a sequence is looked at itself"
     check.look(bad, Ready())  # not there yet
-    with pytest.raises(EngineError, match="numbers that are none"):
+    with pytest.raises(EngineError, match="NaN or infinite values"):
         check.look(good, Ready())
     assert waited == ["this frame"]
     check.forget()
@@ -462,7 +462,7 @@ def test_states_that_hold_no_numbers_are_not_kept(weights: Path) -> None:
     engine.open()
     engine.matte(frames(1)[0])
     engine._soundness._told = torch.tensor(False)
-    with pytest.raises(EngineError, match="numbers that are none"):
+    with pytest.raises(EngineError, match="NaN or infinite values"):
         engine.states()
     engine.close()
 
@@ -673,7 +673,7 @@ def test_on_a_gpu_numbers_that_are_none_are_noticed_a_frame_later(weights: Path,
         engine._step.states[3][0, 0, 0, 0] = float("nan")
         engine.lane.finish()
     engine.matte(frames(1)[0])
-    with pytest.raises(EngineError, match="numbers that are none"):
+    with pytest.raises(EngineError, match="NaN or infinite values"):
         engine.matte(frames(1)[0])
     engine.matte(frames(1)[0])
     engine.close()

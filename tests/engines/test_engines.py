@@ -240,7 +240,7 @@ def test_contract_a_state_can_be_taken_up(make: Make, frames: list[Frame], name:
         expected = [engine.matte(frame).host().alpha for frame in frames[3:]]
         if name not in KEEPS_STATES:
             assert states is None
-            with pytest.raises(EngineError, match="cannot take up a state"):
+            with pytest.raises(EngineError, match="cannot load a state"):
                 engine.restore([])
             return
     assert states
@@ -632,7 +632,7 @@ def test_auto_keeps_each_refusal_and_tells_it(
     with opened(engine):
         assert engine.refusals == {"chip": "no such chip here"}
         assert engine.info.engine == "rvm"
-        assert engine.info.notes == ("engine chip was passed over: no such chip here",)
+        assert engine.info.notes == ("engine chip was skipped: no such chip here",)
         assert engine.matte(frames[0]).alpha.shape == (80, 96)
     assert Refusing.closed == 1
 
@@ -786,7 +786,7 @@ def test_a_session_takes_an_engine_by_name_and_checks_its_settings() -> None:
         open_engine(downsample_ratio=2.0)
 
 
-# Numbers that are none: as bytes they all look well
+# NaN or infinite values: as bytes they all look well
 
 
 def test_numbers_that_are_none_in_an_onnx_file_are_an_error(weights: Path, frames: list[Frame], tmp_path: Path) -> None:
@@ -798,7 +798,7 @@ def test_numbers_that_are_none_in_an_onnx_file_are_an_error(weights: Path, frame
         name, value = next(iter(engine._states.items()))
         poisoned = np.full_like(value.numpy(), np.nan)
         engine._states[name] = engine._ort.OrtValue.ortvalue_from_numpy(poisoned, "cpu", 0)
-        with pytest.raises(EngineError, match="numbers that are none"):
+        with pytest.raises(EngineError, match="NaN or infinite values"):
             engine.matte(frames[1])
         np.testing.assert_allclose(alpha_of(engine.matte(frames[0])), fresh, rtol=0, atol=1e-6)
 
@@ -813,6 +813,6 @@ def test_so_are_those_of_a_torchscript_file(frames: list[Frame], tmp_path: Path)
     engine = TorchScriptEngine(EngineSettings(weights=tmp_path / "model.pt", device="cpu"))
     engine.open()
     engine.matte(frames[0])
-    with pytest.raises(EngineError, match="numbers that are none"):
+    with pytest.raises(EngineError, match="NaN or infinite values"):
         engine.matte(Frame(np.zeros_like(frames[0].image), 1, 0, 0))
     engine.close()

@@ -174,13 +174,13 @@ def test_files_after_the_one_that_lost_the_gpu_are_left_for_another_process(tmp_
     assert done.out.splitlines()[-1] == "1 done, 1 failed, 2 untouched", done.out
     assert "b.mp4: failed: matting failed on cuda:0" in done.out
     assert done.err.strip() == (
-        "the GPU failed at b.mp4, and this process can use it no more; 2 more files were not begun: run again with "
+        "the GPU failed at b.mp4, and this process can use it no more; 2 more files were not started: run again with "
         "--resume (without that file, if it happens again)"
     )
     with start(*arguments, "--resume") as second:
         done = finish(second, 60)
     # A new process has its nine frames again: enough for b, and for half of c.
-    assert done.out.splitlines()[-1] == "1 done, 1 failed, 1 untouched, 1 kept, --force makes it anew", done.out
+    assert done.out.splitlines()[-1] == "1 done, 1 failed, 1 untouched, 1 kept, --force overwrites it", done.out
     assert {len(inside(tmp_path / "out" / f"output_{name}.mp4").times) for name in "ab"} == {6}
 
 

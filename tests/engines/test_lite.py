@@ -116,7 +116,7 @@ def test_weights_that_are_none(tmp_path: Path, weights: Path) -> None:
     save_file({"x": torch.zeros(1)}, other)
     text = tmp_path / "text.safetensors"
     text.write_text("no weights at all")
-    cases = [(text, "no safetensors"), (other, "another network"), (weights, "another network")]
+    cases = [(text, "not a safetensors"), (other, "another network"), (weights, "another network")]
     for path, said in [*cases, (tmp_path / "none", "does not exist")]:
         with pytest.raises(WeightsError, match=said) as caught:
             LiteEngine(settings(weights=path)).open()

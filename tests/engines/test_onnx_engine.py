@@ -308,7 +308,7 @@ def test_a_provider_that_does_not_start_is_passed_over_and_told(
     with opened(onnx_engine(fixed, device="auto")) as engine:
         assert engine.info.device == "cpu" and "CPU provider" in engine.info.device_name
         assert engine.info.notes == (
-            "ONNX Runtime's provider was passed over, CUDA: it did not start, so a library it needs is missing",
+            "ONNX Runtime's provider was skipped, CUDA: it did not start, so a library it needs is missing",
         )
         assert engine.matte(frames_of(video)[0]).alpha.shape == (HEIGHT, WIDTH)
     assert capfd.readouterr() == ("", "")

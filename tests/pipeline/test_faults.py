@@ -293,13 +293,13 @@ def test_a_device_that_fails_at_a_reset_is_left_as_at_any_frame() -> None:
     engine.close()
     assert len(made) == 2
     assert made[1].calls.count("reset") == 1  # type: ignore[attr-defined]
-    assert "going on with the engine opened anew" in notices.fallbacks[0]
+    assert "going on with the same engine, opened again" in notices.fallbacks[0]
 
 
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        (engines.NanEngine, "alpha holds numbers that are none"),
+        (engines.NanEngine, "alpha holds NaN or infinite values"),
         (engines.WrongSizeEngine, "alpha has the shape (24, 32)"),
     ],
 )
@@ -313,7 +313,7 @@ def test_nonsense_is_not_shown_and_the_engine_is_opened_anew(kind: type[PassThro
     engine.close()
     assert len(made) == 2
     assert said in notices.fallbacks[0]
-    assert notices.fallbacks[0].endswith("going on with the engine opened anew")
+    assert notices.fallbacks[0].endswith("going on with the same engine, opened again")
 
 
 def test_with_auto_the_embedded_engine_stands_in_and_the_other_comes_back() -> None:

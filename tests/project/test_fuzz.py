@@ -577,7 +577,7 @@ def test_a_number_of_cores_that_is_none_is_passed_over_and_told(
     logging.getLogger("rvm_live").propagate = True
     with caplog.at_level(logging.WARNING, "rvm_live"):
         assert threads.usable_cores() == cores
-    assert "RVM_LIVE_CORES is passed over" in caplog.text
+    assert "RVM_LIVE_CORES is ignored" in caplog.text
     assert len(caplog.text) < 300
 
 
@@ -588,7 +588,7 @@ def test_a_number_of_cores_that_is_none_is_told_on_one_line(
     done = check((), typed((), TAKING[()][0], f"{things}/clip.mp4", things), empty())
     assert done.code == 0
     assert done.err.splitlines() == [
-        "WARNING RVM_LIVE_CORES is passed over: '\\x1b[2Jmany\\nlines' is no number of cores"
+        "WARNING RVM_LIVE_CORES is ignored: '\\x1b[2Jmany\\nlines' is not a number of cores"
     ]
 
 

@@ -864,10 +864,10 @@ def listener(answer: bytes | None) -> Iterator[str]:
     ("answer", "words"),
     [
         (None, "the X server does not answer"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "what answers is no X server"),
-        (b"", "the X server hangs up"),
-        (b"\x01" + bytes(7), "what answers is no X server"),
-        (b"\x00\x06" + struct.pack("=HHH", 11, 0, 2) + b"go out  ", "the X server refuses us (go out)"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "what answers is not an X server"),
+        (b"", "the X server closed the connection"),
+        (b"\x01" + bytes(7), "what answers is not an X server"),
+        (b"\x00\x06" + struct.pack("=HHH", 11, 0, 2) + b"go out  ", "the X server refuses the connection (go out)"),
     ],
 )
 def test_something_else_that_listens_is_told_apart(
@@ -918,11 +918,11 @@ def test_the_users_authority_file_opens_a_guarded_display(tmp_path: Path, monkey
         monkeypatch.setenv("XAUTHORITY", str(tmp_path / "nothing"))
         monkeypatch.setenv("HOME", str(tmp_path))
         reason = display_available()
-        assert reason is not None and "refuses us" in reason
+        assert reason is not None and "refuses the connection" in reason
         damaged = tmp_path / "damaged"
         damaged.write_bytes(b"\x01\x00\xff")
         monkeypatch.setenv("XAUTHORITY", str(damaged))
-        assert "refuses us" in (display_available() or "")
+        assert "refuses the connection" in (display_available() or "")
 
 
 # Keys ---------------------------------------------------------------------------------------------------------

@@ -337,7 +337,7 @@ def test_a_playlist_that_stands_still_shows_nothing_twice(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (lambda handler, n: send(handler, b"<html>Sign in" + bytes(9999)), "what answers is no video"),
+        (lambda handler, n: send(handler, b"<html>Sign in" + bytes(9999)), "what answers is not a video"),
         (lambda handler, n: send(handler, b"", status=404), "404 Not Found"),
         (lambda handler, n: send(handler, b"", status=401), "401 Unauthorized"),
     ],

@@ -339,7 +339,7 @@ class AlwaysFailsEngine(FaultyEngine):
 
 
 class NanEngine(FaultyEngine):
-    """Gives numbers that are none from frame 5 on, until it is opened anew."""
+    """Gives NaN or infinite values from frame 5 on, until it is opened anew."""
 
     at = range(5, 10**9)
 

@@ -138,7 +138,7 @@ def _outputs(shared: Shared, job: Job) -> tuple[Path, ...]:
         if path.exists() and any(path.samefile(each) for each in (job.source, job.source.parent)):
             raise SinkError(f"{path} is the input itself: choose another --output")
         if not pictures and path.is_dir():
-            raise SinkError(f"{path} is a folder, where a file is to be: choose another --output")
+            raise SinkError(f"{path} is a folder, where a file must be: choose another --output")
         if not pictures and path.exists() and not path.is_file():
             raise SinkError(f"{path} is a device, a pipe or a socket, and is left alone: choose another --output")
         if pictures and (path.is_symlink() or (path.exists() and not _of_pictures(path))):

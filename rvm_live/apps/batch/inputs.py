@@ -66,7 +66,7 @@ def find(inputs: Iterable[str], output: Path | None = None) -> list[Path]:
     has made in ``output`` (None: anywhere) is found in no folder and by no pattern; who names it gets it.
 
     Raises:
-        SettingsError: something named is not there, is no regular file, cannot be searched, or gives no video.
+        SettingsError: something named is not there, is not a regular file, cannot be searched, or gives no video.
     """
     made = _Made(output)
     found: dict[Path, Path] = {}
@@ -95,7 +95,7 @@ def _named(text: str, made: _Made) -> list[Path]:
     if path.is_file():
         return [path]
     if path.exists():
-        raise SettingsError(f"input {text!r} is no regular file: a device, a pipe or a socket has no end")
+        raise SettingsError(f"input {text!r} is not a regular file: a device, a pipe or a socket has no end")
     if path.is_symlink():
         raise SettingsError(f"input {text!r} does not exist: it is a link to what is not there")
     matched = sorted(Path(each) for each in glob.glob(str(path), recursive=True))

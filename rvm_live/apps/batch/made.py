@@ -100,7 +100,7 @@ class Made:
 
 
 def _kept(path: Path, why: str) -> KeptError:
-    return KeptError(f"{path} is there, {why}: --force makes it anew, another --output keeps both")
+    return KeptError(f"{path} is there, {why}: --force overwrites it, another --output keeps both")
 
 
 def _extent(path: Path) -> list[int]:

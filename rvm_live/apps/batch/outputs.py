@@ -29,7 +29,7 @@ def one_file(settings: BatchSettings, media: frozenset[str]) -> Path | None:
         known = ", ".join(CONTAINERS)
         raise SettingsError(f"the suffix of {path.name} does not tell what to write: choose of {known}")
     if settings.container not in ("auto", CONTAINERS[path.suffix.lower()]):
-        raise SettingsError(f"{path.name} is no {settings.container}: leave the container out, or name a folder")
+        raise SettingsError(f"{path.name} is not {settings.container}: leave the container out, or name a folder")
     if settings.name_template is not None:
         raise SettingsError(f"a name template does not go with {path.name}: leave it out, or name a folder")
     return path

@@ -94,7 +94,7 @@ def run(
 
 def _given_up(job: Job, left: int) -> str:
     """What to say where the GPU is lost to this process: every other file would fail of it."""
-    rest = f"{left} more files were not begun: " if left else ""
+    rest = f"{left} more files were not started: " if left else ""
     return (
         f"the GPU failed at {job.source.name}, and this process can use it no more; {rest}run again with --resume "
         "(without that file, if it happens again)"

@@ -88,7 +88,7 @@ class Segments:
             if (self.folder / _ABOUT).exists():
                 known = self._read(_ABOUT) is not None
                 why = "was made of another file or with other settings" if known else "is damaged"
-                self.note = f"begun anew: what was left of an earlier run {why}"
+                self.note = f"started again: what was left of an earlier run {why}"
             return
         while (stamps := self._stamps(len(self.pts))) is not None:
             # The end of a file may be shorter; whether it was the end is found out by doing it again.
@@ -104,7 +104,7 @@ class Segments:
                 self._tell("recurrent state is")
 
     def _tell(self, what: str) -> None:
-        self.note = f"segment {len(self.pts) + 1} of an earlier run is done anew: its {what} damaged"
+        self.note = f"segment {len(self.pts) + 1} of an earlier run is done again: its {what} damaged"
 
     def _stamps(self, number: int) -> list[int] | None:
         """A segment's time stamps, increasing; None where it has no record that can be used."""

@@ -87,7 +87,7 @@ def _one(text: str) -> Config:
     width, height = SIZES[size] if size in SIZES else (int(pixels[1]), int(pixels[2])) if pixels else (0, 0)
     count = re.fullmatch(r"([0-9]{1,2})(?:x([0-9]{1,2}))?", many)
     if count is None or int(count[1]) < 1 or int(count[2] or 1) < 1:
-        raise SettingsError(f"configuration {text!r}: {many!r} is no number of frames at once: write {_FORM}")
+        raise SettingsError(f"configuration {text!r}: {many!r} is not a number of frames at once: write {_FORM}")
     batch = int(count[2] or 1)
     if batch > 1 and engine != "rvm":
         raise SettingsError(f"configuration {text!r}: {engine} works on one video at a time, rvm on several")

@@ -150,7 +150,7 @@ def run(
         notes.append(note)
     guard = Guard(settings.max_temperature, lambda: temperature(name), stopped, clock)
     if temperature(name) is None:
-        notes.append("nobody tells the temperature here: the guard sees nothing")
+        notes.append("no temperature can be read here: heat does not stop this run")
     configs = settings.configs or defaults(device.type)
     each_ns = round(settings.minutes * 60e9 / len(configs))
     rows: list[Row] = []

@@ -33,7 +33,8 @@ def load_network(path: Path | None = None) -> LiteNetwork:
             raise WeightsError(f"weights {path} are of another network than lite: leave --weights out")
         values = {name: entry.read().float() for name, entry in entries.items()}
     except Unfit as error:
-        raise WeightsError(f"weights {path} are no safetensors file of the engine lite: leave --weights out") from error
+        told = f"weights {path} are not a safetensors file of the engine lite: leave --weights out"
+        raise WeightsError(told) from error
     # Batch norm counts batches only while training; the counters are not in the file.
     values |= {name: value for name, value in network.state_dict().items() if not value.is_floating_point()}
     network.load_state_dict(values, strict=True)

@@ -97,7 +97,7 @@ class Pictures(ABC):
     @property
     @abstractmethod
     def finite(self) -> bool:
-        """Whether all that was written to ``pha`` are numbers: as bytes they all look well."""
+        """Whether all that was written to ``pha`` is finite: as bytes NaN looks like any value."""
 
     @staticmethod
     @abstractmethod

@@ -166,7 +166,7 @@ class OnnxEngine(Engine):
 
     def _look_at(self, pictures: Pictures) -> None:
         if not pictures.finite:
-            raise EngineError(f"model {self._info.model} gives numbers that are none with {self._info.device_name}")
+            raise EngineError(f"model {self._info.model} gives NaN or infinite values with {self._info.device_name}")
 
     def _fit(self, width: int, height: int) -> None:
         """Get ready for a frame size, with an empty state."""

@@ -168,7 +168,7 @@ def open_session(path: Path, asked: str, *, half: bool) -> Opened:
             continue
         # A provider whose libraries are missing is left out without an error.
         if session.get_providers()[0] == way.name:
-            notes = tuple(f"ONNX Runtime's provider was passed over, {reason}" for reason in refusals)
+            notes = tuple(f"ONNX Runtime's provider was skipped, {reason}" for reason in refusals)
             if asked == "auto" and way.label == "CPU" and not refusals and gpu.read() is not None:
                 notes = (f"ONNX Runtime does not use the GPU: {_MISSING['cuda']}",)
             return Opened(session, way, notes, scratch)

@@ -220,7 +220,7 @@ def _refusal(name: str, said: str) -> str:
     if "libX11.so.6" in said:
         return "libX11.so.6, which windows need, is not installed"
     if said and "Traceback" not in said:
-        return f"the X server refuses us ({' '.join(said.split())[:200]})"
+        return f"the X server refuses the connection ({' '.join(said.split())[:200]})"
     host, _, number = name.rpartition(":")
     port = int(number.partition(".")[0])
     local = host in ("", "unix") or host.startswith("/")
@@ -235,4 +235,4 @@ def _refusal(name: str, said: str) -> str:
         return "no X server runs there"
     except (OSError, ValueError, OverflowError) as error:
         return str(getattr(error, "strerror", None) or error)
-    return "what answers is no X server, or the X server hangs up"
+    return "what answers is not an X server, or the X server closed the connection"

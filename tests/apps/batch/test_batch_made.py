@@ -21,7 +21,7 @@ from tests.support.movies import inside, make_movie
 from tests.support.program import Outcome, call, start
 
 HALF = ("--engine", "tests.support.engines:LeftHalfEngine", "--background", "color:#000000")
-KEPT = "1 kept, --force makes it anew"
+KEPT = "1 kept, --force overwrites it"
 
 
 def work(*arguments: str | Path) -> Outcome:
@@ -169,7 +169,7 @@ def test_whatever_else_is_there_is_refused_in_one_line_until_force(
     (line,) = done.out.splitlines()[:-1]
     assert line.startswith(f"clip.mp4: failed: {out / 'output_clip.mp4'} is there"), line
     assert said in line
-    assert "--force makes it anew" in line
+    assert "--force overwrites it" in line
     assert tree(out) == before, "nothing is touched, the log neither"
     done = work(*arguments, "-o", out, *resume, "--force")
     assert (done.code, last(done)) == (0, "1 done"), done

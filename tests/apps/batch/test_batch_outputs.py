@@ -21,7 +21,7 @@ from tests.support.program import Outcome, call
 
 HALF = ("--engine", "tests.support.engines:LeftHalfEngine")
 GREEN = ("--background", "color:#00ff00")
-KEPT = "1 kept, --force makes it anew"
+KEPT = "1 kept, --force overwrites it"
 
 
 def work(*arguments: str | Path) -> Outcome:
@@ -107,7 +107,7 @@ def test_what_is_written_alone_has_the_name_and_more_stand_beside_it(clip: Path,
         (("in/b.mp4", "-o", "cut.avi"), "the suffix of cut.avi does not tell what to write: choose of .mp4, .mov"),
         (("in/b.mp4", "-o", "cut.jpg"), "the suffix of cut.jpg does not tell what to write"),
         (("in/b.mp4", "-o", "cut.png"), "cut.png is one picture, and b.mp4 is a film"),
-        (("in/b.mp4", "-o", "cut.mov", "--container", "webm"), "cut.mov is no webm"),
+        (("in/b.mp4", "-o", "cut.mov", "--container", "webm"), "cut.mov is not webm"),
         (("in/b.mp4", "-o", "cut.mov", "--name-template", "{stem}x"), "a name template does not go with cut.mov"),
         (("in/b.mp4", "-o", "cut.webm", "--codec", "prores"), "prores does not go into webm"),
     ],
@@ -145,11 +145,11 @@ def test_without_an_output_it_lies_beside_the_clip_and_is_no_input_of_the_next_r
     for what in ([clip.parent], [clip.parent / "**" / "*"], as_a_shell(clip.parent)):
         done = work(*what)
         count = 2 if len(what) > 1 else 3
-        assert (done.code, last(done)) == (0, f"{count} kept, --force makes them anew"), done
+        assert (done.code, last(done)) == (0, f"{count} kept, --force overwrites them"), done
     for path in clip.parent.rglob(".*"):
         path.unlink()
     done = work(*as_a_shell(clip.parent))
-    assert done.code == 1 and done.out.count("what it was made of is not known: --force makes it anew") == 2, done
+    assert done.code == 1 and done.out.count("what it was made of is not known: --force overwrites it") == 2, done
 
 
 def test_the_names_beside_the_clip_tell_what_is_what(clip: Path) -> None:
@@ -194,7 +194,7 @@ def test_what_is_there_is_kept_and_told_and_what_is_not_ours_is_left_alone(
     path.write_bytes(b"somebody's")
     done = work(clip, *output)
     assert (done.code, last(done)) == (1, "1 failed")
-    assert "and what it was made of is not known: --force makes it anew" in done.out
+    assert "and what it was made of is not known: --force overwrites it" in done.out
     assert path.read_bytes() == b"somebody's"
     assert last(work(clip, *output, "--force")) == "1 done"
     before = (path.stat().st_mtime_ns, path.read_bytes())

@@ -113,7 +113,7 @@ def test_what_has_no_end_is_no_input(kind: str, special: dict[str, Path], tmp_pa
     began = time.monotonic()
     done = work(special.get(kind, Path(kind)), "-o", tmp_path / "out")
     assert done.code == 2
-    assert "is no regular file" in done.complaint
+    assert "is not a regular file" in done.complaint
     assert time.monotonic() - began < 5
     assert not (tmp_path / "out").exists()
 
@@ -180,7 +180,7 @@ def test_a_second_run_does_not_take_what_the_first_has_made(out: str, tmp_path: 
     trees = []
     for named in (tmp_path / "in", tmp_path / "in", tmp_path / "in" / "**" / "*.mp4"):
         for how, said in (
-            ((), "0 done, 1 kept, --force makes it anew" if trees else "1 done"),
+            ((), "0 done, 1 kept, --force overwrites it" if trees else "1 done"),
             (("--force",), "1 done"),
         ):
             done = work(named, *arguments, *how)

@@ -124,7 +124,7 @@ def test_what_was_made_with_other_settings_is_not_mixed_in(left: tuple[Path, Pat
     clip, out = left
     done = call("batch", clip, "-o", out, *FILM, *REMEMBERING, "--background", "color:blue", "--resume")
     assert done.code == 0
-    assert "begun anew: what was left of an earlier run was made of another file or with other settings" in done.out
+    assert "started again: what was left of an earlier run was made of another file or with other settings" in done.out
     first, *_ = pictures(out / "output_clip.mp4", "bgr24")
     assert first[..., 0].mean() > first[..., 2].mean() + 50
 
@@ -165,7 +165,7 @@ def test_a_damaged_state_is_told_and_its_segment_done_anew_to_the_same_bytes(tmp
     done = call("batch", clip, "-o", out, *FILM, *REMEMBERING, "--resume")
     assert done.code == 0, done.out + done.err
     assert "Traceback" not in done.out + done.err
-    assert f"segment {count} of an earlier run is done anew: its recurrent state is damaged" in done.out
+    assert f"segment {count} of an earlier run is done again: its recurrent state is damaged" in done.out
     assert f"went on at frame {24 * (count - 1)}," in done.out
     assert (out / "output_clip.mp4").read_bytes() == (tmp_path / "whole" / "output_clip.mp4").read_bytes()
 
@@ -212,7 +212,7 @@ def test_without_any_state_that_can_be_read_a_run_begins_at_the_beginning(tmp_pa
     again = Segments(tmp_path, ("composite",), 2, {"a": 1})
     again.begin(resume=True)
     assert again.start == 0
-    assert again.note == "segment 1 of an earlier run is done anew: its recurrent state is damaged"
+    assert again.note == "segment 1 of an earlier run is done again: its recurrent state is damaged"
 
 
 def test_a_record_is_written_when_what_it_speaks_of_is_on_the_disk(

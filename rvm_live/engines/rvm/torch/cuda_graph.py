@@ -52,7 +52,7 @@ class Step:
 
     Attributes:
         finite: bool (), on the device: whether all that was found for the last frames, from which the states come, too,
-            are numbers. As bytes they all look well.
+            is finite. As bytes NaN looks like any value.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Step:
             slope, offset = network.refiner.coefficients(small, mat, hidden.float())
             # The network estimates foreground minus picture; a slope of one more adds the picture back.
             slope = slope + self._whole
-        # One number that is none makes none of the sum; in single precision nothing else does.
+        # One NaN or infinite value makes the sum so; in single precision nothing else does.
         self.finite = torch.isfinite(slope.sum(dtype=torch.float32) + offset.sum(dtype=torch.float32))
         slope, offset = slope[:, self._turn], offset[:, self._turn]
         self._found = [
@@ -225,4 +225,4 @@ class Steps(Generic[Key]):
             self.now(key)
         except Exception as error:  # whatever it is, a thread that dies would be started anew at every frame
             self._failed.add(key)
-            _log.warning("the network stays at its size: another one cannot be made ready: %s", words_of(error))
+            _log.warning("the network stays at its size: another size cannot be prepared: %s", words_of(error))

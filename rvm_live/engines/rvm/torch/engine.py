@@ -315,5 +315,5 @@ def best_for(device: torch.device) -> FullSize:
         reason = words_of(error)
     if reason is None:
         return FusedFullSize()
-    _log.info("the steps at full size run in torch's operations: %s", reason)
+    _log.info("the full-size steps run in torch operations, without Triton: %s", reason)
     return PlainFullSize()

@@ -1,4 +1,4 @@
-"""Whether what a network found are numbers at all, known without waiting for the device that works on it."""
+"""Whether what a network found is finite, known without waiting for the device that works on it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FiniteCheck:
             ready: CUDA event after which it is there; None: it is. That of the frame before has been waited for.
 
         Raises:
-            EngineError: these frames, or those before, hold numbers that are none; the states are worth nothing.
+            EngineError: these frames, or those before, hold NaN or infinite values; the states are worth nothing.
         """
         before, self._told = self._told, told
         if ready is not None and before is None:
@@ -46,4 +46,4 @@ class FiniteCheck:
 
 def _check(flag: torch.Tensor) -> None:
     if not flag:
-        raise EngineError("matting failed: the network found numbers that are none")
+        raise EngineError("matting failed: the network found NaN or infinite values")

@@ -46,7 +46,7 @@ def record_graph(
     how = torch.backends.cudnn.flags(enabled=True, benchmark=not repeatable, deterministic=repeatable, allow_tf32=False)
     with _recording:
         if device in _leaking:
-            raise RuntimeError("a recording before could not be ended in good order")
+            raise RuntimeError("an earlier CUDA graph capture did not end properly")
         stream = _stream_of(device)
         stream.wait_stream(after)
         with torch.inference_mode(), torch.cuda.stream(stream), how:
@@ -91,7 +91,7 @@ def _break_off(graph: Any, device: torch.device, pool: Any) -> None:
         if "not currently recording" in str(error):
             return  # a torch whose capture_end does tell it
         _leaking.add(device)
-        _log.warning("nothing more is recorded on %s: %s", device, words_of(error))
+        _log.warning("no more CUDA graphs are captured on %s: %s", device, words_of(error))
 
 
 def recorded_if_possible(make: Callable[[Record | None], Made], record: Record | None) -> Made:
@@ -105,5 +105,5 @@ def recorded_if_possible(make: Callable[[Record | None], Made], record: Record |
     except RuntimeError as error:
         if record is None or is_out_of_memory(error):
             raise
-        _log.warning("the GPU's work cannot be recorded, it runs without: %s", words_of(error))
+        _log.warning("no CUDA graph can be captured, matting runs without: %s", words_of(error))
     return make(None)

@@ -134,7 +134,7 @@ def test_the_room_is_never_shown_whatever_fails(
 
 @pytest.mark.window
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.few(8)
+@pytest.mark.few(5)
 def test_each_fault_alone_is_survived(program: Run, kind: str) -> None:
     """And the person is there again afterwards."""
     told = program([(12, kind)], BACKGROUNDS[1], seconds=1.6 if kind not in ("gap", "late", "lost", "stall") else 2.6)

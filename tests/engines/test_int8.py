@@ -59,6 +59,7 @@ def made(data: Path, weights: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_it_is_made_without_a_word_to_anybody(made: subprocess.CompletedProcess[str]) -> None:
     assert made.returncode == 0, made.stderr
     assert "THE NETWORK WAS USED" not in made.stderr
@@ -74,6 +75,7 @@ def test_nor_where_the_host_program_loaded_nncf_before(weights: Path, data: Path
     assert done.returncode == 0, done.stderr  # 99: it could still send
 
 
+@pytest.mark.slow
 def test_alpha_is_that_of_the_plain_network_on_another_clip(
     made: subprocess.CompletedProcess[str], weights: Path, data: Path
 ) -> None:
@@ -86,6 +88,7 @@ def test_alpha_is_that_of_the_plain_network_on_another_clip(
     assert 1e-5 < worst <= 4e-3  # it is another network, and not far off
 
 
+@pytest.mark.slow
 def test_its_state_starts_anew_and_is_kept(made: subprocess.CompletedProcess[str], weights: Path, data: Path) -> None:
     frames = read_frames(data / "clips" / "webcam" / "liveportrait_s18.mp4", 4)
     engine = OpenVinoEngine(EngineSettings(weights=weights, downsample_ratio=RATIO, precision="int8"))

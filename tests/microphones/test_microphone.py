@@ -282,7 +282,7 @@ def test_a_microphone_that_hangs_ends_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["killed", "stopped"])
-@pytest.mark.few(1)
+@pytest.mark.slow
 def test_a_sound_server_that_dies_or_hangs_takes_no_picture_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:

@@ -447,7 +447,7 @@ def display() -> Iterator[Display]:
 
 def test_the_window_is_up_while_a_camera_opens_and_takes_keys(display: Display) -> None:
     with MjpegServer(640, 360) as serving:
-        serving.delay_s = 6  # more than a stream was once given
+        serving.delay_s = 4
         options = ["--engine", "tests.support.engines:LeftHalfEngine", "--background", "color:#00ff00"]
         with start("--source", serving.url, *options, env=display.env) as process:
             display.window()

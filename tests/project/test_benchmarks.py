@@ -50,7 +50,7 @@ QUICK = {
     "presets": ("presets", "--frames", "12", "--width", "320", "--height", "180", "--presets", "lite", "high"),
     "quality": ("quality", "--quick", "--no-posts", "--data", CLIPS),
     "screens": ("screens", "--quick", "--data", CLIPS),
-    "rot": ("rot", "--frames", "60"),
+    "rot": ("rot", "--frames", "60", "--engines", "lite"),
     "threads": ("threads", "--seconds", "0.5", "--rounds", "1"),
     "window": ("window", "--pictures", "4", "--rounds", "1"),
 }

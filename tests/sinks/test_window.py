@@ -560,7 +560,7 @@ def laid_out_well(layout: dict[str, Any]) -> bool:
 @pytest.mark.parametrize(
     ("screen_size", "letters"), [((1280, 720), 11), ((1920, 1080), 16), ((2560, 1440), 16), ((3840, 2160), 32)]
 )
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 def test_on_every_screen_it_fits_is_whole_and_every_button_can_be_clicked(
     screen_size: tuple[int, int], letters: int, tmp_path: Path
 ) -> None:
@@ -651,6 +651,7 @@ def test_a_double_click_is_full_screen_and_a_right_click_the_help(screen: Displa
 
 
 @window
+@pytest.mark.few(1)
 def test_the_comparison_is_a_line_that_one_drags(screen: Display) -> None:
     with running(screen, frame=[640, 360], size=[640, 360], display="comparison") as app:
         place = screen.window_geometry()
@@ -664,7 +665,7 @@ def test_the_comparison_is_a_line_that_one_drags(screen: Display) -> None:
 
 
 @window
-@pytest.mark.few(1)
+@pytest.mark.slow
 def test_nothing_covers_the_face_and_every_key_is_answered(screen: Display) -> None:
     with running(screen, frame=[640, 360], size=[640, 360], statistics="line", hint=True) as app:
         middle, foot = (slice(60, 280), slice(200, 440)), (slice(290, 360), slice(100, 540))

@@ -310,6 +310,7 @@ def wait_for(path: Path) -> None:
     assert path.exists()
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     clips, out = slow(tmp_path), tmp_path / "out"
     slowly = ("batch", *HALF, "--engine", "tests.support.engines:SlowEngine", clips, "-o", out)

@@ -104,6 +104,7 @@ def test_the_rate_is_a_choice_and_part_of_what_it_is_made_of(tmp_path: Path) -> 
     assert call("batch", folder, "-o", out, *HALF, "--fps", "0").code == 2
 
 
+@pytest.mark.slow
 def test_a_killed_run_over_a_row_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     folder, out = draw(tmp_path / "seq", *row(25 * 6)), tmp_path / "out"
     options = (folder, *REMEMBERING, "--segment", "1", "--seq-chunk", "5", "--container", "mkv", "--write", "alpha")

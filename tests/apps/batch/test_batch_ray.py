@@ -205,6 +205,7 @@ def test_several_processes_on_this_machine_with_names_relative_to_a_folder(tmp_p
     assert len(made(tmp_path / "out")) == 3
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=3)
     done = call("batch", clip, "-o", tmp_path / "out", *REMEMBERING, "--ray=127.0.0.1:1")

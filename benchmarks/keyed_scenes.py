@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from benchmarks.keyed import Keyed
 from rvm_live.core.errors import SourceError
-from rvm_live.sources.video.video import picture_of
+from rvm_live.media.colour import bgr_of
+from rvm_live.media.facts import Orientation
 
 __all__ = ["KINDS", "SIZE", "Setting", "covering", "layers", "scene"]
 
@@ -151,7 +152,7 @@ def _played(path: Path, size: tuple[int, int], count: int) -> Iterator[NDArray[n
     try:
         with av.open(str(path)) as container:
             for decoded in container.decode(video=0):
-                seen.append(covering(picture_of(decoded), size))
+                seen.append(covering(Orientation.of_frame(decoded).upright(bgr_of(decoded)), size))
                 yield seen[-1].astype(np.float32)
                 if len(seen) == count:
                     return

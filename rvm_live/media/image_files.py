@@ -2,7 +2,7 @@
 
 OpenCV allocates what a file's header says, up to a gigapixel, and offers no look at the header alone; PyAV decodes the
 first picture to tell its size, and takes other parts of a file for the picture than OpenCV does. So the few numbers
-are read by ``headers.py``, where OpenCV's own decoders read them; a format whose size is not known there is not
+are read by ``image_headers.py``, where OpenCV's own decoders read them; a format whose size is not known there is not
 decoded. In AVIF alone the size that counts lies inside the coded picture: there FFmpeg's decoder, which obeys a limit,
 goes first.
 """

@@ -56,7 +56,8 @@ class UrlSource(Source):
     loss follows the rhythm in which its pictures came. Segments, which come in bursts, play at their own pace, every
     other stream as it comes; after a pause, what piled up on the wire is passed over: it would be stamped as fresh, and
     is not. FFmpeg decodes inside the grab, so the stamp of a stream's frame is taken right after its decoding; what the
-    network took before that nobody here can know.
+    network took before that nobody here can know. FFmpeg's ``nobuffer`` is left alone: it throws away what was looked
+    at to find out what comes, the first key picture with it (docs/reliability.md has the times).
 
     Args:
         settings: ``source`` is the URL; a given width or height scales the pictures.

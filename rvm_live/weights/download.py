@@ -1,4 +1,10 @@
-"""Fetches one file over HTTP with retries; gives up within about ten seconds where there is no network."""
+"""Fetches one file over HTTP with retries; gives up within about ten seconds where there is no network.
+
+pooch fetches it. The digest is compared afterwards (``cache.py``), and not by ``pooch.retrieve(known_hash=...)``: a
+login page is to be told as what it is, not as a wrong digest, and what has no digest yet is to be looked into before it
+lies in the cache. Nor are pooch's retries used: they try again what is certain to fail, such as HTTP 404, a redirect
+that is refused, or another file.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import EndOfSource, SourceLostError, SourceUnavailableError, words_of
 from rvm_live.core.settings import SourceSettings
 from rvm_live.media.colour import bgr_of
-from rvm_live.media.facts import Orientation, UnreadableVideo, brought_to, facts_of_frame
+from rvm_live.media.facts import UnreadableVideo, brought_to, facts_of_frame
 from rvm_live.media.ffmpeg import open_any
 from rvm_live.media.reading import Reading
 from rvm_live.media.scaling import fit_inside
@@ -26,7 +26,7 @@ from rvm_live.sources.base import Grab, Source, SourceInfo, without_credentials
 from rvm_live.sources.release_guard import ReleaseGuard
 from rvm_live.sources.video.hardware import open_decoding
 
-__all__ = ["VideoFileSource", "picture_of"]
+__all__ = ["VideoFileSource"]
 
 _LATE_NS = 100_000_000
 _GIVE_UP_NS = 500_000_000
@@ -205,11 +205,6 @@ class VideoFileSource(Source):
         if self._reading is not None:
             self._reading.close()
             self._reading = None
-
-
-def picture_of(frame: Any, *, exact: bool = True) -> NDArray[np.uint8]:
-    """A PyAV video frame as uint8 (H, W, 3) BGR, upright; ``exact`` as in :func:`~rvm_live.media.colour.bgr_of`."""
-    return Orientation.of_frame(frame).upright(bgr_of(frame, exact=exact))
 
 
 def _check_readable(path: Path) -> None:

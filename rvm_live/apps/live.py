@@ -348,6 +348,9 @@ class _App:
 class _Announcement(Sink):
     """Tells with the first picture how the run goes on: by then whatever was asked for has been looked at."""
 
+    runs_on = "run"
+    aside = True
+
     def __init__(self, lines: Callable[[], list[str]], tell: Callable[[str], None]) -> None:
         self._lines: Callable[[], list[str]] | None = lines
         self._tell = tell

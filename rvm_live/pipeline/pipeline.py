@@ -5,7 +5,9 @@
               captured            matted              composed
    CAPTURE ──▶ queue ──▶ MATTING ──▶ queue ──▶ COMPOSITING ──▶ queue ──▶ DISPLAY / UI
    thread                thread                thread                    the thread that calls run()
-   Source      Frame     Engine      Matte     Composer        Composite Sinks
+   Source      Frame     Engine      Matte     Composer        Composite the window
+                                                    │
+                                                    └──▶ mailbox ──▶ SINK, thread, for each of the others
 
 Live video drops the oldest frame of a full queue, files block (:class:`~rvm_live.core.queues.Overflow`). An error in
 any stage closes the queues behind it and is raised by :meth:`Pipeline.run` with its own traceback. Leaving the
@@ -29,6 +31,7 @@ from rvm_live.core.notices import Notices
 from rvm_live.core.queues import FrameQueue, Overflow
 from rvm_live.core.validation import check_has
 from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.pipeline.fan_out import FanOut
 from rvm_live.pipeline.metrics import Metrics, Snapshot
 from rvm_live.pipeline.pacing import Pacer
 from rvm_live.pipeline.stage import Epoch, is_stale, kept
@@ -51,9 +54,9 @@ class Pipeline:
         source: where frames come from; opened, read and released by the pipeline.
         engine: how mattes are made; opened, used and closed on the matting thread.
         composer: how composites are made; opened, used and closed on the compositing thread.
-        sinks: where composites go; opened, used and closed on the thread that calls :meth:`run`.
+        sinks: where composites go, side by side; each on a thread of its own, or where its ``runs_on`` tells.
         overflow: ``DROP_OLDEST`` for live video, ``BLOCK`` to lose nothing.
-        max_fps: composites handed to the sinks per second at most; None hands on every one at once.
+        max_fps: composites that a sink gets per second at most; None hands on every one at once.
         mirror: flip frames left to right at capture.
         adaptive_fps: move the engine's downsample ratio so that it keeps up with this many frames per second (or with
             the source, where that is slower); None leaves it alone.
@@ -66,7 +69,7 @@ class Pipeline:
         SettingsError: something is not what it should be, or does not go together.
 
     Attributes:
-        left: names of the stages that had not ended two seconds after a live run.
+        left: names of the stages and sinks that had not ended soon after a live run.
     """
 
     def __init__(
@@ -99,7 +102,6 @@ class Pipeline:
         self.left: tuple[str, ...] = ()
         self._clock = clock
         self._source = source
-        self._sinks = sinks
         self._pacer = None if max_fps is None else Pacer(max_fps)
         self._stop = threading.Event()
         self._started = False
@@ -113,7 +115,8 @@ class Pipeline:
         self.captured: FrameQueue[Frame] = FrameQueue("captured", sizes[0], overflow)
         self.matted: FrameQueue[Matte] = FrameQueue("matted", sizes[1], overflow)
         self.composed: FrameQueue[Composite] = FrameQueue("composed", sizes[2], overflow)
-
+        self._outputs = FanOut(self.composed, sinks, self.notices, epoch=self._epoch, fps=max_fps, clock=clock)
+        self._sinks = self._outputs.here
         self._capture = CaptureStage(
             source,
             self.captured,
@@ -136,7 +139,7 @@ class Pipeline:
         self._compositing = CompositingStage(
             composer,
             self.matted,
-            self.composed,
+            self._outputs,
             source_info=self._capture.info,
             engine_info=self._matting.ready,
             epoch=self._epoch,
@@ -203,7 +206,7 @@ class Pipeline:
         """
         if self._started or self._beside is not None:
             raise SettingsError("a pipeline runs once: make another one")
-        if any(getattr(sink, "on_main_thread", False) for sink in self._sinks):
+        if self._outputs.needs_main:
             raise SettingsError("a window must be on the main thread: call run() there instead of start()")
 
         def run() -> None:
@@ -236,19 +239,22 @@ class Pipeline:
         return self._outcome.result()
 
     def __enter__(self) -> Pipeline:
-        opened = 0
+        sinks, self._sinks = self._sinks, []
+        outputs, self._outputs.outputs = self._outputs.outputs, []
         try:
             prepare = getattr(self._source, "prepare", None)  # a source of the user's own need not know of it
             if prepare is not None:
                 prepare(self._stop.is_set)
-            for sink in self._sinks:
-                opened += 1
-                sink.open()
+            for output in outputs:
+                self._outputs.outputs.append(output)
+                output.open()
+            for each in sinks:
+                self._sinks.append(each)
+                each.sink.open()
             for stage in self._stages:
                 self._started = True
                 stage.start()
         except BaseException:
-            self._sinks = self._sinks[:opened]
             self._shut_down(failed=True)
             raise
         return self
@@ -262,12 +268,14 @@ class Pipeline:
         self._shut_down(failed=isinstance(error, Exception))
 
     def _display(self, frames: int | None, duration: float | None) -> Iterator[Composite]:
+        self._outputs.limit = frames
         shown = 0
         ended: QueueClosed | None = None
         while not self._stop.is_set():
             if self._beside is not None and not threading.main_thread().is_alive():
                 self.stop("left")  # the interpreter waits for its threads: nobody else would end this one
                 return
+            self._outputs.look()
             if duration is not None and self.metrics.elapsed_s() >= duration:
                 self.stop("duration reached")
                 return
@@ -285,8 +293,8 @@ class Pipeline:
             self._watchdog.progress()
             if is_stale(composite.epoch, self._epoch, self.composed):
                 continue
-            for sink in self._sinks:
-                sink.write(composite)
+            for each in self._sinks:
+                each.write(composite)
             now = self._clock.now_ns()
             self.metrics.shown(composite, now)
             if self._pacer is not None:
@@ -295,10 +303,9 @@ class Pipeline:
             yield composite
             if frames is not None and shown >= frames:
                 self.stop("frames reached")
-        # Raised outside the except clause, so that the error keeps its own cause and context.
-        if ended is not None and ended.error is not None:
-            raise ended.error
         if ended is not None:
+            if ended.error is not None:  # outside the except clause, so that it keeps its own cause and context
+                raise ended.error
             self.stop("end of source")
 
     def _may_show(self) -> bool:
@@ -314,8 +321,8 @@ class Pipeline:
         return False
 
     def _idle(self) -> None:
-        for sink in self._sinks:
-            sink.idle()
+        for each in self._sinks:
+            each.idle()
 
     def _shut_down(self, *, failed: bool) -> None:
         self._stop.set()
@@ -327,8 +334,9 @@ class Pipeline:
         if self._started:
             _attempt(self._source.release, errors)
         self.left = self._watchdog.joined(patient=self.captured.policy is Overflow.BLOCK)
-        for sink in self._sinks:
-            _attempt(partial(sink.close, failed=failed), errors)
+        self.left += self._outputs.end(failed=failed, errors=errors)
+        for each in self._sinks:
+            _attempt(partial(each.sink.close, failed=failed), errors)
         if errors and not failed:
             raise errors[0]
 
@@ -343,7 +351,7 @@ class Pipeline:
     def abandon(self, reason: str, lost: Sink) -> None:
         """End the run now, from inside a call to a sink that will not return: all else is closed, as ever."""
         self.stop(reason)
-        self._sinks = [sink for sink in self._sinks if sink is not lost]
+        self._sinks = [each for each in self._sinks if each.sink is not lost]
         self._shut_down(failed=True)
 
     def reset(self) -> None:
@@ -379,7 +387,8 @@ class Pipeline:
 
     def snapshot(self) -> Snapshot:
         """The counts and latencies now."""
-        return self.metrics.snapshot({q.name: q.dropped for q in (self.captured, self.matted, self.composed)})
+        dropped = {q.name: q.dropped for q in (self.captured, self.matted, self.composed)}
+        return self.metrics.snapshot(dropped | self._outputs.dropped)
 
 
 def _attempt(action: Callable[[], None], errors: list[BaseException]) -> None:

@@ -18,7 +18,7 @@ from rvm_live.core.errors import EndOfSource, QueueClosed
 from rvm_live.core.frames import Composite, Matte
 from rvm_live.core.queues import FrameQueue, Overflow
 
-__all__ = ["Compose", "Epoch", "Stage", "is_stale", "kept"]
+__all__ = ["Compose", "Epoch", "Outlet", "Stage", "is_stale", "kept"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,13 @@ class Compose(Protocol):
     def open(self, width: int, height: int, device: str) -> None: ...
     def compose(self, matte: Matte) -> Composite: ...
     def close(self) -> None: ...
+
+
+class Outlet(Protocol):
+    """Where a stage puts what it made: a queue, or several."""
+
+    def put(self, item: Any, /) -> None: ...
+    def close(self, error: BaseException | None = None) -> None: ...
 
 
 class Epoch:
@@ -54,10 +61,10 @@ class Stage(ABC):
         loaded: what it needs is open; until then it takes its time without hanging.
     """
 
-    def __init__(self, name: str, inlet: FrameQueue[Any] | None, outlet: FrameQueue[Any]) -> None:
+    def __init__(self, name: str, inlet: FrameQueue[Any] | None, outlet: Outlet) -> None:
         self.name = name
         self.inlet = inlet
-        self.outlet = outlet
+        self.outlet: Outlet = outlet
         self.promises: Sequence[Future[Any]] = ()
         self.busy_since_ns: int | None = None
         self.loaded = False

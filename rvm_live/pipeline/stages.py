@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.errors import MatteError, QueueClosed
-from rvm_live.core.frames import Composite, Frame, Matte
+from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import FrameQueue, Overflow
 from rvm_live.core.stillness import LastMatte, LastPicture
@@ -23,7 +23,7 @@ from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.pipeline.adaptive import Governor
 from rvm_live.pipeline.metrics import Metrics
 from rvm_live.pipeline.scenes import SceneDetector
-from rvm_live.pipeline.stage import Compose, Epoch, Stage, is_stale, kept
+from rvm_live.pipeline.stage import Compose, Epoch, Outlet, Stage, is_stale, kept
 from rvm_live.sources.base import Grab, Source, SourceInfo
 
 __all__ = ["CaptureStage", "Compose", "CompositingStage", "MattingStage"]
@@ -229,13 +229,12 @@ class CompositingStage(Stage):
     """Puts every matte over the background."""
 
     inlet: FrameQueue[Matte]
-    outlet: FrameQueue[Composite]
 
     def __init__(
         self,
         composer: Compose,
         inlet: FrameQueue[Matte],
-        outlet: FrameQueue[Composite],
+        outlet: Outlet,
         *,
         source_info: Future[SourceInfo],
         engine_info: Future[EngineInfo],

@@ -3,24 +3,62 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rvm_live.core.frames import Composite
 
-__all__ = ["Sink"]
+__all__ = ["PictureSink", "Shot", "Sink"]
+
+
+@dataclass(frozen=True, repr=False)
+class Shot:
+    """What is kept of a composite where its matte is not wanted: nothing that lies in a device's memory.
+
+    Attributes:
+        image: uint8 (H, W, 3) BGR or (H, W, 4) BGRA with straight alpha.
+        seq: number of the frame.
+        captured_ns: monotonic time of the grab.
+        media_ns: position in the file it came from, or None for a live source.
+        duration_ns: how long it is to be seen, where the file tells it.
+    """
+
+    image: NDArray[np.uint8]
+    seq: int
+    captured_ns: int
+    media_ns: int | None
+    duration_ns: int | None = None
+
+    @classmethod
+    def of(cls, composite: Composite) -> Shot:
+        frame = composite.frame
+        return cls(composite.image, composite.seq, composite.stamps.captured_ns, frame.media_ns, frame.duration_ns)
 
 
 class Sink(ABC):
-    """Takes composites.
+    """Takes composites, beside other sinks and knowing none of them.
 
-    Who calls what: everything is called by the thread that runs the pipeline (the main thread): ``open`` once,
-    then ``write`` for every composite in order and ``idle`` while none comes, ``close`` exactly once after
-    ``open`` was called, even if it failed.
+    Who calls what: all of it is called on one thread: ``open`` once, then ``write`` for every composite in order and
+    ``idle`` while none comes, ``close`` exactly once after ``open`` was called, even if it failed. In live video a sink
+    gets the newest composite there is when it has time for one.
 
     Class attributes:
-        on_main_thread: it can be used on the program's main thread alone, as windows can.
+        name: how it is told, and its thread named; empty: as the class.
+        runs_on: ``own``: a thread of its own, so that it may block; a sink that fails or hangs there ends alone in live
+            video, where another goes on. ``run``: the thread that runs the pipeline, which waits for it. ``main``: the
+            same, and that must be the program's main thread, as windows need it.
+        aside: it is no output: no run goes on for its sake alone.
+        fps: pictures a second that it takes at most in live video; None: all that come.
+        patience_s: how long it may be at one picture, or at closing, before it is given up.
     """
 
-    on_main_thread: bool = False
+    name: str = ""
+    runs_on: str = "own"
+    aside: bool = False
+    fps: float | None = None
+    patience_s: float = 10.0
 
     @abstractmethod
     def open(self) -> None:
@@ -41,6 +79,10 @@ class Sink(ABC):
     def idle(self) -> None:  # noqa: B027 - optional hook
         """Called at least every 20 ms while no composite comes: pump events, redraw."""
 
+    def clear(self) -> None:  # noqa: B027 - optional hook
+        """The last picture has stood for too long (:mod:`rvm_live.sinks.stale_timeout`): nobody may freeze in what is
+        seen. Show the background alone until the next one comes."""
+
     @abstractmethod
     def close(self, *, failed: bool) -> None:
         """Finish.
@@ -48,3 +90,14 @@ class Sink(ABC):
         Args:
             failed: an error ended the run. What was stored so far is still finished properly.
         """
+
+
+class PictureSink(Sink):
+    """Takes pictures alone, in host memory: for files, streams and virtual cameras, which may be slow to take them."""
+
+    def write(self, composite: Composite) -> None:
+        self.write_picture(Shot.of(composite))
+
+    @abstractmethod
+    def write_picture(self, shot: Shot) -> None:
+        """As ``write``."""

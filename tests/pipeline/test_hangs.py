@@ -281,6 +281,8 @@ class Stuck(LeftHalfEngine):
 
 
 class Keeps(Sink):
+    runs_on = "run"
+
     def __init__(self, delay_s: float = 0.0) -> None:
         self.composites: list[Composite] = []
         self.closed: bool | None = None

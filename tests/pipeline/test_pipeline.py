@@ -425,8 +425,8 @@ def spoiled(bad: Container[int], spans_s: list[float], overflow: Overflow = Over
 
 def seqs_of(pipeline: Pipeline) -> list[int]:
     (sink,) = pipeline._sinks
-    assert isinstance(sink, ListSink)
-    return [item.seq for item in sink.composites]
+    assert isinstance(sink.sink, ListSink)
+    return [item.seq for item in sink.sink.composites]
 
 
 @pytest.mark.parametrize("bad", [{0}, {4}, {3, 5, 7}, {4, 5, 6}, {11}], ids=str)
@@ -563,7 +563,7 @@ def test_what_fails_beside_the_main_loop_is_raised_by_join(failure: str) -> None
 
 def test_what_cannot_be_begun_beside_a_main_loop_is_refused() -> None:
     class Window(ListSink):
-        on_main_thread = True
+        runs_on = "main"
 
     pipeline = Pipeline(PatternSource(frames=3), PassThroughEngine(), DirectComposer(), [Window()])
     with pytest.raises(SettingsError, match="call run"):

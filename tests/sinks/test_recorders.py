@@ -25,6 +25,7 @@ from rvm_live.core.errors import RvmLiveError, SettingsError, SinkError
 from rvm_live.core.frames import Composite
 from rvm_live.core.queues import Overflow
 from rvm_live.media.alpha_bleed import bleed
+from rvm_live.pipeline.fan_out import Fresh
 from rvm_live.sinks.factory import check_recording_path, open_recorder
 from rvm_live.sinks.recording.recorder import Recorder
 from rvm_live.sinks.recording.snapshot import cut_out, save_png
@@ -545,14 +546,15 @@ def test_after_half_a_second_without_a_picture_the_background_alone_is_recorded(
 
     recorder = open_recorder(str(tmp_path / f"take{suffix}"), fps=30.0, policy=LIVE, background=background, clock=clock)
     recorder.open()
+    output = Fresh(recorder, clock)
     for seq in range(10):
-        recorder.write(disc(seq, captured_ns=clock.now_ns(), transparent=transparent))
-        recorder.idle()
+        output.write(disc(seq, captured_ns=clock.now_ns(), transparent=transparent))
+        output.idle()
         clock.advance(1 / 30)
     for _ in range(60):  # three seconds in which nothing comes
         clock.advance(0.05)
-        recorder.idle()
-    recorder.write(disc(10, captured_ns=clock.now_ns(), transparent=transparent))
+        output.idle()
+    output.write(disc(10, captured_ns=clock.now_ns(), transparent=transparent))
     recorder.close(failed=False)
     film = Film(tmp_path / f"take{suffix}")
     assert len(film.pictures) == 12, "one picture for the whole gap"
@@ -568,9 +570,10 @@ def test_after_half_a_second_without_a_picture_the_background_alone_is_recorded(
 def test_numbered_pictures_have_no_times_and_so_no_gaps(tmp_path: Path, clock: FakeClock) -> None:
     recorder = open_recorder(f"{tmp_path}/shots/", fps=30.0, policy=LIVE, clock=clock)
     recorder.open()
-    recorder.write(disc(0))
+    output = Fresh(recorder, clock)
+    output.write(disc(0))
     clock.advance(5)
-    recorder.idle()
+    output.idle()
     recorder.close(failed=False)
     assert len(list((tmp_path / "shots").iterdir())) == 1
 

@@ -49,6 +49,8 @@ class ListSink(Sink):
         fail_after: raise SinkError at the write after this many.
     """
 
+    runs_on = "run"
+
     def __init__(self, on_write: Callable[[Composite], None] | None = None, fail_after: int | None = None) -> None:
         self.composites: list[Composite] = []
         self.calls: list[str] = []

@@ -130,6 +130,8 @@ class BatchSink(Sink):
         start: number of the first that is wanted.
     """
 
+    runs_on = "run"  # its tracks have a thread each
+
     def __init__(
         self,
         tracks: Sequence[Track],

@@ -125,6 +125,8 @@ class SoakReport:
 class _Eye(Sink):
     """Sees every composite, and keeps the last second's latencies."""
 
+    runs_on = "run"
+
     def __init__(self) -> None:
         self.frames = 0
         self._latencies: list[float] = []

@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import QueueClosed, SinkError
-from rvm_live.core.frames import Composite
 from rvm_live.core.queues import FrameQueue, Overflow
 from rvm_live.core.worker import Worker
-from rvm_live.sinks.base import Sink
-from rvm_live.sinks.recording.writers import Shot, Writer
-from rvm_live.sinks.stale_timeout import StaleTimeout
+from rvm_live.sinks.base import PictureSink, Shot
+from rvm_live.sinks.recording.writers import Writer
 
 if TYPE_CHECKING:
     from rvm_live.sinks.recording.listening import Listener
@@ -34,15 +32,14 @@ _CLOSE_SECONDS = 60.0
 _IDLE_SECONDS = 0.25
 
 
-class Recorder(Sink):
+class Recorder(PictureSink):
     """Hands composites to a writer on its own thread, ``rvm-recording``.
 
     An error of the writer is raised once, as :class:`~rvm_live.core.errors.SinkError`, by the next ``write``, or by
     ``close``; or told, where the run is to go on without the recording. What was recorded until then is kept where it
     can be, under another name. Any other end of the run keeps all of it.
 
-    Nobody freezes in a recording either: where no composite comes for half a second
-    (:mod:`rvm_live.sinks.stale_timeout`), the background alone is recorded from then on.
+    Nobody freezes in a recording either: from :meth:`clear` on the background alone is recorded.
 
     Args:
         writer: where pictures go; used on the recorder's thread alone.
@@ -56,6 +53,9 @@ class Recorder(Sink):
         path: where the recording will be.
         failure: why it failed, one line; empty if it did not.
     """
+
+    name = "recorder"
+    patience_s = 1.5 * _CLOSE_SECONDS
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Recorder(Sink):
         self._on_failure = on_failure
         self._listener = listener
         self._clock = clock
-        self._fresh = StaleTimeout(clock) if live and writer.timed else None
+        self._clears = live and writer.timed
         self._last: Shot | None = None
         self._last_ns = 0
         self._late: SinkError | None = None
@@ -120,15 +120,13 @@ class Recorder(Sink):
                 raise
         self._worker.start()
 
-    def write(self, composite: Composite) -> None:
-        shot = Shot.of(composite)
-        if self._fresh is not None:
-            self._fresh.shown()
+    def write_picture(self, shot: Shot) -> None:
+        if self._clears:
             self._last, self._last_ns = shot, self._clock.now_ns()
         self._put(shot)
 
-    def idle(self) -> None:
-        if self._fresh is None or self._last is None or not self._fresh.over:
+    def clear(self) -> None:
+        if self._last is None:
             return
         last, gone_ns = self._last, self._clock.now_ns() - self._last_ns
         self._last = None

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import SettingsError, SinkError
-from rvm_live.core.frames import Composite
-from rvm_live.sinks.base import Sink
+from rvm_live.sinks.base import PictureSink, Shot
 from rvm_live.sinks.recording.recorder import Recorder
 
 __all__ = ["RecordingSwitch"]
@@ -18,7 +17,7 @@ __all__ = ["RecordingSwitch"]
 _LOOK_NS = 500_000_000
 
 
-class RecordingSwitch(Sink):
+class RecordingSwitch(PictureSink):
     """A sink that is always there and records when it is asked to, one recording after the other.
 
     :attr:`path` may be read, and :meth:`use` called, on any thread; the rest happens where the sinks live.
@@ -34,6 +33,9 @@ class RecordingSwitch(Sink):
         failure: why a recording failed, one line; empty if none did.
         saved: paths of what was recorded, once closed.
     """
+
+    name = Recorder.name
+    patience_s = Recorder.patience_s
 
     def __init__(
         self,
@@ -97,16 +99,20 @@ class RecordingSwitch(Sink):
             self._recorder.open()
             self._began_ns = self._clock.now_ns()
 
-    def write(self, composite: Composite) -> None:
+    def write_picture(self, shot: Shot) -> None:
         self._follow()
         if self._recorder is not None:
-            self._recorder.write(composite)
+            self._recorder.write_picture(shot)
         self._look()
 
     def idle(self) -> None:
         self._follow()
         if self._recorder is not None:
             self._recorder.idle()
+
+    def clear(self) -> None:
+        if self._recorder is not None:
+            self._recorder.clear()
 
     def close(self, *, failed: bool) -> None:
         self._end(failed=failed)

@@ -4,44 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.core.frames import LEAST_ALPHA, Composite
+from rvm_live.core.frames import LEAST_ALPHA
 from rvm_live.media.scaling import Box, fit, scale_to
+from rvm_live.sinks.base import Shot
 from rvm_live.sinks.recording.snapshot import encode_png
 from rvm_live.sinks.recording.unfinished import place_lock
 from rvm_live.system.atomic_write import explain, write_whole
 
 __all__ = ["PngSequence", "Shot", "Writer", "fit_into", "over_black"]
-
-
-@dataclass(frozen=True, repr=False)
-class Shot:
-    """What a recorder keeps of a composite: no matte, so that no device memory waits in its queue.
-
-    Attributes:
-        image: uint8 (H, W, 3) BGR or (H, W, 4) BGRA with straight alpha.
-        seq: number of the frame.
-        captured_ns: monotonic time of the grab.
-        media_ns: position in the file it came from, or None for a live source.
-        duration_ns: how long it is to be seen, where the file tells it.
-    """
-
-    image: NDArray[np.uint8]
-    seq: int
-    captured_ns: int
-    media_ns: int | None
-    duration_ns: int | None = None
-
-    @classmethod
-    def of(cls, composite: Composite) -> Shot:
-        frame = composite.frame
-        return cls(composite.image, composite.seq, composite.stamps.captured_ns, frame.media_ns, frame.duration_ns)
 
 
 class Writer(ABC):

@@ -16,7 +16,6 @@ from rvm_live.core.errors import DisplayError, MatteError, SettingsError
 from rvm_live.core.frames import Composite
 from rvm_live.media.scaling import Box, fit
 from rvm_live.sinks.base import Sink
-from rvm_live.sinks.stale_timeout import StaleTimeout
 from rvm_live.sinks.window import views
 from rvm_live.sinks.window.bar import Bar
 from rvm_live.sinks.window.commands import Commands
@@ -47,7 +46,7 @@ _GRIP = 18  # pixels to each side of the comparison's line that take hold of it
 class WindowSink(Sink):
     """Shows composites in a window, with the overlay and the bar, and turns keys and clicks into changes.
 
-    Before the first composite, after :meth:`clear`, and once the last is no longer fresh the background alone is shown.
+    Before the first composite and after :meth:`clear` the background alone is shown.
 
     Args:
         view: what is shown; :func:`~rvm_live.sinks.window.hotkeys.view_controls` make it changeable.
@@ -63,7 +62,8 @@ class WindowSink(Sink):
         clock: for the overlay.
     """
 
-    on_main_thread = True
+    name = "window"
+    runs_on = "main"
 
     def __init__(
         self,
@@ -94,7 +94,6 @@ class WindowSink(Sink):
         )
         self._posted: deque[Event] = deque()
         self._composite: Composite | None = None
-        self._fresh = StaleTimeout(clock)
         self._size = self._opening_size = (0, 0)
         self._names = tuple(toolkits)
         self._toolkit: Toolkit | None = None
@@ -132,7 +131,6 @@ class WindowSink(Sink):
             if (width, height) != self._frame_size and self._size == self._opening_size and not self.view.fullscreen:
                 self._fit_to((width, height))
         before, self._composite = self._composite, composite
-        self._fresh.shown()
         if before is None or composite.image is not before.image or self._dirty or self._overlay.due:
             self._draw()
         self._pump()
@@ -140,8 +138,6 @@ class WindowSink(Sink):
     def idle(self) -> None:
         if self._toolkit is None:
             return
-        if self._fresh.over:
-            self.clear()
         if self._dirty or self._overlay.due or self._bar.visible:
             self._draw()
         self._pump()

@@ -1,0 +1,304 @@
+"""Outputs side by side: each sink has its own mailbox, worker, rate, and the rule that no stale face stays.
+
+The compositing thread puts every composite into all mailboxes and waits for nobody in live video. So a slow output
+misses pictures (its own drops are counted), and one that fails or hangs ends alone and is told, where another goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from rvm_live.core.clock import Clock
+from rvm_live.core.errors import QueueClosed, SinkError
+from rvm_live.core.frames import Composite
+from rvm_live.core.notices import Notices
+from rvm_live.core.queues import FrameQueue, Overflow
+from rvm_live.core.worker import Worker
+from rvm_live.pipeline.pacing import Pacer
+from rvm_live.pipeline.stage import Epoch, is_stale
+from rvm_live.pipeline.watchdog import GRACE_S, PATIENT_NS
+from rvm_live.sinks.base import PictureSink, Shot, Sink
+from rvm_live.sinks.stale_timeout import StaleTimeout
+
+__all__ = ["FanOut", "Fresh", "Output"]
+
+_IDLE_S = 0.01
+_LIVE_SIZE, _FILE_SIZE = 2, 4
+
+
+class Fresh:
+    """A sink that shows nothing stale: invariant 2 for every sink, on whatever thread it is.
+
+    Args:
+        sink: written to through this alone.
+        clock: monotonic time.
+    """
+
+    def __init__(self, sink: Sink, clock: Clock) -> None:
+        self.sink = sink
+        self._stale = StaleTimeout(clock)
+
+    def write(self, picture: Composite | Shot) -> None:
+        """Show one picture."""
+        self._stale.shown()
+        if isinstance(picture, Shot):
+            assert isinstance(self.sink, PictureSink)
+            self.sink.write_picture(picture)
+        else:
+            self.sink.write(picture)
+
+    def idle(self) -> None:
+        """While none comes: what has stood for too long goes."""
+        if self._stale.over:
+            _call(self.sink, "clear")
+        _call(self.sink, "idle")
+
+
+class _Item(NamedTuple):
+    epoch: int
+    picture: Composite | Shot
+
+
+class Output:
+    """One sink on a thread of its own, from its opening to its close.
+
+    Args:
+        sink: opened, written to and closed on the thread ``rvm-NAME``.
+        name: of the thread, and how it is told.
+        policy: ``DROP_OLDEST`` for a mailbox that holds the newest, ``BLOCK`` to lose nothing.
+        epoch: pictures of an older one are not shown in live video.
+        fps: pictures a second at most, None: as they come. The sink's own rate counts where that is lower.
+        clock: monotonic time.
+    """
+
+    def __init__(
+        self, sink: Sink, name: str, *, policy: Overflow, epoch: Epoch, fps: float | None, clock: Clock
+    ) -> None:
+        self.sink, self.name = sink, name
+        self.lost = False
+        self._fresh = Fresh(sink, clock)
+        size = _LIVE_SIZE if policy is Overflow.DROP_OLDEST else _FILE_SIZE
+        self._worker: Worker[_Item] = Worker(name, self._work, maxsize=size, policy=policy)
+        rates = [rate for rate in (fps, _of(sink, "fps")) if rate is not None]
+        self._pacer = Pacer(min(rates)) if rates and policy is Overflow.DROP_OLDEST else None
+        self._epoch, self._clock = epoch, clock
+        self._opened: Future[None] = Future()
+        self._failed: Future[bool] = Future()
+        self._busy_since_ns: int | None = None
+
+    @property
+    def queue(self) -> FrameQueue[_Item]:
+        return self._worker.queue
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended it before its time."""
+        return self._worker.error
+
+    def open(self) -> None:
+        """Open the sink, on its thread; raises what that raises."""
+        self._worker.start()
+        self._opened.result()
+
+    def put(self, composite: Composite) -> None:
+        """Hand a composite on; to a sink of pictures without its matte, which may lie in a device's memory.
+
+        Raises:
+            QueueClosed: it has ended.
+        """
+        picture = Shot.of(composite) if isinstance(self.sink, PictureSink) else composite
+        self.queue.put(_Item(composite.epoch, picture))
+
+    def hangs(self, live: bool) -> bool:
+        """Whether it has been at one picture for longer than is borne."""
+        since_ns, patience_ns = self._busy_since_ns, round(_of(self.sink, "patience_s") * 1e9)
+        limit_ns = patience_ns if live else max(PATIENT_NS, patience_ns)
+        return since_ns is not None and self._clock.now_ns() - since_ns > limit_ns
+
+    def end(self, *, failed: bool) -> None:
+        """Let the sink write what waits, then close it; :meth:`join` waits for that."""
+        self.queue.close()
+        with suppress(Exception):
+            self._failed.set_result(failed)
+
+    def join(self, timeout_s: float | None) -> bool:
+        """Whether it has ended."""
+        return self._worker.join(timeout_s)
+
+    def _work(self) -> None:
+        failed = True
+        try:
+            try:
+                self.sink.open()
+            except BaseException as error:
+                self._opened.set_exception(error)
+                return
+            self._opened.set_result(None)
+            self._write_all()
+            failed = self._failed.result()
+        finally:
+            self.sink.close(failed=failed)
+
+    def _write_all(self) -> None:
+        while True:
+            if self._pacer is not None and not self.queue.closed:
+                wait_ns = self._pacer.wait_ns(self._clock.now_ns())
+                if wait_ns > 0:
+                    self._attend(None)
+                    self._clock.sleep(min(wait_ns / 1e9, _IDLE_S))
+                    continue
+            try:
+                item = self.queue.get(_IDLE_S)
+            except TimeoutError:
+                self._attend(None)
+                continue
+            except QueueClosed:
+                return
+            if is_stale(item.epoch, self._epoch, self.queue):
+                continue
+            self._attend(item.picture)
+            if self._pacer is not None:
+                self._pacer.shown(self._clock.now_ns())
+            del item  # nothing of it is held while the next is waited for
+
+    def _attend(self, picture: Composite | Shot | None) -> None:
+        self._busy_since_ns = self._clock.now_ns()
+        if picture is None:
+            self._fresh.idle()
+        else:
+            self._fresh.write(picture)
+        self._busy_since_ns = None
+
+
+class FanOut:
+    """What the compositing stage puts its composites into.
+
+    Args:
+        lead: the queue of the thread that runs the pipeline; its end is the end of all.
+        sinks: where composites go.
+        notices: told of outputs that end alone.
+        epoch: pictures of an older one are not shown in live video.
+        fps: pictures a second that an output gets at most; None: as they come.
+        clock: monotonic time.
+
+    Attributes:
+        outputs: sinks on threads of their own.
+        here: those that the thread that runs the pipeline looks after, which takes composites from ``lead``.
+        needs_main: that must be the program's main thread.
+        limit: how many composites of a file are handed on; None: all.
+    """
+
+    def __init__(
+        self,
+        lead: FrameQueue[Composite],
+        sinks: Iterable[Sink],
+        notices: Notices,
+        *,
+        epoch: Epoch,
+        fps: float | None,
+        clock: Clock,
+    ) -> None:
+        self.outputs: list[Output] = []
+        self.here: list[Fresh] = []
+        self.needs_main = False
+        self.limit: int | None = None
+        self._lead, self._notices = lead, notices
+        self._live = lead.policy is Overflow.DROP_OLDEST
+        names: list[str] = []
+        for sink in sinks:
+            where = _of(sink, "runs_on")
+            if where != "own":
+                self.here.append(Fresh(sink, clock))
+                self.needs_main |= where == "main"
+                continue
+            name = _of(sink, "name") or type(sink).__name__.lower()
+            names.append(name)
+            name = name if names.count(name) == 1 else f"{name} {names.count(name)}"
+            self.outputs.append(Output(sink, name, policy=lead.policy, epoch=epoch, fps=fps, clock=clock))
+
+    def put(self, composite: Composite) -> None:
+        """Hand a composite to all.
+
+        Raises:
+            QueueClosed: the run is over.
+            BaseException: the last output has failed; of a file's, any.
+        """
+        if self.limit is not None and not self._live:
+            if self.limit == 0:
+                raise QueueClosed(self._lead.name)
+            self.limit -= 1
+        for output in self.outputs:
+            with suppress(QueueClosed):  # why is found out by looking
+                output.put(composite)
+        self.look()
+        self._lead.put(composite)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """No more composites; what waits is still shown."""
+        for output in self.outputs:
+            output.queue.close(error)
+        self._lead.close(error)
+
+    def look(self) -> None:
+        """Find outputs that have failed or hang.
+
+        Raises:
+            BaseException: as from :meth:`put`.
+        """
+        for output in self.outputs:
+            if output.lost:
+                continue
+            error = output.error
+            if error is None and output.hangs(self._live):
+                error = SinkError(f"the output {output.name} hangs")
+            if error is None:
+                continue
+            output.lost = True
+            output.queue.cancel(error)
+            others: list[Fresh | Output] = [*self.here, *(each for each in self.outputs if not each.lost)]
+            going_on = any(not _of(each.sink, "aside") for each in others)
+            if not self._live or not going_on:
+                raise error
+            self._notices.fallback(f"{error}: the other outputs go on")
+
+    def end(self, *, failed: bool, errors: list[BaseException]) -> tuple[str, ...]:
+        """Let every output finish, side by side.
+
+        Args:
+            failed: an error ended the run.
+            errors: gets what goes wrong now.
+
+        Returns:
+            Names of those that have not ended.
+        """
+        for output in self.outputs:
+            output.end(failed=failed)
+        left = []
+        for output in self.outputs:
+            limit_s = None if not self._live else _of(output.sink, "patience_s")
+            if not output.join(GRACE_S if output.lost else limit_s):
+                output.queue.cancel()
+                left.append(output.name)
+                self._notices.fallback(f"{output.name} did not end and was left behind")
+            elif output.error is not None and not output.lost:
+                errors.append(output.error)
+        return tuple(left)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Pictures that an output was too slow for; those that missed none are not named."""
+        return {output.name: output.queue.dropped for output in self.outputs if output.queue.dropped}
+
+
+def _of(sink: Sink, name: str) -> Any:
+    """What a sink says of itself; one of the user's own need not be derived from ours."""
+    return getattr(sink, name, getattr(Sink, name))
+
+
+def _call(sink: Sink, hook: str) -> None:
+    """Call what a sink of the user's own need not have."""
+    if hasattr(sink, hook):
+        getattr(sink, hook)()

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.apps.assembly import Assembly, failover, reconnecting
 from rvm_live.backgrounds.parse import parse_one
-from rvm_live.compositing.composer import Composer
 from rvm_live.core.errors import SettingsError, SourceUnavailableError
 from rvm_live.core.frames import Composite
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineOptions, EngineSettings, SourceSettings
 from rvm_live.core.validation import check_has
-from rvm_live.engines.failover import FailoverEngine
-from rvm_live.engines.select import engine_for
 from rvm_live.engines.session import open_engine
 from rvm_live.media.image_files import UnfitPicture, read_encoded
 from rvm_live.media.stills import decode
-from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sources.base import Source
-from rvm_live.sources.factory import open_source
-from rvm_live.sources.reconnecting import ReconnectingSource
 from rvm_live.system.folders import at_home
 
 if TYPE_CHECKING:
@@ -108,18 +102,10 @@ def stream(
     found = _source(source, width, height, fps, told)
     overflow = Overflow.BLOCK if found.on_demand else Overflow.DROP_OLDEST
     live = overflow is Overflow.DROP_OLDEST
-    asked = replace(EngineSettings.of(options), keep_up=live)
+    asked = EngineSettings.of(options)
     backdrop = parse_one(_text(background, "the background"))
-    engine = engine_for(asked)
-    return Pipeline(
-        found,
-        FailoverEngine(engine.again, engine.settings, told),
-        Composer([backdrop], foreground=asked.foreground, notices=told, from_files=not live),
-        overflow=overflow,
-        mirror=mirror,
-        adaptive_fps=fps if live else None,
-        notices=told,
-    ).composites()
+    parts = Assembly(found, failover(asked, told, live=live), [backdrop], overflow=overflow, notices=told)
+    return parts.pipeline(adaptive_fps=fps, mirror=mirror).composites()
 
 
 def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -147,7 +133,7 @@ def _source(source: object, width: int | None, height: int | None, fps: float, n
         check_has(source, "the source", "a camera's number, a name, or an rvm_live.Source", ("open", "read", "release"))
         return source  # type: ignore[return-value]
     wanted = SourceSettings(_text(source, "the source"), width, height, fps, realtime=False)
-    return ReconnectingSource(wanted, open_source, notices.again)
+    return reconnecting(wanted, notices)
 
 
 def _text(value: object, what: str) -> str:

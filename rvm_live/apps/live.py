@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rvm_live.apps.assembly import Assembly, failover, reconnecting
 from rvm_live.apps.live_controls import live_controls
 from rvm_live.apps.live_weights import WeightsFetch
 from rvm_live.apps.preflight import (
@@ -23,7 +24,6 @@ from rvm_live.apps.preflight import (
 )
 from rvm_live.apps.report import LiveReport, Ran
 from rvm_live.backgrounds.parse import default_cycle, parse
-from rvm_live.compositing.composer import Composer
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.frames import Composite
 from rvm_live.core.notices import Notices
@@ -31,8 +31,6 @@ from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import LiveSettings
 from rvm_live.engines.choice import told_once
 from rvm_live.engines.failover import FailoverEngine
-from rvm_live.engines.select import AutoEngine, engine_for
-from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sinks.base import Sink
 from rvm_live.sinks.factory import open_recorder, open_sink
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch
@@ -45,7 +43,6 @@ from rvm_live.sinks.window.window import ViewState, WindowActions, WindowSink
 from rvm_live.sources.base import SourceInfo
 from rvm_live.sources.camera.opencv_logging import silence_backends
 from rvm_live.sources.factory import open_source
-from rvm_live.sources.reconnecting import ReconnectingSource
 from rvm_live.sources.switched import SwitchedSource
 from rvm_live.system import atomic_write, gpu
 from rvm_live.system.atomic_write import write_whole
@@ -90,10 +87,10 @@ def run(
     first = open_source(settings.source, clock)  # what cannot be meant is told before anything begins
     overflow = overflow_of(settings, first)
     sinks = [open_sink(each) for each in settings.sinks]
-    keep_up = overflow is Overflow.DROP_OLDEST
-    engine = engine_for(replace(settings.engine, keep_up=keep_up), progress)
+    notices = Notices()
+    engine = failover(settings.engine, notices, live=overflow is Overflow.DROP_OLDEST, progress=progress)
     with atomic_write.no_empty_folders(DEFAULT_FOLDER):
-        app = _App(settings, engine, overflow, clock, tell, sinks)
+        app = _App(settings, engine, notices, overflow, clock, tell, sinks)
         settings = app.settings
         with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop), on_sudden_exit(lambda: app.display_gone(tell)):
             try:
@@ -112,58 +109,52 @@ class _App:
     def __init__(
         self,
         settings: LiveSettings,
-        engine: AutoEngine,
+        engine: FailoverEngine,
+        notices: Notices,
         overflow: Overflow,
         clock: Clock,
         tell: Callable[[str], None] = lambda line: None,
         sinks: Sequence[Sink] = (),
     ) -> None:
         self._own_sinks = sinks
-        self.notices = Notices()
-        self.engine = engine
+        self.notices = notices
         self.gpu = gpu.GpuSampler(self._card)
         self.began_ns = SYSTEM_CLOCK.now_ns()
-        self.composer = Composer(
-            default_cycle(settings.backgrounds),
-            compositor=settings.compositor,
-            foreground=settings.engine.foreground,
-            notices=self.notices,
-            from_files=overflow is Overflow.BLOCK,
-            away=parse(settings.away)[0] if settings.away else None,
-            clock=clock,
+        self.source = SwitchedSource(
+            settings.source,
+            lambda each: reconnecting(each, notices, clock),
+            notices.fallback,
+            self._opened,
         )
+        parts = Assembly(
+            self.source,
+            engine,
+            default_cycle(settings.backgrounds),
+            overflow=overflow,
+            notices=notices,
+            clock=clock,
+            compositor=settings.compositor,
+            away=parse(settings.away)[0] if settings.away else None,
+        )
+        self.composer = parts.composer
         self.settings, self._no_window = without_display(settings)
         self.window: WindowSink | None = None
         self.chooser = Chooser(self._chosen)
         self.fetch = WeightsFetch(engine.settings, self._fetched, self.notices.news)
-        realtime = overflow is Overflow.DROP_OLDEST
         self.view = ViewState(
             settings.display,
             settings.statistics,
             fullscreen=settings.fullscreen,
             mirror=bool(settings.mirror),
         )
-        self.source = SwitchedSource(
-            settings.source,
-            lambda each: ReconnectingSource(each, open_source, self.notices.again, clock, self.notices.news),
-            self.notices.fallback,
-            self._opened,
-        )
         self.recording = self._recording(overflow, clock)
-        failover = FailoverEngine(engine.again, engine.settings, self.notices)
-        self.controls = live_controls(self.view, self.composer, self.source, failover, self.recording, self._reset)
-        self.pipeline = Pipeline(
-            self.source,
-            failover,
-            self.composer,
+        self.controls = live_controls(self.view, self.composer, self.source, engine, self.recording, self._reset)
+        self.pipeline = parts.pipeline(
             self._sinks(tell, clock),
-            overflow=overflow,
-            max_fps=settings.source.fps if realtime else None,
+            max_fps=settings.source.fps,
+            adaptive_fps=settings.source.fps if settings.adaptive else None,
             mirror=settings.source.mirror,
-            adaptive_fps=settings.source.fps if realtime and settings.adaptive else None,
             scene_reset=settings.scene_reset,
-            notices=self.notices,
-            clock=clock,
         )
 
     def _recording(self, overflow: Overflow, clock: Clock) -> RecordingSwitch:
@@ -315,7 +306,7 @@ class _App:
         """What is being waited for, and since when."""
         if opened and ready:
             return self.source.trouble or self.pipeline.stuck
-        doing = "opening the source" if not opened else self.engine.phase or "loading the model"
+        doing = "opening the source" if not opened else "loading the model"
         waited = (SYSTEM_CLOCK.now_ns() - self.began_ns) / 1e9
         return (self.source.trouble or doing) + (f" ({waited:.0f} s)" if waited >= 2 else "")
 

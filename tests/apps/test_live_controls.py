@@ -17,13 +17,14 @@ import cv2
 import numpy as np
 import pytest
 
+from rvm_live.apps.assembly import failover
 from rvm_live.apps.live import _App
 from rvm_live.apps.live_weights import WeightsFetch
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import SettingsError
+from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
-from rvm_live.engines.select import engine_for
 from tests.support.capture import FakeDevice
 from tests.support.mirror import certificate, send, serving
 from tests.support.videos import make_video
@@ -47,7 +48,7 @@ def running(folder: Path, **options: Any) -> Iterator[_App]:
     source = options.pop("source", SourceSettings(str(clip), loop=True))
     engine = EngineSettings(engine=options.pop("engine", "tests.support.engines:LeftHalfEngine"))
     settings = LiveSettings(source, engine, backgrounds=GREEN, headless=True, **options)
-    app = _App(settings, engine_for(engine), Overflow.DROP_OLDEST, SYSTEM_CLOCK)
+    app = _App(settings, failover(engine, notices := Notices(), live=True), notices, Overflow.DROP_OLDEST, SYSTEM_CLOCK)
     failed: list[BaseException] = []
 
     def run() -> None:

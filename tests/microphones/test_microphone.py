@@ -20,13 +20,14 @@ import av
 import numpy as np
 import pytest
 
+from rvm_live.apps.assembly import failover
 from rvm_live.apps.live import _App, run
 from rvm_live.cli.words import said_in_full
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import SettingsError, SinkError, SourceLostError, SourceUnavailableError
+from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
-from rvm_live.engines.select import engine_for
 from rvm_live.microphones import factory, portaudio
 from rvm_live.microphones.base import RATE, Microphone, Sound
 from rvm_live.sinks.factory import open_recorder
@@ -151,7 +152,8 @@ def test_a_flash_and_a_tone_are_in_step(
     path = tmp_path / f"clap{suffix}"
     with Claps() as claps:
         assert until(lambda: claps.times_ns or claps.error), claps.error
-        monkeypatch.setattr("rvm_live.apps.live.open_source", lambda *_: FlashingSource(claps))
+        for module in ("live", "assembly"):
+            monkeypatch.setattr(f"rvm_live.apps.{module}.open_source", lambda *_: FlashingSource(claps))
         report = run(
             LiveSettings(
                 SourceSettings("flashes", fps=100),
@@ -416,7 +418,7 @@ def app(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[_App]:
         SourceSettings(str(clip), loop=True), engine, backgrounds=("color:#808080",), headless=True, audio=audio,
         record=str(tmp_path / "first.mp4"),
     )  # fmt: skip
-    made = _App(settings, engine_for(engine), LIVE, SYSTEM_CLOCK)
+    made = _App(settings, failover(engine, notices := Notices(), live=True), notices, LIVE, SYSTEM_CLOCK)
     thread = threading.Thread(target=made.pipeline.run)
     thread.start()
     try:

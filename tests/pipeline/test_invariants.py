@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rvm_live.apps.assembly import failover
 from rvm_live.apps.batch.media import count_frames
 from rvm_live.apps.batch.tracks import BatchSink, Track
 from rvm_live.apps.live import _App
@@ -32,7 +33,6 @@ from rvm_live.engines.failover import FailoverEngine
 from rvm_live.engines.lite.engine import LiteEngine
 from rvm_live.engines.rvm.openvino.engine import OpenVinoEngine
 from rvm_live.engines.rvm.torch.engine import RvmEngine
-from rvm_live.engines.select import engine_for
 from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.pipeline.stage import Epoch, is_stale
 from rvm_live.sinks.recording.writers import PngSequence
@@ -353,7 +353,9 @@ def test_overlay_and_report_name_what_ran(tmp_path: Path) -> None:
         headless=True,
         record=str(tmp_path / "out.mp4"),
     )
-    app = _App(settings, engine_for(settings.engine), Overflow.BLOCK, SYSTEM_CLOCK)
+    app = _App(
+        settings, failover(settings.engine, notices := Notices(), live=False), notices, Overflow.BLOCK, SYSTEM_CLOCK
+    )
     recorder = app.recording._recorder
     assert recorder is not None
     recorder.queue.count_drop()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rvm_live import __version__
+from rvm_live.apps.assembly import Assembly
 from rvm_live.apps.batch.checkpoints import LEAD_IN, CheckpointEngine
 from rvm_live.apps.batch.codecs import recipe_for
 from rvm_live.apps.batch.companions import plan
@@ -25,7 +26,6 @@ from rvm_live.apps.batch.settings import PRESETS, BatchSettings, chunk_for, rati
 from rvm_live.apps.batch.tracks import BatchSink, Track
 from rvm_live.apps.report import Ran
 from rvm_live.backgrounds.parse import parse
-from rvm_live.compositing.composer import Composer
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, SourceSettings
@@ -136,11 +136,12 @@ def matted(
     size = (facts.width, facts.height)
     tracks = [Track(what, writer, size) for what, writer in zip(settings.write, writers, strict=True)]
     engine = OutOfMemoryFallback(_maker(shared), _engine_settings(shared, facts), settings.seq_chunk, notices)
-    composer = Composer(
+    parts = Assembly(
+        source,
+        CheckpointEngine(engine, segments, first),
         parse(settings.background)[:1],
-        foreground=settings.engine.foreground,
+        overflow=Overflow.BLOCK,
         notices=notices,
-        from_files=True,
         fitting_alone=True,
         pixel=facts.pixel,
     )
@@ -155,15 +156,7 @@ def matted(
         first=first,
         start=start,
     )
-    pipeline = Pipeline(
-        source,
-        CheckpointEngine(engine, segments, first),
-        composer,
-        [sink],
-        overflow=Overflow.BLOCK,
-        chunk=chunk,
-        notices=notices,
-    )
+    pipeline = parts.pipeline([sink], chunk=chunk)
     shared.pipeline = pipeline
     whole = False
     try:
@@ -178,7 +171,7 @@ def matted(
         segments.end(keep=not whole)
     info = pipeline.engine_info
     return Worked(
-        ran=_ran(info, composer.backend, job, facts),
+        ran=_ran(info, parts.composer.backend, job, facts),
         snapshot=snapshot,
         whole=whole,
         frames=sink.frames,

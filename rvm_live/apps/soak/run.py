@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from rvm_live.apps.assembly import Assembly, failover, reconnecting
 from rvm_live.apps.soak.faults import Chance, FaultyEngine, FaultySource
 from rvm_live.backgrounds.parse import default_cycle
-from rvm_live.compositing.composer import Composer
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.frames import Composite
 from rvm_live.core.notices import Notices
+from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, SourceSettings
-from rvm_live.engines.failover import FailoverEngine
-from rvm_live.engines.select import AutoEngine, engine_for
 from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sinks.base import Sink
 from rvm_live.sources.factory import open_source
-from rvm_live.sources.reconnecting import ReconnectingSource
 from rvm_live.system import gpu
 from rvm_live.system.signals import stopping_on_signals
 
@@ -163,26 +161,13 @@ def run(settings: SoakSettings, tell: Callable[[Sample], None] = lambda sample: 
     notices = Notices()
     sources = Chance(settings.seed, _SOURCE_FAULTS if settings.faults else 0.0)
     engines = Chance(settings.seed + 1, _ENGINE_FAULTS if settings.faults else 0.0)
-    first = engine_for(replace(settings.engine, keep_up=True))
-
-    def make(asked: EngineSettings) -> FaultyEngine:
-        inner: AutoEngine = first.again(asked)
-        return FaultyEngine(inner, engines)
-
-    source = ReconnectingSource(
-        settings.source,
-        lambda asked, clock: FaultySource(open_source(asked, clock), sources),
-        notices.again,
-        tell_back=notices.news,
+    engine = failover(settings.engine, notices, live=True, around=lambda inner: FaultyEngine(inner, engines))
+    source = reconnecting(
+        settings.source, notices, make=lambda asked, clock: FaultySource(open_source(asked, clock), sources)
     )
     eye = _Eye()
-    pipeline = Pipeline(
-        source,
-        FailoverEngine(make, first.settings, notices),
-        Composer(default_cycle([])[:1], notices=notices),
-        [eye],
-        notices=notices,
-    )
+    parts = Assembly(source, engine, default_cycle([])[:1], overflow=Overflow.DROP_OLDEST, notices=notices)
+    pipeline = parts.pipeline([eye])
     watch = _Watch(pipeline, eye, tell)
     with stopping_on_signals(pipeline.stop), watch:
         duration = None if settings.hours is None else settings.hours * 3600

@@ -353,9 +353,8 @@ def test_overlay_and_report_name_what_ran(tmp_path: Path) -> None:
         headless=True,
         record=str(tmp_path / "out.mp4"),
     )
-    app = _App(
-        settings, failover(settings.engine, notices := Notices(), live=False), notices, Overflow.BLOCK, SYSTEM_CLOCK
-    )
+    engine = failover(settings.engine, notices := Notices(), live=False)
+    app = _App(settings, engine, notices, Overflow.BLOCK, SYSTEM_CLOCK)
     recorder = app.recording._recorder
     assert recorder is not None
     recorder.queue.count_drop()

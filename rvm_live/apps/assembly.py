@@ -127,11 +127,11 @@ class Assembly:
             self.composer,
             sinks,
             overflow=self._overflow,
+            chunk=chunk,
             max_fps=max_fps if self.live else None,
             adaptive_fps=adaptive_fps if self.live else None,
             mirror=mirror,
             scene_reset=scene_reset,
-            chunk=chunk,
             notices=self._notices,
             clock=self._clock,
         )

@@ -81,7 +81,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         yield run
         stdin.close()
         stdout.close()
-        process.wait(20)
+        process.wait(60)
 
 
 def assert_private(told: dict[str, Any]) -> None:

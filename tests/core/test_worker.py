@@ -15,7 +15,7 @@ from rvm_live.core.worker import Worker
 def taker(seen: list[int], fail_at: int | None = None, go: threading.Event | None = None) -> Worker[int]:
     def work() -> None:
         for number in worker.items():
-            assert go is None or go.wait(5)
+            assert go is None or go.wait(30)
             if number == fail_at:
                 raise ValueError("burst")
             seen.append(number)
@@ -105,7 +105,7 @@ def test_while_nothing_comes_it_may_look_around() -> None:
     looked = threading.Event()
     worker: Worker[int] = Worker("test", lambda: list(worker.items(looked.set, 0.001)) and None)
     worker.start()
-    assert looked.wait(5)
+    assert looked.wait(30)
     worker.queue.close()
     assert worker.join(5)
 

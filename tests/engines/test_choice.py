@@ -245,7 +245,7 @@ def on_a_terminal(clip: Path, answer: str) -> tuple[str, int]:
             if "[Y/n]" in shown and not typed:
                 os.write(ours, answer.encode() + b"\n")
                 typed = True
-        return shown, process.wait(20)
+        return shown, process.wait(60)
     finally:
         process.kill()
         process.wait()

@@ -189,7 +189,7 @@ def test_a_step_is_made_beside_and_told_when_it_is_there() -> None:
     go, made = threading.Event(), []
 
     def make(key: int) -> Step:
-        assert go.wait(5)
+        assert go.wait(30)
         made.append((key, threading.current_thread().name))
         return object()  # type: ignore[return-value]
 

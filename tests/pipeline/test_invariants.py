@@ -254,7 +254,7 @@ def test_leaving_wakes_a_stage_that_waits_for_another() -> None:
     class SlowToOpen(PassThroughEngine):
         def open(self) -> EngineInfo:
             started.set()
-            assert go_on.wait(10)
+            assert go_on.wait(30)
             return super().open()
 
     source = PatternSource()
@@ -267,7 +267,7 @@ def test_leaving_wakes_a_stage_that_waits_for_another() -> None:
 
     watching = threading.Thread(target=watch, name="watching")
     with Pipeline(source, SlowToOpen(), DirectComposer()):
-        assert started.wait(5)
+        assert started.wait(30)
         watching.start()
     watching.join()
     assert ended == [True]
@@ -303,7 +303,7 @@ def test_closing_waits_for_an_engine_that_is_on_its_way_back() -> None:
     broken[0] = False
     clock.advance(31)
     engine.matte(frame)
-    assert opening.wait(5)
+    assert opening.wait(30)
     engine.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "rvm-returning"]
     assert made[-1].calls[-1] == "close"

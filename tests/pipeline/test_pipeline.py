@@ -333,7 +333,7 @@ def test_the_traceback_shows_where_it_happened_in_the_thread() -> None:
 def test_leaving_unblocks_a_stuck_read(overflow: Overflow) -> None:
     source = StuckSource(after=2)
     with Pipeline(source, PassThroughEngine(), DirectComposer(), overflow=overflow):
-        assert source.stuck.wait(5)
+        assert source.stuck.wait(30)
     assert source.releases == 1
 
 
@@ -355,12 +355,12 @@ def test_leaving_before_the_engine_is_ready() -> None:
     class SlowToOpen(PassThroughEngine):
         def open(self) -> EngineInfo:
             started.set()
-            assert go_on.wait(5)
+            assert go_on.wait(30)
             return super().open()
 
     engine = SlowToOpen()
     with Pipeline(PatternSource(), engine, DirectComposer()):
-        assert started.wait(5)
+        assert started.wait(30)
         threading.Timer(0.05, go_on.set).start()
     assert engine.calls[-1] == "close"
 
@@ -530,7 +530,7 @@ def test_a_run_beside_the_main_loop_ends_when_it_is_stopped() -> None:
     sink.on_write = lambda composite: shown.set()
     pipeline = Pipeline(PatternSource(fps=200), PassThroughEngine(), DirectComposer(), [sink])
     pipeline.start()
-    assert shown.wait(10)
+    assert shown.wait(30)
     assert pipeline.join(timeout=0.01) is None, "it goes on"
     pipeline.stop()
     snapshot = pipeline.join()

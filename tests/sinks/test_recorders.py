@@ -634,7 +634,7 @@ class Slow(Writer):
 
     def write(self, shot: Shot) -> None:
         self.thread = threading.current_thread()
-        assert self.go.wait(10)
+        assert self.go.wait(30)
         if shot.seq == self._fail_at:
             raise ValueError("the encoder burst")
         self.seen.append(shot.seq)
@@ -727,7 +727,7 @@ def test_a_slow_encoder_does_not_hold_up_the_end_of_a_live_run(tmp_path: Path) -
         recorder.write(disc(seq))
     began = time.monotonic()
     recorder.close(failed=False)
-    assert time.monotonic() - began < 3.5
+    assert time.monotonic() - began < 5
     assert recorder.saved == tmp_path / "take.mkv"
     frames = len(Film(tmp_path / "take.mkv").pictures)
     assert 2 <= frames <= 8

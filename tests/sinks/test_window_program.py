@@ -130,7 +130,7 @@ def test_what_is_dropped_becomes_the_background_and_is_answered(display: Display
         assert not drag_onto(display.name, int(display.window()), (place.x, place.y), ["?"], "application/x-color")
         assert program.process.poll() is None and not any(str(tmp_path) in line for line in program.told)
         display.key("q")
-        assert program.process.wait(20) == 0
+        assert program.process.wait(60) == 0
 
 
 # Weights ------------------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_without_a_network_the_window_says_so_at_the_start_and_at_w(display: Dis
             assert Display.wait(lambda: program.told.count("No network: press w later") == times), program.told  # noqa: B023
         assert moves(display)
         display.key("q")
-        assert program.process.wait(20) == 0
+        assert program.process.wait(60) == 0
         assert program.process.stderr is not None
         assert "http" not in program.process.stderr.read()
     unasked = [line for line in program.told if not line.startswith("fetching RVM")]

@@ -166,7 +166,7 @@ def test_contract_release_unblocks_read(any_source: Source) -> None:
     reader.start()
     time.sleep(0.05)
     any_source.release()
-    reader.join(2)
+    reader.join(10)
     assert not reader.is_alive()
     assert isinstance(ended[0], EndOfSource)
 
@@ -215,7 +215,7 @@ def test_stream_that_stalls_is_lost() -> None:
         with pytest.raises(SourceLostError, match="stalled: no picture for"):
             for _ in range(100):
                 source.read()
-        assert time.monotonic() - began < 3.5
+        assert time.monotonic() - began < 8
         source.release()
 
 
@@ -250,8 +250,8 @@ def test_release_while_stream_is_stalled() -> None:
         time.sleep(0.3)  # it takes what was sent before, and then waits for the network
         began = time.monotonic()
         source.release()
-        assert time.monotonic() - began < 0.2  # release itself never waits
-        reader.join(2)
+        assert time.monotonic() - began < 1  # release itself never waits
+        reader.join(10)
         assert not reader.is_alive()
         assert isinstance(ended[0], EndOfSource)
 

@@ -184,7 +184,7 @@ def test_a_film_whose_server_falls_silent_can_be_left(tmp_path: Path) -> None:
         reader.start()
         time.sleep(1.5)
         source.release()
-        reader.join(2)
+        reader.join(10)
         wait.set()
         assert not reader.is_alive()
         assert isinstance(ended[0], EndOfSource)
@@ -328,7 +328,7 @@ def test_a_playlist_that_stands_still_shows_nothing_twice(tmp_path: Path, monkey
         while not (numbers and numbers[-1] > 4 * FPS) and time.monotonic() < until:
             time.sleep(0.02)
         source.release()
-        reader.join(5)
+        reader.join(15)
     assert source.lost >= 1
     assert numbers[-1] > 4 * FPS, told
     assert all(after > before for before, after in pairwise(numbers))

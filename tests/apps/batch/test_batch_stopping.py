@@ -47,7 +47,7 @@ def stopped_at(
         def send() -> None:
             if which == moment:
                 os.kill(os.getpid(), number)
-                assert shared.stopped.wait(10)
+                assert shared.stopped.wait(30)
 
         if after:
             done = real(shared, job, which)

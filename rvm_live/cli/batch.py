@@ -19,11 +19,11 @@ from rvm_live.apps.batch.settings import (
     parse_memory,
 )
 from rvm_live.cli.live import ask_once
+from rvm_live.cli.options import engine_options, engine_settings
 from rvm_live.cli.params import PlacePath, one_line, place_text, printable
 from rvm_live.cli.progress import Bar, Lines
 from rvm_live.cli.words import WithWords
 from rvm_live.core.registry import ENGINES
-from rvm_live.core.settings import MODELS, EngineSettings, parse_ratio
 from rvm_live.system.atomic_write import no_empty_folders
 
 if TYPE_CHECKING:
@@ -64,16 +64,17 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
     default="none",
     help="Let a GPU decode and encode.  [default: none]",
 )
-@click.option("--engine", default="auto", help="As for the live program.  [default: auto]")
-@click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: the preset's]")
-@click.option("--weights", type=PlacePath(home=True), help="Weights: a file, or a folder that holds them.")
-@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
-@click.option("--precision", default="auto", help="auto, fp32, fp16, bf16 or int8.  [default: auto]")
-@click.option("--downsample-ratio", default="auto", help="A number in (0, 1].  [default: the preset's]")
+@engine_options(
+    engine={},
+    model={"shown": "the preset's"},
+    weights={},
+    device={},
+    precision={},
+    downsample_ratio={"shown": "the preset's", "help": "A number in (0, 1]."},
+)
 @click.option("--seq-chunk", type=int, help="Frames matted at once.  [default: 8; 6 from 2160 lines on]")
 @click.option("--memory-limit", help="GPU memory that this process may use, such as 10GB.")
-@click.option("--foreground", type=click.Choice(["model", "source"]), default="model", help="[default: model]")
-@click.option("--steady/--no-steady", default=None, help="Average alpha where nothing moves.  [default: with lite]")
+@engine_options(foreground={}, steady={})
 @click.option("--name-template", help="With {prefix}, {name} and {stem}.  [default in a folder: {prefix}{name}]")
 @click.option("--fps", type=float, default=25.0, help="Frames per second of numbered pictures.  [default: 25]")
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped.")
@@ -87,7 +88,7 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 @click.option("--monitor", is_flag=True, help="Record GPU and processor beside each output, as CSV and plot.")
 @click.option("--workers", type=int, default=1, help="Processes on this machine, through Ray.  [default: 1]")
 @click.option("--ray", metavar="[=ADDRESS]", help="Work on the Ray cluster at ADDRESS, or start one here.")
-@click.option("--offline", is_flag=True, help="Never download weights.")
+@engine_options(offline={})
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output, for programs.")
 @click.pass_context
 def batch(ctx: click.Context, /, **options: Any) -> None:
@@ -99,17 +100,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
         inputs=options["inputs"],
         output=options["output"],
         quality=options["quality"],
-        engine=EngineSettings(
-            engine=options["engine"],
-            model=options["model"],
-            weights=options["weights"],
-            device=options["device"],
-            precision=options["precision"],
-            downsample_ratio=parse_ratio(options["downsample_ratio"]),
-            foreground=options["foreground"],
-            steady=options["steady"],
-            offline=options["offline"],
-        ),
+        engine=engine_settings(options),
         write=tuple(dict.fromkeys(each.strip() for each in options["written"].split(",") if each.strip())),
         background=options["background"],
         container=options["container"],

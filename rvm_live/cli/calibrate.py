@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvm_live.cli.params import PlacePath
+from rvm_live.cli.options import engine_options, engine_settings, source_options, source_settings
 from rvm_live.core.errors import SettingsError
-from rvm_live.core.settings import MODELS, EngineSettings, SourceSettings, parse_ratio
 
 if TYPE_CHECKING:
     from rvm_live.apps.calibrate import Calibrated
@@ -19,15 +18,19 @@ _MOST_FRAMES = 1000
 
 
 @click.command()
-@click.option("--source", default="auto", help="A camera, clip or URL that shows you as in use.  [default: auto]")
-@click.option("--width", type=int, help="Pixels asked of the camera, as in use.  [default: 1280]")
-@click.option("--height", type=int, help="Pixels asked of the camera, as in use.  [default: 720]")
-@click.option("--fps", type=float, default=30.0, help="Frames per second asked of the camera.  [default: 30]")
+@source_options(
+    source={"help": "A camera, clip or URL that shows you as in use."},
+    width={"help": "Pixels asked of the camera, as in use."},
+    height={"help": "Pixels asked of the camera, as in use."},
+    fps={"default": 30.0},
+)
 @click.option("--frames", type=int, default=60, help="Frames to calibrate on.  [default: 60]")
-@click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]")
-@click.option("--weights", type=PlacePath(home=True), help="Weights: a file, or a folder that holds them.")
-@click.option("--downsample-ratio", default="auto", help="One ratio; auto: every size the program moves between.")
-@click.option("--offline", is_flag=True, help="Never download weights.")
+@engine_options(
+    model={},
+    weights={},
+    downsample_ratio={"help": "One ratio; auto: every size the program moves between.", "shown": ""},
+    offline={},
+)
 def calibrate(**options: Any) -> None:
     """Prepare --precision int8 for one size of frame, on pictures of your own.
 
@@ -39,19 +42,7 @@ def calibrate(**options: Any) -> None:
     from rvm_live.sources.camera.opencv_logging import silence_backends
 
     silence_backends()
-    source = SourceSettings(
-        source=options["source"],
-        width=options["width"],
-        height=options["height"],
-        fps=options["fps"],
-        realtime=False,
-    )
-    engine = EngineSettings(
-        model=options["model"],
-        weights=options["weights"],
-        downsample_ratio=parse_ratio(options["downsample_ratio"]),
-        offline=options["offline"],
-    )
+    source, engine = source_settings(options, realtime=False), engine_settings(options)
     run(source, engine, options["frames"], done=_tell)
     click.echo("ready: use it with --precision int8")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvm_live.apps.export.export import FORMATS, ExportSettings
+from rvm_live.cli.options import engine_options, engine_settings
 from rvm_live.cli.params import PlacePath, printable
-from rvm_live.core.settings import MODELS, EngineSettings, parse_ratio
 
 if TYPE_CHECKING:
     from rvm_live.apps.export.export import ExportReport
@@ -18,17 +18,14 @@ __all__ = ["export"]
 
 @click.command()
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="The runtime it is for.")
-@click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]")
-@click.option("--weights", type=PlacePath(home=True), help="Weights: a file, or a folder that holds them.")
-@click.option("--offline", is_flag=True, help="Never download weights.")
+@engine_options(model={}, weights={}, offline={})
 @click.option("--width", type=int, default=1280, help="Width of the frames, pixels.  [default: 1280]")
 @click.option("--height", type=int, default=720, help="Height of the frames, pixels.  [default: 720]")
-@click.option(
-    "--ratio",
-    "--downsample-ratio",
-    "ratio",
-    default="auto",
-    help="auto: min(512 / longer side, 1); or a number in (0, 1].  [default: auto]",
+@engine_options(
+    downsample_ratio={
+        "names": ("--ratio", "--downsample-ratio"),
+        "help": "auto: min(512 / longer side, 1); or a number in (0, 1].",
+    }
 )
 @click.option("--fp16", "half", is_flag=True, help="Half precision, for GPUs: half the size.")
 @click.option(
@@ -49,12 +46,7 @@ def export(**options: Any) -> None:
 
     settings = ExportSettings(
         form=options["form"],
-        engine=EngineSettings(
-            model=options["model"],
-            weights=options["weights"],
-            downsample_ratio=parse_ratio(options["ratio"]),
-            offline=options["offline"],
-        ),
+        engine=engine_settings(options),
         width=options["width"],
         height=options["height"],
         half=options["half"],

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvm_live.cli.params import PlacePath, printable
-from rvm_live.core.settings import EngineSettings, SourceSettings
+from rvm_live.cli.options import engine_options, engine_settings, source_options, source_settings
+from rvm_live.cli.params import printable
 
 if TYPE_CHECKING:
     from rvm_live.apps.hwtest import HwTestReport, HwTestSettings
@@ -19,21 +19,23 @@ __all__ = ["hwtest"]
 
 
 @click.command()
-@click.option(
-    "--source",
-    default="auto",
-    metavar="N|URL|PATH",
-    help="A camera's number or name, a URL or a file; auto: the first camera that delivers.  [default: auto]",
+@source_options(
+    source={
+        "metavar": "N|URL|PATH",
+        "help": "A camera's number or name, a URL or a file; auto: the first camera that delivers.",
+    },
+    width={},
+    height={},
+    fps={},
+    fourcc={},
 )
-@click.option("--width", type=int, help="Pixels asked of the camera.  [default: 1280]")
-@click.option("--height", type=int, help="Pixels asked of the camera.  [default: 720]")
-@click.option("--fps", type=float, default=60.0, help="Frames per second asked of the camera.  [default: 60]")
-@click.option("--fourcc", default="MJPG", help="Pixel format asked of the camera.  [default: MJPG]")
 @click.option("--seconds", type=float, help="How long to measure.  [default: 5; with --preview, until it is closed]")
 @click.option("--preview", is_flag=True, help="Show the picture with counter and time stamps; q, Esc or closing ends.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-@click.option("--weights", type=PlacePath(home=True), help="Weights to measure with: a file or a folder.")
-@click.option("--device", default="auto", help="Device to measure on: auto, cpu, cuda, cuda:N or mps.  [default: auto]")
+@engine_options(
+    weights={"help": "Weights to measure with: a file or a folder."},
+    device={"help": "Device to measure on: auto, cpu, cuda, cuda:N or mps."},
+)
 @click.option("--quick", is_flag=True, help="Leave out the camera's modes and the timing of the engine.")
 def hwtest(as_json: bool, **options: Any) -> None:
     """Probe cameras and this machine, and find out by measurement what to use here.
@@ -44,14 +46,8 @@ def hwtest(as_json: bool, **options: Any) -> None:
     from rvm_live.sources.camera.opencv_logging import silence_backends
 
     settings = HwTestSettings(
-        source=SourceSettings(
-            source=options["source"],
-            width=options["width"],
-            height=options["height"],
-            fps=options["fps"],
-            fourcc=options["fourcc"],
-        ),
-        engine=EngineSettings(weights=options["weights"], device=options["device"]),
+        source=source_settings(options),
+        engine=engine_settings(options),
         seconds=options["seconds"],
         preview=options["preview"],
         quick=options["quick"],

@@ -12,6 +12,7 @@ import click
 import cloup
 
 from rvm_live.apps.report import LiveReport
+from rvm_live.cli.options import engine_option, engine_settings, source_option, source_settings
 from rvm_live.cli.params import PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
 from rvm_live.core.errors import SettingsError, SinkError
@@ -21,8 +22,6 @@ from rvm_live.core.settings import (
     STATISTICS,
     EngineSettings,
     LiveSettings,
-    SourceSettings,
-    parse_ratio,
 )
 from rvm_live.pipeline.metrics import STAGES, Percentiles
 
@@ -68,34 +67,19 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             callback=place_text,
             help="A picture to show while privacy is on (key v).  [default: the background]",
         ),
-        click.option(
-            "--foreground",
-            type=click.Choice(["model", "source"]),
-            default="model",
-            help="The person's colours: estimated without spill, or the camera's own.  [default: model]",
-        ),
+        engine_option("foreground"),
         click.option("--compositor", default="auto", help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]"),
     ],
     "Camera, file or stream": [
-        click.option(
-            "--source",
-            cls=Aliased,
-            aliases=("-i", "--input", "--camera", "--webcam"),
-            default="auto",
-            help="auto, demo, a camera's number or name, a video or image file, or a URL.  [default: auto]",
-        ),
+        source_option("source", aliases=("-i", "--input", "--camera", "--webcam")),
         click.option("--size", callback=size_text, help="Size of the camera's picture, such as 1280x720."),
-        click.option("--width", type=int, help="Pixels asked of the camera.  [default: 1280]"),
-        click.option("--height", type=int, help="Pixels asked of the camera.  [default: 720]"),
-        click.option("--fps", type=float, default=60.0, help="Frames per second at most.  [default: 60]"),
-        click.option("--fourcc", default="MJPG", help="Pixel format asked of the camera.  [default: MJPG]"),
-        click.option("--wait", is_flag=True, help="Wait for a camera or stream that is not there yet."),
-        click.option("--loop", is_flag=True, help="Start a file over at its end."),
-        click.option(
-            "--realtime/--no-realtime",
-            default=True,
-            help="Play a file at its own rate, or take every frame of it as fast as they are worked off.",
-        ),
+        source_option("width"),
+        source_option("height"),
+        source_option("fps", help="Frames per second at most."),
+        source_option("fourcc"),
+        source_option("wait"),
+        source_option("loop"),
+        source_option("realtime"),
     ],
     "Recording": [
         click.option(
@@ -124,18 +108,12 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         click.option("--frames", type=int, help="Stop after this many frames."),
     ],
     "Quality": [
-        click.option(
-            "--engine",
-            default="auto",
-            help="auto, lite, rvm, openvino, onnx, torchscript, or package.module:Class.  [default: auto]",
-        ),
-        click.option("--model", type=click.Choice(MODELS), help="RVM's backbone.  [default: mobilenetv3]"),
-        click.option("--weights", type=PlacePath(home=True), help="Weights: a file, or a folder that holds them."),
-        click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]"),
-        click.option(
-            "--precision", default="auto", help="auto, fp32, fp16 (GPU), bf16 or int8 (CPU).  [default: auto]"
-        ),
-        click.option("--downsample-ratio", default="auto", help="auto, or a number in (0, 1].  [default: auto]"),
+        engine_option("engine"),
+        engine_option("model"),
+        engine_option("weights"),
+        engine_option("device"),
+        engine_option("precision"),
+        engine_option("downsample_ratio"),
         click.option(
             "--adaptive/--no-adaptive",
             default=True,
@@ -144,12 +122,8 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         click.option(
             "--scene-reset/--no-scene-reset", default=True, help="Forget the matting state at a cut.  [default: on]"
         ),
-        click.option(
-            "--steady/--no-steady",
-            default=None,
-            help="Average alpha over time where nothing moves (CPU).  [default: with lite]",
-        ),
-        click.option("--offline", is_flag=True, help="Never download weights."),
+        engine_option("steady"),
+        engine_option("offline"),
     ],
     "What is told": [
         click.option("--report", is_flag=True, help="At the end, tell the latency of every stage, too."),
@@ -184,28 +158,8 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
             raise SettingsError("say the size with --size, or with --width and --height, not both ways")
         width, height = options["size"]
     return LiveSettings(
-        source=SourceSettings(
-            source=options["source"],
-            width=width,
-            height=height,
-            fps=options["fps"],
-            fourcc=options["fourcc"],
-            loop=options["loop"],
-            realtime=options["realtime"],
-            mirror=options["mirror_output"],
-            wait=options["wait"],
-        ),
-        engine=EngineSettings(
-            engine=options["engine"],
-            model=options["model"],
-            weights=options["weights"],
-            device=options["device"],
-            precision=options["precision"],
-            downsample_ratio=parse_ratio(options["downsample_ratio"]),
-            foreground=options["foreground"],
-            steady=options["steady"],
-            offline=options["offline"],
-        ),
+        source=source_settings(options, width=width, height=height, mirror=options["mirror_output"]),
+        engine=engine_settings(options),
         adaptive=options["adaptive"],
         scene_reset=options["scene_reset"],
         compositor=options["compositor"],

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvm_live.cli.line import Line
+from rvm_live.cli.options import engine_options, engine_settings, source_options, source_settings
 from rvm_live.cli.params import PlacePath, made_folder, printable
 from rvm_live.core.errors import UnavailableError
-from rvm_live.core.settings import EngineSettings, SourceSettings, parse_ratio
 
 if TYPE_CHECKING:
     from rvm_live.apps.soak.run import Sample
@@ -23,13 +23,12 @@ __all__ = ["soak"]
 @click.option("--hours", type=float, help="Stop after so many hours.")
 @click.option("--faults", is_flag=True, help="Let camera and engine fail at random, by --seed.")
 @click.option("--seed", type=int, default=1, help="[default: 1]")
-@click.option("--source", default="demo", help="As for the live program.  [default: demo, as fast as it goes]")
-@click.option("--width", type=int, default=320, help="[default: 320]")
-@click.option("--height", type=int, default=180, help="[default: 180]")
-@click.option("--engine", default="lite", help="As for the live program.  [default: lite]")
-@click.option("--weights", type=PlacePath(home=True), help="Weights of the engine.")
-@click.option("--device", default="auto", help="[default: auto]")
-@click.option("--downsample-ratio", default="auto", help="A number in (0, 1].  [default: auto]")
+@source_options(
+    source={"default": "demo", "shown": "demo, as fast as it goes"},
+    width={"default": 320, "shown": 320},
+    height={"default": 180, "shown": 180},
+)
+@engine_options(engine={"default": "lite"}, weights={}, device={}, downsample_ratio={})
 @click.option("-o", "--output", type=PlacePath(), default=Path("soak"), help="[default: soak]")
 @click.pass_context
 def soak(ctx: click.Context, /, **options: Any) -> None:
@@ -43,20 +42,14 @@ def soak(ctx: click.Context, /, **options: Any) -> None:
     from rvm_live.sources.camera.opencv_logging import silence_backends
     from rvm_live.system import threads
 
-    source = options["source"]
-    demo = source == "demo"
+    demo = options["source"] == "demo"
     settings = SoakSettings(
         frames=options["frames"],
         hours=options["hours"],
         faults=options["faults"],
         seed=options["seed"],
-        source=SourceSettings(source, options["width"], options["height"], 1000.0 if demo else 60.0, realtime=not demo),
-        engine=EngineSettings(
-            engine=options["engine"],
-            weights=options["weights"],
-            device=options["device"],
-            downsample_ratio=parse_ratio(options["downsample_ratio"]),
-        ),
+        source=source_settings(options, fps=1000.0 if demo else 60.0, realtime=not demo),
+        engine=engine_settings(options),
         output=options["output"],
     )
     silence_backends()

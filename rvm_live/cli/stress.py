@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvm_live.apps.batch.settings import parse_memory
+from rvm_live.cli.options import engine_options, engine_settings
 from rvm_live.cli.params import PlacePath, made_folder, printable
 from rvm_live.core.errors import UnavailableError
-from rvm_live.core.settings import EngineSettings
 
 if TYPE_CHECKING:
     from rvm_live.apps.stress.run import Row, StressReport
@@ -36,7 +36,7 @@ _COLUMNS = (
 @click.command()
 @click.option("--minutes", type=float, default=5.0, help="Minutes for all configurations together.  [default: 5]")
 @click.option("--configs", help="ENGINE/MODEL/PRECISION/SIZE/CHUNK[xBATCH], separated by commas.")
-@click.option("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
+@engine_options(device={})
 @click.option("--memory-limit", help="GPU memory to use at most, such as 10GB.")
 @click.option(
     "--max-temperature", type=float, default=85.0, help="Degrees Celsius where it slows down, then stops.  [85]"
@@ -59,7 +59,7 @@ def stress(ctx: click.Context, /, **options: Any) -> None:
     settings = StressSettings(
         minutes=options["minutes"],
         configs=() if options["configs"] is None else parse(options["configs"]),
-        device=EngineSettings(device=options["device"]).device,  # refuses what is none
+        device=engine_settings(options).device,  # refuses what is none
         memory_limit=None if limit is None else parse_memory(limit),
         max_temperature=options["max_temperature"],
         output=options["output"],

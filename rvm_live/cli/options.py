@@ -1,0 +1,137 @@
+"""The options of engines and sources, once for all commands, and the settings that they make.
+
+A command names those that it takes, in the order of its help, with what is otherwise there::
+
+    @source_options(source={}, fps={"default": 30.0})
+    @engine_options(weights={}, device={})
+    def command(**options): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, get_args
+
+import click
+
+from rvm_live.cli.params import PlacePath
+from rvm_live.cli.words import Aliased
+from rvm_live.core.settings import MODELS, EngineSettings, Foreground, SourceSettings, parse_ratio
+
+__all__ = ["engine_option", "engine_options", "engine_settings", "source_option", "source_options", "source_settings"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_Table = Mapping[str, Mapping[str, Any]]
+
+_SOURCE: _Table = {
+    "source": {
+        "cls": Aliased,
+        "default": "auto",
+        "help": "auto, demo, a camera's number or name, a video or image file, or a URL.",
+    },
+    "width": {"type": int, "help": "Pixels asked of the camera.", "shown": 1280},
+    "height": {"type": int, "help": "Pixels asked of the camera.", "shown": 720},
+    "fps": {"type": float, "default": 60.0, "help": "Frames per second asked of the camera."},
+    "fourcc": {"default": "MJPG", "help": "Pixel format asked of the camera."},
+    "wait": {"is_flag": True, "help": "Wait for a camera or stream that is not there yet."},
+    "loop": {"is_flag": True, "help": "Start a file over at its end."},
+    "realtime": {
+        "names": ("--realtime/--no-realtime",),
+        "default": True,
+        "shown": "",
+        "help": "Play a file at its own rate, or take every frame of it as fast as they are worked off.",
+    },
+}
+_ENGINE: _Table = {
+    "engine": {
+        "default": "auto",
+        "help": "auto, lite, chroma, rvm, openvino, onnx, torchscript, or package.module:Class.",
+    },
+    "model": {"type": click.Choice(MODELS), "help": "RVM's backbone.", "shown": MODELS[0]},
+    "weights": {"type": PlacePath(home=True), "help": "Weights: a file, or a folder that holds them."},
+    "device": {"default": "auto", "help": "auto, cpu, cuda, cuda:N or mps."},
+    "precision": {"default": "auto", "help": "auto, fp32, fp16 (GPU), bf16 or int8 (CPU)."},
+    "downsample_ratio": {"default": "auto", "help": "auto, or a number in (0, 1]."},
+    "foreground": {
+        "type": click.Choice(get_args(Foreground)),
+        "default": "model",
+        "help": "The person's colours: estimated without spill, or the camera's own.",
+    },
+    "steady": {
+        "names": ("--steady/--no-steady",),
+        "default": None,
+        "help": "Average alpha over time where nothing moves (CPU).",
+        "shown": "with lite",
+    },
+    "offline": {"is_flag": True, "help": "Never download weights."},
+}
+"""Field of the settings -> what click.option takes; ``names``: of the option, where it is not called as the field is;
+``shown``: the default in words, where it is none of click's."""
+
+
+def _option(table: _Table, field: str, changes: Mapping[str, Any]) -> Callable[[F], F]:
+    said = {**table[field], **changes}
+    names = said.pop("names", (f"--{field.replace('_', '-')}",))
+    shown = said.pop("shown", said.get("default", ""))
+    if isinstance(shown, float):
+        shown = f"{shown:g}"
+    if shown != "":
+        said["help"] = f"{said['help']}  [default: {shown}]"
+    return click.option(*names, field, **said)
+
+
+def _options(table: _Table, taken: _Table) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for field, changes in reversed([*taken.items()]):
+            function = _option(table, field, changes)(function)
+        return function
+
+    return decorate
+
+
+def engine_option(field: str, **changes: Any) -> Callable[[F], F]:
+    """One option of an engine.
+
+    Args:
+        field: of :class:`~rvm_live.core.settings.EngineSettings`.
+        changes: what is otherwise here than for the other commands: ``help`` without the default, ``default``,
+            ``shown`` (the default in words), ``names`` (of the option), or what else :func:`click.option` takes.
+    """
+    return _option(_ENGINE, field, changes)
+
+
+def engine_options(**taken: Mapping[str, Any]) -> Callable[[F], F]:
+    """Several of :func:`engine_option`, as they stand in the help: field -> changes."""
+    return _options(_ENGINE, taken)
+
+
+def engine_settings(options: Mapping[str, Any]) -> EngineSettings:
+    """Of what a command has parsed those that it has of an engine.
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+    given = {field: options[field] for field in _ENGINE if field in options}
+    if "downsample_ratio" in given:
+        given["downsample_ratio"] = parse_ratio(given["downsample_ratio"])
+    return EngineSettings(**given)
+
+
+def source_option(field: str, **changes: Any) -> Callable[[F], F]:
+    """As :func:`engine_option`, of :class:`~rvm_live.core.settings.SourceSettings`."""
+    return _option(_SOURCE, field, changes)
+
+
+def source_options(**taken: Mapping[str, Any]) -> Callable[[F], F]:
+    """As :func:`engine_options`, of a source."""
+    return _options(_SOURCE, taken)
+
+
+def source_settings(options: Mapping[str, Any], **more: Any) -> SourceSettings:
+    """As :func:`engine_settings`, of a source.
+
+    Args:
+        options: what was parsed.
+        more: fields for which the command has no option, or that hold whatever was said.
+    """
+    return SourceSettings(**{**{field: options[field] for field in _SOURCE if field in options}, **more})

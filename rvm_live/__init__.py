@@ -48,6 +48,7 @@ __all__ = [
     "Notices",
     "Output",
     "Overflow",
+    "PictureSink",
     "Pipeline",
     "Plate",
     "Precision",
@@ -55,6 +56,7 @@ __all__ = [
     "Rung",
     "RvmLiveError",
     "SettingsError",
+    "Shot",
     "Sink",
     "SinkError",
     "Snapshot",
@@ -116,6 +118,7 @@ _HOMES = {
     "Notices": "rvm_live.core.notices",
     "Output": "rvm_live.compositing.output",
     "Overflow": "rvm_live.core.queues",
+    "PictureSink": "rvm_live.sinks.base",
     "Pipeline": "rvm_live.pipeline.pipeline",
     "Plate": "rvm_live.backgrounds.base",
     "Precision": "rvm_live.core.settings",
@@ -123,6 +126,7 @@ _HOMES = {
     "Rung": "rvm_live.engines.base",
     "RvmLiveError": "rvm_live.core.errors",
     "SettingsError": "rvm_live.core.errors",
+    "Shot": "rvm_live.sinks.base",
     "Sink": "rvm_live.sinks.base",
     "SinkError": "rvm_live.core.errors",
     "Snapshot": "rvm_live.pipeline.metrics",
@@ -192,7 +196,7 @@ if TYPE_CHECKING:
     from rvm_live.engines.session import EngineSession, open_engine
     from rvm_live.pipeline.metrics import Snapshot
     from rvm_live.pipeline.pipeline import Pipeline
-    from rvm_live.sinks.base import Sink
+    from rvm_live.sinks.base import PictureSink, Shot, Sink
     from rvm_live.sources.base import Grab, Source, SourceInfo
     from rvm_live.sources.factory import open_source
 

@@ -1,5 +1,6 @@
 """``python -m benchmarks NAME [OPTIONS]``; ``all`` runs every one, ``performance`` writes their results into
-docs/performance.md, and ``scaling`` those of ``presets`` into docs/scaling.md."""
+docs/performance.md, and ``scaling`` those of ``presets`` into docs/scaling.md. ``first-minutes`` needs Xvfb and is not
+among ``all``."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ NAMES = (
     *("batch", "compare", "compositors", "cpu", "edges", "gpu", "int8", "live", "pipeline"),
     *("presets", "quality", "rot", "screens", "threads", "window"),
 )
+ALONE = ("first-minutes",)
 PAGES = ("performance", "scaling")
 
 
@@ -21,8 +23,8 @@ def main() -> None:
     arguments, folder = sys.argv[1:], RESULTS
     if arguments[:1] == ["--results"] and len(arguments) > 1:
         folder, arguments = Path(arguments[1]), arguments[2:]
-    if not arguments or arguments[0] not in (*NAMES, "all", *PAGES):
-        choice = ",".join((*NAMES, "all", *PAGES))
+    if not arguments or arguments[0] not in (*NAMES, *ALONE, "all", *PAGES):
+        choice = ",".join((*NAMES, *ALONE, "all", *PAGES))
         sys.exit(f"usage: python -m benchmarks [--results FOLDER] {{{choice}}} [options]")
     name, *rest = arguments
     if name in PAGES:
@@ -31,7 +33,7 @@ def main() -> None:
     for each in NAMES if name == "all" else (name,):
         try:
             with commanded(each, rest, folder):
-                import_module(f"benchmarks.{each}").run(rest)
+                import_module(f"benchmarks.{each.replace('-', '_')}").run(rest)
         except UnavailableError as error:
             if name != "all":
                 sys.exit(f"benchmark {each}: {error}")

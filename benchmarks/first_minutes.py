@@ -1,6 +1,6 @@
 """How the first minutes feel: seconds until each thing that a person does is seen, in a real window under Xvfb.
 
-    python -m tools.first_minutes [ARGUMENTS OF rvm-live]
+    python -m benchmarks first-minutes [ARGUMENTS OF rvm-live]
 
 Prints a table. Without arguments it is the demo with the engine ``lite``; a first start with an empty
 cache, then a second one.
@@ -9,7 +9,6 @@ cache, then a second one.
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,7 +31,7 @@ def share(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> float:
 
 
 def seconds_until(display: Display, seen: Callable[[NDArray[np.uint8]], bool], since: float) -> float:
-    """Until something is seen in the window; not a number where it is not in a minute."""
+    """Until something is seen in the window; NaN where that takes over a minute."""
     while time.monotonic() - since < 60:
         if seen(display.screenshot("rvm-live")):
             return time.monotonic() - since
@@ -85,7 +84,7 @@ def a_start(display: Display, arguments: list[str], folder: Path) -> list[tuple[
     return rows
 
 
-def main(arguments: list[str]) -> None:
+def run(arguments: list[str]) -> None:
     """Measure two starts and print them side by side."""
     asked = arguments or ["demo", "--size", "1280x720", "--engine", "lite", "--device", "cpu"]
     with open_display(1920, 1080) as display, tempfile.TemporaryDirectory() as scratch:
@@ -98,8 +97,4 @@ def main(arguments: list[str]) -> None:
     lines = [f"{'step':<20}{'what is seen':<26}{'first':>8}{'again':>8}   seconds; load {load:.1f} a core"]
     for (step, seen, cold), (_, _, warm) in zip(first, second, strict=True):
         lines.append(f"{step:<20}{seen:<26}{cold:8.1f}{warm:8.1f}")
-    sys.stdout.write("\n".join(lines) + "\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+    print("\n".join(lines))

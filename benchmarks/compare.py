@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from benchmarks.plain import PlainEngine
 from benchmarks.report import Chart, publish, summarise
-from benchmarks.selfie import Selfie
+from benchmarks.selfie.model import Selfie
 from rvm_live.apps.export.export import ExportSettings, export
 from rvm_live.backgrounds.base import Plate
 from rvm_live.compositing.cpu import CpuCompositor

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.compare import program_threads
-from benchmarks.keyed import key
-from benchmarks.keyed_scenes import SIZE, layers
-from benchmarks.quality_clips import grabbed, keyed_settings
+from benchmarks.keyed.key import key
+from benchmarks.keyed.scenes import SIZE, layers
+from benchmarks.quality.clips import grabbed, keyed_settings
 from benchmarks.report import publish
 from rvm_live.core.errors import RvmLiveError, SourceError
 from rvm_live.core.frames import Frame

@@ -17,11 +17,11 @@ from typing import Any
 import cv2
 
 from benchmarks.compare import program_threads
-from benchmarks.keyed import key
-from benchmarks.keyed_scenes import SIZE, covering
-from benchmarks.metrics import Scorer, mean_of
-from benchmarks.quality_clips import grabbed, shot_before_a_screen
-from benchmarks.quality_subjects import EngineSubject
+from benchmarks.keyed.key import key
+from benchmarks.keyed.scenes import SIZE, covering
+from benchmarks.quality.clips import grabbed, shot_before_a_screen
+from benchmarks.quality.metrics import Scorer, mean_of
+from benchmarks.quality.subjects import EngineSubject
 from benchmarks.report import publish
 from rvm_live.core.errors import RvmLiveError
 from rvm_live.core.frames import Frame

@@ -191,8 +191,8 @@ def test_any_size(size: tuple[int, int]) -> None:
 
 def test_real_screens(data: Path) -> None:
     """Nine clips shot before one, against the slow key that is the benchmark's truth."""
-    from benchmarks.keyed import key
-    from benchmarks.quality_clips import grabbed
+    from benchmarks.keyed.key import key
+    from benchmarks.quality.clips import grabbed
 
     clips = [data / "clips/webcam/liveportrait_d0.mp4", *sorted((data / "clips/webcam").glob("grid_*.mpg"))]
     errors = []

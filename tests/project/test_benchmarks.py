@@ -17,7 +17,7 @@ from PIL import Image
 from benchmarks import __main__ as program
 from benchmarks import int8, performance, report, scaling, threads
 from benchmarks.plots import Chart, chart_of, draw
-from benchmarks.selfie import Selfie
+from benchmarks.selfie.model import Selfie
 from rvm_live.core.errors import EngineError, UnavailableError
 from rvm_live.core.frames import Frame
 from tests.conftest import ROOT
@@ -77,8 +77,10 @@ def quick(data: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, request: p
 
 
 def test_every_benchmark_has_a_quick_run() -> None:
-    modules = {path.stem for path in (ROOT / "benchmarks").glob("*.py") if "\ndef run(" in path.read_text("utf-8")}
-    assert set(program.NAMES) == modules == set(QUICK)
+    paths = [path for path in (ROOT / "benchmarks").rglob("*.py") if "\ndef run(" in path.read_text("utf-8")]
+    names = {(path.parent if path.stem == "benchmark" else path).stem.replace("_", "-") for path in paths}
+    assert names - set(program.ALONE) == set(program.NAMES) == set(QUICK)
+    assert set(program.ALONE) <= names
 
 
 @pytest.mark.usefixtures("quick")

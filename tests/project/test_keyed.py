@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import quality, quality_page
 from benchmarks.edges import edge_error
-from benchmarks.keyed import Keyed, key
-from benchmarks.keyed_person import tint_of
-from benchmarks.keyed_scenes import KINDS, Setting, scene
-from benchmarks.metrics import mad
-from benchmarks.quality_clips import dataset_clips, keyed_clips
-from benchmarks.quality_subjects import POSTS, EngineSubject
+from benchmarks.keyed.key import Keyed, key
+from benchmarks.keyed.person import tint_of
+from benchmarks.keyed.scenes import KINDS, Setting, scene
+from benchmarks.quality import benchmark as quality
+from benchmarks.quality import page as quality_page
+from benchmarks.quality.clips import dataset_clips, keyed_clips
+from benchmarks.quality.metrics import mad
+from benchmarks.quality.subjects import POSTS, EngineSubject
 from benchmarks.report import commanded
 from rvm_live.core.errors import SettingsError, SourceError, UnavailableError
 from rvm_live.core.frames import Frame

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from benchmarks.metrics import Quality, Scorer, conn, dtssd, grad, mad, mean_of, mse
+from benchmarks.quality.metrics import Quality, Scorer, conn, dtssd, grad, mad, mean_of, mse
 
 Matte8 = NDArray[np.uint8]
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.gpu_floor import Floor, floor_of, half
+from benchmarks.gpu.floor import Floor, floor_of, half
 from benchmarks.report import publish
 from rvm_live.backgrounds.base import Plate
 from rvm_live.backgrounds.parse import parse

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.keyed_person import keyed
-from benchmarks.keyed_screen import screen_of
+from benchmarks.keyed.person import keyed
+from benchmarks.keyed.screen import screen_of
 from rvm_live.core.errors import SourceError
 
 __all__ = ["KeyReport", "Keyed", "key"]

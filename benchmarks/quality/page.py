@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality_clips import AGREEMENT, KEYED
+from benchmarks.quality.clips import AGREEMENT, KEYED
 from benchmarks.report import RESULTS, cell, machine, results
 from rvm_live.core.errors import UnavailableError
 
 __all__ = ["PAGE", "PLOT", "block", "scatter", "write"]
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "quality.md"
 PLOT = ROOT / "docs" / "images" / "quality.png"
 BEGIN = "<!-- Between these marks: written by `python -m benchmarks quality --page`. -->"

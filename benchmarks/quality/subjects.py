@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.plain import PlainEngine
-from benchmarks.selfie import Selfie
+from benchmarks.selfie.model import Selfie
 from rvm_live.core.errors import RvmLiveError, UnavailableError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.registry import ENGINES

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.keyed import key
-from benchmarks.keyed_scenes import KINDS, Setting, covering, scene
+from benchmarks.keyed.key import key
+from benchmarks.keyed.scenes import KINDS, Setting, covering, scene
 from rvm_live.core.errors import EndOfSource, SettingsError, SourceUnavailableError
 from rvm_live.core.settings import SourceSettings
 from rvm_live.sources.factory import open_source

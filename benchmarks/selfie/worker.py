@@ -1,9 +1,9 @@
 """MediaPipe's selfie segmentation in a Python of its own. Imports nothing of this project.
 
-Started by ``benchmarks/selfie.py`` with three arguments: which model (0 or 1), and the frames' width and height. Writes
-one line of JSON, ``{"version": ..., "model": ...}`` or ``{"error": ...}``. Then, for every frame it reads from its
-standard input (uint8, height x width x 3, BGR), it writes the nanoseconds that the frame took (8 bytes, little endian)
-and its alpha (uint8, height x width). Reading and writing are not in the time.
+Started by ``benchmarks/selfie/model.py`` with three arguments: which model (0 or 1), and the frames' width and
+height. Writes one line of JSON, ``{"version": ..., "model": ...}`` or ``{"error": ...}``. Then, for every frame it
+reads from its standard input (uint8, height x width x 3, BGR), it writes the nanoseconds that the frame took (8
+bytes, little endian) and its alpha (uint8, height x width). Reading and writing are not in the time.
 """
 
 from __future__ import annotations

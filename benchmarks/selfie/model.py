@@ -22,7 +22,7 @@ from rvm_live.core.frames import Frame
 __all__ = ["HOW", "Selfie"]
 
 HOW = "pip install mediapipe==0.10.21 in an environment of its own, Python 3.9 to 3.12; name it: --mediapipe-python"
-_WORKER = Path(__file__).with_name("selfie_worker.py")
+_WORKER = Path(__file__).with_name("worker.py")
 
 
 class Selfie:

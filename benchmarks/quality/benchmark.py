@@ -28,10 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.compare import program_threads
-from benchmarks.metrics import Quality, Scorer, mean_of
 from benchmarks.plain import PlainEngine
-from benchmarks.quality_clips import Clip, agreement_clips, dataset_clips, keyed_clips
-from benchmarks.quality_subjects import EngineSubject, Subject, Wanted, subjects
+from benchmarks.quality.clips import Clip, agreement_clips, dataset_clips, keyed_clips
+from benchmarks.quality.metrics import Quality, Scorer, mean_of
+from benchmarks.quality.subjects import EngineSubject, Subject, Wanted, subjects
 from benchmarks.report import Chart, publish
 from rvm_live.core.errors import RvmLiveError, SettingsError, UnavailableError
 from rvm_live.core.frames import Frame
@@ -64,7 +64,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
     """
     options = _parsed(arguments)
     if options.page:
-        from benchmarks.quality_page import write
+        from benchmarks.quality.page import write
 
         return write()
     clips = _clips(options)

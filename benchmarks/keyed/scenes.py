@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.keyed import Keyed
+from benchmarks.keyed.key import Keyed
 from rvm_live.core.errors import SourceError
 from rvm_live.media.colour import bgr_of
 from rvm_live.media.facts import Orientation

@@ -1,0 +1,1 @@
+"""MediaPipe's selfie segmentation, for comparison, in a Python of its own."""

@@ -95,6 +95,11 @@ class Engine(ABC):
         """
 
     @property
+    def phase(self) -> str:
+        """What takes long at the moment, such as compiling a network, for display; empty while nothing does."""
+        return ""
+
+    @property
     @abstractmethod
     def info(self) -> EngineInfo:
         """What runs now. Valid after ``open``; read from other threads for display."""

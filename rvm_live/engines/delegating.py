@@ -28,6 +28,10 @@ class DelegatingEngine(Engine):
     def info(self) -> EngineInfo:
         return self._inner.info
 
+    @property
+    def phase(self) -> str:
+        return self._inner.phase
+
     def prepare(self, width: int, height: int) -> None:
         self._inner.prepare(width, height)
 

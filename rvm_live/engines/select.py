@@ -98,8 +98,7 @@ class AutoEngine(Engine):
 
     @property
     def phase(self) -> str:
-        """What takes long at the moment, for display; empty while nothing does."""
-        return str(getattr(self._inner, "phase", ""))
+        return "" if self._inner is None else str(getattr(self._inner, "phase", ""))
 
     @property
     def info(self) -> EngineInfo:

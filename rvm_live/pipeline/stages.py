@@ -182,6 +182,10 @@ class MattingStage(Stage):
                     governor.observe(matte)
                     self._tell_if_slow(governor)
 
+    @property
+    def excused(self) -> bool:
+        return bool(getattr(self._engine, "phase", ""))  # it compiles a network, for another size: that does not hang
+
     def _next(self) -> list[Frame]:
         """Consecutive frames of one epoch: a whole chunk, counted from the first frame of all, or what there is of it.
 

@@ -97,8 +97,8 @@ CASES = (
     Case("onnx", "fp32", _exported, needs="onnxruntime"),
 )
 
-OTHERS = {"lite"}
-"""Another network with weights of its own, which is not meant to do what this one does (tests/engines/test_lite.py)."""
+OTHERS = {"chroma", "lite"}
+"""Not this network, and not meant to do what it does: a key, and a network with weights of its own."""
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,6 @@ class OpenVinoEngine(Engine):
 
     @property
     def phase(self) -> str:
-        """What takes long at the moment, for display; empty while nothing does."""
         return "" if self._cache is None else self._cache.phase
 
     def open(self) -> EngineInfo:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import statistics
+import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -103,6 +105,8 @@ class Composer:
         self._away = Away(away, notices, clock)
         self.private = False
         self._compositors: dict[str, Compositor] = {}
+        self._later: dict[str, tuple[int, int, str]] = {}
+        self._opening: threading.Thread | None = None
         self._timings: dict[str, float] = {}
         self._refusals: dict[str, str] = {}
         self._backend = ""
@@ -132,6 +136,9 @@ class Composer:
     def open(self, width: int, height: int, device: str) -> None:
         """Open and warm up every back end that works, choose one, and make the backgrounds ready if they are not.
 
+        Where mattes lie in main memory and nothing else needs torch, which takes seconds to load, that back end
+        is opened when somebody wants it.
+
         Args:
             width: of the frames to come, pixels.
             height: of the frames to come, pixels.
@@ -145,6 +152,9 @@ class Composer:
         names = list(dict.fromkeys([fitting, "cpu"] if self._fitting_alone else all_names))
         if self._wanted != "auto" and self._wanted not in names:
             names.insert(0, self._wanted)
+        if self._wanted == "auto" and device == "cpu" and "torch" not in sys.modules and "torch" in names:
+            names.remove("torch")
+            self._later["torch"] = (width, height, device)
         for name in names:
             self._try(name, width, height, device)
         if not self._compositors:
@@ -267,7 +277,9 @@ class Composer:
         Raises:
             SettingsError: it does not work here.
         """
-        if name not in self._compositors:
+        if name in self._later:
+            self._open_later(name)
+        elif name not in self._compositors:
             reason = self._refusals.get(name, "there is none of that name")
             raise SettingsError(f"compositor {name} cannot be used: {reason}")
         self._chosen_backend = name
@@ -284,8 +296,8 @@ class Composer:
 
     @property
     def working(self) -> list[str]:
-        """Names of the back ends that work here."""
-        return list(self._compositors)
+        """Names of the back ends that work here, or may."""
+        return [*self._compositors, *self._later]
 
     @property
     def refusals(self) -> dict[str, str]:
@@ -337,6 +349,21 @@ class Composer:
             return
         self._compositors[name] = compositor
 
+    def _open_later(self, name: str) -> None:
+        """Open a back end on a thread of its own and go over to it; until then the one before serves."""
+
+        def opened() -> None:
+            self._try(name, *size)
+            if name in self._compositors:
+                self._chosen_backend = name
+            else:
+                self._notices.fallback(f"compositor {name} cannot be used: {self._refusals[name]}")
+
+        if self._opening is None or not self._opening.is_alive():
+            size = self._later.pop(name)
+            self._opening = threading.Thread(target=opened, name="rvm-compositor")
+            self._opening.start()
+
     def _warmed(self, compositor: Compositor, width: int, height: int, device: str) -> float:
         """Compose a made-up matte over every kind of layer; return the median time over a plate, milliseconds."""
         from rvm_live.compositing.common import made_up
@@ -384,13 +411,16 @@ class Composer:
             self._chosen_backend = ""
 
     def _close_compositors(self) -> None:
+        if self._opening is not None:
+            self._opening.join()
         compositors, self._compositors = self._compositors, {}
         for compositor in compositors.values():
             _quietly_close(compositor)
 
     def _told(self) -> str:
         measured = [f"{name} {self._timings[name]:.1f} ms" for name in self._compositors]
-        return ", ".join([*measured, *(f"{name}: {reason}" for name, reason in self._refusals.items())])
+        later = [f"{name} when it is asked for" for name in self._later]
+        return ", ".join([*measured, *later, *(f"{name}: {reason}" for name, reason in self._refusals.items())])
 
 
 def _quietly_close(compositor: Compositor) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,6 +40,7 @@ from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sinks.recording.snapshot import cut_out
 from rvm_live.sinks.window import views
+from tests.conftest import ROOT
 from tests.support.clock import FakeClock
 from tests.support.composers import next_background, next_compositor
 from tests.support.engines import LateFault, LeftHalfEngine
@@ -583,3 +586,50 @@ def test_no_pixel_of_a_matte_that_does_not_fit_is_given_out(
     for _ in range(2):
         with pytest.raises(MatteError, match=f"the engine's {part} has the shape"):
             convert(bad)
+
+
+# torch, which takes seconds to load -----------------------------------------------------------------------------
+
+LATER = """
+import sys, time
+import numpy as np
+from rvm_live.backgrounds.color import ColorBackground
+from rvm_live.compositing.composer import Composer
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.notices import Notices
+
+if sys.argv[1] == "broken":
+    class NoTorch:
+        def find_spec(self, name, path=None, target=None):
+            if name == "torch":
+                raise ImportError("torch is broken")
+    sys.meta_path.insert(0, NoTorch())
+notices = Notices()
+composer = Composer([ColorBackground("green")], notices=notices)
+composer.open(64, 48, "cpu")
+assert "torch" not in sys.modules and "torch" in composer.working and composer.backend == "cpu"
+composer.use_compositor("torch")
+image = np.full((48, 64, 3), 90, np.uint8)
+for number in range(2000):
+    frame = Frame(image, number, 0, number)
+    composite = composer.compose(Matte(frame, np.full((48, 64), 128, np.uint8), image))
+    assert (composite.image == (45, 172, 45)).all(), composite.image[0, 0]
+    if composite.backend == "torch" or notices.fallbacks:
+        break
+    time.sleep(0.01)
+print(composite.backend, sorted(composer.working), *notices.fallbacks, sep="; ")
+composer.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("whole", "torch; ['cpu', 'torch']"),
+        ("broken", "cpu; ['cpu']; compositor torch cannot be used: cannot load compositor 'torch': torch is broken"),
+    ],
+)
+def test_torch_is_loaded_when_its_back_end_is_asked_for_while_the_other_goes_on(how: str, expected: str) -> None:
+    done = subprocess.run([sys.executable, "-c", LATER, how], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == expected

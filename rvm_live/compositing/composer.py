@@ -107,6 +107,7 @@ class Composer:
         self._compositors: dict[str, Compositor] = {}
         self._later: dict[str, tuple[int, int, str]] = {}
         self._opening: threading.Thread | None = None
+        self._closed = False
         self._timings: dict[str, float] = {}
         self._refusals: dict[str, str] = {}
         self._backend = ""
@@ -227,6 +228,7 @@ class Composer:
 
     def close(self) -> None:
         """Close every back end and background."""
+        self._closed = True
         self._close_compositors()
         self._away.close()
         for cycle in (self._cycle, *self._cycles.values()):
@@ -354,14 +356,17 @@ class Composer:
 
         def opened() -> None:
             self._try(name, *size)
-            if name in self._compositors:
+            if self._closed:
+                self._close_compositors()
+            elif name in self._compositors:
                 self._chosen_backend = name
             else:
                 self._notices.fallback(f"compositor {name} cannot be used: {self._refusals[name]}")
 
         if self._opening is None or not self._opening.is_alive():
             size = self._later.pop(name)
-            self._opening = threading.Thread(target=opened, name="rvm-compositor")
+            # Nobody who leaves waits for a library that is being loaded.
+            self._opening = threading.Thread(target=opened, name="rvm-compositor", daemon=True)
             self._opening.start()
 
     def _warmed(self, compositor: Compositor, width: int, height: int, device: str) -> float:
@@ -411,8 +416,6 @@ class Composer:
             self._chosen_backend = ""
 
     def _close_compositors(self) -> None:
-        if self._opening is not None:
-            self._opening.join()
         compositors, self._compositors = self._compositors, {}
         for compositor in compositors.values():
             _quietly_close(compositor)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import statistics
-import sys
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -14,13 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.backgrounds.base import Background, Blur, Clear, Layer, Plate
+from rvm_live.backgrounds.base import Background, Clear, Layer
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.cycle import PLAIN, BackgroundCycle
 from rvm_live.compositing.away import Away, background_picture, unseen
+from rvm_live.compositing.back_ends import BackEnds
 from rvm_live.compositing.output import BGR, Output, Pixels, in_pixels
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import CompositorError, SettingsError, UnavailableError, words_of
+from rvm_live.core.errors import SettingsError
 from rvm_live.core.frames import Composite, Frame, Matte, Stamps
 from rvm_live.core.notices import Notices
 from rvm_live.core.registry import COMPOSITORS
@@ -28,14 +25,9 @@ from rvm_live.core.stillness import LastComposite
 from rvm_live.weights import consent
 
 if TYPE_CHECKING:
-    from rvm_live.compositing.base import Compositor
+    pass
 
 __all__ = ["Composer"]
-
-_log = logging.getLogger("rvm_live")
-
-_TIMED = 5
-_TIMING_NS = 400_000_000
 
 
 class Composer:
@@ -83,12 +75,18 @@ class Composer:
         if compositor not in ("auto", *COMPOSITORS.builtin):
             COMPOSITORS.fitting(compositor, "cpu")
             consent.warn_of(f"the compositor {compositor}")
-        self._wanted = compositor
+        notices = Notices() if notices is None else notices
+        self._back_ends = BackEnds(
+            compositor,
+            notices,
+            clock,
+            source_foreground=foreground == "source",
+            timed=not from_files,
+            fitting_alone=fitting_alone,
+        )
         self._source_foreground = foreground == "source"
-        self._notices = notices = Notices() if notices is None else notices
         self._clock = clock
         self._from_files = from_files
-        self._fitting_alone = fitting_alone
         self._pixel = pixel
         for background in backgrounds:
             self._fit(background)
@@ -101,16 +99,8 @@ class Composer:
                 self._cycles[name] = BackgroundCycle([output.background], notices)
         self._plain = ColorBackground(PLAIN)
         self._chosen = ""
-        self._chosen_backend = ""
         self._away = Away(away, notices, clock)
         self.private = False
-        self._compositors: dict[str, Compositor] = {}
-        self._later: dict[str, tuple[int, int, str]] = {}
-        self._opening: threading.Thread | None = None
-        self._closed = False
-        self._timings: dict[str, float] = {}
-        self._refusals: dict[str, str] = {}
-        self._backend = ""
         self._shown: Layer | None = None
         self._behind: dict[str, Layer] = {}
         self._last: dict[tuple[Layer, Pixels], LastComposite] = {}
@@ -137,9 +127,6 @@ class Composer:
     def open(self, width: int, height: int, device: str) -> None:
         """Open and warm up every back end that works, choose one, and make the backgrounds ready if they are not.
 
-        Where mattes lie in main memory and nothing else needs torch, which takes seconds to load, that back end
-        is opened when somebody wants it.
-
         Args:
             width: of the frames to come, pixels.
             height: of the frames to come, pixels.
@@ -148,32 +135,7 @@ class Composer:
         Raises:
             UnavailableError: the back end that was asked for cannot work here, or none can.
         """
-        fitting = "cpu" if device == "cpu" else "torch"
-        all_names = [*COMPOSITORS.auto, *COMPOSITORS.names()]
-        names = list(dict.fromkeys([fitting, "cpu"] if self._fitting_alone else all_names))
-        if self._wanted != "auto" and self._wanted not in names:
-            names.insert(0, self._wanted)
-        if self._wanted == "auto" and device == "cpu" and "torch" not in sys.modules and "torch" in names:
-            names.remove("torch")
-            self._later["torch"] = (width, height, device)
-        for name in names:
-            self._try(name, width, height, device)
-        if not self._compositors:
-            told = "; ".join(f"{name}: {reason}" for name, reason in self._refusals.items())
-            raise UnavailableError(f"no compositor works here ({told})", self._refusals)
-        if self._wanted == "auto":
-            if not self._from_files or fitting not in self._compositors:
-                fitting = min(self._compositors, key=self._timings.__getitem__)
-            self._backend = fitting
-        elif self._wanted in self._compositors:
-            self._backend = self._wanted
-        else:
-            reason, others = self._refusals[self._wanted], ", ".join(self._compositors)
-            self._close_compositors()
-            raise UnavailableError(
-                f"compositor {self._wanted} cannot work here: {reason}. Those that can: {others}", self._refusals
-            )
-        _log.info("compositor %s (%s)", self._backend, self._told())
+        self._back_ends.open(width, height, device)
         if self._shown is None:
             self.open_backgrounds(width, height)
 
@@ -206,7 +168,7 @@ class Composer:
         # A GPU may have been at work on the matte when compositing took it: that wait is matting's.
         started = max(started, matte.done_ns)
         stamps = Stamps(frame.captured_ns, matte.started_ns, matte.done_ns, started, max(self._clock.now_ns(), started))
-        return Composite(image, matte, stamps, self._backend, self._cycle.label, others)
+        return Composite(image, matte, stamps, self._back_ends.name, self._cycle.label, others)
 
     def hide(self, private: bool) -> None:
         """From the next frame on show nobody, or go on. What is made meanwhile holds no camera pixel anywhere, so that
@@ -224,12 +186,11 @@ class Composer:
         empty = replace(frame, image=image[..., :3] if image.shape[2] == 3 else np.zeros((height, width, 3), np.uint8))
         matte = Matte(empty, np.zeros((height, width), np.uint8), started_ns=started, finished_ns=started)
         stamps = Stamps(frame.captured_ns, started, started, started, max(self._clock.now_ns(), started))
-        return Composite(image, matte, stamps, self._backend, self._cycle.label, alone)
+        return Composite(image, matte, stamps, self._back_ends.name, self._cycle.label, alone)
 
     def close(self) -> None:
         """Close every back end and background."""
-        self._closed = True
-        self._close_compositors()
+        self._back_ends.close()
         self._away.close()
         for cycle in (self._cycle, *self._cycles.values()):
             cycle.close()
@@ -274,22 +235,17 @@ class Composer:
         return self._cycle.add(background)
 
     def use_compositor(self, name: str) -> None:
-        """Use another back end from the next frame on.
+        """Use another back end from the next frame on, or as soon as it is open.
 
         Raises:
             SettingsError: it does not work here.
         """
-        if name in self._later:
-            self._open_later(name)
-        elif name not in self._compositors:
-            reason = self._refusals.get(name, "there is none of that name")
-            raise SettingsError(f"compositor {name} cannot be used: {reason}")
-        self._chosen_backend = name
+        self._back_ends.use(name)
 
     @property
     def backend(self) -> str:
         """Name of the back end in use; empty before ``open``."""
-        return self._backend
+        return self._back_ends.name
 
     @property
     def background_label(self) -> str:
@@ -299,17 +255,17 @@ class Composer:
     @property
     def working(self) -> list[str]:
         """Names of the back ends that work here, or may."""
-        return [*self._compositors, *self._later]
+        return self._back_ends.working
 
     @property
     def refusals(self) -> dict[str, str]:
         """Name of each back end that does not work -> why, in one line."""
-        return dict(self._refusals)
+        return dict(self._back_ends.refusals)
 
     @property
     def timings(self) -> dict[str, float]:
         """Name of each back end that was opened -> median milliseconds a frame, measured at ``open``."""
-        return dict(self._timings)
+        return dict(self._back_ends.timings)
 
     def _fit(self, background: Background) -> None:
         background.pixel = self._pixel
@@ -328,106 +284,18 @@ class Composer:
     ) -> NDArray[np.uint8]:
         """The matte over a layer: as it is ``made`` already, or was of the matte before where that is the same."""
         found = made.get((layer, pixels)) or self._last.get((layer, pixels))
-        if found is None or not found.shows(matte, self._backend):
+        if found is None or not found.shows(matte, self._back_ends.name):
             if pixels == BGR:
-                image = self._composed(matte, layer)
+                image = self._back_ends.compose(matte, layer)
             else:
                 image = in_pixels(self._picture(matte, layer, BGR, made), pixels)
-            found = LastComposite(matte, self._backend, image)
+            found = LastComposite(matte, self._back_ends.name, image)
         made[layer, pixels] = found
         return found.image
 
-    def _try(self, name: str, width: int, height: int, device: str) -> None:
-        compositor: Compositor | None = None
-        try:
-            compositor = COMPOSITORS.load(name)(device)
-            compositor.open()
-            self._timings[name] = self._warmed(compositor, width, height, device)
-        except Exception as error:
-            # Whatever a back end or a plug-in trips over, it is a reason not to use it, never a reason to stop.
-            self._refusals[name] = words_of(error)
-            if compositor is not None:
-                _quietly_close(compositor)
-            return
-        self._compositors[name] = compositor
-
-    def _open_later(self, name: str) -> None:
-        """Open a back end on a thread of its own and go over to it; until then the one before serves."""
-
-        def opened() -> None:
-            self._try(name, *size)
-            if self._closed:
-                self._close_compositors()
-            elif name in self._compositors:
-                self._chosen_backend = name
-            else:
-                self._notices.fallback(f"compositor {name} cannot be used: {self._refusals[name]}")
-
-        if self._opening is None or not self._opening.is_alive():
-            size = self._later.pop(name)
-            # Nobody who leaves waits for a library that is being loaded.
-            self._opening = threading.Thread(target=opened, name="rvm-compositor", daemon=True)
-            self._opening.start()
-
-    def _warmed(self, compositor: Compositor, width: int, height: int, device: str) -> float:
-        """Compose a made-up matte over every kind of layer; return the median time over a plate, milliseconds."""
-        from rvm_live.compositing.common import made_up
-
-        plate = Plate(np.zeros((height, width, 3), np.uint8), -1)
-        for layer in (plate, Clear(), Blur(25.0)):
-            compositor.composite(made_up(width, height, device), layer, source_foreground=self._source_foreground)
-        spent: list[int] = []
-        while len(spent) < _TIMED and sum(spent) < _TIMING_NS:
-            matte, started = made_up(width, height, device), self._clock.now_ns()
-            compositor.composite(matte, plate, source_foreground=self._source_foreground)
-            spent.append(self._clock.now_ns() - started)
-        return statistics.median(spent) / 1e6
-
-    def _composed(self, matte: Matte, layer: Layer) -> NDArray[np.uint8]:
-        while self._backend:
-            name, compositor = self._backend, self._compositors[self._backend]
-            try:
-                return compositor.composite(matte, layer, source_foreground=self._source_foreground)
-            except Exception as error:
-                matte.host()  # where that fails, too, it is the matte, whose device has died, say: MatteError
-                self._drop(name, compositor, error)
-        told = "; ".join(f"{name}: {reason}" for name, reason in self._refusals.items())
-        raise CompositorError(f"every compositor failed ({told})")
-
-    def _drop(self, name: str, compositor: Compositor, error: Exception) -> None:
-        order = list(self._compositors)
-        place = order.index(name)
-        rest = order[place + 1 :] + order[:place]
-        self._refusals[name] = words_of(error)
-        self._compositors = {other: self._compositors[other] for other in order if other != name}
-        self._backend = rest[0] if rest else ""
-        if rest:
-            self._notices.fallback(f"compositor {name} failed ({words_of(error)}): going on with {rest[0]}")
-        _quietly_close(compositor)
-
     def _apply_requests(self) -> None:
-        chosen, backend = self._chosen, self._chosen_backend
+        chosen = self._chosen
         self._cycle.choose(chosen)
-        if backend in self._compositors:
-            self._backend = backend
+        self._back_ends.apply_request()
         if chosen == self._chosen:  # else there is a newer wish already
             self._chosen = ""
-        if backend == self._chosen_backend:
-            self._chosen_backend = ""
-
-    def _close_compositors(self) -> None:
-        compositors, self._compositors = self._compositors, {}
-        for compositor in compositors.values():
-            _quietly_close(compositor)
-
-    def _told(self) -> str:
-        measured = [f"{name} {self._timings[name]:.1f} ms" for name in self._compositors]
-        later = [f"{name} when it is asked for" for name in self._later]
-        return ", ".join([*measured, *later, *(f"{name}: {reason}" for name, reason in self._refusals.items())])
-
-
-def _quietly_close(compositor: Compositor) -> None:
-    try:
-        compositor.close()
-    except Exception:
-        _log.warning("closing compositor %s failed", compositor.name, exc_info=True)

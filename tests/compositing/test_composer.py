@@ -94,7 +94,7 @@ class Bench:
                 return make
 
         monkeypatch.setattr(
-            "rvm_live.compositing.composer.COMPOSITORS", Fake("compositors", dict.fromkeys(plans, ""), tuple(plans))
+            "rvm_live.compositing.back_ends.COMPOSITORS", Fake("compositors", dict.fromkeys(plans, ""), tuple(plans))
         )
 
 
@@ -608,7 +608,13 @@ notices = Notices()
 composer = Composer([ColorBackground("green")], notices=notices)
 composer.open(64, 48, "cpu")
 assert "torch" not in sys.modules and "torch" in composer.working and composer.backend == "cpu"
-composer.use_compositor("torch")
+if sys.argv[1] == "needed":
+    from rvm_live.compositing.cpu import CpuCompositor
+    def fail(*args, **kwargs):
+        raise RuntimeError("it broke")
+    CpuCompositor.composite = fail
+else:
+    composer.use_compositor("torch")
 image = np.full((48, 64, 3), 90, np.uint8)
 for number in range(2000):
     frame = Frame(image, number, 0, number)
@@ -626,6 +632,7 @@ composer.close()
     ("how", "expected"),
     [
         ("whole", "torch; ['cpu', 'torch']"),
+        ("needed", "torch; ['torch']; compositor cpu failed (it broke): going on with torch"),
         ("broken", "cpu; ['cpu']; compositor torch cannot be used: cannot load compositor 'torch': torch is broken"),
     ],
 )

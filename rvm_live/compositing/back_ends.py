@@ -1,0 +1,228 @@
+"""The compositors that work here: opened, timed, changed while frames go on, and replaced where one fails."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
+from rvm_live.core.clock import Clock
+from rvm_live.core.errors import CompositorError, SettingsError, UnavailableError, words_of
+from rvm_live.core.frames import Matte
+from rvm_live.core.notices import Notices
+from rvm_live.core.registry import COMPOSITORS
+
+if TYPE_CHECKING:
+    from rvm_live.compositing.base import Compositor
+
+__all__ = ["BackEnds"]
+
+_log = logging.getLogger("rvm_live")
+
+_TIMED = 5
+_TIMING_NS = 400_000_000
+
+
+class BackEnds:
+    """``open``, ``compose``, ``apply_request`` and ``close`` are for one thread, ``use`` for any.
+
+    Args:
+        wanted: ``auto``, a name from the registry, or ``package.module:Class``.
+        notices: told of every fallback.
+        clock: to find the fastest.
+        source_foreground: the camera's own pixels are composed.
+        timed: ``auto`` takes the fastest, else the one that fits where mattes lie.
+        fitting_alone: open none but that, and the CPU's for the case that it fails.
+
+    Attributes:
+        name: of the one in use; empty before ``open``.
+        refusals: name of each that does not work -> why, in one line.
+        timings: name of each that was opened -> median milliseconds a frame.
+    """
+
+    def __init__(
+        self, wanted: str, notices: Notices, clock: Clock, *, source_foreground: bool, timed: bool, fitting_alone: bool
+    ) -> None:
+        self._wanted, self._notices, self._clock = wanted, notices, clock
+        self._source_foreground, self._timed, self._fitting_alone = source_foreground, timed, fitting_alone
+        self._compositors: dict[str, Compositor] = {}
+        self._later: dict[str, tuple[int, int, str]] = {}
+        self._opening: threading.Thread | None = None
+        self._closed = False
+        self.timings: dict[str, float] = {}
+        self._chosen = ""
+        self.refusals: dict[str, str] = {}
+        self.name = ""
+
+    @property
+    def working(self) -> list[str]:
+        """Names of those that work here, or may."""
+        return [*self._compositors, *self._later]
+
+    def open(self, width: int, height: int, device: str) -> None:
+        """Open and warm up every one that works, and choose one.
+
+        Where mattes lie in main memory and nothing else needs torch, which takes seconds to load, that one is opened
+        when somebody wants it.
+
+        Args:
+            width: of the frames to come, pixels.
+            height: of the frames to come, pixels.
+            device: torch device on which the engine's mattes lie.
+
+        Raises:
+            UnavailableError: the one that was asked for cannot work here, or none can.
+        """
+        fitting = "cpu" if device == "cpu" else "torch"
+        all_names = [*COMPOSITORS.auto, *COMPOSITORS.names()]
+        names = list(dict.fromkeys([fitting, "cpu"] if self._fitting_alone else all_names))
+        if self._wanted != "auto" and self._wanted not in names:
+            names.insert(0, self._wanted)
+        if self._wanted == "auto" and device == "cpu" and "torch" not in sys.modules and "torch" in names:
+            names.remove("torch")
+            self._later["torch"] = (width, height, device)
+        for name in names:
+            self._try(name, width, height, device)
+        if not self._compositors:
+            told = "; ".join(f"{name}: {reason}" for name, reason in self.refusals.items())
+            raise UnavailableError(f"no compositor works here ({told})", self.refusals)
+        if self._wanted == "auto":
+            if self._timed or fitting not in self._compositors:
+                fitting = min(self._compositors, key=self.timings.__getitem__)
+            self.name = fitting
+        elif self._wanted in self._compositors:
+            self.name = self._wanted
+        else:
+            reason, others = self.refusals[self._wanted], ", ".join(self._compositors)
+            self._close_all()
+            raise UnavailableError(
+                f"compositor {self._wanted} cannot work here: {reason}. Those that can: {others}", self.refusals
+            )
+        _log.info("compositor %s (%s)", self.name, self._told())
+
+    def compose(self, matte: Matte, layer: Layer) -> NDArray[np.uint8]:
+        """Put a matte over a layer with the one in use; one that fails is replaced within the same frame.
+
+        Raises:
+            MatteError: the matte cannot be read.
+            CompositorError: every one has failed.
+        """
+        while self.name:
+            name, compositor = self.name, self._compositors[self.name]
+            try:
+                return compositor.composite(matte, layer, source_foreground=self._source_foreground)
+            except Exception as error:
+                matte.host()  # where that fails, too, it is the matte, whose device has died, say: MatteError
+                self._drop(name, compositor, error)
+        told = "; ".join(f"{name}: {reason}" for name, reason in self.refusals.items())
+        raise CompositorError(f"every compositor failed ({told})")
+
+    def use(self, name: str) -> None:
+        """Use another one from the next frame on, or as soon as it is open.
+
+        Raises:
+            SettingsError: it does not work here.
+        """
+        if name in self._later:
+            self._open_later(name)
+        elif name not in self._compositors:
+            reason = self.refusals.get(name, "there is none of that name")
+            raise SettingsError(f"compositor {name} cannot be used: {reason}")
+        self._chosen = name
+
+    def apply_request(self) -> None:
+        """Go over to the one that was asked for."""
+        chosen = self._chosen
+        if chosen in self._compositors:
+            self.name = chosen
+        if chosen == self._chosen:  # else there is a newer wish already
+            self._chosen = ""
+
+    def close(self) -> None:
+        """Close all."""
+        self._closed = True
+        self._close_all()
+
+    def _try(self, name: str, width: int, height: int, device: str) -> None:
+        compositor: Compositor | None = None
+        try:
+            compositor = COMPOSITORS.load(name)(device)
+            compositor.open()
+            self.timings[name] = self._warmed(compositor, width, height, device)
+        except Exception as error:
+            # Whatever a back end or a plug-in trips over, it is a reason not to use it, never a reason to stop.
+            self.refusals[name] = words_of(error)
+            if compositor is not None:
+                _quietly_close(compositor)
+            return
+        self._compositors[name] = compositor
+
+    def _open_later(self, name: str) -> None:
+        """Open a back end on a thread of its own and go over to it; until then the one before serves."""
+
+        def opened() -> None:
+            self._try(name, *size)
+            if self._closed:
+                self._close_all()
+            elif name in self._compositors:
+                self._chosen = name
+            else:
+                self._notices.fallback(f"compositor {name} cannot be used: {self.refusals[name]}")
+
+        if self._opening is None or not self._opening.is_alive():
+            size = self._later.pop(name)
+            # Nobody who leaves waits for a library that is being loaded.
+            self._opening = threading.Thread(target=opened, name="rvm-compositor", daemon=True)
+            self._opening.start()
+
+    def _warmed(self, compositor: Compositor, width: int, height: int, device: str) -> float:
+        """Compose a made-up matte over every kind of layer; return the median time over a plate, milliseconds."""
+        from rvm_live.compositing.common import made_up
+
+        plate = Plate(np.zeros((height, width, 3), np.uint8), -1)
+        for layer in (plate, Clear(), Blur(25.0)):
+            compositor.composite(made_up(width, height, device), layer, source_foreground=self._source_foreground)
+        spent: list[int] = []
+        while len(spent) < _TIMED and sum(spent) < _TIMING_NS:
+            matte, started = made_up(width, height, device), self._clock.now_ns()
+            compositor.composite(matte, plate, source_foreground=self._source_foreground)
+            spent.append(self._clock.now_ns() - started)
+        return statistics.median(spent) / 1e6
+
+    def _drop(self, name: str, compositor: Compositor, error: Exception) -> None:
+        order = list(self._compositors)
+        place = order.index(name)
+        rest = order[place + 1 :] + order[:place]
+        self.refusals[name] = words_of(error)
+        self._compositors = {other: self._compositors[other] for other in order if other != name}
+        while not rest and self._later:
+            later, size = self._later.popitem()
+            self._try(later, *size)
+            rest = list(self._compositors)
+        self.name = rest[0] if rest else ""
+        if rest:
+            self._notices.fallback(f"compositor {name} failed ({words_of(error)}): going on with {rest[0]}")
+        _quietly_close(compositor)
+
+    def _close_all(self) -> None:
+        compositors, self._compositors = self._compositors, {}
+        for compositor in compositors.values():
+            _quietly_close(compositor)
+
+    def _told(self) -> str:
+        measured = [f"{name} {self.timings[name]:.1f} ms" for name in self._compositors]
+        later = [f"{name} when it is asked for" for name in self._later]
+        return ", ".join([*measured, *later, *(f"{name}: {reason}" for name, reason in self.refusals.items())])
+
+
+def _quietly_close(compositor: Compositor) -> None:
+    try:
+        compositor.close()
+    except Exception:
+        _log.warning("closing compositor %s failed", compositor.name, exc_info=True)

@@ -93,9 +93,9 @@ class Bench:
                     return super().load(name)
                 return make
 
-        monkeypatch.setattr(
-            "rvm_live.compositing.back_ends.COMPOSITORS", Fake("compositors", dict.fromkeys(plans, ""), tuple(plans))
-        )
+        fake = Fake("compositors", dict.fromkeys(plans, ""), tuple(plans))
+        for module in ("back_ends", "composer"):
+            monkeypatch.setattr(f"rvm_live.compositing.{module}.COMPOSITORS", fake)
 
 
 class Failing(Background):

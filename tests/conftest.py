@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Beside another process of tests, more threads than cores would wait for each other, spinning.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A network's threads wait for each other spinning, too, which costs a busy machine several times what they do.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _hear_signals() -> None:

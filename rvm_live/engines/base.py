@@ -110,9 +110,8 @@ class Engine(ABC):
     @property
     def rungs(self) -> tuple[Rung, ...]:
         """What the engine can move between while it runs, best and dearest first; empty if it cannot, or if the user
-        fixed the ratio. Valid after ``prepare``. An engine of one precision may define :attr:`ratios` instead."""
-        # A convolutional network's time grows with its pixels.
-        return tuple(Rung(ratio, self.info.precision, ratio * ratio) for ratio in self.ratios)
+        fixed the ratio. Valid after ``prepare``."""
+        return ()
 
     def use_rung(self, rung: Rung) -> bool:
         """Work on one of :attr:`rungs` from the next frame on; the recurrent state is carried over.
@@ -120,15 +119,6 @@ class Engine(ABC):
         Returns:
             False if it is not ready yet: it is being made ready meanwhile, and the engine goes on as it is.
         """
-        return self.use_ratio(rung.ratio)
-
-    @property
-    def ratios(self) -> tuple[float, ...]:
-        """Downsample ratios alone, largest first, for engines that do not change precision; see :attr:`rungs`."""
-        return ()
-
-    def use_ratio(self, ratio: float) -> bool:
-        """Like :meth:`use_rung`, for one of :attr:`ratios`."""
         return False
 
     @abstractmethod

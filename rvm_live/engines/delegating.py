@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, Rung, States, close_failed
 
 __all__ = ["DelegatingEngine"]
@@ -15,10 +16,11 @@ class DelegatingEngine(Engine):
 
     Args:
         inner: does the work; may be replaced while it runs.
+        settings: what was asked for; None: the inner one's.
     """
 
-    def __init__(self, inner: Engine) -> None:
-        super().__init__(inner.settings)
+    def __init__(self, inner: Engine, settings: EngineSettings | None = None) -> None:
+        super().__init__(settings or inner.settings)
         self._inner = inner
 
     def open(self) -> EngineInfo:

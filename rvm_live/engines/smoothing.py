@@ -3,6 +3,7 @@ stands in docs/quality.md."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -10,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.clock import SYSTEM_CLOCK
-from rvm_live.core.frames import Matte
+from rvm_live.core.errors import EngineError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.engines.base import Engine, States
 from rvm_live.engines.common.dirty_rectangles import changed, enlarged
+from rvm_live.engines.delegating import DelegatingEngine
 from rvm_live.system.buffer_pool import BufferPool
 
-__all__ = ["KEPT", "STILL", "TemporalSmoother"]
+__all__ = ["KEPT", "STILL", "SmoothedEngine", "TemporalSmoother"]
 
 Bytes = NDArray[np.uint8]
 
@@ -85,3 +89,32 @@ class TemporalSmoother:
             left = cv2.multiply(apart, kept).astype(np.int16)
             cv2.add(alpha[part], left, dst=mixed[part], dtype=cv2.CV_8U)
         return mixed
+
+
+class SmoothedEngine(DelegatingEngine):
+    """An engine whose alpha is made steadier; what that remembers counts as its state."""
+
+    def __init__(self, inner: Engine) -> None:
+        super().__init__(inner)
+        self._smoother = TemporalSmoother()
+
+    def reset(self) -> None:
+        self._inner.reset()
+        self._smoother.reset()
+
+    def matte(self, frame: Frame) -> Matte:
+        return self._smoother(self._inner.matte(frame))
+
+    def matte_chunk(self, frames: Sequence[Frame]) -> list[Matte]:
+        return [self._smoother(matte) for matte in self._inner.matte_chunk(frames)]
+
+    def states(self) -> States | None:
+        own = self._inner.states()
+        return None if own is None else [*own, *self._smoother.memory]
+
+    def restore(self, states: States) -> None:
+        states, memory = states[:-2], states[-2:]
+        if len(memory) != 2:
+            raise EngineError("the state does not fit the engine")
+        self._smoother.remember(memory)
+        self._inner.restore(states)

@@ -581,16 +581,16 @@ def test_on_a_gpu_the_graph_gives_what_the_kernels_give(weights: Path) -> None:
 def test_on_a_gpu_another_ratio_is_recorded_while_frames_go_on(weights: Path) -> None:
     engine = cuda_engine(weights, ratio=None)
     engine.prepare(640, 360)
-    target = engine.ratios[-1]
+    target = engine.rungs[-1]
     picture = np.random.default_rng(1).integers(0, 256, (360, 640, 3), np.uint8)
     number = 0
-    while not engine.use_ratio(target):
+    while not engine.use_rung(target):
         engine.matte(Frame(picture, number, 0, number))
         number += 1
         assert number < 20_000
     assert number > 0, "it was made at once, so the stream stood still meanwhile"
     after = engine.matte(Frame(picture, number, 0, number))
-    assert engine.info.downsample_ratio == target
+    assert engine.info.downsample_ratio == target.ratio
     assert engine.recorded
     assert after.host().alpha.shape == (360, 640)
     engine.close()

@@ -26,7 +26,7 @@ from rvm_live.core.errors import (
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.registry import Registry
 from rvm_live.core.settings import EngineSettings
-from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.engines.base import Engine, EngineInfo, Rung
 from rvm_live.engines.common.device import choose_device, choose_precision, downsample_ratio
 from rvm_live.engines.lite.engine import LiteEngine
 from rvm_live.engines.onnx.engine import OnnxEngine
@@ -596,6 +596,38 @@ class Duck:
         return Matte(frame, np.zeros(frame.image.shape[:2], np.uint8))
 
 
+class Mallard(Duck):
+    """Has all that may be left out."""
+
+    chunked = True
+    phase = "swimming"
+    rungs = (Rung(1.0, "none", 1.0), Rung(0.5, "none", 0.25))
+
+    def __init__(self, settings: EngineSettings) -> None:
+        super().__init__(settings)
+        self.calls: list[str] = []
+
+    def prepare(self, width: int, height: int) -> None:
+        self.calls.append(f"prepare {width}x{height}")
+
+    def use_rung(self, rung: Rung) -> bool:
+        self.calls.append(f"rung {rung.ratio}")
+        return True
+
+    def matte_chunk(self, frames: list[Frame]) -> list[Matte]:
+        self.calls.append(f"chunk {len(frames)}")
+        return [self.matte(frame) for frame in frames]
+
+    def states(self) -> list[np.ndarray]:
+        return [np.ones(1, np.float32)]
+
+    def restore(self, states: list[np.ndarray]) -> None:
+        self.calls.append(f"restore {len(states)}")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
 class Late(PassThroughEngine):
     """Returns the matte of the frame before."""
 
@@ -679,6 +711,45 @@ def test_a_class_that_only_looks_like_an_engine_works(frames: list[Frame]) -> No
         assert alpha_of(engine.matte(frames[0])).max() == 0
         engine.reset()
         assert engine.info.engine == "duck"
+
+
+def test_what_it_leaves_out_is_that_of_any_engine(frames: list[Frame]) -> None:
+    with opened(own(Duck)) as engine:
+        engine.prepare(96, 80)
+        assert (engine.rungs, engine.chunked, engine.phase, engine.states()) == ((), False, "", None)
+        assert not engine.use_rung(Rung(0.5, "none", 0.25))
+        assert [matte.frame for matte in engine.matte_chunk(frames[:3])] == frames[:3]
+        with pytest.raises(EngineError, match="duck cannot load a state"):
+            engine.restore([])
+
+
+def test_what_it_has_is_used(frames: list[Frame]) -> None:
+    engine = own(Mallard)
+    with opened(engine):
+        calls: list[str] = engine._inner._inner._engine.calls  # type: ignore[attr-defined]
+        assert (engine.rungs, engine.chunked, engine.phase) == (Mallard.rungs, True, "swimming")
+        assert engine.use_rung(engine.rungs[1])
+        assert [matte.frame for matte in engine.matte_chunk(frames[:3])] == frames[:3]
+        states = engine.states()
+        assert states is not None
+        engine.restore(states)
+    assert calls == ["prepare 96x80", "rung 0.5", "chunk 3", "restore 1", "close"]
+
+
+def test_an_engine_that_is_not_open_says_so(frames: list[Frame]) -> None:
+    engine = own(Duck)
+    with opened(engine):
+        pass
+    calls: list[Callable[[], object]] = [
+        engine.reset,
+        lambda: engine.prepare(96, 80),
+        lambda: engine.matte(frames[0]),
+        lambda: engine.matte_chunk(frames[:2]),
+        lambda: engine.restore([]),
+    ]
+    for call in calls:
+        with pytest.raises(EngineError, match="the engine is not open"):
+            call()
 
 
 def test_a_matte_of_another_frame_is_refused(frames: list[Frame]) -> None:

@@ -15,7 +15,7 @@ from rvm_live import open_engine
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.select import AutoEngine
-from rvm_live.engines.smoothing import KEPT, TemporalSmoother
+from rvm_live.engines.smoothing import KEPT, SmoothedEngine, TemporalSmoother
 
 Bytes = NDArray[np.uint8]
 
@@ -94,7 +94,7 @@ def test_the_engine_does_it_when_asked() -> None:
             engine.matte(Frame(image, 0, 0, 0))
             mirrored = engine.matte(Frame(np.ascontiguousarray(image), 1, 0, 1))
             assert (mirrored.finished_ns > 0) or not steady
-            assert (engine._steadier is not None) == steady
+            assert isinstance(engine._inner, SmoothedEngine) == steady
         finally:
             engine.close()
 
@@ -103,8 +103,8 @@ def test_lite_has_it_unless_it_is_unwanted() -> None:
     for wanted, found in ((None, True), (True, True), (False, False)):
         engine = AutoEngine(EngineSettings(engine="lite", device="cpu", steady=wanted))
         engine.open()
+        assert isinstance(engine._inner, SmoothedEngine) == found
         engine.close()
-        assert (engine._steadier is not None) == found
 
 
 def test_in_the_library_a_still_matte_comes_to_rest() -> None:

@@ -122,6 +122,10 @@ def test_a_fast_machine_goes_up_to_single_precision_and_gives_that_up_first() ->
     assert RUNGS[0].ratio == RUNGS[1].ratio and (RUNGS[0].precision, RUNGS[1].precision) == ("fp32", "bf16")
 
 
+def rungs_of(*ratios: float) -> tuple[Rung, ...]:
+    return tuple(Rung(ratio, "fp32", ratio**2) for ratio in ratios)
+
+
 class Ladder(PassThroughEngine):
     """Takes as long as its ratio costs; a new ratio is ready at the second asking."""
 
@@ -132,14 +136,14 @@ class Ladder(PassThroughEngine):
         self._info = EngineInfo("ladder", "none", "cpu", "CPU", "fp32", 0.4)
 
     @property
-    def ratios(self) -> tuple[float, ...]:
-        return (0.4, 0.3, 0.2)
+    def rungs(self) -> tuple[Rung, ...]:
+        return rungs_of(0.4, 0.3, 0.2)
 
-    def use_ratio(self, ratio: float) -> bool:
-        self.asked.append(ratio)
-        if self.asked.count(ratio) < 2:
+    def use_rung(self, rung: Rung) -> bool:
+        self.asked.append(rung.ratio)
+        if self.asked.count(rung.ratio) < 2:
             return False
-        self._info = self._info.at_ratio(ratio)
+        self._info = self._info.on(rung)
         return True
 
     def matte(self, frame: Frame) -> Matte:
@@ -268,12 +272,12 @@ class Gpu(Ladder):
         self.made: list[float] = []
 
     @property
-    def ratios(self) -> tuple[float, ...]:
-        return (0.4, 0.35, 0.3, 0.25, 0.2)
+    def rungs(self) -> tuple[Rung, ...]:
+        return rungs_of(0.4, 0.35, 0.3, 0.25, 0.2)
 
-    def use_ratio(self, ratio: float) -> bool:
-        self.made.append(ratio)
-        self._info = self._info.at_ratio(ratio)
+    def use_rung(self, rung: Rung) -> bool:
+        self.made.append(rung.ratio)
+        self._info = self._info.on(rung)
         return True
 
     def matte(self, frame: Frame) -> Matte:
@@ -319,8 +323,8 @@ def test_a_matte_whose_work_failed_has_no_time(clock: FakeClock) -> None:
 def test_frames_of_another_size_have_another_ladder(clock: FakeClock) -> None:
     class Resized(Ladder):
         @property
-        def ratios(self) -> tuple[float, ...]:
-            return (0.4, 0.3, 0.2) if self.small else (0.4, 0.15, 0.1)
+        def rungs(self) -> tuple[Rung, ...]:
+            return rungs_of(0.4, 0.3, 0.2) if self.small else rungs_of(0.4, 0.15, 0.1)
 
         small = True
 

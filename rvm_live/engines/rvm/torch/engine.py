@@ -14,7 +14,7 @@ from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import EngineError, NoMemoryError, UnavailableError, words_of
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
-from rvm_live.engines.base import Engine, EngineInfo, States
+from rvm_live.engines.base import Engine, EngineInfo, Rung, States
 from rvm_live.engines.common.device import (
     Lane,
     choose_device,
@@ -152,15 +152,16 @@ class RvmEngine(Engine):
         return self._lane
 
     @property
-    def ratios(self) -> tuple[float, ...]:
+    def rungs(self) -> tuple[Rung, ...]:
         if self.settings.downsample_ratio is not None or self._key is None:
             return ()
-        return ratios_for(self._key.width, self._key.height)
+        ratios = ratios_for(self._key.width, self._key.height)
+        return tuple(Rung(ratio, self._info.precision, ratio * ratio) for ratio in ratios)
 
-    def use_ratio(self, ratio: float) -> bool:
-        if self._key is None or self._step is None or ratio == self._key.ratio:
+    def use_rung(self, rung: Rung) -> bool:
+        if self._key is None or self._step is None or rung.ratio == self._key.ratio:
             return True
-        key = self._key._replace(ratio=ratio)
+        key = self._key._replace(ratio=rung.ratio)
         with self._lane.work():
             if not self._steps.ready(key):
                 return False

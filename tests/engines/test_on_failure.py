@@ -47,7 +47,9 @@ def test_what_is_tried(
 ) -> None:
     engine = failed(asked, *here)
     tried = on_failure(error, asked, engine, (1280, 720), least_side=128, anew=asked, embedded=True)
-    assert [words.replace("with the engine opened ", "").split(" engine ")[-1] for _, words in tried] == live
+    assert [
+        words.replace("with the same engine, opened again", "anew").split(" engine ")[-1] for _, words in tried
+    ] == live
     for settings, words in tried:
         if words == "on the CPU":
             assert settings == replace(asked, device="cpu", precision="auto"), "at the ratio that was asked for"

@@ -15,7 +15,7 @@ from pathlib import Path
 import av
 import pytest
 
-from rvm_live.compositing.composer import Composer
+from rvm_live.compositing.back_ends import BackEnds
 from tests.conftest import ROOT
 from tests.support.engines import NotingEngine
 from tests.support.movies import make_movie
@@ -122,8 +122,8 @@ def test_a_lent_engine_takes_up_a_state_like_a_fresh_one(tmp_path: Path) -> None
 
 def test_no_file_waits_for_a_back_end_that_none_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    tried = Composer._try
-    monkeypatch.setattr(Composer, "_try", lambda self, name, *rest: (opened.append(name), tried(self, name, *rest)))
+    tried = BackEnds._try
+    monkeypatch.setattr(BackEnds, "_try", lambda self, name, *rest: (opened.append(name), tried(self, name, *rest)))
     done = call("batch", clips(tmp_path / "in", "ab"), "-o", tmp_path / "out", *REMEMBERING)
     assert done.code == 0, done.out
     assert opened == ["cpu", "cpu"]

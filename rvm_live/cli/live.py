@@ -123,6 +123,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             "--scene-reset/--no-scene-reset", default=True, help="Forget the matting state at a cut.  [default: on]"
         ),
         engine_option("steady"),
+        engine_option("key"),
         engine_option("offline"),
     ],
     "What is told": [

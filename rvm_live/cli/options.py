@@ -63,6 +63,7 @@ _ENGINE: _Table = {
         "help": "Average alpha over time where nothing moves (CPU).",
         "shown": "with lite",
     },
+    "key": {"metavar": "COLOUR", "help": "The screen's colour for chroma, such as #00b140.", "shown": "found"},
     "offline": {"is_flag": True, "help": "Never download weights."},
 }
 """Field of the settings -> what click.option takes; ``names``: of the option, where it is not called as the field is;

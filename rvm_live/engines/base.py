@@ -34,6 +34,7 @@ class EngineInfo:
         downsample_ratio: ratio the network works at, in (0, 1]; 0.0 while no frame size is known.
         notes: one line for each thing that differs from what was asked for, such as an engine passed over.
         remarks: likewise for what is as it was asked for and still worth the log, such as why ``auto`` took ``lite``.
+        hints: likewise for what would do better on these pictures: told once, in the picture, too.
     """
 
     engine: str
@@ -44,6 +45,7 @@ class EngineInfo:
     downsample_ratio: float = 0.0
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
 
     @property
     def mattes_on(self) -> str:

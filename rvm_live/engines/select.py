@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rvm_live import weights
 from rvm_live.core.errors import EngineError, UnavailableError, WeightsError
@@ -17,6 +17,9 @@ from rvm_live.engines.choice import EMBEDDED, Choice, choose
 from rvm_live.engines.delegating import DelegatingEngine
 from rvm_live.system.folders import at_home
 from rvm_live.weights import consent
+
+if TYPE_CHECKING:
+    from rvm_live.engines.chroma.screen import Key
 
 __all__ = ["AutoEngine", "engine_for"]
 
@@ -43,6 +46,8 @@ class AutoEngine(DelegatingEngine):
         self._choice = choice
         self._warning = ""
         self._known = False
+        self._asked_auto = self._look = settings.engine == "auto"
+        self._screen: Key | None = None
 
     def again(self, settings: EngineSettings) -> AutoEngine:
         """A fresh one for the same or other settings; what was decided for these is decided for it."""
@@ -103,7 +108,21 @@ class AutoEngine(DelegatingEngine):
         if self._choice is not None and self._choice.reason:
             why = told if self._choice.agreed else remarks
             why.append(f"the embedded engine {EMBEDDED} runs: {self._choice.reason}")
-        return replace(info, notes=(*info.notes, *told), remarks=(*info.remarks, *remarks))
+        hints = info.hints
+        if self._screen is not None:
+            hints += (f"a {self._screen.name} screen is seen: `--engine chroma` cuts it out better, in less time",)
+        return replace(info, notes=(*info.notes, *told), remarks=(*info.remarks, *remarks), hints=hints)
+
+    def reset(self) -> None:
+        self._look = self._asked_auto and self._screen is None
+        super().reset()
+
+    def matte(self, frame: Frame) -> Matte:
+        if self._look:
+            from rvm_live.engines.chroma.screen import find_key
+
+            self._look, self._screen = False, find_key(frame.image)
+        return super().matte(frame)
 
     def close(self) -> None:
         inner, self._inner = self._inner, _NotOpen(self.settings)

@@ -141,6 +141,7 @@ class MattingStage(Stage):
         self._adaptive_fps, self._chunk = adaptive_fps, chunk
         self._waiting: Frame | None = None
         self._told_slow = False
+        self._hinted: set[str] = set()
         self.last = LastMatte()
         self.ready: Future[EngineInfo] = Future()
         self.promises = (self.ready,)
@@ -217,6 +218,9 @@ class MattingStage(Stage):
             self._notices.fallback(note)
         for remark in info.remarks:
             self._notices.remark(remark)
+        for hint in {*info.hints} - self._hinted:
+            self._notices.news(hint)
+        self._hinted.update(info.hints)
 
     @property
     def engine_info(self) -> EngineInfo | None:

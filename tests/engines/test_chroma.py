@@ -220,3 +220,21 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert error(alpha, before(SCREENS["green"])[2]) < 8
     done = call("batch", "--engine", "chroma", tmp_path / "b.png", "-o", out)
     assert done.code == 1 and "no green or blue screen is seen" in done.out + done.err
+    magenta = before((200, 40, 190))
+    cv2.imwrite(str(tmp_path / "c.png"), magenta[0])
+    options = ("--engine", "chroma", "--key", "#be28c8", "--background", "transparent")
+    assert call("batch", *options, tmp_path / "c.png", "-o", out).code == 0
+    assert error(cv2.imread(str(next(out.glob("*c.png"))), cv2.IMREAD_UNCHANGED)[..., 3], magenta[2]) < 8
+    done = call("batch", "--engine", "chroma", "--key", "verdigris", tmp_path / "c.png", "-o", out)
+    assert done.code == 2 and "unknown colour 'verdigris'" in done.err
+
+
+@pytest.mark.parametrize(("screen", "told"), [("green", "a green screen is seen"), ("blue", "a blue screen is seen")])
+def test_auto_names_it_and_goes_on_as_before(screen: str, told: str, tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    for colour, expected in ((SCREENS[screen], True), ((128, 128, 128), False)):
+        cv2.imwrite(str(picture), before(colour)[0])
+        done = call("--headless", "--source", picture, "--offline", "--frames", "5", "--report")
+        assert done.code == 0, done.err
+        assert done.err.count(f"{told}: `--engine chroma`") == expected
+        assert "chroma" not in done.out

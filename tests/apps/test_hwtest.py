@@ -342,7 +342,7 @@ def test_a_plug_in_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(COMPOSITORS.builtin, "broken", "json:JSONDecodeError")
     monkeypatch.setitem(COMPOSITORS.builtin, "absent", "no.such.module:Class")
     found = {each.name: each for each in inspect_machine(EngineSettings()).compositors}
-    assert "TypeError" in found["broken"].detail
+    assert "missing 2 required positional arguments" in found["broken"].detail
     assert "cannot load compositor 'absent'" in found["absent"].detail
     assert not (found["broken"].works or found["absent"].works)
 
@@ -371,6 +371,7 @@ def test_advice_by_measurement(weights: Path, tmp_path: Path) -> None:
     assert advice["keeps_fps"] == next((target for target in TARGETS if timing["fps"] >= target), None)
     assert advice["command"] == (f"rvm-live --source {clip} --downsample-ratio 1 --weights {weights} --device cpu")
     assert {found["name"]: found["works"] for found in report["machine"]["engines"]} == {
+        "chroma": True,
         "lite": False,  # the weights that are named are RVM's
         "onnx": False,
         "openvino": True,

@@ -87,7 +87,8 @@ class _Failures:
 @pytest.hookimpl(trylast=True)  # the reporter comes first
 def pytest_configure(config: pytest.Config) -> None:
     terminal = config.pluginmanager.getplugin("terminalreporter")
-    if os.environ.get("CI") and terminal is not None and not hasattr(config, "workerinput"):
+    several = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if os.environ.get("CI") and terminal is not None and several:
         config.pluginmanager.register(_Failures(terminal))
 
 

@@ -30,7 +30,10 @@ _LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # torch's
 _DAMAGED = "is not a checkpoint, or a truncated or damaged one"
 _DAMAGED_ZIP = "is a truncated or damaged checkpoint"
 # All that zipfile answers damage with.
-_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError, struct.error)
+_ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError, struct.error),
+    OverflowError,  # a place in the file that no file has
+)
 
 
 class Unfit(ValueError):

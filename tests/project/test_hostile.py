@@ -47,6 +47,7 @@ from tests.conftest import ROOT
 from tests.support.hostile import (
     Outcome,
     archive,
+    beyond,
     call,
     code,
     number,
@@ -182,6 +183,14 @@ WEIGHTS: dict[str, tuple[Callable[[State], bytes], str]] = {
     ),
     "records that lie over each other": (
         lambda state: directory(whole(state), "archive/data/1", {20: struct.pack("<I", 9_000_000) * 2}),
+        "truncated or damaged",
+    ),
+    "a list that begins where no file ends": (
+        lambda state: beyond(whole(state), "archive/data.pkl", 2**63 + 5),
+        "truncated or damaged",
+    ),
+    "values that begin where no file ends": (
+        lambda state: beyond(whole(state), "archive/data/0", 2**64 - 1),
         "truncated or damaged",
     ),
     "values altered": (

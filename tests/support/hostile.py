@@ -110,6 +110,15 @@ def archive(records: Mapping[str, bytes], root: str = "archive", method: int = z
     return buffer.getvalue()
 
 
+def beyond(data: bytes, name: str, where: int) -> bytes:
+    """A zip file one of whose records is said to begin at ``where``."""
+    buffer = io.BytesIO(data)
+    with zipfile.ZipFile(buffer, "a") as file:
+        file.writestr("archive/more", b"")  # what makes it write its directory
+        file.getinfo(name).header_offset = where
+    return buffer.getvalue()
+
+
 def safetensors(header: object, data: bytes = b"") -> bytes:
     """``header`` is written as JSON, or as it is where it is bytes."""
     encoded = header if isinstance(header, bytes) else json.dumps(header).encode()

@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 TESTS  := $(VENV)/.ready-for-tests
 ARGS   ?=
 # Tests run in this many processes; WORKERS=0: in one, in the order of their names. Not --dist loadfile: where a process
-# ends unexpectedly the others then wait for ever (one time in three, xdist 3.8).
+# ends unexpectedly the others may then wait for ever (xdist 3.8).
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --max-worker-restart 3
 # torch's build: auto (by whether an NVIDIA driver is there), cpu, cuda, or default (what pip gives).

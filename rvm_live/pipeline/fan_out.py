@@ -23,7 +23,7 @@ from rvm_live.pipeline.watchdog import GRACE_S, PATIENT_NS
 from rvm_live.sinks.base import PictureSink, Shot, Sink
 from rvm_live.sinks.stale_timeout import StaleTimeout
 
-__all__ = ["FanOut", "Fresh", "Output"]
+__all__ = ["FanOut", "Fresh", "SinkThread"]
 
 _IDLE_S = 0.01
 _LIVE_SIZE, _FILE_SIZE = 2, 4
@@ -62,7 +62,7 @@ class _Item(NamedTuple):
     picture: Composite | Shot
 
 
-class Output:
+class SinkThread:
     """One sink on a thread of its own, from its opening to its close.
 
     Args:
@@ -201,7 +201,7 @@ class FanOut:
         fps: float | None,
         clock: Clock,
     ) -> None:
-        self.outputs: list[Output] = []
+        self.outputs: list[SinkThread] = []
         self.here: list[Fresh] = []
         self.needs_main = False
         self.limit: int | None = None
@@ -217,7 +217,7 @@ class FanOut:
             name = _of(sink, "name") or type(sink).__name__.lower()
             names.append(name)
             name = name if names.count(name) == 1 else f"{name} {names.count(name)}"
-            self.outputs.append(Output(sink, name, policy=lead.policy, epoch=epoch, fps=fps, clock=clock))
+            self.outputs.append(SinkThread(sink, name, policy=lead.policy, epoch=epoch, fps=fps, clock=clock))
 
     def put(self, composite: Composite) -> None:
         """Hand a composite to all.
@@ -258,7 +258,7 @@ class FanOut:
                 continue
             output.lost = True
             output.queue.cancel(error)
-            others: list[Fresh | Output] = [*self.here, *(each for each in self.outputs if not each.lost)]
+            others: list[Fresh | SinkThread] = [*self.here, *(each for each in self.outputs if not each.lost)]
             going_on = any(not _of(each.sink, "aside") for each in others)
             if not self._live or not going_on:
                 raise error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -23,10 +21,9 @@ from rvm_live.core import transfer
 from rvm_live.core.errors import BackgroundError, SettingsError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices
-from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.rvm.torch.engine import RvmEngine
 from rvm_live.media.colour import yuv_of
-from tests.conftest import missing
+from tests.engines.test_transfers import engine  # noqa: F401 - a fixture
 
 WIDTH, HEIGHT = 64, 48
 ROOM = (1, 2, 3)
@@ -96,18 +93,7 @@ def test_each_output_is_what_a_composer_of_its_own_would_make(backend: str, fore
         composer.close()
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda:0", marks=pytest.mark.gpu)])
-def engine(request: pytest.FixtureRequest, weights: Path) -> Iterator[RvmEngine]:
-    if request.param != "cpu" and not torch.cuda.is_available():
-        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
-    made = RvmEngine(EngineSettings(weights=weights, device=request.param, downsample_ratio=0.5))
-    made.open()
-    made.prepare(WIDTH, HEIGHT)
-    yield made
-    made.close()
-
-
-def test_one_matting_serves_all_and_each_picture_comes_down_once(engine: RvmEngine) -> None:
+def test_one_matting_serves_all_and_each_picture_comes_down_once(engine: RvmEngine) -> None:  # noqa: F811
     outputs = {
         "beach": Output(ColorBackground("#c08040")),
         "cut out": Output(TransparentBackground()),

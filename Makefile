@@ -83,17 +83,25 @@ assets: $(TESTS)
 opencv-cuda: $(TESTS)
 	$(BIN)/python -m tools.build_opencv_cuda $(ARGS)
 
-# The window tests need a virtual screen and something that presses keys, those of the microphone a sound server. Install
-# them where that is possible without asking anybody, and takes nothing away; otherwise the tests say what is missing.
+# The window tests need a virtual screen and something that presses keys, those of the microphone a sound server, those of
+# the virtual camera PipeWire, those of the page a browser. Install them where that is possible without asking anybody,
+# and takes nothing away; otherwise the tests say what is missing.
 display:
-	@if [ "$$(uname)" = Linux ] && ! { command -v Xvfb && command -v xdotool && command -v pulseaudio && command -v openbox; } >/dev/null 2>&1; then \
+	@if [ "$$(uname)" = Linux ] && ! { command -v Xvfb && command -v xdotool && command -v pulseaudio && command -v openbox && \
+	    command -v pipewire && command -v wireplumber && command -v gst-launch-1.0 && command -v chromium && \
+	    test -e /usr/libexec/xdg-desktop-portal; } >/dev/null 2>&1; then \
 	  if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
 	    apt-get update -qq; export DEBIAN_FRONTEND=noninteractive; \
 	    apt-get install -y -qq xvfb xdotool >/dev/null; \
 	    apt-get install -y -qq --no-install-recommends --no-remove openbox desktop-file-utils >/dev/null || true; \
 	    apt-get install -y -qq --no-install-recommends --no-remove pulseaudio libasound2-plugins >/dev/null || true; \
+	    apt-get install -y -qq --no-install-recommends --no-remove dbus dbus-bin pipewire pipewire-bin wireplumber \
+	      gstreamer1.0-pipewire gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+	      xdg-desktop-portal python3-dbus python3-gi >/dev/null || true; \
+	    apt-get install -y -qq --no-install-recommends --no-remove chromium fonts-noto-cjk >/dev/null || true; \
 	  else \
 	    echo "window tests need Xvfb and xdotool: sudo apt-get install xvfb xdotool (or your system's like)"; \
+	    echo "tests of the virtual camera and of the page need PipeWire with WirePlumber, and Chromium"; \
 	    echo "microphone tests need a sound server: sudo apt-get install pulseaudio libasound2-plugins"; \
 	  fi; \
 	fi

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import statistics
 import sys
-import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
+from rvm_live.core.beside import beside
 from rvm_live.core.clock import Clock
 from rvm_live.core.errors import CompositorError, SettingsError, UnavailableError, words_of
 from rvm_live.core.frames import Matte
@@ -53,7 +54,7 @@ class BackEnds:
         self._source_foreground, self._timed, self._fitting_alone = source_foreground, timed, fitting_alone
         self._compositors: dict[str, Compositor] = {}
         self._later: dict[str, tuple[int, int, str]] = {}
-        self._opening: threading.Thread | None = None
+        self._opening: Future[None] | None = None
         self._closed = False
         self.timings: dict[str, float] = {}
         self._chosen = ""
@@ -175,11 +176,10 @@ class BackEnds:
             else:
                 self._notices.fallback(f"compositor {name} cannot be used: {self.refusals[name]}")
 
-        if self._opening is None or not self._opening.is_alive():
+        if self._opening is None or self._opening.done():
             size = self._later.pop(name)
             # Nobody who leaves waits for a library that is being loaded.
-            self._opening = threading.Thread(target=opened, name="rvm-compositor", daemon=True)
-            self._opening.start()
+            self._opening = beside("compositor", opened, daemon=True)
 
     def _warmed(self, compositor: Compositor, width: int, height: int, device: str) -> float:
         """Compose a made-up matte over every kind of layer; return the median time over a plate, milliseconds."""

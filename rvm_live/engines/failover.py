@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from rvm_live.core.beside import beside
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import EngineError, NoMemoryError, words_of
 from rvm_live.core.frames import Frame, Matte
@@ -198,40 +198,48 @@ class FailoverEngine(DelegatingEngine):
 
 
 class _Opening:
-    """Opens an engine on a thread of its own."""
+    """Opens an engine on a thread of its own; :attr:`future` has it, or why it does not work."""
 
     def __init__(
         self, make: Callable[[EngineSettings], Engine], settings: EngineSettings, size: tuple[int, int]
     ) -> None:
-        self.engine: Engine | None = None
-        self.done = False
-        self.reason = ""
         self.size = size
         self._make, self._settings = make, settings
-        self._thread = threading.Thread(target=self._run, name="rvm-returning")
-        self._thread.start()
+        self.future = beside("returning", self._opened)
 
-    def _run(self) -> None:
-        engine: Engine | None = None
+    @property
+    def done(self) -> bool:
+        return self.future.done()
+
+    @property
+    def engine(self) -> Engine | None:
+        """What was opened, None where that failed; waits."""
+        return None if self.future.exception() else self.future.result()
+
+    @property
+    def reason(self) -> str:
+        """Why it does not work."""
+        error = self.future.exception()
+        return words_of(error) if error else ""
+
+    def give_up(self) -> None:
+        """Wait for the thread, and free what it opened."""
+        engine = self.engine
+        if engine is not None:
+            close_failed(engine)
+
+    def _opened(self) -> Engine:
+        engine = self._make(self._settings)
         try:
-            engine = self._make(self._settings)
             engine.open()
             engine.prepare(*self.size)
             black = np.zeros((self.size[1], self.size[0], 3), np.uint8)
             engine.matte(Frame(black, 0, 0, 0)).host()
             engine.reset()
-            self.engine = engine
-        except Exception as error:  # it does not work, or not yet
-            self.reason = words_of(error)
-            if engine is not None:
-                close_failed(engine)
-        self.done = True
-
-    def give_up(self) -> None:
-        """Wait for the thread, and free what it opened."""
-        self._thread.join()
-        if self.engine is not None:
-            close_failed(self.engine)
+        except Exception:  # it does not work, or not yet
+            close_failed(engine)
+            raise
+        return engine
 
 
 def _finite(alpha: Any, frames: int) -> bool:

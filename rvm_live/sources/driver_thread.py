@@ -6,7 +6,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
+
+from rvm_live.core.beside import settle
 
 __all__ = ["DriverThread"]
 
@@ -28,10 +31,10 @@ class DriverThread:
     """
 
     def __init__(self, name: str) -> None:
-        self._calls: queue.SimpleQueue[_Call[Any] | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"rvm-{name}", daemon=True)
         self._started = False
-        self._last: _Call[Any] | None = None
+        self._last: Future[Any] | None = None
 
     def call(self, function: Callable[[], T], check: Callable[[], None], limit_s: float) -> T:
         """Wait for what ``function`` returns, or raise what it raises.
@@ -44,48 +47,27 @@ class DriverThread:
         Raises:
             TimeoutError: that did not suffice, or an earlier call has not come back yet.
         """
-        if self._last is not None and not self._last.done.is_set():
+        if self._last is not None and not self._last.done():
             raise TimeoutError("an earlier call has not come back")
         if not self._started:
             self._started = True
             self._thread.start()
-        call: _Call[T] = _Call(function)
-        self._last = call
-        self._calls.put(call)
+        future: Future[T] = Future()
+        self._last = future
+        self._calls.put((future, function))
         until = time.monotonic() + limit_s
-        while not call.done.wait(_SLICE_S):
+        while not wait([future], _SLICE_S).done:
             check()
             if time.monotonic() >= until:
                 raise TimeoutError(f"no answer in {limit_s:g} s")
-        result: T = call.result()
-        return result
+        return future.result()
 
     def end(self) -> None:
         """Let the thread go: at once if it is idle, else when its call returns. May be called by any thread."""
         self._calls.put(None)
-        if self._started and (self._last is None or self._last.done.is_set()):
+        if self._started and (self._last is None or self._last.done()):
             self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
-            call.make()
-
-
-class _Call(Generic[T]):
-    def __init__(self, function: Callable[[], T]) -> None:
-        self.done = threading.Event()
-        self._function = function
-        self._value: T
-        self._error: BaseException | None = None
-
-    def make(self) -> None:
-        try:
-            self._value = self._function()
-        except BaseException as error:  # raised again by the caller
-            self._error = error
-        self.done.set()
-
-    def result(self) -> T:
-        if self._error is not None:
-            raise self._error
-        return self._value
+            settle(*call)

@@ -9,14 +9,15 @@ that is refused, or another file.
 from __future__ import annotations
 
 import socket
-import threading
 import time
 import urllib.request
+from concurrent.futures import TimeoutError as FutureTimeoutError  # another class until Python 3.11
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
+from rvm_live.core.beside import beside
 from rvm_live.core.errors import NoNetworkError, WeightsError
 
 __all__ = ["Progress", "fetch", "no_way_out"]
@@ -176,15 +177,8 @@ def _resolves(host: str, port: int) -> bool:
 
     The resolver itself may take half a minute to give up and cannot be interrupted, so it runs in a daemon thread.
     """
-    found: list[bool] = []
-
-    def look_up() -> None:
-        try:
-            found.append(bool(socket.getaddrinfo(host, port)))
-        except (OSError, UnicodeError):
-            found.append(False)
-
-    thread = threading.Thread(target=look_up, name="weights-lookup", daemon=True)
-    thread.start()
-    thread.join(_LOOKUP_SECONDS)
-    return bool(found) and found[0]
+    found = beside("lookup", lambda: socket.getaddrinfo(host, port), daemon=True)
+    try:
+        return bool(found.result(_LOOKUP_SECONDS))
+    except (OSError, UnicodeError, FutureTimeoutError):
+        return False

@@ -22,8 +22,9 @@ from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import EngineInfo
 from rvm_live.engines.common.device import Lane
+from rvm_live.engines.common.prepared import Prepared
 from rvm_live.engines.rvm.torch import graph_capture as recording
-from rvm_live.engines.rvm.torch.cuda_graph import Step, Steps
+from rvm_live.engines.rvm.torch.cuda_graph import Step
 from rvm_live.engines.rvm.torch.engine import RvmEngine
 from rvm_live.engines.rvm.torch.finite_check import FiniteCheck
 from rvm_live.engines.rvm.torch.full_size import PlainFullSize
@@ -193,7 +194,7 @@ def test_a_step_is_made_beside_and_told_when_it_is_there() -> None:
         made.append((key, threading.current_thread().name))
         return object()  # type: ignore[return-value]
 
-    steps: Steps[int] = Steps(make, beside=True)
+    steps: Prepared[int, Step] = Prepared(make, "recording")
     assert not steps.ready(1)
     assert not steps.ready(2), "one at a time"
     go.set()
@@ -210,10 +211,10 @@ def test_a_step_that_cannot_be_made_is_told_once(caplog: pytest.LogCaptureFixtur
     def make(key: int) -> Step:
         raise RuntimeError("CUDA out of memory")
 
-    steps: Steps[int] = Steps(make, beside=True)
+    steps: Prepared[int, Step] = Prepared(make, "recording")
     for _ in range(3):
         assert not steps.ready(1)
-        steps._join()
+        steps.join()
     assert [record.getMessage() for record in caplog.records] == [
         "the network stays at its size: another size cannot be prepared: CUDA out of memory"
     ]
@@ -227,10 +228,10 @@ def test_whatever_a_step_fails_of_its_thread_does_not_die_at_every_frame(caplog:
         tried.append(key)
         raise ValueError("a compiler's own error")
 
-    steps: Steps[int] = Steps(make, beside=True)
+    steps: Prepared[int, Step] = Prepared(make, "recording")
     for _ in range(3):
         assert not steps.ready(1)
-        steps._join()
+        steps.join()
     assert tried == [1]
     assert len(caplog.records) == 1
 
@@ -244,19 +245,19 @@ def test_a_step_that_could_not_be_made_is_tried_again_when_others_have_gone(free
             raise RuntimeError("CUDA out of memory")
         return object()  # type: ignore[return-value]
 
-    steps: Steps[int] = Steps(make, beside=True)
+    steps: Prepared[int, Step] = Prepared(make, "recording")
     steps.ready(1)
-    steps._join()
+    steps.join()
     room = True
     assert not steps.ready(1), "what failed is not tried at every frame"
-    steps._join()
+    steps.join()
     assert not steps.ready(1)
     if free == "keep":
         steps.keep(lambda key: False)
     else:
         steps.close()
     assert not steps.ready(1)
-    steps._join()
+    steps.join()
     assert steps.ready(1)
     steps.close()
 

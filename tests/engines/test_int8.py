@@ -134,14 +134,13 @@ def test_a_size_that_is_not_calibrated_is_looked_for_once_and_is_no_rung(
         steps, tried = engine._compiled(), set()
         for _ in range(3):
             assert not steps.ready((66, 38), "int8", refined=True)
-            assert steps._thread is not None
-            steps._thread.join()
-            tried.add(steps._thread)
+            steps._requests.join()
+            tried.add(steps._requests._making)
         assert len(tried) == 1, "a thread a frame"
         assert not died
         assert [record.getMessage() for record in caplog.records] == [
-            "66x38 in int8 cannot be used: int8 is not calibrated for 66x38: run `rvm-live calibrate` with your own "
-            "--source"
+            "the network stays at its size: another size cannot be prepared: int8 is not calibrated for 66x38: run "
+            "`rvm-live calibrate` with your own --source"
         ]
         engine._size = (1280, 720)
         assert engine.rungs == ()
@@ -165,11 +164,10 @@ def test_whatever_compiling_fails_of_its_thread_does_not_die_at_every_frame(
         def fail(*arguments: object, **options: object) -> None:
             raise OSError("the disk is gone")
 
-        monkeypatch.setattr(steps, "_compiled", fail)
+        monkeypatch.setattr(steps._requests, "_make", fail)
         assert steps.usable((64, 36), "fp32", refined=True)
         assert not steps.ready((64, 36), "fp32", refined=True)
-        assert steps._thread is not None
-        steps._thread.join()
+        steps._requests.join()
         assert not died
         assert not steps.usable((64, 36), "fp32", refined=True)
     finally:

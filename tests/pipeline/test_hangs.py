@@ -86,7 +86,7 @@ def test_a_call_into_a_driver_is_given_up_and_so_is_the_next_while_it_hangs(hang
         driver.call(lambda: 1, lambda: None, 5)
     assert time.monotonic() - began < 2
     hanging.free.set()
-    wait_for(lambda: driver._last is not None and driver._last.done.is_set())
+    wait_for(lambda: driver._last is not None and driver._last.done())
     assert driver.call(lambda: 1, lambda: None, 5) == 1
     driver.end()
 

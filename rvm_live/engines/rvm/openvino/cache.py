@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from rvm_live.engines.common.openvino_models import (
     kept,
 )
 from rvm_live.engines.common.openvino_request import OpenVinoRequest
+from rvm_live.engines.common.prepared import Prepared
 from rvm_live.system.telemetry_off import import_quietly
 from rvm_live.weights import LoadedWeights
 
@@ -38,6 +38,8 @@ _log = logging.getLogger("rvm_live")
 
 _FORMAT = 2
 """Of what is kept on disk; goes up when :mod:`rvm_live.engines.rvm.openvino.trace` changes its meaning."""
+_Key = tuple[tuple[int, int], bool, str]
+"""Width and height, whether the frame is larger than that, precision."""
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -65,9 +67,7 @@ class OpenVinoCache:
         self._weights = weights
         self._coloured = coloured
         self.phase = ""
-        self._requests: dict[tuple[tuple[int, int], bool, str], OpenVinoRequest] = {}
-        self._thread: threading.Thread | None = None
-        self._failed: set[tuple[tuple[int, int], bool, str]] = set()
+        self._requests: Prepared[_Key, OpenVinoRequest] = Prepared(self._compiled, "compiling")
 
     def request(self, low: tuple[int, int], precision: str, *, refined: bool) -> OpenVinoRequest:
         """The request of a low-resolution size (width, height), compiled now if it is not yet.
@@ -81,46 +81,25 @@ class OpenVinoCache:
             EngineError: OpenVINO refuses the network.
             UnavailableError: int8 is not calibrated for that size.
         """
-        key = (low, refined, precision)
-        if key not in self._requests:
-            try:
-                self._requests[key] = self._compiled(low, precision, refined=refined)
-            except RuntimeError as error:
-                raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
-        return self._requests[key]
+        return self._requests.now((low, refined, precision))
 
     def ready(self, low: tuple[int, int], precision: str, *, refined: bool) -> bool:
         """Whether a request can be used at once; if not, it is being compiled from now on."""
-        key = (low, refined, precision)
-        if key in self._requests:
-            return True
-        busy = self._thread is not None and self._thread.is_alive()
-        if not busy and key not in self._failed:
-            self._thread = threading.Thread(target=self._prepare, args=key, name="rvm-compiling")
-            self._thread.start()
-        return False
+        return self._requests.ready((low, refined, precision))
 
     def usable(self, low: tuple[int, int], precision: str, *, refined: bool) -> bool:
         """Whether there can be one: it did not fail to compile before, and int8 is calibrated."""
         key = (low, refined, precision)
         if key in self._requests:
             return True
-        return key not in self._failed and (precision != "int8" or self.calibrated(low, refined=refined))
+        return not self._requests.failed(key) and (precision != "int8" or self.calibrated(low, refined=refined))
 
     def close(self) -> None:
         """Wait for the thread and free the networks."""
-        if self._thread is not None:
-            self._thread.join()
-        self._requests.clear()
+        self._requests.close()
 
-    def _prepare(self, low: tuple[int, int], refined: bool, precision: str) -> None:
-        try:
-            self.request(low, precision, refined=refined)
-        except Exception as error:  # whatever it is, a thread that dies would be started anew at every frame
-            self._failed.add((low, refined, precision))
-            _log.warning("%dx%d in %s cannot be used: %s", *low, precision, error)
-
-    def _compiled(self, low: tuple[int, int], precision: str, *, refined: bool) -> OpenVinoRequest:
+    def _compiled(self, key: _Key) -> OpenVinoRequest:
+        low, refined, precision = key
         models = self._models(low, refined=refined)
         if precision == "int8":
             models[0] = kept(self._core, self._name(low, "int8", refined=refined))
@@ -128,10 +107,13 @@ class OpenVinoCache:
                 raise UnavailableError(
                     f"int8 is not calibrated for {low[0]}x{low[1]}: run `rvm-live calibrate` with your own --source"
                 )
-        coarse, model = (
-            self._core.compile_model(part, "CPU", cpu_runtime.openvino_options(hint))
-            for part, hint in zip(models, (self._hints[precision], "f32"), strict=True)
-        )
+        try:
+            coarse, model = (
+                self._core.compile_model(part, "CPU", cpu_runtime.openvino_options(hint))
+                for part, hint in zip(models, (self._hints[precision], "f32"), strict=True)
+            )
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
         return OpenVinoRequest(coarse, model, import_quietly("openvino").Tensor)
 
     def calibrated(self, low: tuple[int, int], *, refined: bool) -> bool:

@@ -8,25 +8,19 @@ buffers of its own. On other devices a step runs the same function without a rec
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rvm_live.core.errors import words_of
 from rvm_live.engines.common.ladder import low_size, state_shapes
 from rvm_live.engines.rvm.torch.full_size import FullSize
 from rvm_live.engines.rvm.torch.graph_capture import Record
 from rvm_live.network.network import MattingNetwork
 
-__all__ = ["Found", "Step", "Steps"]
-
-_log = logging.getLogger("rvm_live")
+__all__ = ["Found", "Step"]
 
 _TURN = (2, 1, 0, 3)  # red, green, blue, alpha <-> blue, green, red, alpha
 
@@ -164,65 +158,3 @@ class Step:
         ]
         for mine, new in zip(self.states, states, strict=True):
             mine.copy_(new)
-
-
-Key = TypeVar("Key", bound=Hashable)
-
-
-class Steps(Generic[Key]):
-    """Steps by what they are for, made when first asked for: now, or on a thread beside the running one.
-
-    Args:
-        make: key -> step; may take long.
-        beside: make those that :meth:`ready` is asked for on a thread of their own.
-    """
-
-    def __init__(self, make: Callable[[Key], Step], *, beside: bool) -> None:
-        self._make = make
-        self._beside = beside
-        self._made: dict[Key, Step] = {}
-        self._failed: set[Key] = set()
-        self._thread: threading.Thread | None = None
-
-    def now(self, key: Key) -> Step:
-        """The step for ``key``, made on the calling thread if it is not there yet."""
-        if key not in self._made:
-            self._made[key] = self._make(key)
-        return self._made[key]
-
-    def ready(self, key: Key) -> bool:
-        """Whether :meth:`now` would answer at once; if not, the step is being made from now on."""
-        if key in self._made:
-            return True
-        if not self._beside:
-            self.now(key)
-            return True
-        busy = self._thread is not None and self._thread.is_alive()
-        if not busy and key not in self._failed:
-            self._thread = threading.Thread(target=self._prepare, args=(key,), name="rvm-recording")
-            self._thread.start()
-        return False
-
-    def keep(self, wanted: Callable[[Key], bool]) -> None:
-        """Free the steps that are no longer wanted."""
-        self._join()
-        self._made = {key: step for key, step in self._made.items() if wanted(key)}
-        self._failed.clear()  # there is memory again, perhaps
-
-    def close(self) -> None:
-        """Wait for the thread and free every step."""
-        self._join()
-        self._made.clear()
-        self._failed.clear()
-
-    def _join(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-
-    def _prepare(self, key: Key) -> None:
-        try:
-            self.now(key)
-        except Exception as error:  # whatever it is, a thread that dies would be started anew at every frame
-            self._failed.add(key)
-            _log.warning("the network stays at its size: another size cannot be prepared: %s", words_of(error))

@@ -25,7 +25,8 @@ from rvm_live.engines.common.device import (
 )
 from rvm_live.engines.common.device_errors import is_out_of_memory, memory_wanted
 from rvm_live.engines.common.ladder import ratios_for
-from rvm_live.engines.rvm.torch.cuda_graph import Step, Steps
+from rvm_live.engines.common.prepared import Prepared
+from rvm_live.engines.rvm.torch.cuda_graph import Step
 from rvm_live.engines.rvm.torch.finite_check import FiniteCheck
 from rvm_live.engines.rvm.torch.full_size import FullSize, PlainFullSize
 from rvm_live.engines.rvm.torch.graph_capture import Record, record_graph, recorded_if_possible
@@ -69,7 +70,7 @@ class RvmEngine(Engine):
         self._network: MattingNetwork | None = None
         self._info = EngineInfo("rvm", settings.model or "", settings.device, "", settings.precision)
         self._full_size: FullSize = PlainFullSize()
-        self._steps: Steps[_Key] = Steps(self._made, beside=False)
+        self._steps: Prepared[_Key, Step] = Prepared(self._made, "recording", beside=False)
         self._step: Step | None = None
         self._key: _Key | None = None
         self._kept: tuple[tuple[int, ...], States] | None = None
@@ -98,7 +99,7 @@ class RvmEngine(Engine):
             raise UnavailableError(f"device {device} cannot be used: {words_of(error)}") from error
         self._device = device
         self._network = network
-        self._steps = Steps(self._made, beside=device.type == "cuda")
+        self._steps = Prepared(self._made, "recording", beside=device.type == "cuda")
         self._info = EngineInfo("rvm", weights.variant, str(device), device_name(device), precision)
         return self._info
 

@@ -1,0 +1,84 @@
+"""What takes long to make for each size: made at once, or beside the running one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, wait
+from typing import Generic, TypeVar
+
+from rvm_live.core.beside import beside
+from rvm_live.core.errors import words_of
+
+__all__ = ["Prepared"]
+
+_log = logging.getLogger("rvm_live")
+
+Key = TypeVar("Key", bound=Hashable)
+Made = TypeVar("Made")
+
+
+class Prepared(Generic[Key, Made]):
+    """Compiled or recorded networks by what they are for, each made when first asked for.
+
+    Used on the matting thread. What could not be made is told once and not tried again at every frame.
+
+    Args:
+        make: key -> what is prepared; may take long.
+        name: of the thread, behind ``rvm-``.
+        beside: make those that :meth:`ready` is asked for on a thread of their own, one at a time.
+    """
+
+    def __init__(self, make: Callable[[Key], Made], name: str, *, beside: bool = True) -> None:
+        self._make, self._name, self._beside = make, name, beside
+        self._made: dict[Key, Made] = {}
+        self._failed: set[Key] = set()
+        self._making: Future[None] | None = None
+
+    def __contains__(self, key: Key) -> bool:
+        """Whether :meth:`now` would answer at once."""
+        return key in self._made
+
+    def now(self, key: Key) -> Made:
+        """What is prepared for ``key``, made on the calling thread if it is not there yet; raises what ``make``
+        raises."""
+        if key not in self._made:
+            self._made[key] = self._make(key)
+        return self._made[key]
+
+    def ready(self, key: Key) -> bool:
+        """Whether :meth:`now` would answer at once; if not, it is being made from now on."""
+        if key in self._made:
+            return True
+        if not self._beside:
+            self.now(key)
+            return True
+        if (self._making is None or self._making.done()) and key not in self._failed:
+            self._making = beside(self._name, lambda: self._try(key))
+        return False
+
+    def failed(self, key: Key) -> bool:
+        """Whether it could not be made."""
+        return key in self._failed
+
+    def keep(self, wanted: Callable[[Key], bool]) -> None:
+        """Free what is no longer wanted."""
+        self.join()
+        self._made = {key: made for key, made in self._made.items() if wanted(key)}
+        self._failed.clear()  # there is memory again, perhaps
+
+    def close(self) -> None:
+        """Wait for the thread and free everything."""
+        self.keep(lambda key: False)
+
+    def join(self) -> None:
+        """Wait until nothing is being made."""
+        if self._making is not None:
+            wait([self._making])
+
+    def _try(self, key: Key) -> None:
+        try:
+            self.now(key)
+        except Exception as error:  # whatever it is: it would be tried again at every frame
+            self._failed.add(key)
+            _log.warning("the network stays at its size: another size cannot be prepared: %s", words_of(error))

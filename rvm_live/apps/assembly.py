@@ -9,13 +9,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from rvm_live.backgrounds.base import Background
 from rvm_live.compositing.composer import Composer
+from rvm_live.compositing.output import Output
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
@@ -93,6 +94,7 @@ class Assembly:
         pixel: Fraction = Fraction(1),
         fitting_alone: bool = False,
         away: Background | None = None,
+        outputs: Mapping[str, Output] | None = None,
     ) -> None:
         self.live = overflow is Overflow.DROP_OLDEST
         self.composer = Composer(
@@ -104,6 +106,7 @@ class Assembly:
             pixel=pixel,
             fitting_alone=fitting_alone,
             away=away,
+            outputs=outputs,
             clock=clock,
         )
         self._source, self._engine, self._overflow = source, engine, overflow

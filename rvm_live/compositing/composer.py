@@ -162,7 +162,9 @@ class Composer:
         made: dict[tuple[Layer, Pixels], LastComposite] = {}
         image = self._picture(matte, layer, BGR, made)
         others = {
-            name: self._picture(matte, self._behind[name], each.pixels, made) for name, each in self._outputs.items()
+            name: self._picture(matte, self._behind[name], each.pixels, made)
+            for name, each in self._outputs.items()
+            if each.wanted()
         }
         self._last = made
         # A GPU may have been at work on the matte when compositing took it: that wait is matting's.
@@ -182,6 +184,7 @@ class Composer:
         alone = {
             name: in_pixels(unseen(self._behind[name], width, height) if away is None else away, output.pixels)
             for name, output in self._outputs.items()
+            if output.wanted()
         }
         empty = replace(frame, image=image[..., :3] if image.shape[2] == 3 else np.zeros((height, width, 3), np.uint8))
         matte = Matte(empty, np.zeros((height, width), np.uint8), started_ns=started, finished_ns=started)

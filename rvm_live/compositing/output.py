@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -18,6 +19,10 @@ Pixels: TypeAlias = Literal["bgr", "nv12", "i420"]
 BGR: Pixels = "bgr"
 
 
+def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Output:
     """What is seen behind the person, and what kind of pixels the picture has.
@@ -27,6 +32,8 @@ class Output:
         pixels: ``bgr``: uint8 (H, W, 3), or (H, W, 4) BGRA over a transparent background. ``nv12`` and ``i420``: uint8
             (H * 3 / 2, W), BT.601 of limited range, odd sides rounded up; they hold no alpha, so that over a background
             that turns transparent a plain colour is seen.
+        wanted: asked for every matte, on the compositing thread: whether anybody is there to see it. A picture that
+            nobody wants is not made.
 
     Raises:
         SettingsError: there are no such pixels, or they cannot be transparent.
@@ -34,6 +41,7 @@ class Output:
 
     background: Background | None = None
     pixels: Pixels = BGR
+    wanted: Callable[[], bool] = _always
 
     def __post_init__(self) -> None:
         if self.pixels not in get_args(Pixels):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ class Shot:
         captured_ns: monotonic time of the grab.
         media_ns: position in the file it came from, or None for a live source.
         duration_ns: how long it is to be seen, where the file tells it.
+        outputs: the other pictures that were made of the matte, by name, as in
+            :class:`~rvm_live.core.frames.Composite`.
     """
 
     image: NDArray[np.uint8]
@@ -30,11 +33,13 @@ class Shot:
     captured_ns: int
     media_ns: int | None
     duration_ns: int | None = None
+    outputs: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, composite: Composite) -> Shot:
         frame = composite.frame
-        return cls(composite.image, composite.seq, composite.stamps.captured_ns, frame.media_ns, frame.duration_ns)
+        times = composite.stamps.captured_ns, frame.media_ns, frame.duration_ns
+        return cls(composite.image, composite.seq, *times, composite.outputs)
 
 
 class Sink(ABC):

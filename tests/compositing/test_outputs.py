@@ -23,6 +23,7 @@ from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices
 from rvm_live.engines.rvm.torch.engine import RvmEngine
 from rvm_live.media.colour import yuv_of
+from rvm_live.sinks.base import Shot
 from tests.engines.test_transfers import engine  # noqa: F401 - a fixture
 
 WIDTH, HEIGHT = 64, 48
@@ -229,6 +230,21 @@ def test_pixels_without_alpha_show_a_plain_colour_where_the_background_turns_tra
     np.testing.assert_array_equal(composite.outputs["camera"], yuv_of(alone.compose(matte()).image, "nv12"))
     composer.close()
     alone.close()
+
+
+def test_a_picture_that_nobody_wants_is_not_made() -> None:
+    looked_at = False
+    outputs = {"page": Output(TransparentBackground(), wanted=lambda: looked_at), "camera": Output(pixels="nv12")}
+    composer = opened([ColorBackground("navy")], outputs=outputs)
+    assert composer.compose(matte()).outputs.keys() == {"camera"}
+    composer.hide(True)
+    assert composer.compose(matte()).outputs.keys() == {"camera"}
+    composer.hide(False)
+    looked_at = True
+    made = composer.compose(matte(2))
+    assert made.outputs.keys() == {"page", "camera"}
+    assert Shot.of(made).outputs["page"] is made.outputs["page"]
+    composer.close()
 
 
 def test_an_outputs_background_is_opened_and_closed_once_and_one_that_fails_is_told() -> None:

@@ -13,8 +13,10 @@ import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from rvm_live.cli import cli
 from tests.support.clock import FakeClock
 
 _CLASS = re.compile(r"tests\.[a-z_.]+:[A-Za-z]+")
@@ -103,6 +105,13 @@ def missing(reason: str, *, required: str) -> None:
     pytest.skip(reason)
 
 
+def _options_in_environment() -> set[str]:
+    """Variables that are set and stand for options of the program."""
+    own = {str(option.envvar) for option in cli.params if isinstance(option, click.Option)} - {"RVM_LIVE_NO_CONFIG"}
+    commands = tuple(f"RVM_LIVE_{name.upper()}_" for name in cli.list_commands(click.Context(cli)) if name != "weights")
+    return {name for name in os.environ if name in own or name.startswith(commands)}
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder with real weights, reference outputs and clips."""
@@ -131,6 +140,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         stand_ins = sorted({name for path in ROOT.glob("tests/**/*.py") for name in _CLASS.findall(path.read_text())})
         (folder / "answers.json").write_text(json.dumps({"own_code": stand_ins}))
         patch.delenv("RVM_LIVE_WEIGHTS", raising=False)
+        patch.setenv("RVM_LIVE_NO_CONFIG", "1")  # what whoever runs the tests has chosen is theirs
+        for name in _options_in_environment():
+            patch.delenv(name)
         yield
 
 

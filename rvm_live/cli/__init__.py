@@ -27,13 +27,15 @@ from typing import Any
 
 import click
 import cloup
+from click.core import ParameterSource
 from cloup.formatting import HelpSection, ensure_is_cloup_formatter
 
 from rvm_live import __version__
+from rvm_live.cli.layers import Layers, choose, load, name_in_environment
 from rvm_live.cli.live import live_options, run_live
 from rvm_live.cli.params import check_environment, check_words, one_line
-from rvm_live.cli.words import looks_like_a_command, said_in_full
-from rvm_live.core.errors import RvmLiveError, SourceUnavailableError
+from rvm_live.cli.words import looks_like_a_command, said_in_full, settings_first, with_opposites
+from rvm_live.core.errors import RvmLiveError, SettingsError, SourceUnavailableError
 from rvm_live.core.registry import look_in_own_folder
 from rvm_live.sources.camera.opencv_logging import set_variables
 from rvm_live.system.folders import stand_in_for_home
@@ -44,6 +46,7 @@ _COMMANDS = {
     "batch": ("rvm_live.cli.batch:batch", "Matte files and folders, with their sound."),
     "calibrate": ("rvm_live.cli.calibrate:calibrate", "Prepare --precision int8 on pictures of your own."),
     "cameras": ("rvm_live.cli.cameras:cameras", "List the cameras and microphones of this machine."),
+    "config": ("rvm_live.cli.config:config", "Show, save and edit your settings."),
     "desktop": ("rvm_live.cli.desktop:desktop", "Put rvm-live among your programs, with an icon."),
     "export": ("rvm_live.cli.export:export", "Write the network to an ONNX, OpenVINO or TorchScript file."),
     "help": ("rvm_live.cli.cameras:help_", "Show this, or the help of a command."),
@@ -82,6 +85,9 @@ _QUICK: dict[str, list[tuple[str, str | Callable[[int], str]]]] = {
     ],
 }
 """The first 24 lines of the help."""
+_WITHOUT_SETTINGS = frozenset({"cameras", "completion", "config", "desktop", "doctor", "engines", "help", "weights"})
+"""Commands without options that could be said in a settings file."""
+_MENDING = (("config", "edit"), ("config", "path"))
 _RUNTIMES = ("torch", "openvino", "onnxruntime")
 _CONTEXT = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
 _WHOLE = "rvm_live.cli.whole"
@@ -101,6 +107,7 @@ class _LazyGroup(cloup.Group):
             return None
         module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
+        name_in_environment(command, cmd_name)
         return command
 
     def resolve_command_name(self, ctx: click.Context, name: str) -> str | None:
@@ -127,8 +134,43 @@ class _LazyGroup(cloup.Group):
         sections = [HelpSection(title, rows) for title, rows in told.items()]
         ensure_is_cloup_formatter(formatter).write_many_sections(sections, aligned=True)
 
+    def make_parser(self, ctx: click.Context) -> Any:
+        return with_opposites(super().make_parser(ctx), self)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, self._with_source(ctx, said_in_full(args, _COMMANDS)))
+        args = self._with_source(ctx, said_in_full(settings_first(args), _COMMANDS))
+        if not ctx.resilient_parsing:
+            self._settle(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.BadParameter as error:
+            source = None if error.param is None else ctx.get_parameter_source(error.param.name or "")
+            if source is ParameterSource.ENVIRONMENT and error.param is not None:
+                told = f"{error.message} (from the environment variable {error.param.envvar})"
+                raise click.BadParameter(told, ctx, error.param) from error
+            raise
+
+    def _settle(self, ctx: click.Context, args: list[str]) -> None:
+        """Read the user's settings file, where what is to be done depends on it."""
+        given, words, _ = self.make_parser(ctx).parse_args(list(args))
+        command = words[0] if words else ""
+        asking = self.get_help_option(ctx)
+        if {"help_all", "version", asking and asking.name} & set(given) or tuple(words[:2]) in _MENDING:
+            return
+        if command in _WITHOUT_SETTINGS - {"config"}:
+            return
+        if command and set(ctx.help_option_names) & set(words[1:]):
+            return
+        layers = load(ctx, *choose(ctx, given), self.configured(ctx))
+        said = {
+            option.name for option in self.params if option.name in given or option.value_from_envvar(ctx) is not None
+        }
+        layers.without("", {name for name in said if name})
+        layers.keep(ctx)
+
+    def configured(self, ctx: click.Context) -> Callable[[str], click.Command | None]:
+        """Commands whose options may stand in a settings file."""
+        return lambda name: None if name in _WITHOUT_SETTINGS else self.get_command(ctx, name)
 
     def _with_source(self, ctx: click.Context, args: list[str]) -> list[str]:
         """A word that is no command names the source; options may stand before and behind it."""
@@ -174,11 +216,16 @@ def cli(ctx: click.Context, /, **options: object) -> None:
         return
     try:
         sys.exit(run_live(options))
+    except SettingsError as error:
+        raise SettingsError(f"{error}{Layers.of(ctx).blame(ctx, str(error))}") from error
     except SourceUnavailableError as error:
         word = str(ctx.meta.get(_WORD, ""))
         if not word.replace("-", "").isalpha():
             raise
         raise SourceUnavailableError(f"{error}; nor is it a command (rvm-live --help)") from error
+
+
+name_in_environment(cli)
 
 
 class _OneLine(logging.Formatter):

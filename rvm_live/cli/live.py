@@ -13,7 +13,7 @@ import cloup
 
 from rvm_live.apps.report import LiveReport
 from rvm_live.cli.options import engine_option, engine_settings, source_option, source_settings
-from rvm_live.cli.params import PlacePath, one_line, place_text, printable
+from rvm_live.cli.params import OnePerLine, PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
 from rvm_live.core.errors import SettingsError, SinkError
 from rvm_live.core.settings import (
@@ -35,6 +35,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             "-b",
             "--background",
             "backgrounds",
+            type=OnePerLine(),
             multiple=True,
             callback=place_text,
             help="transparent, blur:25 (or --blur[=25]), red, #00ff88, a picture, a video or a folder; may be repeated "
@@ -100,6 +101,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             "--sink",
             "sinks",
             metavar="NAME[:ARGUMENT]",
+            type=OnePerLine(),
             multiple=True,
             help="One more output, of a plug-in or package.module:Class; may be repeated.",
         ),
@@ -125,6 +127,13 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         engine_option("steady"),
         engine_option("key"),
         engine_option("offline"),
+    ],
+    "Settings": [
+        click.option("--profile", metavar="NAME", help="call, stream, record, quality, saver, or one of your own."),
+        click.option(
+            "--config", type=PlacePath(home=True), metavar="FILE", help="Read that instead of your rvm-live.toml."
+        ),
+        click.option("--no-config", is_flag=True, help="Read no rvm-live.toml."),
     ],
     "What is told": [
         click.option("--report", is_flag=True, help="At the end, tell the latency of every stage, too."),

@@ -17,6 +17,7 @@ from rvm_live.core.errors import SinkError
 from rvm_live.system.atomic_write import no_empty_folders
 
 __all__ = [
+    "OnePerLine",
     "PlacePath",
     "check_environment",
     "check_words",
@@ -28,7 +29,7 @@ __all__ = [
 
 _LONGEST_LINE = 500
 _LONGEST_WORD = 160
-_PATHS = ("RVM_LIVE_CACHE", "RVM_LIVE_WEIGHTS", "XAUTHORITY")
+_PATHS = ("RVM_LIVE_CACHE", "RVM_LIVE_CONFIG", "RVM_LIVE_WEIGHTS", "XAUTHORITY")
 _KINDS = ("image:", "video:")
 
 
@@ -75,7 +76,7 @@ def check_environment(environment: Mapping[str, str]) -> None:
     except ValueError as error:
         raise click.UsageError("the environment variable RVM_LIVE_WEIGHTS_URL holds no address") from error
     for name in _PATHS:
-        reason = _unusable(environment.get(name, ""), home=name == "RVM_LIVE_WEIGHTS")
+        reason = _unusable(environment.get(name, ""), home=name in ("RVM_LIVE_CONFIG", "RVM_LIVE_WEIGHTS"))
         if reason is not None:
             raise click.UsageError(f"the environment variable {name} cannot be used: {reason}")
 
@@ -123,6 +124,13 @@ class PlacePath(click.Path):
         if self._home and _is_special(os.path.expanduser(text)):  # whoever reads it may wait for ever
             self.fail(f"{text!r} cannot be used: it is a device or a pipe, not a file", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class OnePerLine(click.types.StringParamType):
+    """Text of an option that may be repeated; in the environment one a line, for paths hold spaces and colons."""
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        return [line for line in rv.splitlines() if line.strip()]
 
 
 def place_text(ctx: click.Context, param: click.Parameter, value: Any) -> Any:

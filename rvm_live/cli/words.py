@@ -10,11 +10,20 @@ from typing import Any
 
 import click
 
-__all__ = ["Aliased", "WithWords", "looks_like_a_command", "said_in_full", "size_text"]
+__all__ = [
+    "Aliased",
+    "WithWords",
+    "looks_like_a_command",
+    "said_in_full",
+    "settings_first",
+    "size_text",
+    "with_opposites",
+]
 
 _LEFT_OUT = {"--audio": "--audio=default", "--blur": "--background=blur", "--ray": "--ray=local"}
 """Options whose value may be left out, in full: else click would take the next word, a file's name, for it."""
 _BLUR = "--blur="
+_OF_SETTINGS = ("--profile", "--config")
 _SIZE = re.compile(r"(\d{1,6})[xX×,*](\d{1,6})")  # noqa: RUF001 (a sign that is copied from data sheets)
 
 
@@ -23,14 +32,17 @@ class Aliased(click.Option):
 
     Args:
         aliases: those names, with their dashes.
+
+    Attributes:
+        aliases: those names.
     """
 
     def __init__(self, *args: Any, aliases: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._aliases = list(aliases)
+        self.aliases = list(aliases)
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
-        shown, self.opts = self.opts, [*self.opts, *self._aliases]
+        shown, self.opts = self.opts, [*self.opts, *self.aliases]
         try:
             super().add_to_parser(parser, ctx)
         finally:
@@ -40,8 +52,25 @@ class Aliased(click.Option):
 class WithWords(click.Command):
     """A command in whose options values may be left out (:func:`said_in_full`)."""
 
+    def make_parser(self, ctx: click.Context) -> Any:
+        return with_opposites(super().make_parser(ctx), self)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, said_in_full(args))
+
+
+def with_opposites(parser: Any, command: click.Command) -> Any:
+    """A parser that knows ``--no-NAME`` of every flag: what a settings file switches on can be switched off again."""
+    for option in command.params:
+        if (
+            isinstance(option, click.Option)
+            and option.is_bool_flag
+            and not option.secondary_opts
+            and not option.is_eager
+        ):
+            names = [f"--no-{name[2:]}" for name in option.opts if name.startswith("--")]
+            parser.add_option(obj=option, opts=names, dest=option.name, action="store_const", const=False)
+    return parser
 
 
 def said_in_full(arguments: Sequence[str], commands: Collection[str] = ()) -> list[str]:
@@ -54,6 +83,28 @@ def said_in_full(arguments: Sequence[str], commands: Collection[str] = ()) -> li
         if word.startswith(_BLUR):
             full[number] = f"--background=blur:{word[len(_BLUR) :]}"
     return full
+
+
+def settings_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``--profile``, ``--config`` and ``--no-config`` in front, also where they stand behind a
+    command; of ``config save NAME`` every option that follows. What stands behind ``--`` or ``monitor`` is others'."""
+    front: list[str] = []
+    rest: list[str] = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if word in ("--", "monitor"):
+            return [*front, *rest, word, *words]
+        if word in _OF_SETTINGS and words:
+            front += [word, words.pop(0)]
+        elif word == "--no-config" or word.partition("=")[0] in _OF_SETTINGS:
+            front.append(word)
+        elif [*rest[-1:], word] == ["config", "save"] and words[:1] and not words[0].startswith("-"):
+            name, *options = words
+            return [*settings_first([*front, *rest[:-1], *options]), "config", "save", name]
+        else:
+            rest.append(word)
+    return [*front, *rest]
 
 
 def looks_like_a_command(word: str, commands: Collection[str]) -> str | None:

@@ -48,6 +48,7 @@ _COMMANDS = {
     "cameras": ("rvm_live.cli.cameras:cameras", "List the cameras and microphones of this machine."),
     "config": ("rvm_live.cli.config:config", "Show, save and edit your settings."),
     "desktop": ("rvm_live.cli.desktop:desktop", "Put rvm-live among your programs, with an icon."),
+    "engines": ("rvm_live.cli.engines:engines", "List the engines, their licences, and what runs here."),
     "export": ("rvm_live.cli.export:export", "Write the network to an ONNX, OpenVINO or TorchScript file."),
     "help": ("rvm_live.cli.cameras:help_", "Show this, or the help of a command."),
     "hwtest": ("rvm_live.cli.hwtest:hwtest", "Probe the camera and this machine."),

@@ -88,7 +88,7 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 @click.option("--monitor", is_flag=True, help="Record GPU and processor beside each output, as CSV and plot.")
 @click.option("--workers", type=int, default=1, help="Processes on this machine, through Ray.  [default: 1]")
 @click.option("--ray", metavar="[=ADDRESS]", help="Work on the Ray cluster at ADDRESS, or start one here.")
-@engine_options(offline={})
+@engine_options(offline={}, require_licence={})
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output, for programs.")
 @click.pass_context
 def batch(ctx: click.Context, /, **options: Any) -> None:

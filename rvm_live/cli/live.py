@@ -127,6 +127,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         engine_option("steady"),
         engine_option("key"),
         engine_option("offline"),
+        engine_option("require_licence"),
     ],
     "Settings": [
         click.option("--profile", metavar="NAME", help="call, stream, record, quality, saver, or one of your own."),

@@ -65,6 +65,10 @@ _ENGINE: _Table = {
     },
     "key": {"metavar": "COLOUR", "help": "The screen's colour for chroma, such as #00b140.", "shown": "found"},
     "offline": {"is_flag": True, "help": "Never download weights."},
+    "require_licence": {
+        "metavar": "LIST",
+        "help": "Refuse engines and weights under other licences than these, such as apache,mit,bsd.",
+    },
 }
 """Field of the settings -> what click.option takes; ``names``: of the option, where it is not called as the field is;
 ``shown``: the default in words, where it is none of click's."""
@@ -115,6 +119,9 @@ def engine_settings(options: Mapping[str, Any]) -> EngineSettings:
     given = {field: options[field] for field in _ENGINE if field in options}
     if "downsample_ratio" in given:
         given["downsample_ratio"] = parse_ratio(given["downsample_ratio"])
+    if "require_licence" in given:
+        words = (given["require_licence"] or "").lower().split(",")
+        given["require_licence"] = tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
     return EngineSettings(**given)
 
 

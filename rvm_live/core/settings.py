@@ -54,9 +54,12 @@ class EngineOptions(TypedDict, total=False):
     steady: bool | None
     offline: bool
     key: str | None
+    require_licence: tuple[str, ...]
 
 
 MODELS: tuple[Model, ...] = get_args(Model)
+LICENCES = ("agpl", "apache", "bsd", "cc-by", "cc0", "gpl", "isc", "lgpl", "mit", "mpl", "unlicense")
+"""Families of licences that can be asked for."""
 MAX_SIDE = 16384
 MAX_FPS = 1000.0
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,2})?")
@@ -130,6 +133,8 @@ class EngineSettings:
         offline: never go to the network for weights.
         repeatable: a GPU gives the same bytes in every run, at some speed: for files.
         key: for ``chroma``: the screen's colour (:func:`rvm_live.core.colors.parse_color`); None: found.
+        require_licence: families of licences (:data:`LICENCES`); an engine whose code or weights are under another
+            one, or an unknown one, is refused before it is made. Empty: all of them.
         keep_up: for live video: where no ratio is given, an engine may take less than the published one if this
             machine, as busy as it is now, would not keep up with that. Else it depends on the size of the frame alone.
     """
@@ -146,6 +151,7 @@ class EngineSettings:
     repeatable: bool = False
     keep_up: bool = False
     key: str | None = None
+    require_licence: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: EngineOptions) -> EngineSettings:
@@ -179,6 +185,11 @@ class EngineSettings:
         )
         if self.key is not None:
             parse_color(self.key)
+        for licence in self.require_licence:
+            _require(
+                licence in LICENCES,
+                f"unknown licence {licence!r} for --require-licence: choose of {', '.join(LICENCES)}",
+            )
         _check_ratio(self.downsample_ratio)
         _require(
             self.foreground in get_args(Foreground),

@@ -10,6 +10,7 @@ from rvm_live.core.errors import NoNetworkError, WeightsError
 from rvm_live.core.registry import ENGINES
 from rvm_live.core.settings import MODELS, EngineSettings
 from rvm_live.engines.base import EngineInfo
+from rvm_live.engines.licences import check_licences, refusal
 from rvm_live.system.cpu_info import accelerator_wanted
 from rvm_live.weights import consent
 
@@ -51,7 +52,12 @@ def choose(settings: EngineSettings, progress: Any = None) -> Choice:
 
     Raises:
         WeightsError: what was named is not there, or the asked-for ``model`` cannot be had.
+        SettingsError: no engine's licence is one of those that are allowed.
     """
+    if told := refusal("rvm", settings.require_licence):
+        named = settings.weights is not None or settings.model is not None
+        check_licences("rvm" if named else EMBEDDED, settings.require_licence)
+        return _embedded(settings, f"RVM is refused: {told} (--require-licence)")
     if weights.locate(settings) is not None:
         return Choice(_rvm(settings), settings)
     if settings.model is not None:
@@ -77,6 +83,8 @@ def question_open(settings: EngineSettings) -> bool:
         WeightsError: what was named is not there.
     """
     if settings.engine != "auto" or settings.offline or settings.model is not None:
+        return False
+    if refusal("rvm", settings.require_licence):
         return False
     return weights.locate(settings) is None and consent.remembered() is None
 

@@ -15,6 +15,7 @@ from rvm_live.engines.adapt import adapted
 from rvm_live.engines.base import Engine, EngineInfo, States, close_failed
 from rvm_live.engines.choice import EMBEDDED, Choice, choose
 from rvm_live.engines.delegating import DelegatingEngine
+from rvm_live.engines.licences import check_licences
 from rvm_live.system.folders import at_home
 from rvm_live.weights import consent
 
@@ -83,6 +84,7 @@ class AutoEngine(DelegatingEngine):
         return self.info
 
     def _opened(self, name: str) -> Engine:
+        check_licences(name, self.settings.require_licence)
         self._warning = _whose_code(name, self.settings)
         engine = adapted(ENGINES.fitting(name, self.settings)(self.settings), name, self.settings)
         try:
@@ -162,9 +164,11 @@ def engine_for(settings: EngineSettings, progress: Any = None) -> AutoEngine:
 
     Raises:
         WeightsError: what was asked for cannot be had.
+        SettingsError: its licence is none of those that are allowed.
     """
     if settings.engine == "auto":
         return AutoEngine(settings, choose(settings, progress))
+    check_licences(settings.engine, settings.require_licence)
     if settings.engine in _NEED_RVM and weights.locate(settings) is None:
         settings = replace(settings, weights=weights.resolve(settings, progress=progress))
     return AutoEngine(settings)

@@ -35,6 +35,7 @@ def open_engine(
     steady: bool | None = None,
     offline: bool = False,
     key: str | None = None,
+    require_licence: tuple[str, ...] = (),
 ) -> EngineSession:
     """Open a matting engine for use from your own program.
 
@@ -67,6 +68,8 @@ def open_engine(
         steady: average alpha over time where nothing moves (on a CPU); None: with ``lite``, which flickers more.
         offline: never go to the network for weights.
         key: of ``chroma``: the screen's colour, such as ``#00b140``; None: found in the picture.
+        require_licence: families of licences, such as ``("apache", "mit", "bsd")``: an engine whose code or weights are
+            under another or an unknown one is refused, and ``auto`` takes none such. Empty: all of them.
 
     Returns:
         An open session; leave its ``with`` block or call ``close()`` to free the device.
@@ -88,6 +91,7 @@ def open_engine(
             "steady": steady,
             "offline": offline,
             "key": key,
+            "require_licence": require_licence,
         }
     )
     return EngineSession(AutoEngine(settings))

@@ -16,6 +16,7 @@ from rvm_live.apps.batch.settings import PRESETS, BatchSettings
 from rvm_live.backgrounds.parse import parse
 from rvm_live.core.errors import SinkError
 from rvm_live.engines.choice import choose
+from rvm_live.engines.licences import check_licences
 from rvm_live.sources.camera.opencv_logging import silence_backends
 from rvm_live.system.file_locks import Lock
 from rvm_live.system.signals import stopping_on_signals
@@ -53,6 +54,8 @@ def run(
         repeatable=True,
     )
     choice = choose(engine, progress) if engine.engine == "auto" else None
+    if choice is None:
+        check_licences(engine.engine, engine.require_licence)
     note = _limited(settings)
     if note:
         tell({"event": "note", "text": note})

@@ -14,7 +14,7 @@ from rvm_live.core.settings import EngineSettings
 from rvm_live.system import gpu, threads
 from rvm_live.system.cpu_info import cpu_name
 
-__all__ = ["inspect_machine"]
+__all__ = ["inspect_machine", "try_engines"]
 
 
 def inspect_machine(settings: EngineSettings, tell: Callable[[str], None] = lambda _: None) -> Machine:
@@ -49,8 +49,13 @@ def inspect_machine(settings: EngineSettings, tell: Callable[[str], None] = lamb
         torch=torch_facts,
         opencv=_opencv(),
         compositors=tuple(_try(name, partial(_compositor, name, device)) for name in COMPOSITORS.names()),
-        engines=tuple(_try(name, partial(_engine, name, settings)) for name in ENGINES.names()),
+        engines=try_engines(settings),
     )
+
+
+def try_engines(settings: EngineSettings) -> tuple[Availability, ...]:
+    """Open every engine once, one after the other; nothing is downloaded."""
+    return tuple(_try(name, partial(_engine, name, settings)) for name in ENGINES.names())
 
 
 def _try(name: str, attempt: Callable[[], str]) -> Availability:
@@ -77,7 +82,7 @@ def _engine(name: str, settings: EngineSettings) -> str:
         info = engine.open()
     finally:
         engine.close()
-    return f"{info.model}, {info.precision} on {info.device}"
+    return ", ".join(filter(None, [info.model, f"{info.precision} on {info.device}"]))
 
 
 def _torch(asked: str) -> tuple[TorchFacts, str]:

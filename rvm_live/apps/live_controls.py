@@ -20,7 +20,7 @@ from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sinks.factory import check_recording_path
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch, named_now
 from rvm_live.sinks.window.hotkeys import ViewState, view_controls
-from rvm_live.sources.camera.camera import Camera, list_cameras
+from rvm_live.sources.camera.camera import Camera, known_by_name, list_cameras
 from rvm_live.sources.switched import SwitchedSource
 
 __all__ = ["live_controls"]
@@ -177,7 +177,12 @@ class _Cameras:
         return next((name for name, camera in self._named().items() if str(camera) == label), label)
 
     def check(self, wish: Any) -> str:
-        return one_of("camera", self.names)(wish)
+        """The name that is meant: by itself or a part of it, by the camera's id, or by its number."""
+        named = self._named()
+        words = str(wish)
+        found = named.get(words) or known_by_name(words, list(named.values())) if words.strip() else None
+        meant = [name for name, each in named.items() if each is found or str(each.index) == words]
+        return one_of("camera", self.names)(meant[0] if meant else wish)
 
     def use(self, name: str) -> None:
         camera = self._named().get(name)

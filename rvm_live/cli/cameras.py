@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 
@@ -13,20 +14,29 @@ __all__ = ["cameras", "help_"]
 
 
 @click.command()
-def cameras() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the cameras as one JSON document.")
+def cameras(as_json: bool) -> None:
     """List the cameras of this machine, each with the number that opens it, and its microphones by name.
 
-    The exit code is 0 where there is one, and 1 where there is none.
+    The name or a part of it, and the id at the end of the line, open it as well, wherever a source is named; the id
+    stays the same when cameras are plugged in in another order. The exit code is 0 where there is one, and 1 where
+    there is none.
     """
     from rvm_live.sources.camera.camera import list_cameras, unlisted_cameras
     from rvm_live.sources.camera.opencv_logging import silence_backends
 
     silence_backends()
     found = list_cameras()
+    if as_json:
+        known = [{"index": each.index, "name": each.name, "id": each.id, "path": each.path} for each in found]
+        click.echo(json.dumps(known, indent=2))
+        sys.exit(0 if found else 1)
     for camera in found:
-        click.echo(printable("  ".join(filter(None, (f"{camera.index:>2}", camera.name, camera.path)))))
+        words = (f"{camera.index:>2}", camera.name, camera.path, camera.id and f"id {camera.id}")
+        click.echo(printable("  ".join(filter(None, words))))
     if found:
-        click.echo(f"open one with: rvm-live {found[0].index}", err=True)
+        named = f" or: rvm-live {shlex.quote(found[0].name)}" if found[0].name else ""
+        click.echo(printable(f"open one with: rvm-live {found[0].index}{named}"), err=True)
     elif unlisted_cameras():
         click.echo("this system does not tell which cameras there are: try `rvm-live 0`, `rvm-live 1`", err=True)
     else:

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import cv2
@@ -25,6 +26,8 @@ _FIRST_FRAME_S = 5.0
 _FAILURES = 3
 _BLACK = 10
 _BLIND_INDEXES = range(4)
+_STABLE = ("/dev/v4l/by-id", "/dev/v4l/by-path")
+"""Names of udev's; two cameras alike share one by-id, and the other is then found by its socket."""
 _INTERFACE = re.compile(r"#\{[0-9a-f-]{36}\}.*")
 
 _BACKENDS: dict[str, tuple[int, ...]] = {
@@ -51,6 +54,20 @@ class Camera:
     name: str = ""
     path: str = ""
     routes: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def id(self) -> str:
+        """What it is called wherever it is plugged in, or at least at this socket: udev's name for it on Linux,
+        Windows' device without its interface, AVFoundation's unique ID; empty where nothing of the kind is known."""
+        if not self.path.startswith("/dev/"):
+            return _device(self.path)
+        place = os.path.realpath(self.path)
+        for folder in _STABLE:
+            with suppress(OSError):
+                for link in sorted(os.listdir(folder)):
+                    if os.path.realpath(os.path.join(folder, link)) == place:
+                        return link
+        return ""
 
     def __str__(self) -> str:
         return f"camera {self.index}" + (f" ({self.name})" if self.name else "")
@@ -128,14 +145,17 @@ def _device(path: str) -> str:
 
 
 def known_by_name(spec: str, cameras: list[Camera]) -> Camera | None:
-    """The camera that is called so, else the first whose name contains ``spec``, in any case; None if none does."""
+    """The camera that has this id or is called so, else the first whose name contains ``spec``, in any case; None if
+    none does."""
     wanted = spec.casefold()
+    if known := next((camera for camera in cameras if wanted and camera.id.casefold() == wanted), None):
+        return known
     called = [camera for camera in cameras if wanted in camera.name.casefold()]
     return next((camera for camera in called if camera.name.casefold() == wanted), next(iter(called), None))
 
 
 def find_camera(spec: str) -> Camera:
-    """The camera of a number, or of a name or part of one, in any case.
+    """The camera of a number, an id, or a name or part of one, in any case.
 
     Raises:
         SourceUnavailableError: no name fits; the message lists the cameras there are.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rvm_live.apps.assembly import Assembly, failover, reconnecting
 from rvm_live.apps.live_controls import live_controls
+from rvm_live.apps.live_page import LivePage
 from rvm_live.apps.live_weights import WeightsFetch
 from rvm_live.apps.preflight import (
     DEFAULT_FOLDER,
@@ -23,6 +24,7 @@ from rvm_live.apps.preflight import (
     without_display,
 )
 from rvm_live.apps.report import LiveReport, Ran
+from rvm_live.backgrounds.own import OwnBackgrounds
 from rvm_live.backgrounds.parse import default_cycle, parse
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.frames import Composite
@@ -97,6 +99,8 @@ def run(
                 snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
             finally:
                 app.chooser.close()
+                if app.page is not None:
+                    app.page.close()
     report = app.report(snapshot)
     if settings.stats_json is not None:
         write_whole(settings.stats_json, (json.dumps(report.as_json(), indent=2, sort_keys=True) + "\n").encode())
@@ -126,6 +130,7 @@ class _App:
             notices.fallback,
             self._opened,
         )
+        self.page = None if settings.web is None else LivePage(settings, tell, clock)
         parts = Assembly(
             self.source,
             engine,
@@ -135,6 +140,7 @@ class _App:
             clock=clock,
             compositor=settings.compositor,
             away=parse(settings.away)[0] if settings.away else None,
+            outputs=None if self.page is None else self.page.outputs(),
         )
         self.composer = parts.composer
         self.settings, self._no_window = without_display(settings)
@@ -148,7 +154,10 @@ class _App:
             mirror=bool(settings.mirror),
         )
         self.recording = self._recording(overflow, clock)
-        self.controls = live_controls(self.view, self.composer, self.source, engine, self.recording, self._reset)
+        self.own = OwnBackgrounds(self.composer.add_background)
+        self.controls = live_controls(
+            self.view, self.composer, self.source, engine, self.recording, self._reset, self.own
+        )
         self.pipeline = parts.pipeline(
             self._sinks(tell, clock),
             max_fps=settings.source.fps,
@@ -166,8 +175,8 @@ class _App:
                 fps=settings.source.fps,
                 policy=overflow,
                 background=self.composer.background_only,
-                # Without a window the recording is what the run is for; with one the picture matters more.
-                on_failure=None if settings.headless else self.notices.fallback,
+                # With neither window nor page the recording is what the run is for; else the picture matters more.
+                on_failure=None if settings.headless and self.page is None else self.notices.fallback,
                 listener=None if settings.audio is None else self._listener(settings.audio),
             )
 
@@ -205,6 +214,18 @@ class _App:
                 clock=clock,
             )
             sinks.append(self.window)
+        if self.page is not None:
+            sinks.append(
+                self.page.sink(
+                    controls=self.controls,
+                    status=self.status,
+                    snapshot=lambda: self.pipeline.snapshot(),
+                    composer=self.composer,
+                    own=self.own,
+                    recording=self.recording,
+                    actions={"fetch": self.fetch.start, "reset": self._reset, "stop": lambda: self._quit("page")},
+                )
+            )
         return [*sinks, _Announcement(self._first_words, tell)]
 
     def _first_words(self) -> list[str]:

@@ -36,6 +36,7 @@ def live_controls(
     engine: FailoverEngine,
     recording: RecordingSwitch,
     reset: Callable[[], None],
+    own: OwnBackgrounds | None = None,
 ) -> Controls:
     """Everything that can be changed in a live run.
 
@@ -58,9 +59,10 @@ def live_controls(
         engine: makes the mattes.
         recording: where they go.
         reset: starts a new epoch.
+        own: backgrounds that lie in the user's folders; None: looked for here.
     """
     cameras = _Cameras(source, reset)
-    own = OwnBackgrounds(composer.add_background)
+    own = OwnBackgrounds(composer.add_background) if own is None else own
 
     def backgrounds() -> list[str]:
         own.look()

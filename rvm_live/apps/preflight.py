@@ -39,6 +39,8 @@ def without_display(settings: LiveSettings) -> tuple[LiveSettings, str]:
     """
     if settings.headless or (reason := display_available()) is None:
         return settings, ""
+    if settings.web is not None:  # which shows and steers as a window does
+        return replace(settings, headless=True), f"rvm-live: no window: {reason}"
     limited = settings.frames is not None or settings.duration is not None
     duration = settings.duration if limited else HEADLESS_SECONDS
     record = settings.record or _default_recording()

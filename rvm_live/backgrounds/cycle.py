@@ -67,6 +67,11 @@ class BackgroundCycle:
                 named[name] = index
         return named
 
+    def get(self, name: str) -> Background | None:
+        """The one of that name."""
+        index = self._named().get(name)
+        return None if index is None else self._backgrounds[index]
+
     def add(self, background: Background) -> str:
         """Take in another one, at the end; returns its name."""
         self._backgrounds.append(background)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import unicodedata
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePath
 
 import platformdirs
 
 from rvm_live.backgrounds.base import Background
-from rvm_live.backgrounds.parse import in_folder
+from rvm_live.backgrounds.parse import from_path, in_folder
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.errors import BackgroundError
 from rvm_live.system.folders import settings_folder
 
 __all__ = ["OwnBackgrounds", "own_folders"]
@@ -32,7 +37,7 @@ class OwnBackgrounds:
     """Finds pictures and videos that were not there before.
 
     Args:
-        add: takes in one that is new.
+        add: takes in one that is new; returns its name.
         folders: that are looked through.
         clock: they are looked through every two seconds at most.
     """
@@ -44,6 +49,30 @@ class OwnBackgrounds:
         self._folders = own_folders() if folders is None else list(folders)
         self._known: set[Path] = set()
         self._looked_ns: int | None = None
+
+    def keep(self, file: Path, name: str) -> str:
+        """Move a file to the others, under a name that any system can have and that nothing there has yet.
+
+        Args:
+            file: looked into already.
+            name: what it was called where it comes from; no path.
+
+        Returns:
+            The name of the background that it is from now on.
+
+        Raises:
+            BackgroundError: it cannot be kept, or holds nothing to show.
+        """
+        folder = self._folders[0]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = _free(folder, name)
+            shutil.move(file, path)
+        except OSError as error:
+            raise BackgroundError(f"it cannot be kept in {folder}: {error.strerror or error}") from error
+        (found,) = from_path(path)
+        self._known.add(path)
+        return str(self._add(found))
 
     def look(self) -> None:
         """Take in what is new, by name. A file that turns out to hold no picture is told when it comes up."""
@@ -60,3 +89,14 @@ class OwnBackgrounds:
                 if background.path not in self._known:
                     self._known.add(background.path)
                     self._add(background)
+
+
+def _free(folder: Path, name: str) -> Path:
+    """A path there that is not taken. Of the name letters, digits and a few marks stay, and its suffix."""
+    named = PurePath(unicodedata.normalize("NFC", name))
+    stem = re.sub(r"[^\w ()+,.-]+", "_", named.stem).strip(" ._")[:60].rstrip(" .") or "background"
+    if re.fullmatch(r"con|prn|aux|nul|(com|lpt)\d", stem.partition(".")[0], re.IGNORECASE):  # devices on Windows
+        stem = f"_{stem}"
+    suffix = named.suffix.lower()
+    names = (f"{stem}{suffix}" if number == 1 else f"{stem} ({number}){suffix}" for number in count(1))
+    return next(path for path in (folder / each for each in names) if not path.exists())

@@ -109,6 +109,21 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         click.option("--duration", type=float, help="Stop after this many seconds."),
         click.option("--frames", type=int, help="Stop after this many frames."),
     ],
+    "Page": [
+        click.option(
+            "--web",
+            metavar="[=HOST:PORT]",
+            help="Serve a page that shows and steers everything, on this machine alone or at an address of it.",
+        ),
+        click.option("--open", "open_page", is_flag=True, help="Open the page in a browser."),
+        click.option(
+            "--web-origin",
+            "web_origins",
+            metavar="URL",
+            multiple=True,
+            help="Address of a proxy in front of the page, such as https://cam.example.org.",
+        ),
+    ],
     "Quality": [
         engine_option("engine"),
         engine_option("model"),
@@ -183,6 +198,9 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
         fullscreen=options["fullscreen"],
         record=options["record"],
         sinks=tuple(options["sinks"]),
+        web=options["web"],
+        web_origins=tuple(options["web_origins"]),
+        open_page=options["open_page"],
         audio=options["audio"],
         frames=options["frames"],
         duration=options["duration"],

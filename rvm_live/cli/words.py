@@ -20,7 +20,12 @@ __all__ = [
     "with_opposites",
 ]
 
-_LEFT_OUT = {"--audio": "--audio=default", "--blur": "--background=blur", "--ray": "--ray=local"}
+_LEFT_OUT = {
+    "--audio": "--audio=default",
+    "--blur": "--background=blur",
+    "--ray": "--ray=local",
+    "--web": "--web=127.0.0.1",
+}
 """Options whose value may be left out, in full: else click would take the next word, a file's name, for it."""
 _BLUR = "--blur="
 _OF_SETTINGS = ("--profile", "--config")

@@ -222,6 +222,10 @@ class Composer:
         """Name of the background that was chosen last."""
         return self._chosen or self._cycle.name
 
+    def background_named(self, name: str) -> Background | None:
+        """The background of that name, to be looked at, not to be drawn."""
+        return self._cycle.get(name)
+
     def show_background(self, name: str) -> None:
         """Show the background of that name from the next frame on.
 

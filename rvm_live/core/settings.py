@@ -263,6 +263,9 @@ class LiveSettings:
         record: file or folder to write, or None.
         sinks: more places where composites go, a name from the registry or ``package.module:Class``, either with
             ``:argument`` behind it.
+        web: where the page is served, ``HOST:PORT``; None: nowhere.
+        web_origins: pages of a proxy in front of it, ``https://cam.example.org``.
+        open_page: open it in a browser.
         audio: microphone whose sound is recorded beside the picture, ``default`` for the system's own, or None: nothing
             is heard.
         frames: stop after this many frames were shown, or None.
@@ -284,6 +287,9 @@ class LiveSettings:
     fullscreen: bool = False
     record: str | None = None
     sinks: tuple[str, ...] = ()
+    web: str | None = None
+    web_origins: tuple[str, ...] = ()
+    open_page: bool = False
     audio: str | None = None
     frames: int | None = None
     duration: float | None = None
@@ -300,11 +306,15 @@ class LiveSettings:
             self.statistics in STATISTICS,
             f"unknown statistics {self.statistics!r}: choose one of {', '.join(STATISTICS)}",
         )
+        _require(
+            self.web is not None or not (self.open_page or self.web_origins),
+            "--open and --web-origin are for the page: add --web",
+        )
         if self.audio is not None:
             _require(bool(self.audio.strip()), "the microphone's name is empty: --audio alone takes the system's own")
             _require(self.source.realtime, "--audio records what is heard while it runs: leave out --no-realtime")
             _require(
-                self.record is not None or not self.headless,
+                self.record is not None or not self.headless or self.web is not None,
                 "--audio records a microphone beside the picture: say where to, with --record",
             )
         _require(self.frames is None or self.frames >= 1, f"frames {self.frames} is out of range: at least 1")

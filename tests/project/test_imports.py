@@ -111,7 +111,7 @@ def test_rooms_do_not_import_each_other_in_a_circle() -> None:
 
 @pytest.mark.parametrize(
     ("what", "home"),
-    [("click", "cli/"), ("cloup", "cli/"), ("pynvml", "system/gpu.py"), ("rich", "cli/")],
+    [("aiohttp", "sinks/web/"), ("click", "cli/"), ("cloup", "cli/"), ("pynvml", "system/gpu.py"), ("rich", "cli/")],
 )
 def test_a_library_is_imported_in_its_one_room(what: str, home: str) -> None:
     users = {

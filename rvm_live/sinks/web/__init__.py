@@ -1,0 +1,8 @@
+"""A page that shows and steers the program, a transparent source for compositors, and an HTTP API.
+
+May import what :mod:`rvm_live.sinks` may.
+
+>>> from rvm_live.sinks.web.address import Address
+>>> str(Address.parse("127.0.0.1:8870"))
+'127.0.0.1:8870'
+"""

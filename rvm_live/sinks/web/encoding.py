@@ -1,0 +1,59 @@
+"""Pictures as browsers take them: JPEG, and beside it a mask whose numbers are alpha."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.core.errors import SinkError
+from rvm_live.media.scaling import Box, fit, scale_to
+
+__all__ = ["jpeg", "mask_png", "reduced"]
+
+Bytes = NDArray[np.uint8]
+
+_QUALITY = 85
+_MOST = Box(0, 0, 1920, 1080)
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_RAMP = bytes(range(256))
+
+
+def reduced(image: Bytes) -> Bytes:
+    """The picture, or where it is larger than 1920 x 1080 one that fits."""
+    height, width = image.shape[:2]
+    if width <= _MOST.width and height <= _MOST.height:
+        return image
+    box = fit(width, height, _MOST)
+    return scale_to(image, box.width, box.height)
+
+
+def jpeg(image: Bytes, quality: int = _QUALITY) -> bytes:
+    """uint8 (H, W, 3) BGR or (H, W) grey as the bytes of a JPEG file."""
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise SinkError(f"a picture of {image.shape[1]}x{image.shape[0]} pixels cannot be written as JPEG")
+    return bytes(data)
+
+
+def mask_png(alpha: Bytes) -> bytes:
+    """uint8 (H, W) as a PNG of one byte a pixel whose palette is black all over and as opaque as its index.
+
+    So browsers make of it a picture whose alpha is exactly ``alpha``, at a quarter of the bytes of RGBA (PNG, third
+    edition, 11.3.1.1: ``tRNS`` of colour type 3).
+    """
+    height, width = alpha.shape
+    rows = np.zeros((height, width + 1), np.uint8)  # each row begins with its filter: none
+    rows[:, 1:] = alpha
+    packer = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)  # runs are what there is to find
+    pixels = packer.compress(rows.data) + packer.flush()
+    head = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"PLTE", bytes(768)), (b"tRNS", _RAMP), (b"IDAT", pixels), (b"IEND", b""))
+    return _SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))

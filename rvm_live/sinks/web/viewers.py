@@ -1,0 +1,181 @@
+"""Those who look on: over a WebSocket with one picture on its way at a time, or as MJPEG for everything else."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from rvm_live.core.clock import Clock
+from rvm_live.sinks.web.feed import KINDS, Coded, Feed
+from rvm_live.sinks.web.guard import Refused
+
+__all__ = ["HEAD", "Viewers"]
+
+HEAD = struct.Struct("<BxxxIdI")
+"""Before each picture, little endian: 1 where it is one (0: nothing newer, the last may stand), its number, how old it
+is in milliseconds, and how many bytes of mask come before those of the JPEG."""
+
+_ALIVE_S = 0.3
+_STALLED_S = 20.0
+_MOST = 16
+_ACK = struct.Struct("<I")
+_LONGEST_ACK = 64  # of what is read at all
+_RECENT = 300
+_BOUNDARY = "rvm-live-picture"
+
+
+class _Viewer:
+    """What is known of one."""
+
+    def __init__(self, kind: str, way: str) -> None:
+        self.kind, self.way = kind, way
+        self.pictures = 0
+        self.ages_ms: deque[float] = deque(maxlen=_RECENT)
+        self.times_ns: deque[int] = deque(maxlen=_RECENT)
+
+    def seen(self, coded: Coded, now_ns: int) -> None:
+        self.pictures += 1
+        self.times_ns.append(now_ns)
+        if not coded.picture.stands_in:
+            self.ages_ms.append((now_ns - coded.picture.captured_ns) / 1e6)
+
+    def told(self) -> Mapping[str, Any]:
+        ages = sorted(self.ages_ms)
+        span_ns = self.times_ns[-1] - self.times_ns[0] if len(self.times_ns) > 1 else 0
+        return {
+            "kind": self.kind,
+            "way": self.way,
+            "pictures": self.pictures,
+            "fps": round((len(self.times_ns) - 1) * 1e9 / span_ns, 1) if span_ns else 0.0,
+            "latency_ms": {
+                name: round(ages[min(len(ages) - 1, int(share * len(ages)))], 1) if ages else 0.0
+                for name, share in (("p50", 0.5), ("p95", 0.95))
+            },
+        }
+
+
+class Viewers:
+    """Hands pictures to those who look on; whoever is slow gets fewer, never older ones.
+
+    Args:
+        feeds: by kind.
+        clock: monotonic time.
+    """
+
+    def __init__(self, feeds: Mapping[str, Feed], clock: Clock) -> None:
+        self._feeds, self._clock = feeds, clock
+        self._all: list[_Viewer] = []
+        self._sockets: set[Any] = set()
+
+    async def leave(self) -> None:
+        """Send everybody home."""
+        for socket in list(self._sockets):
+            with suppress(Exception):
+                await asyncio.wait_for(socket.close(code=1001, message=b"rvm-live ends"), 0.5)
+
+    def told(self) -> list[Mapping[str, Any]]:
+        """What each gets: pictures a second, and milliseconds from the grab until it said that it has drawn them."""
+        return [each.told() for each in self._all]
+
+    @contextmanager
+    def _joined(self, request: Any, way: str) -> Iterator[tuple[Feed, _Viewer]]:
+        kind = request.query.get("kind", "result")
+        if kind not in KINDS:
+            raise Refused(400, f"there is no kind {kind[:40]!r}: choose one of {', '.join(KINDS)}")
+        if len(self._all) >= _MOST:
+            raise Refused(503, f"{_MOST} look on already")
+        viewer = _Viewer(kind, way)
+        self._all.append(viewer)
+        try:
+            with self._feeds[kind].looked_at():
+                yield self._feeds[kind], viewer
+        finally:
+            self._all.remove(viewer)
+
+    async def watch(self, request: Any) -> Any:
+        """``GET /api/v1/watch?kind=``: a WebSocket. Each picture is answered with its number, four bytes, once it is
+        drawn, and only then the next one comes."""
+        with self._joined(request, "websocket") as (feed, viewer):
+            socket = web.WebSocketResponse(heartbeat=10, max_msg_size=_LONGEST_ACK, compress=False, timeout=1)
+            await socket.prepare(request)
+            self._sockets.add(socket)
+            drawn: asyncio.Queue[int] = asyncio.Queue(maxsize=4)
+            listening = asyncio.ensure_future(self._listen(socket, drawn))
+            sending = asyncio.ensure_future(self._send(socket, feed, viewer, drawn))
+            try:
+                await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (listening, sending):
+                    task.cancel()
+                await asyncio.gather(listening, sending, return_exceptions=True)
+                self._sockets.discard(socket)
+            code = listening.result() if not listening.cancelled() and listening.exception() is None else 1001
+            with suppress(ConnectionError, asyncio.TimeoutError):
+                await asyncio.wait_for(socket.close(code=code), 1)
+            return socket
+
+    async def _listen(self, socket: Any, drawn: asyncio.Queue[int]) -> int:
+        """Takes acknowledgements; returns why it ends, as a WebSocket's code."""
+        async for message in socket:
+            if message.type is not WSMsgType.BINARY or len(message.data) != _ACK.size or drawn.full():
+                return 1008
+            drawn.put_nowait(_ACK.unpack(message.data)[0])
+        return 1000
+
+    async def _send(self, socket: Any, feed: Feed, viewer: _Viewer, drawn: asyncio.Queue[int]) -> None:
+        version = 0
+        while True:
+            try:
+                coded = await asyncio.wait_for(feed.take(version), _ALIVE_S)
+            except asyncio.TimeoutError:
+                await self._in_time(socket.send_bytes(HEAD.pack(0, version & 0xFFFFFFFF, 0.0, 0)))
+                continue
+            version = coded.version
+            mask, picture = coded.parts
+            age_ms = (self._clock.now_ns() - coded.picture.captured_ns) / 1e6
+            head = HEAD.pack(1, version & 0xFFFFFFFF, age_ms, len(mask))
+            await self._in_time(socket.send_bytes(b"".join((head, mask, picture))))
+            await self._in_time(self._acknowledged(drawn, version & 0xFFFFFFFF))
+            viewer.seen(coded, self._clock.now_ns())
+
+    @staticmethod
+    async def _acknowledged(drawn: asyncio.Queue[int], version: int) -> None:
+        while await drawn.get() != version:
+            pass
+
+    async def mjpeg(self, request: Any) -> Any:
+        """``GET /stream.mjpg?kind=``: for what takes nothing else. It says nothing back, so that no more than a picture
+        waits here for whoever is slow."""
+        with self._joined(request, "mjpeg") as (feed, viewer):
+            if viewer.kind == "cutout":
+                raise Refused(400, "MJPEG has no transparency: take /obs")
+            response = web.StreamResponse(
+                headers={"Content-Type": f"multipart/x-mixed-replace; boundary={_BOUNDARY}"},
+            )
+            response.force_close()
+            await response.prepare(request)
+            request.transport.set_write_buffer_limits(high=0)
+            version = 0
+            with suppress(ConnectionError, asyncio.TimeoutError):
+                while True:
+                    with suppress(asyncio.TimeoutError):  # nothing newer: the last one again
+                        coded = await asyncio.wait_for(feed.take(version), 1)
+                        version = coded.version
+                    if not version:
+                        continue
+                    picture = coded.parts[1]
+                    head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+                    await self._in_time(response.write(head.encode() + picture + b"\r\n"))
+                    viewer.seen(coded, self._clock.now_ns())
+            return response
+
+    @staticmethod
+    async def _in_time(sending: Any) -> None:
+        """Whoever takes nothing for long is let go."""
+        await asyncio.wait_for(sending, _STALLED_S)

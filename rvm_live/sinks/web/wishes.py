@@ -1,0 +1,59 @@
+"""What the page may wish for: less than the program's own keyboard, for nothing here is a path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from rvm_live.core.controls import Controls
+from rvm_live.core.errors import SettingsError
+
+__all__ = ["checked", "shown"]
+
+_LONGEST = 200
+_PLAIN = re.compile(r"transparent|blur(:\d{1,3}(\.\d{1,3})?)?|color:#[0-9a-f]{6}", re.IGNORECASE)
+"""Backgrounds that are no file."""
+
+
+def checked(controls: Controls, wishes: Any) -> dict[str, Any]:
+    """Wishes as they may be handed on: on or off, a number, one of the choices, or a background that is no file.
+
+    Raises:
+        SettingsError: there is another one.
+    """
+    if not isinstance(wishes, dict) or not wishes:
+        raise SettingsError('send an object of controls and what they are to be, such as {"mirror": true}')
+    state = controls.state()
+    for name, wish in wishes.items():
+        if name not in state:
+            controls.choices(name[:_LONGEST])  # raises what the program says of a control that it has not
+        if name == "recording":
+            _require(isinstance(wish, bool), name, "is on or off")
+        elif isinstance(wish, str):
+            plain = name == "background" and _PLAIN.fullmatch(wish) is not None
+            switch = isinstance(state[name], bool) and wish in ("on", "off")
+            chosen = len(wish) <= _LONGEST and wish in list(map(str, controls.choices(name)))
+            _require(plain or switch or chosen, name, "is one of its choices")
+        else:
+            _require(wish is None or isinstance(wish, bool | int | float), name, "is a word or a number")
+    return dict(wishes)
+
+
+def shown(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of controls as JSON, and without paths."""
+    return {name: _shown(name, value) for name, value in values.items()}
+
+
+def _shown(name: str, value: Any) -> Any:
+    if name == "recording":
+        return value is not None and value is not False
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return value.name if isinstance(value, PurePath) else str(value)
+
+
+def _require(fine: bool, name: str, told: str) -> None:
+    if not fine:
+        raise SettingsError(f"{name} {told}")

@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvm_live.apps.aside import Aside
 from rvm_live.apps.assembly import Assembly, failover, reconnecting
-from rvm_live.apps.live_controls import CHANGING, live_controls
+from rvm_live.apps.live_controls import live_controls
 from rvm_live.apps.live_page import LivePage
 from rvm_live.apps.live_weights import WeightsFetch
 from rvm_live.apps.preflight import (
@@ -157,7 +156,7 @@ class _App:
         self.recording = self._recording(overflow, clock)
         self.own = OwnBackgrounds(self.composer.add_background)
         self.controls = live_controls(
-            self.view, self.composer, self.source, engine, self.recording, self._reset, self._stop, self.own
+            self.view, self.composer, self.source, engine, self.recording, self._reset, self.own
         )
         self.pipeline = parts.pipeline(
             self._sinks(tell, clock),
@@ -166,7 +165,6 @@ class _App:
             mirror=settings.source.mirror,
             scene_reset=settings.scene_reset,
         )
-        engine.renew = self.pipeline.reset
 
     def _recording(self, overflow: Overflow, clock: Clock) -> RecordingSwitch:
         settings = self.settings
@@ -228,7 +226,7 @@ class _App:
                     actions={"fetch": self.fetch.start, "reset": self._reset, "stop": lambda: self._quit("page")},
                 )
             )
-        return [*sinks, Aside(self._first_words, tell, lambda: self.controls.look(*CHANGING), clock)]
+        return [*sinks, _Announcement(self._first_words, tell)]
 
     def _first_words(self) -> list[str]:
         """What is told with the first picture: on it, where there is a window."""
@@ -262,9 +260,6 @@ class _App:
 
     def _reset(self) -> None:
         self.pipeline.reset()
-
-    def _stop(self) -> None:
-        self.pipeline.stop("stopped")
 
     def _save(self, composite: Composite) -> Path:
         path = Path(f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}-{composite.seq:06d}.png")
@@ -307,6 +302,7 @@ class _App:
             model=engine.model if engine else "",
             precision=engine.precision if engine else "",
             ratio=engine.downsample_ratio if engine else 0.0,
+            focus=engine.focus if engine else "",
             source=source.label if source else "",
             size=(source.width, source.height) if source else (0, 0),
             drops={**snapshot.dropped, **self.dropped()},
@@ -346,6 +342,7 @@ class _App:
             precision=engine.precision if engine else "",
             compositor=self.composer.backend,
             downsample_ratio=engine.downsample_ratio if engine else 0.0,
+            focus=engine.focus if engine else "",
             source=source.label if source else "",
             width=source.width if source else 0,
             height=source.height if source else 0,
@@ -360,6 +357,28 @@ class _App:
             engine.device_name if engine else "",
             self.recording.failure,
         )
+
+
+class _Announcement(Sink):
+    """Tells with the first picture how the run goes on: by then whatever was asked for has been looked at."""
+
+    runs_on = "run"
+    aside = True
+
+    def __init__(self, lines: Callable[[], list[str]], tell: Callable[[str], None]) -> None:
+        self._lines: Callable[[], list[str]] | None = lines
+        self._tell = tell
+
+    def open(self) -> None:
+        """Nothing to get ready."""
+
+    def write(self, composite: Composite) -> None:
+        lines, self._lines = self._lines, None
+        for line in lines() if lines is not None else ():
+            self._tell(line)
+
+    def close(self, *, failed: bool) -> None:
+        """Nothing to finish."""
 
 
 @contextmanager

@@ -20,6 +20,7 @@ class Ran:
     precision: str = ""
     compositor: str = ""
     downsample_ratio: float = 0.0
+    focus: str = ""
     source: str = ""
     width: int = 0
     height: int = 0

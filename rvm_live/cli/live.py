@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -141,6 +140,8 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             "--scene-reset/--no-scene-reset", default=True, help="Forget the matting state at a cut.  [default: on]"
         ),
         engine_option("steady"),
+        engine_option("box"),
+        engine_option("gate"),
         engine_option("key"),
         engine_option("offline"),
         engine_option("require_licence"),
@@ -214,14 +215,12 @@ def run_live(options: Mapping[str, Any]) -> int:
     settings = settings_from(options)
     from rvm_live.apps.live import run
     from rvm_live.cli.weights import download_progress
-    from rvm_live.system import last_log, threads
+    from rvm_live.system import threads
 
     ask_once(settings.engine)
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
-    last_log.note(f"settings: {settings}")
     report = run(settings, tell=lambda line: click.echo(one_line(line), err=True), progress=download_progress)
-    last_log.note(f"report: {json.dumps(report.as_json())}")
     click.echo(report_text(report) if options["report"] else report_line(report))
     if report.failure:
         raise SinkError(report.failure)
@@ -285,7 +284,8 @@ def report_text(report: LiveReport) -> str:
     lines = [
         f"rvm-live: {report.exit_reason}",
         f"  source      {ran.source}, {ran.width}x{ran.height}",
-        f"  engine      {network} on {device}, {ran.precision}, ratio {ran.downsample_ratio:.3g}",
+        f"  engine      {network} on {device}, {ran.precision}, ratio {ran.downsample_ratio:.3g}"
+        + (f", {ran.focus}" if ran.focus else ""),
         f"  compositor  {ran.compositor}",
         f"  frames      {snapshot.captured} captured, {snapshot.unique} unique shown, {snapshot.repeated} repeated",
         f"  unique fps  {snapshot.unique_fps:.1f}",

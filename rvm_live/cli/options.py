@@ -63,6 +63,18 @@ _ENGINE: _Table = {
         "help": "Average alpha over time where nothing moves (CPU).",
         "shown": "with lite",
     },
+    "box": {
+        "names": ("--box/--no-box",),
+        "default": None,
+        "help": "Look at a box around the person, not at the whole picture (CPU).",
+        "shown": "live",
+    },
+    "gate": {
+        "names": ("--gate/--no-gate",),
+        "default": None,
+        "help": "Let the network look only when something moved.",
+        "shown": "live",
+    },
     "key": {"metavar": "COLOUR", "help": "The screen's colour for chroma, such as #00b140.", "shown": "found"},
     "offline": {"is_flag": True, "help": "Never download weights."},
     "require_licence": {

@@ -52,6 +52,8 @@ class EngineOptions(TypedDict, total=False):
     downsample_ratio: float | Literal["auto"] | None
     foreground: Foreground
     steady: bool | None
+    box: bool | None
+    gate: bool | None
     offline: bool
     key: str | None
     require_licence: tuple[str, ...]
@@ -130,6 +132,9 @@ class EngineSettings:
             ``source``: the frame's own; then alpha alone is asked for, and an engine that can save the rest leaves
             :attr:`~rvm_live.core.frames.Matte.foreground` None.
         steady: a mean over time where nothing moves (:mod:`rvm_live.engines.smoothing`); None: with ``lite``.
+        box: the network looks at a box around the person (:mod:`rvm_live.engines.focus`); None: where it has to keep up
+            with live video.
+        gate: the network looks only when something moved; None: likewise.
         offline: never go to the network for weights.
         repeatable: a GPU gives the same bytes in every run, at some speed: for files.
         key: for ``chroma``: the screen's colour (:func:`rvm_live.core.colors.parse_color`); None: found.
@@ -147,11 +152,23 @@ class EngineSettings:
     downsample_ratio: float | None = None
     foreground: Foreground | str = "model"
     steady: bool | None = None
+    box: bool | None = None
+    gate: bool | None = None
     offline: bool = False
     repeatable: bool = False
     keep_up: bool = False
     key: str | None = None
     require_licence: tuple[str, ...] = ()
+
+    @property
+    def box_wanted(self) -> bool:
+        """``box``, decided."""
+        return self.keep_up if self.box is None else self.box
+
+    @property
+    def gate_wanted(self) -> bool:
+        """``gate``, decided."""
+        return self.keep_up if self.gate is None else self.gate
 
     @classmethod
     def of(cls, options: EngineOptions) -> EngineSettings:

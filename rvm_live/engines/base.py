@@ -35,6 +35,8 @@ class EngineInfo:
         notes: one line for each thing that differs from what was asked for, such as an engine passed over.
         remarks: likewise for what is as it was asked for and still worth the log, such as why ``auto`` took ``lite``.
         hints: likewise for what would do better on these pictures: told once, in the picture, too.
+        focus: what of the picture, and which frames, the network sees now, such as ``box 60 %, 1 of 2 frames``; empty
+            where that is all.
     """
 
     engine: str
@@ -46,6 +48,7 @@ class EngineInfo:
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
+    focus: str = ""
 
     @property
     def mattes_on(self) -> str:

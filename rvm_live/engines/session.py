@@ -33,6 +33,8 @@ def open_engine(
     downsample_ratio: float | Literal["auto"] | None = None,
     foreground: Foreground = "model",
     steady: bool | None = None,
+    box: bool | None = None,
+    gate: bool | None = None,
     offline: bool = False,
     key: str | None = None,
     require_licence: tuple[str, ...] = (),
@@ -66,6 +68,9 @@ def open_engine(
         foreground: ``model``, or ``source`` where alpha is all you want, which is quicker: the matte's foreground is
             then the picture itself.
         steady: average alpha over time where nothing moves (on a CPU); None: with ``lite``, which flickers more.
+        box: let the network look at a box around the person alone, which is quicker where one picture of a video comes
+            after the other; None: it sees all.
+        gate: let it look only when something moved; None: at every picture.
         offline: never go to the network for weights.
         key: of ``chroma``: the screen's colour, such as ``#00b140``; None: found in the picture.
         require_licence: families of licences, such as ``("apache", "mit", "bsd")``: an engine whose code or weights are
@@ -89,6 +94,8 @@ def open_engine(
             "downsample_ratio": downsample_ratio,
             "foreground": foreground,
             "steady": steady,
+            "box": box,
+            "gate": gate,
             "offline": offline,
             "key": key,
             "require_licence": require_licence,

@@ -204,15 +204,15 @@ def test_a_first_start_says_that_it_converts_and_how_long_it_took(
     engine, told = OpenVinoEngine(asked), list[str]()
     convert = OpenVinoCache.converted
 
-    def watched(self: OpenVinoCache, low: tuple[int, int], **options: Any) -> Any:
+    def watched(self: OpenVinoCache, **options: Any) -> Any:
         told.append(engine.phase)
-        return convert(self, low, **options)
+        return convert(self, **options)
 
     monkeypatch.setattr(OpenVinoCache, "converted", watched)
     with caplog.at_level("INFO", "rvm_live"):
         run(engine, [Frame(np.full((80, 96, 3), 90, np.uint8), 0, 0, 0)])
-    assert told == ["converting the network, once for this size"] and engine.phase == ""
-    assert sum("converted the network for 48x40 in" in line for line in caplog.messages) == 1
+    assert told == ["converting the network, once for all sizes"] and engine.phase == ""
+    assert sum("converted the network in" in line for line in caplog.messages) == 1
 
 
 def test_a_damaged_cache_is_made_anew(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

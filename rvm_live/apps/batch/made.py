@@ -120,7 +120,8 @@ def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | No
     """
     engine = engine if choice is None else choice.settings
     embedded = engine.engine == EMBEDDED or (choice is not None and EMBEDDED in choice.names)
-    asked = {name: value for name, value in asdict(engine).items() if name not in ("weights", "offline", "keep_up")}
+    left_out = {"weights", "offline", "keep_up"} | {name for name in ("box", "gate") if not getattr(engine, name)}
+    asked = {name: value for name, value in asdict(engine).items() if name not in left_out}
     file = None
     if not embedded:
         of_rvm = engine.engine in ("auto", "openvino", "rvm")

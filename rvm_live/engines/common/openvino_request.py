@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,15 +24,31 @@ class OpenVinoRequest:
         coarse: the network, compiled.
         model: the guided filter's model, compiled.
         tensor: ``openvino.Tensor``.
+        low: width and height, where both were compiled for any.
+        states: shapes of the states, likewise.
     """
 
-    def __init__(self, coarse: openvino.CompiledModel, model: openvino.CompiledModel, tensor: Any) -> None:
+    def __init__(
+        self,
+        coarse: openvino.CompiledModel,
+        model: openvino.CompiledModel,
+        tensor: Any,
+        low: tuple[int, int] = (0, 0),
+        states: Sequence[tuple[int, ...]] = (),
+    ) -> None:
         self._tensor = tensor
         self._coarse, self._model = coarse.create_infer_request(), model.create_infer_request()
         self._inside = sorted(self._coarse.query_state(), key=lambda state: str(state.name))
         found = len(model.inputs) - 1
         outside = coarse.outputs[found:]
-        self._before, self._after = ([tensor(each.element_type, each.shape) for each in outside] for _ in range(2))
+        shapes = states or [tuple(each.shape) for each in outside]
+        self._before, self._after = (
+            [tensor(each.element_type, shape) for each, shape in zip(outside, shapes, strict=True)] for _ in range(2)
+        )
+        if states:
+            for request, outputs in ((self._coarse, coarse.outputs[:found]), (self._model, model.outputs)):
+                for index, each in enumerate(outputs):
+                    request.set_output_tensor(index, tensor(each.element_type, _of(each.partial_shape, low)))
         # The model looks for what the network found where the network leaves it.
         for index in range(found):
             self._model.set_input_tensor(index + 1, self._coarse.get_output_tensor(index))
@@ -68,3 +85,9 @@ class OpenVinoRequest:
             before.data[:] = value
         for state, value in zip(self._inside, values, strict=False):
             state.state = self._tensor(np.ascontiguousarray(value))
+
+
+def _of(shape: Any, low: tuple[int, int]) -> list[int]:
+    """A shape with its open lines and columns told."""
+    told = iter((low[1], low[0]))
+    return [next(told) if each.is_dynamic else each.get_length() for each in shape]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
@@ -27,10 +28,12 @@ class Prepared(Generic[Key, Made]):
         make: key -> what is prepared; may take long.
         name: of the thread, behind ``rvm-``.
         beside: make those that :meth:`ready` is asked for on a thread of their own, one at a time.
+        most: so many are kept; the one that was not asked for the longest goes. None: all.
     """
 
-    def __init__(self, make: Callable[[Key], Made], name: str, *, beside: bool = True) -> None:
-        self._make, self._name, self._beside = make, name, beside
+    def __init__(self, make: Callable[[Key], Made], name: str, *, beside: bool = True, most: int | None = None) -> None:
+        self._make, self._name, self._beside, self._most = make, name, beside, most
+        self._lock = threading.Lock()
         self._made: dict[Key, Made] = {}
         self._failed: set[Key] = set()
         self._making: Future[None] | None = None
@@ -42,9 +45,15 @@ class Prepared(Generic[Key, Made]):
     def now(self, key: Key) -> Made:
         """What is prepared for ``key``, made on the calling thread if it is not there yet; raises what ``make``
         raises."""
-        if key not in self._made:
-            self._made[key] = self._make(key)
-        return self._made[key]
+        with self._lock:
+            known = self._made.get(key)
+        made = self._make(key) if known is None else known
+        with self._lock:
+            self._made.pop(key, None)
+            self._made[key] = made
+            while self._most is not None and len(self._made) > self._most:
+                del self._made[next(iter(self._made))]
+        return made
 
     def ready(self, key: Key) -> bool:
         """Whether :meth:`now` would answer at once; if not, it is being made from now on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,11 @@ from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, States
 from rvm_live.engines.common.guided_upsampling import GuidedUpsampler
 from rvm_live.engines.common.ladder import LEAST_LINES
-from rvm_live.engines.common.openvino_models import keep_if_possible, kept
+from rvm_live.engines.common.openvino_models import keep_if_possible, keep_state, kept, resized, shapes_of_states
+from rvm_live.engines.common.prepared import Prepared
+from rvm_live.engines.focus.focus import Focus
 from rvm_live.engines.lite.colours import Unmixer, contrast
-from rvm_live.engines.lite.inference import OpenVinoRunner, Runner
+from rvm_live.engines.lite.inference import STATES, AnySize, OpenVinoRunner, Runner
 from rvm_live.system.cpu_info import cpu_name
 from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
@@ -38,7 +41,7 @@ STRIDE = 16
 """Of the network's deepest level: it was trained at multiples of this alone, and is worse at sizes between them."""
 EMBEDDED = Path(__file__).with_name("lite.safetensors")
 """The weights, in half precision."""
-_FORMAT = 1
+_FORMAT = 2
 """Of the converted network that is kept; goes up when what is converted changes its meaning."""
 _WARM_UP_FRAMES = 2
 _EPSILON = 1e-5
@@ -46,6 +49,8 @@ _KEPT_SIZES = 4
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+_Key = tuple[tuple[int, int], bool]
+"""Width and height the network works at, and whether the frame is larger."""
 
 
 def ratio_for(width: int, height: int) -> float:
@@ -83,6 +88,34 @@ def fit_alpha(picture: Bytes, alpha: Floats) -> list[Floats]:
     return [slope, (mean_y - slope * mean_x) * np.float32(255)]
 
 
+class _Fitted:
+    """The network with the linear model fitted to what it finds: slope, offset, and alpha itself, (h, w) in 0-1.
+
+    Args:
+        runner: the network at one size.
+        refined: the frame is larger than the picture it sees.
+    """
+
+    def __init__(self, runner: Runner, *, refined: bool) -> None:
+        self._runner, self._refined = runner, refined
+
+    def run(self, picture: Bytes) -> list[Floats]:
+        found = self._runner.run(picture)
+        model = fit_alpha(picture, found) if self._refined else [np.zeros_like(found), found * np.float32(255)]
+        return [*model, found]
+
+    def reset(self) -> None:
+        self._runner.reset()
+
+    @property
+    def states(self) -> list[Floats]:
+        return self._runner.states
+
+    @states.setter
+    def states(self, values: list[Floats]) -> None:
+        self._runner.states = values
+
+
 class LiteEngine(Engine):
     """A small network of this project's own, whose weights lie in the package.
 
@@ -97,11 +130,15 @@ class LiteEngine(Engine):
         self._name = ""
         self._open = False
         self._core: Any = None
-        self._now: tuple[Runner, GuidedUpsampler | None] | None = None
+        self._now: tuple[Focus, GuidedUpsampler | None] | None = None
         self._unmixer: Unmixer | None = None
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
-        self._runners: dict[tuple[int, int], Runner] = {}
+        self._model: Any = None
+        self._runners: Prepared[tuple[tuple[int, int], bool], _Fitted] = Prepared(
+            self._made, "compiling", most=_KEPT_SIZES
+        )
+        self._bridges: Prepared[str, AnySize] = Prepared(self._bridge, "compiling")
         self._info = EngineInfo("lite", "lite", "cpu", "", settings.precision)
 
     def open(self) -> EngineInfo:
@@ -138,7 +175,8 @@ class LiteEngine(Engine):
 
     @property
     def info(self) -> EngineInfo:
-        return self._info
+        now = self._now
+        return self._info if now is None else replace(self._info, focus=now[0].words)
 
     def prepare(self, width: int, height: int) -> None:
         """Compile and warm up for a frame size; leaves the recurrent state empty.
@@ -146,53 +184,84 @@ class LiteEngine(Engine):
         Raises:
             EngineError: OpenVINO refuses the network, or the ratio leaves nothing of the frame.
         """
-        runner, _ = self._fitted(width, height)
+        focus, upsampler = self._fitted(width, height)
+        network, blank = (
+            self._runners.now((self._low, upsampler is not None)),
+            np.zeros((*self._low[::-1], 3), np.uint8),
+        )
         for _ in range(_WARM_UP_FRAMES):
-            runner.run(np.zeros((self._low[1], self._low[0], 3), np.uint8))
-        runner.reset()
+            network.run(blank)
+        if self._core is not None and self.settings.keep_up and self.settings.box_wanted:
+            self._bridges.ready("any size")
+        focus.reset()
 
-    def _fitted(self, width: int, height: int) -> tuple[Runner, GuidedUpsampler | None]:
+    def _fitted(self, width: int, height: int) -> tuple[Focus, GuidedUpsampler | None]:
         """What works on frames of a size, with an empty state if that is new."""
         if not self._open:
             raise EngineError("the engine is not open")
         if self._now is not None and self._size == (width, height):
             return self._now
+        if self._model is None:
+            self._model = self._for_all_sizes()
         ratio = self.settings.downsample_ratio or ratio_for(width, height)
         if min(width, height) * ratio < 1:
             raise EngineError(
                 f"downsample ratio {ratio:g} leaves nothing of a {width}x{height} frame: choose a larger one"
             )
         low = trained_size(width, height, ratio)
-        self._now = self._runner(low), None if low == (width, height) else GuidedUpsampler((width, height), low)
+        refined = low != (width, height)
+        self._now = self._focus(low, refined=refined), GuidedUpsampler((width, height), low) if refined else None
         self._unmixer = Unmixer(width, height) if self.settings.foreground == "model" else None
         self._size, self._low = (width, height), low
         self._info = self._info.at_ratio(ratio)
         return self._now
 
-    def _runner(self, low: tuple[int, int]) -> Runner:
-        """The network at a size, with an empty state. A few are kept: what changes its size changes it back, and
-        OpenVINO gives back little of what a network took that it compiled."""
-        runner = self._runners.pop(low, None) or self._made(low)
-        runner.reset()
-        self._runners[low] = runner
-        while len(self._runners) > _KEPT_SIZES:
-            del self._runners[next(iter(self._runners))]
-        return runner
+    def _focus(self, low: tuple[int, int], *, refined: bool) -> Focus:
+        """The network for small pictures of a size, with an empty state."""
+        bridges: dict[tuple[int, int], _Fitted] = {}
 
-    def _made(self, low: tuple[int, int]) -> Runner:
+        def at(size: tuple[int, int]) -> _Fitted:
+            if self._core is None:  # torch takes any size
+                return self._runners.now((low, refined))
+            # The whole picture's is made at the beginning, and again where other sizes took its place.
+            if size == low or not self.settings.keep_up or self._runners.ready((size, refined)):
+                bridges.clear()
+                return self._runners.now((size, refined))
+            if size not in bridges:
+                self._bridges.join()
+                bridges.clear()
+                bridges[size] = _Fitted(self._bridges.now("any size").runner(), refined=refined)
+            return bridges[size]
+
+        return Focus(low, at, box=self.settings.box_wanted, gate=self.settings.gate_wanted)
+
+    def _made(self, key: _Key) -> _Fitted:
+        """The network at a size. A few are kept: what changes its size changes it back, and OpenVINO gives back little
+        of what a network took that it compiled."""
+        low, refined = key
         if self._core is None:
             from rvm_live.engines.lite.in_torch import TorchRunner
 
-            return TorchRunner(self._load())
-        name = self._name and f"{self._name}-{low[0]}x{low[1]}"
-        model = kept(self._core, name) if name else None
+            return _Fitted(TorchRunner(self._load()), refined=refined)
+        model = resized(self._model, low, shapes_of_states(self._model, low, STATES))
+        keep_state(model, STATES)
+        return _Fitted(OpenVinoRunner(self._core, model, self._info.precision), refined=refined)
+
+    def _bridge(self, _: str) -> AnySize:
+        return AnySize(self._core, resized(self._model, None), self._info.precision)
+
+    def _for_all_sizes(self) -> Any:
+        """The network as OpenVINO has it, from disk or converted now; None without OpenVINO."""
+        if self._core is None:
+            return None
+        model = kept(self._core, self._name) if self._name else None
         if model is None:
             from rvm_live.engines.lite.in_torch import openvino_model
 
-            model = openvino_model(self._load(), low)
-            if name:
-                keep_if_possible(name, model)
-        return OpenVinoRunner(self._core, model, self._info.precision)
+            model = openvino_model(self._load())
+            if self._name:
+                keep_if_possible(self._name, model)
+        return model
 
     def _load(self) -> LiteNetwork:
         """The network in torch.
@@ -213,19 +282,19 @@ class LiteEngine(Engine):
 
     def matte(self, frame: Frame) -> Matte:
         started_ns = SYSTEM_CLOCK.now_ns()
-        runner, upsampler = self._fitted(frame.width, frame.height)
+        focus, upsampler = self._fitted(frame.width, frame.height)
         small = frame.image
         if upsampler is not None:  # every pixel counts, or what is fine would flicker in the small picture
             small = cv2.resize(frame.image, self._low, interpolation=cv2.INTER_AREA)
         try:
-            found = runner.run(small)
+            slope, offset, found = focus.run(small)
         except RuntimeError as error:
-            runner.reset()
+            focus.reset()
             raise EngineError(f"matting failed: {words_of(error)}") from error
         if upsampler is None:
             alpha = (found * 255 + 0.5).astype(np.uint8)
         else:
-            alpha, _ = upsampler.apply(frame.image, fit_alpha(small, found))
+            alpha, _ = upsampler.apply(frame.image, [slope, offset])
         foreground = None
         if self._unmixer is not None:
             foreground = self._unmixer.apply(frame.image, alpha, contrast(small, found))
@@ -238,11 +307,12 @@ class LiteEngine(Engine):
         if self._now is None:
             raise EngineError("the engine is not ready")
         try:
-            self._now[0].states = states
+            self._now[0].go_on(states)
         except (RuntimeError, ValueError) as error:
             raise EngineError(f"the state does not fit the engine: {words_of(error)}") from error
 
     def close(self) -> None:
-        self._runners = {}
-        self._network = self._now = self._core = self._size = self._unmixer = None
+        self._runners.close()
+        self._bridges.close()
+        self._model = self._network = self._now = self._core = self._size = self._unmixer = None
         self._open = False

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rvm_live.core.errors import EngineError, words_of
-from rvm_live.engines.common.openvino_models import converted, keep_state
+from rvm_live.engines.common.openvino_models import converted
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
 from rvm_live.network.fuse_batch_norm import fold_batch_norm
 
@@ -18,6 +18,8 @@ __all__ = ["TorchRunner", "folded", "openvino_model"]
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+
+_EXAMPLE = (256, 144)
 
 
 class _Packed(nn.Module):
@@ -39,24 +41,22 @@ def folded(network: LiteNetwork) -> LiteNetwork:
     return network
 
 
-def openvino_model(network: LiteNetwork, size: tuple[int, int]) -> Any:
-    """For one size, its state inside.
+def openvino_model(network: LiteNetwork) -> Any:
+    """For :func:`rvm_live.engines.common.openvino_models.resized`, its states going in and out.
 
     Args:
         network: from :func:`folded`.
-        size: width and height.
 
     Raises:
         EngineError: OpenVINO refuses the network.
     """
-    states = [torch.zeros(shape) for shape in state_shapes(*size)]
-    picture = torch.zeros((1, size[1], size[0], 3), dtype=torch.uint8)
+    width, height = _EXAMPLE
+    states = [torch.zeros(shape) for shape in state_shapes(width, height)]
+    picture = torch.zeros((1, height, width, 3), dtype=torch.uint8)
     try:
-        model = converted(_Packed(network).eval(), (picture, *states))
+        return converted(_Packed(network).eval(), (picture, *states))
     except RuntimeError as error:
         raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
-    keep_state(model, len(states))
-    return model
 
 
 class TorchRunner:

@@ -11,11 +11,13 @@ from rvm_live.core.errors import EngineError, words_of
 from rvm_live.engines.common import cpu_runtime
 from rvm_live.system.telemetry_off import import_quietly
 
-__all__ = ["OpenVinoRunner", "Runner"]
+__all__ = ["STATES", "AnySize", "Bridge", "OpenVinoRunner", "Runner"]
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+STATES = 3
+"""Recurrent states of the network."""
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -37,7 +39,7 @@ class OpenVinoRunner:
 
     Args:
         core: ``openvino.Core``.
-        model: from :func:`rvm_live.engines.lite.in_torch.openvino_model`.
+        model: from :func:`rvm_live.engines.lite.in_torch.openvino_model`, for one size, its states inside.
         precision: ``fp32`` or ``bf16``.
 
     Raises:
@@ -45,10 +47,7 @@ class OpenVinoRunner:
     """
 
     def __init__(self, core: Any, model: Any, precision: str) -> None:
-        try:
-            compiled = core.compile_model(model, "CPU", cpu_runtime.openvino_options(_HINTS[precision]))
-        except RuntimeError as error:
-            raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
+        compiled = _compiled(core, model, precision)
         self._tensor = import_quietly("openvino").Tensor
         self._request = compiled.create_infer_request()
         self._alpha: Floats = self._request.get_output_tensor(0).data[0, 0]
@@ -73,3 +72,47 @@ class OpenVinoRunner:
 
     def _inside(self) -> list[Any]:
         return sorted(self._request.query_state(), key=lambda state: str(state.name))
+
+
+class AnySize:
+    """Compiled for whatever size comes, at once and a little slower: until one for the size is there.
+
+    Args:
+        core: ``openvino.Core``.
+        model: from :func:`rvm_live.engines.lite.in_torch.openvino_model`, for any size, its states outside.
+        precision: ``fp32`` or ``bf16``.
+
+    Raises:
+        EngineError: OpenVINO refuses the network.
+    """
+
+    def __init__(self, core: Any, model: Any, precision: str) -> None:
+        self._compiled = _compiled(core, model, precision)
+
+    def runner(self) -> Bridge:
+        """The network at any one size."""
+        return Bridge(self._compiled.create_infer_request())
+
+
+class Bridge:
+    """Runs at the size of its states, which must be set first."""
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+        self.states: list[Floats] = []
+
+    def run(self, picture: Bytes) -> Floats:
+        alpha, *states = (np.array(each) for each in self._request.infer([picture[None], *self.states]).values())
+        self.states = states
+        return np.asarray(alpha[0, 0], np.float32)
+
+    def reset(self) -> None:
+        for state in self.states:
+            state[:] = 0
+
+
+def _compiled(core: Any, model: Any, precision: str) -> Any:
+    try:
+        return core.compile_model(model, "CPU", cpu_runtime.openvino_options(_HINTS[precision]))
+    except RuntimeError as error:
+        raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error

@@ -32,6 +32,7 @@ class Status:
         model: name of the network.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``, of this moment.
         ratio: downsample ratio the network works at, (0, 1].
+        focus: what of the picture, and which frames, it sees; empty where that is all.
         source: one line.
         size: width and height of the frames, pixels.
         drops: queue -> frames dropped so far.
@@ -60,6 +61,7 @@ class Status:
     model: str = ""
     precision: str = ""
     ratio: float = 0.0
+    focus: str = ""
     source: str = ""
     size: tuple[int, int] = (0, 0)
     drops: Mapping[str, int] = field(default_factory=dict)
@@ -112,7 +114,7 @@ def statistics_rows(status: Status, display: str) -> list[Row]:
         _latency("Total", status.total_ms, p95, rank=1),
         Row("Device", device, rank=4) if device else None,
         Row("Backend", status.backend, rank=5) if status.backend else None,
-        Row("Model", joined(model, ratio), rank=6) if model else None,
+        Row("Model", joined(model, ratio, status.focus), rank=6) if model else None,
         Row("Drops", joined(drops, repeats), rank=7),
         Row("GPU", gpu, rank=8) if gpu else None,
         Row("Background", status.background, rank=10) if status.background else None,

@@ -1,12 +1,13 @@
-"""The low-resolution network compiled by OpenVINO, one per size, kept in memory and on disk."""
+"""The low-resolution network compiled by OpenVINO, one per size, from one that is kept on disk for all sizes."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from rvm_live.engines.common.openvino_models import (
     keep_if_possible,
     keep_state,
     kept,
+    resized,
 )
 from rvm_live.engines.common.openvino_request import OpenVinoRequest
 from rvm_live.engines.common.prepared import Prepared
@@ -38,16 +40,27 @@ _log = logging.getLogger("rvm_live")
 
 _FORMAT = 2
 """Of what is kept on disk; goes up when :mod:`rvm_live.engines.rvm.openvino.trace` changes its meaning."""
-_Key = tuple[tuple[int, int], bool, str]
-"""Width and height, whether the frame is larger than that, precision."""
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
+_EXAMPLE = (256, 144)
+_MOST = 6
+"""Sizes kept compiled: each takes 50 to 80 MB, and a box around a person has few of them."""
+
+
+class _Key(NamedTuple):
+    """Width and height (of a bridge 0), whether the frame is larger than that, precision, and whose calibration."""
+
+    low: tuple[int, int]
+    refined: bool
+    precision: str
+    calibrated: tuple[int, int] | None
 
 
 class OpenVinoCache:
     """The networks (``rvm_live/engines/rvm/openvino/trace.py``) of a checkpoint, compiled.
 
-    ``request`` compiles on the calling thread; ``ready`` compiles on a thread of its own, one at a time, and tells when
-    it is done, so that the frames need not wait.
+    ``request`` compiles on the calling thread, some tenths of a second; ``ready`` compiles on a thread of its own, one
+    at a time, and tells when it is done, so that the frames need not wait. Until then ``bridge`` serves: a network that
+    takes any size at once, and a sixth longer for each frame. Converting from torch, which takes seconds, is done once.
 
     Args:
         core: ``openvino.Core``.
@@ -67,58 +80,95 @@ class OpenVinoCache:
         self._weights = weights
         self._coloured = coloured
         self.phase = ""
-        self._requests: Prepared[_Key, OpenVinoRequest] = Prepared(self._compiled, "compiling")
+        self._requests: Prepared[_Key, OpenVinoRequest] = Prepared(self._fixed, "compiling", most=_MOST)
+        self._bridges: Prepared[_Key, tuple[Any, Any]] = Prepared(self._any, "compiling")
+        self._kept: dict[bool, tuple[Any, Any]] = {}
+        self._keeping = threading.Lock()
 
-    def request(self, low: tuple[int, int], precision: str, *, refined: bool) -> OpenVinoRequest:
+    def request(
+        self, low: tuple[int, int], precision: str, *, refined: bool, within: tuple[int, int] | None = None
+    ) -> OpenVinoRequest:
         """The request of a low-resolution size (width, height), compiled now if it is not yet.
 
         Args:
             low: width and height the network works at.
             precision: of the network, ``fp32``, ``bf16`` or ``int8``; the guided filter's model is always in fp32.
             refined: the frame is larger than that.
+            within: the size of the whole picture, where the network sees but a part of it: what was calibrated for that
+                serves. None: it sees all.
 
         Raises:
             EngineError: OpenVINO refuses the network.
             UnavailableError: int8 is not calibrated for that size.
         """
-        return self._requests.now((low, refined, precision))
+        return self._requests.now(_key(low, refined, precision, within))
 
-    def ready(self, low: tuple[int, int], precision: str, *, refined: bool) -> bool:
+    def ready(
+        self, low: tuple[int, int], precision: str, *, refined: bool, within: tuple[int, int] | None = None
+    ) -> bool:
         """Whether a request can be used at once; if not, it is being compiled from now on."""
-        return self._requests.ready((low, refined, precision))
+        return self._requests.ready(_key(low, refined, precision, within))
 
     def usable(self, low: tuple[int, int], precision: str, *, refined: bool) -> bool:
         """Whether there can be one: it did not fail to compile before, and int8 is calibrated."""
-        key = (low, refined, precision)
+        key = _key(low, refined, precision)
         if key in self._requests:
             return True
         return not self._requests.failed(key) and (precision != "int8" or self.calibrated(low, refined=refined))
 
+    def bridge(
+        self, low: tuple[int, int], precision: str, *, refined: bool, within: tuple[int, int]
+    ) -> OpenVinoRequest:
+        """A request that need not be compiled for its size, with an empty state; arguments and errors as of
+        ``request``."""
+        self._bridges.join()
+        coarse, model = self._bridges.now(_key((0, 0), refined, precision, within))
+        shapes = state_shapes(self._weights.variant, *low)
+        try:
+            return OpenVinoRequest(coarse, model, import_quietly("openvino").Tensor, low, shapes)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
+
+    def build_bridge(self, precision: str, *, refined: bool, within: tuple[int, int]) -> None:
+        """Compile what :meth:`bridge` needs, on a thread of its own."""
+        self._bridges.ready(_key((0, 0), refined, precision, within))
+
     def close(self) -> None:
         """Wait for the thread and free the networks."""
         self._requests.close()
+        self._bridges.close()
+        self._kept.clear()
 
-    def _compiled(self, key: _Key) -> OpenVinoRequest:
-        low, refined, precision = key
-        models = self._models(low, refined=refined)
-        if precision == "int8":
-            models[0] = kept(self._core, self._name(low, "int8", refined=refined))
-            if models[0] is None:
-                raise UnavailableError(
-                    f"int8 is not calibrated for {low[0]}x{low[1]}: run `rvm-live calibrate` with your own --source"
-                )
+    def _fixed(self, key: _Key) -> OpenVinoRequest:
+        shapes = state_shapes(self._weights.variant, *key.low)
         try:
-            coarse, model = (
-                self._core.compile_model(part, "CPU", cpu_runtime.openvino_options(hint))
-                for part, hint in zip(models, (self._hints[precision], "f32"), strict=True)
-            )
+            coarse, model = self._models(key)
+            coarse = resized(coarse, key.low, shapes)
+            if key.precision != "int8":  # OpenVINO cannot keep the state of a quantised network
+                keep_state(coarse, len(shapes))
+            compiled = self._compiled((coarse, resized(model, key.low)), key.precision)
+            return OpenVinoRequest(*compiled, import_quietly("openvino").Tensor)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
-        return OpenVinoRequest(coarse, model, import_quietly("openvino").Tensor)
+
+    def _any(self, key: _Key) -> tuple[Any, Any]:
+        try:
+            coarse, model = self._models(key)
+            return self._compiled((resized(coarse, None), resized(model, None)), key.precision)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
+
+    def _compiled(self, models: tuple[Any, Any], precision: str) -> tuple[Any, Any]:
+        """The network and the guided filter's model."""
+        coarse, model = (
+            self._core.compile_model(part, "CPU", cpu_runtime.openvino_options(hint))
+            for part, hint in zip(models, (self._hints[precision], "f32"), strict=True)
+        )
+        return coarse, model
 
     def calibrated(self, low: tuple[int, int], *, refined: bool) -> bool:
         """Whether there is an int8 network for that size."""
-        return os.path.isdir(folder() / self._name(low, "int8", refined=refined))
+        return os.path.isdir(folder() / self._name("int8", refined=refined, low=low))
 
     def calibrate(self, low: tuple[int, int], pictures: Sequence[NDArray[np.uint8]], *, refined: bool) -> float:
         """Make and keep the int8 network for a size.
@@ -138,9 +188,9 @@ class OpenVinoCache:
         from rvm_live.engines.rvm.openvino.int8 import quantise
 
         shapes = state_shapes(self._weights.variant, *low)
-        network, _ = self.converted(low, refined=refined, stateful=False)
+        network = resized(self._for_all_sizes(refined)[0], low, shapes)
         model, worst = quantise(self._core, network, pictures, shapes)
-        name = self._name(low, "int8", refined=refined)
+        name = self._name("int8", refined=refined, low=low)
         shutil.rmtree(folder() / name, ignore_errors=True)
         try:
             keep(name, model)
@@ -151,42 +201,58 @@ class OpenVinoCache:
             ) from error
         return worst
 
-    def _name(self, low: tuple[int, int], part: str, *, refined: bool) -> str:
+    def _name(self, part: str, *, refined: bool, low: tuple[int, int] | None = None) -> str:
         whole = "" if refined else "-whole"
-        return f"{self._weights.sha256[:16]}-{low[0]}x{low[1]}{whole}-{part}-{__version__}-{_FORMAT}"
+        size = "" if low is None else f"-{low[0]}x{low[1]}"
+        return f"{self._weights.sha256[:16]}{size}{whole}-{part}-{__version__}-{_FORMAT}"
 
-    def _models(self, low: tuple[int, int], *, refined: bool) -> list[Any]:
-        """Both parts for one size, from disk if they were converted before."""
-        parts = ("coarse", "model" if self._coloured else "alpha")
-        names = [self._name(low, part, refined=refined) for part in parts]
-        found = [kept(self._core, each) for each in names]
-        if None not in found:
-            return found
-        began_ns = SYSTEM_CLOCK.now_ns()
-        self.phase = "converting the network, once for this size"
-        try:
-            made = self.converted(low, refined=refined)
-        finally:
-            self.phase = ""
-        _log.info("converted the network for %dx%d in %.1f s", *low, (SYSTEM_CLOCK.now_ns() - began_ns) / 1e9)
-        for each, model in zip(names, made, strict=True):
-            keep_if_possible(each, model)
-        return list(made)
+    def _models(self, key: _Key) -> tuple[Any, Any]:
+        """Both parts, for whatever size they were made, their states outside."""
+        coarse, model = self._for_all_sizes(key.refined)
+        if key.calibrated is not None:
+            coarse = kept(self._core, self._name("int8", refined=key.refined, low=key.calibrated))
+            if coarse is None:
+                width, height = key.calibrated
+                raise UnavailableError(
+                    f"int8 is not calibrated for {width}x{height}: run `rvm-live calibrate` with your own --source"
+                )
+        return coarse, model
 
-    def converted(self, low: tuple[int, int], *, refined: bool, stateful: bool = True) -> tuple[Any, Any]:
-        """Convert both parts for one size, from scratch; ``stateful``: the first keeps its state between calls."""
+    def _for_all_sizes(self, refined: bool) -> tuple[Any, Any]:
+        """Both parts, from memory, from disk, or converted now."""
+        with self._keeping:
+            if refined in self._kept:
+                return self._kept[refined]
+            names = [self._name(part, refined=refined) for part in ("coarse", "model" if self._coloured else "alpha")]
+            coarse, model = (kept(self._core, each) for each in names)
+            if coarse is None or model is None:
+                began_ns = SYSTEM_CLOCK.now_ns()
+                self.phase = "converting the network, once for all sizes"
+                try:
+                    coarse, model = self.converted(refined=refined)
+                finally:
+                    self.phase = ""
+                _log.info("converted the network in %.1f s", (SYSTEM_CLOCK.now_ns() - began_ns) / 1e9)
+                for name, each in zip(names, (coarse, model), strict=True):
+                    keep_if_possible(name, each)
+            self._kept[refined] = coarse, model
+            return coarse, model
+
+    def converted(self, *, refined: bool) -> tuple[Any, Any]:
+        """Convert both parts from scratch; the states go in and out."""
         import torch
 
         from rvm_live.engines.rvm.openvino.trace import parts_of
 
-        width, height = low
+        width, height = _EXAMPLE
         picture = torch.zeros((1, height, width, 3), dtype=torch.uint8)
         states = [torch.zeros(shape) for shape in state_shapes(self._weights.variant, width, height)]
         parts = parts_of(self._weights, refined=refined, coloured=self._coloured)
         found = [torch.zeros((1, 4, height, width))]
         if parts.coarse.hidden:
             found.append(torch.zeros((1, 16, height, width)))
-        coarse = converted(parts.coarse, (picture, *states))
-        if stateful:
-            keep_state(coarse, len(states))
-        return coarse, converted(parts.model, (picture, *found))
+        return converted(parts.coarse, (picture, *states)), converted(parts.model, (picture, *found))
+
+
+def _key(low: tuple[int, int], refined: bool, precision: str, within: tuple[int, int] | None = None) -> _Key:
+    return _Key(low, refined, precision, (within or low) if precision == "int8" else None)

@@ -19,6 +19,7 @@ from rvm_live.engines.common.device import downsample_ratio
 from rvm_live.engines.common.guided_upsampling import GuidedUpsampler
 from rvm_live.engines.common.ladder import choose_side, low_size, ratio_of, rungs_for, state_shapes
 from rvm_live.engines.common.openvino_request import OpenVinoRequest
+from rvm_live.engines.focus.focus import Focus
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
 from rvm_live.system.cpu_info import cpu_name
 from rvm_live.system.installed import adding
@@ -42,7 +43,7 @@ class OpenVinoEngine(Engine):
     def __init__(self, settings: EngineSettings) -> None:
         super().__init__(settings)
         self._cache: OpenVinoCache | None = None
-        self._now: tuple[OpenVinoRequest, GuidedUpsampler] | None = None
+        self._now: tuple[Focus, GuidedUpsampler] | None = None
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
         self._info = EngineInfo("openvino", settings.model or "", "cpu", "", settings.precision)
@@ -78,7 +79,8 @@ class OpenVinoEngine(Engine):
 
     @property
     def info(self) -> EngineInfo:
-        return self._info
+        now = self._now
+        return self._info if now is None else replace(self._info, focus=now[0].words)
 
     def prepare(self, width: int, height: int) -> None:
         """Choose the ratio, compile, warm up; leaves the recurrent state empty.
@@ -95,6 +97,8 @@ class OpenVinoEngine(Engine):
         self._fit(width, height, ratio)
         for _ in range(2):
             self._blank()
+        if self.settings.keep_up and self.settings.box_wanted:
+            self._compiled().build_bridge(self._precision, refined=ratio != 1.0, within=self._low)
         self.reset()
 
     def calibrate(self, pictures: Sequence[NDArray[np.uint8]], ratio: float) -> float:
@@ -138,9 +142,11 @@ class OpenVinoEngine(Engine):
 
     def _blank(self) -> None:
         """Run the network over nothing."""
-        self._ready()[0].run(np.zeros((self._low[1], self._low[0], 3), np.uint8))
+        info = self._info
+        request = self._compiled().request(self._low, info.precision, refined=info.downsample_ratio != 1.0)
+        request.run(np.zeros((self._low[1], self._low[0], 3), np.uint8))
 
-    def _ready(self) -> tuple[OpenVinoRequest, GuidedUpsampler]:
+    def _ready(self) -> tuple[Focus, GuidedUpsampler]:
         if self._now is None:
             raise EngineError("the engine is not ready")
         return self._now
@@ -148,11 +154,25 @@ class OpenVinoEngine(Engine):
     def _fit(self, width: int, height: int, ratio: float) -> None:
         """Get ready for a frame size and ratio, with an empty state."""
         low = low_size(width, height, ratio)
-        request = self._compiled().request(low, self._precision, refined=ratio != 1.0)
-        self._now = request, GuidedUpsampler((width, height), low)
+        self._now = self._focus(low, self._precision, refined=ratio != 1.0), GuidedUpsampler((width, height), low)
         self._low, self._size = low, (width, height)
         self._info = replace(self._info, downsample_ratio=ratio, precision=self._precision)
-        self.reset()
+
+    def _focus(self, low: tuple[int, int], precision: str, *, refined: bool) -> Focus:
+        """The network for small pictures of a size, with an empty state."""
+        cache, bridges = self._compiled(), dict[tuple[int, int], OpenVinoRequest]()
+
+        def at(size: tuple[int, int]) -> OpenVinoRequest:
+            if not self.settings.keep_up or cache.ready(size, precision, refined=refined, within=low):
+                bridges.clear()
+                return cache.request(size, precision, refined=refined, within=low)
+            if size not in bridges:
+                bridges.clear()
+                bridges[size] = cache.bridge(size, precision, refined=refined, within=low)
+            return bridges[size]
+
+        cache.request(low, precision, refined=refined)
+        return Focus(low, at, box=self.settings.box_wanted, gate=self.settings.gate_wanted)
 
     @property
     def rungs(self) -> tuple[Rung, ...]:
@@ -171,10 +191,9 @@ class OpenVinoEngine(Engine):
         low, refined = low_size(*self._size, rung.ratio), rung.ratio != 1.0
         if not self._compiled().ready(low, rung.precision, refined=refined):
             return False
-        states, shapes = self._ready()[0].states, state_shapes(self._weights.variant, *low)
-        request = self._compiled().request(low, rung.precision, refined=refined)
-        request.states = [_resized(state, shape) for state, shape in zip(states, shapes, strict=True)]
-        self._now = request, GuidedUpsampler(self._size, low)
+        focus = self._focus(low, rung.precision, refined=refined)
+        focus.go_on(self._fitting(self._ready()[0].states, low))
+        self._now = focus, GuidedUpsampler(self._size, low)
         self._low = low
         self._info = self._info.on(rung)
         return True
@@ -192,9 +211,9 @@ class OpenVinoEngine(Engine):
         small = frame.image
         if self._low != (width, height):
             small = _shrunk(frame.image, self._low, self._info.downsample_ratio)
-        request, upsampler = self._ready()
+        focus, upsampler = self._ready()
         try:
-            model = request.run(small)
+            model = focus.run(small)
         except RuntimeError as error:
             self.reset()
             raise EngineError(f"matting failed in OpenVINO: {words_of(error)}") from error
@@ -207,10 +226,17 @@ class OpenVinoEngine(Engine):
     def restore(self, states: States) -> None:
         if self._size is None:
             raise EngineError("the engine is not ready")
-        shapes = state_shapes(self._weights.variant, *self._low)
-        if len(states) != len(shapes):
+        self._ready()[0].go_on(self._fitting(states, self._low))
+
+    def _fitting(self, states: States, low: tuple[int, int]) -> States:
+        """States for another size: the network's are resized, and what else there is goes."""
+        shapes = state_shapes(self._weights.variant, *low)
+        own = [each for each in states if each.ndim == 4]
+        if len(own) != len(shapes):
             raise EngineError("the state does not fit the engine")
-        self._ready()[0].states = [_resized(each, shape) for each, shape in zip(states, shapes, strict=True)]
+        if all(each.shape == shape for each, shape in zip(own, shapes, strict=True)):
+            return states
+        return [_resized(each, shape) for each, shape in zip(own, shapes, strict=True)]
 
     def close(self) -> None:
         self._now = None

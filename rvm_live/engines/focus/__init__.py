@@ -1,0 +1,8 @@
+"""Less arithmetic: a network that looks where the person is, and only when something moved.
+
+Knows nothing of any network but that a small picture goes in, a linear model comes out, and states stay behind. May
+import what :mod:`rvm_live.engines` may.
+
+>>> from rvm_live.engines.focus.focus import Focus
+>>> focus = Focus((320, 180), lambda size: request_for(size), box=True, gate=True)  # doctest: +SKIP
+"""

@@ -1,0 +1,109 @@
+"""Whether a network has to see a frame at all, or what it found before will do, moved with the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.engines.focus.person_box import SETTLE
+
+__all__ = ["MOST_SKIPPED", "MOVED", "MotionGate"]
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+MOVED = 0.03
+"""Part of the person that must have moved since the network last ran before it runs again."""
+MOST_SKIPPED = 2
+"""Frames on end that it may be spared."""
+_NOISE = 6
+"""Grey levels by which a smoothed pixel may differ without having moved."""
+_PERSON, _TRACE = 20, 5
+"""Grey levels of alpha: of what counts as the person, and of what may be one at all."""
+_NEAR = np.ones((9, 9), np.uint8)
+
+
+class MotionGate:
+    """Keeps what the network found last, and puts it on the next frames as long as next to nothing moves.
+
+    Alpha is a linear model of the picture, so that the edge follows the picture's own; the model itself is moved with
+    the picture by optical flow (DIS, Kroeger et al., ECCV 2016). Where an old model meets a new picture, a bright pixel
+    far away may come out as person: alpha is 0 wherever it was not near the person before.
+
+    The first frames are always for the network, whose memory has to fill. All of the box counts as moving that does,
+    also what is no person yet: somebody may come into it.
+    """
+
+    def __init__(self) -> None:
+        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self.reset()
+
+    def reset(self) -> None:
+        """The next frame is for the network."""
+        self._seen: Bytes | None = None
+        self._model: list[Floats] = []
+        self._near: Floats = np.zeros((0, 0), np.float32)
+        self._size = 0
+        self._skipped = self._runs = 0
+
+    def again(self, grey: Bytes) -> list[Floats] | None:
+        """The model for a frame that the network need not see; None where it must.
+
+        Args:
+            grey: brightness of the box, uint8 (h, w).
+        """
+        seen = self._seen
+        if (
+            self._runs < SETTLE
+            or seen is None
+            or seen.shape != grey.shape
+            or self._skipped >= MOST_SKIPPED
+            or self._size == 0
+        ):
+            return None
+        calm = cv2.GaussianBlur(grey, (5, 5), 0)
+        moved = cv2.countNonZero(cv2.threshold(cv2.absdiff(calm, seen), _NOISE, 1, cv2.THRESH_BINARY)[1])
+        if moved >= MOVED * self._size:
+            return None
+        self._skipped += 1
+        model = self._moved(calm, seen) if moved else [part.copy() for part in self._model]
+        return [part * self._near if part.ndim == 2 else part for part in model]
+
+    def ran(self, grey: Bytes, model: Sequence[Floats], alpha: Floats) -> None:
+        """Take in what the network found.
+
+        Args:
+            grey: as for :meth:`again`.
+            model: slope and offset of alpha (h, w), perhaps of the foreground (h, w, 3), or more planes of what is near
+                the person; copied.
+            alpha: float32 (h, w), grey levels 0-255; may be beyond.
+        """
+        self._seen = cv2.GaussianBlur(grey, (5, 5), 0)
+        self._model = [np.array(part) for part in model]
+        self._near = cv2.dilate(np.asarray(alpha > _TRACE, np.uint8), _NEAR).astype(np.float32)
+        self._size = cv2.countNonZero(cv2.dilate(np.asarray(alpha > _PERSON, np.uint8), _NEAR))
+        self._skipped = 0
+        self._runs += 1
+
+    def _moved(self, now: Bytes, seen: Bytes) -> list[Floats]:
+        """The model, each pixel from where it was when the network saw it."""
+        flow = self._flow.calc(now, seen, None)
+        flow[..., 0] += np.arange(now.shape[1], dtype=np.float32)
+        flow[..., 1] += np.arange(now.shape[0], dtype=np.float32)[:, None]
+        how = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
+        return [np.asarray(cv2.remap(part, flow, None, **how)) for part in self._model]
+
+    @property
+    def memory(self) -> list[Floats]:
+        """All that is remembered."""
+        seen = np.zeros((0, 0), np.float32) if self._seen is None else self._seen.astype(np.float32)
+        return [np.array([self._size, self._skipped, self._runs], np.float32), seen, self._near, *self._model]
+
+    def remember(self, memory: Sequence[Floats]) -> None:
+        """Go on from what :attr:`memory` gave."""
+        self._size, self._skipped, self._runs = (int(each) for each in memory[0])
+        self._seen = memory[1].astype(np.uint8) if memory[1].size else None
+        self._near, self._model = memory[2], list(memory[3:])

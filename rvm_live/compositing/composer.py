@@ -189,7 +189,7 @@ class Composer:
         empty = replace(frame, image=image[..., :3] if image.shape[2] == 3 else np.zeros((height, width, 3), np.uint8))
         matte = Matte(empty, np.zeros((height, width), np.uint8), started_ns=started, finished_ns=started)
         stamps = Stamps(frame.captured_ns, started, started, started, max(self._clock.now_ns(), started))
-        return Composite(image, matte, stamps, self._back_ends.name, self._cycle.label, alone)
+        return Composite(image, matte, stamps, self._back_ends.name, self._cycle.label, alone, nobody=True)
 
     def close(self) -> None:
         """Close every back end and background."""

@@ -283,6 +283,7 @@ class Composite:
         background: short name of the background in it.
         outputs: the other pictures that were made of the matte, by the names the composer was given
             (:class:`rvm_live.compositing.output.Output`).
+        nobody: it was made while nobody is to be seen, and holds no camera pixel.
     """
 
     image: NDArray[np.uint8]
@@ -291,6 +292,7 @@ class Composite:
     backend: str = ""
     background: str = ""
     outputs: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    nobody: bool = False
 
     @property
     def frame(self) -> Frame:

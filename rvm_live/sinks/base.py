@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rvm_live.core.frames import Composite
 
-__all__ = ["PictureSink", "Shot", "Sink"]
+__all__ = ["PictureSink", "Shot", "Sink", "Surroundings"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,6 +26,7 @@ class Shot:
         duration_ns: how long it is to be seen, where the file tells it.
         outputs: the other pictures that were made of the matte, by name, as in
             :class:`~rvm_live.core.frames.Composite`.
+        nobody: it was made while nobody is to be seen, and holds no camera pixel.
     """
 
     image: NDArray[np.uint8]
@@ -34,12 +35,38 @@ class Shot:
     media_ns: int | None
     duration_ns: int | None = None
     outputs: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    nobody: bool = False
 
     @classmethod
     def of(cls, composite: Composite) -> Shot:
         frame = composite.frame
         times = composite.stamps.captured_ns, frame.media_ns, frame.duration_ns
-        return cls(composite.image, composite.seq, *times, composite.outputs)
+        return cls(composite.image, composite.seq, *times, composite.outputs, composite.nobody)
+
+
+def _plain(width: int, height: int) -> NDArray[np.uint8]:
+    return np.zeros((height, width, 3), np.uint8)
+
+
+def _unheard(text: str) -> None:
+    """Where nobody listens."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a sink may know of the run that it is part of; all of it may be called on any thread.
+
+    Attributes:
+        background: (width, height) -> uint8 (height, width, 3) BGR, the background alone, as it is at the moment.
+        private: whether nobody is to be seen now.
+        told: takes a line about something that runs otherwise than asked; it may be told again.
+        news: takes a line about what is better again.
+    """
+
+    background: Callable[[int, int], NDArray[np.uint8]] = field(default=_plain)
+    private: Callable[[], bool] = field(default=lambda: False)
+    told: Callable[[str], None] = field(default=_unheard)
+    news: Callable[[str], None] = field(default=_unheard)
 
 
 class Sink(ABC):
@@ -64,6 +91,14 @@ class Sink(ABC):
     aside: bool = False
     fps: float | None = None
     patience_s: float = 10.0
+
+    @property
+    def watched(self) -> bool | None:
+        """Whether anybody sees what it is given; None where that is not known. For any thread."""
+        return None
+
+    def meet(self, around: Surroundings) -> None:  # noqa: B027 - optional hook
+        """Called once before ``open``, where the run has something to tell."""
 
     @abstractmethod
     def open(self) -> None:

@@ -1,0 +1,244 @@
+"""A camera of v4l2loopback, a kernel module: the one kind that every program on Linux knows.
+
+Numbers and structures are those of ``linux/videodev2.h`` on 64-bit machines.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from ctypes import c_uint32
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.core.errors import SinkError, UnavailableError
+from rvm_live.sinks.camera.device import CameraDevice
+
+__all__ = ["LoopbackCamera", "loopback_devices"]
+
+VIDEO = Path("/sys/class/video4linux")
+_DRIVER = b"v4l2 loopback"
+_QUERYCAP, _SET_FORMAT, _SET_PARAMETERS = 0x80685600, 0xC0D05605, 0xC0CC5616
+_NEXT_EVENT, _SUBSCRIBE = 0x80885659, 0x4020565A
+_CAPTURE, _OUTPUT = 0x1, 0x2
+_VIDEO_OUTPUT, _PROGRESSIVE = 2, 1
+_YUV420 = int.from_bytes(b"YU12", "little")
+_MAGIC = 0xFEEDCAFE
+_SMPTE170M, _ENC_601, _LIMITED, _CURVE_709 = 1, 1, 2, 1
+# Since 0.13: it tells when somebody begins or ends to stream, and at once how it is now.
+_CLIENT_USAGE, _SEND_INITIAL = 0x08000000 + 0x08E00000 + 1, 1
+
+
+class Capability(ctypes.Structure):
+    """``struct v4l2_capability``."""
+
+    _fields_ = (
+        ("driver", ctypes.c_char * 16),
+        ("card", ctypes.c_char * 32),
+        ("bus_info", ctypes.c_char * 32),
+        ("version", c_uint32),
+        ("capabilities", c_uint32),
+        ("device_caps", c_uint32),
+        ("reserved", c_uint32 * 3),
+    )
+
+
+class Format(ctypes.Structure):
+    """``struct v4l2_format`` with a ``v4l2_pix_format``."""
+
+    _fields_ = (
+        ("type", c_uint32),
+        ("padding", c_uint32),
+        ("width", c_uint32),
+        ("height", c_uint32),
+        ("pixelformat", c_uint32),
+        ("field", c_uint32),
+        ("bytesperline", c_uint32),
+        ("sizeimage", c_uint32),
+        ("colorspace", c_uint32),
+        ("priv", c_uint32),
+        ("flags", c_uint32),
+        ("ycbcr_enc", c_uint32),
+        ("quantization", c_uint32),
+        ("xfer_func", c_uint32),
+        ("rest", ctypes.c_uint8 * 152),
+    )
+
+
+class Parameters(ctypes.Structure):
+    """``struct v4l2_streamparm`` with a ``v4l2_outputparm``."""
+
+    _fields_ = (
+        ("type", c_uint32),
+        ("capability", c_uint32),
+        ("outputmode", c_uint32),
+        ("numerator", c_uint32),
+        ("denominator", c_uint32),
+        ("rest", ctypes.c_uint8 * 184),
+    )
+
+
+class Subscription(ctypes.Structure):
+    """``struct v4l2_event_subscription``."""
+
+    _fields_ = (("type", c_uint32), ("id", c_uint32), ("flags", c_uint32), ("reserved", c_uint32 * 5))
+
+
+class Event(ctypes.Structure):
+    """``struct v4l2_event``; of its data the first number."""
+
+    _fields_ = (("type", c_uint32), ("padding", c_uint32), ("count", c_uint32), ("rest", ctypes.c_uint8 * 124))
+
+
+def _ioctl(fd: int, number: int, argument: Any) -> None:
+    import fcntl  # not on Windows
+
+    fcntl.ioctl(fd, number, argument)
+
+
+def loopback_devices() -> dict[str, str]:
+    """Path -> label, of the devices that the module has made."""
+    found = {}
+    for place in sorted(VIDEO.glob("video*"), key=lambda path: int("0" + path.name[5:])):
+        if "/devices/virtual/" in f"{place.resolve()}/":
+            try:
+                found[f"/dev/{place.name}"] = (place / "name").read_text("utf-8", "replace").strip()
+            except OSError:
+                continue
+    return found
+
+
+class LoopbackCamera(CameraDevice):
+    """Takes I420 by ``write``, which waits for nobody.
+
+    Args:
+        path: of the device; empty: the first of the module's that nobody else feeds.
+    """
+
+    def __init__(self, path: str = "") -> None:
+        self._wanted, self._path = path, path
+        self._label = ""
+        self._fd: int | None = None
+        self._watched: bool | None = None
+        self.exclusive = True
+
+    @property
+    def name(self) -> str:
+        return f"{self._path} ({self._label})" if self._label else self._path or "v4l2loopback"
+
+    @property
+    def path(self) -> str:
+        """Of the device that is open, or is to be."""
+        return self._path
+
+    @property
+    def watched(self) -> bool | None:
+        self._hear()
+        return self._watched
+
+    def open(self, width: int, height: int, fps: float) -> None:
+        paths = [self._wanted] if self._wanted else list(loopback_devices())
+        if not paths:
+            from rvm_live.sinks.camera.module import missing_module
+
+            raise UnavailableError(missing_module())
+        refusals = []
+        for path in paths:
+            try:
+                self._open(path, width, height, fps)
+                return
+            except UnavailableError as error:
+                self.close()
+                refusals.append(str(error))
+        raise UnavailableError("; ".join(refusals))
+
+    def _open(self, path: str, width: int, height: int, fps: float) -> None:
+        self._path = path
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+            told = Capability()
+            _ioctl(self._fd, _QUERYCAP, told)
+        except OSError as error:
+            raise UnavailableError(_refusal(path, error)) from error
+        caps = told.device_caps or told.capabilities
+        if told.driver != _DRIVER:
+            raise UnavailableError(f"{path} is {told.card.decode('utf-8', 'replace')!r}, no device of v4l2loopback")
+        if not caps & _OUTPUT:
+            raise UnavailableError(f"{path} is fed by another program: end that, or name another device")
+        self._label = told.card.decode("utf-8", "replace")
+        self.exclusive = not caps & _CAPTURE
+        shape = Format(
+            type=_VIDEO_OUTPUT,
+            width=width,
+            height=height,
+            pixelformat=_YUV420,
+            field=_PROGRESSIVE,
+            bytesperline=width,
+            sizeimage=width * height * 3 // 2,
+            colorspace=_SMPTE170M,
+            priv=_MAGIC,
+            ycbcr_enc=_ENC_601,
+            quantization=_LIMITED,
+            xfer_func=_CURVE_709,
+        )
+        rate = Parameters(type=_VIDEO_OUTPUT, numerator=1000, denominator=round(fps * 1000))
+        try:
+            _ioctl(self._fd, _SET_FORMAT, shape)
+            _ioctl(self._fd, _SET_PARAMETERS, rate)
+        except OSError as error:
+            raise UnavailableError(_refusal(path, error)) from error
+        if (shape.width, shape.height, shape.pixelformat) != (width, height, _YUV420):
+            kind = shape.pixelformat.to_bytes(4, "little").decode("latin-1")
+            raise UnavailableError(
+                f"{path} refuses {width}x{height} YU12 and stays at {shape.width}x{shape.height} {kind}: end the "
+                f"program that reads from it, or unlock it with v4l2loopback-ctl set-caps {path} any"
+            )
+        self._watched = None
+        try:
+            _ioctl(self._fd, _SUBSCRIBE, Subscription(type=_CLIENT_USAGE, flags=_SEND_INITIAL))
+        except OSError:  # an older module
+            return
+        self._hear()
+
+    def _hear(self) -> None:
+        """Take what the module has told since."""
+        event = Event()
+        while self._fd is not None:
+            try:
+                _ioctl(self._fd, _NEXT_EVENT, event)
+            except OSError:  # nothing (more), or nothing at all of that kind
+                return
+            if event.type == _CLIENT_USAGE:
+                self._watched = event.count > 0
+
+    def send(self, picture: NDArray[np.uint8]) -> None:
+        if self._fd is None:
+            raise SinkError(f"the camera {self.name} is closed")
+        try:
+            os.write(self._fd, memoryview(np.ascontiguousarray(picture)).cast("B"))
+        except BlockingIOError:
+            return  # nobody takes it: the next one is newer
+        except OSError as error:
+            raise SinkError(f"the camera {self.name} is gone ({os.strerror(error.errno or 0)})") from error
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, None
+        self._watched = None
+        if fd is not None:
+            os.close(fd)
+
+
+def _refusal(path: str, error: OSError) -> str:
+    if error.errno == errno.EBUSY:
+        return f"{path} is fed by another program: end that, or name another device"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{path} may not be opened by this user: sudo usermod -aG video $USER, then log in again"
+    if error.errno in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
+        return f"there is no camera {path}: look with v4l2-ctl --list-devices"
+    if error.errno == errno.ENOTTY:
+        return f"{path} is no device for video"
+    return f"{path} cannot be used as a camera ({os.strerror(error.errno or 0)})"

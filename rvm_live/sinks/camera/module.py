@@ -1,0 +1,72 @@
+"""Why there is no device of v4l2loopback, and the one command that mends it."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+__all__ = ["LOAD", "exclusive_hint", "missing_module"]
+
+LOAD = 'sudo modprobe v4l2loopback exclusive_caps=1 card_label="rvm-live"'
+_RELOAD = f"sudo modprobe -r v4l2loopback && {LOAD}"
+_INSTALL = {
+    "debian": "sudo apt install v4l2loopback-dkms linux-headers-$(uname -r)",
+    "fedora": "sudo dnf install akmod-v4l2loopback (from RPM Fusion)",
+    "arch": "sudo pacman -S v4l2loopback-dkms linux-headers",
+    "suse": "sudo zypper install v4l2loopback-kmp-default",
+}
+# Where things lie; the tests put others in their place.
+ROOT = Path("/")
+
+
+def missing_module() -> str:
+    """One line."""
+    if (ROOT / "sys/module/v4l2loopback").exists():
+        return f"v4l2loopback is loaded and has no device: {_RELOAD}"
+    if _built():
+        if _secure_boot():
+            return (
+                f"v4l2loopback is not loaded: {LOAD}; where Secure Boot refuses its key (`Key was rejected`): "
+                "sudo mokutil --import /var/lib/dkms/mok.pub, restart and enrol it"
+            )
+        return f"v4l2loopback is not loaded: {LOAD}"
+    if (ROOT / "var/lib/dkms/v4l2loopback").exists():
+        return (
+            "v4l2loopback is not built for this kernel: "
+            "sudo apt install linux-headers-$(uname -r) && sudo dkms autoinstall"
+        )
+    return f"v4l2loopback is not installed: {_INSTALL.get(_family(), 'install the package v4l2loopback-dkms')}"
+
+
+def exclusive_hint(path: str) -> str:
+    """What is told of a device that says of itself that it is an output, too: Chromium passes over it."""
+    return f"{path} was made without exclusive_caps=1, so that browsers do not list it: {_RELOAD}"
+
+
+def _built() -> bool:
+    """Whether there is a module for the kernel that runs."""
+    folder = ROOT / "lib/modules" / platform.release()
+    try:
+        return "v4l2loopback.ko" in (folder / "modules.dep").read_text("utf-8", "replace")
+    except OSError:
+        return False
+
+
+def _secure_boot() -> bool:
+    found = sorted((ROOT / "sys/firmware/efi/efivars").glob("SecureBoot-*"))
+    try:
+        return bool(found) and found[0].read_bytes()[-1:] == b"\x01"
+    except OSError:
+        return False
+
+
+def _family() -> str:
+    try:
+        text = (ROOT / "etc/os-release").read_text("utf-8", "replace")
+    except OSError:
+        return ""
+    told = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    names = f"{told.get('ID', '')} {told.get('ID_LIKE', '')}".replace('"', " ").lower().split()
+    known = {"ubuntu": "debian", "rhel": "fedora", "opensuse": "suse"}
+    return next((known.get(name, name) for name in names if known.get(name, name) in _INSTALL), "")
+

@@ -1,0 +1,105 @@
+"""Cameras of other programs, through pyvirtualcam: OBS's on Windows and macOS, UnityCapture on Windows.
+
+pyvirtualcam is under GPL-2.0: it is no part of this program, and imported only when such a camera is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.core.errors import SinkError, UnavailableError, words_of
+from rvm_live.sinks.camera.device import CameraDevice
+
+__all__ = ["ObsCamera", "UnityCamera", "library"]
+
+_INSTALL = "pip install 'rvm-live[camera]'"
+_MEND = {
+    "win32": "install OBS Studio from obsproject.com (its camera comes with it)",
+    "darwin": "install OBS Studio 30 or newer, start it once, press Start Virtual Camera and allow its extension",
+}
+
+
+def library() -> Any:
+    """pyvirtualcam.
+
+    Raises:
+        UnavailableError: it is not installed, or does not work here.
+    """
+    try:
+        return importlib.import_module("pyvirtualcam")
+    except ImportError as error:
+        if getattr(error, "name", "") == "pyvirtualcam":
+            raise UnavailableError(f"pyvirtualcam is not installed: {_INSTALL}") from error
+        raise UnavailableError(f"pyvirtualcam cannot be loaded ({words_of(error)}): {_INSTALL}") from error
+
+
+class ObsCamera(CameraDevice):
+    """What pyvirtualcam finds, or one of its back ends.
+
+    Args:
+        backend: its name there; empty: whichever works.
+        device: name of the device; empty: the first.
+    """
+
+    pixels = "I420"
+
+    def __init__(self, backend: str = "", device: str = "") -> None:
+        self._backend, self._device = backend, device
+        self._camera: Any = None
+
+    @property
+    def name(self) -> str:
+        return str(self._camera.device) if self._camera is not None else self._device or self._backend or "OBS"
+
+    def open(self, width: int, height: int, fps: float) -> None:
+        module = library()
+        if self._backend and self._backend not in getattr(module.camera, "BACKENDS", {self._backend: None}):
+            raise UnavailableError(f"there is no camera of the kind {self._backend} on this system")
+        try:
+            self._camera = module.Camera(
+                width,
+                height,
+                fps,
+                fmt=getattr(module.PixelFormat, self.pixels),
+                device=self._device or None,
+                backend=self._backend or None,
+            )
+        except Exception as error:  # whatever a back end raises: RuntimeError for the most part
+            mend = _MEND.get(sys.platform)
+            told = " ".join(words_of(error).split())
+            raise UnavailableError(f"{self.name}'s camera cannot be used ({told}){f': {mend}' if mend else ''}") from error
+
+    def send(self, picture: NDArray[np.uint8]) -> None:
+        if self._camera is None:
+            raise SinkError(f"the camera {self.name} is closed")
+        try:
+            self._camera.send(self._formed(picture))
+        except Exception as error:
+            raise SinkError(f"the camera {self.name} is gone ({words_of(error)})") from error
+
+    def _formed(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return picture
+
+    def close(self) -> None:
+        camera, self._camera = self._camera, None
+        if camera is not None:
+            camera.close()
+
+
+class UnityCamera(ObsCamera):
+    """UnityCapture, which has real transparency."""
+
+    pixels = "RGBA"
+    clear = True
+
+    def __init__(self, device: str = "") -> None:
+        super().__init__("unitycapture", device)
+
+    def _formed(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA), np.uint8)

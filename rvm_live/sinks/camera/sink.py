@@ -1,0 +1,234 @@
+"""The sink that is a camera to other programs."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.errors import SinkError, UnavailableError
+from rvm_live.sinks.base import PictureSink, Shot, Surroundings
+from rvm_live.sinks.camera.device import CameraDevice
+from rvm_live.sinks.camera.outputs import devices_for, unseen_because
+from rvm_live.sinks.camera.steady_rate import SteadyRate
+from rvm_live.sinks.recording.writers import fit_into, over_black
+
+__all__ = ["VirtualCamera"]
+
+FPS = 30.0
+_AGAIN_NS = 1_000_000_000
+_REMEMBERED = 300
+
+Picture = NDArray[np.uint8]
+
+
+class VirtualCamera(PictureSink):
+    """Feeds every device that was asked for, at a constant rate; where nothing new comes the last picture is repeated,
+    for half a second.
+
+    What is sent is a composite, or the background alone: before the first one, when the last one has stood for too
+    long, while nobody is to be seen, and at the end. A device that is lost is opened again, for as long as it takes.
+
+    :meth:`use`, :attr:`on`, :attr:`watched` and :attr:`delay_ms` may be used on any thread; the rest happens where the
+    sinks live.
+
+    Args:
+        words: ``auto``, ``pipewire``, ``v4l2loopback``, ``obs``, or the name of a device, as ``--virtual-camera`` takes
+            it.
+        size: width and height of the camera, even, pixels; pictures of another size are fitted into it.
+        fps: pictures a second.
+        on: from the beginning.
+        devices: made of ``words`` where None.
+        clock: monotonic time.
+
+    Raises:
+        SettingsError: there is no such device.
+    """
+
+    name = "virtual camera"
+
+    def __init__(
+        self,
+        words: str = "",
+        *,
+        size: tuple[int, int] = (1280, 720),
+        fps: float = FPS,
+        on: bool = True,
+        devices: Callable[[], Sequence[CameraDevice]] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.words = words or "auto"
+        self.size, self.fps = size, min(fps, FPS)
+        self._make = devices or (lambda: devices_for(self.words))
+        self._clock = clock
+        self._around = Surroundings()
+        self._lock = threading.Lock()
+        self._wanted = on
+        self._devices: list[CameraDevice] = []
+        self._lost: list[CameraDevice] = []
+        self._again_ns = 0
+        self._rate = SteadyRate(self.fps)
+        self._newest: Shot | None = None
+        self._new = False
+        self._made: dict[bool, Picture] = {}
+        self._delays_ms: deque[float] = deque(maxlen=_REMEMBERED)
+
+    def meet(self, around: Surroundings) -> None:
+        self._around = around
+
+    @property
+    def on(self) -> bool:
+        """Whether it is there for other programs, or about to be."""
+        return self._wanted
+
+    def use(self, on: bool) -> None:
+        """Be there for other programs, or not, soon."""
+        with self._lock:
+            self._wanted = on
+
+    @property
+    def watched(self) -> bool | None:
+        """Whether anybody takes the pictures; None where that cannot be seen."""
+        if not self._wanted:
+            return False
+        seen = [device.watched for device in [*self._devices]]
+        return True if True in seen else None if None in seen else False
+
+    @property
+    def delay_ms(self) -> float:
+        """How old pictures are when other programs get them, counted from the grab: the median of the last ones,
+        milliseconds; 0 while none was sent."""
+        return statistics.median([*self._delays_ms] or [0.0])
+
+    @property
+    def label(self) -> str:
+        """What it is there as now; empty where it is not."""
+        return " and ".join(device.name for device in [*self._devices])
+
+    # Where the sinks live ------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        if self._wanted:
+            self._open()
+
+    def write_picture(self, shot: Shot) -> None:
+        self._newest, self._new = shot, True
+        self._made.clear()
+        self._turn()
+
+    def idle(self) -> None:
+        self._turn()
+
+    def clear(self) -> None:
+        self._newest, self._new = None, False
+        self._made.clear()
+
+    def close(self, *, failed: bool) -> None:
+        self._shut()
+
+    def _turn(self) -> None:
+        with self._lock:
+            wanted = self._wanted
+        if wanted != bool(self._devices or self._lost):
+            self._follow(wanted)
+        if self._lost:
+            self._find_again()
+        now_ns = self._clock.now_ns()
+        if self._devices and self._rate.due(now_ns, new=self._new):
+            self._rate.sent(now_ns)
+            self._send()
+
+    def _follow(self, wanted: bool) -> None:
+        if not wanted:
+            self._shut()
+            return
+        try:
+            self._open()
+        except SinkError as error:
+            self.use(False)
+            self._around.told(str(error))
+
+    def _open(self) -> None:
+        """Open what there is; what does not work is no fault where another one does."""
+        refusals = []
+        for device in self._make():
+            try:
+                device.open(*self.size, self.fps)
+            except UnavailableError as error:
+                refusals.append(str(error))
+                continue
+            self._devices.append(device)
+            self._attempt(device, self._background(device.clear))  # some are seen by others only then
+        if not self._devices:
+            raise SinkError(f"there can be no virtual camera: {'; '.join(refusals)}")
+
+    def _send(self) -> None:
+        shot = self._newest
+        if shot is not None and self._around.private() and not shot.nobody:
+            shot = None  # it was made before
+        for device in [*self._devices]:
+            if device.watched is not False:
+                self._attempt(device, self._background(device.clear) if shot is None else self._shown(shot, device.clear))
+        if shot is not None and self._new:
+            self._delays_ms.append((self._clock.now_ns() - shot.captured_ns) / 1e6)
+        self._new = False
+
+    def _attempt(self, device: CameraDevice, picture: Picture) -> None:
+        try:
+            device.send(picture)
+        except SinkError as error:
+            device.close()
+            self._devices.remove(device)
+            self._lost.append(device)
+            self._again_ns = self._clock.now_ns() + _AGAIN_NS
+            self._around.told(f"{error}; trying again until it is back")
+
+    def _find_again(self) -> None:
+        if self._clock.now_ns() < self._again_ns:
+            return
+        self._again_ns = self._clock.now_ns() + _AGAIN_NS
+        for device in [*self._lost]:
+            try:
+                device.open(*self.size, self.fps)
+            except UnavailableError:
+                continue
+            self._lost.remove(device)
+            self._devices.append(device)
+            self._around.news(f"the virtual camera is back ({device.name})")
+
+    def _shut(self) -> None:
+        """Nobody stays in what is seen last."""
+        for device in [*self._devices]:
+            if device.watched is not False:
+                self._attempt(device, self._background(device.clear))
+        for device in self._devices:
+            device.close()
+        self._devices.clear()
+        self._lost.clear()
+        self._delays_ms.clear()
+
+    # Pictures -------------------------------------------------------------------------------------------------
+
+    def _background(self, clear: bool) -> Picture:
+        return self._formed(self._around.background(*self.size), clear)
+
+    def _shown(self, shot: Shot, clear: bool) -> Picture:
+        if clear not in self._made:
+            self._made[clear] = self._formed(shot.image, clear)
+        return self._made[clear]
+
+    def _formed(self, image: Picture, clear: bool) -> Picture:
+        """A picture in the size and pixels of a device."""
+        image = fit_into(image, *self.size)
+        if clear:
+            return image if image.shape[2] == 4 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2BGRA), np.uint8)
+        if image.shape[2] == 4:
+            image = over_black(image)
+        # Chroma of one pixel of four, not of their mean, for a quarter of the time (media/colour.py).
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), np.uint8)

@@ -15,6 +15,7 @@ from rvm_live.apps.assembly import Assembly, failover, reconnecting
 from rvm_live.apps.live_controls import live_controls
 from rvm_live.apps.live_page import LivePage
 from rvm_live.apps.live_weights import WeightsFetch
+from rvm_live.apps.on_demand import OnDemand
 from rvm_live.apps.preflight import (
     DEFAULT_FOLDER,
     HEADLESS_SECONDS,
@@ -30,10 +31,12 @@ from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.frames import Composite
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
-from rvm_live.core.settings import LiveSettings
+from rvm_live.core.settings import CAMERA_SIZES, LiveSettings
 from rvm_live.engines.choice import told_once
 from rvm_live.engines.failover import FailoverEngine
-from rvm_live.sinks.base import Sink
+from rvm_live.sinks.base import Sink, Surroundings
+from rvm_live.sinks.camera.outputs import devices_for
+from rvm_live.sinks.camera.sink import VirtualCamera
 from rvm_live.sinks.factory import open_recorder, open_sink
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch
 from rvm_live.sinks.recording.snapshot import save_png
@@ -87,6 +90,8 @@ def run(
     if settings.stats_json is not None:
         check_writable(settings.stats_json)
     first = open_source(settings.source, clock)  # what cannot be meant is told before anything begins
+    if settings.virtual_camera is not None:
+        devices_for(settings.virtual_camera)
     overflow = overflow_of(settings, first)
     sinks = [open_sink(each) for each in settings.sinks]
     notices = Notices()
@@ -154,6 +159,13 @@ class _App:
             mirror=bool(settings.mirror),
         )
         self.recording = self._recording(overflow, clock)
+        self.camera = VirtualCamera(
+            settings.virtual_camera or "",
+            size=_camera_size(settings),
+            fps=settings.source.fps,
+            on=settings.virtual_camera is not None,
+            clock=clock,
+        )
         self.own = OwnBackgrounds(self.composer.add_background)
         self.controls = live_controls(
             self.view, self.composer, self.source, engine, self.recording, self._reset, self.own
@@ -197,6 +209,14 @@ class _App:
 
     def _sinks(self, tell: Callable[[str], None], clock: Clock) -> list[Sink]:
         sinks: list[Sink] = [self.recording, *self._own_sinks]
+        if self.settings.source.realtime:
+            sinks.append(self.camera)
+        around = Surroundings(
+            self.composer.background_only, lambda: self.composer.private, self.notices.again, self.notices.news
+        )
+        for sink in sinks:
+            if hasattr(sink, "meet"):  # a sink of the user's own need not know of it
+                sink.meet(around)
         if not self.settings.headless:
             self.window = WindowSink(
                 self.view,
@@ -226,7 +246,14 @@ class _App:
                     actions={"fetch": self.fetch.start, "reset": self._reset, "stop": lambda: self._quit("page")},
                 )
             )
+        if self.window is None and self.camera.on and not self.settings.always:
+            sinks.append(OnDemand(tuple(sinks), self._rest, clock))
         return [*sinks, _Announcement(self._first_words, tell)]
+
+    def _rest(self, resting: bool) -> None:
+        """The camera's light goes out, and comes on again."""
+        self.source.rest(resting)
+        self.pipeline.reset()
 
     def _first_words(self) -> list[str]:
         """What is told with the first picture: on it, where there is a window."""
@@ -312,6 +339,9 @@ class _App:
             sound=self.recording.sound,
             recorded_s=self.recording.seconds,
             recorded_bytes=self.recording.bytes,
+            camera=self.camera.label,
+            camera_ms=self.camera.delay_ms,
+            camera_watched=self.camera.watched,
             gpu=self.gpu.latest,
             fetching=self.fetch.state,
             paused=self.source.paused,
@@ -379,6 +409,13 @@ class _Announcement(Sink):
 
     def close(self, *, failed: bool) -> None:
         """Nothing to finish."""
+
+
+def _camera_size(settings: LiveSettings) -> tuple[int, int]:
+    """The smallest that holds the picture, or the largest."""
+    width, height = settings.source.width or 1280, settings.source.height or 720
+    holding = (size for size in CAMERA_SIZES if size[0] >= width and size[1] >= height)
+    return settings.virtual_camera_size or next(holding, CAMERA_SIZES[-1])
 
 
 @contextmanager

@@ -41,6 +41,8 @@ def without_display(settings: LiveSettings) -> tuple[LiveSettings, str]:
         return settings, ""
     if settings.web is not None:  # which shows and steers as a window does
         return replace(settings, headless=True), f"rvm-live: no window: {reason}"
+    if settings.virtual_camera is not None:  # other programs are its window
+        return replace(settings, headless=True), f"rvm-live: no window: {reason}; running headless, as a camera"
     limited = settings.frames is not None or settings.duration is not None
     duration = settings.duration if limited else HEADLESS_SECONDS
     record = settings.record or _default_recording()

@@ -82,6 +82,22 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         source_option("loop"),
         source_option("realtime"),
     ],
+    "Virtual camera": [
+        click.option(
+            "--virtual-camera",
+            metavar="[=DEVICE]",
+            help="Be a camera to other programs, too: auto, pipewire, v4l2loopback, obs, or a device.",
+        ),
+        click.option(
+            "--virtual-camera-size",
+            callback=size_text,
+            metavar="SIZE",
+            help="640x360, 1280x720 or 1920x1080.  [default: as the source]",
+        ),
+        click.option(
+            "--always", is_flag=True, help="Keep camera and engine running while nobody watches and no window is open."
+        ),
+    ],
     "Recording": [
         click.option(
             "-o",
@@ -203,6 +219,9 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
         web=options["web"],
         web_origins=tuple(options["web_origins"]),
         open_page=options["open_page"],
+        virtual_camera=options["virtual_camera"],
+        virtual_camera_size=options["virtual_camera_size"],
+        always=options["always"],
         audio=options["audio"],
         frames=options["frames"],
         duration=options["duration"],

@@ -25,6 +25,7 @@ _LEFT_OUT = {
     "--blur": "--background=blur",
     "--ray": "--ray=local",
     "--web": "--web=127.0.0.1",
+    "--virtual-camera": "--virtual-camera=auto",
 }
 """Options whose value may be left out, in full: else click would take the next word, a file's name, for it."""
 _BLUR = "--blur="

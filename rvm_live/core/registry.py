@@ -234,7 +234,12 @@ SOURCES: Registry[Any] = Registry(
 )
 """What is none of them is a camera, a file or an address: :func:`rvm_live.sources.factory.open_source`."""
 
-SINKS: Registry[Any] = Registry("sinks", {}, given="the text behind its name", contract="rvm_live.sinks.base:Sink")
+SINKS: Registry[Any] = Registry(
+    "sinks",
+    {"virtual-camera": "rvm_live.sinks.camera.sink:VirtualCamera"},
+    given="the text behind its name",
+    contract="rvm_live.sinks.base:Sink",
+)
 """Beside the window and the recorder, which a live run makes where they are wanted."""
 
 BACKGROUNDS: Registry[Any] = Registry(

@@ -39,6 +39,8 @@ DISPLAY_MODES = ("result", "comparison", "matte")
 STATISTICS = ("line", "table", "off")
 """What the window tells over the picture: a line in a corner, the table with every stage, nothing."""
 """In the order in which the ``o`` key goes through them; the first is the default and shows no camera pixel."""
+CAMERA_SIZES = ((640, 360), (1280, 720), (1920, 1080))
+"""What a virtual camera may have, width and height in pixels: all that its makers on every system take."""
 
 
 class EngineOptions(TypedDict, total=False):
@@ -283,6 +285,10 @@ class LiveSettings:
         web: where the page is served, ``HOST:PORT``; None: nowhere.
         web_origins: pages of a proxy in front of it, ``https://cam.example.org``.
         open_page: open it in a browser.
+        virtual_camera: what other programs see the result as, ``auto`` for all that work here, ``pipewire``,
+            ``v4l2loopback``, ``obs`` or a device; None: nothing.
+        virtual_camera_size: one of :data:`CAMERA_SIZES`, into which the picture is fitted; None: as the source.
+        always: camera and engine keep running while nobody watches, too.
         audio: microphone whose sound is recorded beside the picture, ``default`` for the system's own, or None: nothing
             is heard.
         frames: stop after this many frames were shown, or None.
@@ -307,6 +313,9 @@ class LiveSettings:
     web: str | None = None
     web_origins: tuple[str, ...] = ()
     open_page: bool = False
+    virtual_camera: str | None = None
+    virtual_camera_size: tuple[int, int] | None = None
+    always: bool = False
     audio: str | None = None
     frames: int | None = None
     duration: float | None = None
@@ -327,6 +336,13 @@ class LiveSettings:
             self.web is not None or not (self.open_page or self.web_origins),
             "--open and --web-origin are for the page: add --web",
         )
+        if self.virtual_camera is not None:
+            _require(
+                bool(self.virtual_camera.strip()), "the virtual camera's name is empty: --virtual-camera alone is auto"
+            )
+            _require(self.source.realtime, "a virtual camera is live: leave out --no-realtime")
+        known = ", ".join(f"{width}x{height}" for width, height in CAMERA_SIZES)
+        _require(self.virtual_camera_size in (None, *CAMERA_SIZES), f"a virtual camera has one of these sizes: {known}")
         if self.audio is not None:
             _require(bool(self.audio.strip()), "the microphone's name is empty: --audio alone takes the system's own")
             _require(self.source.realtime, "--audio records what is heard while it runs: leave out --no-realtime")

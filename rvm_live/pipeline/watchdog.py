@@ -36,13 +36,21 @@ class Watchdog:
         self._stages = stages
         self._notices = notices
         self._after_ns = after_ns
+        self._excused_ns: dict[str, int] = {}
 
     def look(self) -> None:
         """Name the stage that has been at one item for too long."""
         now_ns = SYSTEM_CLOCK.now_ns()
         for stage in self._stages:
             since_ns = stage.busy_since_ns
-            if since_ns is not None and now_ns - since_ns > self._after_ns and not stage.excused:
+            if since_ns is None:
+                continue
+            if stage.excused:
+                self._excused_ns[stage.name] = now_ns
+            since_ns = max(
+                since_ns, self._excused_ns.get(stage.name, 0)
+            )  # what is excused is not held against it later
+            if now_ns - since_ns > self._after_ns:
                 if not self.stuck:
                     self._notices.fallback(f"{stage.name} has made no progress for {self._after_ns / 1e9:g} s")
                 self.stuck = f"{stage.name} has made no progress for {(now_ns - since_ns) / 1e9:.0f} s"

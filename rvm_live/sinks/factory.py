@@ -125,7 +125,10 @@ def open_sink(words: str) -> Sink:
     Raises:
         SettingsError: there is none, or it cannot be made.
     """
-    name, argument = SINKS.plugged(words) or (words, "")
+    name, _, argument = words.partition(":")
+    if name not in SINKS.builtin:
+        name, argument = SINKS.plugged(words) or (words, "")
     sink: Sink = SINKS.make(name, argument)
-    consent.warn_of(f"the sink {name}")
+    if name not in SINKS.builtin:
+        consent.warn_of(f"the sink {name}")
     return sink

@@ -11,14 +11,14 @@ from rvm_live.sources.base import Grab, Source, SourceInfo
 
 __all__ = ["SwitchedSource"]
 
-_PAUSED = "paused"
+_PAUSED, _RESTING = "paused", "nobody watches"
 
 
 class SwitchedSource(Source):
     """Hands out what its present source delivers.
 
-    :meth:`use` and :meth:`pause` may be called on any thread; sources are opened, read and changed on the capture
-    thread.
+    :meth:`use`, :meth:`pause` and :meth:`rest` may be called on any thread; sources are opened, read and changed
+    on the capture thread.
 
     Args:
         settings: of the first source.
@@ -29,7 +29,8 @@ class SwitchedSource(Source):
     Attributes:
         settings: of the source that is used, or about to be.
         info: what it delivers; None before it is open.
-        paused: nothing is read, and the device is free for others.
+        paused: somebody wants that nothing is read; the device is free for others.
+        resting: likewise, since nobody would see it. What holds no device, as a file, stays open.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class SwitchedSource(Source):
     ) -> None:
         self.settings = settings
         self.info: SourceInfo | None = None
-        self.paused = False
+        self.paused = self.resting = False
         self._make, self._told, self._opened = make, told, opened
         self._asked = threading.Condition()
         self._released = False
@@ -52,8 +53,8 @@ class SwitchedSource(Source):
     @property
     def trouble(self) -> str:  # type: ignore[override]
         """Why nothing comes at the moment; empty while something does."""
-        if self.paused:
-            return _PAUSED
+        if self._idle:
+            return _PAUSED if self.paused else _RESTING
         return str(getattr(self._inner, "trouble", ""))
 
     @property
@@ -79,8 +80,9 @@ class SwitchedSource(Source):
 
     def read(self) -> Grab:
         with self._asked:
-            while self.paused and not self._released:
-                self._drop()
+            while self._idle and not self._released:
+                if self.paused or self.info is None or self.info.live:
+                    self._drop()
                 self._asked.wait()
             if self._released:
                 raise SourceLostError("the source was released")
@@ -93,7 +95,7 @@ class SwitchedSource(Source):
         try:
             return inner.read()
         except SourceError:
-            if self._inner is not inner or self.paused or self.changing:  # it was taken from under us
+            if self._inner is not inner or self._idle or self.changing:  # it was taken from under us
                 return self.read()
             raise
 
@@ -116,6 +118,16 @@ class SwitchedSource(Source):
         with self._asked:
             self.paused = paused
             self._interrupt()
+
+    def rest(self, resting: bool) -> None:
+        """As :meth:`pause`, whatever is wanted there."""
+        with self._asked:
+            self.resting = resting
+            self._interrupt()
+
+    @property
+    def _idle(self) -> bool:
+        return self.paused or self.resting
 
     def _interrupt(self) -> None:
         """End a read that waits for a picture which nobody wants any more."""

@@ -50,6 +50,11 @@ class CameraDevice(ABC):
         """
 
     @property
+    def trouble(self) -> str:
+        """Why the camera is gone; empty while it is there."""
+        return ""
+
+    @property
     def watched(self) -> bool | None:
         """Whether anybody takes the pictures; None where that cannot be seen."""
         return None

@@ -219,7 +219,7 @@ class LoopbackCamera(CameraDevice):
         if self._fd is None:
             raise SinkError(f"the camera {self.name} is closed")
         try:
-            os.write(self._fd, memoryview(np.ascontiguousarray(picture)).cast("B"))
+            os.write(self._fd, np.ascontiguousarray(picture).data.cast("B"))
         except BlockingIOError:
             return  # nobody takes it: the next one is newer
         except OSError as error:

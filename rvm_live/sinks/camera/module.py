@@ -69,4 +69,3 @@ def _family() -> str:
     names = f"{told.get('ID', '')} {told.get('ID_LIKE', '')}".replace('"', " ").lower().split()
     known = {"ubuntu": "debian", "rhel": "fedora", "opensuse": "suse"}
     return next((known.get(name, name) for name in names if known.get(name, name) in _INSTALL), "")
-

@@ -73,7 +73,9 @@ class ObsCamera(CameraDevice):
         except Exception as error:  # whatever a back end raises: RuntimeError for the most part
             mend = _MEND.get(sys.platform)
             told = " ".join(words_of(error).split())
-            raise UnavailableError(f"{self.name}'s camera cannot be used ({told}){f': {mend}' if mend else ''}") from error
+            raise UnavailableError(
+                f"{self.name}'s camera cannot be used ({told}){f': {mend}' if mend else ''}"
+            ) from error
 
     def send(self, picture: NDArray[np.uint8]) -> None:
         if self._camera is None:

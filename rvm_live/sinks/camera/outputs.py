@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from rvm_live.core.errors import SettingsError, UnavailableError
 from rvm_live.sinks.camera import obs
@@ -23,9 +23,10 @@ _WINDOWS: dict[str, Callable[[], CameraDevice]] = {"unitycapture": obs.UnityCame
 
 def _kinds() -> dict[str, Callable[[], CameraDevice]]:
     """Of this system, in the order in which they are tried."""
-    if sys.platform == "linux":
+    system: str = sys.platform
+    if system == "linux":
         return _LINUX
-    return {**_ELSEWHERE, **_WINDOWS} if sys.platform == "win32" else _ELSEWHERE
+    return {**_ELSEWHERE, **_WINDOWS} if system == "win32" else _ELSEWHERE
 
 
 def devices_for(words: str) -> list[CameraDevice]:
@@ -43,12 +44,14 @@ def devices_for(words: str) -> list[CameraDevice]:
     if words in kinds:
         return [kinds[words]()]
     if words in {**_LINUX, **_ELSEWHERE, **_WINDOWS}:
-        raise SettingsError(f"there is no virtual camera {words} on this system: choose one of auto, {', '.join(kinds)}")
-    if sys.platform != "linux":
+        raise SettingsError(
+            f"there is no virtual camera {words} on this system: choose one of auto, {', '.join(kinds)}"
+        )
+    if kinds is not _LINUX:
         return [obs.ObsCamera(device=words)]
     if not words.startswith("/dev/"):
         raise SettingsError(
-            f"there is no virtual camera {words!r}: choose one of auto, {', '.join(kinds)}, or a device such as /dev/video10"
+            f"there is no virtual camera {words!r}: choose one of auto, {', '.join(kinds)}, or a device (/dev/video10)"
         )
     return [LoopbackCamera(words)]
 

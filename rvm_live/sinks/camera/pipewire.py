@@ -22,7 +22,7 @@ __all__ = ["PipeWireCamera", "socket_path"]
 
 LABEL = "rvm-live"
 _I420, _NV12 = 2, 23  # spa/param/video/raw.h
-_ANSWER_S = 5.0
+_ANSWER_S = 2.0
 _START = "start it: systemctl --user start pipewire wireplumber"
 
 
@@ -32,7 +32,11 @@ def socket_path() -> Path | None:
     if os.path.isabs(name):
         return Path(name)
     folder = next(
-        (os.environ[each] for each in ("PIPEWIRE_RUNTIME_DIR", "XDG_RUNTIME_DIR", "USERPROFILE") if os.environ.get(each)),
+        (
+            os.environ[each]
+            for each in ("PIPEWIRE_RUNTIME_DIR", "XDG_RUNTIME_DIR", "USERPROFILE")
+            if os.environ.get(each)
+        ),
         None,
     )
     return None if folder is None else Path(folder) / name
@@ -59,6 +63,10 @@ class PipeWireCamera(CameraDevice):
     @property
     def name(self) -> str:
         return "PipeWire"
+
+    @property
+    def trouble(self) -> str:
+        return self._trouble and f"PipeWire's camera is gone ({self._trouble})"
 
     @property
     def watched(self) -> bool:
@@ -94,7 +102,9 @@ class PipeWireCamera(CameraDevice):
             state_changed=libpipewire.STATE_CHANGED(self._state_changed),
             param_changed=libpipewire.PARAM_CHANGED(self._param_changed),
         )
-        told = f"media.class=Video/Source media.role=Camera node.name={LABEL} node.description={LABEL} node.virtual=true"
+        told = (
+            f"media.class=Video/Source media.role=Camera node.name={LABEL} node.description={LABEL} node.virtual=true"
+        )
         lib.pw_thread_loop_lock(self._loop)
         try:
             self._stream = lib.pw_stream_new_simple(
@@ -117,7 +127,7 @@ class PipeWireCamera(CameraDevice):
 
     def send(self, picture: NDArray[np.uint8]) -> None:
         if self._stream is None or self._trouble:
-            raise SinkError(f"PipeWire's camera is gone: {self._trouble or 'it is closed'}")
+            raise SinkError(self.trouble or "PipeWire's camera is closed")
         if not self.watched:
             return
         self._lib.pw_thread_loop_lock(self._loop)

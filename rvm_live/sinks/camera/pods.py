@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 __all__ = ["buffers", "header_meta", "raw_video", "video_format_of"]
 
@@ -56,6 +57,7 @@ def raw_video(video_format: int, width: int, height: int, fps: float) -> bytes:
         height: pixels.
         fps: how many come a second.
     """
+    rate = Fraction(fps).limit_denominator(1001)
     return _object(
         _FORMAT,
         ENUM_FORMAT,
@@ -64,7 +66,7 @@ def raw_video(video_format: int, width: int, height: int, fps: float) -> bytes:
             (_MEDIA_SUBTYPE, _id(_RAW)),
             (_VIDEO_FORMAT, _id(video_format)),
             (_SIZE, _pod(_RECTANGLE, struct.pack("<II", width, height))),
-            (_RATE, _pod(_FRACTION, struct.pack("<II", round(fps * 1000), 1000))),
+            (_RATE, _pod(_FRACTION, struct.pack("<II", rate.numerator, rate.denominator))),
             (_COLOR_RANGE, _id(_LIMITED)),
             (_COLOR_MATRIX, _id(_BT601)),
             (_TRANSFER, _id(_BT709_CURVE)),

@@ -64,7 +64,7 @@ class VirtualCamera(PictureSink):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.words = words or "auto"
-        self.size, self.fps = size, min(fps, FPS)
+        self.size, self.rate = size, min(fps, FPS)
         self._make = devices or (lambda: devices_for(self.words))
         self._clock = clock
         self._around = Surroundings()
@@ -73,9 +73,8 @@ class VirtualCamera(PictureSink):
         self._devices: list[CameraDevice] = []
         self._lost: list[CameraDevice] = []
         self._again_ns = 0
-        self._rate = SteadyRate(self.fps)
+        self._steady = SteadyRate(self.rate)
         self._newest: Shot | None = None
-        self._new = False
         self._made: dict[bool, Picture] = {}
         self._delays_ms: deque[float] = deque(maxlen=_REMEMBERED)
 
@@ -118,7 +117,8 @@ class VirtualCamera(PictureSink):
             self._open()
 
     def write_picture(self, shot: Shot) -> None:
-        self._newest, self._new = shot, True
+        self._newest = shot
+        self._steady.came(self._clock.now_ns())
         self._made.clear()
         self._turn()
 
@@ -126,7 +126,8 @@ class VirtualCamera(PictureSink):
         self._turn()
 
     def clear(self) -> None:
-        self._newest, self._new = None, False
+        self._newest = None
+        self._steady.forget()
         self._made.clear()
 
     def close(self, *, failed: bool) -> None:
@@ -137,12 +138,16 @@ class VirtualCamera(PictureSink):
             wanted = self._wanted
         if wanted != bool(self._devices or self._lost):
             self._follow(wanted)
+        for device in [*self._devices]:
+            if device.trouble:
+                self._lose(device, device.trouble)
         if self._lost:
             self._find_again()
         now_ns = self._clock.now_ns()
-        if self._devices and self._rate.due(now_ns, new=self._new):
-            self._rate.sent(now_ns)
-            self._send()
+        if self._devices and self._steady.due(now_ns):
+            new = self._steady.new
+            self._steady.sent(now_ns)
+            self._send(new)
 
     def _follow(self, wanted: bool) -> None:
         if not wanted:
@@ -159,35 +164,42 @@ class VirtualCamera(PictureSink):
         refusals = []
         for device in self._make():
             try:
-                device.open(*self.size, self.fps)
+                device.open(*self.size, self.rate)
             except UnavailableError as error:
                 refusals.append(str(error))
                 continue
             self._devices.append(device)
             self._attempt(device, self._background(device.clear))  # some are seen by others only then
+        for device in self._devices:
+            if unseen := unseen_because(device):
+                self._around.told(unseen)
         if not self._devices:
             raise SinkError(f"there can be no virtual camera: {'; '.join(refusals)}")
 
-    def _send(self) -> None:
+    def _send(self, new: bool) -> None:
         shot = self._newest
         if shot is not None and self._around.private() and not shot.nobody:
             shot = None  # it was made before
         for device in [*self._devices]:
             if device.watched is not False:
-                self._attempt(device, self._background(device.clear) if shot is None else self._shown(shot, device.clear))
-        if shot is not None and self._new:
+                self._attempt(
+                    device, self._background(device.clear) if shot is None else self._shown(shot, device.clear)
+                )
+        if shot is not None and new and self.watched is not False:
             self._delays_ms.append((self._clock.now_ns() - shot.captured_ns) / 1e6)
-        self._new = False
 
     def _attempt(self, device: CameraDevice, picture: Picture) -> None:
         try:
             device.send(picture)
         except SinkError as error:
-            device.close()
-            self._devices.remove(device)
-            self._lost.append(device)
-            self._again_ns = self._clock.now_ns() + _AGAIN_NS
-            self._around.told(f"{error}; trying again until it is back")
+            self._lose(device, str(error))
+
+    def _lose(self, device: CameraDevice, why: str) -> None:
+        device.close()
+        self._devices.remove(device)
+        self._lost.append(device)
+        self._again_ns = self._clock.now_ns() + _AGAIN_NS
+        self._around.told(f"{why}; trying again until it is back")
 
     def _find_again(self) -> None:
         if self._clock.now_ns() < self._again_ns:
@@ -195,7 +207,7 @@ class VirtualCamera(PictureSink):
         self._again_ns = self._clock.now_ns() + _AGAIN_NS
         for device in [*self._lost]:
             try:
-                device.open(*self.size, self.fps)
+                device.open(*self.size, self.rate)
             except UnavailableError:
                 continue
             self._lost.remove(device)

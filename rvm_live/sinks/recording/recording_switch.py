@@ -65,6 +65,10 @@ class RecordingSwitch(PictureSink):
         return self._wanted
 
     @property
+    def watched(self) -> bool | None:
+        return self._wanted is not None
+
+    @property
     def seconds(self) -> float:
         """For how long the present recording has been running."""
         began = self._began_ns

@@ -42,6 +42,9 @@ class Status:
         sound: how the microphone is that is recorded: ``on``, ``muted``, ``lost`` or ``opening``; empty where none is.
         recorded_s: for how long, seconds.
         recorded_bytes: how much.
+        camera: what the result is there as to other programs; empty where it is not.
+        camera_ms: how old a picture is when they get it, milliseconds.
+        camera_watched: whether one of them takes it; None where that cannot be seen.
         gpu: newest reading, or None.
         fetching: what is being fetched, and how far; empty where nothing is.
         paused: the camera rests, since somebody wanted it to.
@@ -71,6 +74,9 @@ class Status:
     sound: str = ""
     recorded_s: float = 0.0
     recorded_bytes: int = 0
+    camera: str = ""
+    camera_ms: float = 0.0
+    camera_watched: bool | None = None
     gpu: GpuReading | None = None
     fetching: str = ""
     paused: bool = False
@@ -97,6 +103,11 @@ def _gpu_text(gpu: GpuReading) -> str:
     )
 
 
+def _camera_text(status: Status) -> str:
+    delay = f"{status.camera_ms:.0f} ms" if status.camera_ms and status.camera_watched is not False else ""
+    return joined(status.camera, delay, "nobody watches" if status.camera_watched is False else "")
+
+
 def statistics_rows(status: Status, display: str) -> list[Row]:
     """The lines of the statistics panel, in order; what is unknown is left out."""
     width, height = status.size
@@ -117,6 +128,7 @@ def statistics_rows(status: Status, display: str) -> list[Row]:
         Row("Model", joined(model, ratio, status.focus), rank=6) if model else None,
         Row("Drops", joined(drops, repeats), rank=7),
         Row("GPU", gpu, rank=8) if gpu else None,
+        Row("Camera", _camera_text(status), rank=9) if status.camera else None,
         Row("Background", status.background, rank=10) if status.background else None,
         Row("Source", joined(f"{width}x{height}" if width else "", status.source), rank=11)
         if width or status.source

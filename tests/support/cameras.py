@@ -1,0 +1,51 @@
+"""A virtual camera's device that keeps what it is given."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.core.errors import SinkError, UnavailableError
+from rvm_live.sinks.camera.device import CameraDevice
+
+__all__ = ["KeptCamera"]
+
+
+class KeptCamera(CameraDevice):
+    """Opens, unless told otherwise; is watched, or not, as told.
+
+    Attributes:
+        sent: what was sent, as it came.
+        calls: ``open``, ``close``.
+    """
+
+    name = "kept"
+    watched: bool | None = True
+    trouble = ""
+
+    def __init__(self, *, clear: bool = False, refusal: str = "") -> None:
+        self.clear, self.refusal = clear, refusal
+        self.sent: list[NDArray[np.uint8]] = []
+        self.calls: list[str] = []
+        self.error = ""
+        self.size = (0, 0)
+
+    def open(self, width: int, height: int, fps: float) -> None:
+        self.calls.append("open")
+        if self.refusal:
+            raise UnavailableError(self.refusal)
+        self.size, self.fps = (width, height), fps
+
+    def send(self, picture: NDArray[np.uint8]) -> None:
+        if self.error:
+            raise SinkError(self.error)
+        self.sent.append(picture)
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def picture(self, index: int = -1) -> NDArray[np.uint8]:
+        """One that was sent, uint8 (H, W, 3) BGR, or as it came where it has alpha."""
+        made = self.sent[index]
+        return made if self.clear else np.asarray(cv2.cvtColor(made, cv2.COLOR_YUV2BGR_I420), np.uint8)

@@ -1,0 +1,177 @@
+"""A PipeWire, a WirePlumber and a session bus of one's own, and programs that read from a camera there.
+
+They need no systemd, no sound card and no camera. Use :func:`open_session` as a context manager, or inside a fixture.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Reader", "Session", "open_session", "require_pipewire", "wait_for"]
+
+_TOOLS = ("dbus-daemon", "pipewire", "wireplumber", "gst-launch-1.0")
+_STARTUP_SECONDS = 30.0
+
+
+def wait_for(true: Callable[[], object], seconds: float = 30.0) -> bool:
+    """Poll; False if it did not become true in time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def require_pipewire(*more: str) -> None:
+    """Skip the test where something is missing (fail it under RVM_LIVE_REQUIRE_DISPLAY=1)."""
+    from tests.conftest import missing
+
+    absent = [tool for tool in (*_TOOLS, *more) if shutil.which(tool) is None]
+    if absent:
+        missing(f"{', '.join(absent)} not found: `make display` installs it", required="RVM_LIVE_REQUIRE_DISPLAY")
+
+
+class Reader:
+    """``pipewiresrc`` that writes every picture of the camera into a file.
+
+    Args:
+        session: where the camera is.
+        kind: of the pixels, ``I420`` or ``NV12``.
+        size: width and height, pixels.
+        node: name of the camera.
+    """
+
+    def __init__(self, session: Session, kind: str, size: tuple[int, int], node: str = "rvm-live") -> None:
+        self.path = session.folder / f"read-{time.monotonic_ns()}.raw"
+        self._size = size
+        source = ["pipewiresrc", f"target-object={node}", "do-timestamp=true"]
+        sink = ["filesink", f"location={self.path}", "buffer-mode=unbuffered"]
+        command = ["gst-launch-1.0", "-q", *source, "!", f"video/x-raw,format={kind}", "!", *sink]
+        self.process = session.start(command)
+
+    def pictures(self) -> NDArray[np.uint8]:
+        """Those that came so far, uint8 (n, H * 3 / 2, W)."""
+        width, height = self._size
+        data = np.fromfile(self.path, np.uint8) if self.path.exists() else np.empty(0, np.uint8)
+        bytes_each = width * height * 3 // 2
+        whole = data[: data.size // bytes_each * bytes_each]
+        return whole.reshape(-1, height * 3 // 2, width)
+
+    def wait(self, count: int) -> NDArray[np.uint8]:
+        """The first ``count`` pictures and what came with them."""
+        width, height = self._size
+        wanted = count * width * height * 3 // 2
+        assert wait_for(lambda: self.path.exists() and self.path.stat().st_size >= wanted), (
+            f"{len(self.pictures())} of {count} pictures came"
+        )
+        return self.pictures()
+
+    def freeze(self) -> None:
+        """Hang."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def close(self) -> None:
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGCONT)
+        _end(self.process)
+
+
+class Session:
+    """Daemons of our own.
+
+    Attributes:
+        folder: of its sockets and logs.
+        env: a copy of this process's environment that leads there and nowhere else.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._running: list[subprocess.Popen[bytes]] = []
+        bus = f"unix:path={folder}/bus"
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith(("PIPEWIRE_", "DBUS_"))}
+        self.env |= {"XDG_RUNTIME_DIR": str(folder), "DBUS_SESSION_BUS_ADDRESS": bus, "HOME": str(folder)}
+        self.start(["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={bus}"])
+        assert wait_for((folder / "bus").exists, _STARTUP_SECONDS)
+        self.pipewire: subprocess.Popen[bytes] | None = None
+        self.wireplumber: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "pipewire-0"
+
+    def begin(self, *, manager: bool = True) -> None:
+        """Start the daemons."""
+        self.pipewire = self.start(["pipewire"])
+        assert wait_for(self.socket.exists, _STARTUP_SECONDS)
+        if manager:
+            self.wireplumber = self.start(["wireplumber"])
+            assert wait_for(lambda: "WirePlumber [export]" in self.dump(), _STARTUP_SECONDS)
+
+    def die(self) -> None:
+        """Take PipeWire away from every program at once."""
+        for process in (self.wireplumber, self.pipewire):
+            if process is not None:
+                process.kill()
+                process.wait()
+        self.pipewire = self.wireplumber = None
+        for path in self.folder.glob("pipewire-0*"):
+            path.unlink()
+
+    def start(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        """Start a program inside; it ends with the session."""
+        log = (self.folder / f"{command[0].rpartition('/')[2]}.log").open("ab")
+        with log:
+            process = subprocess.Popen(command, env=self.env, stdout=log, stderr=log, **options)
+        self._running.append(process)
+        return process
+
+    def dump(self) -> str:
+        """What there is, as ``pw-dump`` tells it."""
+        done = subprocess.run(["pw-dump"], env=self.env, capture_output=True, text=True, timeout=60)
+        return done.stdout
+
+    def read(self, kind: str = "I420", size: tuple[int, int] = (640, 360)) -> Reader:
+        """Begin to read from the camera, once it is there."""
+        assert wait_for(lambda: '"media.class": "Video/Source"' in self.dump())
+        return Reader(self, kind, size)
+
+    def close(self) -> None:
+        for process in reversed(self._running):
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def open_session(*, begun: bool = True) -> Iterator[Session]:
+    """Daemons of our own; they end with the block."""
+    require_pipewire()
+    with tempfile.TemporaryDirectory(prefix="rvm-pw-") as folder:  # short: a socket's path has 107 letters
+        os.chmod(folder, 0o700)
+        session = Session(Path(folder))
+        try:
+            if begun:
+                session.begin()
+            yield session
+        finally:
+            session.close()

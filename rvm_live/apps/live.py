@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rvm_live.apps.announcement import Announcement
 from rvm_live.apps.assembly import Assembly, failover, reconnecting
+from rvm_live.apps.live_camera import OnDemand, camera_for
 from rvm_live.apps.live_controls import live_controls
 from rvm_live.apps.live_page import LivePage
 from rvm_live.apps.live_weights import WeightsFetch
-from rvm_live.apps.on_demand import OnDemand
 from rvm_live.apps.preflight import (
     DEFAULT_FOLDER,
     HEADLESS_SECONDS,
@@ -31,12 +32,11 @@ from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.frames import Composite
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
-from rvm_live.core.settings import CAMERA_SIZES, LiveSettings
+from rvm_live.core.settings import LiveSettings
 from rvm_live.engines.choice import told_once
 from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sinks.base import Sink, Surroundings
 from rvm_live.sinks.camera.outputs import devices_for
-from rvm_live.sinks.camera.sink import VirtualCamera
 from rvm_live.sinks.factory import open_recorder, open_sink
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch
 from rvm_live.sinks.recording.snapshot import save_png
@@ -159,13 +159,7 @@ class _App:
             mirror=bool(settings.mirror),
         )
         self.recording = self._recording(overflow, clock)
-        self.camera = VirtualCamera(
-            settings.virtual_camera or "",
-            size=_camera_size(settings),
-            fps=settings.source.fps,
-            on=settings.virtual_camera is not None,
-            clock=clock,
-        )
+        self.camera = camera_for(settings, clock)
         self.own = OwnBackgrounds(self.composer.add_background)
         self.controls = live_controls(
             self.view, self.composer, self.source, engine, self.recording, self._reset, self.own
@@ -248,7 +242,7 @@ class _App:
             )
         if self.window is None and self.camera.on and not self.settings.always:
             sinks.append(OnDemand(tuple(sinks), self._rest, clock))
-        return [*sinks, _Announcement(self._first_words, tell)]
+        return [*sinks, Announcement(self._first_words, tell)]
 
     def _rest(self, resting: bool) -> None:
         """The camera's light goes out, and comes on again."""
@@ -387,35 +381,6 @@ class _App:
             engine.device_name if engine else "",
             self.recording.failure,
         )
-
-
-class _Announcement(Sink):
-    """Tells with the first picture how the run goes on: by then whatever was asked for has been looked at."""
-
-    runs_on = "run"
-    aside = True
-
-    def __init__(self, lines: Callable[[], list[str]], tell: Callable[[str], None]) -> None:
-        self._lines: Callable[[], list[str]] | None = lines
-        self._tell = tell
-
-    def open(self) -> None:
-        """Nothing to get ready."""
-
-    def write(self, composite: Composite) -> None:
-        lines, self._lines = self._lines, None
-        for line in lines() if lines is not None else ():
-            self._tell(line)
-
-    def close(self, *, failed: bool) -> None:
-        """Nothing to finish."""
-
-
-def _camera_size(settings: LiveSettings) -> tuple[int, int]:
-    """The smallest that holds the picture, or the largest."""
-    width, height = settings.source.width or 1280, settings.source.height or 720
-    holding = (size for size in CAMERA_SIZES if size[0] >= width and size[1] >= height)
-    return settings.virtual_camera_size or next(holding, CAMERA_SIZES[-1])
 
 
 @contextmanager

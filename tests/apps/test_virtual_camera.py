@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rvm_live.apps import live, on_demand
-from rvm_live.apps.on_demand import OnDemand
+from rvm_live.apps import live_camera
+from rvm_live.apps.live_camera import OnDemand, camera_size
 from rvm_live.apps.preflight import without_display
 from rvm_live.core.settings import LiveSettings, SourceSettings
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch
@@ -33,7 +33,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> KeptCamera:
     device = KeptCamera()
     monkeypatch.setattr("rvm_live.sinks.camera.sink.devices_for", lambda words: [device])
     monkeypatch.setattr("rvm_live.sinks.camera.sink.unseen_because", lambda device: "")
-    monkeypatch.setattr(on_demand, "_PATIENT_NS", 200_000_000)
+    monkeypatch.setattr(live_camera, "_PATIENT_NS", 200_000_000)
     return device
 
 
@@ -228,6 +228,6 @@ def test_without_a_display_it_runs_as_a_camera_without_an_end(monkeypatch: pytes
     ],
 )
 def test_its_size_is_the_smallest_that_holds_the_picture(asked: dict[str, int], size: tuple[int, int]) -> None:
-    assert live._camera_size(LiveSettings(SourceSettings("demo", **asked))) == size
+    assert camera_size(LiveSettings(SourceSettings("demo", **asked))) == size
     fixed = LiveSettings(SourceSettings("demo", **asked), virtual_camera_size=(640, 360))
-    assert live._camera_size(fixed) == (640, 360)
+    assert camera_size(fixed) == (640, 360)

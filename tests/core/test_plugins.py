@@ -70,7 +70,7 @@ def test_one_of_every_kind_as_a_class(parts: Path) -> None:
 WRONG = {
     "engine": (["--engine", "magic"], "unknown engine 'magic': choose auto, bright, chroma, lite"),
     "compositor": (["--compositor", "magic"], "unknown compositor 'magic': choose auto, cpu, opencv-cuda, plain"),
-    "sink": (["--sink", "magic"], "unknown sink 'magic': choose means, or package.module:Class"),
+    "sink": (["--sink", "magic"], "unknown sink 'magic': choose means, virtual-camera, or package.module:Class"),
     "sink without what it needs": (["--sink", "means"], "means needs a file: means:PATH"),
     "sink of a package that is not there": (["--sink", "no.such:Sink"], "cannot load sink 'no.such:Sink'"),
     "source": (["--source", "magic"], "no camera, file or URL is called 'magic'"),

@@ -1,4 +1,5 @@
-"""Work only while somebody watches: what is seen by nobody is neither captured nor matted."""
+"""The virtual camera of a live run, and work only while somebody watches: what is seen by nobody is neither captured
+nor matted."""
 
 from __future__ import annotations
 
@@ -6,12 +7,32 @@ from collections.abc import Callable, Sequence
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.frames import Composite
+from rvm_live.core.settings import CAMERA_SIZES, LiveSettings
 from rvm_live.sinks.base import Sink
+from rvm_live.sinks.camera.sink import VirtualCamera
 
-__all__ = ["OnDemand"]
+__all__ = ["OnDemand", "camera_for", "camera_size"]
 
 _PATIENT_NS = 3_000_000_000
 """So long nobody has to watch: programs open a camera, look at it and open it again."""
+
+
+def camera_for(settings: LiveSettings, clock: Clock) -> VirtualCamera:
+    """The virtual camera that the settings ask for; off where they ask for none."""
+    return VirtualCamera(
+        settings.virtual_camera or "",
+        size=camera_size(settings),
+        fps=settings.source.fps,
+        on=settings.virtual_camera is not None,
+        clock=clock,
+    )
+
+
+def camera_size(settings: LiveSettings) -> tuple[int, int]:
+    """The smallest that holds the picture, or the largest."""
+    width, height = settings.source.width or 1280, settings.source.height or 720
+    holding = (size for size in CAMERA_SIZES if size[0] >= width and size[1] >= height)
+    return settings.virtual_camera_size or next(holding, CAMERA_SIZES[-1])
 
 
 class OnDemand(Sink):

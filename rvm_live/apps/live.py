@@ -25,6 +25,7 @@ from rvm_live.apps.preflight import (
     overflow_of,
     without_display,
 )
+from rvm_live.apps.remembered import remembering
 from rvm_live.apps.report import LiveReport, Ran
 from rvm_live.backgrounds.own import OwnBackgrounds
 from rvm_live.backgrounds.parse import default_cycle, parse
@@ -101,7 +102,8 @@ def run(
         settings = app.settings
         with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop), on_sudden_exit(lambda: app.display_gone(tell)):
             try:
-                snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
+                with remembering(settings, app.controls, app.composer, app.window):
+                    snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
             finally:
                 app.chooser.close()
                 if app.page is not None:

@@ -32,7 +32,7 @@ from cloup.formatting import HelpSection, ensure_is_cloup_formatter
 
 from rvm_live import __version__
 from rvm_live.cli.layers import Layers, choose, load, name_in_environment
-from rvm_live.cli.live import live_options, run_live
+from rvm_live.cli.live import CONTROL_OF, live_options, run_live
 from rvm_live.cli.params import check_environment, check_words, one_line
 from rvm_live.cli.words import looks_like_a_command, said_in_full, settings_first, with_opposites
 from rvm_live.core.errors import RvmLiveError, SettingsError, SourceUnavailableError
@@ -216,7 +216,7 @@ def cli(ctx: click.Context, /, **options: object) -> None:
     if ctx.invoked_subcommand is not None:
         return
     try:
-        sys.exit(run_live(options))
+        sys.exit(run_live({**options, "said": _said(ctx)}))
     except SettingsError as error:
         raise SettingsError(f"{error}{Layers.of(ctx).blame(ctx, str(error))}") from error
     except SourceUnavailableError as error:
@@ -227,6 +227,12 @@ def cli(ctx: click.Context, /, **options: object) -> None:
 
 
 name_in_environment(cli)
+
+
+def _said(ctx: click.Context) -> list[str]:
+    """Controls that the command line or the environment sets."""
+    sources = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    return [CONTROL_OF.get(name, name) for name in ctx.params if ctx.get_parameter_source(name) in sources]
 
 
 class _OneLine(logging.Formatter):

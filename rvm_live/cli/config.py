@@ -12,7 +12,9 @@ import click
 import tomlkit
 from click.core import ParameterSource
 
+from rvm_live.apps import remembered
 from rvm_live.cli.layers import Given, Layers, choose, key_of, load
+from rvm_live.cli.live import CONTROL_OF
 from rvm_live.cli.params import printable
 from rvm_live.cli.settings_file import TEMPLATE, save_table, write
 from rvm_live.sources.base import without_credentials
@@ -122,6 +124,7 @@ def in_force(program: click.Context) -> Iterator[Given]:
 
 def _rows(program: click.Context) -> Iterator[tuple[Given, ParameterSource | None]]:
     given = Layers.of(program).given
+    kept = remembered.load().controls if program.params.get("remember") else {}
     for option in program.command.params:
         if not isinstance(option, click.Option) or option.hidden or option.name in _OWN or not option.expose_value:
             continue
@@ -136,6 +139,9 @@ def _rows(program: click.Context) -> Iterator[tuple[Given, ParameterSource | Non
             origin = given[""][name].origin
         elif name == "weights" and os.environ.get("RVM_LIVE_WEIGHTS"):
             value, origin = os.environ["RVM_LIVE_WEIGHTS"], "environment (RVM_LIVE_WEIGHTS)"
+        control = CONTROL_OF.get(name, name)
+        if control in kept and source not in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
+            value, origin = kept[control], f"remembered in {remembered.kept_path()}"
         yield Given(key_of(option), value, origin), source
     for command, values in given.items():
         if command:

@@ -25,9 +25,12 @@ from rvm_live.core.settings import (
 )
 from rvm_live.pipeline.metrics import STAGES, Percentiles
 
-__all__ = ["live_options", "run_live"]
+__all__ = ["CONTROL_OF", "live_options", "run_live"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+CONTROL_OF = {"backgrounds": "background", "display": "view"}
+"""Parameters of a control that is called otherwise."""
 
 _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
     "Picture": [
@@ -167,6 +170,11 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         click.option(
             "--config", type=PlacePath(home=True), metavar="FILE", help="Read that instead of your rvm-live.toml."
         ),
+        click.option(
+            "--remember/--no-remember",
+            default=False,
+            help="Begin with the background, view and window of the last end.  [default: off]",
+        ),
         click.option("--no-config", is_flag=True, help="Read no rvm-live.toml."),
     ],
     "What is told": [
@@ -226,6 +234,8 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
         frames=options["frames"],
         duration=options["duration"],
         stats_json=options["stats_json"],
+        remember=options["remember"],
+        said=tuple(options.get("said", ())),
     )
 
 

@@ -294,6 +294,8 @@ class LiveSettings:
         frames: stop after this many frames were shown, or None.
         duration: stop after this many seconds, or None.
         stats_json: file for the final report, or None.
+        remember: begin as the run before ended, and keep for the next one how this one ends.
+        said: controls that were asked for in this run, which :attr:`remember` leaves alone.
     """
 
     source: SourceSettings = SourceSettings()
@@ -320,6 +322,8 @@ class LiveSettings:
     frames: int | None = None
     duration: float | None = None
     stats_json: Path | None = None
+    remember: bool = False
+    said: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -35,13 +35,15 @@ _SHARE = 0.8
 _TITLE_BAR = 40  # pixels, at the usual scale
 
 
-def opening_size(frame: tuple[int, int], screen: Screen) -> tuple[int, int]:
+def opening_size(frame: tuple[int, int], screen: Screen, wanted: tuple[int, int] | None = None) -> tuple[int, int]:
     """Width and height of the window for frames of this size: whole pixels where they fit, four fifths of the work area
-    at most, the title bar counted."""
+    at most, the title bar counted; or what is ``wanted``, as far as the work area has room for it."""
     width, height = frame
     enlarged = screen.enlarged
     limits = (_OPENING[0] * enlarged, _OPENING[1] * enlarged)
     area = screen.area or screen.size
+    if wanted is not None:
+        return wanted if area is None else (min(wanted[0], area[0]), min(wanted[1], area[1]))
     if area is not None:
         most = (_SHARE * area[0], _SHARE * area[1] - _TITLE_BAR * enlarged)
         limits = (min(limits[0], most[0]), min(limits[1], most[1]))

@@ -48,6 +48,9 @@ class WindowSink(Sink):
 
     Before the first composite and after :meth:`clear` the background alone is shown.
 
+    Attributes:
+        opening: size that the window opens with, pixels, where the screen has room for it; None: after the frames'.
+
     Args:
         view: what is shown; :func:`~rvm_live.sinks.window.hotkeys.view_controls` make it changeable.
         title: of the window.
@@ -80,6 +83,7 @@ class WindowSink(Sink):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.view = view
+        self.opening: tuple[int, int] | None = None
         self.title = title
         self._frame_size = size
         self._status = status
@@ -94,7 +98,7 @@ class WindowSink(Sink):
         )
         self._posted: deque[Event] = deque()
         self._composite: Composite | None = None
-        self._size = self._opening_size = (0, 0)
+        self._size = self._opening_size = self._windowed = (0, 0)
         self._names = tuple(toolkits)
         self._toolkit: Toolkit | None = None
         self._filling = False
@@ -108,6 +112,11 @@ class WindowSink(Sink):
         return self._size
 
     @property
+    def windowed(self) -> tuple[int, int] | None:
+        """Its size outside of full screen, as it was last; None while it has had none."""
+        return self._windowed if min(self._windowed) > 0 else None
+
+    @property
     def toolkit(self) -> str:
         """Name of what the window is made with; empty while there is none."""
         return "" if self._toolkit is None else self._toolkit.name
@@ -119,7 +128,7 @@ class WindowSink(Sink):
             raise DisplayError(f"{error}; use --headless to run without one") from error
         if told:
             self.tell(told)
-        self._size = self._opening_size = self._toolkit.size
+        self._size = self._opening_size = self._windowed = self._toolkit.size
         self.idle()
 
     def write(self, composite: Composite) -> None:
@@ -165,12 +174,12 @@ class WindowSink(Sink):
         if self._toolkit is None:
             return
         self._frame_size = frame
-        self._size = self._opening_size = self._fitting(frame)(self._toolkit.screen)
+        self._size = self._opening_size = self._windowed = self._fitting(frame)(self._toolkit.screen)
         self._toolkit.resize(self._size)
         self._dirty = True
 
     def _fitting(self, frame: tuple[int, int]) -> Callable[[Screen], tuple[int, int]]:
-        return lambda screen: views.opening_size(frame, screen)
+        return lambda screen: views.opening_size(frame, screen, self.opening)
 
     def _draw(self) -> None:
         if self._toolkit is None:
@@ -213,6 +222,7 @@ class WindowSink(Sink):
             self._take(self._posted.popleft())
         if self._toolkit is toolkit and toolkit.size != self._size:
             self._size = toolkit.size
+            self._windowed = self._windowed if self._filling else self._size
             self._dirty = True
 
     def _take(self, event: Event) -> None:

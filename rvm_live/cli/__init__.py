@@ -16,6 +16,7 @@ import atexit
 import io
 import logging
 import os
+import platform
 import signal
 import sys
 import threading
@@ -38,6 +39,7 @@ from rvm_live.cli.words import looks_like_a_command, said_in_full, settings_firs
 from rvm_live.core.errors import RvmLiveError, SettingsError, SourceUnavailableError
 from rvm_live.core.registry import look_in_own_folder
 from rvm_live.sources.camera.opencv_logging import set_variables
+from rvm_live.system import last_log
 from rvm_live.system.folders import stand_in_for_home
 
 __all__ = ["main"]
@@ -48,6 +50,7 @@ _COMMANDS = {
     "cameras": ("rvm_live.cli.cameras:cameras", "List the cameras and microphones of this machine."),
     "config": ("rvm_live.cli.config:config", "Show, save and edit your settings."),
     "desktop": ("rvm_live.cli.desktop:desktop", "Put rvm-live among your programs, with an icon."),
+    "doctor": ("rvm_live.cli.doctor:doctor", "Tell what works on this machine, and what to do about the rest."),
     "engines": ("rvm_live.cli.engines:engines", "List the engines, their licences, and what runs here."),
     "export": ("rvm_live.cli.export:export", "Write the network to an ONNX, OpenVINO or TorchScript file."),
     "help": ("rvm_live.cli.cameras:help_", "Show this, or the help of a command."),
@@ -215,6 +218,7 @@ def cli(ctx: click.Context, /, **options: object) -> None:
     _set_up_logging(str(options["log_level"]), debug=bool(options["debug"]))
     if ctx.invoked_subcommand is not None:
         return
+    _keep_log()
     try:
         sys.exit(run_live({**options, "said": _said(ctx)}))
     except SettingsError as error:
@@ -249,6 +253,16 @@ def _set_up_logging(level: str, *, debug: bool) -> None:
     log.handlers[:] = [handler]
     log.propagate = False
     log.setLevel(logging.DEBUG if debug else level.upper())
+
+
+def _keep_log() -> None:
+    """Keep what is told of this run for `rvm-live doctor --bundle`, a little more of it than the terminal shows."""
+    log = logging.getLogger("rvm_live")
+    for handler in log.handlers:
+        handler.setLevel(log.level)
+    log.setLevel(min(log.level, logging.INFO))
+    log.addHandler(last_log.LastLog())
+    last_log.note(f"rvm-live {__version__}, Python {platform.python_version()}, {platform.platform()}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -327,6 +341,7 @@ def _show_every_name() -> None:
 
 
 def _fail(message: str, *, debug: bool) -> int:
+    last_log.note(f"ended by: {one_line(message)}")
     if debug:
         traceback.print_exc()
     click.echo(f"rvm-live: error: {one_line(message)}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -244,12 +245,14 @@ def run_live(options: Mapping[str, Any]) -> int:
     settings = settings_from(options)
     from rvm_live.apps.live import run
     from rvm_live.cli.weights import download_progress
-    from rvm_live.system import threads
+    from rvm_live.system import last_log, threads
 
     ask_once(settings.engine)
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
+    last_log.note(f"settings: {settings}")
     report = run(settings, tell=lambda line: click.echo(one_line(line), err=True), progress=download_progress)
+    last_log.note(f"report: {json.dumps(report.as_json())}")
     click.echo(report_text(report) if options["report"] else report_line(report))
     if report.failure:
         raise SinkError(report.failure)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rvm_live.sinks.recording.listening import Listener
     from rvm_live.sinks.recording.sound_track import SoundTrack
 
-__all__ = ["SUFFIXES", "VideoFile"]
+__all__ = ["RECIPES", "SUFFIXES", "VideoFile"]
 
 _log = logging.getLogger("rvm_live.recorder")
 
@@ -55,7 +55,7 @@ _PRORES = {"profile": "4444", "global_quality": str(4 * _QP2LAMBDA)}
 _MP4_SAFE = {"movflags": "+frag_keyframe+hybrid_fragmented+delay_moov", "flush_packets": "1"}
 _MKV_SAFE = {"cluster_time_limit": "2000", "flush_packets": "1"}
 
-_KINDS = {
+RECIPES = {
     ".mp4": Recipe("mp4", "libx264", "yuv420p", even=True, options=_H264, container_options=_MP4_SAFE, sound="aac"),
     ".mkv": Recipe(
         "matroska", "libx264", "yuv420p", even=True, options=_H264, container_options=_MKV_SAFE, sound="libopus"
@@ -70,7 +70,7 @@ _KINDS = {
     ),
 }  # fmt: skip
 
-SUFFIXES = tuple(_KINDS)
+SUFFIXES = tuple(RECIPES)
 """Suffixes of files that can be recorded."""
 
 
@@ -92,7 +92,7 @@ class VideoFile(Writer):
         self.path = path
         self._part = part_path(path)
         self._lock = place_lock(path)
-        self._kind = _KINDS[path.suffix.lower()]
+        self._kind = RECIPES[path.suffix.lower()]
         self._fps = fps if fps > 0 else 30.0
         self._encoder: Encoder | None = None
         self._looked = time.monotonic()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["ask"]
+__all__ = ["ask", "library", "state"]
 
 _log = logging.getLogger("rvm_live")
 
@@ -43,16 +43,23 @@ def ask(ended: Callable[[], bool] = lambda: False) -> str:
     Returns:
         Why no camera may be used, one line; empty where they may, or where the system asks nothing.
     """
-    library = _library()
-    if library is None:
+    asked = library()
+    if asked is None:
         return ""
     os.environ.setdefault("OPENCV_AVFOUNDATION_SKIP_AUTH", "1")
-    if _status(library) == _UNKNOWN:
-        _ask(library, ended)
-    return _REFUSED.get(_status(library), "")
+    if _status(asked) == _UNKNOWN:
+        _ask(asked, ended)
+    return _REFUSED.get(_status(asked), "")
 
 
-def _library() -> Any:
+def state() -> str:
+    """As :func:`ask`, without asking: that nobody has answered yet is no refusal."""
+    asked = library()
+    status = None if asked is None else _status(asked)
+    return "" if status in (None, _UNKNOWN) else _REFUSED.get(status, "")
+
+
+def library() -> Any:
     """What knows of permissions; None on other systems, and without pyobjc, which cv2-enumerate-cameras brings."""
     if sys.platform == "darwin":
         with suppress(ImportError):

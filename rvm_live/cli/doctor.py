@@ -1,0 +1,153 @@
+"""``rvm-live doctor``: what was found, on one page or as JSON, and in one file for whoever is asked for help."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rvm_live.cli.config import in_force
+from rvm_live.cli.layers import Layers, choose, load
+from rvm_live.cli.live import settings_from
+from rvm_live.cli.params import PlacePath, one_line, printable
+from rvm_live.core.errors import RvmLiveError, SettingsError
+from rvm_live.core.settings import LiveSettings
+
+if TYPE_CHECKING:
+    from rvm_live.apps.doctor.finding import Finding, Report
+
+__all__ = ["doctor", "page"]
+
+_MARKS = {"good": "ok", "note": "note", "absent": "-", "bad": "BAD"}
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Leave out what takes seconds: opening the engine, measuring the delay.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a page.")
+@click.option(
+    "--bundle",
+    type=PlacePath(home=True),
+    metavar="FILE",
+    help="Write all of it, your settings and the last log into a zip file, without pictures, addresses and tokens.",
+)
+@click.pass_context
+def doctor(ctx: click.Context, quick: bool, as_json: bool, bundle: Path | None) -> None:
+    """Tell on one page what works on this machine: cameras, engine, outputs, and the programs that will see them.
+
+    For what does not it names the one thing to do. No camera is opened and nothing is fetched. Exit code 0 where all
+    works that is needed, 1 where something does not.
+    """
+    from rvm_live.apps.doctor.examine import examine
+    from rvm_live.sources.camera.opencv_logging import silence_backends
+    from rvm_live.system import threads
+
+    if bundle is not None:
+        from rvm_live.apps.preflight import check_writable
+
+        check_writable(bundle)
+    program = ctx.find_root()
+    silence_backends()
+    threads.keep_memory()
+    threads.apply(threads.plan(threads.usable_cores()))
+    if not program.params["debug"]:
+        logging.getLogger("rvm_live").setLevel(logging.ERROR)  # what it tells stands on the page
+    settings, before = _settings(program)
+    report = _watched(lambda tell: examine(settings, before=before, quick=quick, tell=tell))
+    if bundle is not None:
+        from rvm_live.apps.doctor.bundle import write_bundle
+
+        rows = "".join(f"{each.key} = {each.value!r}  # {each.origin}\n" for each in in_force(program))
+        file = Layers.of(program).path
+        texts = {"settings.txt": rows, "rvm-live.toml": _read(file)}
+        names = write_bundle(bundle, report, page(report), texts)
+        click.echo(printable(f"{bundle}: {', '.join(names)}"), err=True)
+    click.echo(json.dumps(report.to_dict(), indent=2) if as_json else page(report))
+    ctx.exit(0 if report.healthy else 1)
+
+
+def _settings(program: click.Context) -> tuple[LiveSettings, list[Finding]]:
+    """What a live run would start with; a settings file that cannot be used is a finding, not the end."""
+    from rvm_live.apps.doctor.finding import Finding
+
+    area, mend = "settings", "`rvm-live config edit`"
+    try:
+        path, named, profile = choose(program, program.params)
+        layers = load(program, path, named, profile, program.command.configured(program))  # type: ignore[attr-defined]
+        layers.without("", {name for name in program.params if _said(program, name)})
+        layers.keep(program)
+        for option in program.command.params:
+            if option.name in layers.given.get("", {}) and not _said(program, option.name):
+                value, source = option.consume_value(program, {})
+                program.params[option.name] = option.process_value(program, value)
+                program.set_parameter_source(option.name, source)
+        settings = settings_from(program.params)
+    except (RvmLiveError, click.ClickException) as error:
+        told = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        return LiveSettings(), [Finding(area, "rvm-live.toml", "bad", told, mend)]
+    there = layers.path is not None and layers.path.is_file()
+    words = str(layers.path) if there else "none; the program's own settings"
+    used = f", profile {layers.profile}" if layers.profile else ""
+    return settings, [Finding(area, "rvm-live.toml", "good" if there else "absent", f"{words}{used}")]
+
+
+def _said(program: click.Context, name: str | None) -> bool:
+    from click.core import ParameterSource
+
+    return program.get_parameter_source(name or "") in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+
+
+def _read(file: Path | None) -> str:
+    from rvm_live.cli.settings_file import read
+
+    try:
+        return "" if file is None else read(file, needed=False).text
+    except SettingsError:
+        return ""
+
+
+def _watched(run: Any) -> Report:
+    """Run with a line on the terminal that says what is being done."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(stderr=True)
+    status = console.status("starting") if console.is_terminal else None
+
+    def tell(line: str) -> None:
+        if status is not None:
+            status.update(escape(printable(line)))
+
+    with status or nullcontext():
+        report: Report = run(tell)
+    return report
+
+
+def page(report: Report) -> str:
+    """The report as people read it."""
+    lines = [f"rvm-live {report.version} on {report.system}"]
+    area = ""
+    for finding in report.findings:
+        if finding.area != area:
+            area = finding.area
+            lines += ["", area]
+        told = f"{finding.name}: {finding.detail}" if finding.detail else finding.name
+        lines.append(f"  {_MARKS[finding.state]:<5} {one_line(told)}")
+        if finding.mend:
+            lines.append(f"        do: {one_line(finding.mend)}")
+    if programs := report.programs():
+        lines += ["", "programs that take a camera"]
+        width = max(map(len, programs))
+        lines += [f"  {name:<{width}}  {one_line(how)}" for name, how in programs.items()]
+    if report.delay is not None:
+        lines += [
+            "",
+            f"The picture is {report.delay.picture_ms:.0f} ms late. In OBS hold the microphone back by "
+            f"{report.delay.audio_ms} ms: Edit, Advanced Audio Properties, Sync Offset.",
+        ]
+    bad = [finding.name for finding in report.findings if finding.state == "bad"]
+    lines += ["", f"does not work: {', '.join(bad)}" if bad else "everything that is needed works"]
+    return "\n".join(map(printable, lines))

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvm_live.apps.announcement import Announcement
+from rvm_live.apps.aside import Aside
 from rvm_live.apps.assembly import Assembly, failover, reconnecting
 from rvm_live.apps.live_camera import OnDemand, camera_for
-from rvm_live.apps.live_controls import live_controls
+from rvm_live.apps.live_controls import CHANGING, live_controls
 from rvm_live.apps.live_page import LivePage
 from rvm_live.apps.live_weights import WeightsFetch
 from rvm_live.apps.preflight import (
@@ -164,7 +164,7 @@ class _App:
         self.camera = camera_for(settings, clock)
         self.own = OwnBackgrounds(self.composer.add_background)
         self.controls = live_controls(
-            self.view, self.composer, self.source, engine, self.recording, self._reset, self.own
+            self.view, self.composer, self.source, engine, self.recording, self._reset, self._stop, self.own
         )
         self.pipeline = parts.pipeline(
             self._sinks(tell, clock),
@@ -173,6 +173,7 @@ class _App:
             mirror=settings.source.mirror,
             scene_reset=settings.scene_reset,
         )
+        engine.renew = self.pipeline.reset
 
     def _recording(self, overflow: Overflow, clock: Clock) -> RecordingSwitch:
         settings = self.settings
@@ -244,7 +245,7 @@ class _App:
             )
         if self.window is None and self.camera.on and not self.settings.always:
             sinks.append(OnDemand(tuple(sinks), self._rest, clock))
-        return [*sinks, Announcement(self._first_words, tell)]
+        return [*sinks, Aside(self._first_words, tell, lambda: self.controls.look(*CHANGING), clock)]
 
     def _rest(self, resting: bool) -> None:
         """The camera's light goes out, and comes on again."""
@@ -283,6 +284,9 @@ class _App:
 
     def _reset(self) -> None:
         self.pipeline.reset()
+
+    def _stop(self) -> None:
+        self.pipeline.stop("stopped")
 
     def _save(self, composite: Composite) -> Path:
         path = Path(f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}-{composite.seq:06d}.png")

@@ -8,14 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rvm_live import weights
+from rvm_live.apps.live_engines import LiveEngines
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.own import OwnBackgrounds
 from rvm_live.backgrounds.parse import from_path, parse
 from rvm_live.compositing.composer import Composer
-from rvm_live.core.controls import Control, Controls, one_of, truth
+from rvm_live.core.controls import Control, Controls, one_of, trigger, truth
 from rvm_live.core.errors import BackgroundError, SettingsError
-from rvm_live.engines.choice import EMBEDDED
 from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sinks.factory import check_recording_path
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch, named_now
@@ -23,10 +22,10 @@ from rvm_live.sinks.window.hotkeys import ViewState, view_controls
 from rvm_live.sources.camera.camera import Camera, known_by_name, list_cameras
 from rvm_live.sources.switched import SwitchedSource
 
-__all__ = ["live_controls"]
+__all__ = ["CHANGING", "live_controls"]
 
-_RVM = "rvm"
-_SIDES = {"auto": None, "quick": 256, "standard": 384, "high": 512}
+CHANGING = ("background", "compositor", "engine", "quality", "ratio", "device", "steady", "recording")
+"""What may change by itself: where something fails, ends, or gives way."""
 
 
 def live_controls(
@@ -36,19 +35,24 @@ def live_controls(
     engine: FailoverEngine,
     recording: RecordingSwitch,
     reset: Callable[[], None],
+    stop: Callable[[], None],
     own: OwnBackgrounds | None = None,
 ) -> Controls:
     """Everything that can be changed in a live run.
 
     ==================  ======================================================================================
     ``background``      a name out of its choices, or a path, or whatever ``--background`` takes, which then joins them
-    ``compositor``      a back end that works here
+    ``compositor``      a back end that works here; ``auto``: the quickest
     ``camera``          a camera's name
-    ``engine``          ``lite``, or ``rvm`` where its weights are at hand
+    ``engine``          ``lite``, or ``rvm`` where its weights are at hand; or another name that ``--engine`` takes
     ``quality``         ``auto``, or the longer side of what RVM's network sees: ``quick`` 256, ``high`` 512 pixels
+    ``ratio``           the same as a number in (0, 1], or ``auto``
+    ``device``          ``cpu``, ``cuda:0``, ...; ``auto``: the best
+    ``steady``          alpha is averaged over time where nothing moves; ``auto``: with ``lite``
     ``recording``       a path, True for one named by the time, None or False for none
     ``paused``          the camera rests and the background stays
     ``privacy``         the background alone is seen, on every output
+    ``reset``, ``stop``  set to True, the matting state is forgotten; the run ends
     ``view``, ``statistics``, ``fullscreen``, ``mirror``   of the window
     ==================  ======================================================================================
 
@@ -59,6 +63,7 @@ def live_controls(
         engine: makes the mattes.
         recording: where they go.
         reset: starts a new epoch.
+        stop: ends the run.
         own: backgrounds that lie in the user's folders; None: looked for here.
     """
     cameras = _Cameras(source, reset)
@@ -69,7 +74,6 @@ def live_controls(
         return composer.backgrounds
 
     own.look()
-    engines = _Engines(engine, source)
     return Controls(
         [
             Control(
@@ -78,13 +82,15 @@ def live_controls(
                 composer.show_background,
                 check=lambda wish: _background(composer, wish),
                 choices=backgrounds,
+                text="what is behind the person",
             ),
             Control(
                 "compositor",
                 lambda: composer.backend,
                 composer.use_compositor,
-                check=one_of("compositor", lambda: composer.working),
+                check=lambda wish: _compositor(composer, wish),
                 choices=lambda: composer.working,
+                text="what puts the person over the background",
             ),
             Control(
                 "camera",
@@ -93,26 +99,35 @@ def live_controls(
                 check=cameras.check,
                 choices=cameras.names,
                 alone=lambda: "there is no other camera" if cameras.names() else "there is no camera",
+                text="where the picture comes from",
+            ),
+            *LiveEngines(engine, source).controls(),
+            Control(
+                "recording",
+                lambda: recording.path,
+                recording.use,
+                check=_recording(recording),
+                kind="text",
+                text="a path; on: one named by the time; off",
             ),
             Control(
-                "engine",
-                engines.name,
-                engines.use,
-                check=engines.check,
-                choices=engines.names,
-                alone=lambda: "RVM is not here yet: press w to fetch it",
+                "paused",
+                lambda: source.paused,
+                _restarting(source.pause, reset),
+                check=truth("paused"),
+                kind="switch",
+                text="the camera rests",
             ),
             Control(
-                "quality",
-                engines.quality,
-                engines.use_quality,
-                check=engines.check_quality,
-                choices=engines.qualities,
-                alone=engines.one_quality,
+                "privacy",
+                lambda: composer.private,
+                composer.hide,
+                check=truth("privacy"),
+                kind="switch",
+                text="the background alone is seen, on every output",
             ),
-            Control("recording", lambda: recording.path, recording.use, check=_recording(recording)),
-            Control("paused", lambda: source.paused, _restarting(source.pause, reset), check=truth("paused")),
-            Control("privacy", lambda: composer.private, composer.hide, check=truth("privacy")),
+            trigger("reset", reset, "the matting state is forgotten"),
+            trigger("stop", stop, "the run ends"),
             *view_controls(view),
         ]
     )
@@ -137,11 +152,18 @@ def _background(composer: Composer, wish: Any) -> str:
     return names[0]
 
 
+def _compositor(composer: Composer, wish: Any) -> str:
+    working, timings = composer.working, composer.timings
+    if wish == "auto" and any(name in timings for name in working):
+        return min((name for name in working if name in timings), key=timings.__getitem__)
+    return one_of("compositor", lambda: working)(wish)
+
+
 def _recording(recording: RecordingSwitch) -> Callable[[Any], str | None]:
     def check(wish: Any) -> str | None:
-        if wish is None or wish is False:
+        if wish in (None, False, "off"):
             return None
-        if wish is True:
+        if wish in (True, "on"):
             return recording.path or named_now()
         path = os.path.expanduser(str(wish))
         if path != recording.path:
@@ -199,68 +221,3 @@ class _Cameras:
         return {
             camera.name if names.count(camera.name) == 1 and camera.name else str(camera): camera for camera in cameras
         }
-
-
-class _Engines:
-    """``lite`` and RVM, and how much of the picture RVM's network sees."""
-
-    def __init__(self, engine: FailoverEngine, source: SwitchedSource) -> None:
-        self._engine, self._source = engine, source
-        self._asked = engine.settings
-        self._name = ""
-        self._quality = "auto"
-
-    def names(self) -> list[str]:
-        """What can be chosen here, without fetching anything."""
-        return [EMBEDDED, *([_RVM] if weights.locate(self._asked) is not None else [])]
-
-    def name(self) -> str:
-        """The one in use or about to be; empty where it is another one, of the user's own."""
-        return self._name or {EMBEDDED: EMBEDDED, "rvm": _RVM, "openvino": _RVM}.get(self._running, "")
-
-    def check(self, wish: Any) -> str:
-        if wish == _RVM and _RVM not in self.names():
-            raise SettingsError("RVM's weights are not here: `rvm-live weights pull` fetches them")
-        return one_of("engine", self.names)(wish)
-
-    def use(self, name: str) -> None:
-        self._name = name
-        asked = self._asked
-        if name == EMBEDDED:
-            own = replace(asked, engine=EMBEDDED, device="cpu", precision="auto", weights=None, model=None)
-            self._engine.use(replace(own, downsample_ratio=None))
-        else:
-            self._engine.use(replace(asked, engine="auto", downsample_ratio=self._ratio()))
-
-    def qualities(self) -> list[str]:
-        """None to choose from with an engine that sees one size."""
-        return list(_SIDES) if self.name() == _RVM else []
-
-    def quality(self) -> str:
-        return self._quality
-
-    def one_quality(self) -> str:
-        """Why there is nothing to choose from, for people."""
-        return f"{self.name() or 'this engine'} has one quality: press {'e' if _RVM in self.names() else 'w'} for RVM"
-
-    def check_quality(self, wish: Any) -> str:
-        if not self.qualities():
-            raise SettingsError(self.one_quality())
-        return one_of("quality", self.qualities)(wish)
-
-    def use_quality(self, quality: str) -> None:
-        self._quality = quality
-        self.use(_RVM)
-
-    @property
-    def _running(self) -> str:
-        try:
-            return self._engine.info.engine
-        except Exception:  # nothing is open yet
-            return ""
-
-    def _ratio(self) -> float | None:
-        side, info = _SIDES[self._quality], self._source.info
-        if side is None or info is None:
-            return self._asked.downsample_ratio
-        return min(side / max(info.width, info.height, 1), 1.0)

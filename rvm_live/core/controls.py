@@ -16,7 +16,7 @@ from typing import Any
 
 from rvm_live.core.errors import SettingsError
 
-__all__ = ["Control", "Controls", "one_of", "truth"]
+__all__ = ["Control", "Controls", "number", "one_of", "trigger", "truth"]
 
 _log = logging.getLogger("rvm_live")
 
@@ -34,6 +34,9 @@ class Control:
             none.
         choices: the values to choose from now, in order; empty where they cannot be listed.
         alone: why there is no other value to choose now, for people.
+        kind: ``switch`` (on or off), ``choice``, ``number``, ``text`` or ``trigger`` (what is done where True is set).
+        limits: least and greatest of a number, and of each of several.
+        text: what it changes, for people.
     """
 
     name: str
@@ -42,6 +45,9 @@ class Control:
     check: Callable[[Any], Any] = field(default=lambda wish: wish)
     choices: Callable[[], Sequence[Any]] = field(default=tuple)
     alone: Callable[[], str] = field(default=str)
+    kind: str = "choice"
+    limits: tuple[float, float] | None = None
+    text: str = ""
 
 
 class Controls:
@@ -57,11 +63,13 @@ class Controls:
     _known: dict[str, Control]
     _lock: threading.RLock
     _subscribers: list[Callable[[Mapping[str, Any]], None]]
+    _told: dict[str, Any]
 
     def __init__(self, controls: Iterable[Control] = ()) -> None:
         object.__setattr__(self, "_known", {control.name: control for control in controls})
         object.__setattr__(self, "_lock", threading.RLock())
         object.__setattr__(self, "_subscribers", [])
+        object.__setattr__(self, "_told", {})
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -107,6 +115,21 @@ class Controls:
         """
         return self._control(name).choices()
 
+    def describe(self) -> list[dict[str, Any]]:
+        """Every control for a page or another program, of nothing but what JSON holds: ``name``, ``kind``, ``value``,
+        ``choices``, ``limits`` and ``text``, as in :class:`Control`."""
+        return [
+            {
+                "name": control.name,
+                "kind": control.kind,
+                "value": control.read(),
+                "choices": list(control.choices()),
+                "limits": None if control.limits is None else list(control.limits),
+                "text": control.text,
+            }
+            for control in self._known.values()
+        ]
+
     def step(self, name: str, steps: int = 1) -> Any:
         """Go ``steps`` on from the present value of ``name`` in its choices, round and round.
 
@@ -146,6 +169,13 @@ class Controls:
         with self._lock:
             self._tell({name: self._control(name).read() for name in names})
 
+    def look(self, *names: str) -> None:
+        """Tell the subscribers of those that have another value than was told last, or seen at the first look, such as
+        an engine that gave way to another. To be called now and then."""
+        with self._lock:
+            now = {name: self._control(name).read() for name in names}
+            self._tell({name: value for name, value in now.items() if self._told.setdefault(name, value) != value})
+
     def _control(self, name: str) -> Control:
         control = self._known.get(name)
         if control is None:
@@ -160,6 +190,7 @@ class Controls:
     def _tell(self, changes: Mapping[str, Any]) -> None:
         if not changes:
             return
+        self._told.update(changes)
         for told in list(self._subscribers):
             try:
                 told(MappingProxyType(dict(changes)))
@@ -202,3 +233,31 @@ def one_of(name: str, choices: Callable[[], Sequence[str]]) -> Callable[[Any], s
         raise SettingsError(f"there is no {name} {wish!r}: {told}")
 
     return check
+
+
+def number(name: str, least: float, greatest: float, *, auto: bool = False) -> Callable[[Any], Any]:
+    """A check for a number from ``least`` to ``greatest``, or the word ``auto`` where that is one, too."""
+
+    def check(wish: Any) -> Any:
+        if auto and wish in ("auto", None):
+            return "auto"
+        try:
+            value = float("nan") if isinstance(wish, bool) else float(wish)
+        except (TypeError, ValueError):
+            value = float("nan")
+        if not least <= value <= greatest:
+            also = " or auto" if auto else ""
+            raise SettingsError(f"{name} is a number from {least:g} to {greatest:g}{also}, not {wish!r}")
+        return value
+
+    return check
+
+
+def trigger(name: str, do: Callable[[], None], text: str = "") -> Control:
+    """A control that does something where it is set to True, and always reads False."""
+
+    def apply(wanted: bool) -> None:
+        if wanted:
+            do()
+
+    return Control(name, lambda: False, apply, check=truth(name), kind="trigger", text=text)

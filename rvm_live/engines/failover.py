@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from rvm_live.core.beside import beside
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import EngineError, NoMemoryError, words_of
 from rvm_live.core.frames import Frame, Matte
@@ -16,6 +16,7 @@ from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, close_failed
 from rvm_live.engines.delegating import DelegatingEngine
 from rvm_live.engines.on_failure import Fallback, on_failure
+from rvm_live.engines.opening import Opening
 
 __all__ = ["FailoverEngine"]
 
@@ -46,6 +47,11 @@ class FailoverEngine(DelegatingEngine):
         settings: what was asked for.
         notices: told of every step.
         clock: paces the way back.
+
+    Attributes:
+        settings: what was asked for, and could be had.
+        renew: starts a new epoch; called on a thread of its own once another engine is open, which then makes the first
+            matte of that epoch. None: it makes the next matte, whichever that is.
     """
 
     def __init__(
@@ -64,14 +70,31 @@ class FailoverEngine(DelegatingEngine):
         self._steps = 0
         self._step_ns = 0
         self._down_ns = 0
-        self._returning: _Opening | None = None
+        self._returning: Opening | None = None
+        self._asking = threading.RLock()
         self._wanted: EngineSettings | None = None
-        self._changing: tuple[EngineSettings, _Opening] | None = None
+        self._changing: Opening | None = None
+        self._steadier: EngineSettings | None = None
+        self.renew: Callable[[], None] | None = None
 
     def use(self, settings: EngineSettings) -> None:
         """Work with other settings, or another engine, as soon as it is open; the present one goes on until then, and
-        stays where the other cannot be opened. Each is told. May be called on any thread."""
-        self._wanted = settings
+        stays where the other cannot be opened, which is told. May be called on any thread."""
+        with self._asking:
+            self._wanted = settings
+            self._begin_change()
+
+    @property
+    def asked(self) -> EngineSettings:
+        """What it works with, or goes over to."""
+        with self._asking:
+            opening = self._changing.settings if self._changing else None
+            return self._wanted or opening or self._steadier or self.settings
+
+    @property
+    def changing(self) -> bool:
+        """Whether it is about to work with something else."""
+        return self.asked is not self.settings
 
     def prepare(self, width: int, height: int) -> None:
         self._size = (width, height)
@@ -90,10 +113,12 @@ class FailoverEngine(DelegatingEngine):
             return self._after(error, frame)
 
     def close(self) -> None:
-        for opening in (self._returning, self._changing and self._changing[1]):
-            if opening is not None:
-                opening.give_up()
-        self._returning = self._changing = None
+        with self._asking:
+            self._wanted = self._size = None
+            openings = [*filter(None, (self._returning, self._changing))]
+            self._returning = self._changing = None
+        for opening in openings:
+            opening.give_up()
         self._inner.close()
 
     def _sound(self, frame: Frame) -> Matte:
@@ -156,26 +181,56 @@ class FailoverEngine(DelegatingEngine):
             error, self.settings, self._inner, self._size, least_side=_LEAST_SIDE, anew=anew, embedded=True
         )
 
-    def _change(self) -> None:
-        """Do what :meth:`use` asked for, between two frames."""
-        if self._changing is None:
+    def _begin_change(self) -> None:
+        """Open what :meth:`use` asked for beside the present engine, one at a time."""
+        with self._asking:
+            if self._changing is not None or self._wanted is None or self._size is None:
+                return
             wanted, self._wanted = self._wanted, None
-            if wanted is not None and self._size is not None:
-                self._changing = wanted, _Opening(self._make, wanted, self._size)
+            if wanted == self.settings and not self._down_ns:
+                return
+            if replace(wanted, steady=self.settings.steady) == self.settings and hasattr(self._inner, "use_steady"):
+                self._steadier = wanted
+                if self.renew is not None:
+                    self.renew()
+                return
+            self._changing = Opening(self._make, wanted, self._size, self._opened)
+            self._changing.start()
+
+    def _opened(self, opening: Opening) -> None:
+        """On the opening's thread: what failed is told at once, what did not begins with the next epoch."""
+        if opening.engine is not None:
+            if self.renew is not None:
+                self.renew()
             return
-        settings, opening = self._changing
-        if not opening.done:
-            return
-        self._changing = None
-        if opening.engine is None:
-            self._notices.again(f"the engine was not changed ({opening.reason}): going on as before")
-            return
-        if opening.size != self._size:  # another source came in between
-            close_failed(opening.engine)
-            self._wanted = self._wanted or settings
-            return
-        self.settings = settings
-        self._put_in_place(opening.engine)
+        self._notices.again(f"the engine was not changed ({opening.reason}): going on as before")
+        with self._asking:
+            if self._changing is opening:
+                self._changing = None
+                self._begin_change()
+
+    def _change(self) -> None:
+        """Go over to what :meth:`use` asked for, between two frames."""
+        with self._asking:
+            self._begin_change()
+            steadier, self._steadier = self._steadier, None
+            if steadier is not None:
+                self.settings = steadier
+                self._inner.use_steady(steadier.steady)  # type: ignore[attr-defined]
+            opening = self._changing
+            if opening is None or not opening.done or (self.renew is not None and not self._begins):
+                return
+            engine = opening.take()
+            if engine is None:
+                return  # its thread is about to tell
+            self._changing = None
+            if self._wanted is not None or opening.size != self._size:  # there is a newer wish, or another source
+                self._wanted = self._wanted or opening.settings
+                close_failed(engine)
+                self._begin_change()
+                return
+            self.settings = opening.settings
+        self._put_in_place(engine)
         self._steps = self._down_ns = 0
 
     def _take_back(self) -> None:
@@ -184,7 +239,7 @@ class FailoverEngine(DelegatingEngine):
             return
         if self._returning is None:
             if self._clock.now_ns() - self._down_ns >= _RETURN_NS:
-                self._returning = _Opening(self._make, self.settings, self._size)
+                self._returning = Opening(self._make, self.settings, self._size).start()
             return
         if not self._returning.done:
             return
@@ -195,51 +250,6 @@ class FailoverEngine(DelegatingEngine):
         self._put_in_place(engine)
         self._down_ns = 0
         self._notices.news(f"matting is back on {engine.info.device} with {engine.info.engine}")
-
-
-class _Opening:
-    """Opens an engine on a thread of its own; :attr:`future` has it, or why it does not work."""
-
-    def __init__(
-        self, make: Callable[[EngineSettings], Engine], settings: EngineSettings, size: tuple[int, int]
-    ) -> None:
-        self.size = size
-        self._make, self._settings = make, settings
-        self.future = beside("returning", self._opened)
-
-    @property
-    def done(self) -> bool:
-        return self.future.done()
-
-    @property
-    def engine(self) -> Engine | None:
-        """What was opened, None where that failed; waits."""
-        return None if self.future.exception() else self.future.result()
-
-    @property
-    def reason(self) -> str:
-        """Why it does not work."""
-        error = self.future.exception()
-        return words_of(error) if error else ""
-
-    def give_up(self) -> None:
-        """Wait for the thread, and free what it opened."""
-        engine = self.engine
-        if engine is not None:
-            close_failed(engine)
-
-    def _opened(self) -> Engine:
-        engine = self._make(self._settings)
-        try:
-            engine.open()
-            engine.prepare(*self.size)
-            black = np.zeros((self.size[1], self.size[0], 3), np.uint8)
-            engine.matte(Frame(black, 0, 0, 0)).host()
-            engine.reset()
-        except Exception:  # it does not work, or not yet
-            close_failed(engine)
-            raise
-        return engine
 
 
 def _finite(alpha: Any, frames: int) -> bool:

@@ -76,12 +76,21 @@ class AutoEngine(DelegatingEngine):
         self._inner = inner
         if "openvino" in self.refusals and find_spec("openvino") is None:
             self._known = not consent.first_time(consent.NO_OPENVINO, of="told")
+        self._steady(inner)
+        return self.info
+
+    def use_steady(self, wanted: bool | None) -> None:
+        """Average alpha over time from the next frame on, or no more; None: with ``lite``."""
+        self.settings = replace(self.settings, steady=wanted)
+        self._steady(getattr(self._inner, "smoothed", self._inner))
+
+    def _steady(self, inner: Engine) -> None:
         wanted = self.settings.steady
         if inner.info.engine == EMBEDDED if wanted is None else wanted:
             from rvm_live.engines.smoothing import SmoothedEngine  # only now: it needs OpenCV
 
-            self._inner = SmoothedEngine(inner)
-        return self.info
+            inner = SmoothedEngine(inner)
+        self._inner = inner
 
     def _opened(self, name: str) -> Engine:
         check_licences(name, self.settings.require_licence)

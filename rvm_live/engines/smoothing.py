@@ -98,6 +98,11 @@ class SmoothedEngine(DelegatingEngine):
         super().__init__(inner)
         self._smoother = TemporalSmoother()
 
+    @property
+    def smoothed(self) -> Engine:
+        """The engine as it is without."""
+        return self._inner
+
     def reset(self) -> None:
         self._inner.reset()
         self._smoother.reset()

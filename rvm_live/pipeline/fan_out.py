@@ -6,16 +6,18 @@ misses pictures (its own drops are counted), and one that fails or hangs ends al
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from rvm_live.core.clock import Clock
-from rvm_live.core.errors import QueueClosed, SinkError
+from rvm_live.core.errors import QueueClosed, SettingsError, SinkError
 from rvm_live.core.frames import Composite
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import FrameQueue, Overflow
+from rvm_live.core.validation import check_has
 from rvm_live.core.worker import Worker
 from rvm_live.pipeline.pacing import Pacer
 from rvm_live.pipeline.stage import Epoch, is_stale
@@ -72,6 +74,10 @@ class SinkThread:
         epoch: pictures of an older one are not shown in live video.
         fps: pictures a second at most, None: as they come. The sink's own rate counts where that is lower.
         clock: monotonic time.
+
+    Attributes:
+        lost: it has failed, or hangs.
+        added: it came while the run went on, and no run ends for its sake.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class SinkThread:
         rates = [rate for rate in (fps, _of(sink, "fps")) if rate is not None]
         self._pacer = Pacer(min(rates)) if rates and policy is Overflow.DROP_OLDEST else None
         self._epoch, self._clock = epoch, clock
+        self.added = False
         self._opened: Future[None] = Future()
         self._failed: Future[bool] = Future()
         self._busy_since_ns: int | None = None
@@ -96,12 +103,18 @@ class SinkThread:
     @property
     def error(self) -> BaseException | None:
         """What ended it before its time."""
-        return self._worker.error
+        opening = self._opened.exception() if self._opened.done() else None
+        return opening or self._worker.error
 
     def open(self) -> None:
         """Open the sink, on its thread; raises what that raises."""
+        if not self.added:
+            self.start()
+            self._opened.result()
+
+    def start(self) -> None:
+        """Have the sink opened on its thread; what fails is found by looking."""
         self._worker.start()
-        self._opened.result()
 
     def put(self, composite: Composite) -> None:
         """Hand a composite on; to a sink of pictures without its matte, which may lie in a device's memory.
@@ -207,17 +220,55 @@ class FanOut:
         self.limit: int | None = None
         self._lead, self._notices = lead, notices
         self._live = lead.policy is Overflow.DROP_OLDEST
-        names: list[str] = []
+        self._epoch, self._fps, self._clock = epoch, fps, clock
+        self._names: list[str] = []
+        self._leaving: list[SinkThread] = []
+        self._changing = threading.Lock()
+        self._over = False
         for sink in sinks:
             where = _of(sink, "runs_on")
             if where != "own":
                 self.here.append(Fresh(sink, clock))
                 self.needs_main |= where == "main"
                 continue
-            name = _of(sink, "name") or type(sink).__name__.lower()
-            names.append(name)
-            name = name if names.count(name) == 1 else f"{name} {names.count(name)}"
-            self.outputs.append(SinkThread(sink, name, policy=lead.policy, epoch=epoch, fps=fps, clock=clock))
+            self.outputs.append(self._thread(sink))
+
+    def _thread(self, sink: Sink) -> SinkThread:
+        name = _of(sink, "name") or type(sink).__name__.lower()
+        self._names.append(name)
+        name = name if self._names.count(name) == 1 else f"{name} {self._names.count(name)}"
+        return SinkThread(sink, name, policy=self._lead.policy, epoch=self._epoch, fps=self._fps, clock=self._clock)
+
+    def add(self, sink: Sink) -> None:
+        """Take in another output while the run goes on, from any thread. Nobody waits for it to open; one that fails is
+        told and ends alone.
+
+        Raises:
+            SettingsError: it needs the thread of the run, or the run loses nothing, or is over.
+        """
+        check_has(sink, "a sink", "an rvm_live.Sink", ("open", "write", "close"))
+        if _of(sink, "runs_on") != "own" or not self._live:
+            raise SettingsError("outputs on threads of their own come and go, in live video alone")
+        with self._changing:
+            if self._over:
+                raise SettingsError("the run is over")
+            output = self._thread(sink)
+            output.added = True
+            output.start()
+            self.outputs = [*self.outputs, output]
+
+    def remove(self, sink: Sink) -> None:
+        """Let an output write what waits, and end; from any thread, which does not wait for that."""
+        with self._changing:
+            gone = [output for output in self.outputs if output.sink is sink]
+            self.outputs = [output for output in self.outputs if output.sink is not sink]
+            self._leaving = [output for output in self._leaving if not output.join(0)] + gone
+        for output in gone:
+            output.end(failed=False)
+
+    def has(self, sink: Sink) -> bool:
+        """Whether it is an output that works, or is about to."""
+        return any(output.sink is sink and not output.lost for output in self.outputs)
 
     def put(self, composite: Composite) -> None:
         """Hand a composite to all.
@@ -260,7 +311,7 @@ class FanOut:
             output.queue.cancel(error)
             others: list[Fresh | SinkThread] = [*self.here, *(each for each in self.outputs if not each.lost)]
             going_on = any(not _of(each.sink, "aside") for each in others)
-            if not self._live or not going_on:
+            if not output.added and (not self._live or not going_on):
                 raise error
             self._notices.fallback(f"{error}: the other outputs go on")
 
@@ -274,16 +325,19 @@ class FanOut:
         Returns:
             Names of those that have not ended.
         """
-        for output in self.outputs:
+        with self._changing:
+            self._over = True
+            outputs = [*self.outputs, *self._leaving]
+        for output in outputs:
             output.end(failed=failed)
         left = []
-        for output in self.outputs:
+        for output in outputs:
             limit_s = None if not self._live else _of(output.sink, "patience_s")
             if not output.join(GRACE_S if output.lost else limit_s):
                 output.queue.cancel()
                 left.append(output.name)
                 self._notices.fallback(f"{output.name} did not end and was left behind")
-            elif output.error is not None and not output.lost:
+            elif output.error is not None and not output.lost and not output.added:
                 errors.append(output.error)
         return tuple(left)
 

@@ -69,6 +69,7 @@ class Pipeline:
         SettingsError: something is not what it should be, or does not go together.
 
     Attributes:
+        outputs: sinks on threads of their own; in live video more come and go (``outputs.add``, ``outputs.remove``).
         left: names of the stages and sinks that had not ended soon after a live run.
     """
 
@@ -115,8 +116,8 @@ class Pipeline:
         self.captured: FrameQueue[Frame] = FrameQueue("captured", sizes[0], overflow)
         self.matted: FrameQueue[Matte] = FrameQueue("matted", sizes[1], overflow)
         self.composed: FrameQueue[Composite] = FrameQueue("composed", sizes[2], overflow)
-        self._outputs = FanOut(self.composed, sinks, self.notices, epoch=self._epoch, fps=max_fps, clock=clock)
-        self._sinks = self._outputs.here
+        self.outputs = FanOut(self.composed, sinks, self.notices, epoch=self._epoch, fps=max_fps, clock=clock)
+        self._sinks = self.outputs.here
         self._capture = CaptureStage(
             source,
             self.captured,
@@ -139,7 +140,7 @@ class Pipeline:
         self._compositing = CompositingStage(
             composer,
             self.matted,
-            self._outputs,
+            self.outputs,
             source_info=self._capture.info,
             engine_info=self._matting.ready,
             epoch=self._epoch,
@@ -206,7 +207,7 @@ class Pipeline:
         """
         if self._started or self._beside is not None:
             raise SettingsError("a pipeline runs once: make another one")
-        if self._outputs.needs_main:
+        if self.outputs.needs_main:
             raise SettingsError("a window must be on the main thread: call run() there instead of start()")
 
         def run() -> None:
@@ -240,13 +241,13 @@ class Pipeline:
 
     def __enter__(self) -> Pipeline:
         sinks, self._sinks = self._sinks, []
-        outputs, self._outputs.outputs = self._outputs.outputs, []
+        outputs, self.outputs.outputs = self.outputs.outputs, []
         try:
             prepare = getattr(self._source, "prepare", None)  # a source of the user's own need not know of it
             if prepare is not None:
                 prepare(self._stop.is_set)
             for output in outputs:
-                self._outputs.outputs.append(output)
+                self.outputs.outputs.append(output)
                 output.open()
             for each in sinks:
                 self._sinks.append(each)
@@ -268,14 +269,14 @@ class Pipeline:
         self._shut_down(failed=isinstance(error, Exception))
 
     def _display(self, frames: int | None, duration: float | None) -> Iterator[Composite]:
-        self._outputs.limit = frames
+        self.outputs.limit = frames
         shown = 0
         ended: QueueClosed | None = None
         while not self._stop.is_set():
             if self._beside is not None and not threading.main_thread().is_alive():
                 self.stop("left")  # the interpreter waits for its threads: nobody else would end this one
                 return
-            self._outputs.look()
+            self.outputs.look()
             if duration is not None and self.metrics.elapsed_s() >= duration:
                 self.stop("duration reached")
                 return
@@ -334,7 +335,7 @@ class Pipeline:
         if self._started:
             _attempt(self._source.release, errors)
         self.left = self._watchdog.joined(patient=self.captured.policy is Overflow.BLOCK)
-        self.left += self._outputs.end(failed=failed, errors=errors)
+        self.left += self.outputs.end(failed=failed, errors=errors)
         for each in self._sinks:
             _attempt(partial(each.sink.close, failed=failed), errors)
         if errors and not failed:
@@ -388,7 +389,7 @@ class Pipeline:
     def snapshot(self) -> Snapshot:
         """The counts and latencies now."""
         dropped = {q.name: q.dropped for q in (self.captured, self.matted, self.composed)}
-        return self.metrics.snapshot(dropped | self._outputs.dropped)
+        return self.metrics.snapshot(dropped | self.outputs.dropped)
 
 
 def _attempt(action: Callable[[], None], errors: list[BaseException]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from rvm_live.core import controls
-from rvm_live.core.controls import Control, Controls, one_of, truth
+from rvm_live.core.controls import Control, Controls, number, one_of, trigger, truth
 from rvm_live.core.errors import SettingsError
 
 PLACES = ["beach", "blur", "office"]
@@ -93,6 +94,51 @@ def test_changes_from_many_threads_are_told_in_the_order_in_which_they_came_into
     places = [PLACES.index(each) for each in told]
     assert all((after - before) % 3 == 1 for before, after in itertools.pairwise(places))
     assert desk.background == told[-1]
+
+
+def test_what_changed_by_itself_is_told_once(desk: Controls) -> None:
+    values = {"engine": "rvm"}
+    desk = Controls([Control("engine", lambda: values["engine"], lambda value: values.update(engine=value))])
+    told: list[Mapping[str, Any]] = []
+    desk.subscribe(told.append)
+    desk.look("engine")
+    desk.engine = "lite"
+    desk.look("engine")
+    values["engine"] = "rvm"
+    desk.look("engine")
+    desk.look("engine")
+    assert [dict(each) for each in told] == [{"engine": "lite"}, {"engine": "rvm"}]
+
+
+def test_a_page_is_told_everything_in_what_json_holds() -> None:
+    done: list[str] = []
+    desk = Controls(
+        [
+            Control("zoom", lambda: 1.0, lambda _: None, check=number("zoom", 0.5, 4), kind="number", limits=(0.5, 4)),
+            trigger("reset", lambda: done.append("reset"), "begins anew"),
+        ]
+    )
+    assert json.loads(json.dumps(desk.describe())) == [
+        {"name": "zoom", "kind": "number", "value": 1.0, "choices": [], "limits": [0.5, 4], "text": ""},
+        {
+            "name": "reset",
+            "kind": "trigger",
+            "value": False,
+            "choices": [],
+            "limits": None,
+            "text": "begins anew",
+        },
+    ]
+    desk.set(reset=True)
+    desk.reset = False
+    assert done == ["reset"] and desk.reset is False
+
+
+@pytest.mark.parametrize("wish", [0.4, 5, "two", None, True, "nan", "inf"])
+def test_a_number_has_limits(wish: Any) -> None:
+    with pytest.raises(SettingsError, match=r"zoom is a number from 0\.5 to 4, not"):
+        number("zoom", 0.5, 4)(wish)
+    assert number("zoom", 0.5, 4)("1.5") == 1.5
 
 
 def test_the_module_is_light() -> None:

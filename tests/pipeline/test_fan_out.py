@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rvm_live.core.errors import SinkError
+from rvm_live.core.errors import SettingsError, SinkError
 from rvm_live.core.frames import Composite
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
@@ -280,8 +280,74 @@ def test_an_output_of_pictures_holds_no_matte() -> None:
 def test_what_waits_for_an_output_of_pictures_is_no_matte_either() -> None:
     pipeline = pipeline_of(Pictures(), Beside())
     composite = make_composite()
-    pictures, whole = pipeline._outputs.outputs
+    pictures, whole = pipeline.outputs.outputs
     for each in (pictures, whole):
         each.put(composite)
     assert isinstance(pictures.queue.get().picture, Shot)
     assert whole.queue.get().picture is composite
+
+
+class Late(Beside):
+    """Cannot be opened, or written to."""
+
+    def __init__(self, fails: str) -> None:
+        super().__init__()
+        self.fails = fails
+
+    def open(self) -> None:
+        super().open()
+        if self.fails == "open":
+            raise SinkError("no such device")
+
+    def write(self, composite: Composite) -> None:
+        super().write(composite)
+        if self.fails == "write":
+            raise SinkError("nobody takes it")
+
+
+def test_outputs_come_and_go_while_it_runs() -> None:
+    lead, one, other = ListSink(), Beside(), Beside()
+    pipeline = pipeline_of(lead)
+    run = iter(pipeline.composites(frames=4000))
+    next(run)
+    pipeline.outputs.add(one)
+    while len(one.composites) < 5:
+        next(run)
+    assert pipeline.outputs.has(one) and not pipeline.outputs.has(other)
+    pipeline.outputs.add(other)
+    pipeline.outputs.remove(one)
+    pipeline.outputs.remove(one)
+    while len(other.composites) < 5 or len(one.calls) < 2:
+        next(run)
+    taken = len(one.composites)
+    for _ in range(20):
+        next(run)
+    assert len(one.composites) == taken and not pipeline.outputs.has(one)
+    run.close()  # type: ignore[attr-defined]
+    assert one.calls == other.calls == ["open", "close(failed=False)"]
+    with pytest.raises(SettingsError, match="the run is over"):
+        pipeline.outputs.add(Beside())
+
+
+@pytest.mark.parametrize("fails", ["open", "write"])
+def test_no_run_ends_for_the_sake_of_an_output_that_came_later(fails: str) -> None:
+    aside, late = ListSink(), Late(fails)
+    aside.aside = True
+    pipeline = pipeline_of(aside)
+    run = iter(pipeline.composites())
+    next(run)
+    pipeline.outputs.add(late)
+    while pipeline.outputs.has(late):
+        next(run)
+    for _ in range(5):
+        next(run)
+    run.close()  # type: ignore[attr-defined]
+    reason = {"open": "no such device", "write": "nobody takes it"}[fails]
+    assert pipeline.notices.fallbacks == (f"{reason}: the other outputs go on",)
+    assert late.calls == ["open", "close(failed=True)"]
+
+
+def test_of_a_file_and_on_the_thread_of_the_run_no_output_comes_later() -> None:
+    for pipeline, sink in ((pipeline_of(overflow=BLOCK), Beside()), (pipeline_of(), ListSink())):
+        with pytest.raises(SettingsError, match="in live video alone"):
+            pipeline.outputs.add(sink)

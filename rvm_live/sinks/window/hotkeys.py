@@ -121,10 +121,26 @@ def view_controls(view: ViewState) -> list[Control]:
         )
 
     return [
-        control("view", "display", check=one_of("view", lambda: DISPLAY_MODES), choices=lambda: DISPLAY_MODES),
-        control("statistics", "statistics", check=one_of("statistics", lambda: STATISTICS), choices=lambda: STATISTICS),
-        control("fullscreen", "fullscreen", check=truth("fullscreen")),
-        control("mirror", "mirror", check=truth("mirror")),
+        control(
+            "view",
+            "display",
+            check=one_of("view", lambda: DISPLAY_MODES),
+            choices=lambda: DISPLAY_MODES,
+            text="what the window shows",
+        ),
+        control(
+            "statistics",
+            "statistics",
+            check=one_of("statistics", lambda: STATISTICS),
+            choices=lambda: STATISTICS,
+            text="what the window tells over the picture",
+        ),
+        control(
+            "fullscreen", "fullscreen", check=truth("fullscreen"), kind="switch", text="the window fills the screen"
+        ),
+        control(
+            "mirror", "mirror", check=truth("mirror"), kind="switch", text="the window shows the picture as a mirror"
+        ),
     ]
 
 

@@ -1,0 +1,172 @@
+"""A live run whose outputs can all be looked at: the window, a recording, a sink as a virtual camera is one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rvm_live.apps.assembly import failover
+from rvm_live.apps.live import _App
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.notices import Notices
+from rvm_live.core.queues import Overflow
+from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
+from rvm_live.sinks.base import PictureSink, Shot
+from rvm_live.sinks.window.display import Screen
+from rvm_live.sinks.window.toolkits.base import Event, Key, Toolkit
+
+__all__ = ["SIZE", "Drawn", "Everywhere", "Taken", "everywhere", "until"]
+
+Picture = NDArray[np.uint8]
+
+SIZE = (160, 96)
+"""Of all frames, pixels."""
+
+
+def until(test: Callable[[], Any], seconds: float = 40) -> bool:
+    end = time.monotonic() + seconds
+    while not test():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+class Taken(PictureSink):
+    """As a virtual camera takes them; the newest is kept."""
+
+    name = "taken"
+
+    def __init__(self) -> None:
+        self.newest: Picture | None = None
+        self.closed: list[bool] = []
+
+    def open(self) -> None:
+        pass
+
+    def write_picture(self, shot: Shot) -> None:
+        self.newest = shot.image
+
+    def clear(self) -> None:
+        self.newest = None
+
+    def close(self, *, failed: bool) -> None:
+        self.closed.append(failed)
+
+
+class Drawn(Toolkit):
+    """A window that nobody sees: what was shown last, and keys to press."""
+
+    name = "drawn"
+    canvas: ClassVar[Picture | None] = None
+    pressed: ClassVar[list[Event]] = []
+
+    def open(self, title: str, size: tuple[int, int]) -> None:
+        """Of the frames' size, whatever is asked for."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return SIZE
+
+    @property
+    def screen(self) -> Screen:
+        return Screen(None, (1920, 1080))
+
+    def show(self, canvas: Picture) -> None:
+        type(self).canvas = canvas
+
+    def events(self) -> list[Event]:
+        pressed, self.pressed[:] = list(self.pressed), []
+        return pressed
+
+    def resize(self, size: tuple[int, int]) -> None:
+        pass
+
+    def fullscreen(self, on: bool) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Everywhere:
+    """The run, and what each output shows now.
+
+    Args:
+        app: it.
+        taken: one of its sinks.
+        stills: a folder that it records into.
+    """
+
+    def __init__(self, app: _App, taken: Taken, stills: Path) -> None:
+        self.app, self.taken, self.stills = app, taken, stills
+        self.controls = app.controls
+
+    def pictures(self) -> dict[str, Picture | None]:
+        """The window's, the recording's and the sink's newest picture, each of the frames' size."""
+        found: dict[str, Picture | None] = {"window": Drawn.canvas, "taken": self.taken.newest, "recorded": None}
+        for path in sorted(self.stills.glob("*.png"))[::-1]:
+            found["recorded"] = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            if found["recorded"] is not None:  # else it is being written
+                break
+        return found
+
+    def show(self, test: Callable[[Picture], bool], seconds: float = 20) -> bool:
+        """Whether every output comes to show a picture that passes."""
+
+        def all_do() -> bool:
+            return all(each is not None and test(each) for each in self.pictures().values())
+
+        return until(all_do, seconds)
+
+    def press(self, key: str) -> None:
+        Drawn.pressed.append(Key(key))
+
+
+@contextmanager
+def everywhere(
+    folder: Path, patch: pytest.MonkeyPatch, engine: EngineSettings, source: SourceSettings, **options: Any
+) -> Iterator[Everywhere]:
+    """The run, going on in a thread."""
+    patch.setattr("rvm_live.apps.preflight.display_available", lambda: None)
+    patch.setattr("rvm_live.sinks.window.window.open_window", _open_window)
+    patch.setattr("rvm_live.sinks.window.overlay.Overlay.draw", lambda *_, **__: None)  # what lies over the picture
+    Drawn.canvas, Drawn.pressed[:] = None, []
+    stills, taken = folder / "stills", Taken()
+    settings = LiveSettings(source, engine, **{"statistics": "off", "record": f"{stills}/", **options})
+    notices = Notices()
+    made = failover(engine, notices, live=True)
+    app = _App(settings, made, notices, Overflow.DROP_OLDEST, SYSTEM_CLOCK, sinks=[taken])
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            app.pipeline.run()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert until(lambda: app.pipeline.snapshot().shown > 0 or failed)
+        yield Everywhere(app, taken, stills)
+    finally:
+        app.pipeline.stop("the test is over")
+        thread.join(30)
+        app.chooser.close()
+    assert not failed, failed
+
+
+def _open_window(title: str, size: Callable[[Screen], tuple[int, int]], names: object) -> tuple[Toolkit, str]:
+    made = Drawn()
+    made.open(title, size(made.screen))
+    return made, ""

@@ -38,7 +38,7 @@ class Aside(Sink):
 
     def idle(self) -> None:
         now_ns = self._clock.now_ns()
-        if now_ns - self._looked_ns >= _LOOK_NS:
+        if self._lines is None and now_ns - self._looked_ns >= _LOOK_NS:  # before that nothing is chosen yet
             self._looked_ns = now_ns
             self._look()
 

@@ -23,6 +23,7 @@ __all__ = ["Reader", "Session", "open_session", "require_pipewire", "wait_for"]
 
 _TOOLS = ("dbus-daemon", "pipewire", "wireplumber", "gst-launch-1.0")
 _STARTUP_SECONDS = 30.0
+_SYSTEM_PYTHON, _PORTAL = "/usr/bin/python3", "/usr/libexec/xdg-desktop-portal"
 
 
 def wait_for(true: Callable[[], object], seconds: float = 30.0) -> bool:
@@ -35,11 +36,13 @@ def wait_for(true: Callable[[], object], seconds: float = 30.0) -> bool:
     return True
 
 
-def require_pipewire(*more: str) -> None:
+def require_pipewire(*, portal: bool = False) -> None:
     """Skip the test where something is missing (fail it under RVM_LIVE_REQUIRE_DISPLAY=1)."""
     from tests.conftest import missing
 
-    absent = [tool for tool in (*_TOOLS, *more) if shutil.which(tool) is None]
+    absent = [tool for tool in (*_TOOLS, *((_PORTAL, "dbus-send") if portal else ())) if shutil.which(tool) is None]
+    if portal and subprocess.run([_SYSTEM_PYTHON, "-c", "import dbus, gi"], capture_output=True).returncode != 0:
+        absent.append("python3-dbus and python3-gi")
     if absent:
         missing(f"{', '.join(absent)} not found: `make display` installs it", required="RVM_LIVE_REQUIRE_DISPLAY")
 
@@ -147,6 +150,31 @@ class Session:
         """Begin to read from the camera, once it is there."""
         assert wait_for(lambda: '"media.class": "Video/Source"' in self.dump())
         return Reader(self, kind, size)
+
+    def open_portal(self) -> None:
+        """Start xdg-desktop-portal with a desktop that says yes, through which browsers come to cameras."""
+        require_pipewire(portal=True)
+        backend = self.folder / "portals" / "rvmtest.portal"
+        backend.parent.mkdir()
+        name = "org.freedesktop.impl.portal.desktop.rvmtest"
+        interfaces = "org.freedesktop.impl.portal.Access;org.freedesktop.impl.portal.Lockdown;"
+        backend.write_text(f"[portal]\nDBusName={name}\nInterfaces={interfaces}\nUseIn=rvmtest\n")
+        self.env |= {"XDG_CURRENT_DESKTOP": "rvmtest", "XDG_DESKTOP_PORTAL_DIR": str(backend.parent)}
+        self.start([_SYSTEM_PYTHON, str(Path(__file__).with_name("portal_consent.py"))])
+        assert self._owned(name)
+        self.start([_PORTAL])
+        assert self._owned("org.freedesktop.portal.Desktop")
+
+    def _owned(self, name: str) -> bool:
+        """Wait until somebody has a name on the bus."""
+        told = ["org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.NameHasOwner", f"string:{name}"]
+        command = ["dbus-send", "--session", "--print-reply", f"--dest={told[0]}", *told[1:]]
+
+        def look() -> bool:
+            done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60)
+            return "boolean true" in done.stdout
+
+        return wait_for(look)
 
     def close(self) -> None:
         for process in reversed(self._running):

@@ -67,9 +67,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             background: str = BACKGROUNDS[0],
             foreground: str = "model",
             seconds: float = SECONDS,
+            display: str = "result",
         ) -> dict[str, Any]:
             folder = tempfile.mkdtemp(dir=place)
             order = {"faults": faults, "background": background, "foreground": foreground, "seconds": seconds}
+            order["display"] = display
             stdin.write(json.dumps({**order, "folder": folder, "files": str(files)}) + "\n")
             stdin.flush()
             line = stdout.readline()
@@ -84,8 +86,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         process.wait(60)
 
 
-def assert_private(told: dict[str, Any]) -> None:
-    assert told["room in the window"] == 0, told
+def assert_private(told: dict[str, Any], *, window: bool = True) -> None:
+    assert told["room in the window"] == 0 or not window, told
+    assert told["room in the camera"] == 0, told
+    assert told["frozen in the camera"] <= 0.5 + SLACK_S, told
+    assert not told["person in the camera at the end"], told
     assert told["room in the recording"] == 0, told
     assert told["room in pictures"] == 0, told
     assert told["frozen in the window"] <= 0.5 + SLACK_S, told
@@ -141,8 +146,17 @@ def test_each_fault_alone_is_survived(program: Run, kind: str) -> None:
     assert_private(told)
     assert told["error"] == ""
     assert told["left"] == [], "the fault did happen"
+    assert told["persons in the camera"] > 10
     # The view of the matte, which the key leads to, shows white for the person.
     assert told["alone" if kind == "key o" else "persons"] > 20
+
+
+@pytest.mark.window
+def test_the_comparison_is_in_the_window_alone(program: Run) -> None:
+    told = program([(30, "gap")], display="comparison")
+    assert told["room in the window"] > 0.1, "it was chosen"
+    assert_private(told, window=False)
+    assert told["persons in the camera"] > 10
 
 
 @pytest.mark.window

@@ -5,7 +5,9 @@ with one. The source shows a blue person who moves in a room of magentas that ch
 knows the person by that very blue. So whatever shows a matte with another frame's picture, or a frame without its
 matte, shows magenta, and magenta is in nothing else: not in the backgrounds, not in the overlay with its white letters.
 
-Every picture that is handed to the real window is looked at, every picture of two recordings, and every snapshot.
+Every picture that is handed to the real window is looked at, every picture that a virtual camera sends, every picture
+of two recordings, and every snapshot. With ``"display": "comparison"`` the window shows the room, and may; nothing else
+does.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.base import Engine
 from rvm_live.engines.failover import FailoverEngine
 from rvm_live.pipeline.pipeline import Pipeline
+from rvm_live.sinks.base import Surroundings
+from rvm_live.sinks.camera.sink import VirtualCamera
 from rvm_live.sinks.factory import open_recorder
 from rvm_live.sinks.recording.snapshot import save_png
 from rvm_live.sinks.window.hotkeys import ViewState, WindowActions
@@ -45,6 +49,7 @@ from rvm_live.sinks.window.toolkits.sdl import SdlToolkit
 from rvm_live.sinks.window.window import WindowSink
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.reconnecting import ReconnectingSource
+from tests.support.cameras import KeptCamera
 from tests.support.engines import LateFault, PassThroughEngine
 
 WIDTH, HEIGHT = 160, 96
@@ -197,6 +202,25 @@ class Watch:
         self._show(toolkit, canvas)
 
 
+class WatchedCamera(KeptCamera):
+    """Looks at every picture that a virtual camera sends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room = self.frozen_s = self.since = 0.0
+        self.persons = 0
+
+    def send(self, picture: NDArray[np.uint8]) -> None:
+        if picture is not (self.sent or [None])[0]:  # else it is repeated
+            self.since = time.monotonic()
+        self.sent = [picture]
+        seen = self.picture()
+        self.room = max(self.room, room_in(seen))
+        if person_in(seen):
+            self.persons += 1
+            self.frozen_s = max(self.frozen_s, time.monotonic() - self.since)
+
+
 class Watched(WindowSink):
     """The window, told of every composite by the watch; keys are pressed as planned."""
 
@@ -239,7 +263,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         saved.append(folder / f"snap-{len(saved)}.png")
         save_png(composite, saved[-1])
 
-    view = ViewState("result", statistics="table")
+    view = ViewState(order.get("display", "result"), statistics="table")
     controls = Controls(
         [
             Control(
@@ -262,13 +286,16 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         placeholder=composer.background_only,
     )
     window.watch, window.files = watch, files
+    device = WatchedCamera()
+    camera = VirtualCamera(size=(WIDTH, HEIGHT), devices=lambda: [device])
+    camera.meet(Surroundings(composer.background_only, lambda: composer.private))
     movie = open_recorder(
         str(folder / "movie.mkv"), fps=60, policy=Overflow.DROP_OLDEST, background=composer.background_only
     )
     stills = open_recorder(f"{folder}/stills/", fps=60, policy=Overflow.DROP_OLDEST)
     make: Callable[[EngineSettings], Engine] = Oracle
     engine = FailoverEngine(make, EngineSettings(engine="oracle", foreground=order["foreground"]), notices)
-    pipeline = Pipeline(source, engine, composer, [window, movie, stills], max_fps=60, notices=notices)
+    pipeline = Pipeline(source, engine, composer, [window, movie, stills, camera], max_fps=60, notices=notices)
     SdlToolkit.show = lambda toolkit, canvas: watch.show(toolkit, canvas)
     error = ""
     try:
@@ -281,6 +308,10 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         "error": error,
         "room in the window": watch.room,
         "frozen in the window": watch.frozen_s,
+        "room in the camera": device.room,
+        "frozen in the camera": device.frozen_s,
+        "person in the camera at the end": person_in(device.picture()),
+        "persons in the camera": device.persons,
         "persons": watch.persons,
         "alone": watch.alone,
         "shown": watch.shown,

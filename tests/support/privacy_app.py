@@ -211,7 +211,7 @@ class WatchedCamera(KeptCamera):
         self.persons = 0
 
     def send(self, picture: NDArray[np.uint8]) -> None:
-        if picture is not (self.sent or [None])[0]:  # else it is repeated
+        if not self.sent or not np.array_equal(picture, self.sent[0]):  # else it is repeated
             self.since = time.monotonic()
         self.sent = [picture]
         seen = self.picture()

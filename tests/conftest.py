@@ -143,6 +143,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("RVM_LIVE_NO_CONFIG", "1")  # what whoever runs the tests has chosen is theirs
         for name in _options_in_environment():
             patch.delenv(name)
+        # What auto takes depends on how busy the machine is: tests of that say so themselves.
+        patch.setattr("rvm_live.engines.select.rvm_ms", lambda: None)
+        patch.setenv("RVM_LIVE_FALLBACK_LITE", "0")
         yield
 
 

@@ -13,7 +13,7 @@ from rvm_live.core.controls import Control, number, one_of, truth
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.registry import ENGINES
 from rvm_live.core.settings import EngineSettings
-from rvm_live.engines.choice import EMBEDDED
+from rvm_live.engines.choice import EMBEDDED, embedded_settings
 from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sources.switched import SwitchedSource
 from rvm_live.system import gpu
@@ -117,10 +117,11 @@ class LiveEngines:
         if now.engine != EMBEDDED:
             self._beside_lite = now
         if name == EMBEDDED:
-            own = replace(now, engine=EMBEDDED, device="cpu", precision="auto", weights=None, model=None)
-            self._engine.use(replace(own, downsample_ratio=None))
+            self._engine.use(embedded_settings(now))
         else:
             before = replace(self._beside_lite, steady=now.steady)
+            if name == _RVM and now.engine == _AUTO and self._running == EMBEDDED and self._engine.rungs:
+                before = replace(before, fallback_lite=False)  # who chooses RVM where lite has taken its place means it
             self._engine.use(replace(before, engine=_AUTO if name == _RVM else name))
 
     def _use(self, **changes: Any) -> None:

@@ -156,6 +156,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             default=True,
             help="Move ratio and precision so that matting keeps up with --fps; what you fix stays.  [default: on]",
         ),
+        engine_option("fallback_lite"),
         click.option(
             "--scene-reset/--no-scene-reset", default=True, help="Forget the matting state at a cut.  [default: on]"
         ),

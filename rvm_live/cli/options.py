@@ -76,6 +76,12 @@ _ENGINE: _Table = {
         "shown": "live",
     },
     "key": {"metavar": "COLOUR", "help": "The screen's colour for chroma, such as #00b140.", "shown": "found"},
+    "fallback_lite": {
+        "names": ("--fallback-lite/--no-fallback-lite",),
+        "default": True,
+        "help": "auto changes to lite where RVM's smallest size is too slow for 24 fps, and back.",
+        "shown": "on",
+    },
     "offline": {"is_flag": True, "help": "Never download weights."},
     "require_licence": {
         "metavar": "LIST",

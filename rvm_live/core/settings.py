@@ -144,6 +144,8 @@ class EngineSettings:
             one, or an unknown one, is refused before it is made. Empty: all of them.
         keep_up: for live video: where no ratio is given, an engine may take less than the published one if this
             machine, as busy as it is now, would not keep up with that. Else it depends on the size of the frame alone.
+        fallback_lite: then ``auto`` may also change from RVM to ``lite`` where RVM's smallest size does not keep 24
+            frames a second, and back.
     """
 
     engine: EngineName = "auto"
@@ -159,6 +161,7 @@ class EngineSettings:
     offline: bool = False
     repeatable: bool = False
     keep_up: bool = False
+    fallback_lite: bool = True
     key: str | None = None
     require_licence: tuple[str, ...] = ()
 

@@ -14,10 +14,10 @@ from rvm_live.engines.licences import check_licences, refusal
 from rvm_live.system.cpu_info import accelerator_wanted
 from rvm_live.weights import consent
 
-__all__ = ["EMBEDDED", "NO_NETWORK", "Choice", "choose", "question_open", "told_once"]
+__all__ = ["EMBEDDED", "FOR_CPUS", "NO_NETWORK", "Choice", "choose", "embedded_settings", "question_open", "told_once"]
 
 EMBEDDED = "lite"
-_FOR_CPUS = ("openvino",)
+FOR_CPUS = ("openvino",)
 _SIMPLE = "simple cut-out"
 NO_NETWORK = "No network: press w later"
 
@@ -76,6 +76,12 @@ def choose(settings: EngineSettings, progress: Any = None) -> Choice:
         return replace(_embedded(settings, f"RVM's weights could not be fetched: {error}"), agreed=True)
 
 
+def embedded_settings(asked: EngineSettings) -> EngineSettings:
+    """Settings of :data:`EMBEDDED` where it stands in for what was asked for."""
+    own = replace(asked, engine=EMBEDDED, device="cpu", precision="auto", weights=None, model=None)
+    return replace(own, downsample_ratio=None)
+
+
 def question_open(settings: EngineSettings) -> bool:
     """Whether the user has yet to say if RVM's weights may be fetched.
 
@@ -114,7 +120,7 @@ def told_once(ran: EngineInfo, *, window: bool, offline: bool) -> str:
 
 def _rvm(settings: EngineSettings) -> tuple[str, ...]:
     on_gpu = accelerator_wanted(settings.device)
-    return tuple(name for name in ENGINES.auto if not (on_gpu and name in _FOR_CPUS))
+    return tuple(name for name in ENGINES.auto if not (on_gpu and name in FOR_CPUS))
 
 
 def _embedded(settings: EngineSettings, reason: str) -> Choice:

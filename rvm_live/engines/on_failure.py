@@ -8,7 +8,7 @@ from typing import NamedTuple
 from rvm_live.core.errors import NoMemoryError
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine
-from rvm_live.engines.choice import EMBEDDED
+from rvm_live.engines.choice import EMBEDDED, embedded_settings
 
 __all__ = ["Fallback", "on_failure"]
 
@@ -55,6 +55,5 @@ def on_failure(
         precision = "auto" if asked.precision == "fp16" else asked.precision
         found.append(Fallback(replace(asked, device="cpu", precision=precision), "on the CPU"))
     if embedded and asked.engine == "auto" and here.engine != EMBEDDED:
-        own = replace(asked, engine=EMBEDDED, device="cpu", precision="auto", weights=None, model=None)
-        found.append(Fallback(replace(own, downsample_ratio=None), f"with the embedded engine {EMBEDDED}"))
+        found.append(Fallback(embedded_settings(asked), f"with the embedded engine {EMBEDDED}"))
     return found

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from rvm_live import weights
-from rvm_live.core.errors import EngineError, UnavailableError, WeightsError
+from rvm_live.core.errors import EngineError, RvmLiveError, UnavailableError, WeightsError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.registry import ENGINES
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.adapt import adapted
 from rvm_live.engines.base import Engine, EngineInfo, States, close_failed
-from rvm_live.engines.choice import EMBEDDED, Choice, choose
+from rvm_live.engines.choice import EMBEDDED, FOR_CPUS, Choice, choose, embedded_settings
+from rvm_live.engines.common.ladder import SLOW_MS
+from rvm_live.engines.common.micro_benchmark import rvm_ms
 from rvm_live.engines.delegating import DelegatingEngine
 from rvm_live.engines.licences import check_licences
+from rvm_live.engines.resort import ResortEngine
 from rvm_live.system.folders import at_home
 from rvm_live.weights import consent
 
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from rvm_live.engines.chroma.screen import Key
 
 __all__ = ["AutoEngine", "engine_for"]
+
+_log = logging.getLogger("rvm_live")
 
 _NEED_RVM = ("openvino", "rvm")
 
@@ -65,6 +71,15 @@ class AutoEngine(DelegatingEngine):
         if self.settings.engine == "auto":
             choice = self._choice = self._choice or choose(self.settings)
             self.settings = choice.settings
+            if self._may_change(choice):
+                self._look = self._asked_auto = False  # the one inside looks
+                above, below = replace(self.settings, fallback_lite=False), embedded_settings(self.settings)
+                first = self._below(choice)
+                if first is None:
+                    first = AutoEngine(above, replace(choice, settings=above))
+                    first.open()
+                self._inner = ResortEngine(first, AutoEngine, above, below)
+                return self.info
             try:
                 _, inner, self.refusals = ENGINES.first(choice.names, self._opened)
             except UnavailableError as error:
@@ -82,7 +97,10 @@ class AutoEngine(DelegatingEngine):
     def use_steady(self, wanted: bool | None) -> None:
         """Average alpha over time from the next frame on, or no more; None: with ``lite``."""
         self.settings = replace(self.settings, steady=wanted)
-        self._steady(getattr(self._inner, "smoothed", self._inner))
+        if isinstance(self._inner, ResortEngine):
+            self._inner.use_steady(wanted)
+        else:
+            self._steady(getattr(self._inner, "smoothed", self._inner))
 
     def _steady(self, inner: Engine) -> None:
         wanted = self.settings.steady
@@ -91,6 +109,30 @@ class AutoEngine(DelegatingEngine):
 
             inner = SmoothedEngine(inner)
         self._inner = inner
+
+    def _may_change(self, choice: Choice) -> bool:
+        """Whether ``lite`` may take the place of RVM, and make room for it again."""
+        asked = self.settings
+        free = asked.downsample_ratio is None and asked.device in ("auto", "cpu")
+        return free and asked.keep_up and asked.fallback_lite and EMBEDDED not in choice.names
+
+    def _below(self, choice: Choice) -> AutoEngine | None:
+        """``lite``, open, where RVM cannot be expected to keep up; None where it can, or nobody knows."""
+        expected = rvm_ms() if choice.names[0] in FOR_CPUS else None
+        if expected is None:
+            return None
+        _log.info("RVM's smallest size is expected to take %.0f ms", expected)
+        if expected <= SLOW_MS:
+            return None
+        below = AutoEngine(embedded_settings(self.settings))
+        try:
+            below.open()
+        except RvmLiveError as error:  # it does not work here, or is refused
+            _log.info("%s is passed over: %s", EMBEDDED, error)
+            close_failed(below)
+            return None
+        self._warning = f"RVM would take {expected:.0f} ms a frame now: {EMBEDDED} runs until there is time for it"
+        return below
 
     def _opened(self, name: str) -> Engine:
         check_licences(name, self.settings.require_licence)

@@ -26,6 +26,7 @@ from rvm_live.engines.common.device import (
     downsample_ratio,
     free_cache,
 )
+from rvm_live.engines.common.ladder import choose_side, median_ms, ratio_of
 from rvm_live.system.folders import at_home
 from rvm_live.weights.files import file_bytes
 
@@ -62,6 +63,7 @@ class TorchScriptEngine(Engine):
         self._states: list[Tensor | None] | None = None
         self._size: tuple[int, int] | None = None
         self._ratio = 1.0
+        self._side: int | None = None
 
     def open(self) -> EngineInfo:
         if self.settings.weights is None:
@@ -112,10 +114,21 @@ class TorchScriptEngine(Engine):
             EngineError: the model fails, or returns something else than described above.
         """
         try:
+            if self._ratio_kind and self.settings.keep_up and self.settings.downsample_ratio is None:
+                self._side = choose_side(width, height, lambda side: self._taken_ms(width, height, side))
+                self._size = None
             for _ in range(_WARM_UP_FRAMES):
-                self._guarded(lambda: torch.zeros((height, width, 3), dtype=torch.uint8, device=self._device))
+                self._blank(width, height)
         finally:
             self.reset()
+
+    def _taken_ms(self, width: int, height: int, side: int) -> float:
+        """What a frame takes with the longer side that the network sees, milliseconds."""
+        self._side, self._size = side, None
+        return median_ms(lambda: self._blank(width, height))
+
+    def _blank(self, width: int, height: int) -> None:
+        self._guarded(lambda: torch.zeros((height, width, 3), dtype=torch.uint8, device=self._device))
 
     def reset(self) -> None:
         self._states = None
@@ -154,7 +167,9 @@ class TorchScriptEngine(Engine):
             self.reset()
             self._size = (width, height)
             if self._ratio_kind:
-                self._ratio = downsample_ratio(self.settings.downsample_ratio, width, height)
+                asked = self.settings.downsample_ratio
+                asked = asked if self._side is None else ratio_of(self._side, width, height)
+                self._ratio = downsample_ratio(asked, width, height)
             self._info = self._info.at_ratio(self._ratio)
         src = image.permute(2, 0, 1)[None].flip(1).to(self._dtype, memory_format=torch.contiguous_format).div_(255)
         keywords: dict[str, Any] = dict(zip(self._names, self._states or self._start(), strict=True))

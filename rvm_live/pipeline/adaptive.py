@@ -1,34 +1,42 @@
 """Keeps matting within the time a frame has, by moving the network's size and precision up and down a ladder.
 
-Down quickly, up slowly: a frame that comes too late is lost, a size that is too small only costs some detail. A step up
-that had to be taken back makes the next one wait twice as long, so that a load that comes and goes does not make the
-picture change with it.
+Down quickly, up slowly: a frame that comes too late is lost, a size that is too small only costs some detail. What is
+waited for is time, not frames: at four frames a second as at sixty a step down is a matter of a second. A step up that
+had to be taken back makes the next one wait twice as long, so that a load that comes and goes does not make the picture
+change with it.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import MatteError
 from rvm_live.core.frames import Frame, Matte
-from rvm_live.engines.base import Engine, Rung
+from rvm_live.engines.base import Engine, EngineInfo, Rung
+from rvm_live.engines.common.ladder import SLOW_MS
 
-__all__ = ["Controller", "Governor"]
+__all__ = ["Controller", "Governor", "Move"]
 
-WINDOW = 90
-"""Frames whose 95th percentile is looked at."""
-SETTLE_S = 1.0
+WINDOW_S = 2.0
+"""The 95th percentile of the frames of so long is looked at."""
+SETTLE_S = 0.9
 """After a step nothing is decided for so long: caches and clocks settle."""
+SUDDEN_S = 1.0
+"""Where half of the frames of so long were late, what was before them no longer matters."""
 PATIENCE_S = 3.0
 """A larger size must have had room for so long before it is tried."""
 LONGEST_PATIENCE_S = 120.0
+RESORT_TIMES = 4
+"""So many times as long before an engine is changed without need, which is seen more than another size is."""
+PRESSED_S = 2.0
+"""Where other programs wait for the processor there is a step down every so often."""
+HASTY = 2.0
+"""Where frames take so many times their time, the rung that is wanted is not waited for."""
 HEADROOM = 0.85
 """A larger size is tried only if it is expected to take no more than this part of the budget."""
-SLOW_MS = 1000 / 24
-"""Fewer frames a second than this, and motion is seen to stutter."""
 _PROVEN_S = 30.0
 
 
@@ -39,60 +47,116 @@ class Controller:
         costs: what a frame costs on each rung relative to the others, best and dearest first.
         rung: where to start, an index into ``costs``.
         clock: monotonic time.
+        resort: the last rung is another engine: taken where the one above it does not keep 24 frames a second, and left
+            again where that is expected to.
     """
 
-    def __init__(self, costs: Sequence[float], rung: int, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._costs = list(costs)
+    def __init__(self, costs: Sequence[float], rung: int, clock: Clock = SYSTEM_CLOCK, *, resort: bool = False) -> None:
         self._clock = clock
-        self._times: deque[float] = deque(maxlen=WINDOW)
-        self._moved_ns = clock.now_ns()
-        self._room_since_ns: int | None = None
+        self._times: deque[tuple[int, float]] = deque()
         self._patience_s = PATIENCE_S
         self._went_up = False
-        self.rung = rung
-        self.p95_ms = 0.0
+        self._room_since_ns: int | None = None
+        self._moved_ns = 0
+        self.follow(costs, rung, resort=resort)
 
-    def observe(self, milliseconds: float, budget_ms: float) -> int | None:
+    def follow(self, costs: Sequence[float], rung: int, *, resort: bool = False) -> None:
+        """Stand on another ladder; how long a step up is waited for stays as it was."""
+        self._costs = list(costs)
+        self._least = len(self._costs) - 1 - resort
+        self._stand(rung)
+
+    def observe(self, milliseconds: float, budget_ms: float, *, pressed: bool = False) -> int | None:
         """Take in the time of one frame; returns the rung to move to, or None to stay.
 
         Call :meth:`moved` once the move is made; until then the wish is repeated.
+
+        Args:
+            milliseconds: work on the frame.
+            budget_ms: what it may take.
+            pressed: other programs wait for the processor: a step down, whatever the frames take.
         """
         now_ns = self._clock.now_ns()
-        self._times.append(milliseconds)
+        self._times.append((now_ns, milliseconds))
+        while now_ns - self._times[0][0] > WINDOW_S * 1e9:
+            self._times.popleft()
         stood_s = (now_ns - self._moved_ns) / 1e9
         if self._went_up and stood_s >= _PROVEN_S:
             self._went_up, self._patience_s = False, PATIENCE_S
-        if len(self._times) < WINDOW or stood_s < SETTLE_S:
+        if len(self._times) < 2 or stood_s < SETTLE_S:
             return None
-        p95 = self.p95_ms = sorted(self._times)[math.ceil(0.95 * WINDOW) - 1]
-        if p95 > budget_ms:
+        recent = [taken for when, taken in self._times if now_ns - when <= SUDDEN_S * 1e9]
+        p95 = self.p95_ms = max(_quantile([taken for _, taken in self._times], 0.95), _quantile(recent, 0.5))
+        down = self._lower(p95, budget_ms)
+        if down is None and pressed and self.rung < len(self._costs) - 1:
+            patience_s = PRESSED_S * (RESORT_TIMES if self.rung == self._least else 1)
+            down = self.rung + 1 if stood_s >= patience_s else None
+        if down is not None or pressed or not self._has_room(p95, budget_ms):
             self._room_since_ns = None
-            return self._lower(p95, budget_ms)
-        if self.rung == 0 or p95 * self._costs[self.rung - 1] / self._costs[self.rung] > HEADROOM * budget_ms:
-            self._room_since_ns = None
-            return None
+            return down
         if self._room_since_ns is None:
             self._room_since_ns = now_ns
-        return self.rung - 1 if (now_ns - self._room_since_ns) / 1e9 >= self._patience_s else None
+        waited_s = (now_ns - self._room_since_ns) / 1e9
+        patience_s = self._patience_s * (RESORT_TIMES if self._resorted else 1)
+        return self.rung - 1 if waited_s >= patience_s else None
+
+    @property
+    def _resorted(self) -> bool:
+        return self.rung > self._least
 
     def _lower(self, p95: float, budget_ms: float) -> int | None:
-        """The best lower rung that is expected to keep the budget, else the lowest."""
-        last = len(self._costs) - 1
-        for rung in range(self.rung + 1, last + 1):
-            if rung == last or p95 * self._costs[rung] / self._costs[self.rung] <= budget_ms:
+        """The best lower rung that is expected to keep the budget, else the lowest; None where this one keeps it."""
+        if self.rung >= self._least:
+            last = len(self._costs) - 1
+            return last if self.rung < last and p95 > max(budget_ms, SLOW_MS) else None
+        if p95 <= budget_ms:
+            return None
+        for rung in range(self.rung + 1, self._least):
+            if p95 * self._costs[rung] / self._costs[self.rung] <= budget_ms:
                 return rung
-        return None
+        return self._least
+
+    def _has_room(self, p95: float, budget_ms: float) -> bool:
+        """Whether the next rung up is expected to keep the budget."""
+        budget_ms = max(budget_ms, SLOW_MS) if self._resorted else budget_ms
+        return self.rung > 0 and p95 * self._costs[self.rung - 1] / self._costs[self.rung] <= HEADROOM * budget_ms
 
     def moved(self, rung: int) -> None:
         """The move to ``rung`` was made."""
         if rung > self.rung and self._went_up:
             self._patience_s = min(2 * self._patience_s, LONGEST_PATIENCE_S)
         self._went_up = rung < self.rung
+        self._stand(rung)
+
+    def _stand(self, rung: int) -> None:
         self.rung = rung
         self._times.clear()
         self.p95_ms = 0.0
         self._room_since_ns = None
         self._moved_ns = self._clock.now_ns()
+
+
+def _quantile(times: Sequence[float], part: float) -> float:
+    """The lower of the two that it lies between, and so of two frames the quicker: one late frame is no lateness."""
+    return sorted(times)[int(part * (len(times) - 1))] if len(times) > 1 else 0.0
+
+
+class Move(NamedTuple):
+    """A step on the ladder.
+
+    Attributes:
+        before: what ran.
+        after: what runs.
+        taken_ms: what matting took before, p95 in milliseconds.
+        pressed: other programs wanted the processor.
+        resorted: to the engine of the last resort.
+    """
+
+    before: EngineInfo
+    after: EngineInfo
+    taken_ms: float
+    pressed: bool
+    resorted: bool
 
 
 class Governor:
@@ -104,9 +168,16 @@ class Governor:
         engine: one with :attr:`~rvm_live.engines.base.Engine.rungs`.
         max_fps: frames shown per second at most.
         clock: monotonic time.
+        pressure: whether other programs wait for the processor now.
     """
 
-    def __init__(self, engine: Engine, max_fps: float, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        max_fps: float,
+        clock: Clock = SYSTEM_CLOCK,
+        pressure: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._least_ms = 1000 / max_fps
@@ -115,18 +186,23 @@ class Governor:
         self._unfinished: Matte | None = None
         self._done_ns = 0
         self._moving = False
+        self._pressure = pressure
+        self._controller = Controller([], 0, clock)
         self._follow(engine.rungs)
 
     def _follow(self, rungs: tuple[Rung, ...]) -> None:
         """Stand on the rung where the engine is; frames of another size have another ladder."""
         info = self._engine.info
+        others = {rung.engine for rung in rungs if rung.engine}
 
-        def apart(number: int) -> tuple[float, bool]:
-            return abs(rungs[number].ratio - info.downsample_ratio), rungs[number].precision != info.precision
+        def apart(number: int) -> tuple[bool, float, bool]:
+            rung = rungs[number]
+            other = rung.engine != (info.engine if info.engine in others else "")
+            return other, abs(rung.ratio - info.downsample_ratio), rung.precision != info.precision
 
         self._rungs = rungs
         at = min(range(len(rungs)), key=apart, default=0)
-        self._controller = Controller([rung.cost for rung in rungs], at, self._clock)
+        self._controller.follow([rung.cost for rung in rungs], at, resort=bool(others))
 
     @property
     def budget_ms(self) -> float:
@@ -137,25 +213,39 @@ class Governor:
     def too_slow_ms(self) -> float | None:
         """What matting takes (p95) where the lowest rung is too much for 24 frames a second; None where it is not."""
         p95 = self._controller.p95_ms
-        lowest = len(self._rungs) > 1 and self._controller.rung == len(self._rungs) - 1
+        lowest = len(self._rungs) > 1 and self._controller.rung == len(self._rungs) - 1 and not self._rungs[-1].engine
         return p95 if lowest and p95 > max(self.budget_ms, SLOW_MS) else None
 
-    def observe(self, matte: Matte) -> None:
-        """Take in one matte, and move the engine if it is time to."""
+    def observe(self, matte: Matte) -> Move | None:
+        """Take in one matte, and move the engine if it is time to.
+
+        Returns:
+            What was moved; None where the engine goes on as before.
+        """
         rungs = self._engine.rungs
         if rungs != self._rungs:
             self._follow(rungs)
         if len(rungs) < 2:
-            return
+            return None
         self._learn_interval(matte.frame)
         spent_ms = self._work_ms(matte)
         if self._moving or spent_ms is None:
             self._moving = False  # what a GPU had at hand when the engine moved was still made on the rung before
-            return
-        wanted = self._controller.observe(spent_ms, self.budget_ms)
-        if wanted is not None and self._engine.use_rung(rungs[wanted]):
-            self._controller.moved(wanted)
-            self._moving = self._unfinished is not None
+            return None
+        controller, pressed = self._controller, self._pressure()
+        wanted = controller.observe(spent_ms, self.budget_ms, pressed=pressed)
+        if wanted is None:
+            return None
+        before, p95 = self._engine.info, controller.p95_ms
+        # Far too slow, and what fits is not ready yet: anything below that is ready is better, until it is.
+        hasty = wanted > controller.rung and p95 > HASTY * self.budget_ms
+        least = [number for number in range(wanted, len(rungs)) if not rungs[number].engine] if hasty else []
+        moved = next((number for number in least or [wanted] if self._engine.use_rung(rungs[number])), None)
+        if moved is None:
+            return None
+        controller.moved(moved)
+        self._moving = self._unfinished is not None
+        return Move(before, self._engine.info, p95, pressed, bool(rungs[moved].engine))
 
     def _work_ms(self, matte: Matte) -> float | None:
         """The work on the newest matte whose time is known, milliseconds; None if there is none.

@@ -136,6 +136,7 @@ class Pipeline:
             notices=self.notices,
             adaptive_fps=adaptive_fps,
             chunk=chunk,
+            renew=self._capture.reset_wanted.set,
         )
         self._compositing = CompositingStage(
             composer,

@@ -7,7 +7,7 @@ inlet is closed, and closes what it owns.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, TimeoutError, wait
 from typing import Any
 
@@ -20,11 +20,12 @@ from rvm_live.core.notices import Notices
 from rvm_live.core.queues import FrameQueue, Overflow
 from rvm_live.core.stillness import LastMatte, LastPicture
 from rvm_live.engines.base import Engine, EngineInfo
-from rvm_live.pipeline.adaptive import Governor
+from rvm_live.pipeline.adaptive import Governor, Move
 from rvm_live.pipeline.metrics import Metrics
 from rvm_live.pipeline.scenes import SceneDetector
 from rvm_live.pipeline.stage import Compose, Epoch, Outlet, Stage, is_stale, kept
 from rvm_live.sources.base import Grab, Source, SourceInfo
+from rvm_live.system.pressure import Pressure
 
 __all__ = ["CaptureStage", "Compose", "CompositingStage", "MattingStage"]
 
@@ -136,8 +137,10 @@ class MattingStage(Stage):
         notices: Notices,
         adaptive_fps: float | None,
         chunk: int = 1,
+        renew: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__("matting", inlet, outlet)
+        self._renew = renew
         self._adaptive_fps, self._chunk = adaptive_fps, chunk
         self._waiting: Frame | None = None
         self._told_slow = False
@@ -159,7 +162,9 @@ class MattingStage(Stage):
         self._opened = True
         self._tell(self._engine.info)
         self._keep(self.ready, self._engine.info)
-        governor = None if self._adaptive_fps is None else Governor(self._engine, self._adaptive_fps)
+        governor = None
+        if self._adaptive_fps is not None:
+            governor = Governor(self._engine, self._adaptive_fps, pressure=Pressure())
         epoch = None
         while True:
             frames = self._next()
@@ -180,7 +185,7 @@ class MattingStage(Stage):
             for matte in mattes:
                 self.outlet.put(matte)
                 if governor is not None:
-                    governor.observe(matte)
+                    self._tell_move(governor.observe(matte))
                     self._tell_if_slow(governor)
 
     @property
@@ -206,6 +211,24 @@ class MattingStage(Stage):
                 break
             frames.append(frame)
         return frames
+
+    def _tell_move(self, move: Move | None) -> None:
+        """Another engine is told each time, a size only to whoever asks."""
+        if move is None:
+            return
+        before, after = move.before, move.after
+        why = "other programs want the processor" if move.pressed else f"matting took {move.taken_ms:.0f} ms"
+        if after.engine == before.engine:
+            self._notices.remark(
+                f"{why}: {after.engine} works at ratio {after.downsample_ratio:.3g}, {after.precision}"
+            )
+            return
+        self._renew()  # another engine, another epoch
+        if move.resorted:
+            smallest = "" if move.pressed else " at its smallest size"
+            self._notices.again(f"{why}{smallest}: {after.engine} runs until there is time for {before.model}")
+        else:
+            self._notices.news(f"there is time for {after.model} again: {after.engine} runs")
 
     def _tell_if_slow(self, governor: Governor) -> None:
         if not self._told_slow and (taken := governor.too_slow_ms) is not None:

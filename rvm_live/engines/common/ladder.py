@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from statistics import median
 
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.engines.base import Rung
 
 __all__ = [
@@ -18,8 +20,10 @@ __all__ = [
     "FACTORS",
     "LEAST_LINES",
     "SIDES",
+    "SLOW_MS",
     "choose_side",
     "low_size",
+    "median_ms",
     "ratio_of",
     "ratios_for",
     "rungs_for",
@@ -34,7 +38,8 @@ LEAST_LINES = 16
 BUDGET_MS = 20.0
 """What the network may take of the 33 ms a frame has at 30 fps; the rest belongs to the other stages."""
 
-
+SLOW_MS = 1000 / 24
+"""Fewer frames a second than this, and motion is seen to stutter."""
 FACTORS = {"fp32": 1.0, "bf16": 0.6, "fp16": 0.5, "int8": 0.6}
 """Time of the network in a precision against single precision (``python -m benchmarks cpu``)."""
 _FULL_SIZE = 0.02
@@ -91,6 +96,16 @@ def choose_side(width: int, height: int, measure: Callable[[int], float], budget
         if taken * (side / shortest) ** 2 <= budget_ms:
             return side
     return shortest
+
+
+def median_ms(run: Callable[[], object], *, warm_up: int = 2, runs: int = 5, clock: Clock = SYSTEM_CLOCK) -> float:
+    """What a call takes, milliseconds, after a few that are not counted."""
+    times = []
+    for _ in range(warm_up + runs):
+        began_ns = clock.now_ns()
+        run()
+        times.append((clock.now_ns() - began_ns) / 1e6)
+    return median(times[warm_up:])
 
 
 def ratio_of(side: int, width: int, height: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.common.cpu_runtime import onnx_options
 from rvm_live.engines.common.device import Lane, downsample_ratio
+from rvm_live.engines.common.ladder import choose_side, median_ms, ratio_of
 from rvm_live.engines.onnx.bindings import Fit, HostPictures, Pictures, TensorPictures
 from rvm_live.engines.onnx.file import OnnxFile, check_file, read_signature
 from rvm_live.engines.onnx.providers import Candidate, Opened, gist, open_session, quiet, runtime
@@ -51,6 +53,7 @@ class OnnxEngine(Engine):
         self._opened: Opened | None = None
         self._states: dict[str, Any] = {}
         self._size: tuple[int, int] | None = None
+        self._side: int | None = None
         self._notes: tuple[str, ...] = ()
 
     def open(self) -> EngineInfo:
@@ -111,6 +114,9 @@ class OnnxEngine(Engine):
         opened = self._require_open()
         blank = np.zeros((height, width, 3), np.uint8)
         try:
+            if self._file.takes_ratio and self.settings.keep_up and self.settings.downsample_ratio is None:
+                self._side = choose_side(width, height, partial(self._taken_ms, blank))
+                self._size = None
             for _ in range(_WARM_UP_FRAMES):
                 self._estimate(blank)
             opened.settle()
@@ -118,6 +124,11 @@ class OnnxEngine(Engine):
             self.reset()
         self._notes = (*opened.notes, *self._notes[len(opened.notes) :])
         self._tell()
+
+    def _taken_ms(self, picture: NDArray[np.uint8], side: int) -> float:
+        """What a frame takes with the longer side that the network sees, milliseconds."""
+        self._side, self._size = side, None
+        return median_ms(lambda: self._estimate(picture))
 
     def reset(self) -> None:
         self._states = {}
@@ -176,7 +187,10 @@ class OnnxEngine(Engine):
         file = self._file
         network = file.size or (width, height)
         fit = Fit.of((width, height), network)
-        ratio = downsample_ratio(self.settings.downsample_ratio, *network) if file.takes_ratio else file.ratio
+        asked = self.settings.downsample_ratio
+        if self._side is not None:
+            asked = ratio_of(self._side, *network)
+        ratio = downsample_ratio(asked, *network) if file.takes_ratio else file.ratio
         self._ratio = np.array([ratio], np.float32)
         foreground = file.gives_foreground and getattr(self.settings, "foreground", "model") == "model"
         self._pictures = self._memory(fit, foreground=foreground)

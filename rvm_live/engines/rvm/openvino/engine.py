@@ -17,7 +17,7 @@ from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, Rung, States
 from rvm_live.engines.common.device import downsample_ratio
 from rvm_live.engines.common.guided_upsampling import GuidedUpsampler
-from rvm_live.engines.common.ladder import choose_side, low_size, ratio_of, rungs_for, state_shapes
+from rvm_live.engines.common.ladder import choose_side, low_size, median_ms, ratio_of, rungs_for, state_shapes
 from rvm_live.engines.common.openvino_request import OpenVinoRequest
 from rvm_live.engines.focus.focus import Focus
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
@@ -28,7 +28,7 @@ from rvm_live.weights import load, resolve
 
 __all__ = ["OpenVinoEngine"]
 
-_PROBE_FRAMES = 12
+_PROBE_FRAMES = 10
 
 
 class OpenVinoEngine(Engine):
@@ -131,12 +131,7 @@ class OpenVinoEngine(Engine):
 
         def measure(side: int) -> float:
             self._fit(width, height, ratio_of(side, width, height))
-            times = []
-            for _ in range(_PROBE_FRAMES):
-                began_ns = SYSTEM_CLOCK.now_ns()
-                self._blank()
-                times.append((SYSTEM_CLOCK.now_ns() - began_ns) / 1e6)
-            return float(np.median(times[2:]))
+            return median_ms(self._blank, runs=_PROBE_FRAMES, clock=SYSTEM_CLOCK)
 
         return measure
 

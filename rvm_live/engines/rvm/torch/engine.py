@@ -24,7 +24,7 @@ from rvm_live.engines.common.device import (
     free_cache,
 )
 from rvm_live.engines.common.device_errors import is_out_of_memory, memory_wanted
-from rvm_live.engines.common.ladder import ratios_for
+from rvm_live.engines.common.ladder import choose_side, median_ms, ratio_of, rungs_for
 from rvm_live.engines.common.prepared import Prepared
 from rvm_live.engines.rvm.torch.cuda_graph import Step
 from rvm_live.engines.rvm.torch.finite_check import FiniteCheck
@@ -156,8 +156,7 @@ class RvmEngine(Engine):
     def rungs(self) -> tuple[Rung, ...]:
         if self.settings.downsample_ratio is not None or self._key is None:
             return ()
-        ratios = ratios_for(self._key.width, self._key.height)
-        return tuple(Rung(ratio, self._info.precision, ratio * ratio) for ratio in ratios)
+        return rungs_for(self._key.width, self._key.height, (self._info.precision,))
 
     def use_rung(self, rung: Rung) -> bool:
         if self._key is None or self._step is None or rung.ratio == self._key.ratio:
@@ -263,8 +262,8 @@ class RvmEngine(Engine):
     def _fitted(self, width: int, height: int, time: int = 1) -> Step:
         """The step for a frame size and so many frames: with the state there is, or an empty one for another size."""
         if self._step is None or self._key is None or self._key[:2] != (width, height):
-            key = _Key(width, height, downsample_ratio(self.settings.downsample_ratio, width, height), time)
-            self._steps.keep(lambda other: other[:2] == key[:2])
+            self._steps.keep(lambda other: other[:2] == (width, height))
+            key = _Key(width, height, self._ratio(width, height), time)
             step = self._steps.now(key)
             kept, self._kept = self._kept, None
             step.reset()
@@ -279,6 +278,24 @@ class RvmEngine(Engine):
         else:
             step = self._step
         return step
+
+    def _ratio(self, width: int, height: int) -> float:
+        """The ratio to begin with: where live video has to be kept up with, one that this machine has time for."""
+        if self.settings.downsample_ratio is None and self.settings.keep_up:
+            measure = partial(self._taken_ms, width, height)
+            return ratio_of(choose_side(width, height, measure), width, height)
+        return downsample_ratio(self.settings.downsample_ratio, width, height)
+
+    def _taken_ms(self, width: int, height: int, side: int) -> float:
+        """What a frame takes with the longer side that the network sees, milliseconds."""
+        step = self._steps.now(_Key(width, height, ratio_of(side, width, height)))
+        blank = torch.zeros((height, width, 3), dtype=torch.uint8, device=self._device)
+
+        def run() -> None:
+            step(blank)
+            self._lane.finish()
+
+        return median_ms(run)
 
     def _use(self, key: _Key, step: Step) -> None:
         self._key, self._step = key, step

@@ -1,0 +1,97 @@
+"""Whether other programs wait for the processor: told by how busy it is beside this process, and on Linux by its
+pressure stall information (https://docs.kernel.org/accounting/psi.html)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+
+__all__ = ["CpuTimes", "Pressure", "cpu_times"]
+
+OTHERS = 0.2
+"""Cores that other programs use at least before they count: a call takes as much, a desktop at rest a tenth of it."""
+IDLE = 0.15
+"""Share of the processor that is idle at most."""
+WAITING = 0.25
+"""Share of the time in which something waits for a core, at least, where the system tells."""
+_EVERY_NS = 1_000_000_000
+_STALLS = Path("/proc/pressure/cpu")
+
+
+@dataclass(frozen=True)
+class CpuTimes:
+    """Seconds so far, each from a beginning of its own.
+
+    Attributes:
+        busy: of all cores together, by whomever; what a hypervisor gave to others counts.
+        idle: likewise.
+        own: of them, by this process.
+        stalled: in which something waited for a core; None where the system does not tell.
+    """
+
+    busy: float
+    idle: float
+    own: float
+    stalled: float | None
+
+
+def cpu_times(stalls: Path = _STALLS) -> CpuTimes:
+    """Read the system's counters."""
+    import psutil  # type: ignore[import-untyped]
+
+    times = psutil.cpu_times()._asdict()
+    idle = times["idle"] + times.get("iowait", 0.0)
+    # A guest's time is part of its user's already.
+    busy = sum(seconds for name, seconds in times.items() if name not in ("idle", "iowait", "guest", "guest_nice"))
+    own = time.process_time()
+    return CpuTimes(busy, idle, own, _stalled(stalls))
+
+
+def _stalled(stalls: Path) -> float | None:
+    try:
+        first = stalls.read_text().split("\n", 1)[0]
+        kind, total = first.split()[0], first.rpartition("total=")[2]
+        return int(total) / 1e6 if kind == "some" else None
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+class Pressure:
+    """Whether other programs wait for the processor now. Called for every frame, it looks once a second.
+
+    They do where they use something (:data:`OTHERS`), next to nothing is idle (:data:`IDLE`), and, where the system
+    tells, something waits (:data:`WAITING`). With this process alone the processor may be as busy as it likes.
+
+    Args:
+        read: the counters.
+        clock: monotonic time.
+    """
+
+    def __init__(self, read: Callable[[], CpuTimes] = cpu_times, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._read, self._clock = read, clock
+        self._before: tuple[int, CpuTimes] | None = None
+        self._pressed = False
+
+    def __call__(self) -> bool:
+        now_ns = self._clock.now_ns()
+        if self._before is not None and now_ns - self._before[0] < _EVERY_NS:
+            return self._pressed
+        now = self._read()
+        if self._before is not None:
+            self._pressed = self._between(self._before[1], now, (now_ns - self._before[0]) / 1e9)
+        self._before = now_ns, now
+        return self._pressed
+
+    @staticmethod
+    def _between(before: CpuTimes, now: CpuTimes, seconds: float) -> bool:
+        busy, idle = now.busy - before.busy, now.idle - before.idle
+        others = busy - (now.own - before.own)
+        if busy + idle <= 0 or others < OTHERS * seconds or idle > IDLE * (busy + idle):
+            return False
+        if now.stalled is None or before.stalled is None:
+            return True
+        return now.stalled - before.stalled >= WAITING * seconds

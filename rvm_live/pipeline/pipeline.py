@@ -109,7 +109,6 @@ class Pipeline:
         self._beside: threading.Thread | None = None
         self._outcome: Future[Snapshot] = Future()
         self._epoch = Epoch()
-
         if chunk > 1 and overflow is Overflow.DROP_OLDEST:
             raise SettingsError("live frames are matted one by one: a chunk is for files")
         sizes = LIVE_SIZES if overflow is Overflow.DROP_OLDEST else tuple(max(size, chunk) for size in BLOCK_SIZES)

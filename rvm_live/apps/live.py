@@ -16,6 +16,7 @@ from rvm_live.apps.assembly import Assembly, failover, reconnecting
 from rvm_live.apps.live_camera import OnDemand, camera_for
 from rvm_live.apps.live_controls import CHANGING, live_controls
 from rvm_live.apps.live_page import LivePage
+from rvm_live.apps.live_streams import streams_for
 from rvm_live.apps.live_weights import WeightsFetch
 from rvm_live.apps.preflight import (
     DEFAULT_FOLDER,
@@ -42,6 +43,7 @@ from rvm_live.sinks.factory import open_recorder, open_sink
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch
 from rvm_live.sinks.recording.snapshot import save_png
 from rvm_live.sinks.recording.sudden_exit import on_sudden_exit
+from rvm_live.sinks.stream.stream import check_stream
 from rvm_live.sinks.window.chooser import Chooser
 from rvm_live.sinks.window.status import Status
 from rvm_live.sinks.window.toolkits.base import Drop
@@ -94,6 +96,8 @@ def run(
     if settings.virtual_camera is not None:
         devices_for(settings.virtual_camera)
     overflow = overflow_of(settings, first)
+    for address in settings.streams:
+        check_stream(address)
     sinks = [open_sink(each) for each in settings.sinks]
     notices = Notices()
     engine = failover(settings.engine, notices, live=overflow is Overflow.DROP_OLDEST, progress=progress)
@@ -162,6 +166,7 @@ class _App:
         )
         self.recording = self._recording(overflow, clock)
         self.camera = camera_for(settings, clock)
+        self.streams = streams_for(settings, self._listener, clock)
         self.own = OwnBackgrounds(self.composer.add_background)
         self.controls = live_controls(
             self.view, self.composer, self.source, engine, self.recording, self._reset, self._stop, self.own
@@ -205,7 +210,7 @@ class _App:
         )
 
     def _sinks(self, tell: Callable[[str], None], clock: Clock) -> list[Sink]:
-        sinks: list[Sink] = [self.recording, *self._own_sinks]
+        sinks: list[Sink] = [self.recording, *self.streams, *self._own_sinks]
         if self.settings.source.realtime:
             sinks.append(self.camera)
         around = Surroundings(
@@ -309,7 +314,8 @@ class _App:
 
     def dropped(self) -> dict[str, int]:
         """What could not be recorded in time; the pipeline counts its own queues."""
-        return dict(self.recording.dropped)
+        lost = {"stream": sum(each.dropped for each in self.streams)} if self.streams else {}
+        return {**self.recording.dropped, **lost}
 
     def status(self) -> Status:
         """What the overlay shows, from what runs now."""
@@ -342,6 +348,7 @@ class _App:
             camera=self.camera.label,
             camera_ms=self.camera.delay_ms,
             camera_watched=self.camera.watched,
+            streams=tuple(each.status for each in self.streams),
             gpu=self.gpu.latest,
             fetching=self.fetch.state,
             paused=self.source.paused,
@@ -384,6 +391,7 @@ class _App:
             self.notices.fallbacks,
             self.pipeline.exit_reason,
             None if saved is None else str(saved),
+            tuple(each.story for each in self.streams),
             engine.device_name if engine else "",
             self.recording.failure,
         )

@@ -36,6 +36,7 @@ class LiveReport:
         fallbacks: everything that ran differently from what was asked for, one line each.
         exit_reason: what ended the run.
         recording: path of the recording, or None.
+        streams: where it was sent, and how that went, one line each, without what is secret in an address.
         device_name: what its maker calls the device.
         failure: what was asked for and failed while the run went on, one line; empty if nothing did.
     """
@@ -45,6 +46,7 @@ class LiveReport:
     fallbacks: tuple[str, ...] = ()
     exit_reason: str = ""
     recording: str | None = None
+    streams: tuple[str, ...] = ()
     device_name: str = field(default="", compare=False)
     failure: str = ""
 
@@ -68,5 +70,6 @@ class LiveReport:
             "fallbacks": list(self.fallbacks),
             "exit_reason": self.exit_reason,
             "recording": self.recording,
+            "streams": list(self.streams),
             "failure": self.failure or None,
         }

@@ -116,6 +116,14 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             metavar="[=MICROPHONE]",
             help="Record a microphone, too: the system's own, or --audio=NAME out of `rvm-live cameras`.",
         ),
+        click.option(
+            "--stream",
+            "streams",
+            metavar="URL",
+            multiple=True,
+            help="Stream the result to rtmp(s)://, udp:// or tcp:// (MPEG-TS), hls:FOLDER, whip+https://; repeatable.",
+        ),
+        click.option("--stream-bitrate", type=int, metavar="KBIT", help="Of its picture.  [default: by its size]"),
         click.option("--mirror-output", is_flag=True, help="Flip left and right what is recorded, too."),
         click.option(
             "--sink",
@@ -225,6 +233,8 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
         headless=options["headless"],
         fullscreen=options["fullscreen"],
         record=options["record"],
+        streams=tuple(options["streams"]),
+        stream_bitrate=options["stream_bitrate"],
         sinks=tuple(options["sinks"]),
         web=options["web"],
         web_origins=tuple(options["web_origins"]),
@@ -293,6 +303,7 @@ def report_line(report: LiveReport) -> str:
         parts += [f"{snapshot.unique_fps:.1f} fps", f"{total.p50:.0f} ms"]
     else:
         parts.append("no picture was shown")
+    parts += [f"streamed to {line}" for line in report.streams]
     if report.recording:
         parts.append(f"saved {report.recording}, {_size(Path(report.recording))}")
     lines = [" · ".join(parts), *(f"fallback: {line}" for line in report.fallbacks)]
@@ -329,6 +340,7 @@ def report_text(report: LiveReport) -> str:
         track = snapshot.latency_ms.get(stage, Percentiles())
         lines.append(f"  {stage:<11}{track.p50:7.1f} {track.p95:7.1f} {track.p99:7.1f}")
     lines += [f"  fallback    {line}" for line in report.fallbacks]
+    lines += [f"  stream      {line}" for line in report.streams]
     if report.recording:
         lines.append(f"  recording   {report.recording}")
     return "\n".join(printable(line) for line in lines)

@@ -283,6 +283,8 @@ class LiveSettings:
         headless: open no window.
         fullscreen: start in full screen.
         record: file or folder to write, or None.
+        streams: addresses that the result is sent to, such as ``rtmp://host/app/key``.
+        stream_bitrate: of a stream's picture, kbit/s; None: by its size and rate.
         sinks: more places where composites go, a name from the registry or ``package.module:Class``, either with
             ``:argument`` behind it.
         web: where the page is served, ``HOST:PORT``; None: nowhere.
@@ -314,6 +316,8 @@ class LiveSettings:
     headless: bool = False
     fullscreen: bool = False
     record: str | None = None
+    streams: tuple[str, ...] = ()
+    stream_bitrate: int | None = None
     sinks: tuple[str, ...] = ()
     web: str | None = None
     web_origins: tuple[str, ...] = ()
@@ -354,9 +358,14 @@ class LiveSettings:
             _require(bool(self.audio.strip()), "the microphone's name is empty: --audio alone takes the system's own")
             _require(self.source.realtime, "--audio records what is heard while it runs: leave out --no-realtime")
             _require(
-                self.record is not None or not self.headless or self.web is not None,
-                "--audio records a microphone beside the picture: say where to, with --record",
+                self.record is not None or bool(self.streams) or not self.headless or self.web is not None,
+                "--audio records a microphone beside the picture: say where to, with --record or --stream",
             )
+        _require(not self.streams or self.source.realtime, "--stream sends what happens now: leave out --no-realtime")
+        _require(
+            self.stream_bitrate is None or 100 <= self.stream_bitrate <= 100_000,
+            f"stream bitrate {self.stream_bitrate} is out of range: 100 to 100000 kbit/s",
+        )
         _require(self.frames is None or self.frames >= 1, f"frames {self.frames} is out of range: at least 1")
         _require(
             self.duration is None or 0 < self.duration < 1e9,

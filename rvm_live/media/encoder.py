@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from rvm_live.media.alpha_bleed import bleed
 from rvm_live.media.ffmpeg import address
 from rvm_live.system.threads import no_real_time
 
-__all__ = ["Encoder", "Recipe"]
+__all__ = ["Encoder", "Recipe", "Writable"]
 
 _BT709 = 1  # ISO/IEC 23091-2: primaries, transfer and matrix all have the number 1
 _LIMITED = 1
@@ -57,6 +57,12 @@ class Recipe:
     sound: str = ""
 
 
+class Writable(Protocol):
+    """What takes bytes, as a file does."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+
 class Encoder:
     """Opens the file at once; ``flush`` and ``close``, or ``close`` alone where it is not wanted any more.
 
@@ -64,7 +70,7 @@ class Encoder:
     colours are carried outwards first (:mod:`rvm_live.media.alpha_bleed`).
 
     Args:
-        path: of the file.
+        path: of the file; or something that bytes are written to, for containers that need no going back.
         recipe: how it is written.
         shape: of the pictures, (H, W), (H, W, 3) or (H, W, 4).
         rate: nominal frames per second, for players that want to know one.
@@ -77,7 +83,7 @@ class Encoder:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | Writable,
         recipe: Recipe,
         shape: tuple[int, ...],
         *,
@@ -99,7 +105,8 @@ class Encoder:
         self._frames = 0
         self._scaler = VideoReformatter()
         height, width = shape[:2]
-        self.container: Any = av.open(address(path), mode="w", format=recipe.muxer, options=recipe.container_options)
+        target = address(path) if isinstance(path, Path) else path
+        self.container: Any = av.open(target, mode="w", format=recipe.muxer, options=recipe.container_options)
         try:
             self._open(width, height)
         except BaseException:

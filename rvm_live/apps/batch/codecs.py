@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from functools import lru_cache
-from pathlib import Path
 
-import numpy as np
-from av.codec.codec import UnknownCodecError
-
-from rvm_live.core.errors import SettingsError, words_of
-from rvm_live.media.encoder import Encoder, Recipe
+from rvm_live.core.errors import SettingsError
+from rvm_live.media.encoder import Recipe
+from rvm_live.media.hardware_encoders import why_not
 from rvm_live.media.suffixes import MUXERS
 
 __all__ = ["ALPHA_CONTAINERS", "CODECS", "FITTING", "recipe_for"]
@@ -104,31 +98,9 @@ def recipe_for(
     reasons = []
     for maker in _MAKERS if name in ("h264", "hevc", "av1") else ():
         other = replace(recipe, codec=name + maker.suffix, opaque=maker.form, grey=maker.form, options=maker.options)
-        reason = _why_not(other.codec, maker.form, tuple(maker.options.items()), size)
+        reason = why_not(other.codec, maker.form, tuple(maker.options.items()), size)
         if reason is None:
             return other, []
         reasons.append(f"{other.codec}: {reason}")
     told = "; ".join(reasons) or f"no hardware encodes {name}"
     return recipe, [f"encoded in software ({told})"]
-
-
-@lru_cache(maxsize=32)
-def _why_not(codec: str, form: str, options: tuple[tuple[str, str], ...], size: tuple[int, int]) -> str | None:
-    """Encode three pictures: None if that works, else why it does not."""
-    recipe = Recipe("matroska", codec, form, grey=form, even=True, options=dict(options))
-    picture = np.full((size[1], size[0], 3), 90, np.uint8)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "trial.mkv"
-            encoder = Encoder(path, recipe, picture.shape, rate=Fraction(30), time_base=Fraction(1, 30))
-            try:
-                for number in range(3):
-                    encoder.add(picture, number)
-                encoder.flush()
-            finally:
-                encoder.close()
-    except UnknownCodecError:
-        return "not in this build of FFmpeg"
-    except Exception as error:  # libraries of drivers that are not there fail in many ways
-        return words_of(error)
-    return None

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rvm_live.core.errors import SinkError, words_of
 from rvm_live.media.encoder import Encoder, Recipe
+from rvm_live.sinks.recording.times import TICKS, Times
 from rvm_live.sinks.recording.unfinished import keep_unfinished, part_path, place_lock
 from rvm_live.sinks.recording.writers import Shot, Writer, fit_into, over_black
 from rvm_live.system import atomic_write
@@ -29,9 +30,8 @@ __all__ = ["RECIPES", "SUFFIXES", "VideoFile"]
 
 _log = logging.getLogger("rvm_live.recorder")
 
-_TICKS = 90_000
 _LOOK_S = 1.0
-_KEY_TICKS = 2 * _TICKS
+_KEY_TICKS = 2 * TICKS
 _LATE_S = 0.3
 """For so long is waited at the end for what the microphone heard with the last picture."""
 _EARLY_NS = 500_000_000
@@ -99,7 +99,7 @@ class VideoFile(Writer):
         self._there = False
         self._size = (0, 0)
         self._has_alpha = False
-        self._times = _Times(self._fps, captured=listener is not None)
+        self._times = Times(self._fps, captured=listener is not None)
         self._listener = listener
         self._sound: SoundTrack | None = None
         self._until_ns = self._key_due = 0
@@ -186,7 +186,7 @@ class VideoFile(Writer):
         earlier = keep_unfinished(self.path)
         if earlier is not None:
             _log.warning("found what an earlier run could not finish: it is %s now", earlier)
-        self._encoder = Encoder(self._part, kind, shape, rate=rate, time_base=Fraction(1, _TICKS))
+        self._encoder = Encoder(self._part, kind, shape, rate=rate, time_base=Fraction(1, TICKS))
         if self._listener is not None and self._listener.state != "lost":
             from rvm_live.sinks.recording.sound_track import SoundTrack
 
@@ -224,29 +224,3 @@ class VideoFile(Writer):
         elif image.shape[2] == 4:
             image = over_black(image)
         return fit_into(image, *self._size)
-
-
-class _Times:
-    """Ticks of the file: from zero, strictly increasing, and true to the source's clock."""
-
-    def __init__(self, fps: float, *, captured: bool = False) -> None:
-        self._frame = max(1, round(_TICKS / fps))
-        self._captured = captured
-        self._offset: int | None = None
-        self._media = False
-        self._last, self._lasts = -1, self._frame
-
-    def tick(self, shot: Shot) -> tuple[int, int]:
-        """When a picture is to be seen, and for how long."""
-        if self._offset is None:
-            self._media = shot.media_ns is not None and not self._captured
-        time_ns = shot.media_ns if self._media and shot.media_ns is not None else shot.captured_ns
-        ticks = time_ns * _TICKS // 1_000_000_000
-        if self._offset is None:
-            self._offset = -ticks
-        elif self._media and ticks + self._offset <= self._last:
-            self._offset = self._last + self._lasts - ticks  # the file started over
-        self._last = max(ticks + self._offset, self._last + 1)
-        told = shot.duration_ns if self._media else None
-        self._lasts = self._frame if told is None else max(1, told * _TICKS // 1_000_000_000)
-        return self._last, self._lasts

@@ -124,7 +124,7 @@ class Overlay:
             self._key = key
             self._drawn_ns = self._clock.now_ns()
             told = status()
-            self.recording = clock_of(told) if told.recording else ""
+            self.recording = clock_of(told.recorded_s) if told.recording else ""
             self._panels = self._draw(width, height - floor, told, display, statistics, help, starting)
             self.redraws += 1
         for panel, x, y in self._panels:
@@ -145,6 +145,10 @@ class Overlay:
             placed.append((panel, (width - panel.width) // 2, (height - panel.height) // 2))
         right, reach = margin, 0  # down to where, and how far in, the right edge's panels come
         signs = [_recording_panel(status, size)] if status.recording else []
+        signs += [
+            caption(joined(state, clock_of(seconds) if state == "live" else "", label), size)
+            for label, state, seconds in status.streams
+        ]
         for sign in (*signs, *([caption(status.fetching, size)] if status.fetching else [])):
             placed.append((sign, width - margin - sign.width, right))
             right, reach = right + sign.height + margin, max(reach, sign.width + margin)
@@ -226,7 +230,7 @@ def _waiting_panel(title: str, phase: str, messages: list[str], size: int, max_w
 def _recording_panel(status: Status, size: int) -> Panel:
     """A red dot, how long and how much; with sound a microphone, struck out while it hears nothing."""
     megabytes = status.recorded_bytes / 1e6  # what an encoder still holds lies nowhere yet
-    words = joined(clock_of(status), f"{megabytes:.1f} MB" if megabytes >= 0.1 else "")
+    words = joined(clock_of(status.recorded_s), f"{megabytes:.1f} MB" if megabytes >= 0.1 else "")
     dot = round(size * 0.35)
     width = text.measure(words, size) + 2 * dot + 2 * size
     canvas = ground(width + (round(1.2 * size) if status.sound else 0), panel_height([Row("", words)], size))

@@ -45,6 +45,8 @@ class Status:
         camera: what the result is there as to other programs; empty where it is not.
         camera_ms: how old a picture is when they get it, milliseconds.
         camera_watched: whether one of them takes it; None where that cannot be seen.
+        streams: of each stream its address, state (``connecting``, ``live``, ...), and for how long it has been live,
+            seconds.
         gpu: newest reading, or None.
         fetching: what is being fetched, and how far; empty where nothing is.
         paused: the camera rests, since somebody wanted it to.
@@ -77,6 +79,7 @@ class Status:
     camera: str = ""
     camera_ms: float = 0.0
     camera_watched: bool | None = None
+    streams: tuple[tuple[str, str, float], ...] = ()
     gpu: GpuReading | None = None
     fetching: str = ""
     paused: bool = False
@@ -147,7 +150,7 @@ def _latency(label: str, milliseconds: float, more: str = "", *, rank: int) -> R
     return Row(label, joined("ms", more), f"{milliseconds:.1f}", rank=rank)
 
 
-def clock_of(status: Status) -> str:
-    """How long the recording has been running: ``01:23``."""
-    minutes, seconds = divmod(int(status.recorded_s), 60)
-    return f"{minutes:02d}:{seconds:02d}"
+def clock_of(seconds: float) -> str:
+    """How long something has been running: ``01:23``."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes:02d}:{rest:02d}"

@@ -1,0 +1,61 @@
+"""The program that holds one connection: it takes an encoded stream on its standard input and passes it on.
+
+A program of its own, because libav connects while it holds Python's lock: a server that does not answer would stop the
+camera, the window and every other output with it.
+
+The first line of its input is JSON, ``{"url": ..., "muxer": ..., "options": {...}}``: an address holds a secret key,
+and everybody on a machine can read the arguments of a program. It tells ``connecting``, then ``live`` once the first
+packet is out, and in the end, where it did not go well, one line that says why.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+__all__ = ["PIPE", "main"]
+
+PIPE = "nut"
+"""The container between the two: it holds every codec and adds no delay."""
+
+
+def main() -> int:
+    """Pass on until the input ends; returns the exit code."""
+    import av
+
+    asked = json.loads(sys.stdin.buffer.readline())
+    url, muxer, options = asked["url"], asked["muxer"], asked["options"]
+    quick = {"analyzeduration": "0", "probesize": "32"}  # what it needs to know stands at the beginning
+    try:
+        with av.open(sys.stdin.buffer, format=PIPE, options=quick, buffer_size=2048) as source:
+            if muxer == "hls":
+                os.makedirs(os.path.dirname(url) or ".", exist_ok=True)
+                url = f"file:{url}"
+            print("connecting", flush=True)  # noqa: T201
+            with av.open(url, "w", format=muxer, options={"flush_packets": "1", **options}) as sink:
+                _pass_on(source, sink)
+    except Exception as error:  # whatever libav and the system raise: the last line says it
+        print(f"error {getattr(error, 'strerror', None) or error or type(error).__name__}", flush=True)  # noqa: T201
+        return 1
+    return 0
+
+
+def _pass_on(source: Any, sink: Any) -> None:
+    tracks = {stream.index: sink.add_stream_from_template(stream) for stream in source.streams}
+    told = False
+    for packet in source.demux():
+        if packet.size == 0:
+            continue  # the end
+        if packet.dts is None:  # of the first one: pictures come in the order in which they are seen
+            packet.dts = packet.pts
+        packet.stream = tracks[packet.stream.index]
+        sink.mux(packet)
+        if not told:
+            told = True
+            print("live", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

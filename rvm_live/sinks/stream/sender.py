@@ -33,11 +33,11 @@ def main() -> int:
             if muxer == "hls":
                 os.makedirs(os.path.dirname(url) or ".", exist_ok=True)
                 url = f"file:{url}"
-            print("connecting", flush=True)  # noqa: T201
+            _tell("connecting")
             with av.open(url, "w", format=muxer, options={"flush_packets": "1", **options}) as sink:
                 _pass_on(source, sink)
     except Exception as error:  # whatever libav and the system raise: the last line says it
-        print(f"error {getattr(error, 'strerror', None) or error or type(error).__name__}", flush=True)  # noqa: T201
+        _tell(f"error {getattr(error, 'strerror', None) or error or type(error).__name__}")
         return 1
     return 0
 
@@ -54,7 +54,12 @@ def _pass_on(source: Any, sink: Any) -> None:
         sink.mux(packet)
         if not told:
             told = True
-            print("live", flush=True)  # noqa: T201
+            _tell("live")
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from rvm_live.apps.preflight import (
     DEFAULT_FOLDER,
     HEADLESS_SECONDS,
     at_home,
-    check_writable,
+    check_outputs,
     overflow_of,
     without_display,
 )
@@ -38,12 +38,10 @@ from rvm_live.core.settings import LiveSettings
 from rvm_live.engines.choice import told_once
 from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sinks.base import Sink, Surroundings
-from rvm_live.sinks.camera.outputs import devices_for
 from rvm_live.sinks.factory import open_recorder, open_sink
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch
 from rvm_live.sinks.recording.snapshot import save_png
 from rvm_live.sinks.recording.sudden_exit import on_sudden_exit
-from rvm_live.sinks.stream.stream import check_stream
 from rvm_live.sinks.window.chooser import Chooser
 from rvm_live.sinks.window.status import Status
 from rvm_live.sinks.window.toolkits.base import Drop
@@ -86,18 +84,9 @@ def run(
     """
     silence_backends()
     settings = at_home(settings)
-    if settings.audio is not None:
-        from rvm_live.microphones.factory import check_microphone
-
-        check_microphone()
-    if settings.stats_json is not None:
-        check_writable(settings.stats_json)
+    check_outputs(settings)
     first = open_source(settings.source, clock)  # what cannot be meant is told before anything begins
-    if settings.virtual_camera is not None:
-        devices_for(settings.virtual_camera)
     overflow = overflow_of(settings, first)
-    for address in settings.streams:
-        check_stream(address)
     sinks = [open_sink(each) for each in settings.sinks]
     notices = Notices()
     engine = failover(settings.engine, notices, live=overflow is Overflow.DROP_OLDEST, progress=progress)

@@ -10,11 +10,21 @@ from pathlib import Path
 from rvm_live.core.errors import SettingsError, SinkError
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import LiveSettings
+from rvm_live.sinks.camera.outputs import devices_for
+from rvm_live.sinks.stream.stream import check_stream
 from rvm_live.sinks.window.display import display_available
 from rvm_live.sources.base import Source
 from rvm_live.system import atomic_write, folders
 
-__all__ = ["DEFAULT_FOLDER", "HEADLESS_SECONDS", "at_home", "check_writable", "overflow_of", "without_display"]
+__all__ = [
+    "DEFAULT_FOLDER",
+    "HEADLESS_SECONDS",
+    "at_home",
+    "check_outputs",
+    "check_writable",
+    "overflow_of",
+    "without_display",
+]
 
 HEADLESS_SECONDS = 10.0
 """How long a run lasts that wanted a window and found no display, if nothing else ends it."""
@@ -75,6 +85,25 @@ def check_writable(path: Path) -> None:
         atomic_write.refuse_special(path)
     except OSError as error:
         raise SinkError(f"cannot write {path}: {error.strerror}") from error
+
+
+def check_outputs(settings: LiveSettings) -> None:
+    """Find out before the run whether what it gives can go where it is to go.
+
+    Raises:
+        SettingsError: an address or a device cannot be meant.
+        SinkError: something cannot be reached or written; says why.
+    """
+    if settings.audio is not None:
+        from rvm_live.microphones.factory import check_microphone
+
+        check_microphone()
+    if settings.stats_json is not None:
+        check_writable(settings.stats_json)
+    if settings.virtual_camera is not None:
+        devices_for(settings.virtual_camera)
+    for address in settings.streams:
+        check_stream(address)
 
 
 def overflow_of(settings: LiveSettings, source: Source) -> Overflow:

@@ -1,8 +1,10 @@
 """Less arithmetic: a network that looks where the person is, and only when something moved.
 
-Knows nothing of any network but that a small picture goes in, a linear model comes out, and states stay behind. May
-import what :mod:`rvm_live.engines` may.
+Knows nothing of any network but that a small picture goes in, a linear model comes out, and states stay behind.
 
->>> from rvm_live.engines.focus.focus import Focus
->>> focus = Focus((320, 180), lambda size: request_for(size), box=True, gate=True)  # doctest: +SKIP
+May import what :mod:`rvm_live.engines` may.
+
+>>> from rvm_live.engines.focus.region import around, whole
+>>> around(whole((320, 180)), 16, (320, 180)) == whole((320, 180))
+True
 """

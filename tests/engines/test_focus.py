@@ -20,7 +20,7 @@ from rvm_live.engines.base import Engine
 from rvm_live.engines.common.ladder import low_size, state_shapes
 from rvm_live.engines.focus.focus import Focus
 from rvm_live.engines.focus.motion_gate import MOST_SKIPPED, MotionGate
-from rvm_live.engines.focus.person_box import MARGIN, SETTLE
+from rvm_live.engines.focus.person_box import MARGIN, SETTLE, PersonBox
 from rvm_live.engines.focus.region import GRID, Region, around, moved, placed, whole
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
 from rvm_live.engines.rvm.openvino.engine import OpenVinoEngine
@@ -185,6 +185,28 @@ def test_whoever_walks_in_is_never_lost(from_left: bool, gate: bool) -> None:
         inside = min(left + 40, SIZE[0]) - max(left, 0)
         if inside > 8:  # more than a sleeve
             assert share_seen(alpha, walking) > 0.9, f"lost at step {step}"
+
+
+def test_whoever_comes_slowly_is_not_lost_either() -> None:
+    focus, _ = settled(gate=True)
+    for step in range(1, 60):
+        coming = (SIZE[0] - step, 60, 60, 120)
+        picture = room(SITTING, coming)
+        alpha = alpha_of(focus.run(picture), picture)
+        assert step < 16 or share_seen(alpha, coming) > 0.8, f"lost at step {step}"
+
+
+def test_a_camera_that_slides_slowly_moves_nothing(clip: list[Frame]) -> None:
+    """The room behind somebody who sits, its edges a part of a pixel further in each frame."""
+    box = PersonBox(SIZE)
+    alpha = np.zeros(SIZE[::-1], np.float32)
+    alpha[10:, 105:255] = 255
+    regions = []
+    for frame in clip[::2]:
+        region = box.look(cv2.cvtColor(cv2.resize(frame.image, SIZE), cv2.COLOR_BGR2GRAY))
+        box.found(np.ascontiguousarray(alpha[region.slices]))
+        regions.append(region)
+    assert regions[-1].area < 0.7 * whole(SIZE).area and len(set(regions)) == 2
 
 
 def test_whoever_walks_in_and_stands_stays() -> None:
@@ -394,6 +416,36 @@ def test_alpha_is_that_of_the_whole_picture(
     assert max(apart) < 4e-3 and np.mean(apart) < 2e-3
     if not asked.get("keep_up"):
         assert all(np.array_equal(one, other) for one, other in zip(again, found[:4], strict=True))
+
+
+@pytest.mark.parametrize("gate", [False, True])
+@pytest.mark.few(1)
+def test_a_real_second_person_who_walks_in_is_seen_as_in_the_whole_picture(
+    weights: Path, clip: list[Frame], plain: list[Floats], gate: bool
+) -> None:
+    share = cv2.resize(plain[20][:, ::-1], None, fx=0.6, fy=0.6)[..., None] / 255
+    person = cv2.resize(np.ascontiguousarray(clip[20].image[:, ::-1]), None, fx=0.6, fy=0.6)
+    frames, places = list(clip[:12]), list[slice]()
+    for step, frame in enumerate(clip[12:40], 1):
+        # Of the picture of the person, the person begins at 120 of 768 pixels.
+        left = 1280 - 120 - 15 * step
+        picture, wide = frame.image.astype(np.float32), min(768, 1280 - left)
+        there = picture[720 - 432 :, left : left + wide]
+        there += share[:, :wide] * (person[:, :wide] - there)
+        frames.append(Frame(picture.astype(np.uint8), frame.seq, 0, frame.captured_ns))
+        places.append(slice(left + 120, left + wide))
+    found = {}
+    for asked in (False, True):
+        engine = engine_of(weights, box=asked, gate=asked and gate)
+        try:
+            found[asked] = alphas(engine, frames)[12:]
+        finally:
+            engine.close()
+    for step, (ours, theirs, place) in enumerate(zip(found[True], found[False], places, strict=True)):
+        ours, theirs = (each[720 - 400 :, place].mean() / 255 for each in (ours, theirs))
+        if theirs > 0.1:
+            assert ours > 0.7 * theirs, f"lost at step {step}: {ours:.2f} of {theirs:.2f}"
+    assert theirs > 0.4
 
 
 def test_a_shifted_state_is_as_good_as_one_that_was_always_there(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import cv2
@@ -30,7 +31,9 @@ _HELD = 20
 _THUMB = 160
 """Longer side of the picture on which motion is looked for."""
 _MOVED = 14
-"""Grey levels between two frames that are motion, not noise."""
+"""Grey levels by which a pixel must leave the range of those around it that are motion, not noise."""
+_AGO = 3
+"""Frames between the pictures that are compared: who comes slowly has come some way in them."""
 _LEAST_MOVED, _LEAST_OUTSIDE = 12, 6
 """Pixels of the thumbnail: of what moves, and of that outside of the box."""
 _CAMERA = 0.06
@@ -40,6 +43,7 @@ _PERSON = 40
 _LEAST_PERSON = 5e-4
 """Part of the picture below which it is a speck."""
 _CLOSING = np.ones((5, 5), np.uint8)
+_AROUND = np.ones((3, 3), np.uint8)
 
 
 class PersonBox:
@@ -70,7 +74,7 @@ class PersonBox:
         self._frames = self._tight = self._hold = 0
         self._person: Region | None = None
         self._outside: Region | None = None
-        self._before: Bytes | None = None
+        self._past: deque[Bytes] = deque(maxlen=_AGO)
 
     def look(self, grey: Bytes) -> Region:
         """The box for a frame, before the network has seen it.
@@ -79,8 +83,8 @@ class PersonBox:
             grey: brightness of the small picture, uint8 (h, w).
         """
         thumb = cv2.resize(grey, self._thumb, interpolation=cv2.INTER_AREA)
-        before, self._before = self._before, thumb
-        panned, moving = (False, None) if before is None else self._motion(cv2.absdiff(thumb, before))
+        panned, moving = self._motion(thumb, self._past[0]) if self._past else (False, None)
+        self._past.append(thumb)
         self._frames += 1
         if moving is not None:
             self._outside, self._hold = moving.joined(self._outside), _HELD
@@ -115,9 +119,14 @@ class PersonBox:
                 left, top = x + self.region.left, y + self.region.top
                 self._person = Region(left, top, left + width, top + height).joined(self._person)
 
-    def _motion(self, differs: Bytes) -> tuple[bool, Region | None]:
-        """Whether the camera moves, and what of the rest moves outside of the box."""
-        moving = cv2.threshold(differs, _MOVED, 1, cv2.THRESH_BINARY)[1]
+    def _motion(self, now: Bytes, before: Bytes) -> tuple[bool, Region | None]:
+        """Whether the camera moves, and what of the rest moves outside of the box.
+
+        Moved is what lies beyond all that was around it before: edges of a room whose camera is not quite still move by
+        less than a pixel, and are not.
+        """
+        brighter, darker = cv2.subtract(now, cv2.dilate(before, _AROUND)), cv2.subtract(cv2.erode(before, _AROUND), now)
+        moving = cv2.threshold(cv2.max(brighter, darker), _MOVED, 1, cv2.THRESH_BINARY)[1]
         if self._person is None or not moving.any():
             return False, None
         moving = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, _CLOSING)
@@ -146,8 +155,8 @@ class PersonBox:
         """All that is remembered."""
         nobody = (-1, -1, -1, -1)
         numbers = [*self.region, *(self._person or nobody), *(self._outside or nobody)]
-        thumb = np.zeros((0, 0), np.float32) if self._before is None else self._before.astype(np.float32)
-        return [np.array([*numbers, self._frames, self._tight, self._hold], np.float32), thumb]
+        thumbs = np.array(self._past, np.float32).reshape(-1, *self._thumb[::-1])
+        return [np.array([*numbers, self._frames, self._tight, self._hold], np.float32), thumbs]
 
     def remember(self, memory: Sequence[Floats]) -> None:
         """Go on from what :attr:`memory` gave."""
@@ -156,7 +165,7 @@ class PersonBox:
         self.region = regions[0]
         self._person, self._outside = (each if each.left >= 0 else None for each in regions[1:])
         self._frames, self._tight, self._hold = numbers[12:]
-        self._before = memory[1].astype(np.uint8) if memory[1].size else None
+        self._past = deque(memory[1].astype(np.uint8), _AGO)
 
 
 def _parts(mask: Bytes) -> list[tuple[int, int, int, int, int]]:

@@ -8,8 +8,8 @@ from typing import Any
 __all__ = ["BUILT_IN"]
 
 BUILT_IN: Mapping[str, Mapping[str, Any]] = {
-    # For a meeting: the size and rate that all of them take, and a room that is nobody's business.
-    "call": {"size": "1280x720", "fps": 30.0, "background": ["blur"], "stats": "off"},
+    # For a meeting: a camera of the size and rate that all of them take, and a room that is nobody's business.
+    "call": {"size": "1280x720", "fps": 30.0, "background": ["blur"], "virtual-camera": "auto"},
     # For OBS and the like: as many pictures as there are, nothing written over them, no mirror.
     "stream": {"size": "1280x720", "fps": 60.0, "mirror": False, "stats": "off", "scene-reset": False},
     # For files: every frame alike, so quality does not move while it is recorded.

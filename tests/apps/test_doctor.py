@@ -21,6 +21,7 @@ from rvm_live.core.settings import EngineSettings, LiveSettings
 from rvm_live.sources.camera import permission
 from rvm_live.sources.camera.camera import Camera
 from rvm_live.system import last_log
+from tests.support.pipewire import open_session
 from tests.support.program import call
 
 Patch = pytest.MonkeyPatch
@@ -150,7 +151,7 @@ def camera_outputs(monkeypatch: Patch, *works: bool) -> None:
         )
         for name, working in zip(("pipewire", "v4l2loopback"), works, strict=True)
     ]
-    monkeypatch.setattr(outputs, "import_module", lambda name: SimpleNamespace(outputs_here=lambda: rows))
+    monkeypatch.setattr(outputs, "outputs_here", lambda: rows)
 
 
 def test_outputs_and_the_programs_that_see_them(monkeypatch: Patch) -> None:
@@ -167,6 +168,23 @@ def test_outputs_and_the_programs_that_see_them(monkeypatch: Patch) -> None:
     camera_outputs(monkeypatch, False, False)
     found = outputs.outputs()
     assert found[0].state == "bad" and "--headless" in found[0].mend
+
+
+def test_where_pipewire_runs_its_camera_is_found_and_who_sees_it(monkeypatch: Patch) -> None:
+    with open_session() as session:
+        for name, value in session.env.items():
+            monkeypatch.setenv(name, value)
+        found = {each.name: each for each in outputs.outputs()}
+    pipewire = found["--virtual-camera=pipewire"]
+    assert pipewire.state == "good", pipewire
+    told = Report("1", "Linux", (pipewire,)).programs()
+    assert "WebRtcPipeWireCamera" in told["Chromium, Chrome"] and "OBS" in told
+
+
+def test_without_aiohttp_the_page_says_what_to_install(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(outputs, "find_spec", lambda name: None)
+    found = {each.name: each for each in outputs.outputs()}
+    assert found["--web"].state == "absent" and "[web]" in found["--web"].mend
 
 
 def test_a_recording_that_cannot_be_encoded_is_told(monkeypatch: Patch) -> None:

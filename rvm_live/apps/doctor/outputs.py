@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from importlib.util import find_spec
 
 from rvm_live.apps.doctor.finding import Finding
 from rvm_live.core.registry import SINKS
+from rvm_live.sinks.camera.outputs import outputs_here
 from rvm_live.sinks.recording.video_file import RECIPES
 from rvm_live.sinks.window.display import display_available
+from rvm_live.system.installed import adding
 
 __all__ = ["outputs"]
 
@@ -19,8 +21,8 @@ def outputs() -> list[Finding]:
     window, cameras = _window(), _virtual_cameras()
     if window.state == "absent" and not any(each.state in ("good", "note") for each in cameras):
         window = Finding(_AREA, window.name, "bad", window.detail, window.mend)
-    plugged = [Finding(_AREA, f"--sink {name}", "note", "of a plug-in; it was not tried") for name in SINKS.names()]
-    return [window, _recordings(), *cameras, *plugged]
+    plugged = [Finding(_AREA, f"--sink {name}", "note", "of a plug-in; it was not tried") for name in SINKS.plugins()]
+    return [window, _recordings(), *cameras, _page(), *plugged]
 
 
 def _window() -> Finding:
@@ -28,6 +30,14 @@ def _window() -> Finding:
     if reason is None:
         return Finding(_AREA, "window", "good")
     return Finding(_AREA, "window", "absent", reason, "start it on a desktop; without one: --headless --record FILE")
+
+
+def _page() -> Finding:
+    if find_spec("aiohttp") is None:
+        return Finding(_AREA, "--web", "absent", "the page needs aiohttp", adding("web"))
+    return Finding(
+        _AREA, "--web", "good", "a page that shows and steers everything; OBS takes its /obs as a browser source"
+    )
 
 
 def _recordings() -> Finding:
@@ -48,10 +58,6 @@ def _recordings() -> Finding:
 
 def _virtual_cameras() -> list[Finding]:
     """Each way to be a camera in other programs."""
-    try:
-        here = import_module("rvm_live.sinks.camera.outputs").outputs_here()
-    except ModuleNotFoundError:
-        return [Finding(_AREA, "virtual camera", "absent", "it is no part of this version")]
     return [
         Finding(
             _AREA,
@@ -61,5 +67,5 @@ def _virtual_cameras() -> list[Finding]:
             each.mend,
             each.seen_by,
         )
-        for each in here
+        for each in outputs_here()
     ]

@@ -72,9 +72,9 @@ class ObsCamera(CameraDevice):
             )
         except Exception as error:  # whatever a back end raises: RuntimeError for the most part
             mend = _MEND.get(sys.platform)
-            told = " ".join(words_of(error).split())
+            told = " ".join(str(error).split()) or words_of(error)  # a line for each back end
             raise UnavailableError(
-                f"{self.name}'s camera cannot be used ({told}){f': {mend}' if mend else ''}"
+                f"the camera {self.name} cannot be used ({told}){f': {mend}' if mend else ''}"
             ) from error
 
     def send(self, picture: NDArray[np.uint8]) -> None:

@@ -32,7 +32,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> KeptCamera:
     """What ``--virtual-camera`` opens."""
     device = KeptCamera()
     monkeypatch.setattr("rvm_live.sinks.camera.sink.devices_for", lambda words: [device])
-    monkeypatch.setattr("rvm_live.sinks.camera.sink.unseen_because", lambda device: "")
+    monkeypatch.setattr("rvm_live.sinks.camera.sink.unseen_because", lambda device: None)
     monkeypatch.setattr(live_camera, "_PATIENT_NS", 200_000_000)
     return device
 

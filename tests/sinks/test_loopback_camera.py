@@ -138,7 +138,7 @@ def setting(**values: Any) -> Callable[[Module], None]:
         (setting(stays_at=(1280, 720, b"YUYV")), "refuses 640x360 YU12 and stays at 1280x720 YUYV: end the program"),
         (failing(loopback._SET_FORMAT, errno.EINVAL), "cannot be used as a camera .Invalid argument"),
         (failing(loopback._QUERYCAP, errno.ENOTTY), "is no device for video"),
-        (lambda kernel: kernel.path.unlink(), "there is no camera .*: look with v4l2-ctl --list-devices"),
+        (lambda kernel: kernel.path.unlink(), "there is no camera .*: see v4l2-ctl --list-devices"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(wrong: Callable[[Module], None], message: str, kernel: Module) -> None:
@@ -189,7 +189,7 @@ def test_without_exclusive_caps_it_is_told_that_browsers_pass_over_it(
     device = LoopbackCamera()
     device.open(*SIZE, 30)
     assert not device.exclusive
-    assert "without exclusive_caps=1" in unseen_because(device)
+    assert "without exclusive_caps=1" in str(unseen_because(device))
     device.close()
     told = next(each for each in outputs_here() if each.name == "v4l2loopback")
     assert not told.works and told.mend.startswith("sudo modprobe -r v4l2loopback && sudo modprobe v4l2loopback")

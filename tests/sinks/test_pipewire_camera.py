@@ -202,8 +202,8 @@ def test_what_works_here_is_told(inside: Session) -> None:
 @pytest.mark.parametrize(
     ("folder", "message"),
     [
-        (None, "PipeWire cannot be reached: XDG_RUNTIME_DIR is not set"),
-        ("{empty}", "no PipeWire listens at {empty}/pipewire-0: start it: systemctl --user start pipewire wireplumber"),
+        (None, "XDG_RUNTIME_DIR is not set: PipeWire is reached in a user's session alone"),
+        ("{empty}", "no PipeWire listens at {empty}/pipewire-0: systemctl --user start pipewire wireplumber"),
     ],
 )
 def test_no_pipewire_is_one_line(

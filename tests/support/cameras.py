@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.core.errors import SinkError, UnavailableError
-from rvm_live.sinks.camera.device import CameraDevice
+from rvm_live.core.errors import SinkError
+from rvm_live.sinks.camera.device import CameraDevice, CameraUnavailableError
 
 __all__ = ["KeptCamera"]
 
@@ -34,7 +34,7 @@ class KeptCamera(CameraDevice):
     def open(self, width: int, height: int, fps: float) -> None:
         self.calls.append("open")
         if self.refusal:
-            raise UnavailableError(self.refusal)
+            raise CameraUnavailableError(self.refusal)
         self.size, self.fps = (width, height), fps
 
     def send(self, picture: NDArray[np.uint8]) -> None:

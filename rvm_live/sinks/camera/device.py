@@ -7,7 +7,22 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CameraDevice"]
+from rvm_live.core.errors import UnavailableError
+
+__all__ = ["CameraDevice", "CameraUnavailableError"]
+
+
+class CameraUnavailableError(UnavailableError):
+    """A device cannot be used as things are.
+
+    Attributes:
+        why: one line.
+        mend: the one thing to do, one line; empty where nothing is known.
+    """
+
+    def __init__(self, why: str, mend: str = "") -> None:
+        super().__init__(f"{why}: {mend}" if mend else why)
+        self.why, self.mend = why, mend
 
 
 class CameraDevice(ABC):
@@ -34,7 +49,7 @@ class CameraDevice(ABC):
             fps: how many come a second.
 
         Raises:
-            UnavailableError: it cannot work on this machine as it is; says what mends that.
+            CameraUnavailableError: it cannot work on this machine as it is.
         """
 
     @abstractmethod

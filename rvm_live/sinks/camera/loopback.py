@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.core.errors import SinkError, UnavailableError
-from rvm_live.sinks.camera.device import CameraDevice
+from rvm_live.core.errors import SinkError
+from rvm_live.sinks.camera.device import CameraDevice, CameraUnavailableError
+from rvm_live.sinks.camera.module import missing_module
 
 __all__ = ["LoopbackCamera", "loopback_devices"]
 
 VIDEO = Path("/sys/class/video4linux")
+_LIST = "see v4l2-ctl --list-devices"
 _DRIVER = b"v4l2 loopback"
 _QUERYCAP, _SET_FORMAT, _SET_PARAMETERS = 0x80685600, 0xC0D05605, 0xC0CC5616
 _NEXT_EVENT, _SUBSCRIBE = 0x80885659, 0x4020565A
@@ -143,18 +145,16 @@ class LoopbackCamera(CameraDevice):
     def open(self, width: int, height: int, fps: float) -> None:
         paths = [self._wanted] if self._wanted else list(loopback_devices())
         if not paths:
-            from rvm_live.sinks.camera.module import missing_module
-
-            raise UnavailableError(missing_module())
-        refusals = []
+            raise missing_module()
+        refusals: list[CameraUnavailableError] = []
         for path in paths:
             try:
                 self._open(path, width, height, fps)
                 return
-            except UnavailableError as error:
+            except CameraUnavailableError as error:
                 self.close()
-                refusals.append(str(error))
-        raise UnavailableError("; ".join(refusals))
+                refusals.append(error)
+        raise CameraUnavailableError("; ".join(each.why for each in refusals), refusals[-1].mend)
 
     def _open(self, path: str, width: int, height: int, fps: float) -> None:
         self._path = path
@@ -163,12 +163,13 @@ class LoopbackCamera(CameraDevice):
             told = Capability()
             _ioctl(self._fd, _QUERYCAP, told)
         except OSError as error:
-            raise UnavailableError(_refusal(path, error)) from error
+            raise _refusal(path, error) from error
         caps = told.device_caps or told.capabilities
         if told.driver != _DRIVER:
-            raise UnavailableError(f"{path} is {told.card.decode('utf-8', 'replace')!r}, no device of v4l2loopback")
+            label = told.card.decode("utf-8", "replace")
+            raise CameraUnavailableError(f"{path} is {label!r}, no device of v4l2loopback", _LIST)
         if not caps & _OUTPUT:
-            raise UnavailableError(f"{path} is fed by another program: end that, or name another device")
+            raise _taken(path)
         self._label = told.card.decode("utf-8", "replace")
         self.exclusive = not caps & _CAPTURE
         shape = Format(
@@ -190,12 +191,12 @@ class LoopbackCamera(CameraDevice):
             _ioctl(self._fd, _SET_FORMAT, shape)
             _ioctl(self._fd, _SET_PARAMETERS, rate)
         except OSError as error:
-            raise UnavailableError(_refusal(path, error)) from error
+            raise _refusal(path, error) from error
         if (shape.width, shape.height, shape.pixelformat) != (width, height, _YUV420):
             kind = shape.pixelformat.to_bytes(4, "little").decode("latin-1")
-            raise UnavailableError(
-                f"{path} refuses {width}x{height} YU12 and stays at {shape.width}x{shape.height} {kind}: end the "
-                f"program that reads from it, or unlock it with v4l2loopback-ctl set-caps {path} any"
+            raise CameraUnavailableError(
+                f"{path} refuses {width}x{height} YU12 and stays at {shape.width}x{shape.height} {kind}",
+                f"end the program that reads from it, or unlock it with v4l2loopback-ctl set-caps {path} any",
             )
         self._watched = None
         try:
@@ -232,13 +233,18 @@ class LoopbackCamera(CameraDevice):
             os.close(fd)
 
 
-def _refusal(path: str, error: OSError) -> str:
+def _taken(path: str) -> CameraUnavailableError:
+    return CameraUnavailableError(f"{path} is fed by another program", "end that, or name another device")
+
+
+def _refusal(path: str, error: OSError) -> CameraUnavailableError:
     if error.errno == errno.EBUSY:
-        return f"{path} is fed by another program: end that, or name another device"
+        return _taken(path)
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{path} may not be opened by this user: sudo usermod -aG video $USER, then log in again"
+        why = f"{path} may not be opened by this user"
+        return CameraUnavailableError(why, "sudo usermod -aG video $USER, then log in again")
     if error.errno in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
-        return f"there is no camera {path}: look with v4l2-ctl --list-devices"
+        return CameraUnavailableError(f"there is no camera {path}", _LIST)
     if error.errno == errno.ENOTTY:
-        return f"{path} is no device for video"
-    return f"{path} cannot be used as a camera ({os.strerror(error.errno or 0)})"
+        return CameraUnavailableError(f"{path} is no device for video", _LIST)
+    return CameraUnavailableError(f"{path} cannot be used as a camera ({os.strerror(error.errno or 0)})", _LIST)

@@ -5,10 +5,17 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
+from rvm_live.sinks.camera.device import CameraUnavailableError
+
 __all__ = ["LOAD", "exclusive_hint", "missing_module"]
 
 LOAD = 'sudo modprobe v4l2loopback exclusive_caps=1 card_label="rvm-live"'
 _RELOAD = f"sudo modprobe -r v4l2loopback && {LOAD}"
+_BUILD = "sudo apt install linux-headers-$(uname -r) && sudo dkms autoinstall"
+_ENROL = (
+    "; where Secure Boot refuses its key (`Key was rejected`): sudo mokutil --import /var/lib/dkms/mok.pub, "
+    "restart and enrol it"
+)
 _INSTALL = {
     "debian": "sudo apt install v4l2loopback-dkms linux-headers-$(uname -r)",
     "fedora": "sudo dnf install akmod-v4l2loopback (from RPM Fusion)",
@@ -19,28 +26,22 @@ _INSTALL = {
 ROOT = Path("/")
 
 
-def missing_module() -> str:
-    """One line."""
+def missing_module() -> CameraUnavailableError:
+    """What is missing, and how it is had."""
     if (ROOT / "sys/module/v4l2loopback").exists():
-        return f"v4l2loopback is loaded and has no device: {_RELOAD}"
+        return CameraUnavailableError("v4l2loopback is loaded and has no device", _RELOAD)
     if _built():
-        if _secure_boot():
-            return (
-                f"v4l2loopback is not loaded: {LOAD}; where Secure Boot refuses its key (`Key was rejected`): "
-                "sudo mokutil --import /var/lib/dkms/mok.pub, restart and enrol it"
-            )
-        return f"v4l2loopback is not loaded: {LOAD}"
+        return CameraUnavailableError("v4l2loopback is not loaded", LOAD + (_ENROL if _secure_boot() else ""))
     if (ROOT / "var/lib/dkms/v4l2loopback").exists():
-        return (
-            "v4l2loopback is not built for this kernel: "
-            "sudo apt install linux-headers-$(uname -r) && sudo dkms autoinstall"
-        )
-    return f"v4l2loopback is not installed: {_INSTALL.get(_family(), 'install the package v4l2loopback-dkms')}"
+        return CameraUnavailableError("v4l2loopback is not built for this kernel", _BUILD)
+    return CameraUnavailableError(
+        "v4l2loopback is not installed", _INSTALL.get(_family(), "install the package v4l2loopback-dkms")
+    )
 
 
-def exclusive_hint(path: str) -> str:
+def exclusive_hint(path: str) -> CameraUnavailableError:
     """What is told of a device that says of itself that it is an output, too: Chromium passes over it."""
-    return f"{path} was made without exclusive_caps=1, so that browsers do not list it: {_RELOAD}"
+    return CameraUnavailableError(f"{path} was made without exclusive_caps=1, so that browsers do not list it", _RELOAD)
 
 
 def _built() -> bool:

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.core.errors import SinkError, UnavailableError, words_of
-from rvm_live.sinks.camera.device import CameraDevice
+from rvm_live.core.errors import SinkError, words_of
+from rvm_live.sinks.camera.device import CameraDevice, CameraUnavailableError
 
 __all__ = ["ObsCamera", "UnityCamera", "library"]
 
@@ -29,14 +29,14 @@ def library() -> Any:
     """pyvirtualcam.
 
     Raises:
-        UnavailableError: it is not installed, or does not work here.
+        CameraUnavailableError: it is not installed, or does not work here.
     """
     try:
         return importlib.import_module("pyvirtualcam")
     except ImportError as error:
         if getattr(error, "name", "") == "pyvirtualcam":
-            raise UnavailableError(f"pyvirtualcam is not installed: {_INSTALL}") from error
-        raise UnavailableError(f"pyvirtualcam cannot be loaded ({words_of(error)}): {_INSTALL}") from error
+            raise CameraUnavailableError("pyvirtualcam is not installed", _INSTALL) from error
+        raise CameraUnavailableError(f"pyvirtualcam cannot be loaded ({words_of(error)})", _INSTALL) from error
 
 
 class ObsCamera(CameraDevice):
@@ -60,7 +60,7 @@ class ObsCamera(CameraDevice):
     def open(self, width: int, height: int, fps: float) -> None:
         module = library()
         if self._backend and self._backend not in getattr(module.camera, "BACKENDS", {self._backend: None}):
-            raise UnavailableError(f"there is no camera of the kind {self._backend} on this system")
+            raise CameraUnavailableError(f"there is no camera of the kind {self._backend} on this system")
         try:
             self._camera = module.Camera(
                 width,
@@ -71,11 +71,9 @@ class ObsCamera(CameraDevice):
                 backend=self._backend or None,
             )
         except Exception as error:  # whatever a back end raises: RuntimeError for the most part
-            mend = _MEND.get(sys.platform)
             told = " ".join(str(error).split()) or words_of(error)  # a line for each back end
-            raise UnavailableError(
-                f"the camera {self.name} cannot be used ({told}){f': {mend}' if mend else ''}"
-            ) from error
+            why = f"the camera {self.name} cannot be used ({told})"
+            raise CameraUnavailableError(why, _MEND.get(sys.platform, "")) from error
 
     def send(self, picture: NDArray[np.uint8]) -> None:
         if self._camera is None:

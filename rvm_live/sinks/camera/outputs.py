@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import psutil  # type: ignore[import-untyped]
 
-from rvm_live.core.errors import SettingsError, UnavailableError
+from rvm_live.core.errors import SettingsError
 from rvm_live.sinks.camera import obs
-from rvm_live.sinks.camera.device import CameraDevice
+from rvm_live.sinks.camera.device import CameraDevice, CameraUnavailableError
 from rvm_live.sinks.camera.loopback import LoopbackCamera
+from rvm_live.sinks.camera.module import exclusive_hint
 from rvm_live.sinks.camera.pipewire import PipeWireCamera
 
-__all__ = ["CameraOutput", "devices_for", "outputs_here"]
+__all__ = ["CameraOutput", "devices_for", "outputs_here", "unseen_because"]
 
 _LINUX: dict[str, Callable[[], CameraDevice]] = {"pipewire": PipeWireCamera, "v4l2loopback": LoopbackCamera}
 _ELSEWHERE: dict[str, Callable[[], CameraDevice]] = {"obs": lambda: obs.ObsCamera("obs")}
@@ -96,27 +97,25 @@ def _tried(name: str, device: CameraDevice) -> CameraOutput:
     try:
         device.open(640, 360, 30.0)
         told, unseen = device.name, unseen_because(device)
-    except UnavailableError as error:
-        why, _, mend = str(error).partition(": ")
-        return CameraOutput(name, False, why, mend, _SEEN_BY[name])
+        if unseen is not None:
+            raise unseen
+    except CameraUnavailableError as error:
+        return CameraOutput(name, False, error.why, error.mend, _SEEN_BY[name])
     finally:
         device.close()
-    why, _, mend = unseen.partition(": ")
-    return CameraOutput(name, not unseen, why or told, mend, _SEEN_BY[name])
+    return CameraOutput(name, True, told, "", _SEEN_BY[name])
 
 
-def unseen_because(device: CameraDevice) -> str:
-    """Why programs may not find a camera that is open, and what to do; empty where nothing speaks for that."""
+def unseen_because(device: CameraDevice) -> CameraUnavailableError | None:
+    """Why programs may not find a camera that is open; None where nothing speaks for that."""
     if isinstance(device, LoopbackCamera) and not device.exclusive:
-        from rvm_live.sinks.camera.module import exclusive_hint
-
         return exclusive_hint(device.path)
     if isinstance(device, PipeWireCamera) and not _session_manager():
-        return (
-            "PipeWire has no session manager, so that no program finds the camera: "
-            "systemctl --user start wireplumber (it needs a session bus: dbus-run-session)"
+        return CameraUnavailableError(
+            "PipeWire has no session manager, so that no program finds the camera",
+            "systemctl --user start wireplumber (it needs a session bus: dbus-run-session)",
         )
-    return ""
+    return None
 
 
 def _session_manager() -> bool:

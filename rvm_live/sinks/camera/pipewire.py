@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 
 from rvm_live.core.errors import SinkError, UnavailableError
 from rvm_live.sinks.camera import libpipewire, pods
-from rvm_live.sinks.camera.device import CameraDevice
+from rvm_live.sinks.camera.device import CameraDevice, CameraUnavailableError
 
 __all__ = ["PipeWireCamera", "socket_path"]
 
 LABEL = "rvm-live"
 _I420, _NV12 = 2, 23  # spa/param/video/raw.h
 _ANSWER_S = 2.0
-_START = "start it: systemctl --user start pipewire wireplumber"
+_START = "systemctl --user start pipewire wireplumber"
+_RESTART = "systemctl --user restart pipewire wireplumber"
+_INSTALL = "install the packages pipewire and wireplumber"
 
 
 def socket_path() -> Path | None:
@@ -73,23 +75,26 @@ class PipeWireCamera(CameraDevice):
         return self._state == libpipewire.STREAMING
 
     def open(self, width: int, height: int, fps: float) -> None:
-        self._lib = libpipewire.library()
+        try:
+            self._lib = libpipewire.library()
+        except UnavailableError as error:
+            raise CameraUnavailableError(str(error), _INSTALL) from error
         self._width, self._height = width, height
         self._trouble, self._state = "", libpipewire.UNCONNECTED
         self._answered.clear()
         path = socket_path()
         if path is None:
-            raise UnavailableError("PipeWire cannot be reached: XDG_RUNTIME_DIR is not set (is this a user's session?)")
-        error = self._connect(fps)
-        if error:
+            raise CameraUnavailableError("XDG_RUNTIME_DIR is not set", "PipeWire is reached in a user's session alone")
+        number = self._connect(fps)
+        if number:
             self.close()
-            raise UnavailableError(_refusal(path, error))
+            raise _refusal(path, number)
         if not self._answered.wait(_ANSWER_S):
             self.close()
-            raise UnavailableError(f"PipeWire at {path} does not answer: does it hang?")
+            raise CameraUnavailableError(f"PipeWire at {path} does not answer", _RESTART)
         if self._trouble:
             self.close()
-            raise UnavailableError(f"PipeWire refuses the camera: {self._trouble}")
+            raise CameraUnavailableError(f"PipeWire refuses the camera ({self._trouble})", _RESTART)
 
     def _connect(self, fps: float) -> int:
         """0, or the number of what went wrong."""
@@ -201,9 +206,11 @@ def _interleaved(picture: NDArray[np.uint8], width: int, height: int) -> NDArray
     return made
 
 
-def _refusal(path: Path, error: int) -> str:
+def _refusal(path: Path, error: int) -> CameraUnavailableError:
     if error in (errno.EHOSTDOWN, errno.ENOENT, errno.ECONNREFUSED):
-        return f"no PipeWire listens at {path}: {_START}"
+        return CameraUnavailableError(f"no PipeWire listens at {path}", _START)
     if error in (errno.EACCES, errno.EPERM):
-        return f"PipeWire at {path} lets this user not in ({os.strerror(error)})"
-    return f"PipeWire at {path} cannot be reached ({os.strerror(error)})"
+        return CameraUnavailableError(
+            f"PipeWire at {path} lets this user not in", "run as the user whose session it is"
+        )
+    return CameraUnavailableError(f"PipeWire at {path} cannot be reached ({os.strerror(error)})", _RESTART)

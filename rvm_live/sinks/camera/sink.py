@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import SinkError, UnavailableError
+from rvm_live.core.errors import SinkError
 from rvm_live.sinks.base import PictureSink, Shot, Surroundings
-from rvm_live.sinks.camera.device import CameraDevice
+from rvm_live.sinks.camera.device import CameraDevice, CameraUnavailableError
 from rvm_live.sinks.camera.outputs import devices_for, unseen_because
 from rvm_live.sinks.camera.steady_rate import SteadyRate
 from rvm_live.sinks.recording.writers import fit_into, over_black
@@ -165,14 +165,14 @@ class VirtualCamera(PictureSink):
         for device in self._make():
             try:
                 device.open(*self.size, self.rate)
-            except UnavailableError as error:
+            except CameraUnavailableError as error:
                 refusals.append(str(error))
                 continue
             self._devices.append(device)
             self._attempt(device, self._background(device.clear))  # some are seen by others only then
         for device in self._devices:
             if unseen := unseen_because(device):
-                self._around.told(unseen)
+                self._around.told(str(unseen))
         if not self._devices:
             raise SinkError(f"there can be no virtual camera: {'; '.join(refusals)}")
 
@@ -208,7 +208,7 @@ class VirtualCamera(PictureSink):
         for device in [*self._lost]:
             try:
                 device.open(*self.size, self.rate)
-            except UnavailableError:
+            except CameraUnavailableError:
                 continue
             self._lost.remove(device)
             self._devices.append(device)

@@ -145,6 +145,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.delenv(name)
         # What auto takes depends on how busy the machine is: tests of that say so themselves.
         patch.setattr("rvm_live.engines.select.rvm_ms", lambda: None)
+        patch.setattr("rvm_live.pipeline.stages.Pressure", lambda: lambda: False)
         patch.setenv("RVM_LIVE_FALLBACK_LITE", "0")
         yield
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rvm_live.core.errors import EndOfSource, SettingsError
 from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.common.ladder import low_size, ratios_for
-from rvm_live.engines.rvm.openvino.engine import OpenVinoEngine
+from rvm_live.engines.rvm.openvino.engine import INT8_TAKEN, OpenVinoEngine
 from rvm_live.engines.rvm.openvino.int8 import require
 from rvm_live.sources.factory import open_source
 
@@ -29,11 +29,15 @@ class Calibrated:
         ratio: downsample ratio.
         worst: mean absolute difference of alpha from single precision, 0-1, for the worst of the frames that were kept
             from the calibration.
+        share: of the time that ``auto`` takes without it, measured here.
+        taken: ``auto`` takes it from now on.
     """
 
     low: tuple[int, int]
     ratio: float
     worst: float
+    share: float
+    taken: bool
 
 
 def run(
@@ -66,7 +70,9 @@ def run(
         fixed = engine.downsample_ratio
         results = []
         for ratio in ratios_for(width, height) if fixed is None else (fixed,):
-            results.append(Calibrated(low_size(width, height, ratio), ratio, made.calibrate(pictures, ratio)))
+            worst, share = made.calibrate(pictures, ratio)
+            low = low_size(width, height, ratio)
+            results.append(Calibrated(low, ratio, worst, share, taken=share <= INT8_TAKEN))
             done(results[-1])
         return results
     finally:

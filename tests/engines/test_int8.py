@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from rvm_live.apps.calibrate import LEAST_FRAMES
 from rvm_live.core.errors import UnavailableError
 from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings
+from rvm_live.engines.common.openvino_models import folder
 from rvm_live.engines.rvm.openvino.engine import OpenVinoEngine
 from rvm_live.engines.rvm.torch.engine import RvmEngine
 from tests.conftest import ROOT
@@ -89,6 +91,39 @@ def test_alpha_is_that_of_the_plain_network_on_another_clip(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("share", "taken"), [("0.62", True), ("0.85", True), ("0.95", False), ("none", False)])
+def test_auto_takes_it_once_it_is_calibrated_where_it_pays(
+    made: subprocess.CompletedProcess[str], weights: Path, share: str, taken: bool
+) -> None:
+    assert "of the time" in made.stdout
+    kept = [path for path in folder().glob("*-256x144-int8-*") if (path / "share.txt").is_file()]
+    assert len(kept) == 1, "it is not measured when it is calibrated"
+    told = kept[0] / "share.txt"
+    before = told.read_text()
+    assert 0.1 < float(before) < 3
+    told.write_text(share)
+    try:
+        for keep_up in (True, False):
+            engine = OpenVinoEngine(EngineSettings(weights=weights, keep_up=keep_up, device="cpu"))
+            engine._measured = lambda *_: lambda side: 1000.0  # type: ignore[method-assign]  # the smallest it is
+            engine.open()
+            try:
+                engine.prepare(1280, 720)
+                plain = engine._precision
+                smallest = engine.rungs[-1]
+                assert smallest.precision == ("int8" if taken else plain)
+                assert {rung.precision for rung in engine.rungs if rung.ratio != smallest.ratio} <= {"fp32", plain}
+                assert all(above.cost > below.cost for above, below in pairwise(engine.rungs))
+                if keep_up:
+                    assert engine.info.precision == smallest.precision
+                else:
+                    assert engine.info.precision == plain, "files are the same with it and without it"
+            finally:
+                engine.close()
+    finally:
+        told.write_text(before)
+
+
 def test_its_state_starts_anew_and_is_kept(made: subprocess.CompletedProcess[str], weights: Path, data: Path) -> None:
     frames = read_frames(data / "clips" / "webcam" / "liveportrait_s18.mp4", 4)
     engine = OpenVinoEngine(EngineSettings(weights=weights, downsample_ratio=RATIO, precision="int8"))

@@ -1,10 +1,12 @@
-"""Which model, frame size and ratio this machine can keep up with, found by trying them."""
+"""Which engine, frame size and ratio this machine can keep up with, found by walking the ladder that live video moves
+on (:mod:`rvm_live.engines.common.ladder`), at each frame size from its cheapest rung up."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +15,24 @@ from numpy.typing import NDArray
 from rvm_live.apps.hwtest.report import Advice, ModeResult, SourceReport, Timing
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import RvmLiveError, WeightsError
+from rvm_live.core.frames import Frame
 from rvm_live.core.settings import MODELS, EngineSettings
-from rvm_live.engines.choice import EMBEDDED
+from rvm_live.engines.base import Engine
+from rvm_live.engines.choice import EMBEDDED, embedded_settings
 
-__all__ = ["advise", "choose", "frame_sizes", "measure", "ratios"]
+__all__ = ["advise", "choose", "frame_sizes", "walk"]
 
 TARGETS = (30, 24, 15)
 SIZES = ((640, 360), (960, 540), (1280, 720), (1920, 1080))
 LARGE = (3840, 2160)
-SIDES = (256, 384, 512)
-"""Longer side that the network sees, pixels: RVM's authors advise to stay between 256 and 512."""
+_ENOUGH_LINES = 720
+"""Up to here a larger frame is better than a better matte: what is seen above all is the person's own picture."""
 
 _HOPELESS_FPS = 10.0
 _WARM_UP = 2
 _LEAST = 4
 _MOST = 300
+_LOOK_S = 0.02
 
 
 def frame_sizes(source: SourceReport | None, modes: Sequence[ModeResult], *, fast: bool) -> list[tuple[int, int]]:
@@ -52,14 +57,9 @@ def frame_sizes(source: SourceReport | None, modes: Sequence[ModeResult], *, fas
     return sorted(found, key=lambda size: (size[0] * size[1], size))
 
 
-def ratios(width: int, height: int) -> list[float]:
-    """Downsample ratios worth trying for a frame size, smallest first."""
-    longest = max(width, height)
-    return sorted({round(min(1.0, side / longest), 3) for side in SIDES})
-
-
 def choose(timings: Sequence[Timing]) -> tuple[Timing | None, int | None]:
-    """The largest frame, then ratio, then model that keeps 30 fps; else 24, else 15, else the fastest.
+    """What keeps 30 fps and has the most lines, up to 720; of those RVM rather than ``lite``, then the largest frame,
+    then ratio, then model. Else what keeps 24, else 15, else the fastest.
 
     Returns:
         The choice and the rate it keeps, None where it keeps none (or nothing was measured).
@@ -71,9 +71,10 @@ def choose(timings: Sequence[Timing]) -> tuple[Timing | None, int | None]:
     return max(timings, key=lambda timing: timing.fps, default=None), None
 
 
-def _rank(timing: Timing) -> tuple[int, float, int]:
+def _rank(timing: Timing) -> tuple[int, bool, int, float, int]:
     model = MODELS.index(timing.model) if timing.model in MODELS else -1
-    return timing.width * timing.height, timing.downsample_ratio, model
+    lines = min(timing.width, timing.height, _ENOUGH_LINES)
+    return lines, timing.model != EMBEDDED, timing.width * timing.height, timing.downsample_ratio, model
 
 
 def advise(
@@ -87,7 +88,7 @@ def advise(
     seconds: float = 0.5,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Advice:
-    """Time RVM, or ``lite`` where RVM's weights are missing, at several sizes and ratios and choose. Downloads nothing.
+    """Time RVM where its weights are here, and ``lite``, at several sizes and ratios and choose. Downloads nothing.
 
     Args:
         settings: weights and device.
@@ -100,37 +101,38 @@ def advise(
         tell: is told what is being done.
     """
     models, reason = _models(settings)
-    if not models:
-        if settings.weights is not None:
-            return Advice(note=f"not measured: {reason}")
-        models = [replace(settings, engine=EMBEDDED, device="cpu", downsample_ratio=None)]
+    if not models and settings.weights is not None:
+        return Advice(note=f"not measured: {reason}")
+    if settings.device in ("auto", "cpu"):
+        models.append(embedded_settings(settings))
     timings: list[Timing] = []
     failed = None
     for model in models:
-        tried: list[Timing] = []
         for width, height in frame_sizes(source, modes, fast=fast):
-            for ratio in ratios(width, height)[: 1 if model.engine == EMBEDDED else None]:
-                if _hopeless(width, height, ratio, tried):
-                    continue
-                tell(f"timing {model.model or model.engine} at {width}x{height}, ratio {ratio:g}")
-                try:
-                    asked = replace(model, downsample_ratio=ratio)
-                    tried.append(measure(asked, pictures, width, height, seconds))
-                except RvmLiveError as error:
-                    failed = f"{width}x{height} at ratio {ratio:g} failed: {error}"
-        timings += tried
+            tell(f"timing {model.model or model.engine} at {width}x{height}")
+            here: list[Timing] = []
+            try:
+                for timing in walk(model, pictures, width, height, seconds):
+                    here.append(timing)
+                    tell(f"timing {timing.model} at {width}x{height}, ratio {timing.downsample_ratio:.3g}")
+            except RvmLiveError as error:
+                failed = f"{width}x{height} failed: {error}"
+            timings += here
+            if here and here[0].fps < _HOPELESS_FPS:
+                break  # nor does anything larger
     best, keeps = choose(timings)
-    note = failed or "timed: matting alone, to the alpha and foreground in main memory"
-    if models[0].engine == EMBEDDED:
+    note = failed or "timed: matting alone, of the whole picture every time, to the alpha and foreground in main memory"
+    if models and models[0].engine == EMBEDDED:
         note += f"; {EMBEDDED}, the embedded engine, because there are {reason}"
     command = None if best is None else _command(best, source, modes, name, settings)
-    return Advice(tuple(timings), best, keeps, command, note)
+    return Advice(tuple(timings), best, keeps, command, note, _hint(timings, name))
 
 
-def measure(
+def walk(
     settings: EngineSettings, pictures: Sequence[NDArray[np.uint8]], width: int, height: int, seconds: float
-) -> Timing:
-    """Time matting at one size and ratio, results fetched to host memory as the program does it.
+) -> Iterator[Timing]:
+    """Time matting on every rung of an engine's ladder, the cheapest first, until one is far too slow; where there is
+    no ladder as it is. Results are fetched to host memory as the program does it.
 
     Raises:
         RvmLiveError: the engine does not work.
@@ -138,30 +140,73 @@ def measure(
     import cv2
 
     from rvm_live.engines.select import AutoEngine
-    from rvm_live.engines.session import EngineSession
 
     frames = [cv2.resize(picture, (width, height)) for picture in pictures[:6]] or [_drawn(width, height)]
+    engine = AutoEngine(settings)
+    try:
+        engine.open()
+        engine.prepare(width, height)
+        rungs = engine.rungs
+        for rung in reversed(rungs):
+            while not engine.use_rung(rung):
+                SYSTEM_CLOCK.sleep(_LOOK_S)
+                if rung not in engine.rungs:
+                    break  # it could not be made ready
+            else:
+                yield (timing := _timed(engine, frames, seconds))
+                if timing.fps < _HOPELESS_FPS:
+                    return
+        if not rungs:
+            yield _timed(engine, frames, seconds)
+    finally:
+        engine.close()
+
+
+def _timed(engine: Engine, frames: Sequence[NDArray[np.uint8]], seconds: float) -> Timing:
     taken: list[int] = []
-    with EngineSession(AutoEngine(settings)) as session:
-        for number in range(_WARM_UP):
-            session.matte(frames[number % len(frames)]).host()
-        began_ns = now_ns = SYSTEM_CLOCK.now_ns()
-        while len(taken) < _MOST and (len(taken) < _LEAST or now_ns - began_ns < seconds * 1e9):
-            session.matte(frames[len(taken) % len(frames)]).host()
-            before_ns, now_ns = now_ns, SYSTEM_CLOCK.now_ns()
-            taken.append(now_ns - before_ns)
-        info = session.info
+    engine.reset()
+    for number in range(_WARM_UP):
+        engine.matte(Frame(frames[number % len(frames)], number, 0, number)).host()
+    began_ns = now_ns = SYSTEM_CLOCK.now_ns()
+    while len(taken) < _MOST and (len(taken) < _LEAST or now_ns - began_ns < seconds * 1e9):
+        number = _WARM_UP + len(taken)
+        engine.matte(Frame(frames[number % len(frames)], number, 0, now_ns)).host()
+        before_ns, now_ns = now_ns, SYSTEM_CLOCK.now_ns()
+        taken.append(now_ns - before_ns)
+    info = engine.info
     return Timing(
         model=info.model,
         device=info.device,
         precision=info.precision,
-        width=width,
-        height=height,
+        width=frames[0].shape[1],
+        height=frames[0].shape[0],
         downsample_ratio=info.downsample_ratio,
         fps=len(taken) * 1e9 / (now_ns - began_ns),
         p95_ms=float(np.percentile(taken, 95)) / 1e6,
         frames=len(taken),
     )
+
+
+def _hint(timings: Sequence[Timing], name: str) -> str | None:
+    """That 8 bits would be quicker, where they would be on this processor and are not there yet."""
+    on_cpu = [timing for timing in timings if timing.device == "cpu" and timing.model == MODELS[0]]
+    if not on_cpu or len(on_cpu) < len([timing for timing in timings if timing.model == MODELS[0]]):
+        return None
+    precisions = {timing.precision for timing in on_cpu}
+    if "int8" in precisions or find_spec("openvino") is None:
+        return None
+    from rvm_live.engines.common.micro_benchmark import INT8_PAYS, int8_share, quickest_hint
+    from rvm_live.system.telemetry_off import import_quietly
+
+    try:
+        core = import_quietly("openvino").Core()
+        share = int8_share(core, quickest_hint(core))
+    except RuntimeError:
+        return None  # OpenVINO refuses it, and would refuse the real one
+    if share > INT8_PAYS:
+        return None
+    source = "" if name == "auto" else f" --source {shlex.quote(name)}"
+    return f"int8 would take about {share:.1f} of the network's time here: `rvm-live calibrate{source}` makes it"
 
 
 def _models(settings: EngineSettings) -> tuple[list[EngineSettings], str]:
@@ -171,24 +216,14 @@ def _models(settings: EngineSettings) -> tuple[list[EngineSettings], str]:
     found: dict[Path, EngineSettings] = {}
     reason = ""
     for model in (None, *MODELS):
-        asked = replace(settings, engine="rvm", model=model, offline=True, downsample_ratio=None)
+        asked = replace(settings, engine="auto", model=model, offline=True, downsample_ratio=None, fallback_lite=False)
         try:
             path = resolve(asked)
         except WeightsError as error:
             reason = reason or str(error)
             continue
-        found.setdefault(path.resolve(), replace(asked, weights=path, model=None))
+        found.setdefault(path.resolve(), replace(asked, weights=path, model=None, keep_up=True, box=False, gate=False))
     return list(found.values()), reason
-
-
-def _hopeless(width: int, height: int, ratio: float, tried: Sequence[Timing]) -> bool:
-    """Something smaller in every respect was far too slow already."""
-    return any(
-        timing.fps < _HOPELESS_FPS
-        and timing.width * timing.height <= width * height
-        and timing.downsample_ratio * max(timing.width, timing.height) <= ratio * max(width, height) + 1
-        for timing in tried
-    )
 
 
 def _command(

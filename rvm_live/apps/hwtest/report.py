@@ -181,6 +181,7 @@ class Advice:
         keeps_fps: the rate that ``best`` keeps (30, 24 or 15), None if it keeps none of them.
         command: how to start the program that way, None without ``best``.
         note: why nothing was measured, or what the measurement leaves out.
+        hint: what would be quicker and is not there yet, None where there is nothing.
     """
 
     timings: tuple[Timing, ...] = ()
@@ -188,6 +189,7 @@ class Advice:
     keeps_fps: int | None = None
     command: str | None = None
     note: str | None = None
+    hint: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ at the same price, and no rung: single precision is tried at the largest size al
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
@@ -59,21 +59,23 @@ def ratios_for(width: int, height: int) -> tuple[float, ...]:
     return tuple(ratio for ratio in ratios if min(width, height) * ratio >= LEAST_LINES)
 
 
-def rungs_for(width: int, height: int, precisions: Sequence[str]) -> tuple[Rung, ...]:
+def rungs_for(
+    width: int, height: int, precisions: Sequence[str] | Callable[[float], Mapping[str, float]]
+) -> tuple[Rung, ...]:
     """The ladder for a frame size: the largest size in each precision, then the smaller ones in the last of them.
 
     Args:
         width: of the frames, pixels.
         height: of the frames, pixels.
-        precisions: that may be used, best first.
+        precisions: that may be used, best first; or ratio -> those that may be used there, with their time against
+            single precision.
     """
-
-    def rung(ratio: float, precision: str) -> Rung:
-        return Rung(ratio, precision, _FULL_SIZE + FACTORS[precision] * ratio * ratio)
-
-    ratios = ratios_for(width, height)
-    best = [rung(ratio, precision) for ratio in ratios[:1] for precision in precisions[:-1]]
-    return tuple(best + [rung(ratio, precisions[-1]) for ratio in ratios])
+    at = precisions if callable(precisions) else lambda ratio: {each: FACTORS[each] for each in precisions}
+    rungs: list[Rung] = []
+    for ratio in ratios_for(width, height):
+        here = [Rung(ratio, name, _FULL_SIZE + factor * ratio * ratio) for name, factor in at(ratio).items()]
+        rungs += here if not rungs else here[-1:]
+    return tuple(rungs)
 
 
 def choose_side(width: int, height: int, measure: Callable[[int], float], budget_ms: float = BUDGET_MS) -> int:

@@ -7,6 +7,8 @@ import os
 import shutil
 import threading
 from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -40,6 +42,8 @@ _log = logging.getLogger("rvm_live")
 
 _FORMAT = 2
 """Of what is kept on disk; goes up when :mod:`rvm_live.engines.rvm.openvino.trace` changes its meaning."""
+_SHARE = "share.txt"
+_WARM_UP, _RUNS = 3, 15
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 _EXAMPLE = (256, 144)
 _MOST = 6
@@ -69,12 +73,14 @@ class OpenVinoCache:
 
     Attributes:
         has_bf16: the processor computes in bfloat16 natively.
+        best: the quickest precision without calibration.
         phase: what takes long at the moment, for display; empty while nothing does.
     """
 
     def __init__(self, core: openvino.Core, weights: LoadedWeights, *, coloured: bool) -> None:
         self._core = core
         self.has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self.best = "bf16" if self.has_bf16 else "fp32"
         # What is not quantised runs in the quickest precision there is.
         self._hints = {**_HINTS, "int8": "bf16" if self.has_bf16 else "f32"}
         self._weights = weights
@@ -84,6 +90,7 @@ class OpenVinoCache:
         self._bridges: Prepared[_Key, tuple[Any, Any]] = Prepared(self._any, "compiling")
         self._kept: dict[bool, tuple[Any, Any]] = {}
         self._keeping = threading.Lock()
+        self._shares: dict[Path, float | None] = {}
 
     def request(
         self, low: tuple[int, int], precision: str, *, refined: bool, within: tuple[int, int] | None = None
@@ -169,6 +176,32 @@ class OpenVinoCache:
     def calibrated(self, low: tuple[int, int], *, refined: bool) -> bool:
         """Whether there is an int8 network for that size."""
         return os.path.isdir(folder() / self._name("int8", refined=refined, low=low))
+
+    def share_of_int8(self, low: tuple[int, int], *, refined: bool) -> float | None:
+        """Time of the int8 network for a size over that of what ``auto`` takes without it, as it was measured on this
+        machine when it was calibrated; None where that was not done, or can no longer be read."""
+        kept_in = folder() / self._name("int8", refined=refined, low=low) / _SHARE
+        if kept_in not in self._shares:  # looked for once: the ladder asks at every frame
+            try:
+                self._shares[kept_in] = float(kept_in.read_text())
+            except (OSError, ValueError):
+                self._shares[kept_in] = None
+        return self._shares[kept_in]
+
+    def measure_int8(self, low: tuple[int, int], picture: NDArray[np.uint8], *, refined: bool) -> float:
+        """Measure :meth:`share_of_int8`, both in turns, and keep it beside the network."""
+        requests = [self.request(low, name, refined=refined) for name in ("int8", self.best)]
+        times: list[list[int]] = [[] for _ in requests]
+        for _ in range(_WARM_UP + _RUNS):
+            for request, taken in zip(requests, times, strict=True):
+                began_ns = SYSTEM_CLOCK.now_ns()
+                request.run(picture)
+                taken.append(SYSTEM_CLOCK.now_ns() - began_ns)
+        eight, best = (median(taken[_WARM_UP:]) for taken in times)
+        share = eight / best
+        (folder() / self._name("int8", refined=refined, low=low) / _SHARE).write_text(f"{share:.3f}\n")
+        self._shares.clear()
+        return share
 
     def calibrate(self, low: tuple[int, int], pictures: Sequence[NDArray[np.uint8]], *, refined: bool) -> float:
         """Make and keep the int8 network for a size.

@@ -17,7 +17,7 @@ from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, Rung, States
 from rvm_live.engines.common.device import downsample_ratio
 from rvm_live.engines.common.guided_upsampling import GuidedUpsampler
-from rvm_live.engines.common.ladder import choose_side, low_size, median_ms, ratio_of, rungs_for, state_shapes
+from rvm_live.engines.common.ladder import FACTORS, choose_side, low_size, median_ms, ratio_of, rungs_for, state_shapes
 from rvm_live.engines.common.openvino_request import OpenVinoRequest
 from rvm_live.engines.focus.focus import Focus
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
@@ -26,9 +26,11 @@ from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
 from rvm_live.weights import load, resolve
 
-__all__ = ["OpenVinoEngine"]
+__all__ = ["INT8_TAKEN", "OpenVinoEngine"]
 
 _PROBE_FRAMES = 10
+INT8_TAKEN = 0.85
+"""Share of the time at which ``auto`` takes 8 bits: less gain is not worth their error."""
 
 
 class OpenVinoEngine(Engine):
@@ -68,12 +70,10 @@ class OpenVinoEngine(Engine):
         half = self._cache.has_bf16
         precision = self.settings.precision
         if precision == "auto":
-            precision = "bf16" if half else "fp32"
+            precision = self._cache.best
         elif precision == "bf16" and not half:
             raise UnavailableError(f"this CPU ({cpu_name()}) has no bf16: choose --precision auto or fp32")
         self._precision = precision
-        fixed = self.settings.precision != "auto" or not half
-        self._precisions = (precision,) if fixed else ("fp32", precision)
         self._info = EngineInfo("openvino", self._weights.variant, "cpu", cpu_name(), precision)
         return self._info
 
@@ -94,15 +94,15 @@ class OpenVinoEngine(Engine):
             ratio = ratio_of(choose_side(width, height, self._measured(width, height)), width, height)
         else:
             ratio = downsample_ratio(self.settings.downsample_ratio, width, height)
-        self._fit(width, height, ratio)
+        self._fit(width, height, ratio, quick=self.settings.keep_up)
         for _ in range(2):
             self._blank()
         if self.settings.keep_up and self.settings.box_wanted:
-            self._compiled().build_bridge(self._precision, refined=ratio != 1.0, within=self._low)
+            self._compiled().build_bridge(self._info.precision, refined=ratio != 1.0, within=self._low)
         self.reset()
 
-    def calibrate(self, pictures: Sequence[NDArray[np.uint8]], ratio: float) -> float:
-        """Make and keep the int8 network for the pictures' size and a ratio.
+    def calibrate(self, pictures: Sequence[NDArray[np.uint8]], ratio: float) -> tuple[float, float]:
+        """Make and keep the int8 network for the pictures' size and a ratio, and measure what it gives.
 
         Args:
             pictures: uint8 (H, W, 3) BGR, consecutive, at least 6.
@@ -110,7 +110,8 @@ class OpenVinoEngine(Engine):
 
         Returns:
             Mean absolute difference of alpha from single precision, 0-1, for the worst of some pictures that were not
-            calibrated on.
+            calibrated on; and its time over that of what ``auto`` takes without it, which takes it from
+            :data:`INT8_TAKEN` down.
 
         Raises:
             UnavailableError: NNCF is not installed.
@@ -119,7 +120,8 @@ class OpenVinoEngine(Engine):
         height, width = pictures[0].shape[:2]
         low = low_size(width, height, ratio)
         small = [picture if low == (width, height) else _shrunk(picture, low, ratio) for picture in pictures]
-        return self._compiled().calibrate(low, small, refined=ratio != 1.0)
+        cache, refined = self._compiled(), ratio != 1.0
+        return cache.calibrate(low, small, refined=refined), cache.measure_int8(low, small[-1], refined=refined)
 
     def _compiled(self) -> OpenVinoCache:
         if self._cache is None:
@@ -130,7 +132,7 @@ class OpenVinoEngine(Engine):
         """side -> milliseconds a frame of the network whose longer side that is, on this machine now."""
 
         def measure(side: int) -> float:
-            self._fit(width, height, ratio_of(side, width, height))
+            self._fit(width, height, ratio_of(side, width, height), quick=True)
             return median_ms(self._blank, runs=_PROBE_FRAMES, clock=SYSTEM_CLOCK)
 
         return measure
@@ -146,12 +148,24 @@ class OpenVinoEngine(Engine):
             raise EngineError("the engine is not ready")
         return self._now
 
-    def _fit(self, width: int, height: int, ratio: float) -> None:
-        """Get ready for a frame size and ratio, with an empty state."""
+    def _fit(self, width: int, height: int, ratio: float, *, quick: bool = False) -> None:
+        """Get ready for a frame size and ratio, with an empty state; ``quick``: in whatever is quickest there."""
         low = low_size(width, height, ratio)
-        self._now = self._focus(low, self._precision, refined=ratio != 1.0), GuidedUpsampler((width, height), low)
+        precision = [*self._precisions(low, refined=ratio != 1.0)][-1] if quick else self._precision
+        self._now = self._focus(low, precision, refined=ratio != 1.0), GuidedUpsampler((width, height), low)
         self._low, self._size = low, (width, height)
-        self._info = replace(self._info, downsample_ratio=ratio, precision=self._precision)
+        self._info = replace(self._info, downsample_ratio=ratio, precision=precision)
+
+    def _precisions(self, low: tuple[int, int], *, refined: bool) -> dict[str, float]:
+        """What may be used at a size, best first, with its time against single precision: what the user fixed, else
+        int8 too, once it is calibrated and was seen to pay."""
+        if self.settings.precision != "auto":
+            return {self._precision: FACTORS[self._precision]}
+        found = {name: FACTORS[name] for name in dict.fromkeys(("fp32", self._precision))}
+        share = self._compiled().share_of_int8(low, refined=refined)
+        if share is not None and share <= INT8_TAKEN:
+            found["int8"] = share * FACTORS[self._precision]
+        return found
 
     def _focus(self, low: tuple[int, int], precision: str, *, refined: bool) -> Focus:
         """The network for small pictures of a size, with an empty state."""
@@ -174,11 +188,13 @@ class OpenVinoEngine(Engine):
         if self.settings.downsample_ratio is not None or self._size is None:
             return ()
         cache, size = self._compiled(), self._size
-        return tuple(
-            rung
-            for rung in rungs_for(*size, self._precisions)
-            if cache.usable(low_size(*size, rung.ratio), rung.precision, refined=rung.ratio != 1.0)
-        )
+
+        def usable(ratio: float) -> dict[str, float]:
+            low, refined = low_size(*size, ratio), ratio != 1.0
+            found = self._precisions(low, refined=refined)
+            return {name: found[name] for name in found if cache.usable(low, name, refined=refined)}
+
+        return rungs_for(*size, usable)
 
     def use_rung(self, rung: Rung) -> bool:
         if self._size is None:

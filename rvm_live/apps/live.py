@@ -32,6 +32,7 @@ from rvm_live.backgrounds.own import OwnBackgrounds
 from rvm_live.backgrounds.parse import default_cycle, parse
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.frames import Composite
+from rvm_live.core.framing import Framing
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import LiveSettings
@@ -140,6 +141,7 @@ class _App:
             clock=clock,
             compositor=settings.compositor,
             away=parse(settings.away)[0] if settings.away else None,
+            framing=Framing(settings.follow, settings.zoom, settings.shift),
             outputs=None if self.page is None else self.page.outputs(),
         )
         self.composer = parts.composer
@@ -158,7 +160,14 @@ class _App:
         self.streams = streams_for(settings, self._listener, clock)
         self.own = OwnBackgrounds(self.composer.add_background)
         self.controls = live_controls(
-            self.view, self.composer, self.source, engine, self.recording, self._reset, self._stop, self.own
+            self.view,
+            self.composer,
+            self.source,
+            engine,
+            self.recording,
+            self._reset,
+            lambda: self.pipeline.stop("stopped"),
+            self.own,
         )
         self.pipeline = parts.pipeline(
             self._sinks(tell, clock),
@@ -279,9 +288,6 @@ class _App:
     def _reset(self) -> None:
         self.pipeline.reset()
 
-    def _stop(self) -> None:
-        self.pipeline.stop("stopped")
-
     def _save(self, composite: Composite) -> Path:
         path = Path(f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}-{composite.seq:06d}.png")
         save_png(composite, path)
@@ -330,6 +336,7 @@ class _App:
             drops={**snapshot.dropped, **self.dropped()},
             repeats=snapshot.repeated,
             background=self.composer.background_label,
+            framing=self.composer.framing.words,
             recording=self.recording.path,
             sound=self.recording.sound,
             recorded_s=self.recording.seconds,

@@ -17,6 +17,7 @@ from rvm_live.cli.options import engine_option, engine_settings, source_option, 
 from rvm_live.cli.params import OnePerLine, PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
 from rvm_live.core.errors import SettingsError, SinkError
+from rvm_live.core.framing import parse_shift
 from rvm_live.core.settings import (
     DISPLAY_MODES,
     MODELS,
@@ -67,6 +68,14 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         ),
         click.option("--no-stats", "statistics", flag_value="off", hidden=True),
         click.option("--fullscreen", is_flag=True, help="Start in full screen (key f)."),
+        click.option("--follow", is_flag=True, help="Keep people in the middle of the picture (key a)."),
+        click.option("--zoom", type=float, default=1.0, help="How much larger the person is, 0.5 to 4.  [default: 1]"),
+        click.option(
+            "--shift",
+            metavar="X,Y",
+            default="0,0",
+            help="Move the person to the right and down, in pictures: 0.2,0.  [default: 0,0]",
+        ),
         click.option(
             "--away",
             callback=place_text,
@@ -229,6 +238,9 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
         display=options["display"],
         statistics=options["statistics"],
         mirror=options["mirror"],
+        follow=options["follow"],
+        zoom=options["zoom"],
+        shift=parse_shift(options["shift"]),
         away=options["away"],
         headless=options["headless"],
         fullscreen=options["fullscreen"],

@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.compositing.framing import WHOLE, Box, Follower, Framing, Placement, coarse, people_in, within
+from rvm_live.compositing.following import WHOLE, Box, Follower, Placement, coarse, people_in, within
 from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.framing import Framing
 
 __all__ = ["Reframer", "reframed"]
 
@@ -39,6 +40,7 @@ class Reframer:
         self._last: dict[bool, tuple[Matte, Placement, Matte]] = {}
         self._now: dict[bool, Matte] = {}
         self._placement = WHOLE
+        self._matte: Matte
 
     def look(self, matte: Matte, moment_ns: int) -> None:
         """Take the matte of this moment."""
@@ -51,10 +53,9 @@ class Reframer:
             self._moved = self._placement != WHOLE
         self._matte = matte
 
-    @property
-    def moving(self) -> bool:
-        """Whether the matte is shown elsewhere than the frame has it."""
-        return self._placement != WHOLE
+    def rest(self, matte: Matte) -> None:
+        """Leave this one where the frame has it."""
+        self._matte, self._placement, self._now = matte, WHOLE, {}
 
     def matte(self, *, inside: bool) -> Matte:
         """The matte of this moment in its place.
@@ -166,7 +167,9 @@ class _Warp:
 
     def __call__(self, colour: Picture, alpha: Picture | None = None) -> tuple[Picture, Picture]:
         """Colour, uint8 (h, w, 3), and alpha, uint8 (h, w), as they go into the picture."""
-        packed = cv2.cvtColor(colour, cv2.COLOR_BGR2BGRA)  # OpenCV warps four channels in less than half the time of three
+        packed = cv2.cvtColor(
+            colour, cv2.COLOR_BGR2BGRA
+        )  # OpenCV warps four channels in less than half the time of three
         if alpha is not None:
             cv2.insertChannel(alpha, packed, 3)
         moved = cv2.warpAffine(
@@ -199,7 +202,7 @@ class _Reframed(Frame):
         return made
 
     @cached_property
-    def image(self) -> Picture:  # type: ignore[override]
+    def image(self) -> Picture:
         return self.__dict__["_once"].picture  # type: ignore[no-any-return]
 
     @property

@@ -1,4 +1,4 @@
-"""As :mod:`rvm_live.compositing.reframing`, where mattes lie in a device's memory: nothing comes down but a few cells."""
+"""As :mod:`rvm_live.compositing.reframing`, where mattes lie on a device: nothing comes down but a few cells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rvm_live.compositing.framing import Box, Placement, people_in
+from rvm_live.compositing.following import Box, Placement, people_in
 from rvm_live.core.frames import Frame, Matte
 
 __all__ = ["Finder", "reframed_on_device"]

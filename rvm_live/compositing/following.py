@@ -1,29 +1,26 @@
 """Where the person is in the picture: followed, or moved and scaled by hand.
 
-Everything is reckoned in shares of the picture's width and height, from the upper left. A :class:`Placement` tells which
-point of the frame lies in the middle of the picture, and how much larger the frame is than the picture.
+Everything is reckoned in shares of the picture's width and height, from the upper left. A :class:`Placement` tells
+which point of the frame lies in the middle of the picture, and how much larger the frame is than the picture.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.core.errors import SettingsError
+from rvm_live.core.framing import LARGEST, SMALLEST, Framing
 
-__all__ = ["LARGEST", "SMALLEST", "WHOLE", "Box", "Follower", "Framing", "Placement", "people_in", "placed"]
+__all__ = ["WHOLE", "Box", "Follower", "Placement", "coarse", "people_in", "placed", "within"]
 
-SMALLEST, LARGEST = 0.5, 4.0
-"""Scales: below the first bilinear sampling would skip pixels, above the second there is little left to see."""
 TALL, WIDE = 0.8, 0.9
-"""Shares of the picture that all people together are to take at zoom 1: of its height, or of its width if that is less."""
+"""Shares of the picture that all people together take at zoom 1: of its height, or of its width if that is less."""
 DEAD = 0.06
-"""A middle that is off by less, of the picture, is left where it is; so is a size that is off by less than twice that."""
+"""A middle that is off by less, of the picture, stays where it is; so does a size off by less than twice that."""
 SPEED, GROWTH = 0.5, 0.5
 """The most that the middle moves in a second, in pictures, and that the logarithm of the scale does."""
 SMOOTH_S = 0.45
@@ -59,36 +56,6 @@ class Box(NamedTuple):
     top: float
     right: float
     bottom: float
-
-
-@dataclass
-class Framing:
-    """What is asked for; may be changed from any thread, and takes effect with the next frame.
-
-    Attributes:
-        follow: all people together stay in the middle, ``zoom`` times 80 % of the picture's height tall.
-        zoom: how much larger the person is, :data:`SMALLEST` to :data:`LARGEST`.
-        shift: how far the person is moved, to the right and down, in pictures, -1 to 1 each.
-
-    Raises:
-        SettingsError: out of range.
-    """
-
-    follow: bool = False
-    zoom: float = 1.0
-    shift: tuple[float, float] = (0.0, 0.0)
-
-    def __post_init__(self) -> None:
-        if not SMALLEST <= self.zoom <= LARGEST:
-            raise SettingsError(f"zoom {self.zoom:g} is out of range: it must be between {SMALLEST:g} and {LARGEST:g}")
-        if not all(-1 <= each <= 1 for each in self.shift):
-            told = ",".join(f"{each:g}" for each in self.shift)
-            raise SettingsError(f"shift {told} is out of range: both parts must be between -1 and 1")
-
-    @property
-    def plain(self) -> bool:
-        """Whether the frame is shown as it is."""
-        return not self.follow and self.zoom == 1 and self.shift == (0, 0)
 
 
 def people_in(alpha: NDArray[np.uint8]) -> Box | None:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rvm_live.apps.aside import Aside
 from rvm_live.apps.assembly import Assembly, failover, reconnecting
 from rvm_live.apps.live_camera import OnDemand, camera_for
 from rvm_live.apps.live_controls import CHANGING, live_controls
 from rvm_live.apps.live_page import LivePage
+from rvm_live.apps.live_recording import hearing, recording_for
 from rvm_live.apps.live_streams import streams_for
 from rvm_live.apps.live_weights import WeightsFetch
 from rvm_live.apps.preflight import (
@@ -39,8 +40,7 @@ from rvm_live.core.settings import LiveSettings
 from rvm_live.engines.choice import told_once
 from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sinks.base import Sink, Surroundings
-from rvm_live.sinks.factory import open_recorder, open_sink
-from rvm_live.sinks.recording.recording_switch import RecordingSwitch
+from rvm_live.sinks.factory import open_sink
 from rvm_live.sinks.recording.snapshot import save_png
 from rvm_live.sinks.recording.sudden_exit import on_sudden_exit
 from rvm_live.sinks.window.chooser import Chooser
@@ -54,10 +54,6 @@ from rvm_live.sources.switched import SwitchedSource
 from rvm_live.system import atomic_write, gpu
 from rvm_live.system.atomic_write import write_whole
 from rvm_live.system.signals import stopping_on_signals
-
-if TYPE_CHECKING:
-    from rvm_live.sinks.recording.listening import Listener
-    from rvm_live.sinks.recording.recorder import Recorder
 
 __all__ = ["HEADLESS_SECONDS", "run"]
 
@@ -155,9 +151,19 @@ class _App:
             fullscreen=settings.fullscreen,
             mirror=bool(settings.mirror),
         )
-        self.recording = self._recording(overflow, clock)
+        listener = hearing(self.composer, self.source, notices)
+        self.recording = recording_for(
+            self.settings,
+            self.composer,
+            listener,
+            notices,
+            overflow,
+            clock,
+            # With neither window nor page the recording is what the run is for; else the picture matters more.
+            needed=self.settings.headless and self.page is None,
+        )
         self.camera = camera_for(settings, clock)
-        self.streams = streams_for(settings, self._listener, clock)
+        self.streams = streams_for(settings, listener, clock)
         self.own = OwnBackgrounds(self.composer.add_background)
         self.controls = live_controls(
             self.view,
@@ -177,35 +183,6 @@ class _App:
             scene_reset=settings.scene_reset,
         )
         engine.renew = self.pipeline.reset
-
-    def _recording(self, overflow: Overflow, clock: Clock) -> RecordingSwitch:
-        settings = self.settings
-
-        def make(path: str) -> Recorder:
-            return open_recorder(
-                path,
-                fps=settings.source.fps,
-                policy=overflow,
-                background=self.composer.background_only,
-                # With neither window nor page the recording is what the run is for; else the picture matters more.
-                on_failure=None if settings.headless and self.page is None else self.notices.fallback,
-                listener=None if settings.audio is None else self._listener(settings.audio),
-            )
-
-        return RecordingSwitch(
-            make, settings.record, self.notices.fallback, clock, with_sound=settings.audio is not None
-        )
-
-    def _listener(self, device: str) -> Listener:
-        """Hears nothing while the camera rests or nobody is to be seen."""
-        from rvm_live.microphones.factory import open_microphone
-        from rvm_live.sinks.recording.listening import Listener
-
-        return Listener(
-            lambda: open_microphone(device),
-            muted=lambda: self.source.paused or self.composer.private,
-            told=self.notices.fallback,
-        )
 
     def _sinks(self, tell: Callable[[str], None], clock: Clock) -> list[Sink]:
         sinks: list[Sink] = [self.recording, *self.streams, *self._own_sinks]

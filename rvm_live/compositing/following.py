@@ -28,6 +28,7 @@ SMOOTH_S = 0.45
 PATIENCE_NS = 2_000_000_000
 """How long nobody may be seen before the whole frame is shown again."""
 _LONGEST_S = 0.1
+_THERE = 2e-4
 _SEEN = 96
 _SPECK = 0.04
 
@@ -200,4 +201,4 @@ def _nearer(now: float, goal: float, speed: float, limit: float, passed_s: float
     later = aim + (apart + change) * decay
     if (goal > now) == (later > goal):  # it does not swing beyond
         return goal, 0.0
-    return (goal, 0.0) if abs(later - goal) < 1e-5 else (later, (speed - omega * change) * decay)
+    return (goal, 0.0) if abs(later - goal) < _THERE else (later, (speed - omega * change) * decay)

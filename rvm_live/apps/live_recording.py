@@ -22,7 +22,7 @@ __all__ = ["hearing", "recording_for"]
 
 
 def hearing(composer: Composer, source: SwitchedSource, notices: Notices) -> Callable[[str], Listener]:
-    """What makes the ears of a run for a microphone: they hear nothing while the camera rests or nobody is to be seen."""
+    """What makes the ears for a microphone; they hear nothing while the camera rests or nobody is to be seen."""
 
     def listener(device: str) -> Listener:
         from rvm_live.microphones.factory import open_microphone

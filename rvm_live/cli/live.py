@@ -351,6 +351,8 @@ def report_text(report: LiveReport) -> str:
     for stage in STAGES:
         track = snapshot.latency_ms.get(stage, Percentiles())
         lines.append(f"  {stage:<11}{track.p50:7.1f} {track.p95:7.1f} {track.p99:7.1f}")
+    if report.camera_ms:
+        lines.append(f"  camera      {report.camera_ms:.0f} ms from the grab to other programs")
     lines += [f"  fallback    {line}" for line in report.fallbacks]
     lines += [f"  stream      {line}" for line in report.streams]
     if report.recording:

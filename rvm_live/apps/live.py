@@ -221,7 +221,7 @@ class _App:
                     composer=self.composer,
                     own=self.own,
                     recording=self.recording,
-                    actions={"fetch": self.fetch.start, "reset": self._reset, "stop": lambda: self._quit("page")},
+                    actions={"fetch": self.fetch.start},
                 )
             )
         if self.window is None and self.camera.on and not self.settings.always:

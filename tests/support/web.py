@@ -21,7 +21,7 @@ from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.output import Output
 from rvm_live.core.clock import SYSTEM_CLOCK
-from rvm_live.core.controls import Control, Controls, one_of, truth
+from rvm_live.core.controls import Control, Controls, one_of, trigger, truth
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.queues import Overflow
 from rvm_live.pipeline.fan_out import SinkThread
@@ -154,6 +154,7 @@ def served(
             lambda value: values.__setitem__(name, value),
             check=check,
             choices=lambda: choices.get(name, ()),
+            kind="switch" if isinstance(values[name], bool) else "choice",
         )
 
     def wished(wish: Any) -> str:
@@ -168,9 +169,10 @@ def served(
         check=wished,
         choices=lambda: composer.backgrounds,
     )
-    privacy = Control("privacy", lambda: composer.private, composer.hide, check=truth("privacy"))
-    controls = Controls([background, privacy, *map(control, values)])
+    privacy = Control("privacy", lambda: composer.private, composer.hide, check=truth("privacy"), kind="switch")
     done: list[str] = []
+    stop = trigger("stop", lambda: done.append("stop"), "it ends")
+    controls = Controls([background, privacy, stop, *map(control, values)])
 
     def find(name: str) -> Background | None:
         return composer.background_named(name)
@@ -192,7 +194,7 @@ def served(
         find,
         take or WebProgram.take_background,
         recordings,
-        {name: lambda name=name: done.append(name) or f"{name} it is" for name in ("reset", "stop")},
+        {name: lambda name=name: done.append(name) or f"{name} it is" for name in ("fetch", "reset")},
     )  # fmt: skip
     sink = WebSink(Address.parse(address), program, composer.background_only, size=size, origins=origins)
     over = threading.Event()

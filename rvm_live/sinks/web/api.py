@@ -112,10 +112,9 @@ class Api:
 
     def about(self) -> dict[str, Any]:
         """Of every control what it is: its kind, limits and words, as far as they are told."""
-        described = getattr(self._program.controls, "describe", list)()
         return {
-            each["name"]: {key: each[key] for key in ("kind", "limits", "text") if each.get(key) is not None}
-            for each in described
+            each["name"]: {"kind": each["kind"], "limits": each["limits"], "text": each["text"]}
+            for each in self._program.controls.describe()
         }
 
     def choices(self) -> dict[str, list[Any]]:

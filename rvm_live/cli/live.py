@@ -13,6 +13,7 @@ import click
 import cloup
 
 from rvm_live.apps.report import LiveReport
+from rvm_live.cli import values
 from rvm_live.cli.options import engine_option, engine_settings, source_option, source_settings
 from rvm_live.cli.params import OnePerLine, PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
@@ -43,6 +44,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             type=OnePerLine(),
             multiple=True,
             callback=place_text,
+            shell_complete=values.backgrounds,
             help="transparent, blur:25 (or --blur[=25]), red, #00ff88, a picture, a video or a folder; may be repeated "
             "(key b).",
         ),
@@ -82,7 +84,12 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             help="A picture to show while privacy is on (key v).  [default: the background]",
         ),
         engine_option("foreground"),
-        click.option("--compositor", default="auto", help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]"),
+        click.option(
+            "--compositor",
+            default="auto",
+            shell_complete=values.compositors,
+            help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]",
+        ),
     ],
     "Camera, file or stream": [
         source_option("source", aliases=("-i", "--input", "--camera", "--webcam")),
@@ -185,7 +192,12 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         engine_option("require_licence"),
     ],
     "Settings": [
-        click.option("--profile", metavar="NAME", help="call, stream, record, quality, saver, or one of your own."),
+        click.option(
+            "--profile",
+            metavar="NAME",
+            shell_complete=values.profiles,
+            help="call, stream, record, quality, saver, or one of your own.",
+        ),
         click.option(
             "--config", type=PlacePath(home=True), metavar="FILE", help="Read that instead of your rvm-live.toml."
         ),

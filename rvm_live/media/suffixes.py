@@ -23,8 +23,13 @@ FILMS = frozenset(
 MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 """Containers of films that are written, called as their suffixes are -> FFmpeg's name of each."""
 
-PICTURE_FORMATS = {"png": ".png", "tiff": ".tif"}
+PICTURE_FORMATS = {"png": ".png", "tiff": ".tif", "exr": ".exr"}
 """Containers that are folders of pictures -> suffix of each."""
 
-CONTAINERS = {**{f".{name}": name for name in MUXERS}, ".png": "png", ".tif": "tiff", ".tiff": "tiff"}
+CONTAINERS = {
+    **{f".{name}": name for name in MUXERS},
+    **dict.fromkeys((".tif", ".tiff"), "tiff"),
+    ".png": "png",
+    ".exr": "exr",
+}
 """Suffix of an output that is named -> its container."""

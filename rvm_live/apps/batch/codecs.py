@@ -45,8 +45,8 @@ FITTING = {
 }
 """Container -> its codecs, the usual one first."""
 
-ALPHA_CONTAINERS = ("mov", "mkv", "webm", "png", "tiff")
-"""Those that keep alpha: ProRes 4444, FFV1 (without loss), VP9, PNG and TIFF (without loss)."""
+ALPHA_CONTAINERS = ("mov", "mkv", "webm", "png", "tiff", "exr")
+"""Those that keep alpha: ProRes 4444, FFV1 (without loss), VP9, PNG, TIFF and EXR (without loss)."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from rvm_live.system.file_locks import Lock
 
 __all__ = ["work_off"]
 
-_PICTURE = re.compile(rf"[0-9]{{6,}}({'|'.join(map(re.escape, PICTURE_FORMATS.values()))})")
+_PICTURE = re.compile(rf"(?P<of>.*\.)?[0-9]{{6,}}({'|'.join(map(re.escape, PICTURE_FORMATS.values()))})")
 
 
 def work_off(shared: Shared, job: Job, number: int) -> Done:
@@ -152,6 +152,11 @@ def _outputs(shared: Shared, job: Job) -> tuple[Path, ...]:
 def _of_pictures(path: Path) -> bool:
     """Whether a folder holds nothing but what this program writes into one."""
     try:
-        return path.is_dir() and all(_PICTURE.fullmatch(each.name) and each.is_file() for each in path.iterdir())
+        return path.is_dir() and all(_is_ours(each) for each in path.iterdir())
     except OSError:
         return False
+
+
+def _is_ours(path: Path) -> bool:
+    found = _PICTURE.fullmatch(path.name)
+    return found is not None and found["of"] in (None, f"{path.parent.name}.") and path.is_file()

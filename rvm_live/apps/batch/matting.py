@@ -203,7 +203,7 @@ def _writers(
     tracks = tuple(zip(settings.write, outputs, strict=True))
     if container in PICTURE_FORMATS:
         writer = PictureFile if job.suffix else PictureFolder
-        return container, [writer(path, what, container, segments) for what, path in tracks]
+        return container, [writer(path, what, container, segments, straight=settings.straight) for what, path in tracks]
     size = (facts.width, facts.height)
     recipe, told = recipe_for(container, settings.codec, hardware=settings.hardware, size=size)
     stopped = shared.stopped.is_set

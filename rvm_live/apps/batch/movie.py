@@ -20,6 +20,7 @@ from rvm_live.apps.batch.media import Facts
 from rvm_live.apps.batch.segments import Segments
 from rvm_live.core.errors import SinkError, words_of
 from rvm_live.media.encoder import Encoder, Recipe
+from rvm_live.media.exr import encode_exr
 from rvm_live.media.suffixes import PICTURE_FORMATS
 from rvm_live.sinks.recording.snapshot import encode_png
 from rvm_live.sinks.recording.writers import Shot, Writer
@@ -162,13 +163,15 @@ class PictureFolder(Writer):
     Args:
         path: of the folder.
         track: name of what is in it.
-        kind: ``png``, 8 bits, or ``tiff``, 16 bits.
+        kind: ``png``, 8 bits, ``tiff``, 16 bits, or ``exr``, half floats in linear light.
         segments: of this and the other tracks.
+        straight: see :func:`~rvm_live.media.exr.encode_exr`.
     """
 
-    def __init__(self, path: Path, track: str, kind: str, segments: Segments) -> None:
+    def __init__(self, path: Path, track: str, kind: str, segments: Segments, *, straight: bool = False) -> None:
         self.path = path
         self.notes: list[str] = []
+        self._straight = straight
         self._track, self._kind, self._segments = track, kind, segments
         self._folder = segments.folder / track
         self._number, self._count = len(segments.pts), 0
@@ -179,7 +182,8 @@ class PictureFolder(Writer):
                 self._folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise explain(error, self.path) from error
-        write_whole(self._folder / f"{shot.seq:06d}{PICTURE_FORMATS[self._kind]}", _encoded(shot.image, self._kind))
+        name = picture_name(self.path, shot.seq, self._kind)
+        write_whole(self._folder / name, _encoded(shot.image, self._kind, self._straight))
         self._count += 1
         if self._count == self._segments.length:
             self._end_segment()
@@ -211,12 +215,14 @@ class PictureFile(Writer):
     Args:
         path: of the file.
         track: name of what is in it.
-        kind: ``png``, 8 bits, or ``tiff``, 16 bits.
+        kind: ``png``, 8 bits, ``tiff``, 16 bits, or ``exr``, half floats in linear light.
         segments: of this and the other tracks.
+        straight: see :func:`~rvm_live.media.exr.encode_exr`.
     """
 
-    def __init__(self, path: Path, track: str, kind: str, segments: Segments) -> None:
+    def __init__(self, path: Path, track: str, kind: str, segments: Segments, *, straight: bool = False) -> None:
         self.path = path
+        self._straight = straight
         self._track, self._kind, self._segments = track, kind, segments
         self._part = segments.path(track, 0, path.suffix)
         self._written = False
@@ -224,7 +230,7 @@ class PictureFile(Writer):
     def write(self, shot: Shot) -> None:
         if self._written:
             raise SinkError(f"{self.path} is one picture, and the input holds more: name a film's container")
-        write_whole(self._part, _encoded(shot.image, self._kind))
+        write_whole(self._part, _encoded(shot.image, self._kind, self._straight))
         self._written = True
 
     def finish(self) -> bool:
@@ -241,7 +247,14 @@ class PictureFile(Writer):
         pass  # the segments' folder goes
 
 
-def _encoded(image: NDArray[np.uint8], kind: str) -> bytes:
+def picture_name(folder: Path, number: int, kind: str) -> str:
+    """What a picture of a folder is called: ``000000.png``, and for programs for compositing ``name.000000.exr``."""
+    return f"{folder.name}." * (kind == "exr") + f"{number:06d}{PICTURE_FORMATS[kind]}"
+
+
+def _encoded(image: NDArray[np.uint8], kind: str, straight: bool) -> bytes:
+    if kind == "exr":
+        return encode_exr(image, straight=straight)
     return encode_png(image) if kind == "png" else encode_tiff(image)
 
 

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 WRITABLE = ("composite", "alpha", "foreground")
-CONTAINERS = ("auto", "mp4", "mov", "mkv", "webm", "png", "tiff")
+CONTAINERS = ("auto", "mp4", "mov", "mkv", "webm", "png", "tiff", "exr")
 CODEC_NAMES = ("auto", "h264", "hevc", "av1", "prores", "ffv1", "vp9")
 LEAST_MEMORY = 64_000_000
 """Bytes of a GPU that a limit must leave."""
@@ -140,6 +140,7 @@ class BatchSettings:
         memory_limit: bytes of a GPU's memory that this process may take, or None.
         workers: processes on this machine, each with its share of it; 1: this one alone.
         ray: address of a Ray cluster, ``local`` for one of its own, or None: no Ray.
+        straight: EXR keeps colours that are not multiplied by alpha.
         published: the engine's published ratio is taken, whatever the quality.
     """
 
@@ -163,6 +164,7 @@ class BatchSettings:
     memory_limit: int | None = None
     workers: int = 1
     ray: str | None = None
+    straight: bool = False
     published: bool = False
 
     def __post_init__(self) -> None:

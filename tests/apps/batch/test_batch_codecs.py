@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ from rvm_live.core.errors import NoMemoryError, SettingsError
 from rvm_live.core.frames import Frame
 from rvm_live.core.notices import Notices
 from rvm_live.core.settings import EngineSettings
+from rvm_live.media.exr import encode_exr, linear
 from rvm_live.sources.video.hardware import open_decoding
 from tests.conftest import ROOT, missing
 from tests.support.engines import HungryEngine
@@ -117,6 +120,75 @@ def test_a_tiff_keeps_values_between_those_of_eight_bits() -> None:
     values = np.arange(0, 65536, 13, np.uint16)[:4096].reshape(64, 64)
     read = cv2.imdecode(np.frombuffer(encode_tiff(values), np.uint8), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(read, values)
+
+
+def read_exr(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    library = pytest.importorskip("OpenEXR")
+    with library.File(str(path)) as file:
+        return dict(file.header()), {name: np.array(each.pixels) for name, each in file.channels().items()}
+
+
+@pytest.mark.parametrize("straight", [False, True])
+def test_exr_is_linear_light_in_half_floats(tmp_path: Path, straight: bool) -> None:
+    clip = make_movie(tmp_path / "clip.mp4", frames=3)
+    options = (
+        "--container",
+        "exr",
+        "--background",
+        "transparent",
+        "--write",
+        "composite,alpha",
+        "--foreground",
+        "source",
+    )
+    done = call("batch", *HALF, clip, "-o", tmp_path / "out", *options)
+    assert done.code == 0, done.out
+    folder = tmp_path / "out" / "output_clip"
+    assert sorted(path.name for path in folder.iterdir()) == [f"output_clip.{n:06d}.exr" for n in range(3)]
+    header, channels = read_exr(folder / "output_clip.000001.exr")
+    assert header["alphaPremultiplied"] == ("false" if straight else "true")
+    assert header["chromaticities"][:2] == pytest.approx((0.64, 0.33))
+    pixels = channels["RGBA"]
+    assert (pixels.dtype, pixels.shape) == (np.float16, (64, 96, 4))
+    source = pictures(clip, "rgb24")[1][:, :48]
+    assert np.array_equal(pixels[:, :48, :3], linear()[source].astype(np.float16)), "each value has its own half float"
+    assert not pixels[:, 48:].any()
+    _, alone = read_exr(tmp_path / "out" / "output_clip_alpha" / "output_clip_alpha.000001.exr")
+    assert np.array_equal(alone["A"], pixels[..., 3])
+    again = call("batch", *HALF, clip, "-o", tmp_path / "out", *options, "--force")
+    assert again.code == 0, "a folder of its own may be made anew"
+
+
+def test_every_value_of_a_ramp_survives_an_exr() -> None:
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (2, 1))
+    colours = np.dstack([ramp, ramp[:, ::-1], np.roll(ramp, 77), ramp])
+    for straight in (True, False):
+        made = encode_exr(np.ascontiguousarray(colours), straight=straight)
+        pixels = _read_bytes(made)["RGBA"].astype(np.float64)
+        alpha = np.round(pixels[..., 3] * 255)
+        assert np.array_equal(alpha, ramp), "alpha is no light"
+        light = pixels[..., :3] if straight else pixels[..., :3] / np.maximum(pixels[..., 3:], 1e-9)
+        found = np.abs(linear()[None, None, None, :].astype(np.float64) - light[..., None]).argmin(-1)
+        off = np.abs(found - colours[..., 2::-1].astype(int))[:, 3 if straight else 16 :]
+        assert off.max() <= (0 if straight else 1)
+
+
+def _read_bytes(made: bytes) -> dict[str, np.ndarray]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "one.exr"
+        path.write_bytes(made)
+        return read_exr(path)[1]
+
+
+def test_exr_says_what_it_needs_and_straight_is_for_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_movie(tmp_path / "clip.mp4", frames=2)
+    done = call("batch", *HALF, clip, "-o", tmp_path / "out", "--straight")
+    assert (done.code, "--straight is for EXR" in done.complaint) == (2, True)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = call("batch", *HALF, clip, "-o", tmp_path / "out", "--container", "exr")
+    assert (done.code, "EXR needs the package OpenEXR" in done.complaint) == (2, True)
 
 
 def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import av
 import numpy as np
@@ -48,22 +48,29 @@ _SIZE, _QUICK_SIZE = (1280, 720), (320, 180)
 
 
 class Meter(Sink):
-    """Tells how much processor time the frames took, without those at the beginning."""
+    """Tells how much processor time the frames took, without those at the beginning.
+
+    Args:
+        argument: the file that it is written into.
+    """
 
     name = "meter"
     runs_on = "run"
-    frames: ClassVar[list[tuple[int, float]]] = []
+
+    def __init__(self, argument: str) -> None:
+        self._path = Path(argument)
+        self._frames: list[tuple[int, float]] = []
 
     def open(self) -> None:
-        self.frames.clear()
+        self._frames.clear()
 
     def write(self, composite: Composite) -> None:
-        self.frames.append((composite.seq, time.process_time()))
+        self._frames.append((composite.seq, time.process_time()))
 
     def close(self, *, failed: bool) -> None:
-        first = min(_FIRST, len(self.frames) // 2)
-        (seq, began), (last, ended) = self.frames[first], self.frames[-1]
-        Path(os.environ["RVM_LIVE_METER"]).write_text(json.dumps((ended - began) / (last - seq) * 1e3))
+        first = min(_FIRST, len(self._frames) // 2)
+        (seq, began), (last, ended) = self._frames[first], self._frames[-1]
+        self._path.write_text(json.dumps((ended - began) / (last - seq) * 1e3), encoding="utf-8")
 
 
 def spent(clip: Path, options: argparse.Namespace, *extra: str) -> float:
@@ -72,12 +79,11 @@ def spent(clip: Path, options: argparse.Namespace, *extra: str) -> float:
         told = Path(folder) / "meter"
         command = [sys.executable, "-m", "rvm_live", "--source", str(clip), "--no-realtime", "--loop", "--headless"]
         command += ["--background", "color:navy", "--no-scene-reset", "--frames", str(options.timed), *extra]
-        command += ["--sink", "benchmarks.box:Meter"]
-        environment = {**os.environ, "RVM_LIVE_METER": str(told)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        command += ["--sink", f"benchmarks.box:Meter:{told}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise UnavailableError(done.stderr.strip().splitlines()[-1] if done.stderr else "rvm-live failed")
-        return float(json.loads(told.read_text()))
+        return float(json.loads(told.read_text(encoding="utf-8")))
 
 
 def unmoving(clip: Path, path: Path) -> Path:

@@ -1,8 +1,9 @@
-"""What can be changed of matting while it goes on: the engine, its device, ratio and steadiness."""
+"""What can be changed of matting while it goes on: the engine, its device, ratio and steadiness, and where it looks."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from platform import machine
@@ -44,7 +45,7 @@ class LiveEngines:
         self._named: tuple[str, float | None] = (_AUTO, None)
 
     def controls(self) -> list[Control]:
-        """``engine``, ``quality``, ``ratio``, ``device`` and ``steady``."""
+        """``engine``, ``quality``, ``ratio``, ``device``, ``steady``, ``box`` and ``gate``."""
         return [
             Control(
                 "engine",
@@ -81,15 +82,21 @@ class LiveEngines:
                 choices=_devices,
                 text="where the network runs",
             ),
-            Control(
-                "steady",
-                self.steady,
-                lambda steady: self._use(steady=steady),
-                check=lambda wish: None if wish in (None, _AUTO) else truth("steady")(wish),
-                kind="switch",
-                text="alpha averaged over time where nothing moves",
-            ),
+            self._switch("steady", self.steady, "alpha averaged over time where nothing moves"),
+            self._switch("box", lambda: self._engine.asked.box_wanted, "the network looks at a box around the person"),
+            self._switch("gate", lambda: self._engine.asked.gate_wanted, "the network looks only when something moved"),
         ]
+
+    def _switch(self, name: str, get: Callable[[], bool], text: str) -> Control:
+        """Of a setting that is also ``auto``."""
+        return Control(
+            name,
+            get,
+            lambda wish: self._use(**{name: wish}),
+            check=lambda wish: None if wish in (None, _AUTO) else truth(name)(wish),
+            kind="switch",
+            text=text,
+        )
 
     # The engine ---------------------------------------------------------------------------------------------
 

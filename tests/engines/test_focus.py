@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from rvm_live.engines.focus.person_box import MARGIN, SETTLE, PersonBox
 from rvm_live.engines.focus.region import GRID, Region, around, moved, placed, whole
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
 from rvm_live.engines.rvm.openvino.engine import OpenVinoEngine
+from rvm_live.engines.rvm.torch.engine import RvmEngine
 from tests.support.videos import read_frames
 
 Bytes = NDArray[np.uint8]
@@ -567,3 +569,42 @@ def test_another_rung_keeps_what_is_remembered(weights: Path, clip: list[Frame],
         assert "box" in engine.info.focus
     finally:
         engine.close()
+
+
+def test_on_torch_what_stands_still_is_seen_in_one_frame_of_three(weights: Path, clip: list[Frame]) -> None:
+    asked = EngineSettings("rvm", weights=weights, device="cpu", downsample_ratio=0.2, keep_up=True)
+    engines = [RvmEngine(each) for each in (asked, replace(asked, gate=False))]
+    rng = np.random.default_rng(0)
+    frames = []
+    for seq in range(SETTLE + 6):  # what a camera adds
+        noisy = np.clip(clip[0].image + rng.normal(0, 2, clip[0].image.shape), 0, 255)
+        frames.append(Frame(noisy.astype(np.uint8), seq, 0, seq))
+    jump = Frame(np.ascontiguousarray(np.roll(clip[0].image, 200, axis=1)), SETTLE + 6, 0, 0)
+    found = []
+    for engine in engines:
+        engine.open()
+        engine.prepare(1280, 720)
+        found.append(alphas(engine, [*frames, jump]))
+    told = [engine.info.focus for engine in engines]
+    assert told[0].endswith("of 3 frames") and told[1] == ""
+    apart = [float(np.abs(one - other).mean()) / 255 for one, other in zip(*found, strict=True)]
+    assert max(apart[:SETTLE]) == 0 < max(apart[SETTLE:-1]) < 3e-3
+    assert apart[-1] < 3e-3  # whoever jumps is seen at once
+    for engine in engines:
+        engine.close()
+
+
+def test_on_torch_an_old_model_lights_nothing_far_from_the_person(weights: Path, clip: list[Frame]) -> None:
+    engine = RvmEngine(EngineSettings("rvm", weights=weights, device="cpu", downsample_ratio=0.2, keep_up=True))
+    engine.open()
+    engine.prepare(1280, 720)
+    alphas(engine, [Frame(clip[0].image, seq, 0, seq) for seq in range(SETTLE + 1)])
+    (before,) = alphas(engine, [Frame(clip[0].image, 20, 0, 20)])
+    lit = clip[0].image.copy()
+    corner = lit[40:64, 1200:1224]
+    corner[:] = 255 - corner  # too little to be noticed
+    (found,) = alphas(engine, [Frame(lit, 21, 0, 21)])
+    told = engine.info.focus
+    engine.close()
+    assert "of" in told and not before[40:64, 1200:1224].any()
+    assert found[36:70, 1196:1230].max() < 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -140,6 +141,20 @@ def test_its_state_starts_anew_and_is_kept(made: subprocess.CompletedProcess[str
         assert not np.array_equal(last_alone, first[-1])
     finally:
         engine.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keep_up", [False, True])
+def test_one_calibration_serves_a_box_and_what_bridges_to_it(
+    made: subprocess.CompletedProcess[str], weights: Path, data: Path, keep_up: bool
+) -> None:
+    frames = read_frames(data / "clips" / "webcam" / "liveportrait_s18.mp4", 14)
+    asked = EngineSettings(weights=weights, downsample_ratio=RATIO, precision="int8")
+    engine = OpenVinoEngine(replace(asked, box=True, gate=False, keep_up=keep_up))
+    ours, _ = run(engine, frames[:12])
+    theirs, _ = run(OpenVinoEngine(asked), frames[:12])
+    assert 0.1 < theirs.mean() < 0.9
+    assert 0 < np.abs(ours - theirs).mean(axis=(1, 2)).max() <= 6e-3
 
 
 def complaint(outcome: Outcome) -> str:

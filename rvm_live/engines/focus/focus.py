@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from typing import Protocol
 
 import cv2
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.errors import EngineError
-from rvm_live.engines.focus.motion_gate import MOST_SKIPPED, MotionGate
+from rvm_live.engines.focus.motion_gate import MotionGate, frames_seen
 from rvm_live.engines.focus.person_box import PersonBox
 from rvm_live.engines.focus.region import Region, moved, placed, whole
 
@@ -116,12 +115,7 @@ class Focus:
         share = self._region.area / (self.size[0] * self.size[1])
         if share < 1:
             told.append(f"box {share:.0%}".replace("%", " %"))
-        ran = list(self._ran)
-        if ran and not all(ran):
-            part = Fraction(sum(ran), len(ran)).limit_denominator(MOST_SKIPPED + 1)
-            if 0 < part < 1:
-                told.append(f"{part.numerator} of {part.denominator} frames")
-        return ", ".join(told)
+        return ", ".join(filter(None, (*told, frames_seen(list(self._ran)))))
 
     @property
     def states(self) -> list[Floats]:

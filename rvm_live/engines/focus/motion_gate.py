@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Collection, Sequence
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -10,15 +12,20 @@ from numpy.typing import NDArray
 
 from rvm_live.engines.focus.person_box import SETTLE
 
-__all__ = ["MOST_SKIPPED", "MOVED", "MotionGate"]
+__all__ = ["MOST_SKIPPED", "MOVED", "STILL", "MotionGate", "StillGate", "frames_seen"]
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 MOVED = 0.03
 """Part of the person that must have moved since the network last ran before it runs again."""
+STILL = 0.002
+"""Part of the picture, likewise, where nobody tells how much of it is the person: 1 % of one who fills a fifth."""
 MOST_SKIPPED = 2
 """Frames on end that it may be spared."""
+_SIDE = 320
+"""Longer side of the picture on which a :class:`StillGate` looks for motion."""
+_RECENT = 30
 _NOISE = 6
 """Grey levels by which a smoothed pixel may differ without having moved."""
 _PERSON, _TRACE = 20, 5
@@ -107,3 +114,52 @@ class MotionGate:
         self._size, self._skipped, self._runs = (int(each) for each in memory[0])
         self._seen = memory[1].astype(np.uint8) if memory[1].size else None
         self._near, self._model = memory[2], list(memory[3:])
+
+
+class StillGate:
+    """For a network whose model stays on its device: tells whether next to nothing has moved since it ran.
+
+    What it found is then put on the next frame as it is, so the picture has to be stiller than for a
+    :class:`MotionGate`. Nothing of the frame goes to the device for it, and nothing comes back.
+    """
+
+    def __init__(self) -> None:
+        self._ran: deque[bool] = deque(maxlen=_RECENT)
+        self.reset()
+
+    def reset(self) -> None:
+        """The next frame is for the network."""
+        self._seen: Bytes | None = None
+        self._skipped = self._runs = 0
+        self._ran.clear()
+
+    def still(self, image: Bytes) -> bool:
+        """Whether the network need not see a frame, uint8 (H, W, 3) BGR; if not, it is taken to see it."""
+        scale = min(1.0, _SIDE / max(image.shape[:2]))
+        size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+        grey = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), cv2.COLOR_BGR2GRAY)
+        calm = cv2.GaussianBlur(grey, (5, 5), 0)
+        seen = self._seen
+        still = False
+        if self._runs >= SETTLE and self._skipped < MOST_SKIPPED and seen is not None and seen.shape == calm.shape:
+            moved = cv2.countNonZero(cv2.threshold(cv2.absdiff(calm, seen), _NOISE, 1, cv2.THRESH_BINARY)[1])
+            still = moved < STILL * calm.size
+        if still:
+            self._skipped += 1
+        else:
+            self._seen, self._skipped, self._runs = calm, 0, self._runs + 1
+        self._ran.append(not still)
+        return still
+
+    @property
+    def words(self) -> str:
+        """As ``1 of 2 frames``; empty while that is all."""
+        return frames_seen(self._ran)
+
+
+def frames_seen(ran: Collection[bool]) -> str:
+    """Of the last frames, each seen or not, in how many: ``1 of 2 frames``; empty where that is all."""
+    if not ran or all(ran):
+        return ""
+    part = Fraction(sum(ran), len(ran)).limit_denominator(MOST_SKIPPED + 1)
+    return f"{part.numerator} of {part.denominator} frames" if 0 < part < 1 else ""

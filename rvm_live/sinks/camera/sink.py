@@ -223,6 +223,7 @@ class VirtualCamera(PictureSink):
             device.close()
         self._devices.clear()
         self._lost.clear()
+        self._delays_ms.clear()
 
     # Pictures -------------------------------------------------------------------------------------------------
 

@@ -14,14 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from rvm_live.engines.common.ladder import low_size, state_shapes
-from rvm_live.engines.rvm.torch.full_size import FullSize
+from rvm_live.engines.rvm.torch.full_size import FullSize, SlopeAndOffset
 from rvm_live.engines.rvm.torch.graph_capture import Record
 from rvm_live.network.network import MattingNetwork
 
 __all__ = ["Found", "Step"]
 
+_TRACE, _NEAR = 5 / 255, 9
+"""Alpha of what may be a person at all, and pixels round that (:mod:`rvm_live.engines.focus.motion_gate`)."""
 _TURN = (2, 1, 0, 3)  # red, green, blue, alpha <-> blue, green, red, alpha
 
 Found = tuple[Tensor, "Tensor | None"]
@@ -43,6 +46,7 @@ class Step:
         record: how to record the work, or None to do it anew each time.
         time: consecutive frames that are worked off at once.
         batch: videos that are worked off side by side, each with states of its own.
+        kept: what is found may be put :meth:`again` on other frames.
 
     Attributes:
         finite: bool (), on the device: whether all that was found for the last frames, from which the states come, too,
@@ -63,6 +67,7 @@ class Step:
         record: Record | None,
         time: int = 1,
         batch: int = 1,
+        kept: bool = False,
     ) -> None:
         device = next(network.parameters()).device
         self.ratio = ratio
@@ -74,6 +79,7 @@ class Step:
         self._turn = torch.tensor(_TURN, device=device)
         self._whole = torch.tensor((1.0, 1.0, 1.0, 0.0), device=device).reshape(1, 4, 1, 1)
         self._time = time
+        self._kept = kept
         blank = torch.zeros((time * batch, height, width, 3), dtype=torch.uint8, device=device)
         self._images: Sequence[Tensor] = list(blank)
         self.states = [
@@ -81,6 +87,7 @@ class Step:
             for shape in state_shapes(network.variant, *low_size(width, height, ratio), batch)
         ]
         self._found: list[Found] = []
+        self._model: SlopeAndOffset | None = None
         self.finite = torch.ones((), dtype=torch.bool, device=device)
         self.recorded = False
         self._replay = self._work
@@ -114,6 +121,19 @@ class Step:
             if foreground is not None and colour is not None:
                 foreground.copy_(colour)
         return own
+
+    def again(self, image: Tensor) -> Found:
+        """What was found for the last frame, put on another of nearly the same picture: the network does not run, and
+        the states stay.
+
+        Where an old slope meets a new picture, alpha is 0 unless it was not, near there, before.
+
+        Args:
+            image: uint8 (H, W, 3) BGR on the network's device.
+        """
+        assert self._model is not None
+        _, picture = self._full_size.shrunk(image, self.ratio)
+        return self._full_size.applied(picture, self._model, foreground=self._foreground)
 
     def copies(self) -> list[NDArray[np.float32]]:
         """The states in main memory; waits for them."""
@@ -150,6 +170,13 @@ class Step:
         # One NaN or infinite value makes the sum so; in single precision nothing else does.
         self.finite = torch.isfinite(slope.sum(dtype=torch.float32) + offset.sum(dtype=torch.float32))
         slope, offset = slope[:, self._turn], offset[:, self._turn]
+        if self._kept:
+            mean = small.float().mean(1, keepdim=True)
+            alpha = slope[:, 3:] * mean + offset[:, 3:]
+            near = functional.max_pool2d((alpha > _TRACE).float(), _NEAR, 1, _NEAR // 2)
+            # The colours' part stays: where alpha is 0 nobody sees them.
+            both = (torch.cat((part[:, :3], part[:, 3:] * near), 1) for part in (slope, offset))
+            self._model = next(both), next(both)
         self._found = [
             self._full_size.applied(
                 picture, (slope[index : index + 1], offset[index : index + 1]), foreground=self._foreground

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from rvm_live.engines.common.device import (
 from rvm_live.engines.common.device_errors import is_out_of_memory, memory_wanted
 from rvm_live.engines.common.ladder import choose_side, median_ms, ratio_of, rungs_for
 from rvm_live.engines.common.prepared import Prepared
+from rvm_live.engines.focus.motion_gate import StillGate
 from rvm_live.engines.rvm.torch.cuda_graph import Step
 from rvm_live.engines.rvm.torch.finite_check import FiniteCheck
 from rvm_live.engines.rvm.torch.full_size import FullSize, PlainFullSize
@@ -75,6 +77,8 @@ class RvmEngine(Engine):
         self._key: _Key | None = None
         self._kept: tuple[tuple[int, ...], States] | None = None
         self._soundness = FiniteCheck()
+        # Files are worked off in chunks, and their result must not depend on where a run was stopped.
+        self._gate = StillGate() if settings.keep_up and settings.gate_wanted else None
 
     def open(self) -> EngineInfo:
         device = choose_device(self.settings.device)
@@ -105,7 +109,7 @@ class RvmEngine(Engine):
 
     @property
     def info(self) -> EngineInfo:
-        return self._info
+        return self._info if self._gate is None else replace(self._info, focus=self._gate.words)
 
     @property
     def full_size(self) -> str:
@@ -173,6 +177,8 @@ class RvmEngine(Engine):
     def reset(self) -> None:
         self._kept = None
         self._soundness.forget()
+        if self._gate is not None:
+            self._gate.reset()
         if self._step is not None:
             with self._lane.work():
                 self._step.reset()
@@ -188,7 +194,8 @@ class RvmEngine(Engine):
                 step = self._fitted(frames[0].width, frames[0].height, len(frames))
                 begun = self._lane.begin()
                 images = [self._lane.upload(frame.image) for frame in frames]
-                found = step(*images)
+                still = self._gate is not None and len(frames) == 1 and self._gate.still(frames[0].image)
+                found = [step.again(*images)] if still else step(*images)
                 told = self._lane.told(step.finite)
                 ready, elapsed_ns = self._lane.hand_over(begun)
                 self._soundness.look(told, ready)
@@ -225,6 +232,8 @@ class RvmEngine(Engine):
                 self._step.carry([torch.from_numpy(each).to(self._device) for each in states])
                 self._lane.finish()
             self._soundness.forget()
+            if self._gate is not None:
+                self._gate.reset()
         except RuntimeError as error:
             raise self._failed(error) from error
 
@@ -299,6 +308,8 @@ class RvmEngine(Engine):
 
     def _use(self, key: _Key, step: Step) -> None:
         self._key, self._step = key, step
+        if self._gate is not None:
+            self._gate.reset()
         self._info = self._info.at_ratio(key.ratio)
 
     def _made(self, key: _Key) -> Step:
@@ -319,6 +330,7 @@ class RvmEngine(Engine):
             record=record,
             time=key.time,
             batch=key.batch,
+            kept=self._gate is not None,
         )
 
 

@@ -131,16 +131,8 @@ def read_exr(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 @pytest.mark.parametrize("straight", [False, True])
 def test_exr_is_linear_light_in_half_floats(tmp_path: Path, straight: bool) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=3)
-    options = (
-        "--container",
-        "exr",
-        "--background",
-        "transparent",
-        "--write",
-        "composite,alpha",
-        "--foreground",
-        "source",
-    )
+    options = ["--container", "exr", "--background", "transparent", "--write", "composite,alpha"]
+    options += ["--foreground", "source", *["--straight"] * straight]
     done = call("batch", *HALF, clip, "-o", tmp_path / "out", *options)
     assert done.code == 0, done.out
     folder = tmp_path / "out" / "output_clip"
@@ -150,7 +142,7 @@ def test_exr_is_linear_light_in_half_floats(tmp_path: Path, straight: bool) -> N
     assert header["chromaticities"][:2] == pytest.approx((0.64, 0.33))
     pixels = channels["RGBA"]
     assert (pixels.dtype, pixels.shape) == (np.float16, (64, 96, 4))
-    source = pictures(clip, "rgb24")[1][:, :48]
+    source = pictures(clip, "bgr24")[1][:, :48, ::-1]
     assert np.array_equal(pixels[:, :48, :3], linear()[source].astype(np.float16)), "each value has its own half float"
     assert not pixels[:, 48:].any()
     _, alone = read_exr(tmp_path / "out" / "output_clip_alpha" / "output_clip_alpha.000001.exr")

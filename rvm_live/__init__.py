@@ -35,6 +35,7 @@ __all__ = [
     "EngineSettings",
     "Foreground",
     "Frame",
+    "Framing",
     "Grab",
     "HostMatte",
     "KeptError",
@@ -105,6 +106,7 @@ _HOMES = {
     "EngineSettings": "rvm_live.core.settings",
     "Foreground": "rvm_live.core.settings",
     "Frame": "rvm_live.core.frames",
+    "Framing": "rvm_live.core.framing",
     "Grab": "rvm_live.sources.base",
     "HostMatte": "rvm_live.core.frames",
     "KeptError": "rvm_live.core.errors",
@@ -178,6 +180,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from rvm_live.core.frames import Composite, Frame, HostMatte, Matte, Stamps
+    from rvm_live.core.framing import Framing
     from rvm_live.core.notices import Notices
     from rvm_live.core.queues import Overflow
     from rvm_live.core.settings import (

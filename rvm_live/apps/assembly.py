@@ -18,6 +18,7 @@ from rvm_live.backgrounds.base import Background
 from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.output import Output
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
+from rvm_live.core.framing import Framing
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, SourceSettings
@@ -95,6 +96,7 @@ class Assembly:
         fitting_alone: bool = False,
         away: Background | None = None,
         outputs: Mapping[str, Output] | None = None,
+        framing: Framing | None = None,
     ) -> None:
         self.live = overflow is Overflow.DROP_OLDEST
         self.composer = Composer(
@@ -106,6 +108,7 @@ class Assembly:
             pixel=pixel,
             fitting_alone=fitting_alone,
             away=away,
+            framing=framing,
             outputs=outputs,
             clock=clock,
         )

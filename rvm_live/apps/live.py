@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rvm_live.apps.aside import Aside
 from rvm_live.apps.assembly import Assembly, failover, reconnecting
-from rvm_live.apps.live_camera import OnDemand, camera_for
+from rvm_live.apps.live_camera import OnDemand, camera_for, remember_delay
 from rvm_live.apps.live_controls import CHANGING, live_controls
 from rvm_live.apps.live_page import LivePage
+from rvm_live.apps.live_recording import hearing, recording_for
 from rvm_live.apps.live_streams import streams_for
 from rvm_live.apps.live_weights import WeightsFetch
 from rvm_live.apps.preflight import (
@@ -32,14 +33,14 @@ from rvm_live.backgrounds.own import OwnBackgrounds
 from rvm_live.backgrounds.parse import default_cycle, parse
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.frames import Composite
+from rvm_live.core.framing import Framing
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import LiveSettings
 from rvm_live.engines.choice import told_once
 from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sinks.base import Sink, Surroundings
-from rvm_live.sinks.factory import open_recorder, open_sink
-from rvm_live.sinks.recording.recording_switch import RecordingSwitch
+from rvm_live.sinks.factory import open_sink
 from rvm_live.sinks.recording.snapshot import save_png
 from rvm_live.sinks.recording.sudden_exit import on_sudden_exit
 from rvm_live.sinks.window.chooser import Chooser
@@ -53,10 +54,6 @@ from rvm_live.sources.switched import SwitchedSource
 from rvm_live.system import atomic_write, gpu
 from rvm_live.system.atomic_write import write_whole
 from rvm_live.system.signals import stopping_on_signals
-
-if TYPE_CHECKING:
-    from rvm_live.sinks.recording.listening import Listener
-    from rvm_live.sinks.recording.recorder import Recorder
 
 __all__ = ["HEADLESS_SECONDS", "run"]
 
@@ -102,6 +99,7 @@ def run(
                 if app.page is not None:
                     app.page.close()
     report = app.report(snapshot)
+    remember_delay(report.camera_ms)
     if settings.stats_json is not None:
         write_whole(settings.stats_json, (json.dumps(report.as_json(), indent=2, sort_keys=True) + "\n").encode())
     return report
@@ -140,6 +138,7 @@ class _App:
             clock=clock,
             compositor=settings.compositor,
             away=parse(settings.away)[0] if settings.away else None,
+            framing=Framing(settings.follow, settings.zoom, settings.shift),
             outputs=None if self.page is None else self.page.outputs(),
         )
         self.composer = parts.composer
@@ -153,12 +152,29 @@ class _App:
             fullscreen=settings.fullscreen,
             mirror=bool(settings.mirror),
         )
-        self.recording = self._recording(overflow, clock)
+        listener = hearing(self.composer, self.source, notices)
+        self.recording = recording_for(
+            self.settings,
+            self.composer,
+            listener,
+            notices,
+            overflow,
+            clock,
+            # With neither window nor page the recording is what the run is for; else the picture matters more.
+            needed=self.settings.headless and self.page is None,
+        )
         self.camera = camera_for(settings, clock)
-        self.streams = streams_for(settings, self._listener, clock)
+        self.streams = streams_for(settings, listener, clock)
         self.own = OwnBackgrounds(self.composer.add_background)
         self.controls = live_controls(
-            self.view, self.composer, self.source, engine, self.recording, self._reset, self._stop, self.own
+            self.view,
+            self.composer,
+            self.source,
+            engine,
+            self.recording,
+            self._reset,
+            lambda: self.pipeline.stop("stopped"),
+            self.own,
         )
         self.pipeline = parts.pipeline(
             self._sinks(tell, clock),
@@ -168,35 +184,6 @@ class _App:
             scene_reset=settings.scene_reset,
         )
         engine.renew = self.pipeline.reset
-
-    def _recording(self, overflow: Overflow, clock: Clock) -> RecordingSwitch:
-        settings = self.settings
-
-        def make(path: str) -> Recorder:
-            return open_recorder(
-                path,
-                fps=settings.source.fps,
-                policy=overflow,
-                background=self.composer.background_only,
-                # With neither window nor page the recording is what the run is for; else the picture matters more.
-                on_failure=None if settings.headless and self.page is None else self.notices.fallback,
-                listener=None if settings.audio is None else self._listener(settings.audio),
-            )
-
-        return RecordingSwitch(
-            make, settings.record, self.notices.fallback, clock, with_sound=settings.audio is not None
-        )
-
-    def _listener(self, device: str) -> Listener:
-        """Hears nothing while the camera rests or nobody is to be seen."""
-        from rvm_live.microphones.factory import open_microphone
-        from rvm_live.sinks.recording.listening import Listener
-
-        return Listener(
-            lambda: open_microphone(device),
-            muted=lambda: self.source.paused or self.composer.private,
-            told=self.notices.fallback,
-        )
 
     def _sinks(self, tell: Callable[[str], None], clock: Clock) -> list[Sink]:
         sinks: list[Sink] = [self.recording, *self.streams, *self._own_sinks]
@@ -234,7 +221,7 @@ class _App:
                     composer=self.composer,
                     own=self.own,
                     recording=self.recording,
-                    actions={"fetch": self.fetch.start, "reset": self._reset, "stop": lambda: self._quit("page")},
+                    actions={"fetch": self.fetch.start},
                 )
             )
         if self.window is None and self.camera.on and not self.settings.always:
@@ -278,9 +265,6 @@ class _App:
 
     def _reset(self) -> None:
         self.pipeline.reset()
-
-    def _stop(self) -> None:
-        self.pipeline.stop("stopped")
 
     def _save(self, composite: Composite) -> Path:
         path = Path(f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}-{composite.seq:06d}.png")
@@ -330,6 +314,7 @@ class _App:
             drops={**snapshot.dropped, **self.dropped()},
             repeats=snapshot.repeated,
             background=self.composer.background_label,
+            framing=self.composer.framing.words,
             recording=self.recording.path,
             sound=self.recording.sound,
             recorded_s=self.recording.seconds,
@@ -383,6 +368,7 @@ class _App:
             tuple(each.story for each in self.streams),
             engine.device_name if engine else "",
             self.recording.failure,
+            self.camera.delay_ms,
         )
 
 

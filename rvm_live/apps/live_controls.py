@@ -13,8 +13,9 @@ from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.own import OwnBackgrounds
 from rvm_live.backgrounds.parse import from_path, parse
 from rvm_live.compositing.composer import Composer
-from rvm_live.core.controls import Control, Controls, one_of, trigger, truth
+from rvm_live.core.controls import Control, Controls, number, one_of, trigger, truth
 from rvm_live.core.errors import BackgroundError, SettingsError
+from rvm_live.core.framing import LARGEST, SMALLEST, Framing, parse_shift
 from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sinks.factory import check_recording_path
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch, named_now
@@ -54,6 +55,9 @@ def live_controls(
     ``recording``       a path, True for one named by the time, None or False for none
     ``paused``          the camera rests and the background stays
     ``privacy``         the background alone is seen, on every output
+    ``follow``          all people together stay in the middle of the picture
+    ``zoom``            how much larger the person is, 0.5 to 4
+    ``shift``           how far the person is moved, to the right and down, in pictures: ``(0.2, 0)``
     ``reset``, ``stop``  set to True, the matting state is forgotten; the run ends
     ``view``, ``statistics``, ``fullscreen``, ``mirror``   of the window
     ==================  ======================================================================================
@@ -128,11 +132,35 @@ def live_controls(
                 kind="switch",
                 text="the background alone is seen, on every output",
             ),
+            *_framing(composer.framing),
             trigger("reset", reset, "the matting state is forgotten"),
             trigger("stop", stop, "the run ends"),
             *view_controls(view),
         ]
     )
+
+
+def _framing(framing: Framing) -> list[Control]:
+    def control(name: str, **more: Any) -> Control:
+        return Control(name, lambda: getattr(framing, name), lambda value: setattr(framing, name, value), **more)
+
+    return [
+        control("follow", check=truth("follow"), kind="switch", text="all people stay in the middle of the picture"),
+        control(
+            "zoom",
+            check=number("zoom", SMALLEST, LARGEST),
+            kind="number",
+            limits=(SMALLEST, LARGEST),
+            text="how much larger the person is",
+        ),
+        control(
+            "shift",
+            check=parse_shift,
+            kind="number",
+            limits=(-1.0, 1.0),
+            text="how far the person is moved: right, down",
+        ),
+    ]
 
 
 def _background(composer: Composer, wish: Any) -> str:

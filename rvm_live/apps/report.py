@@ -38,6 +38,8 @@ class LiveReport:
         recording: path of the recording, or None.
         streams: where it was sent, and how that went, one line each, without what is secret in an address.
         device_name: what its maker calls the device.
+        camera_ms: how old pictures were when other programs got them from the virtual camera, milliseconds from the
+            grab, the median; 0 where none took any.
         failure: what was asked for and failed while the run went on, one line; empty if nothing did.
     """
 
@@ -49,6 +51,7 @@ class LiveReport:
     streams: tuple[str, ...] = ()
     device_name: str = field(default="", compare=False)
     failure: str = ""
+    camera_ms: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The documented form of ``--stats-json``; latencies in milliseconds."""
@@ -72,4 +75,5 @@ class LiveReport:
             "recording": self.recording,
             "streams": list(self.streams),
             "failure": self.failure or None,
+            "virtual_camera_ms": round(self.camera_ms, 3) or None,
         }

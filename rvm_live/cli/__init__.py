@@ -29,6 +29,7 @@ from typing import Any
 import click
 import cloup
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 from cloup.formatting import HelpSection, ensure_is_cloup_formatter
 
 from rvm_live import __version__
@@ -48,6 +49,7 @@ _COMMANDS = {
     "batch": ("rvm_live.cli.batch:batch", "Matte files and folders, with their sound."),
     "calibrate": ("rvm_live.cli.calibrate:calibrate", "Prepare --precision int8 on pictures of your own."),
     "cameras": ("rvm_live.cli.cameras:cameras", "List the cameras and microphones of this machine."),
+    "completion": ("rvm_live.cli.completion:completion", "Let the tab key complete commands, options and values."),
     "config": ("rvm_live.cli.config:config", "Show, save and edit your settings."),
     "desktop": ("rvm_live.cli.desktop:desktop", "Put rvm-live among your programs, with an icon."),
     "doctor": ("rvm_live.cli.doctor:doctor", "Tell what works on this machine, and what to do about the rest."),
@@ -93,6 +95,7 @@ _WITHOUT_SETTINGS = frozenset({"cameras", "completion", "config", "desktop", "do
 """Commands without options that could be said in a settings file."""
 _MENDING = (("config", "edit"), ("config", "path"))
 _RUNTIMES = ("torch", "openvino", "onnxruntime")
+_COMPLETE = "_RVM_LIVE_COMPLETE"
 _CONTEXT = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
 _WHOLE = "rvm_live.cli.whole"
 """Of click's ``meta``: all of the help is wanted."""
@@ -142,8 +145,12 @@ class _LazyGroup(cloup.Group):
         return with_opposites(super().make_parser(ctx), self)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        args = self._with_source(ctx, said_in_full(settings_first(args), _COMMANDS))
-        if not ctx.resilient_parsing:
+        args = said_in_full(settings_first(args), _COMMANDS)
+        if ctx.resilient_parsing:  # the tab key: nothing is complete yet
+            with suppress(click.UsageError):
+                args = self._with_source(ctx, args)
+        else:
+            args = self._with_source(ctx, args)
             self._settle(ctx, args)
         try:
             return super().parse_args(ctx, args)
@@ -153,6 +160,13 @@ class _LazyGroup(cloup.Group):
                 told = f"{error.message} (from the environment variable {error.param.envvar})"
                 raise click.BadParameter(told, ctx, error.param) from error
             raise
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Options, or commands, or, where none begins so, files."""
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        told = [(name, summary) for name, (_, summary) in sorted(_COMMANDS.items()) if name.startswith(incomplete)]
+        return [CompletionItem(name, help=help) for name, help in told] or [CompletionItem(incomplete, type="file")]
 
     def _settle(self, ctx: click.Context, args: list[str]) -> None:
         """Read the user's settings file, where what is to be done depends on it."""
@@ -280,6 +294,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             _at_ctrl_c(signal.default_int_handler, arguments)
             check_words(given)
+            if _COMPLETE in os.environ:
+                import_module("rvm_live.cli.completion")  # click knows of PowerShell from now on
             check_environment(os.environ)
             if arguments is None:
                 look_in_own_folder()

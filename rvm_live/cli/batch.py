@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,13 @@ from rvm_live.apps.batch.settings import (
     BatchSettings,
     parse_memory,
 )
+from rvm_live.cli.jobs_file import jobs_of
 from rvm_live.cli.live import ask_once
 from rvm_live.cli.options import engine_options, engine_settings
 from rvm_live.cli.params import PlacePath, one_line, place_text, printable
 from rvm_live.cli.progress import Bar, Lines
 from rvm_live.cli.words import WithWords
+from rvm_live.core.errors import SettingsError
 from rvm_live.core.registry import ENGINES
 from rvm_live.system.atomic_write import no_empty_folders
 
@@ -44,7 +47,7 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 
 
 @click.command(cls=WithWords)
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", nargs=-1, metavar="INPUT...")
 @click.option(
     "-o", "--output", type=PlacePath(), help="A file (cut.mov), or a folder.  [default: clip.cutout.mov beside each]"
 )
@@ -86,6 +89,8 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
     default=20.0,
     help="Seconds of video between the points where --resume goes on.  [default: 20]",
 )
+@click.option("--watch", is_flag=True, help="Go on with whatever is put into the folders INPUT, until Ctrl-C.")
+@click.option("--jobs", type=PlacePath(), help="A TOML file of several runs, each with settings of its own.")
 @click.option("--monitor", is_flag=True, help="Record GPU and processor beside each output, as CSV and plot.")
 @click.option("--workers", type=int, default=1, help="Processes on this machine, through Ray.  [default: 1]")
 @click.option("--ray", metavar="[=ADDRESS]", help="Work on the Ray cluster at ADDRESS, or start one here.")
@@ -97,7 +102,44 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
 
     Exit code 0: all done; 1: some failed; 2: nothing could be started; 130: interrupted (143, 129: by TERM, HUP).
     """
-    settings = BatchSettings(
+    from rvm_live.apps.batch.inbox import watch
+    from rvm_live.apps.batch.report import BatchReport
+    from rvm_live.apps.batch.run import run
+    from rvm_live.cli.weights import download_progress
+    from rvm_live.system import threads
+
+    if options["jobs"] is not None:
+        if options["inputs"] or options["watch"]:
+            raise SettingsError("--jobs names the inputs of every job itself: leave out INPUT and --watch")
+        asked = [_settings(job) for job in jobs_of(options["jobs"], ctx.command, ctx)]
+    else:
+        asked = [_settings(options)]
+    for settings in asked:
+        if settings.engine.engine != "auto" and settings.ray is None:
+            ENGINES.load(settings.engine.engine)  # else every file would fail of it
+    ask_once(asked[0].engine)
+    threads.keep_memory()
+    threads.apply(threads.plan(threads.usable_cores()))
+    telling = _Json if options["as_json"] else Bar if sys.stderr.isatty() else Lines
+    told = telling(_line, _name)
+    reports: list[BatchReport] = []
+    for settings in asked:
+        with no_empty_folders(settings.output or Path()), told:
+            reports.append((watch if options["watch"] else run)(settings, tell=told, progress=download_progress))
+        if reports[-1].stopped:
+            break
+    report = BatchReport(
+        tuple(file for each in reports for file in each.files),
+        sum(each.untouched for each in reports),
+        reports[-1].stopped,
+    )
+    if not options["as_json"]:
+        click.echo(_summary(report))
+    ctx.exit(_CODES[report.stopped] if report.stopped else 1 if report.failed else 0)
+
+
+def _settings(options: Mapping[str, Any]) -> BatchSettings:
+    return BatchSettings(
         inputs=options["inputs"],
         output=options["output"],
         quality=options["quality"],
@@ -119,22 +161,6 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
         ray=options["ray"],
         memory_limit=None if options["memory_limit"] is None else parse_memory(options["memory_limit"]),
     )
-    from rvm_live.apps.batch.run import run
-    from rvm_live.cli.weights import download_progress
-    from rvm_live.system import threads
-
-    if settings.engine.engine != "auto" and settings.ray is None:
-        ENGINES.load(settings.engine.engine)  # else every file would fail of it
-    ask_once(settings.engine)
-    threads.keep_memory()
-    threads.apply(threads.plan(threads.usable_cores()))
-    telling = _Json if options["as_json"] else Bar if sys.stderr.isatty() else Lines
-    told = telling(_line, _name)
-    with no_empty_folders(settings.output or Path()), told:
-        report = run(settings, tell=told, progress=download_progress)
-    if not options["as_json"]:
-        click.echo(_summary(report))
-    ctx.exit(_CODES[report.stopped] if report.stopped else 1 if report.failed else 0)
 
 
 def _summary(report: BatchReport) -> str:

@@ -13,10 +13,12 @@ import click
 import cloup
 
 from rvm_live.apps.report import LiveReport
+from rvm_live.cli import values
 from rvm_live.cli.options import engine_option, engine_settings, source_option, source_settings
 from rvm_live.cli.params import OnePerLine, PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
 from rvm_live.core.errors import SettingsError, SinkError
+from rvm_live.core.framing import parse_shift
 from rvm_live.core.settings import (
     DISPLAY_MODES,
     MODELS,
@@ -42,6 +44,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             type=OnePerLine(),
             multiple=True,
             callback=place_text,
+            shell_complete=values.backgrounds,
             help="transparent, blur:25 (or --blur[=25]), red, #00ff88, a picture, a video or a folder; may be repeated "
             "(key b).",
         ),
@@ -67,13 +70,26 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         ),
         click.option("--no-stats", "statistics", flag_value="off", hidden=True),
         click.option("--fullscreen", is_flag=True, help="Start in full screen (key f)."),
+        click.option("--follow", is_flag=True, help="Keep people in the middle of the picture (key a)."),
+        click.option("--zoom", type=float, default=1.0, help="How much larger the person is, 0.5 to 4.  [default: 1]"),
+        click.option(
+            "--shift",
+            metavar="X,Y",
+            default="0,0",
+            help="Move the person to the right and down, in pictures: 0.2,0.  [default: 0,0]",
+        ),
         click.option(
             "--away",
             callback=place_text,
             help="A picture to show while privacy is on (key v).  [default: the background]",
         ),
         engine_option("foreground"),
-        click.option("--compositor", default="auto", help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]"),
+        click.option(
+            "--compositor",
+            default="auto",
+            shell_complete=values.compositors,
+            help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]",
+        ),
     ],
     "Camera, file or stream": [
         source_option("source", aliases=("-i", "--input", "--camera", "--webcam")),
@@ -176,7 +192,12 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         engine_option("require_licence"),
     ],
     "Settings": [
-        click.option("--profile", metavar="NAME", help="call, stream, record, quality, saver, or one of your own."),
+        click.option(
+            "--profile",
+            metavar="NAME",
+            shell_complete=values.profiles,
+            help="call, stream, record, quality, saver, or one of your own.",
+        ),
         click.option(
             "--config", type=PlacePath(home=True), metavar="FILE", help="Read that instead of your rvm-live.toml."
         ),
@@ -229,6 +250,9 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
         display=options["display"],
         statistics=options["statistics"],
         mirror=options["mirror"],
+        follow=options["follow"],
+        zoom=options["zoom"],
+        shift=parse_shift(options["shift"]),
         away=options["away"],
         headless=options["headless"],
         fullscreen=options["fullscreen"],
@@ -339,6 +363,8 @@ def report_text(report: LiveReport) -> str:
     for stage in STAGES:
         track = snapshot.latency_ms.get(stage, Percentiles())
         lines.append(f"  {stage:<11}{track.p50:7.1f} {track.p95:7.1f} {track.p99:7.1f}")
+    if report.camera_ms:
+        lines.append(f"  camera      {report.camera_ms:.0f} ms from the grab to other programs")
     lines += [f"  fallback    {line}" for line in report.fallbacks]
     lines += [f"  stream      {line}" for line in report.streams]
     if report.recording:

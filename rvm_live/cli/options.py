@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from rvm_live.cli import values
 from rvm_live.cli.params import PlacePath
 from rvm_live.cli.words import Aliased
 from rvm_live.core.settings import MODELS, EngineSettings, Foreground, SourceSettings, parse_ratio
@@ -27,6 +28,7 @@ _SOURCE: _Table = {
     "source": {
         "cls": Aliased,
         "default": "auto",
+        "shell_complete": values.sources,
         "help": "auto, demo, a camera's number or name, a video or image file, or a URL.",
     },
     "width": {"type": int, "help": "Pixels asked of the camera.", "shown": 1280},
@@ -45,6 +47,7 @@ _SOURCE: _Table = {
 _ENGINE: _Table = {
     "engine": {
         "default": "auto",
+        "shell_complete": values.engines,
         "help": "auto, lite, chroma, rvm, openvino, onnx, torchscript, or package.module:Class.",
     },
     "model": {"type": click.Choice(MODELS), "help": "RVM's backbone.", "shown": MODELS[0]},

@@ -158,6 +158,8 @@ class Lines(logging.Handler):
             self.ended(self._line(self._once(event)))
         elif event["event"] == "note":
             self.note(event["text"])
+        elif event["event"] == "watching":
+            self.note(f"watching {', '.join(event['folders'])}; Ctrl-C ends it")
         else:
             self.moved(event)
 

@@ -107,8 +107,13 @@ class BackEnds:
             )
         _log.info("compositor %s (%s)", self.name, self._told())
 
-    def compose(self, matte: Matte, layer: Layer) -> NDArray[np.uint8]:
+    def compose(self, matte: Matte, layer: Layer, *, as_made: bool = False) -> NDArray[np.uint8]:
         """Put a matte over a layer with the one in use; one that fails is replaced within the same frame.
+
+        Args:
+            matte: the person.
+            layer: what is behind.
+            as_made: the matte's foreground holds the colours that are wanted, whichever those are.
 
         Raises:
             MatteError: the matte cannot be read.
@@ -117,7 +122,8 @@ class BackEnds:
         while self.name:
             name, compositor = self.name, self._compositors[self.name]
             try:
-                return compositor.composite(matte, layer, source_foreground=self._source_foreground)
+                source_foreground = self._source_foreground and not as_made
+                return compositor.composite(matte, layer, source_foreground=source_foreground)
             except Exception as error:
                 matte.host()  # where that fails, too, it is the matte, whose device has died, say: MatteError
                 self._drop(name, compositor, error)

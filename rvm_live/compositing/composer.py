@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.backgrounds.base import Background, Clear, Layer
+from rvm_live.backgrounds.base import Background, Blur, Clear, Layer
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.cycle import PLAIN, BackgroundCycle
 from rvm_live.compositing.away import Away, background_picture, unseen
 from rvm_live.compositing.back_ends import BackEnds
 from rvm_live.compositing.output import BGR, Output, Pixels, in_pixels
+from rvm_live.compositing.reframing import Reframer
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import SettingsError
+from rvm_live.core.errors import MatteError, SettingsError, words_of
 from rvm_live.core.frames import Composite, Frame, Matte, Stamps
+from rvm_live.core.framing import Framing
 from rvm_live.core.notices import Notices
 from rvm_live.core.registry import COMPOSITORS
 from rvm_live.core.stillness import LastComposite
@@ -47,6 +49,7 @@ class Composer:
         fitting_alone: open none but the back end that fits where mattes lie, and the CPU's for the case that it fails.
         outputs: more pictures to make of every matte, by names, for ``Composite.outputs``. Each is what a composer of
             its own would make. One that differs in its pixels alone is not composed again.
+        framing: where the person is in the picture; may be changed at any time.
         away: what is seen instead of the background alone while nobody is to be seen (:meth:`hide`).
         clock: for the stamps, for moving backgrounds and for finding the fastest back end.
 
@@ -66,6 +69,7 @@ class Composer:
         fitting_alone: bool = False,
         outputs: Mapping[str, Output] | None = None,
         away: Background | None = None,
+        framing: Framing | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not backgrounds:
@@ -84,6 +88,9 @@ class Composer:
             timed=not from_files,
             fitting_alone=fitting_alone,
         )
+        self.framing = Framing() if framing is None else framing
+        self._reframer = Reframer(self.framing, source_foreground=foreground == "source")
+        self._notices = notices
         self._source_foreground = foreground == "source"
         self._clock = clock
         self._from_files = from_files
@@ -159,6 +166,7 @@ class Composer:
             return self._nobody(frame, started)
         matte.check()  # here, so that no back end is blamed for what the engine made
         check_layer(layer, frame)
+        self._place(matte, moment)
         made: dict[tuple[Layer, Pixels], LastComposite] = {}
         image = self._picture(matte, layer, BGR, made)
         others = {
@@ -170,7 +178,28 @@ class Composer:
         # A GPU may have been at work on the matte when compositing took it: that wait is matting's.
         started = max(started, matte.done_ns)
         stamps = Stamps(frame.captured_ns, matte.started_ns, matte.done_ns, started, max(self._clock.now_ns(), started))
-        return Composite(image, matte, stamps, self._back_ends.name, self._cycle.label, others)
+        return Composite(image, self._placed(matte, layer), stamps, self._back_ends.name, self._cycle.label, others)
+
+    def _place(self, matte: Matte, moment_ns: int) -> None:
+        """Find where in the picture the matte belongs; what fails there leaves it where it is."""
+        try:
+            self._reframer.look(matte, moment_ns)
+        except MatteError:
+            raise
+        except Exception as error:
+            self._reframer.rest(matte)
+            self._notices.fallback(f"framing failed ({words_of(error)}): the frame is shown as it is")
+
+    def _placed(self, matte: Matte, layer: Layer) -> Matte:
+        """The matte where it is seen over a layer: a room that is seen ends with the frame."""
+        try:
+            return self._reframer.matte(inside=isinstance(layer, Blur))
+        except MatteError:
+            raise
+        except Exception as error:
+            self._reframer.rest(matte)
+            self._notices.fallback(f"framing failed ({words_of(error)}): the frame is shown as it is")
+            return matte
 
     def hide(self, private: bool) -> None:
         """From the next frame on show nobody, or go on. What is made meanwhile holds no camera pixel anywhere, so that
@@ -291,12 +320,13 @@ class Composer:
     ) -> NDArray[np.uint8]:
         """The matte over a layer: as it is ``made`` already, or was of the matte before where that is the same."""
         found = made.get((layer, pixels)) or self._last.get((layer, pixels))
-        if found is None or not found.shows(matte, self._back_ends.name):
+        placed = self._placed(matte, layer)
+        if found is None or not found.shows(placed, self._back_ends.name):
             if pixels == BGR:
-                image = self._back_ends.compose(matte, layer)
+                image = self._back_ends.compose(placed, layer, as_made=placed is not matte)
             else:
                 image = in_pixels(self._picture(matte, layer, BGR, made), pixels)
-            found = LastComposite(matte, self._back_ends.name, image)
+            found = LastComposite(placed, self._back_ends.name, image)
         made[layer, pixels] = found
         return found.image
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from rvm_live.core.colors import parse_color
 from rvm_live.core.errors import SettingsError
+from rvm_live.core.framing import Framing
 from rvm_live.core.validation import check_fields
 
 __all__ = [
@@ -279,6 +280,9 @@ class LiveSettings:
         display: view shown first, one of :data:`DISPLAY_MODES`.
         statistics: what the window tells over the picture at first, one of :data:`STATISTICS`.
         mirror: the window shows the picture as a mirror does; None: where a camera gives it.
+        follow: all people together stay in the middle of the picture.
+        zoom: how much larger the person is; with ``follow`` 1 is 80 % of the picture's height.
+        shift: how far the person is moved, to the right and down, in pictures.
         away: specification of a picture that is shown in place of the background alone, or None.
         headless: open no window.
         fullscreen: start in full screen.
@@ -312,6 +316,9 @@ class LiveSettings:
     display: str = DISPLAY_MODES[0]
     statistics: str = STATISTICS[0]
     mirror: bool | None = None
+    follow: bool = False
+    zoom: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
     away: str | None = None
     headless: bool = False
     fullscreen: bool = False
@@ -354,6 +361,7 @@ class LiveSettings:
             _require(self.source.realtime, "a virtual camera is live: leave out --no-realtime")
         known = ", ".join(f"{width}x{height}" for width, height in CAMERA_SIZES)
         _require(self.virtual_camera_size in (None, *CAMERA_SIZES), f"a virtual camera has one of these sizes: {known}")
+        Framing(self.follow, self.zoom, self.shift)
         if self.audio is not None:
             _require(bool(self.audio.strip()), "the microphone's name is empty: --audio alone takes the system's own")
             _require(self.source.realtime, "--audio records what is heard while it runs: leave out --no-realtime")

@@ -118,7 +118,7 @@ def has(colour: tuple[int, int, int], x: float, y: float = 0.25) -> Any:
 
 
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: SourceSettings, engine: str, **options: Any) -> Any:
-    backgrounds = ("color:#00ff00", "color:#ff0000")
+    backgrounds = ("color:#00ff00", "color:#ff0000", "blur:25")
     return everywhere(tmp_path, monkeypatch, EngineSettings(engine), source, backgrounds=backgrounds, **options)
 
 
@@ -147,6 +147,35 @@ def test_what_is_behind_whether_anybody_is_seen_and_by_what_it_is_put_together(
         assert all_outputs.show(has(PERSON, 0.1))
         all_outputs.controls.stop = True
         assert until(lambda: all_outputs.app.pipeline.exit_reason == "stopped")
+
+
+def test_where_the_person_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, still: SourceSettings) -> None:
+    """At first at the left, and half of the picture wide."""
+    green = (0, 255, 0)
+    with run(tmp_path, monkeypatch, still, "telling") as all_outputs:
+        assert all_outputs.show(lambda each: has(PERSON, 0.05)(each) and has(green, 0.6)(each))
+        all_outputs.controls.set(zoom=0.5, shift=[0.25, 0])
+        assert all_outputs.controls.shift == (0.25, 0.0)
+        assert all_outputs.show(
+            lambda each: has(green, 0.45)(each) and has(PERSON, 0.7)(each) and has(green, 0.8)(each)
+        )
+        all_outputs.controls.set(zoom=1, shift="0,0")
+        assert all_outputs.show(lambda each: has(PERSON, 0.05)(each) and has(green, 0.6)(each))
+        all_outputs.controls.background = "blur 25"
+        all_outputs.controls.set(zoom=0.5)
+        assert all_outputs.show(has(PERSON, 0.05)), "the room is seen: the picture stays within it"
+        all_outputs.controls.set(zoom=1, background="color #00ff00", ratio=0.25)
+        assert all_outputs.show(has(green, 0.3))
+        all_outputs.controls.shift = (0.3, 0)
+        assert all_outputs.show(has(PERSON, 0.4))
+        all_outputs.press("a")
+        assert until(lambda: all_outputs.controls.follow is True)
+        all_outputs.controls.shift = (0, 0)
+        # Cut off above, below and at the left by the frame's own edge: there it stays.
+        assert all_outputs.show(lambda each: has(PERSON, 0.02)(each) and has(green, 0.3)(each))
+        assert all_outputs.app.status().framing == "follow"
+        all_outputs.press("a")
+        assert until(lambda: all_outputs.controls.follow is False)
 
 
 def test_the_engine_and_how_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, still: SourceSettings) -> None:

@@ -47,6 +47,7 @@ QUICK = {
     "gpu": ("gpu-quick", "--quick", "--device", "cpu", "--frames", "5"),
     "int8": ("int8", "--width", "128"),
     "live": ("live", "--seconds", "2", "--steady", "0"),
+    "outputs": ("outputs", "--pictures", "12", "--rounds", "1", "--seconds", "0"),
     "pipeline": ("pipeline", "--seconds", "0.3", "--count", "50"),
     "presets": ("presets", "--frames", "12", "--width", "320", "--height", "180", "--presets", "lite", "high"),
     "quality": ("quality", "--quick", "--no-posts", "--data", CLIPS),

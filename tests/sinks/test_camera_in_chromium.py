@@ -27,6 +27,7 @@ SIZE = (640, 360)
 LOOK_AT = [(120, 200), (250, 300), (300, 60), (500, 100), (600, 340)]
 """Places in the person's half and in the background's: x, y."""
 SECONDS = 4
+FEATURES = ("--use-fake-ui-for-media-stream", "--enable-features=WebRtcPipeWireCamera")
 
 PAGE = """<!doctype html><video muted playsinline></video><script>
 async function look(seconds) {
@@ -105,8 +106,7 @@ def test_a_browser_sees_every_picture_in_its_colours(monkeypatch: pytest.MonkeyP
         pipeline.start()
         try:
             session.open_portal()
-            features = ("--use-fake-ui-for-media-stream", "--enable-features=WebRtcPipeWireCamera")
-            with open_browser(*features) as browser:
+            with open_browser(*FEATURES) as browser:
                 told = browser.page(address).evaluate(f"look({SECONDS})")
         finally:
             pipeline.stop()

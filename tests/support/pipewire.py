@@ -102,7 +102,7 @@ class Session:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._running: list[subprocess.Popen[bytes]] = []
+        self.running: list[subprocess.Popen[bytes]] = []
         bus = f"unix:path={folder}/bus"
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(("PIPEWIRE_", "DBUS_"))}
         self.env |= {"XDG_RUNTIME_DIR": str(folder), "DBUS_SESSION_BUS_ADDRESS": bus, "HOME": str(folder)}
@@ -138,7 +138,7 @@ class Session:
         log = (self.folder / f"{command[0].rpartition('/')[2]}.log").open("ab")
         with log:
             process = subprocess.Popen(command, env=self.env, stdout=log, stderr=log, **options)
-        self._running.append(process)
+        self.running.append(process)
         return process
 
     def dump(self) -> str:
@@ -177,7 +177,7 @@ class Session:
         return wait_for(look)
 
     def close(self) -> None:
-        for process in reversed(self._running):
+        for process in reversed(self.running):
             _end(process)
 
 

@@ -20,9 +20,12 @@ from rvm_live.backgrounds.parse import parse
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.output import Output
-from rvm_live.core.controls import Control, Controls, one_of, truth
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.controls import Control, Controls, one_of, trigger, truth
 from rvm_live.core.frames import Frame, Matte
-from rvm_live.sinks.base import Shot
+from rvm_live.core.queues import Overflow
+from rvm_live.pipeline.fan_out import SinkThread
+from rvm_live.pipeline.stage import Epoch
 from rvm_live.sinks.web.address import Address
 from rvm_live.sinks.web.program import WebProgram
 from rvm_live.sinks.web.sink import OUTPUT, WebSink
@@ -56,6 +59,7 @@ class Served:
     sink: WebSink
     controls: Controls
     values: dict[str, Any]
+    composer: Composer
     done: list[str] = field(default_factory=list)
     failed: list[BaseException] = field(default_factory=list)
 
@@ -150,6 +154,7 @@ def served(
             lambda value: values.__setitem__(name, value),
             check=check,
             choices=lambda: choices.get(name, ()),
+            kind="switch" if isinstance(values[name], bool) else "choice",
         )
 
     def wished(wish: Any) -> str:
@@ -164,9 +169,10 @@ def served(
         check=wished,
         choices=lambda: composer.backgrounds,
     )
-    privacy = Control("privacy", lambda: composer.private, composer.hide, check=truth("privacy"))
-    controls = Controls([background, privacy, *map(control, values)])
+    privacy = Control("privacy", lambda: composer.private, composer.hide, check=truth("privacy"), kind="switch")
     done: list[str] = []
+    stop = trigger("stop", lambda: done.append("stop"), "it ends")
+    controls = Controls([background, privacy, stop, *map(control, values)])
 
     def find(name: str) -> Background | None:
         return composer.background_named(name)
@@ -175,7 +181,7 @@ def served(
         return Status(
             unique_fps=fps, matting_ms=12.5, compositing_ms=1.5, total_ms=40, device="cpu", engine="lite",
             source="demo", size=size, drops={"captured": 3}, messages=("told",),
-            recording=values["recording"] and "/home/somebody/take.mp4", recorded_s=75.0,
+            recording="/home/somebody/take.mp4" if values["recording"] else None, recorded_s=75.0,
         )  # fmt: skip
 
     program = WebProgram(
@@ -188,12 +194,13 @@ def served(
         find,
         take or WebProgram.take_background,
         recordings,
-        {name: lambda name=name: done.append(name) or f"{name} it is" for name in ("reset", "stop")},
+        {name: lambda name=name: done.append(name) or f"{name} it is" for name in ("fetch", "reset")},
     )  # fmt: skip
     sink = WebSink(Address.parse(address), program, composer.background_only, size=size, origins=origins)
     over = threading.Event()
     failed: list[BaseException] = []
-    sink.open()
+    output = SinkThread(sink, "web", policy=Overflow.DROP_OLDEST, epoch=Epoch(), fps=None, clock=SYSTEM_CLOCK)
+    output.open()
 
     def feed() -> None:
         composer.open(*size, "cpu")
@@ -202,8 +209,7 @@ def served(
             while not over.wait(1 / fps):
                 if not values["paused"]:
                     number += 1
-                    sink.write_picture(Shot.of(composer.compose(picture(number, *size))))
-                sink.idle()
+                    output.put(composer.compose(picture(number, *size)))
         except BaseException as error:
             failed.append(error)
         finally:
@@ -212,9 +218,10 @@ def served(
     feeding = threading.Thread(target=feed, name="feeding")
     feeding.start()
     try:
-        yield Served(sink, controls, values, done, failed)
+        yield Served(sink, controls, values, composer, done, failed)
     finally:
         over.set()
         feeding.join()
-        sink.close(failed=False)
-        assert not failed, failed
+        output.end(failed=False)
+        assert output.join(20)
+        assert not failed and output.error is None, (failed, output.error)

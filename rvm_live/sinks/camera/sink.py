@@ -223,7 +223,6 @@ class VirtualCamera(PictureSink):
             device.close()
         self._devices.clear()
         self._lost.clear()
-        self._delays_ms.clear()
 
     # Pictures -------------------------------------------------------------------------------------------------
 

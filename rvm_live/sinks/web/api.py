@@ -97,11 +97,24 @@ class Api:
         return {
             "version": __version__,
             "controls": shown(self._program.controls.state()),
+            "about": self.about(),
             "choices": self.choices(),
             "backgrounds": self.backgrounds(),
             "actions": sorted(self._program.actions),
             "recordings": self.recordings(),
             "status": self.status(),
+            "view_token": self._guard.keys.view,
+        }
+
+    def parts(self) -> Mapping[str, Callable[[], Any]]:
+        """What of it is looked at again from time to time: name of an event -> the part now."""
+        return {"choices": self.choices, "backgrounds": self.backgrounds, "recordings": self.recordings}
+
+    def about(self) -> dict[str, Any]:
+        """Of every control what it is: its kind, limits and words, as far as they are told."""
+        return {
+            each["name"]: {"kind": each["kind"], "limits": each["limits"], "text": each["text"]}
+            for each in self._program.controls.describe()
         }
 
     def choices(self) -> dict[str, list[Any]]:

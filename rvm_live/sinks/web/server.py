@@ -214,20 +214,21 @@ class Server:
             if not hub.wanted:
                 last = {}
                 continue
-            hub.tell("status", await loop.run_in_executor(pool, api.status))
-            if not self._look.is_set() and loop.time() - looked < _CHOICES_S:
-                continue
-            self._look.clear()
-            looked = loop.time()
-            for event, ask in (
-                ("choices", api.choices),
-                ("backgrounds", api.backgrounds),
-                ("recordings", api.recordings),
-            ):
-                found = await loop.run_in_executor(pool, ask)
-                if last.get(event) != found:
-                    last[event] = found
-                    hub.tell(event, found)
+            try:
+                hub.tell("status", await loop.run_in_executor(pool, api.status))
+                if not self._look.is_set() and loop.time() - looked < _CHOICES_S:
+                    continue
+                self._look.clear()
+                looked = loop.time()
+                for event, ask in api.parts().items():
+                    found = await loop.run_in_executor(pool, ask)
+                    if last.get(event) != found:
+                        last[event] = found
+                        hub.tell(event, found)
+            except RuntimeError:  # the pool has ended, and so does this
+                raise
+            except Exception:  # of one part of the program: the page tells of the others
+                _log.exception("the page cannot tell how the program is")
 
 
 class _TurnedAway(asyncio.Protocol):

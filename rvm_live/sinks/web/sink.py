@@ -70,6 +70,11 @@ class WebSink(PictureSink):
         return f"{self._server.address.url}/obs#{self._keys.view}"
 
     @property
+    def watched(self) -> bool:
+        """Whether anybody looks on."""
+        return any(map(self._server.wants, KINDS))
+
+    @property
     def wants_cut_out(self) -> bool:
         """Whether anybody looks at what is made of it; for any thread."""
         return self._server.wants("matte") or self._server.wants("cutout")

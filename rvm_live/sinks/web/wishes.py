@@ -25,17 +25,18 @@ def checked(controls: Controls, wishes: Any) -> dict[str, Any]:
     """
     if not isinstance(wishes, dict) or not wishes:
         raise SettingsError('send an object of controls and what they are to be, such as {"mirror": true}')
-    state = controls.state()
+    about = {each["name"]: each for each in controls.describe()}
     for name, wish in wishes.items():
-        if name not in state:
+        if name not in about:
             controls.choices(name[:_LONGEST])  # raises what the program says of a control that it has not
+        kind = about[name]["kind"]
         if name == "recording":
             _require(isinstance(wish, bool), name, "is on or off")
         elif isinstance(wish, str):
             plain = name == "background" and _PLAIN.fullmatch(wish) is not None
-            switch = isinstance(state[name], bool) and wish in ("on", "off")
-            chosen = len(wish) <= _LONGEST and wish in list(map(str, controls.choices(name)))
-            _require(plain or switch or chosen, name, "is one of its choices")
+            word = (kind == "switch" and wish in ("on", "off", "auto")) or (kind == "number" and wish == "auto")
+            chosen = len(wish) <= _LONGEST and wish in map(str, about[name]["choices"])
+            _require(plain or word or chosen, name, "is one of its choices")
         else:
             _require(wish is None or isinstance(wish, bool | int | float), name, "is a word or a number")
     return dict(wishes)

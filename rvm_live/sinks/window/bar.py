@@ -171,6 +171,8 @@ class Bar:
         buttons.append(Button("photo", "Photo", rank=9, group=2))
         if "mirror" in state:
             buttons.append(Button("mirror", "Mirror", rank=10, lit=bool(state["mirror"]), group=3))
+        if "follow" in state:
+            buttons.append(Button("follow", "Follow", rank=12, lit=bool(state["follow"]), group=3))
         if "privacy" in state:
             buttons.append(Button("privacy", "Privacy", rank=4, lit=bool(state["privacy"]), group=3))
         if "fullscreen" in state:

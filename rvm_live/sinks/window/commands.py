@@ -16,6 +16,7 @@ __all__ = ["Commands"]
 _log = logging.getLogger("rvm_live.window")
 
 _TURNED = {
+    "follow": ("following nobody", "following: people stay in the middle"),
     "fullscreen": ("full screen off", "full screen on"),
     "paused": ("going on", "paused: the camera rests"),
     "privacy": ("privacy off", "privacy: the background alone"),
@@ -67,7 +68,7 @@ class Commands:
         }
         if name in own:
             self.ask(own[name])
-        elif name in ("mirror", "fullscreen", "privacy"):
+        elif name in ("mirror", "fullscreen", "privacy", "follow"):
             self.ask(lambda: self._turn(name))
         elif name:
             self.ask(lambda: self._step(name, -1 if rest == "back" else 1))

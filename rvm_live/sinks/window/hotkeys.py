@@ -46,6 +46,7 @@ HOTKEYS = (
     Hotkey(("p",), "p", "photo", "save a PNG with alpha", _PICTURE),
     Hotkey(("space",), "space", "pause", "pause: the camera rests", _PICTURE),
     Hotkey(("m",), "m", "mirror", "mirror", _PICTURE),
+    Hotkey(("a",), "a", "follow", "follow the person", _PICTURE),
     Hotkey(("o",), "o", "view", "result, comparison, matte", _PICTURE),
     Hotkey(("f",), "f", "fullscreen", "full screen", _PICTURE),
     Hotkey(("c",), "c", "camera", "next camera", _QUALITY),

@@ -38,6 +38,7 @@ class Status:
         drops: queue -> frames dropped so far.
         repeats: frames shown again because nothing new came.
         background: short name.
+        framing: where the person is to be, e.g. ``follow · zoom 1.5``; empty where the frame is shown as it is.
         recording: path that is being written, or None.
         sound: how the microphone is that is recorded: ``on``, ``muted``, ``lost`` or ``opening``; empty where none is.
         recorded_s: for how long, seconds.
@@ -72,6 +73,7 @@ class Status:
     drops: Mapping[str, int] = field(default_factory=dict)
     repeats: int = 0
     background: str = ""
+    framing: str = ""
     recording: str | None = None
     sound: str = ""
     recorded_s: float = 0.0
@@ -136,6 +138,7 @@ def statistics_rows(status: Status, display: str) -> list[Row]:
         Row("Source", joined(f"{width}x{height}" if width else "", status.source), rank=11)
         if width or status.source
         else None,
+        Row("Framing", status.framing, rank=13) if status.framing else None,
         Row("View", display, rank=12),
         Row("Recording", joined(PurePath(status.recording).name, _SOUND[status.sound]), colour=RED, rank=9)
         if status.recording

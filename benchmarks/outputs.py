@@ -1,0 +1,286 @@
+"""What each output costs a picture, and how long a picture takes from the composite to whoever looks.
+
+    python -m benchmarks outputs [--pictures 150] [--rounds 3]
+
+Each output gets the same pictures, 30 a second, from a thread that does as a sink's thread does; the outputs take
+turns. What is counted is the processor time of this program, less that of the same loop with an output that does
+nothing, not that of the reader beside it. Where there is a reader, the time at which each picture reaches it is looked
+up a thousand times a second. The last row is the whole program on its demo: from the grab until the picture is handed
+over. An output of its own is one more entry of ``OUTPUTS``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.report import publish
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import UnavailableError
+from rvm_live.core.queues import Overflow
+from rvm_live.sinks.base import PictureSink, Shot
+from rvm_live.sinks.camera.sink import VirtualCamera
+
+SIZES = ((1280, 720), (1920, 1080))
+FPS = 30
+COLUMNS = ("what", "picture", "processor ms", "of a core at 30 fps %", "latency p50 ms", "latency p95 ms")
+_BITS, _SIDE = 16, 16
+Picture = NDArray[np.uint8]
+Arrivals = dict[int, float]
+
+
+class Nothing(PictureSink):
+    """The loop alone."""
+
+    def open(self) -> None:
+        """Nothing to get ready."""
+
+    def write_picture(self, shot: Shot) -> None:
+        """Nothing to do."""
+
+    def close(self, *, failed: bool) -> None:
+        """Nothing to finish."""
+
+
+@dataclass
+class Opened:
+    """An output that is ready.
+
+    Attributes:
+        sink: of it.
+        arrivals: number of a picture -> when it reached a reader, seconds of ``time.perf_counter``; None without one.
+        looking_s: processor seconds that looking for them took, once closed.
+    """
+
+    sink: PictureSink
+    arrivals: Arrivals | None = None
+    looking_s: list[float] = field(default_factory=list)
+
+
+@contextmanager
+def nothing(size: tuple[int, int]) -> Iterator[Opened]:
+    yield Opened(Nothing())
+
+
+@contextmanager
+def recording(size: tuple[int, int]) -> Iterator[Opened]:
+    from rvm_live.sinks.factory import open_recorder
+
+    with tempfile.TemporaryDirectory() as folder:
+        yield Opened(open_recorder(f"{folder}/take.mp4", fps=FPS, policy=Overflow.DROP_OLDEST))
+
+
+@contextmanager
+def _session() -> Iterator[Any]:
+    """A PipeWire of one's own, to which this process's environment leads."""
+    from tests.support.pipewire import open_session
+
+    with open_session() as session:
+        names = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+        before = {name: os.environ.get(name) for name in names}
+        os.environ.update({name: session.env[name] for name in names})
+        try:
+            yield session
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                os.environ.update({} if value is None else {name: value})
+
+
+class Read(VirtualCamera):
+    """The camera of PipeWire with a reader, ``pipewiresrc``, that is there from the beginning."""
+
+    def __init__(self, session: Any, size: tuple[int, int]) -> None:
+        super().__init__("pipewire", size=size, fps=FPS)
+        self.arrivals: Arrivals = {}
+        self.looking_s: list[float] = []
+        self._session, self._ended = session, threading.Event()
+        self._watch: threading.Thread | None = None
+
+    def open(self) -> None:
+        super().open()
+        reader = self._session.read("I420", self.size)
+        self._watch = threading.Thread(target=_watch, args=(reader, self, self._ended))
+        self._watch.start()
+        while not self.watched:
+            time.sleep(0.01)
+
+    def close(self, *, failed: bool) -> None:
+        super().close(failed=failed)
+        self._ended.set()
+        if self._watch is not None:
+            self._watch.join()
+
+
+@contextmanager
+def pipewire(size: tuple[int, int]) -> Iterator[Opened]:
+    with _session() as session:
+        camera = Read(session, size)
+        yield Opened(camera, camera.arrivals, camera.looking_s)
+
+
+def _watch(reader: Any, camera: Read, ended: threading.Event) -> None:
+    """Look for new pictures in the reader's file. Only the numbers are read."""
+    width, height = camera.size
+    bytes_each, at = width * height * 3 // 2, 0
+    while not ended.wait(0.001):
+        path: Path = reader.path
+        if not path.exists() or path.stat().st_size < at + bytes_each:
+            continue
+        now = time.perf_counter()
+        with path.open("rb") as file:
+            file.seek(at + width * (_SIDE // 2))
+            row = np.frombuffer(file.read(_BITS * _SIDE), np.uint8)
+        number = sum(int(row[_SIDE // 2 + bit * _SIDE] > 127) << bit for bit in range(_BITS))
+        camera.arrivals.setdefault(number, now)
+        at += bytes_each
+    camera.looking_s.append(time.thread_time())
+    reader.close()
+
+
+OUTPUTS: dict[str, Callable[[tuple[int, int]], Any]] = {
+    "recording .mp4": recording,
+    "camera, PipeWire": pipewire,
+}
+"""What it is called -> makes it: (width, height) -> a context manager that gives an :class:`Opened`."""
+
+
+def _numbered(base: Picture, number: int) -> Picture:
+    """A copy with the number in 16 squares of its first rows, 1 to 65535."""
+    image: Picture = base.copy()
+    for bit in range(_BITS):
+        image[:_SIDE, bit * _SIDE : (bit + 1) * _SIDE] = 255 if number >> bit & 1 else 0
+    return image
+
+
+def _pictures(size: tuple[int, int]) -> list[Picture]:
+    width, height = size
+    small = np.random.default_rng(0).integers(0, 255, (36, 64, 3), np.uint8)
+    base = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    return [np.ascontiguousarray(np.roll(base, 8 * shift, axis=1)) for shift in range(4)]
+
+
+def feed(opened: Opened, pictures: list[Picture], count: int) -> tuple[float, list[float]]:
+    """Give it so many pictures; returns milliseconds of the processor a picture, and latencies."""
+    sink, given = opened.sink, dict[int, float]()
+    sink.open()
+    began = time.perf_counter()
+    before = time.process_time()
+    for number in range(1, count + 1):
+        image = _numbered(pictures[number % len(pictures)], number)
+        given[number] = time.perf_counter()
+        sink.write_picture(Shot(image, number, SYSTEM_CLOCK.now_ns(), None))
+        while (wait := began + number / FPS - time.perf_counter()) > 0:
+            time.sleep(min(wait, 0.01))
+            sink.idle()
+    spent = time.process_time() - before
+    time.sleep(0.2)
+    sink.close(failed=False)
+    spent -= sum(opened.looking_s)
+    arrivals = opened.arrivals or {}
+    latencies = [1e3 * (arrivals[number] - when) for number, when in given.items() if number in arrivals]
+    return 1e3 * spent / count, latencies
+
+
+def conversions() -> dict[str, Callable[[Picture], object]]:
+    """Ways from BGR to I420."""
+    import av
+    from av.video.reformatter import VideoReformatter
+
+    from rvm_live.media.colour import yuv_of
+
+    scaler = VideoReformatter()
+    return {
+        "I420 by cv2, chroma of one pixel of four": lambda image: cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420),
+        "I420 by PyAV, chroma of the mean (yuv_of)": lambda image: yuv_of(image, "i420"),
+        "I420 by PyAV, its default": lambda image: scaler.reformat(
+            av.VideoFrame.from_ndarray(image, format="bgr24"), format="yuv420p"
+        ),
+        "BT.709 by PyAV, as recordings": lambda image: scaler.reformat(
+            av.VideoFrame.from_ndarray(image, format="bgr24"),
+            format="yuv420p", dst_colorspace="itu709", src_color_range="JPEG", dst_color_range="MPEG",
+            interpolation=2 | 0x40000,
+        ),
+    }  # fmt: skip
+
+
+def _processor_ms(way: Callable[[Picture], object], picture: Picture, count: int) -> float:
+    way(picture)
+    before = time.process_time()
+    for _ in range(count):
+        way(picture)
+    return 1e3 * (time.process_time() - before) / count
+
+
+def whole(seconds: float) -> float:
+    """The program on its demo at 30 pictures a second: how old a picture is when it is handed over, the median."""
+    from rvm_live.apps.live import run as run_live
+    from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
+    from rvm_live.system import threads
+
+    threads.apply(threads.plan(threads.usable_cores()))
+    with _session() as session, tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        settings = LiveSettings(
+            SourceSettings("demo", fps=FPS), EngineSettings(engine="lite"), backgrounds=("#204060",), headless=True,
+            virtual_camera="pipewire", always=True, duration=seconds, stats_json=report,
+        )  # fmt: skip
+        reader = threading.Thread(target=lambda: session.read("I420", (1280, 720)).process.wait())
+        reader.start()
+        run_live(settings)
+        for process in session.running:
+            process.terminate()
+        reader.join()
+        return float(json.loads(report.read_text())["virtual_camera_ms"] or 0.0)
+
+
+def run(arguments: list[str]) -> dict[str, Any]:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser("python -m benchmarks outputs")
+    parser.add_argument("--pictures", type=int, default=150)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args(arguments)
+    absent = [tool for tool in ("pipewire", "wireplumber", "gst-launch-1.0") if shutil.which(tool) is None]
+    if absent:
+        raise UnavailableError(f"{', '.join(absent)} not found: `make display` installs it")
+    rows: list[tuple[Any, ...]] = []
+    for size in SIZES:
+        pictures, told = _pictures(size), f"{size[0]}x{size[1]}"
+        ways = conversions()
+        found: dict[str, list[float]] = {name: [] for name in (*ways, *OUTPUTS)}
+        latencies: dict[str, list[float]] = {name: [] for name in OUTPUTS}
+        for _ in range(options.rounds):
+            for name, way in ways.items():
+                found[name].append(_processor_ms(way, pictures[0], max(options.pictures // 5, 2)))
+            with nothing(size) as opened:
+                loop_ms, _ = feed(opened, pictures, options.pictures)
+            for name, make in OUTPUTS.items():
+                with make(size) as opened:
+                    spent_ms, late = feed(opened, pictures, options.pictures)
+                found[name].append(spent_ms - loop_ms)
+                latencies[name] += late
+        for name, values in found.items():
+            cost = statistics.median(values)
+            late = sorted(latencies.get(name, []))
+            ranks = [late[int(len(late) * share)] for share in (0.5, 0.95)] if late else [None, None]
+            rows.append((name, told, cost, cost * FPS / 10, *ranks))
+    delay = whole(options.seconds) if options.seconds else None
+    if delay:
+        rows.append(("rvm-live, lite on its demo at 30 fps: grab to hand-over", "1280x720", None, None, delay, None))
+    return publish("outputs", COLUMNS, rows)

@@ -1,0 +1,241 @@
+"""Mattes, cut out and scaled in one step before they are composed: what lies beyond the frame is nobody.
+
+Colour is interpolated as it is seen, weighted with alpha: next to the person's edge nothing of the room comes in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.compositing.following import WHOLE, Box, Follower, Placement, coarse, people_in, within
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.framing import Framing
+
+__all__ = ["Reframer", "reframed"]
+
+Picture = NDArray[np.uint8]
+
+
+class Reframer:
+    """Gives every matte its place in the picture; for the compositing thread.
+
+    Args:
+        framing: what is asked for, by whoever may change it.
+        source_foreground: the camera's own colours are composed, not those of the matte.
+    """
+
+    def __init__(self, framing: Framing, *, source_foreground: bool = False) -> None:
+        self._follower = Follower(framing)
+        self._framing, self._source_foreground = framing, source_foreground
+        self._moved = False
+        self._finder: Any = None
+        self._last: dict[bool, tuple[Matte, Placement, Matte]] = {}
+        self._now: dict[bool, Matte] = {}
+        self._placement = WHOLE
+        self._matte: Matte
+
+    def look(self, matte: Matte, moment_ns: int) -> None:
+        """Take the matte of this moment."""
+        self._now = {}
+        if self._framing.plain and not self._moved:
+            self._placement = WHOLE
+        else:
+            box = self._people(matte) if self._framing.follow else None
+            self._placement = self._follower.placement(box, matte.frame.epoch, moment_ns)
+            self._moved = self._placement != WHOLE
+        self._matte = matte
+
+    def rest(self, matte: Matte) -> None:
+        """Leave this one where the frame has it."""
+        self._matte, self._placement, self._now = matte, WHOLE, {}
+
+    def matte(self, *, inside: bool) -> Matte:
+        """The matte of this moment in its place.
+
+        Args:
+            inside: the room is seen: the picture stays within the frame.
+        """
+        made = self._now.get(inside)
+        if made is None:
+            made = self._now[inside] = self._made(within(self._placement) if inside else self._placement, inside)
+        return made
+
+    def _made(self, placement: Placement, inside: bool) -> Matte:
+        matte = self._matte
+        if placement == WHOLE:
+            self._last.pop(inside, None)
+            return matte
+        before = self._last.get(inside)
+        if before is not None and before[1] == placement and _same(before[0], matte):
+            made = _twin(before[2], matte)
+        else:
+            made = reframed(matte, placement, source_foreground=self._source_foreground)
+        self._last[inside] = matte, placement, made
+        return made
+
+    def _people(self, matte: Matte) -> Box | None:
+        if _on_host(matte):
+            return people_in(coarse(matte.host().alpha))
+        if self._finder is None:
+            from rvm_live.compositing.reframing_torch import Finder
+
+            self._finder = Finder()
+        return self._finder(matte)  # type: ignore[no-any-return]
+
+
+def reframed(matte: Matte, placement: Placement, *, source_foreground: bool = False) -> Matte:
+    """The matte where ``placement`` puts it, with colours of its own: those that are to be composed.
+
+    Args:
+        matte: of a frame (H, W).
+        placement: of the frame under the picture.
+        source_foreground: take the frame's own colours.
+
+    Raises:
+        MatteError: it cannot be read, or does not fit its frame.
+    """
+    frame = _Reframed.of(matte.frame, placement)
+    if not _on_host(matte):
+        from rvm_live.compositing.reframing_torch import reframed_on_device
+
+        return reframed_on_device(matte, frame, placement, source_foreground=source_foreground)
+    host = matte.host()
+    alpha, colour = _moved(host.alpha, matte.frame.image if source_foreground else host.colour, placement)
+    return replace(matte, frame=frame, alpha=alpha, foreground=colour, image=None, ready=None)
+
+
+def _on_host(matte: Matte) -> bool:
+    return isinstance(matte.alpha, np.ndarray) or matte.alpha.device.type == "cpu"
+
+
+def _moved(alpha: Picture, colour: Picture, placement: Placement) -> tuple[Picture, Picture]:
+    """Alpha and colour, uint8 (H, W) and (H, W, 3), new; of the person's surroundings nothing is touched."""
+    moved_alpha, moved_colour = np.zeros_like(alpha), np.zeros_like(colour)
+    height, width = alpha.shape
+    x, y, wide, high = cv2.boundingRect(alpha)
+    # One pixel more all round, where there is one: alpha falls to 0 there.
+    left, top, right, bottom = max(x - 1, 0), max(y - 1, 0), min(x + wide + 1, width), min(y + high + 1, height)
+    warp = _Warp(placement, (width, height), (left, top, right, bottom))
+    if not wide or not warp.seen:
+        return moved_alpha, moved_colour
+    share = alpha[warp.part]
+    weighted = cv2.multiply(colour[warp.part], cv2.merge((share, share, share)), scale=1 / 255)
+    whole, soft = warp(weighted, share)
+    moved_alpha[warp.to] = soft
+    moved_colour[warp.to] = cv2.divide(whole, cv2.merge((soft, soft, soft)), scale=255)  # by 0 it is 0
+    return moved_alpha, moved_colour
+
+
+class _Warp:
+    """Crop and scale in one step.
+
+    Args:
+        placement: of the frame under the picture.
+        size: width and height of both, pixels.
+        box: left, top, right and bottom of what is taken of the frame.
+
+    Attributes:
+        part: what is taken.
+        to: where it goes: the pixels whose middle is inside.
+        seen: any of it is in the picture.
+    """
+
+    def __init__(self, placement: Placement, size: tuple[int, int], box: tuple[int, int, int, int]) -> None:
+        left, top, right, bottom = box
+        scale, middle = placement.scale, (placement.x, placement.y)
+        move = [(0.5 - scale * at) * length for at, length in zip(middle, size, strict=True)]
+        ends = [
+            [min(max(math.ceil(scale * edge + move[axis] - 0.5), 0), size[axis]) for edge in edges]
+            for axis, edges in enumerate(((left, right), (top, bottom)))
+        ]
+        (first, last), (upper, lower) = ends
+        self.part, self.to = np.s_[top:bottom, left:right], np.s_[upper:lower, first:last]
+        self.seen = last > first and lower > upper
+        self._size = last - first, lower - upper
+        # A pixel's middle is half a pixel in.
+        x = scale * left + move[0] - first + (scale - 1) / 2
+        y = scale * top + move[1] - upper + (scale - 1) / 2
+        self._matrix = np.array([[scale, 0, x], [0, scale, y]])
+
+    def __call__(self, colour: Picture, alpha: Picture | None = None) -> tuple[Picture, Picture]:
+        """Colour, uint8 (h, w, 3), and alpha, uint8 (h, w), as they go into the picture."""
+        packed = cv2.cvtColor(
+            colour, cv2.COLOR_BGR2BGRA
+        )  # OpenCV warps four channels in less than half the time of three
+        if alpha is not None:
+            cv2.insertChannel(alpha, packed, 3)
+        moved = cv2.warpAffine(
+            packed, self._matrix, self._size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(cv2.cvtColor(moved, cv2.COLOR_BGRA2BGR), np.uint8), cv2.extractChannel(moved, 3)
+
+
+class _Reframed(Frame):
+    """A frame whose picture is moved when somebody looks at it; what lies beyond its edges is black."""
+
+    @staticmethod
+    def of(frame: Frame, placement: Placement) -> Frame:
+        width, height = frame.width, frame.height
+
+        def make() -> Picture:
+            moved = np.zeros((height, width, 3), np.uint8)
+            warp = _Warp(placement, (width, height), (0, 0, width, height))
+            if warp.seen:
+                moved[warp.to] = warp(frame.image)[0]
+            return moved
+
+        return _Reframed._made(frame, _Once(make), (width, height))
+
+    @staticmethod
+    def _made(frame: Frame, once: _Once, size: tuple[int, int]) -> Frame:
+        made = object.__new__(_Reframed)
+        made.__dict__.update({name: value for name, value in vars(frame).items() if name != "image"})
+        made.__dict__.update(_once=once, _size=size)
+        return made
+
+    @cached_property
+    def image(self) -> Picture:
+        return self.__dict__["_once"].picture  # type: ignore[no-any-return]
+
+    @property
+    def width(self) -> int:
+        return int(self.__dict__["_size"][0])
+
+    @property
+    def height(self) -> int:
+        return int(self.__dict__["_size"][1])
+
+
+class _Once:
+    """A picture that is made when it is first wanted."""
+
+    def __init__(self, make: Callable[[], Picture]) -> None:
+        self._make = make
+
+    @cached_property
+    def picture(self) -> Picture:
+        return self._make()
+
+
+def _same(one: Matte, other: Matte) -> bool:
+    same = one.alpha is other.alpha and one.foreground is other.foreground
+    return same and one.frame.image is other.frame.image
+
+
+def _twin(made: Matte, matte: Matte) -> Matte:
+    """What was made of the same matte before, for this frame."""
+    once, size = made.frame.__dict__["_once"], made.frame.__dict__["_size"]
+    frame = _Reframed._made(matte.frame, once, size)
+    twin = replace(
+        made, frame=frame, started_ns=matte.started_ns, finished_ns=matte.finished_ns, elapsed_ns=matte.elapsed_ns
+    )
+    twin.__dict__.update({name: made.__dict__[name] for name in ("_host", "_tensors") if name in made.__dict__})
+    return twin

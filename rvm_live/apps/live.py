@@ -29,6 +29,8 @@ from rvm_live.apps.preflight import (
 )
 from rvm_live.apps.remembered import remembering
 from rvm_live.apps.report import LiveReport, Ran
+from rvm_live.apps.steering.server import steered
+from rvm_live.apps.steering.summary import summary
 from rvm_live.backgrounds.own import OwnBackgrounds
 from rvm_live.backgrounds.parse import default_cycle, parse
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
@@ -92,7 +94,10 @@ def run(
         settings = app.settings
         with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop), on_sudden_exit(lambda: app.display_gone(tell)):
             try:
-                with remembering(settings, app.controls, app.composer, app.window):
+                with (
+                    steered(app.controls, lambda: summary(app.status(), app.controls)),
+                    remembering(settings, app.controls, app.composer, app.window),
+                ):
                     snapshot = app.pipeline.run(frames=settings.frames, duration=settings.duration)
             finally:
                 app.chooser.close()
@@ -175,6 +180,7 @@ class _App:
             self._reset,
             lambda: self.pipeline.stop("stopped"),
             self.own,
+            self.camera if settings.source.realtime else None,
         )
         self.pipeline = parts.pipeline(
             self._sinks(tell, clock),

@@ -17,6 +17,8 @@ from rvm_live.core.controls import Control, Controls, number, one_of, trigger, t
 from rvm_live.core.errors import BackgroundError, SettingsError
 from rvm_live.core.framing import LARGEST, SMALLEST, Framing, parse_shift
 from rvm_live.engines.failover import FailoverEngine
+from rvm_live.sinks.camera.outputs import devices_for
+from rvm_live.sinks.camera.sink import VirtualCamera
 from rvm_live.sinks.factory import check_recording_path
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch, named_now
 from rvm_live.sinks.window.hotkeys import ViewState, view_controls
@@ -38,6 +40,7 @@ def live_controls(
     reset: Callable[[], None],
     stop: Callable[[], None],
     own: OwnBackgrounds | None = None,
+    virtual_camera: VirtualCamera | None = None,
 ) -> Controls:
     """Everything that can be changed in a live run.
 
@@ -53,6 +56,7 @@ def live_controls(
     ``box``             the network looks at a box around the person; ``auto``: it does
     ``gate``            it looks only when something moved; ``auto``: it does
     ``recording``       a path, True for one named by the time, None or False for none
+    ``virtual_camera``  the result is a camera to other programs
     ``paused``          the camera rests and the background stays
     ``privacy``         the background alone is seen, on every output
     ``follow``          all people together stay in the middle of the picture
@@ -71,6 +75,7 @@ def live_controls(
         reset: starts a new epoch.
         stop: ends the run.
         own: backgrounds that lie in the user's folders; None: looked for here.
+        virtual_camera: one of the sinks; None: this run can have none.
     """
     cameras = _Cameras(source, reset)
     own = OwnBackgrounds(composer.add_background) if own is None else own
@@ -132,11 +137,29 @@ def live_controls(
                 kind="switch",
                 text="the background alone is seen, on every output",
             ),
+            *([] if virtual_camera is None else [_virtual_camera(virtual_camera)]),
             *_framing(composer.framing),
             trigger("reset", reset, "the matting state is forgotten"),
             trigger("stop", stop, "the run ends"),
             *view_controls(view),
         ]
+    )
+
+
+def _virtual_camera(camera: VirtualCamera) -> Control:
+    def check(wish: Any) -> bool:
+        on = truth("virtual_camera")(wish)
+        if on and not camera.on:
+            devices_for(camera.words)
+        return on
+
+    return Control(
+        "virtual_camera",
+        lambda: camera.on,
+        camera.use,
+        check=check,
+        kind="switch",
+        text="the result is a camera to other programs",
     )
 
 

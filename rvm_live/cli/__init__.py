@@ -51,6 +51,7 @@ _COMMANDS = {
     "cameras": ("rvm_live.cli.cameras:cameras", "List the cameras and microphones of this machine."),
     "completion": ("rvm_live.cli.completion:completion", "Let the tab key complete commands, options and values."),
     "config": ("rvm_live.cli.config:config", "Show, save and edit your settings."),
+    "ctl": ("rvm_live.cli.ctl:ctl", "Steer a running program: ctl background beach."),
     "desktop": ("rvm_live.cli.desktop:desktop", "Put rvm-live among your programs, with an icon."),
     "doctor": ("rvm_live.cli.doctor:doctor", "Tell what works on this machine, and what to do about the rest."),
     "engines": ("rvm_live.cli.engines:engines", "List the engines, their licences, and what runs here."),

@@ -1,7 +1,6 @@
 """Steering a running program from outside: a socket that only its user can open, JSON lines, one answer to each.
 
-May import backgrounds, compositing, core, engines, media, microphones, network, pipeline, sinks, sources, system,
-weights.
+May import what :mod:`rvm_live.apps` may.
 
 >>> from rvm_live.apps.steering.client import programs
 >>> [program.pid for program in programs()]  # doctest: +SKIP

@@ -68,7 +68,6 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             default=STATISTICS[0],
             help="What is told over the picture (key s).  [default: line]",
         ),
-        click.option("--no-stats", "statistics", flag_value="off", hidden=True),
         click.option("--fullscreen", is_flag=True, help="Start in full screen (key f)."),
         click.option("--follow", is_flag=True, help="Keep people in the middle of the picture (key a)."),
         click.option("--zoom", type=float, default=1.0, help="How much larger the person is, 0.5 to 4.  [default: 1]"),

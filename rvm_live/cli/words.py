@@ -23,6 +23,7 @@ __all__ = [
 _LEFT_OUT = {
     "--audio": "--audio=default",
     "--blur": "--background=blur",
+    "--no-stats": "--stats=off",
     "--ray": "--ray=local",
     "--web": "--web=127.0.0.1",
     "--virtual-camera": "--virtual-camera=auto",

@@ -39,7 +39,8 @@ quality = "high"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of settings of one's own, which is read, and another one to be in."""
-    monkeypatch.delenv("RVM_LIVE_NO_CONFIG")
+    for name in ("RVM_LIVE_NO_CONFIG", "RVM_LIVE_FALLBACK_LITE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "settings"))
     (tmp_path / "settings").mkdir()
     (tmp_path / "here").mkdir()

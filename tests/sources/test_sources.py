@@ -865,6 +865,19 @@ def test_demo_person_is_never_cut_off_below() -> None:
         assert across > 0.9 * np.count_nonzero(alpha[-12] > 250)
 
 
+@pytest.mark.parametrize("size", [(1280, 720), (200, 300), (97, 61)])
+def test_demo_draws_the_person_in_bands_as_wide_as_they_are_there_and_loses_nothing(size: tuple[int, int]) -> None:
+    demo = open_demo(width=size[0], height=size[1])
+    drawn, boxed = 0, 0
+    for number in range(0, 600, 37):
+        matrix, box = demo._placement(number / 60)
+        whole = cv2.warpAffine(demo._person[..., 3], matrix, size, flags=cv2.INTER_LINEAR)
+        assert np.abs(demo.frame_at(number)[1].astype(int) - whole).max() <= 1
+        drawn += sum((right - left) * (bottom - top) for left, top, right, bottom in demo._bands(matrix, box))
+        boxed += (box[2] - box[0]) * (box[3] - box[1])
+    assert size[1] < 300 or drawn < 0.75 * boxed
+
+
 def test_demo_alpha_is_true() -> None:
     """Where alpha is 0 the room alone is seen; where it is 255 the person alone, in every scenery."""
     demo = open_demo(width=320, height=180)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ __all__ = ["DemoSource"]
 WIDTH, HEIGHT = 1280, 720
 _SPARE_ROWS = 22
 """Rows of the portrait kept below the picture, so that its cut never shows when the person bobs."""
+_BAND = 64
+"""Rows that are drawn at once."""
 
 
 class DemoSource(Source):
@@ -68,6 +72,7 @@ class DemoSource(Source):
         tint = np.clip(cv2.resize(colour, size, interpolation=how), 0, 249)
         # Premultiplied: shifting and turning then keeps colour and alpha in step, and blending is one product.
         self._person = np.dstack([tint * large[..., None], large * 255]).round().astype(np.uint8)
+        self._firsts, self._lasts = _extents(self._person[..., 3])
 
     def frame_at(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Draw one frame; needs ``open``.
@@ -83,16 +88,16 @@ class DemoSource(Source):
         seconds = number / self._fps
         picture = self._scenery.at(seconds)
         alpha = np.zeros(picture.shape[:2], np.uint8)
-        matrix, (left, top, right, bottom) = self._placement(seconds)
-        if left < right and top < bottom:
-            matrix[:, 2] -= (left, top)
-            person = cv2.warpAffine(self._person, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
-            blue, green, red, inside = cv2.split(person)
-            outside = cv2.bitwise_not(inside)
+        matrix, box = self._placement(seconds)
+        for left, top, right, bottom in self._bands(matrix, box):
+            shifted = matrix.copy()
+            shifted[:, 2] -= (left, top)
+            person = cv2.warpAffine(self._person, shifted, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
+            inside = cv2.extractChannel(person, 3, dst=alpha[top:bottom, left:right])
+            outside = cv2.cvtColor(cv2.bitwise_not(inside), cv2.COLOR_GRAY2BGR)
             spot = picture[top:bottom, left:right]
-            behind = cv2.multiply(spot, cv2.merge((outside, outside, outside)), scale=1 / 255)
-            cv2.add(behind, cv2.merge((blue, green, red)), dst=spot)
-            alpha[top:bottom, left:right] = inside
+            behind = cv2.multiply(spot, outside, scale=1 / 255)
+            cv2.add(behind, cv2.cvtColor(person, cv2.COLOR_BGRA2BGR), dst=spot)
         self._scenery.grain(picture, number)
         return picture, alpha
 
@@ -118,6 +123,27 @@ class DemoSource(Source):
         box = (max(0, int(left)), max(0, int(top)), min(self._width, int(right)), min(self._height, int(bottom)))
         return matrix, box
 
+    def _bands(
+        self, matrix: NDArray[np.float64], box: tuple[int, int, int, int]
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """The box in bands as wide as the person is there: beside a head there is nothing to draw."""
+        left, top, right, bottom = box
+        along_x, from_y, by_x = matrix[0].tolist()  # where a column of the person lies
+        to_x, to_y, start = cv2.invertAffineTransform(matrix)[1].tolist()  # and a row of the picture in the person
+        for begins in range(top, bottom, _BAND):
+            ends = min(begins + _BAND, bottom)
+            first = int(min(to_x * left, to_x * right) + to_y * begins + start) - 2
+            last = int(max(to_x * left, to_x * right) + to_y * ends + start) + 3
+            rows = slice(max(first, 0), max(last, 0))
+            low, high = min(self._firsts[rows], default=1), max(self._lasts[rows], default=-1)
+            if low > high:
+                continue
+            edge = min(from_y * first, from_y * last), max(from_y * first, from_y * last)
+            begin = max(left, int(along_x * low + edge[0] + by_x) - 2)
+            end = min(right, int(along_x * high + edge[1] + by_x) + 3)
+            if begin < end:
+                yield begin, begins, end, ends
+
     def read(self) -> Grab:
         with self._guard:
             number = self._number
@@ -141,3 +167,12 @@ class DemoSource(Source):
 
     def release(self) -> None:
         self._guard.release()
+
+
+def _extents(alpha: NDArray[np.uint8]) -> tuple[list[int], list[int]]:
+    """First and last column of each row with something in it; the last before the first where there is nothing."""
+    found = alpha > 0
+    width, some = alpha.shape[1], found.any(axis=1)
+    first = np.where(some, found.argmax(axis=1), width)
+    last = np.where(some, width - 1 - found[:, ::-1].argmax(axis=1), -1)
+    return first.tolist(), last.tolist()

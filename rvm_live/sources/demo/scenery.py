@@ -10,6 +10,8 @@ __all__ = ["Scenery"]
 
 _MARGIN = 0.06
 _LIGHTS = 9
+_LIGHT_STEPS = 128
+"""Between day and evening, a grey level each."""
 
 
 class Scenery:
@@ -26,20 +28,29 @@ class Scenery:
         focus = max(1.0, min(width, height) / 240)
         self._day = _finish(_room(*large, evening=False), focus, seed=1)
         self._evening = _finish(_room(*large, evening=True), focus, seed=2)
-        self._glow = _glow(max(8, min(width, height) // 7))
+        self._now, self._step = self._day.copy(), 0
+        glows = _glow(max(8, min(width, height) // 7))
+        self._glows = [np.ascontiguousarray(glows[..., colour]) for colour in range(glows.shape[3])]
         rng = np.random.default_rng(3)
         self._noise = np.clip(rng.normal(3, 1.2, (height + 64, width + 64, 1)), 0, 6).astype(np.uint8).repeat(3, axis=2)
 
     def at(self, seconds: float) -> NDArray[np.uint8]:
         """The room at a moment: new uint8 (H, W, 3) BGR."""
         width, height = self._size
-        evening = 0.5 - 0.5 * np.cos(seconds * 2 * np.pi / 24)
+        self._light(round((0.5 - 0.5 * np.cos(seconds * 2 * np.pi / 24)) * _LIGHT_STEPS))
         x = round((self._day.shape[1] - width) * (0.5 + 0.45 * np.sin(seconds * 0.31)))
         y = round((self._day.shape[0] - height) * (0.5 + 0.45 * np.sin(seconds * 0.23 + 1)))
         window = np.s_[y : y + height, x : x + width]
-        scene: NDArray[np.uint8] = cv2.addWeighted(self._day[window], 1 - evening, self._evening[window], evening, 0)
+        scene: NDArray[np.uint8] = self._now[window].copy()
         self._draw_lights(scene, seconds)
         return scene
+
+    def _light(self, step: int) -> None:
+        """Daylight, evening or between: it turns so slowly that most frames find it as it was."""
+        if step != self._step:
+            evening = step / _LIGHT_STEPS
+            cv2.addWeighted(self._day, 1 - evening, self._evening, evening, 0, dst=self._now)
+            self._step = step
 
     def grain(self, picture: NDArray[np.uint8], number: int) -> None:
         """Add a sensor's noise, in place; it differs from frame to frame."""
@@ -50,7 +61,7 @@ class Scenery:
     def _draw_lights(self, scene: NDArray[np.uint8], seconds: float) -> None:
         """Coloured lights that wander slowly across the wall."""
         height, width = scene.shape[:2]
-        side = self._glow.shape[0]
+        side = self._glows[0].shape[0]
         for light in range(_LIGHTS):
             phase = light * 2.4
             x = round((0.5 + 0.55 * np.sin(seconds * (0.11 + 0.013 * light) + phase)) * width - side / 2)
@@ -59,8 +70,8 @@ class Scenery:
             if left >= right or top >= bottom:
                 continue
             spot = scene[top:bottom, left:right]
-            colour = self._glow[top - y : bottom - y, left - x : right - x, :, light % self._glow.shape[3]]
-            cv2.add(spot, np.ascontiguousarray(colour), dst=spot)
+            glow = self._glows[light % len(self._glows)]
+            cv2.add(spot, glow[top - y : bottom - y, left - x : right - x], dst=spot)
 
 
 def _room(width: int, height: int, *, evening: bool) -> NDArray[np.float32]:

@@ -52,7 +52,7 @@ _ENGINE: _Table = {
     },
     "model": {"type": click.Choice(MODELS), "help": "RVM's backbone.", "shown": MODELS[0]},
     "weights": {"type": PlacePath(home=True), "help": "Weights: a file, or a folder that holds them."},
-    "device": {"default": "auto", "help": "auto, cpu, cuda, cuda:N or mps."},
+    "device": {"default": "auto", "help": "auto, cpu, cuda, cuda:N, mps, intel-gpu or npu."},
     "precision": {"default": "auto", "help": "auto, fp32, fp16 (GPU), bf16 or int8 (CPU)."},
     "downsample_ratio": {"default": "auto", "help": "auto, or a number in (0, 1]."},
     "foreground": {

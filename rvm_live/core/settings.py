@@ -30,8 +30,8 @@ __all__ = [
 
 EngineName: TypeAlias = "Literal['auto', 'chroma', 'lite', 'onnx', 'openvino', 'rvm', 'torchscript'] | str"
 """A name of the registry, that of a plug-in, or ``package.module:Class``."""
-DeviceName: TypeAlias = "Literal['auto', 'cpu', 'mps', 'cuda'] | str"
-"""Or ``cuda:N``."""
+DeviceName: TypeAlias = "Literal['auto', 'cpu', 'mps', 'cuda', 'intel-gpu', 'npu'] | str"
+"""Or ``cuda:N``, ``intel-gpu:N``."""
 Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 Model: TypeAlias = Literal["mobilenetv3", "resnet50"]
 Foreground: TypeAlias = Literal["model", "source"]
@@ -67,7 +67,7 @@ LICENCES = ("agpl", "apache", "bsd", "cc-by", "cc0", "gpl", "isc", "lgpl", "mit"
 """Families of licences that can be asked for."""
 MAX_SIDE = 16384
 MAX_FPS = 1000.0
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,2})?")
+_DEVICE = re.compile(r"auto|cpu|mps|npu|(cuda|intel-gpu)(:[0-9]{1,2})?")
 _NAME = r"[^\W\d]\w*"
 _CLASS = re.compile(rf"[\w.-]+|{_NAME}(\.{_NAME})*:{_NAME}(\.{_NAME})*")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -126,7 +126,8 @@ class EngineSettings:
         engine: ``auto``, a name from the registry, or ``package.module:Class``.
         model: ``mobilenetv3`` or ``resnet50``; ignored where the weights file decides. None: mobilenetv3.
         weights: file or folder; None: ``RVM_LIVE_WEIGHTS``, else the cache, else the official release.
-        device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``; with OpenVINO ``intel-gpu``, ``intel-gpu:N`` or
+            ``npu``.
         precision: ``auto``, ``fp32``, ``fp16`` (on a GPU), or with OpenVINO ``bf16`` (on a CPU that has it) or ``int8``
             (once calibrated).
         downsample_ratio: in (0, 1], or None (``auto`` is taken, too) for the published rule,
@@ -200,7 +201,7 @@ class EngineSettings:
         )
         _require(
             _DEVICE.fullmatch(self.device) is not None,
-            f"unknown device {self.device!r}: choose auto, cpu, mps, cuda or cuda:N",
+            f"unknown device {self.device!r}: choose auto, cpu, mps, cuda, cuda:N, intel-gpu or npu",
         )
         _require(
             self.precision in get_args(Precision),

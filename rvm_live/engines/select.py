@@ -113,7 +113,7 @@ class AutoEngine(DelegatingEngine):
     def _may_change(self, choice: Choice) -> bool:
         """Whether ``lite`` may take the place of RVM, and make room for it again."""
         asked = self.settings
-        free = asked.downsample_ratio is None and asked.device in ("auto", "cpu")
+        free = asked.downsample_ratio is None and not asked.device.startswith(("cuda", "mps"))
         return free and asked.keep_up and asked.fallback_lite and EMBEDDED not in choice.names
 
     def _below(self, choice: Choice) -> AutoEngine | None:

@@ -16,13 +16,13 @@ _PROCESSOR = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
 
 
 def accelerator_wanted(asked: str) -> bool:
-    """Whether ``--device`` names a GPU, or leaves the choice and torch can use one here.
+    """Whether ``--device`` names a GPU of torch's, or leaves the choice and torch can use one here.
 
     Args:
-        asked: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
+        asked: ``auto``, ``cpu``, ``mps``, ``cuda``, ``cuda:N``, or one of OpenVINO's.
     """
     if asked != "auto":
-        return asked != "cpu"
+        return asked.startswith(("mps", "cuda"))
     if sys.platform != "darwin" and gpu.read() is None and "rocm" not in version("torch"):
         return False
     import torch

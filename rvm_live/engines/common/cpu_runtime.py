@@ -12,7 +12,7 @@ from typing import Any
 from rvm_live.system import folders, threads
 from rvm_live.weights import cache_dir
 
-__all__ = ["onnx_options", "openvino_options"]
+__all__ = ["onnx_options", "openvino_elsewhere", "openvino_options"]
 
 
 def openvino_options(hint: str, *, cached: bool = True) -> dict[str, Any]:
@@ -29,6 +29,17 @@ def openvino_options(hint: str, *, cached: bool = True) -> dict[str, Any]:
         "INFERENCE_PRECISION_HINT": hint,
     }
     kept = folders.kept_in(cache_dir() / "openvino") if cached else None
+    return {**options, "CACHE_DIR": kept} if kept else options
+
+
+def openvino_elsewhere(hint: str) -> dict[str, Any]:
+    """How OpenVINO compiles for a GPU or NPU.
+
+    Args:
+        hint: a precision in its own words: ``f32`` or ``f16``.
+    """
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+    kept = folders.kept_in(cache_dir() / "openvino")
     return {**options, "CACHE_DIR": kept} if kept else options
 
 

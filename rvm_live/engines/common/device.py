@@ -46,6 +46,8 @@ def choose_device(asked: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if asked.startswith(("intel-gpu", "npu")):
+        raise UnavailableError(f"device {asked} belongs to --engine openvino: choose auto, cpu, mps, cuda or cuda:N")
     device = torch.device(asked)
     if device.type == "cuda":
         if torch.version.cuda is None and torch.version.hip is None:

@@ -35,13 +35,15 @@ _RUNS = 10
 
 def rvm_ms(low: tuple[int, int] = (_WIDTH, _HEIGHT)) -> float | None:
     """What RVM's network (MobileNetV3) is expected to take on the CPU now, milliseconds, in the precision that ``auto``
-    takes; None where OpenVINO is not installed, or refuses the reference.
+    takes; None where OpenVINO is not installed, has other devices, too, or refuses the reference.
 
     Args:
         low: width and height the network works at.
     """
     try:
         core = import_quietly("openvino").Core()
+        if len(core.available_devices) > 1:
+            return None  # the CPU need not be what it runs on
         return reference_ms(core, quickest_hint(core)) * _TIMES_REFERENCE * low[0] * low[1] / (_WIDTH * _HEIGHT)
     except (ImportError, RuntimeError) as error:
         _log.debug("no micro-benchmark: %s", words_of(error))

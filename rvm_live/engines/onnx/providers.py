@@ -89,7 +89,7 @@ def candidates(asked: str, available: Sequence[str], *, half: bool) -> list[Cand
         "cpu": [Candidate("CPU", (cpu,))],
     }
     wanted = list(ways) if kind == "auto" else [kind]
-    return [way for kind in wanted for way in ways[kind] if way.name in available]
+    return [way for kind in wanted for way in ways.get(kind, ()) if way.name in available]
 
 
 class Opened:
@@ -174,7 +174,7 @@ def open_session(path: Path, asked: str, *, half: bool) -> Opened:
             return Opened(session, way, notes, scratch)
         refusals.append(f"{way.label}: it did not start, so a library it needs is missing")
         Opened(session, way, (), scratch).settle()
-    why = "; ".join(refusals) or _MISSING[asked.partition(":")[0]]
+    why = "; ".join(refusals) or _MISSING.get(asked.partition(":")[0], "it belongs to --engine openvino")
     raise UnavailableError(f"device {asked} cannot be used by ONNX Runtime {ort.__version__}: {why}")
 
 

@@ -30,6 +30,7 @@ from rvm_live.engines.common.openvino_models import (
 )
 from rvm_live.engines.common.openvino_request import OpenVinoRequest
 from rvm_live.engines.common.prepared import Prepared
+from rvm_live.engines.rvm.openvino.devices import CPU
 from rvm_live.system.telemetry_off import import_quietly
 from rvm_live.weights import LoadedWeights
 
@@ -44,7 +45,7 @@ _FORMAT = 2
 """Of what is kept on disk; goes up when :mod:`rvm_live.engines.rvm.openvino.trace` changes its meaning."""
 _SHARE = "share.txt"
 _WARM_UP, _RUNS = 3, 15
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _EXAMPLE = (256, 144)
 _MOST = 6
 """Sizes kept compiled: each takes 50 to 80 MB, and a box around a person has few of them."""
@@ -70,6 +71,7 @@ class OpenVinoCache:
         core: ``openvino.Core``.
         weights: the checkpoint.
         coloured: with the foreground's model.
+        device: OpenVINO's, on which the network runs; the guided filter's model runs on the CPU.
 
     Attributes:
         has_bf16: the processor computes in bfloat16 natively.
@@ -77,10 +79,11 @@ class OpenVinoCache:
         phase: what takes long at the moment, for display; empty while nothing does.
     """
 
-    def __init__(self, core: openvino.Core, weights: LoadedWeights, *, coloured: bool) -> None:
+    def __init__(self, core: openvino.Core, weights: LoadedWeights, *, coloured: bool, device: str = CPU) -> None:
         self._core = core
+        self._device = device
         self.has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        self.best = "bf16" if self.has_bf16 else "fp32"
+        self.best = "fp16" if device != CPU else "bf16" if self.has_bf16 else "fp32"
         # What is not quantised runs in the quickest precision there is.
         self._hints = {**_HINTS, "int8": "bf16" if self.has_bf16 else "f32"}
         self._weights = weights
@@ -167,11 +170,10 @@ class OpenVinoCache:
 
     def _compiled(self, models: tuple[Any, Any], precision: str) -> tuple[Any, Any]:
         """The network and the guided filter's model."""
-        coarse, model = (
-            self._core.compile_model(part, "CPU", cpu_runtime.openvino_options(hint))
-            for part, hint in zip(models, (self._hints[precision], "f32"), strict=True)
-        )
-        return coarse, model
+        hint = self._hints[precision]
+        options = cpu_runtime.openvino_options(hint) if self._device == CPU else cpu_runtime.openvino_elsewhere(hint)
+        coarse = self._core.compile_model(models[0], self._device, options)
+        return coarse, self._core.compile_model(models[1], CPU, cpu_runtime.openvino_options("f32"))
 
     def calibrated(self, low: tuple[int, int], *, refined: bool) -> bool:
         """Whether there is an int8 network for that size."""
@@ -180,6 +182,8 @@ class OpenVinoCache:
     def share_of_int8(self, low: tuple[int, int], *, refined: bool) -> float | None:
         """Time of the int8 network for a size over that of what ``auto`` takes without it, as it was measured on this
         machine when it was calibrated; None where that was not done, or can no longer be read."""
+        if self._device != CPU:
+            return None
         kept_in = folder() / self._name("int8", refined=refined, low=low) / _SHARE
         if kept_in not in self._shares:  # looked for once: the ladder asks at every frame
             try:

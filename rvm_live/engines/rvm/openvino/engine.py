@@ -21,6 +21,7 @@ from rvm_live.engines.common.ladder import FACTORS, choose_side, low_size, media
 from rvm_live.engines.common.openvino_request import OpenVinoRequest
 from rvm_live.engines.focus.focus import Focus
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
+from rvm_live.engines.rvm.openvino.devices import CPU, Trial, choose, devices_for, name_of, pictures
 from rvm_live.system.cpu_info import cpu_name
 from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
@@ -29,6 +30,7 @@ from rvm_live.weights import load, resolve
 __all__ = ["INT8_TAKEN", "OpenVinoEngine"]
 
 _PROBE_FRAMES = 10
+_TRIED = (256, 144)
 INT8_TAKEN = 0.85
 """Share of the time at which ``auto`` takes 8 bits: less gain is not worth their error."""
 
@@ -48,6 +50,7 @@ class OpenVinoEngine(Engine):
         self._now: tuple[Focus, GuidedUpsampler] | None = None
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
+        self._on_cpu = True
         self._info = EngineInfo("openvino", settings.model or "", "cpu", "", settings.precision)
 
     @property
@@ -55,27 +58,62 @@ class OpenVinoEngine(Engine):
         return "" if self._cache is None else self._cache.phase
 
     def open(self) -> EngineInfo:
-        if self.settings.device not in ("auto", "cpu"):
-            raise UnavailableError(f"openvino runs on the cpu, not on {self.settings.device}: use --engine rvm there")
+        asked = self.settings.device
+        if asked.startswith(("cuda", "mps")):
+            raise UnavailableError(
+                f"openvino runs on the cpu or Intel's devices, not on {asked}: use --engine rvm there"
+            )
         try:
             openvino = import_quietly("openvino")
         except ImportError as error:
             raise UnavailableError(
                 f"OpenVINO is not installed ({adding('openvino')}); it is several times as fast on a CPU"
             ) from error
-        if self.settings.precision == "fp16":
+        if self.settings.precision == "fp16" and asked in ("auto", "cpu"):
             raise UnavailableError("openvino computes in fp32, bf16 or int8 on a CPU, not in fp16")
+        core = openvino.Core()
+        others = devices_for(asked, core.available_devices)
         self._weights = load(resolve(self.settings))
-        self._cache = OpenVinoCache(openvino.Core(), self._weights, coloured=self.settings.foreground == "model")
+        if asked == "auto" and not self.settings.keep_up:
+            others = []  # files are the same whatever else the machine has
+        chosen = choose(asked, others, lambda device: self._attempt(core, device))
+        self._cache = self._cache_on(core, chosen.device)
+        self._on_cpu = chosen.device == CPU
         half = self._cache.has_bf16
         precision = self.settings.precision
         if precision == "auto":
             precision = self._cache.best
+        elif self._on_cpu and precision == "fp16":
+            precision = self._cache.best  # it was meant for what is not used
         elif precision == "bf16" and not half:
             raise UnavailableError(f"this CPU ({cpu_name()}) has no bf16: choose --precision auto or fp32")
+        elif not self._on_cpu and precision in ("bf16", "int8"):
+            raise UnavailableError(f"precision {precision} is for the cpu: on {asked} choose auto, fp16 or fp32")
         self._precision = precision
-        self._info = EngineInfo("openvino", self._weights.variant, "cpu", cpu_name(), precision)
+        name = cpu_name() if self._on_cpu else str(core.get_property(chosen.device, "FULL_DEVICE_NAME"))
+        self._info = EngineInfo(
+            "openvino", self._weights.variant, name_of(chosen.device), name, precision, notes=chosen.notes
+        )
         return self._info
+
+    def _cache_on(self, core: Any, device: str) -> OpenVinoCache:
+        return OpenVinoCache(core, self._weights, coloured=self.settings.foreground == "model", device=device)
+
+    def _attempt(self, core: Any, device: str) -> Trial:
+        """What a device makes of a few pictures at the smallest size: the states in the precision that is compared, the
+        time in the one that is taken."""
+        cache = self._cache_on(core, device)
+        try:
+            seen = pictures(_TRIED)
+            request = cache.request(_TRIED, "fp32" if device == CPU else cache.best, refined=True)
+            request.reset()
+            for picture in seen:
+                request.run(picture)
+            states = request.states
+            request = cache.request(_TRIED, cache.best, refined=True)
+            return Trial(states, median_ms(lambda: request.run(seen[0]), clock=SYSTEM_CLOCK))
+        finally:
+            cache.close()
 
     @property
     def info(self) -> EngineInfo:
@@ -161,7 +199,8 @@ class OpenVinoEngine(Engine):
         int8 too, once it is calibrated and was seen to pay."""
         if self.settings.precision != "auto":
             return {self._precision: FACTORS[self._precision]}
-        found = {name: FACTORS[name] for name in dict.fromkeys(("fp32", self._precision))}
+        names = dict.fromkeys(("fp32", self._precision) if self._on_cpu else (self._precision,))
+        found = {name: FACTORS[name] for name in names}
         share = self._compiled().share_of_int8(low, refined=refined)
         if share is not None and share <= INT8_TAKEN:
             found["int8"] = share * FACTORS[self._precision]

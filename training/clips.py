@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 __all__ = [
     "DEVELOPMENT",
     "DEVELOPMENT_BACKGROUNDS",
+    "HELD_OUT",
     "MISLABELLED",
     "NO_CUT_OUTS",
     "TRUTH",
     "decoded",
-    "fitted",
+    "moving",
     "people",
     "split_of",
 ]
@@ -36,8 +37,44 @@ DEVELOPMENT = (
     "hard/intel_asl_yes",
     "images/uniface_src_portrait1",
     "images/volcomix_woman-5883428_1280",
+    "congress/G",
+    "echomimic_v2/man_0010",
+    "echomimic_v2/woman_0048",
+    "facechain/Gentleman",
+    "human/person-christina",
+    "human/stock-models-12",
+    "openpeople/P006",
+    "openpeople_sheets/P006",
 )
-"""Never trained on: progress is measured on these. Three of them show one and the same man."""
+"""Never trained on: progress is measured on these (beginnings of names). Three of them show one and the same man."""
+
+HELD_OUT = (
+    "congress/K",
+    "echomimic_v2/demo_0047",
+    "echomimic_v2/demo_0222",
+    "echomimic_v2/man_0154",
+    "echomimic_v2/man_0177",
+    "echomimic_v2/man_0252",
+    "echomimic_v2/woman_0140",
+    "echomimic_v2/woman_0269",
+    "facechain/Hiphop",
+    "human/group-",
+    "human/person-celeste",
+    "human/person-nicole",
+    "human/person-tasia",
+    "human/person-tetiana",
+    "human/stock-emotions-b",
+    "lhm/04",
+    "lhm/13",
+    "openpeople/P003",
+    "openpeople/P007",
+    "openpeople_sheets/P003",
+    "openpeople_sheets/P007",
+    "video/mimicmotion_sample_hb_3",
+    "video/aniportrait_pose",
+)
+"""Neither trained nor chosen on (beginnings of names, all pictures of a person together): ``benchmarks quality`` and
+``benchmarks people`` measure on them."""
 
 DEVELOPMENT_BACKGROUNDS = (
     "dav2_demo05",
@@ -64,25 +101,38 @@ NO_CUT_OUTS = (
 """Mattes good enough to learn from in their own place, but with holes or ghosts."""
 
 _FOLDERS = ("webcam", "body", "multi", "hard", "images")
+_PEOPLE = ("congress", "echomimic_v2", "facechain", "human", "lhm", "openpeople", "openpeople_sheets", "video")
 _STILLS = (".jpg", ".png")
 _MOVING = (".mp4", ".mpg", ".avi", ".mkv", ".gif")
 
 
-def people(data: Path) -> list[tuple[str, Path]]:
-    """Name and path of every clip, still and folder of stills that shows people."""
+def people(data: Path | None, more: Path | None = None) -> list[tuple[str, Path]]:
+    """Name and path of every clip, still and folder of stills that shows people.
+
+    Args:
+        data: folder with ``webcam/`` and its like.
+        more: folder with ``congress/`` and its like.
+    """
     found = []
-    for folder in _FOLDERS:
-        for path in sorted((data / folder).iterdir()):
-            if path.is_dir() or path.suffix in (*_STILLS, *_MOVING):
-                found.append((f"{folder}/{path.stem}", path))
+    for home, names in ((data, _FOLDERS), (more, _PEOPLE)):
+        for folder in names if home is not None else ():
+            for path in sorted((home / folder).iterdir()):
+                if path.is_dir() or path.suffix in (*_STILLS, *_MOVING):
+                    found.append((f"{folder}/{path.stem}", path))
     return found
 
 
 def split_of(name: str) -> str:
-    """``truth``, ``development`` or ``training``."""
-    if name.startswith(TRUTH):
-        return "truth"
-    return "development" if name in DEVELOPMENT else "training"
+    """``truth``, ``held-out``, ``development`` or ``training``."""
+    for split, beginnings in (("truth", TRUTH), ("held-out", HELD_OUT), ("development", DEVELOPMENT)):
+        if name.startswith(beginnings):
+            return split
+    return "training"
+
+
+def moving(path: Path) -> bool:
+    """Whether a path shows more than one moment."""
+    return path.is_dir() or path.suffix in _MOVING
 
 
 def decoded(path: Path) -> Iterator[Bytes]:
@@ -99,12 +149,3 @@ def decoded(path: Path) -> Iterator[Bytes]:
         with av.open(str(path)) as container:
             for frame in container.decode(video=0):
                 yield frame.to_ndarray(format="bgr24")
-
-
-def fitted(picture: Bytes, longest: int) -> Bytes:
-    """The picture with its longer side at most ``longest`` and both sides even."""
-    height, width = picture.shape[:2]
-    ratio = min(longest / max(height, width), 1.0)
-    size = (max(2, round(width * ratio / 2) * 2), max(2, round(height * ratio / 2) * 2))
-    how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
-    return np.ascontiguousarray(cv2.resize(picture, size, interpolation=how))

@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["draw", "main", "parts"]
+__all__ = ["LOG", "draw", "main", "parts"]
 
 HERE = Path(__file__).parent
+LOG = HERE / "log.jsonl"
+"""Of the run that made the weights in the package."""
 _INKS = {"composed": "#2f6db3", "plain": "#d9a441"}
 
 
@@ -40,7 +42,7 @@ def draw(log: Path, output: Path) -> None:
         start = part[0]
         panel.axvline(start["frames"] / 1000, color="#dddddd", linewidth=1, zorder=0)
         panel.annotate(
-            f"{start.get('size', '')} x {start.get('time', '')}",
+            f"{start.get('minutes', '')} min" if number == 0 else "on",
             (start["frames"] / 1000, 0.98 - 0.05 * (number % 3)),
             xycoords=("data", "axes fraction"),
             fontsize=6,
@@ -63,7 +65,7 @@ def draw(log: Path, output: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--log", type=Path, default=HERE / "log.jsonl")
+    parser.add_argument("--log", type=Path, default=LOG)
     parser.add_argument("--output", type=Path, default=HERE / "curve.png")
     chosen = parser.parse_args(arguments)
     draw(chosen.log, chosen.output)

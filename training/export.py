@@ -1,9 +1,14 @@
-"""Write the averaged weights into the package: ``python -m training.export [--cache FOLDER] [--output FILE]``."""
+"""Write the weights that a run ended with into the package: ``python -m training.export [--cache FOLDER]``.
+
+The log of the run comes along, with a last line that tells what was written: weights and log belong together.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -12,7 +17,8 @@ from safetensors.torch import save_file
 from rvm_live.engines.lite.engine import EMBEDDED
 from rvm_live.engines.lite.weights import load_network
 from training.cache import DEFAULT_CACHE
-from training.weights import read_checkpoint
+from training.curve import LOG
+from training.weights import read_checkpoint, result
 
 __all__ = ["LARGEST", "export", "main"]
 
@@ -21,13 +27,12 @@ LARGEST = 1_500_000
 
 
 def export(checkpoint: Path, output: Path) -> int:
-    """Write a checkpoint's averages in half precision; returns the file's size in bytes.
+    """Write a checkpoint's result in half precision; returns the file's size in bytes.
 
     Raises:
         ValueError: a value does not fit into half precision, or the file is too large.
     """
-    values = read_checkpoint(checkpoint)["average"]
-    halves = {name: value.half().contiguous() for name, value in values.items() if value.is_floating_point()}
+    halves = {name: value.half().cpu().contiguous() for name, value in result(read_checkpoint(checkpoint)).items()}
     for name, value in halves.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"{name} does not fit into half precision")
@@ -46,8 +51,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE)
     parser.add_argument("--output", type=Path, default=EMBEDDED)
+    parser.add_argument("--log", type=Path, default=LOG)
     chosen = parser.parse_args(arguments)
-    size = export(chosen.cache.expanduser() / "checkpoint.pt", chosen.output)
+    cache = chosen.cache.expanduser()
+    size = export(cache / "checkpoint.pt", chosen.output)
+    told = (cache / "log.jsonl").read_text(encoding="utf-8")
+    frames = int(read_checkpoint(cache / "checkpoint.pt")["frames"])
+    end = {"frames": frames, "event": "export", "sha256": sha256(chosen.output.read_bytes()).hexdigest()}
+    chosen.log.write_text(told + json.dumps(end) + "\n", encoding="utf-8")
     print(f"{chosen.output}: {size} bytes")
 
 

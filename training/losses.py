@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from rvm_live.engines.lite.network import REACH
 
-__all__ = ["laplacian", "matting_loss"]
+__all__ = ["laplacian", "matting_loss", "outline_loss", "settled"]
+
+_SURE = 0.02
+
+
+def settled(alpha: Tensor, truth: Tensor) -> Tensor:
+    """Alpha in which what lies beyond 0 or 1 on the right side is no error: a network that was sure before is not
+    pulled back to where the stretched sigmoid meets 0 and 1, which greys what is far from any person."""
+    alpha = torch.where((alpha > 1) & (truth > 1 - _SURE), truth, alpha)
+    return torch.where((alpha < 0) & (truth < _SURE), truth, alpha)
 
 
 def _smoothed(x: Tensor) -> Tensor:
@@ -25,15 +35,23 @@ def laplacian(x: Tensor, levels: int = 4) -> list[Tensor]:
     return [*bands, x]
 
 
-def matting_loss(alpha: Tensor, truth: Tensor, time: int, certainty: float = 0.0) -> Tensor:
+def outline_loss(alpha: Tensor, truth: Tensor, reach: int = 2) -> Tensor:
+    """L1 where an outline is within ``reach`` pixels, as a share of the whole picture's pixels."""
+    side = 2 * reach + 1
+    highest = functional.max_pool2d(truth, side, 1, reach)
+    lowest = -functional.max_pool2d(-truth, side, 1, reach)
+    return ((alpha - truth).abs() * (highest - lowest > 0.1)).mean()
+
+
+def matting_loss(alpha: Tensor, truth: Tensor, time: int, certainty: float = 0.0, outline: float = 0.0) -> Tensor:
     """L1 on alpha, on its Laplacian pyramid (Hou and Liu 2019; as in Lin et al. 2021), on its change in time.
 
     Args:
         alpha: estimate (B * time, 1, h, w), time varying fastest.
         truth: likewise, in 0-1.
         time: moments.
-        certainty: weight of a cross-entropy, which pulls hardest where the network is surely wrong; it helps a network
-            that knows nothing yet.
+        certainty: weight of a cross-entropy, which pulls hardest where the network is surely wrong.
+        outline: weight of :func:`outline_loss`.
     """
     loss = (alpha - truth).abs().mean()
     difference = laplacian(alpha - truth)  # the pyramid is linear
@@ -45,4 +63,6 @@ def matting_loss(alpha: Tensor, truth: Tensor, time: int, certainty: float = 0.0
     if certainty:
         chance = (alpha + (REACH - 1) / 2) / REACH
         loss = loss + certainty * functional.binary_cross_entropy(chance.clamp(0, 1), truth)
+    if outline:
+        loss = loss + outline * outline_loss(alpha, truth)
     return loss

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rvm_live.engines.lite.engine import ratio_for, trained_size
 from rvm_live.engines.lite.network import LiteNetwork
 from training.cache import DEFAULT_CACHE
 from training.sample import Mixture, Sampler
@@ -19,7 +20,7 @@ from training.sample import Mixture, Sampler
 __all__ = ["Case", "Score", "composed", "main", "plain", "predicted", "score", "tensors"]
 
 _SEED = 20_000
-_SIZE = (256, 144)
+_SIZE = (320, 176)
 
 
 class Case(NamedTuple):
@@ -41,17 +42,19 @@ class Score(NamedTuple):
 def composed(cache: Path, count: int = 24, time: int = 4) -> list[Case]:
     """People of the development set before places of the development set, always the same."""
     mixture = Mixture(plain=0.0, empty=0.05, strength=0.6, dressed=0.0, held=0.0, hidden=0.0, second=0.1, decoys=0.0)
+    mixture = mixture._replace(alike=0.0, shrunk=0.0)
     sampler = Sampler(cache, "development", _SEED, mixture)
     return [Case(f"composed {n}", *sampler.draw(*_SIZE, time)) for n in range(count)]
 
 
-def plain(cache: Path, time: int = 8) -> list[Case]:
-    """The first frames of the development clips as they are, fitted to the network's size, with the teacher's alpha."""
+def plain(cache: Path, time: int = 4) -> list[Case]:
+    """The first frames of the development clips and stills as they are, at the size that the engine works at, with the
+    teacher's alpha."""
     cases = []
     for folder in sorted((cache / "people" / "development").iterdir()):
         frames = np.load(folder / "frames.npy", mmap_mode="r")[:time]
-        ratio = min(_SIZE[0] / frames.shape[2], 224 / frames.shape[1], 1.0)
-        size = (round(frames.shape[2] * ratio), round(frames.shape[1] * ratio))
+        height, width = frames.shape[1:3]
+        size = trained_size(width, height, min(ratio_for(width, height), 1.0))
         pictures, alpha = (
             np.stack([cv2.resize(np.ascontiguousarray(f[..., c]), size, interpolation=cv2.INTER_AREA) for f in frames])
             for c in (slice(0, 3), 6)

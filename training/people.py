@@ -18,12 +18,28 @@ from numpy.typing import NDArray
 
 from training.clips import MISLABELLED, NO_CUT_OUTS
 
-__all__ = ["Layer", "People"]
+__all__ = ["SHARES", "Layer", "People", "widened"]
 
 Bytes = NDArray[np.uint8]
 Random = np.random.Generator
 
+SHARES = {
+    "congress": 0.13,
+    "echomimic_v2": 0.09,
+    "facechain": 0.03,
+    "human": 0.12,
+    "lhm": 0.02,
+    "openpeople": 0.06,
+    "openpeople_sheets": 0.03,
+    "video": 0.05,
+}
+"""How much of what is drawn comes from each collection; the clips share the rest. What is generated (``echomimic_v2``,
+``facechain``, ``openpeople*``, most of ``video``) makes up a quarter."""
 _MARGIN = 3.0
+_DOUBT, _CUT_DOUBT = 0.07, 0.045
+"""How far a label may be from what others think of the picture (mean difference): to learn from in place; to cut out."""
+_AT_EDGE = 0.12
+_NONE = 7
 
 
 class Layer(NamedTuple):
@@ -41,6 +57,7 @@ class _Clip:
         self.frames: Bytes = np.load(folder / "frames.npy", mmap_mode="r")
         told = json.loads((folder / "runs.json").read_text())
         self.name = str(told["name"])
+        self.doubt = float(told.get("doubt", 0.0))
         starts = [*told["starts"], len(self.frames)]
         self.runs = [(a, b) for a, b in pairwise(starts) if b > a]
         alpha = np.asarray(self.frames[..., 6])
@@ -53,6 +70,22 @@ class _Clip:
         unsure = ((alpha > 25) & (alpha < 230)).mean((1, 2))
         self.good = (solid > 0.02) & (unsure < 0.35 * solid + 0.01)
         """Per frame, whether the teacher was sure enough for a cut-out."""
+
+
+def widened(alpha: Bytes) -> Bytes:
+    """Alpha whose outline lies half a pixel further out: the teacher's is too tight, most of all about hair."""
+    return np.asarray(cv2.addWeighted(alpha, 0.5, cv2.dilate(alpha, np.ones((3, 3), np.uint8)), 0.5, 0))
+
+
+def _weighed(clips: list[_Clip], seen: list[int]) -> NDArray[np.float64]:
+    """Odds of clips: by collection, and within one more for what shows more, but not by its length."""
+    odds = np.array([min(count, 24) ** 0.5 for count in seen])
+    groups = np.array([clip.name.split("/")[0] if clip.name.split("/")[0] in SHARES else "" for clip in clips])
+    for group in set(groups):
+        inside = groups == group
+        share = SHARES[group] if group else 1 - sum(SHARES.values())
+        odds[inside] *= share / odds[inside].sum()
+    return np.asarray(odds / odds.sum())
 
 
 def _box(alpha: Bytes) -> NDArray[np.int64]:
@@ -71,13 +104,11 @@ class People:
 
     def __init__(self, folder: Path) -> None:
         found = [_Clip(each) for each in sorted(folder.iterdir()) if each.suffix != ".part"]
-        self._all = [clip for clip in found if clip.name not in MISLABELLED]
+        self._all = [clip for clip in found if clip.name not in MISLABELLED and clip.doubt < _DOUBT]
         self._fit = [clip for clip in self._all if clip.name not in NO_CUT_OUTS and clip.good.any()]
-        # Clips that show more weigh more, but not by their length.
-        self._odds = np.array([min(int(clip.good.sum()), 24) ** 0.5 for clip in self._fit])
-        self._odds /= self._odds.sum()
-        odds = np.array([min(len(clip.frames), 24) ** 0.5 for clip in self._all])
-        self._plain_odds = odds / odds.sum()
+        self._fit = [clip for clip in self._fit if clip.doubt < _CUT_DOUBT]
+        self._odds = _weighed(self._fit, [int(clip.good.sum()) for clip in self._fit])
+        self._plain_odds = _weighed(self._all, [len(clip.frames) for clip in self._all])
 
     def plain(self, random: Random, width: int, height: int, time: int) -> Layer:
         """A crop of a clip as it is, with the teacher's alpha."""
@@ -94,8 +125,8 @@ class People:
         ends[1] = ends[0] + (ends[1] - ends[0]) * min(1.0, 0.04 * time) * random.random()
         return _warped(random, clip, numbers, ends, width, height, 0.0, slice(0, 3))
 
-    def cut_out(self, random: Random, width: int, height: int, time: int) -> Layer:
-        """A person alone: the teacher's foreground and alpha."""
+    def cut_out(self, random: Random, width: int, height: int, time: int, *, far: bool = False) -> Layer:
+        """A person alone: the teacher's foreground and alpha. Somebody far away is small, if not cut off below."""
         clip = self._fit[int(random.choice(len(self._fit), p=self._odds))]
         numbers = _moments(random, clip, time, any_frame=False)
         full = np.array(clip.frames.shape[2:0:-1], np.float64)
@@ -103,7 +134,7 @@ class People:
         box = np.array([box[:, 0].min(), box[:, 1].min(), box[:, 2].max(), box[:, 3].max()])
         touched = np.asarray(clip.touched[numbers].any(0))
         turn = random.uniform(-7, 7) if random.random() < 0.4 else 0.0
-        ends = [_framed(random, box, touched, full, width / height, turn) for _ in range(2)]
+        ends = [_framed(random, box, touched, full, width / height, turn, far) for _ in range(2)]
         ends[1] = ends[0] + (ends[1] - ends[0]) * min(1.0, 0.03 * time) * random.random()
         if not touched[0] and not touched[2] and random.random() < 0.15:  # coming or going
             away = (ends[0][2] - ends[0][0]) * random.choice([-1, 1])
@@ -137,13 +168,14 @@ def _framed(
     full: NDArray[np.float64],
     shape: float,
     turn: float,
+    far: bool,
 ) -> NDArray[np.float64]:
     """A box (left, top, right, bottom) of the new frame in the clip, for a person in ``box``."""
     left, top, right, bottom = box
     tall = bottom - top
     shape *= random.uniform(0.9, 1.12)
-    down = tall / random.uniform(0.45, 1.25)
-    if not touched[3] and random.random() < 0.6:  # a whole body: come nearer
+    down = tall / (random.uniform(0.2, 0.6) if far else random.uniform(0.45, 1.25))
+    if not touched[3] and not far and random.random() < 0.6:  # a whole body: come nearer
         tall *= random.uniform(0.35, 1.0)
         down = tall / random.uniform(0.6, 1.1)
     down = max(down, 90.0)
@@ -163,6 +195,8 @@ def _framed(
     )
     foot = min(max(foot, sides[1] + down), lowest) if touched[1] else foot
     centre = (left + right) / 2 + across * random.normal(0, 0.16)
+    if random.random() < _AT_EDGE:
+        centre += across * random.choice([-1, 1]) * random.uniform(0.25, 0.55)
     if touched[0]:
         centre = max(centre, sides[0] + across / 2)
     if touched[2]:
@@ -195,7 +229,9 @@ def _warped(
         frame = np.ascontiguousarray(clip.frames[number])
         size = (width, height)
         colour = np.ascontiguousarray(frame[..., channels])
+        if channels.start:  # where the label ends so does the teacher's foreground: what is added is the picture's
+            cv2.copyTo(np.ascontiguousarray(frame[..., :3]), cv2.inRange(frame[..., 6], 0, _NONE), colour)
         colours.append(cv2.warpAffine(colour, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-        own = np.ascontiguousarray(frame[..., 6])
+        own = widened(np.ascontiguousarray(frame[..., 6]))
         alpha.append(cv2.warpAffine(own, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
     return Layer(colours, alpha, None)

@@ -102,13 +102,16 @@ class Places:
                 continue
             mask = np.zeros((height, width), np.uint8)
             kind = random.random()
-            if kind < 0.3:
+            if kind < 0.2:
+                place = self._portrayed(place, statue=kind < 0.07)
+                continue
+            if kind < 0.4:
                 mask = self._people.cut_out(random, width, height, 1).alpha[0]
             else:
                 across, down = random.uniform(0.12, 0.7) * width, random.uniform(0.2, 1.0) * height
                 x, y = random.uniform(0, width), random.uniform(0.3, 1.1) * height
                 shape = outline(random, x, y, across, down)
-                if kind < 0.5:  # a roof, a mountain, a lamp's shade
+                if kind < 0.6:  # a roof, a mountain, a lamp's shade
                     top = random.uniform(0, 0.6) * across
                     corners = [(x - across / 2, y + down), (x - top / 2, y - down / 2)]
                     corners += [(x + top / 2, y - down / 2), (x + across / 2, y + down)]
@@ -124,6 +127,36 @@ class Places:
             front = cv2.multiply(fill, weight, scale=1 / 255)
             place = [cv2.add(front, cv2.multiply(each, 255 - weight, scale=1 / 255)) for each in place]
         return place
+
+    def _portrayed(self, place: list[Bytes], *, statue: bool) -> list[Bytes]:
+        """A statue, all of one material, or somebody's picture on the wall."""
+        random = self._random
+        height, width = place[0].shape[:2]
+        layer = self._people.cut_out(random, width, height, 1, far=statue)
+        if statue:
+            grey = cv2.cvtColor(layer.colours[0], cv2.COLOR_BGR2GRAY)
+            worn = cv2.addWeighted(grey, random.uniform(0.3, 0.7), np.full_like(grey, random.integers(40, 160)), 0.6, 0)
+            tint = np.array(random.uniform(0.6, 1.0, 3) if random.random() < 0.5 else (0.95, 1.0, 1.0))
+            fill, mask = (worn[..., None] * tint).astype(np.uint8), layer.alpha[0]
+        else:
+            room = self.drift(width, height, 1)[0]
+            weight = cv2.cvtColor(layer.alpha[0], cv2.COLOR_GRAY2BGR)
+            picture = cv2.add(
+                cv2.multiply(layer.colours[0], weight, scale=1 / 255),
+                cv2.multiply(Light(random, 1.0)(room), 255 - weight, scale=1 / 255),
+            )
+            across = round(width * random.uniform(0.1, 0.4))
+            down = max(4, round(across * height / width * random.uniform(0.8, 1.6)))
+            x, y = int(random.uniform(-0.3, 1) * width), int(random.uniform(-0.3, 0.7) * height)
+            shift = np.array([[across / width, 0, x], [0, down / height, y]])
+            fill = cv2.warpAffine(Light(random, 1.0)(picture), shift, (width, height), flags=cv2.INTER_AREA)
+            mask = np.zeros((height, width), np.uint8)
+            cv2.rectangle(mask, (x, y), (x + across - 1, y + down - 1), 255, -1)
+            colour = [int(value) for value in random.integers(0, 256, 3)]
+            cv2.rectangle(fill, (x, y), (x + across - 1, y + down - 1), colour, int(random.integers(1, 6)))
+        weight = cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR)
+        front = cv2.multiply(fill, weight, scale=1 / 255)
+        return [cv2.add(front, cv2.multiply(each, 255 - weight, scale=1 / 255)) for each in place]
 
     def _put(self, place: list[Bytes], largest: float) -> list[Bytes]:
         """A thing before all frames of a place."""

@@ -19,6 +19,8 @@ __all__ = ["Mixture", "Sampler", "Sequence"]
 Bytes = NDArray[np.uint8]
 Random = np.random.Generator
 
+_KERNELS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST)
+
 
 class Sequence(NamedTuple):
     """Pictures uint8 (T, h, w, 3) BGR and alpha uint8 (T, h, w)."""
@@ -31,8 +33,8 @@ class Mixture(NamedTuple):
     """Shares of the diet, and the odds of what may happen in a composite."""
 
     plain: float = 0.15
-    empty: float = 0.06
-    second: float = 0.14
+    empty: float = 0.08
+    second: float = 0.22
     dressed: float = 0.4
     held: float = 0.12
     hidden: float = 0.08
@@ -40,6 +42,8 @@ class Mixture(NamedTuple):
     furnished: float = 0.3
     shadow: float = 0.25
     relit: float = 0.3
+    alike: float = 0.08
+    shrunk: float = 0.35
     strength: float = 1.0
 
 
@@ -60,7 +64,19 @@ class Sampler:
         self._places = Places(cache, split, self._people, self._random, self._mixture.strength)
 
     def draw(self, width: int, height: int, time: int) -> Sequence:
-        """One sequence of ``time`` frames."""
+        """One sequence of ``time`` frames, some of them made larger and shrunk by one kernel or another, as what
+        cameras send is."""
+        random = self._random
+        if random.random() >= self._mixture.shrunk:
+            return self._drawn(width, height, time)
+        scale = random.uniform(1.2, 1.6)
+        large = self._drawn(round(width * scale), round(height * scale), time)
+        kernel = int(random.choice(_KERNELS))
+        pictures = np.stack([cv2.resize(each, (width, height), interpolation=kernel) for each in large.pictures])
+        alpha = [cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA) for each in large.alpha]
+        return Sequence(pictures, np.stack(alpha))
+
+    def _drawn(self, width: int, height: int, time: int) -> Sequence:
         random, mixture = self._random, self._mixture
         chance = random.random()
         if chance < mixture.plain:
@@ -72,18 +88,30 @@ class Sampler:
         if random.random() < mixture.decoys:
             place = self._places.decoyed(place)
         if chance >= mixture.plain + mixture.empty:
-            if random.random() < mixture.second:
-                place, alpha = self._before(place, alpha, self._person(width, height, time))
-            place, alpha = self._before(place, alpha, self._person(width, height, time))
+            while random.random() < mixture.second:  # behind the nearest
+                other = self._person(width, height, time, far=random.random() < 0.5)
+                place, alpha = self._before(place, alpha, other)
+            layer = self._person(width, height, time)
+            if random.random() < mixture.alike:
+                place = self._alike(place, layer)
+            place, alpha = self._before(place, alpha, layer)
             if random.random() < mixture.hidden:
                 place, alpha = self._hidden(place, alpha)
         camera = Camera(random, mixture.strength)
         return Sequence(np.stack([camera(each) for each in place]), np.stack(alpha))
 
-    def _person(self, width: int, height: int, time: int) -> Layer:
+    def _alike(self, place: list[Bytes], layer: Layer) -> list[Bytes]:
+        """A place nearly of the colour of somebody's clothes: white sleeves before a white wall."""
+        lower = slice(layer.alpha[0].shape[0] // 2, None)
+        colour = cv2.mean(layer.colours[0][lower], layer.alpha[0][lower])[:3]
+        colour = np.clip(np.array(colour) + self._random.normal(0, 8, 3), 0, 255).astype(np.uint8)
+        share = self._random.uniform(0.5, 0.9)
+        return [cv2.addWeighted(each, 1 - share, np.full_like(each, colour), share, 0) for each in place]
+
+    def _person(self, width: int, height: int, time: int, *, far: bool = False) -> Layer:
         """Somebody, in other light and other clothes, perhaps with something in the hand."""
         random, mixture = self._random, self._mixture
-        layer = self._people.cut_out(random, width, height, time)
+        layer = self._people.cut_out(random, width, height, time, far=far)
         changes: list[Callable[[Bytes], Bytes]] = [Light(random, mixture.strength)]
         if random.random() < mixture.relit:
             changes.append(shaded(random, height, width))

@@ -11,11 +11,11 @@ import torch
 from rvm_live.engines.lite import weights as lite
 from rvm_live.engines.lite.network import LiteNetwork
 
-__all__ = ["Average", "load_network", "read_checkpoint", "write_checkpoint"]
+__all__ = ["Average", "Mean", "load_network", "read_checkpoint", "result", "write_checkpoint"]
 
 
 class Average:
-    """Exponential moving average of weights and running statistics; what is exported.
+    """Exponential moving average of weights.
 
     Args:
         network: whose values are followed.
@@ -32,20 +32,30 @@ class Average:
         """Take in the network's present values."""
         self.steps += 1
         weight = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
-        ours, theirs = [], []
-        for name, value in network.state_dict().items():
-            if value.is_floating_point():
-                ours.append(self.values[name])
-                theirs.append(value)
-            else:
-                self.values[name].copy_(value)
-        torch._foreach_lerp_(ours, theirs, weight)
+        torch._foreach_lerp_(list(self.values.values()), list(network.state_dict().values()), weight)
 
     def network(self) -> LiteNetwork:
         """A network of its own with the averages."""
         network = LiteNetwork()
         network.load_state_dict(self.values, strict=True)
         return network.eval()
+
+
+class Mean:
+    """Plain mean of weights that are added one after another."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.values: dict[str, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def add(self, values: dict[str, torch.Tensor]) -> None:
+        """Take in one set of weights."""
+        self.count += 1
+        if self.count == 1:
+            self.values = {name: value.clone() for name, value in values.items()}
+        else:
+            torch._foreach_lerp_(list(self.values.values()), list(values.values()), 1 / self.count)
 
 
 def write_checkpoint(path: Path, **content: Any) -> None:
@@ -61,10 +71,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return found
 
 
+def result(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The weights a run ends with: the mean over its last third, or the average where it was cut off before."""
+    values: dict[str, torch.Tensor] = checkpoint["mean"] or checkpoint["average"]
+    return values
+
+
 def load_network(path: Path | None = None) -> LiteNetwork:
-    """The network with the averages of a checkpoint, or with exported weights; None: those in the package."""
+    """The network with the means of a checkpoint (:func:`result`), or with exported weights; None: those in the package."""
     if path is None or path.suffix == ".safetensors":
         return lite.load_network(path).requires_grad_(True)
     network = LiteNetwork()
-    network.load_state_dict(read_checkpoint(path)["average"], strict=True)
+    network.load_state_dict(result(read_checkpoint(path)), strict=True)
     return network

@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SIDE", "LiteEngine", "fit_alpha", "ratio_for", "trained_size"]
 
-SIDE = 256
+SIDE = 320
 """Of the longer side, which the network was trained at."""
 STRIDE = 16
-"""Of the network's deepest level: it was trained at multiples of this alone, and is worse at sizes between them."""
+"""Of the network's deepest level: it works at multiples of this alone."""
 EMBEDDED = Path(__file__).with_name("lite.safetensors")
 """The weights, in half precision."""
-_FORMAT = 2
+_FORMAT = 3
 """Of the converted network that is kept; goes up when what is converted changes its meaning."""
 _WARM_UP_FRAMES = 2
 _EPSILON = 1e-5
@@ -59,13 +59,13 @@ def ratio_for(width: int, height: int) -> float:
 
 
 def trained_size(width: int, height: int, ratio: float) -> tuple[int, int]:
-    """Width and height the network works at: ``side * ratio``, up to the next multiple of :data:`STRIDE` that the side
-    holds; a side shorter than one stays as it is."""
+    """Width and height the network works at: ``side * ratio``, to the nearest multiple of :data:`STRIDE` that the side
+    holds, and one at least: a side shorter than that is enlarged."""
 
-    def up(side: int) -> int:
-        return min(-(-int(side * ratio) // STRIDE), side // STRIDE) * STRIDE or side
+    def near(side: int) -> int:
+        return max(1, min(round(side * ratio / STRIDE), side // STRIDE)) * STRIDE
 
-    return up(width), up(height)
+    return near(width), near(height)
 
 
 def fit_alpha(picture: Bytes, alpha: Floats) -> list[Floats]:
@@ -119,7 +119,7 @@ class _Fitted:
 class LiteEngine(Engine):
     """A small network of this project's own, whose weights lie in the package.
 
-    The network finds alpha alone, at 256 pixels of the longer side unless a ratio is given; a guided filter brings it
+    The network finds alpha alone, at 320 pixels of the longer side unless a ratio is given; a guided filter brings it
     to the frame's size. The foreground is the frame, with the room taken out of the person's edge
     (:mod:`rvm_live.engines.lite.colours`). OpenVINO runs the network where that is installed, else torch.
     """
@@ -269,11 +269,10 @@ class LiteEngine(Engine):
         Raises:
             WeightsError: those that were named are no good.
         """
-        from rvm_live.engines.lite.in_torch import folded
         from rvm_live.engines.lite.weights import load_network
 
         if self._network is None:
-            self._network = folded(load_network(self.settings.weights))
+            self._network = load_network(self.settings.weights)
         return self._network
 
     def reset(self) -> None:

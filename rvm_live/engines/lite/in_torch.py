@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -12,40 +13,38 @@ from torch import Tensor, nn
 from rvm_live.core.errors import EngineError, words_of
 from rvm_live.engines.common.openvino_models import converted
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
-from rvm_live.network.fuse_batch_norm import fold_batch_norm
 
-__all__ = ["TorchRunner", "folded", "openvino_model"]
+__all__ = ["TorchRunner", "openvino_model"]
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-_EXAMPLE = (256, 144)
+_EXAMPLE = (320, 176)
 
 
 class _Packed(nn.Module):
-    """uint8 (1, h, w, 3) BGR and states in; alpha (1, 1, h, w) and new states out."""
+    """uint8 (1, h, w, 3) BGR and states in; alpha (1, 1, h, w) and new states out.
+
+    The two convolutions that look at the picture take its colours in their own order: their kernels are turned round
+    in a copy. Dividing before the axes change places lets OpenVINO leave the pixels where they are.
+    """
 
     def __init__(self, network: LiteNetwork) -> None:
         super().__init__()
-        self.network = network
+        self.network = copy.deepcopy(network)
+        for conv in (self.network.encode2.conv, self.network.fine.pixels):
+            conv.weight.data = conv.weight.data.flip(1)
 
     def forward(self, picture: Tensor, r1: Tensor, r2: Tensor, r3: Tensor) -> tuple[Tensor, ...]:
-        found: tuple[Tensor, ...] = self.network(picture.permute(0, 3, 1, 2).float().flip(1) / 255, r1, r2, r3)
+        found: tuple[Tensor, ...] = self.network((picture.float() / 255).permute(0, 3, 1, 2), r1, r2, r3)
         return found
-
-
-def folded(network: LiteNetwork) -> LiteNetwork:
-    """The network in evaluation mode, its batch norms folded in place: it computes the same in fewer passes."""
-    network.eval().requires_grad_(False)
-    fold_batch_norm(network)
-    return network
 
 
 def openvino_model(network: LiteNetwork) -> Any:
     """For :func:`rvm_live.engines.common.openvino_models.resized`, its states going in and out.
 
     Args:
-        network: from :func:`folded`.
+        network: from :func:`rvm_live.engines.lite.weights.load_network`.
 
     Raises:
         EngineError: OpenVINO refuses the network.
@@ -63,11 +62,11 @@ class TorchRunner:
     """The network in torch, on the CPU.
 
     Args:
-        network: from :func:`folded`.
+        network: from :func:`rvm_live.engines.lite.weights.load_network`.
     """
 
     def __init__(self, network: LiteNetwork) -> None:
-        self._network = _Packed(network.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
+        self._network = _Packed(network).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._states: tuple[Tensor | None, ...] = (None,) * 3
 
     def run(self, picture: Bytes) -> Floats:

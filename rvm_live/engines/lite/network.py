@@ -1,10 +1,12 @@
 """The network of the engine ``lite``: a small recurrent encoder and decoder that finds alpha alone.
 
-The encoder is made of inverted residuals (Sandler et al. 2018, arXiv 1801.04381) with squeeze-and-excitation (Hu et al.
-2018, arXiv 1709.01507) in its deeper half, down to a sixteenth of the size. The decoder goes up again over skips; at
-1/16, 1/8 and 1/4 half of its channels pass through a convolutional GRU (Ballas et al. 2016, arXiv 1511.06432), whose
-gates are depthwise-separable. Nothing is computed at full size but the last few channels: a processor's time goes into
-memory there. ``training/`` trains it, MODEL_CARD.md tells from what.
+Its encoder and decoder are those of MediaPipe's selfie segmentation (Google, Apache-2.0; model card of May 2021), whose
+weights training starts from: a MobileNetV3 (Howard et al. 2019, arXiv 1905.02244) down to a sixteenth of the size, and
+a decoder that weighs each skip by what the whole picture holds. What is this project's own begins without any effect
+on the result: two more inverted residuals (Sandler et al. 2018, arXiv 1801.04381) at the deepest level; small
+convolutional GRUs (Ballas et al. 2016, arXiv 1511.06432) with depthwise-separable gates at 1/16, 1/8 and 1/4; and a
+head that looks at the picture's own pixels again. Nothing is computed at full size: a processor's time goes into memory
+there. There is no batch norm. ``training/`` trains it, MODEL_CARD.md tells from what.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["REACH", "STATE_CHANNELS", "STATE_STRIDES", "LiteNetwork", "state_shapes"]
+__all__ = ["REACH", "STATE_CHANNELS", "STATE_STRIDES", "STRIDE", "LiteNetwork", "state_shapes"]
 
-STATE_CHANNELS = (12, 20, 32)
+STRIDE = 16
+"""Of the deepest level: a picture's sides are multiples of it."""
+STATE_CHANNELS = (8, 12, 16)
 STATE_STRIDES = (4, 8, 16)
 """Of the recurrent states r1, r2, r3."""
 
@@ -25,20 +29,33 @@ REACH = 1.04
 
 def state_shapes(width: int, height: int) -> list[tuple[int, int, int, int]]:
     """Shapes of r1, r2, r3 for a picture of this size."""
-    shapes = []
-    for count, stride in zip(STATE_CHANNELS, STATE_STRIDES, strict=True):
-        shapes.append((1, count, -(-height // stride), -(-width // stride)))
-    return shapes
+    sides = zip(STATE_CHANNELS, STATE_STRIDES, strict=True)
+    return [(1, count, height // stride, width // stride) for count, stride in sides]
 
 
-def _conv(before: int, after: int, size: int = 1, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    """Convolution and batch norm."""
-    conv = nn.Conv2d(before, after, size, stride, size // 2, groups=groups, bias=False)
-    return [conv, nn.BatchNorm2d(after)]
+def _silence(conv: nn.Conv2d) -> None:
+    """Let a convolution give nothing before it has learnt."""
+    for value in conv.parameters():
+        nn.init.zeros_(value)
 
 
-class _Excite(nn.Module):
-    """Weighs channels by what the whole picture holds."""
+class _Conv(nn.Module):
+    """Convolution, padded as TensorFlow's SAME pads even sides: more behind than before where the stride is 2."""
+
+    def __init__(self, before: int, after: int, size: int = 1, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(before, after, size, stride, size // 2 if stride == 1 else 0, groups=groups)
+        self.pad = (size - 2) // 2 if stride == 2 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pad is not None:
+            x = functional.pad(x, (self.pad, self.pad + 1) * 2)
+        y: Tensor = self.conv(x)
+        return y
+
+
+class _Weights(nn.Module):
+    """How much each channel counts, by what the whole picture holds (Hu et al. 2018, arXiv 1709.01507)."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -46,81 +63,99 @@ class _Excite(nn.Module):
         self.excite = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        mean = functional.relu(self.squeeze(x.mean((2, 3), keepdim=True)))
-        weight: Tensor = functional.hardsigmoid(self.excite(mean))
-        return x * weight
+        return torch.sigmoid(self.excite(functional.relu(self.squeeze(x.mean((2, 3), keepdim=True)))))
 
 
 class _Block(nn.Module):
     """Inverted residual: widen, filter each channel, weigh, narrow."""
 
-    def __init__(self, before: int, wide: int, after: int, size: int, stride: int = 1, *, excite: bool = False) -> None:
+    def __init__(self, before: int, wide: int, after: int, size: int, stride: int, excite: int, *, hard: bool) -> None:
         super().__init__()
-        layers = [*_conv(before, wide), nn.ReLU()] if wide != before else []
-        layers += [*_conv(wide, wide, size, stride, groups=wide), nn.ReLU()]
-        if excite:
-            layers.append(_Excite(wide, max(8, wide // 6)))
-        self.layers = nn.Sequential(*layers, *_conv(wide, after))
+        self.widen = _Conv(before, wide)
+        self.filter = _Conv(wide, wide, size, stride, groups=wide)
+        self.weights = _Weights(wide, excite) if excite else None
+        self.narrow = _Conv(wide, after)
+        self.act = nn.Hardswish() if hard else nn.ReLU()
         self.residual = stride == 1 and before == after
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layers(x)
+        y = self.act(self.filter(self.act(self.widen(x))))
+        if self.weights is not None:
+            y = y * self.weights(y)
+        y = self.narrow(y)
         return x + y if self.residual else y
 
 
-class _Separable(nn.Sequential):
-    """Depthwise 3x3 and pointwise convolution."""
-
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__(nn.Conv2d(before, before, 3, padding=1, groups=before), nn.Conv2d(before, after, 1))
-
-
 class _Memory(nn.Module):
-    """Convolutional GRU over the second half of the channels; the first half passes by."""
+    """Adds what a convolutional GRU of a few channels remembers: nothing before it has learnt.
 
-    def __init__(self, channels: int) -> None:
+    Its convolutions are depthwise 3x3 and pointwise ones, and what is new and what was kept meet in sums: joining and
+    splitting channels would move them about in memory.
+    """
+
+    def __init__(self, channels: int, kept: int) -> None:
         super().__init__()
-        self.gates = _Separable(channels, channels)
-        self.candidate = _Separable(channels, channels // 2)
+        self.take = nn.Conv2d(channels, kept, 1)
+        self.near, self.near_kept, self.near_reset = (_Conv(kept, kept, 3, groups=kept) for _ in range(3))
+        self.reset, self.update, self.candidate = (nn.Conv2d(kept, kept, 1) for _ in range(3))
+        self.reset_kept, self.update_kept, self.candidate_kept = (nn.Conv2d(kept, kept, 1, bias=False) for _ in range(3))
+        self.give = nn.Conv2d(kept, channels, 1)
+        _silence(self.give)
 
     def _step(self, x: Tensor, h: Tensor) -> Tensor:
-        reset, update = torch.sigmoid(self.gates(torch.cat([x, h], 1))).chunk(2, dim=1)
-        new = torch.tanh(self.candidate(torch.cat([x, reset * h], 1)))
-        moved: Tensor = h + update * (new - h)
+        new, old = self.near(x), self.near_kept(h)
+        reset = torch.sigmoid(self.reset(new) + self.reset_kept(old))
+        update = torch.sigmoid(self.update(new) + self.update_kept(old))
+        candidate = torch.tanh(self.candidate(new) + self.candidate_kept(self.near_reset(reset * h)))
+        moved: Tensor = h + update * (candidate - h)
         return moved
 
     def forward(self, x: Tensor, state: Tensor | None, time: int) -> tuple[Tensor, Tensor]:
-        """x (B * time, C, h, w), state (B, C / 2, h, w) or None for zero; returns likewise."""
-        passing, kept = x.chunk(2, dim=1)
+        """x (B * time, C, h, w), state (B, kept, h, w) or None for zero; returns likewise."""
+        taken = self.take(x)
         if time == 1:
-            h = self._step(kept, torch.zeros_like(kept) if state is None else state)
-            return torch.cat([passing, h], 1), h
-        moments = kept.reshape(-1, time, *kept.shape[1:])
+            h = self._step(taken, torch.zeros_like(taken) if state is None else state)
+            return x + self.give(h), h
+        moments = taken.reshape(-1, time, *taken.shape[1:])
         h = torch.zeros_like(moments[:, 0]) if state is None else state
         states = []
         for number in range(time):
             h = self._step(moments[:, number], h)
             states.append(h)
-        return torch.cat([passing, torch.stack(states, 1).flatten(0, 1)], 1), h
+        return x + self.give(torch.stack(states, 1).flatten(0, 1)), h
 
 
 class _Up(nn.Module):
     """Twice the size, joined with the encoder's features of that size."""
 
-    def __init__(self, before: int, skip: int, after: int) -> None:
+    def __init__(self, before: int, after: int) -> None:
         super().__init__()
-        self.narrow = nn.Sequential(*_conv(before, after), nn.ReLU())
-        self.join = nn.Sequential(*_conv(after + skip, after, 3), nn.ReLU())
+        self.narrow = _Conv(before, after)
+        self.weights = _Weights(after, after)
+        self.mix = _Conv(after, after)
+        self.filter = _Conv(after, after, 3, groups=after)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        y: Tensor = self.join(torch.cat([_doubled(self.narrow(x), skip), skip], 1))
+        x = functional.interpolate(self.narrow(x), scale_factor=2.0, mode="bilinear", align_corners=False)
+        x = functional.relu(self.mix(skip * self.weights(skip + x) + x))
+        return x + functional.relu(self.filter(x))
+
+
+class _Fine(nn.Module):
+    """What the picture's own pixels add to the four logits of each pixel of half the size."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(channels, hidden, 1)
+        self.pixels = nn.Conv2d(3, hidden, 2, 2, bias=False)
+        self.filter = _Conv(hidden, hidden, 3, groups=hidden)
+        self.last = nn.Conv2d(hidden, 4, 1)
+        _silence(self.last)
+
+    def forward(self, x: Tensor, picture: Tensor) -> Tensor:
+        x = functional.relu(self.features(x) + self.pixels(picture))
+        y: Tensor = self.last(x + functional.relu(self.filter(x)))
         return y
-
-
-def _doubled(x: Tensor, like: Tensor) -> Tensor:
-    """Twice the size, cut to the size of ``like``, which an odd side makes one less."""
-    x = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-    return x[:, :, : like.shape[2], : like.shape[3]]
 
 
 class LiteNetwork(nn.Module):
@@ -128,28 +163,44 @@ class LiteNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encode2 = nn.Sequential(*_conv(3, 16, 3, 2), nn.ReLU(), _Block(16, 16, 16, 3))
-        self.encode4 = nn.Sequential(_Block(16, 64, 24, 3, 2), _Block(24, 72, 24, 3))
-        self.encode8 = nn.Sequential(
-            _Block(24, 72, 40, 5, 2, excite=True),
-            _Block(40, 120, 40, 5, excite=True),
-            _Block(40, 120, 40, 3, excite=True),
-        )
+        self.encode2 = _Conv(3, 16, 3, 2)
+        self.encode4 = _Block(16, 16, 16, 3, 2, 8, hard=False)
+        self.encode8 = nn.Sequential(_Block(16, 72, 24, 3, 2, 0, hard=False), _Block(24, 88, 24, 3, 1, 0, hard=False))
         self.encode16 = nn.Sequential(
-            _Block(40, 160, 64, 5, 2, excite=True),
-            _Block(64, 192, 64, 5, excite=True),
-            _Block(64, 192, 64, 5, excite=True),
+            _Block(24, 96, 32, 5, 2, 24, hard=True),
+            _Block(32, 128, 32, 5, 1, 32, hard=True),
+            _Block(32, 128, 32, 5, 1, 32, hard=True),
+            _Block(32, 96, 32, 5, 1, 24, hard=True),
+            _Block(32, 96, 32, 5, 1, 24, hard=True),
         )
-        self.context = nn.Sequential(nn.Conv2d(64, 64, 1), nn.Sigmoid())
-        self.deep = nn.Sequential(*_conv(64, 64), nn.ReLU())
-        self.memory16 = _Memory(64)
-        self.up8 = _Up(64, 40, 40)
-        self.memory8 = _Memory(40)
-        self.up4 = _Up(40, 24, 24)
-        self.memory4 = _Memory(24)
-        self.up2 = _Up(24, 16, 16)
-        self.tail = nn.Conv2d(16, 16, 3, padding=1)
-        self.last = nn.Sequential(nn.Conv2d(4 + 3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 1, 3, padding=1))
+        self.deeper = nn.Sequential(*(_Block(32, 128, 32, 5, 1, 0, hard=True) for _ in range(2)))
+        for block in self.deeper:
+            assert isinstance(block, _Block)
+            _silence(block.narrow.conv)
+        self.memory16 = _Memory(32, STATE_CHANNELS[2])
+        self.deep = _Conv(32, 128)
+        self.context = nn.Conv2d(32, 128, 1)
+        self.up8 = _Up(128, 24)
+        self.memory8 = _Memory(24, STATE_CHANNELS[1])
+        self.up4 = _Up(24, 16)
+        self.memory4 = _Memory(16, STATE_CHANNELS[0])
+        self.up2 = _Up(16, 16)
+        self.last = nn.Conv2d(16, 4, 1)
+        self.fine = _Fine(16, 24)
+
+    def logits(
+        self, picture: Tensor, r1: Tensor | None, r2: Tensor | None, r3: Tensor | None, time: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What the sigmoid is taken of, (B * time, 1, H, W), and the new states; see :meth:`forward`."""
+        f2 = functional.hardswish(self.encode2(picture))
+        f4 = self.encode4(f2)
+        f8 = self.encode8(f4)
+        x, s3 = self.memory16(self.deeper(self.encode16(f8)), r3, time)
+        x = functional.relu(self.deep(x)) * torch.sigmoid(self.context(x.mean((2, 3), keepdim=True)))
+        x, s2 = self.memory8(self.up8(x, f8), r2, time)
+        x, s1 = self.memory4(self.up4(x, f4), r1, time)
+        x = self.up2(x, f2)
+        return functional.pixel_shuffle(self.last(x) + self.fine(x, picture), 2), s1, s2, s3
 
     def forward(
         self,
@@ -162,26 +213,16 @@ class LiteNetwork(nn.Module):
         """Find alpha.
 
         Args:
-            picture: (B * time, 3, H, W) RGB in 0-1, time varying fastest; any size.
-            r1: state as returned before, (B, 12, ceil(H / 4), ceil(W / 4)), or None for zero.
-            r2: likewise, 20 channels at 1/8.
-            r3: likewise, 32 channels at 1/16.
+            picture: (B * time, 3, H, W) RGB in 0-1, time varying fastest; H and W multiples of 16.
+            r1: state as returned before, (B, 8, H / 4, W / 4), or None for zero.
+            r2: likewise, 12 channels at 1/8.
+            r3: likewise, 16 channels at 1/16.
             time: moments in ``picture``.
 
         Returns:
             Alpha (B * time, 1, H, W), in 0-1 when evaluating and up to 0.02 beyond while training, where a clamp would
             leave no gradient; the new states.
         """
-        centred = picture - 0.5
-        f2 = self.encode2(centred)
-        f4 = self.encode4(f2)
-        f8 = self.encode8(f4)
-        f16 = self.encode16(f8)
-        x = self.deep(f16) * self.context(f16.mean((2, 3), keepdim=True))
-        x, s3 = self.memory16(x, r3, time)
-        x, s2 = self.memory8(self.up8(x, f8), r2, time)
-        x, s1 = self.memory4(self.up4(x, f4), r1, time)
-        x = functional.pixel_shuffle(self.tail(self.up2(x, f2)), 2)[:, :, : picture.shape[2], : picture.shape[3]]
-        raw = x[:, :1] + self.last(torch.cat([x, centred], 1))
-        alpha = torch.sigmoid(raw) * REACH - (REACH - 1) / 2
+        found, s1, s2, s3 = self.logits(picture, r1, r2, r3, time)
+        alpha = torch.sigmoid(found) * REACH - (REACH - 1) / 2
         return (alpha if self.training else alpha.clamp(0.0, 1.0)), s1, s2, s3

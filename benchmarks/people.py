@@ -1,0 +1,164 @@
+"""People whom nobody trained or chose on, by kind: the engines that need no weights beside RVM at ratio 0.4.
+
+    RVM_LIVE_WEIGHTS=path python -m benchmarks people --people FOLDER [--mediapipe-python .venv-mediapipe/bin/python]
+        [--sheet FILE] [--quick]
+
+The pictures are those that ``training/clips.py`` holds out, each fitted into 1280x720 and shown a few times with a slow
+drift of 2 pixels a frame, clips as they are; the last frame counts. RVM stands in for the truth, so what it gets wrong
+counts against everybody; RVM at its own ratio tells how much that may be. MAD in thousandths. ``--sheet`` writes a
+contact sheet: pictures of other people, to look at and not to keep.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections import defaultdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.compare import program_threads
+from benchmarks.quality.subjects import EngineSubject, SelfieSubject, Subject
+from benchmarks.report import publish
+from rvm_live.core.errors import RvmLiveError, UnavailableError
+from rvm_live.core.frames import Frame
+from rvm_live.core.settings import EngineSettings
+from training.clips import decoded, moving, people, split_of
+
+__all__ = ["KINDS", "kind_of", "run", "shown"]
+
+Picture = NDArray[np.uint8]
+
+KINDS = ("portrait", "half body with hands", "whole body", "group")
+COLUMNS = ("what", "mean", "median", "worst", *KINDS, "pictures")
+SIZE, LOOKS, DRIFT = (1280, 720), 6, 2
+_GROUPS = ("human/group",)
+_HALVES = ("echomimic_v2/", "human/person-", "human/stock-emotions-b")
+_WHOLES = ("lhm/", "video/")
+_EVERY = 4
+"""Of a person's many faces on one sheet, which differ little, and of portraits."""
+
+
+def kind_of(name: str) -> str:
+    """What a picture of ``../shared/people``'s layout shows, by its name."""
+    if name.startswith(_GROUPS):
+        return KINDS[3]
+    whole = name.endswith("_posture") or name[-13:] in {f"_character_0{n}" for n in range(4, 8)}
+    if whole or name.startswith(_WHOLES):
+        return KINDS[2]
+    if name.endswith("_selfie") or name.startswith(_HALVES):
+        return KINDS[1]
+    return KINDS[0]
+
+
+def shown(path: Path) -> list[Picture]:
+    """Some frames of 1280x720: a clip's first ones, or a still that drifts."""
+    width, height = SIZE
+    spare_x, spare_y = DRIFT * LOOKS * 2, DRIFT * LOOKS
+    pictures = list(islice(decoded(path), LOOKS if moving(path) else 1))
+    frames = []
+    for number in range(LOOKS):
+        picture = pictures[min(number, len(pictures) - 1)]
+        scale = max((width + spare_x) / picture.shape[1], (height + spare_y) / picture.shape[0])
+        large = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        y, x = int((large.shape[0] - height - spare_y) * 0.15), (large.shape[1] - width - spare_x) // 2
+        if not moving(path):
+            y, x = y + number * DRIFT // 2, x + number * DRIFT
+        frames.append(np.ascontiguousarray(large[y : y + height, x : x + width]))
+    return frames
+
+
+def run(arguments: list[str]) -> dict[str, Any]:
+    """Run the benchmark.
+
+    Raises:
+        UnavailableError: the folder holds none of the people that are held out.
+    """
+    parser = argparse.ArgumentParser("python -m benchmarks people", description=__doc__)
+    parser.add_argument("--people", type=Path, required=True, help="a folder with stills of many people, by source")
+    parser.add_argument("--mediapipe-python", default="", help="an interpreter that has MediaPipe")
+    parser.add_argument("--sheet", type=Path, help="where to write what was seen")
+    parser.add_argument("--quick", action="store_true", help="three pictures: does it run at all")
+    options = parser.parse_args(arguments)
+    chosen = _chosen(options.people)
+    if not chosen:
+        raise UnavailableError(f"{options.people} holds none of the people that are held out")
+    chosen = chosen[:3] if options.quick else chosen
+    subjects: list[Subject] = [EngineSubject(EngineSettings(engine="openvino", precision="fp32", downsample_ratio=0.4))]
+    subjects += [EngineSubject(EngineSettings(engine="lite", precision="fp32"))]
+    subjects += [EngineSubject(EngineSettings(engine="openvino", precision="fp32"))]
+    if options.mediapipe_python:
+        subjects += [SelfieSubject(options.mediapipe_python, landscape=each) for each in (False, True)]
+    found: dict[str, list[Picture]] = {}
+    refusals: dict[str, str] = {}
+    with program_threads():
+        for subject in subjects:
+            try:
+                found[subject.open(*SIZE)] = [_last(subject, path) for _, path in chosen]
+            except RvmLiveError as error:
+                refusals[subject.label] = str(error)
+            finally:
+                subject.close()
+    if not found or subjects[0].label in refusals:
+        raise UnavailableError(f"RVM, which stands in for the truth, does not run: {refusals[subjects[0].label]}")
+    truth = next(iter(found.values()))
+    rows = [_row(name, [label for label, _ in chosen], truth, alphas) for name, alphas in list(found.items())[1:]]
+    if options.sheet is not None:
+        _sheet(options.sheet, chosen, found)
+    size = f"{SIZE[0]}x{SIZE[1]}"
+    return publish("people", COLUMNS, rows, frames=LOOKS, size=size, truth=next(iter(found)), refusals=refusals)
+
+
+def _chosen(folder: Path) -> list[tuple[str, Path]]:
+    """The pictures held out; of faces that differ little every fourth."""
+    found, faces = [], 0
+    for name, path in people(None, folder):
+        if split_of(name) != "held-out":
+            continue
+        if "_emotions_" in name or name.startswith("congress/"):
+            faces += 1
+            if faces % _EVERY:
+                continue
+        found.append((name, path))
+    return found
+
+
+def _last(subject: Subject, path: Path) -> Picture:
+    subject.reset()
+    alpha = np.zeros(0, np.uint8)
+    for number, picture in enumerate(shown(path)):
+        _, alpha = subject.matte(Frame(picture, number, 0, number))
+    return np.array(alpha)
+
+
+def _row(name: str, labels: list[str], truth: list[Picture], alphas: list[Picture]) -> tuple[Any, ...]:
+    apart = [float(cv2.absdiff(a, b).mean()) / 255 * 1e3 for a, b in zip(alphas, truth, strict=True)]
+    kinds: dict[str, list[float]] = defaultdict(list)
+    for label, value in zip(labels, apart, strict=True):
+        kinds[kind_of(label)].append(value)
+    by_kind = [round(statistics.mean(kinds[kind]), 1) if kinds[kind] else None for kind in KINDS]
+    told = (statistics.mean(apart), statistics.median(apart), max(apart))
+    return (name, *(round(value, 1) for value in told), *by_kind, len(apart))
+
+
+def _sheet(path: Path, chosen: list[tuple[str, Path]], found: dict[str, list[Picture]]) -> None:
+    """Each picture, and what everybody made of it over green."""
+    rows = []
+    for number, (name, still) in enumerate(chosen):
+        picture = shown(still)[-1]
+        cells = [picture]
+        for alphas in found.values():
+            weight = cv2.cvtColor(alphas[number], cv2.COLOR_GRAY2BGR)
+            green = cv2.multiply(np.full_like(picture, (60, 200, 60)), 255 - weight, scale=1 / 255)
+            cells.append(cv2.add(cv2.multiply(picture, weight, scale=1 / 255), green))
+        small = [cv2.resize(cell, (224, 126), interpolation=cv2.INTER_AREA) for cell in cells]
+        cv2.putText(small[0], name, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.35, (255, 255, 255), 1, cv2.LINE_AA)
+        rows.append(np.hstack(small))
+    rows += [np.zeros_like(rows[0])] * (len(rows) % 2)
+    half = len(rows) // 2
+    cv2.imwrite(str(path), np.hstack([np.vstack(rows[:half]), np.vstack(rows[half:])]))

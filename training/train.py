@@ -231,7 +231,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     hidden = ("cache", "wheel")
     log(event="start", **{name: str(value) for name, value in vars(chosen).items() if name not in hidden})
-    log(**measurement(trainer.average.values))
+    if not frames:
+        log(**measurement(trainer.average.values))
     for pictures, alpha in loader:
         now = time.monotonic()
         share = (now - began) / 60 / chosen.minutes

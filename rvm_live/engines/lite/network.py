@@ -39,6 +39,11 @@ def _silence(conv: nn.Conv2d) -> None:
         nn.init.zeros_(value)
 
 
+def _hard_swish(x: Tensor) -> Tensor:
+    """Made of what is quick backwards: torch's own takes three times as long on a CPU."""
+    return x * functional.hardsigmoid(x)
+
+
 class _Conv(nn.Module):
     """Convolution, padded as TensorFlow's SAME pads even sides: more behind than before where the stride is 2."""
 
@@ -75,7 +80,7 @@ class _Block(nn.Module):
         self.filter = _Conv(wide, wide, size, stride, groups=wide)
         self.weights = _Weights(wide, excite) if excite else None
         self.narrow = _Conv(wide, after)
-        self.act = nn.Hardswish() if hard else nn.ReLU()
+        self.act = _hard_swish if hard else functional.relu
         self.residual = stride == 1 and before == after
 
     def forward(self, x: Tensor) -> Tensor:
@@ -192,7 +197,7 @@ class LiteNetwork(nn.Module):
         self, picture: Tensor, r1: Tensor | None, r2: Tensor | None, r3: Tensor | None, time: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What the sigmoid is taken of, (B * time, 1, H, W), and the new states; see :meth:`forward`."""
-        f2 = functional.hardswish(self.encode2(picture))
+        f2 = _hard_swish(self.encode2(picture))
         f4 = self.encode4(f2)
         f8 = self.encode8(f4)
         x, s3 = self.memory16(self.deeper(self.encode16(f8)), r3, time)

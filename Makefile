@@ -14,7 +14,7 @@ TORCH  ?= auto
 # Which Pythons the smoke test takes: all that are found, here (this one), or their paths.
 PYTHONS ?= all
 
-.PHONY: run test test-all smoke dist coverage check fuzz bench assets opencv-cuda display clean help
+.PHONY: run test test-all smoke dist coverage check fuzz bench assets lite opencv-cuda display clean help
 
 help:
 	@echo "make run    set up and run rvm-live (ARGS='--source demo ...' passes options on; TORCH=cpu|cuda|default)"
@@ -28,6 +28,7 @@ help:
 	@echo "make fuzz   each fuzz target for a minute (ARGS='--seconds 600' for longer)"
 	@echo "make bench  every benchmark (or: $(BIN)/python -m benchmarks NAME)"
 	@echo "make assets draw the built-in backgrounds anew"
+	@echo "make lite   train the embedded network anew (training/README.md)"
 	@echo "make opencv-cuda   build an OpenCV with CUDA for --compositor opencv-cuda (docs/opencv-cuda.md)"
 
 $(READY): pyproject.toml constraints.txt
@@ -78,6 +79,20 @@ bench: $(TESTS)
 
 assets: $(TESTS)
 	$(BIN)/python assets/make_backgrounds.py
+
+# The weights of the engine lite anew: training/README.md tells what CLIPS, PEOPLE, LIBRARIES, WALLPAPERS and WEIGHTS are.
+CACHE ?= $(HOME)/.cache/rvm-live/training
+MINUTES ?= 58
+lite: $(TESTS)
+	$(BIN)/python -m pip download -q --no-deps --only-binary=:all: --python-version 3.11 --platform manylinux_2_28_x86_64 \
+	  -d $(CACHE) mediapipe==0.10.21
+	$(BIN)/python -m training.cache --data $(CLIPS) --people $(PEOPLE) --weights $(WEIGHTS) \
+	  --wheel $(CACHE)/mediapipe-0.10.21-*.whl --cache $(CACHE)
+	$(BIN)/python -m training.backgrounds --data $(CLIPS) --more $(WALLPAPERS) --painted 900 --cache $(CACHE)
+	$(BIN)/python -m training.things --libraries $(LIBRARIES) --cache $(CACHE)
+	$(BIN)/python -m training.train --wheel $(CACHE)/mediapipe-0.10.21-*.whl --minutes $(MINUTES) --seed 1 --cache $(CACHE)
+	$(BIN)/python -m training.export --cache $(CACHE)
+	$(BIN)/python -m training.curve
 
 # pip's OpenCV has no CUDA. This takes about an hour on two cores and makes a wheel; nothing is installed.
 opencv-cuda: $(TESTS)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.compare import program_threads
 from benchmarks.quality.subjects import EngineSubject, SelfieSubject, Subject
-from benchmarks.report import publish
+from benchmarks.report import Chart, publish
 from rvm_live.core.errors import RvmLiveError, UnavailableError
 from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings
@@ -99,7 +99,8 @@ def run(arguments: list[str]) -> dict[str, Any]:
     with program_threads():
         for subject in subjects:
             try:
-                found[subject.open(*SIZE)] = [_last(subject, path) for _, path in chosen]
+                name = subject.open(*SIZE)
+                found[name] = [_last(subject, path) for _, path in chosen]
             except RvmLiveError as error:
                 refusals[subject.label] = str(error)
             finally:
@@ -111,7 +112,9 @@ def run(arguments: list[str]) -> dict[str, Any]:
     if options.sheet is not None:
         _sheet(options.sheet, chosen, found)
     size = f"{SIZE[0]}x{SIZE[1]}"
-    return publish("people", COLUMNS, rows, frames=LOOKS, size=size, truth=next(iter(found)), refusals=refusals)
+    chart = Chart(("mean", "median"), labels=("what",), unit="MAD, thousandths")
+    truth_name = next(iter(found))
+    return publish("people", COLUMNS, rows, chart=chart, frames=LOOKS, size=size, truth=truth_name, refusals=refusals)
 
 
 def _chosen(folder: Path) -> list[tuple[str, Path]]:

@@ -23,7 +23,7 @@ from rvm_live.core.frames import Frame
 from tests.conftest import ROOT
 from tests.support.threads import torch_threads  # noqa: F401
 
-CLIP, CLIPS = "liveportrait_s18.mp4", "clips"
+CLIP, CLIPS, PEOPLE = "liveportrait_s18.mp4", "clips", "people"
 QUICK = {
     "batch": ("batch", "--frames", "24", "--width", "320", "--height", "180"),
     "compare": (
@@ -48,6 +48,7 @@ QUICK = {
     "int8": ("int8", "--width", "128"),
     "live": ("live", "--seconds", "2", "--steady", "0"),
     "outputs": ("outputs", "--pictures", "12", "--rounds", "1", "--seconds", "0"),
+    "people": ("people", "--quick", "--people", PEOPLE),
     "pipeline": ("pipeline", "--seconds", "0.3", "--count", "50"),
     "presets": ("presets", "--frames", "12", "--width", "320", "--height", "180", "--presets", "lite", "high"),
     "quality": ("quality", "--quick", "--no-posts", "--data", CLIPS),
@@ -94,7 +95,7 @@ def test_it_runs_and_leaves_a_table_json_and_a_plot(
     name: str, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, *options = QUICK[name]
-    places = {CLIP: data / "clips" / "webcam" / CLIP, CLIPS: data / "clips"}
+    places = {CLIP: data / "clips" / "webcam" / CLIP, CLIPS: data / "clips", PEOPLE: data / "people"}
     options = [str(places.get(each, each)) for each in options]
     if name == "int8":
         pytest.importorskip("nncf")

@@ -140,7 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
         if split in ("truth", "held-out") or name in MISLABELLED or folder.exists():
             continue
         height, width = next(decoded(path)).shape[:2]
-        ratios = _SMALL if name.startswith(_LARGE_HEADS) else RATIOS if jury else RATIOS[:1]
+        ratios: tuple[float, ...] = _SMALL if name.startswith(_LARGE_HEADS) else RATIOS if jury else RATIOS[:1]
         size = size_for(width, height, LONGEST[moving(path)])
         todo.setdefault((size, ratios), []).append((name, path, folder))
     for (size, ratios), group in sorted(todo.items(), key=lambda item: len(item[1])):

@@ -115,7 +115,9 @@ def people(data: Path | None, more: Path | None = None) -> list[tuple[str, Path]
     """
     found = []
     for home, names in ((data, _FOLDERS), (more, _PEOPLE)):
-        for folder in names if home is not None else ():
+        if home is None:
+            continue
+        for folder in names:
             for path in sorted((home / folder).iterdir()):
                 if path.is_dir() or path.suffix in (*_STILLS, *_MOVING):
                     found.append((f"{folder}/{path.stem}", path))

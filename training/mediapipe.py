@@ -21,8 +21,10 @@ from rvm_live.engines.lite.network import LiteNetwork, _Block, _Conv, _Up, _Weig
 
 __all__ = ["MODELS", "constants", "layers", "load_start", "pretrained"]
 
-MODELS = {name: f"mediapipe/modules/selfie_segmentation/selfie_segmentation{end}.tflite"
-          for name, end in (("general", ""), ("landscape", "_landscape"))}
+MODELS = {
+    name: f"mediapipe/modules/selfie_segmentation/selfie_segmentation{end}.tflite"
+    for name, end in (("general", ""), ("landscape", "_landscape"))
+}
 _CONVOLUTION, _DEPTHWISE, _DEQUANTIZE, _CUSTOM = 3, 4, 6, 32
 """Operators' numbers in TensorFlow Lite's schema; the custom one is a transposed convolution with a bias."""
 _HALF = 1
@@ -108,9 +110,8 @@ def layers(network: LiteNetwork) -> Iterator[nn.Conv2d]:
         elif isinstance(part, _Weights):
             yield from (part.squeeze, part.excite)
         elif isinstance(part, _Block):
-            for each in (part.widen, part.filter, part.weights, part.narrow):
-                if each is not None:
-                    yield from inside(each)
+            for each in filter(None, (part.widen, part.filter, part.weights, part.narrow)):
+                yield from inside(each)
         elif isinstance(part, _Up):
             for each in (part.narrow, part.weights, part.mix, part.filter):
                 yield from inside(each)
@@ -118,10 +119,10 @@ def layers(network: LiteNetwork) -> Iterator[nn.Conv2d]:
             for each in part.children():
                 yield from inside(each)
 
-    for part in (network.encode2, network.encode4, network.encode8, network.encode16, network.deep, network.context):
-        yield from inside(part)
-    for part in (network.up8, network.up4, network.up2, network.last):
-        yield from inside(part)
+    parts: list[nn.Module] = [network.encode2, network.encode4, network.encode8, network.encode16]
+    parts += [network.deep, network.context, network.up8, network.up4, network.up2, network.last]
+    for each in parts:
+        yield from inside(each)
 
 
 def pretrained(network: LiteNetwork) -> set[int]:
@@ -150,7 +151,9 @@ def load_start(wheel: Path, model: str = "general") -> LiteNetwork:
             if layer is network.last:  # a transposed 2x2 convolution: four values a pixel
                 kernel, bias = kernel[0].transpose(1, 2, 0).reshape(4, -1, 1, 1), bias.repeat(4)
             if layer.bias is None or layer.weight.shape != kernel.shape:
-                raise ValueError(f"{wheel} holds a kernel of {kernel.shape} where {tuple(layer.weight.shape)} is wanted")
+                raise ValueError(
+                    f"{wheel} holds a kernel of {kernel.shape} where {tuple(layer.weight.shape)} is wanted"
+                )
             layer.weight.copy_(torch.from_numpy(kernel))
             layer.bias.copy_(torch.from_numpy(bias))
     return network

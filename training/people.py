@@ -37,7 +37,7 @@ SHARES = {
 ``facechain``, ``openpeople*``, most of ``video``) makes up a quarter."""
 _MARGIN = 3.0
 _DOUBT, _CUT_DOUBT = 0.07, 0.045
-"""How far a label may be from what others think of the picture (mean difference): to learn from in place; to cut out."""
+"""How far a label may be from what others think (mean difference): to learn from in its place; to be cut out."""
 _AT_EDGE = 0.12
 _NONE = 7
 

@@ -78,7 +78,7 @@ def result(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def load_network(path: Path | None = None) -> LiteNetwork:
-    """The network with the means of a checkpoint (:func:`result`), or with exported weights; None: those in the package."""
+    """The network with a checkpoint's :func:`result`, or with exported weights; None: those in the package."""
     if path is None or path.suffix == ".safetensors":
         return lite.load_network(path).requires_grad_(True)
     network = LiteNetwork()

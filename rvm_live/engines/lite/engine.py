@@ -261,7 +261,7 @@ class LiteEngine(Engine):
             model = openvino_model(self._load())
             if self._name:
                 keep_if_possible(self._name, model)
-                # As every later start reads it: what is read sums in another order, which now and then rounds otherwise.
+                # As every later start reads it: what is read sums in another order, and may round otherwise.
                 model = kept(self._core, self._name) or model
         return model
 

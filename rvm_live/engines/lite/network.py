@@ -84,7 +84,7 @@ class _Block(nn.Module):
         self.residual = stride == 1 and before == after
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.act(self.filter(self.act(self.widen(x))))
+        y: Tensor = self.act(self.filter(self.act(self.widen(x))))
         if self.weights is not None:
             y = y * self.weights(y)
         y = self.narrow(y)
@@ -103,7 +103,9 @@ class _Memory(nn.Module):
         self.take = nn.Conv2d(channels, kept, 1)
         self.near, self.near_kept, self.near_reset = (_Conv(kept, kept, 3, groups=kept) for _ in range(3))
         self.reset, self.update, self.candidate = (nn.Conv2d(kept, kept, 1) for _ in range(3))
-        self.reset_kept, self.update_kept, self.candidate_kept = (nn.Conv2d(kept, kept, 1, bias=False) for _ in range(3))
+        self.reset_kept, self.update_kept, self.candidate_kept = (
+            nn.Conv2d(kept, kept, 1, bias=False) for _ in range(3)
+        )
         self.give = nn.Conv2d(kept, channels, 1)
         _silence(self.give)
 

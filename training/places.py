@@ -106,12 +106,15 @@ class Places:
                 place = self._portrayed(place, statue=kind < 0.07)
                 continue
             if kind < 0.4:
+                place = self._built(place)
+                continue
+            if kind < 0.52:
                 mask = self._people.cut_out(random, width, height, 1).alpha[0]
             else:
                 across, down = random.uniform(0.12, 0.7) * width, random.uniform(0.2, 1.0) * height
                 x, y = random.uniform(0, width), random.uniform(0.3, 1.1) * height
                 shape = outline(random, x, y, across, down)
-                if kind < 0.6:  # a roof, a mountain, a lamp's shade
+                if kind < 0.7:  # a roof, a mountain, a lamp's shade
                     top = random.uniform(0, 0.6) * across
                     corners = [(x - across / 2, y + down), (x - top / 2, y - down / 2)]
                     corners += [(x + top / 2, y - down / 2), (x + across / 2, y + down)]
@@ -126,6 +129,38 @@ class Places:
             weight = cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR)
             front = cv2.multiply(fill, weight, scale=1 / 255)
             place = [cv2.add(front, cv2.multiply(each, 255 - weight, scale=1 / 255)) for each in place]
+        return place
+
+    def _built(self, place: list[Bytes]) -> list[Bytes]:
+        """A tower or a house's corner: one or two walls full of windows that run towards a point above."""
+        random = self._random
+        height, width = place[0].shape[:2]
+        x, top = random.uniform(0, 1) * width, random.uniform(-0.1, 0.6) * height
+        lean = random.uniform(-0.15, 0.15) * width
+        for side in (-1, 1):
+            across, drop = side * random.uniform(0.08, 0.5) * width, random.uniform(0.1, 0.6) * height
+            wall = np.full((128, 96, 3), random.integers(0, 256, 3), np.uint8)
+            glass = tuple(int(value) for value in random.integers(0, 256, 3))
+            step, gap = random.integers(5, 24, 2), random.uniform(0.2, 0.7, 2)
+            for y in range(0, 128, int(step[0])):
+                for column in range(0, 96, int(step[1])):
+                    corner = (column + int(gap[1] * step[1]), y + int(gap[0] * step[0]))
+                    cv2.rectangle(wall, (column, y), corner, glass, -1)
+            corners = [
+                (x, top),
+                (x + across, top + drop),
+                (x + 1.3 * across + lean, height * 1.05),
+                (x + lean, height * 1.1),
+            ]
+            matrix = cv2.getPerspectiveTransform(
+                np.array([(0, 0), (96, 0), (96, 128), (0, 128)], np.float32), np.array(corners, np.float32)
+            )
+            fill = cv2.warpPerspective(shaded(random, 128, 96)(wall), matrix, (width, height))
+            mask = cv2.warpPerspective(np.full((128, 96), 255, np.uint8), matrix, (width, height))
+            weight = cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR)
+            place = [cv2.add(fill, cv2.multiply(each, 255 - weight, scale=1 / 255)) for each in place]
+            if random.random() < 0.3:
+                break
         return place
 
     def _portrayed(self, place: list[Bytes], *, statue: bool) -> list[Bytes]:

@@ -38,7 +38,7 @@ class Mixture(NamedTuple):
     dressed: float = 0.4
     held: float = 0.12
     hidden: float = 0.08
-    decoys: float = 0.4
+    decoys: float = 0.5
     furnished: float = 0.3
     shadow: float = 0.25
     relit: float = 0.3

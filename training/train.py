@@ -29,7 +29,7 @@ from training.losses import matting_loss, settled
 from training.measure import composed, plain, score, tensors
 from training.mediapipe import MODELS, load_start, pretrained
 from training.sample import Mixture, Sampler
-from training.weights import Average, Mean, read_checkpoint, write_checkpoint
+from training.weights import Average, Mean, read_checkpoint, result, write_checkpoint
 
 __all__ = ["SIZES", "Batches", "Trainer", "main", "rate_at"]
 
@@ -154,6 +154,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--wheel", type=Path, help="of mediapipe; not needed where a checkpoint is")
     parser.add_argument("--start", choices=MODELS, default="general")
     parser.add_argument("--minutes", type=float, required=True, help="of the whole run, with what a checkpoint had")
+    parser.add_argument("--again", action="store_true", help="a new cycle from what the run in the cache ended with")
     parser.add_argument("--time", type=int, default=3, help="frames of a sequence")
     parser.add_argument("--batch", type=int, default=4, help="sequences of a batch")
     parser.add_argument("--rate", type=float, default=1e-3)
@@ -173,6 +174,9 @@ def _resumed(chosen: argparse.Namespace, checkpoint: Path) -> tuple[Trainer, int
         return Trainer(load_start(chosen.wheel, chosen.start), chosen.time, device=chosen.device), 0, 0.0
     found = read_checkpoint(checkpoint)
     network = LiteNetwork()
+    if chosen.again:
+        network.load_state_dict(result(found), strict=True)
+        return Trainer(network, chosen.time, device=chosen.device), int(found["frames"]), 0.0
     network.load_state_dict(found["network"], strict=True)
     trainer = Trainer(network, chosen.time, device=chosen.device)
     trainer.optimiser.load_state_dict(found["optimiser"])
@@ -231,7 +235,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     hidden = ("cache", "wheel")
     log(event="start", **{name: str(value) for name, value in vars(chosen).items() if name not in hidden})
-    if not frames:
+    if before == 0:
         log(**measurement(trainer.average.values))
     for pictures, alpha in loader:
         now = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from rvm_live.apps.aside import Aside
 from rvm_live.apps.assembly import Assembly, failover, reconnecting
 from rvm_live.apps.live_camera import OnDemand, camera_for, remember_delay
-from rvm_live.apps.live_controls import CHANGING, live_controls
+from rvm_live.apps.live_controls import CHANGING, live_controls, profile_control
 from rvm_live.apps.live_page import LivePage
 from rvm_live.apps.live_recording import hearing, recording_for
 from rvm_live.apps.live_streams import streams_for
@@ -66,6 +66,8 @@ def run(
     tell: Callable[[str], None] = lambda line: None,
     progress: Any = None,
     clock: Clock = SYSTEM_CLOCK,
+    profiles: Mapping[str, Mapping[str, Any]] | None = None,
+    profile: str = "",
 ) -> LiveReport:
     """Run the live application until the user, the source or a limit ends it.
 
@@ -74,6 +76,8 @@ def run(
         tell: called with one-line messages that are worth the user's attention at once.
         progress: handed on to :func:`rvm_live.weights.resolve` for a download.
         clock: monotonic time.
+        profiles: that can be changed to while it runs: name -> control -> value.
+        profile: of these the one that the settings come from; empty: none.
 
     Returns:
         The report.
@@ -91,6 +95,8 @@ def run(
     engine = failover(settings.engine, notices, live=overflow is Overflow.DROP_OLDEST, progress=progress)
     with atomic_write.no_empty_folders(DEFAULT_FOLDER):
         app = _App(settings, engine, notices, overflow, clock, tell, sinks)
+        if profiles:
+            app.controls.add(profile_control(profiles, profile, app.controls))
         settings = app.settings
         with _sampling(app.gpu), stopping_on_signals(app.pipeline.stop), on_sudden_exit(lambda: app.display_gone(tell)):
             try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from rvm_live.sinks.window.hotkeys import ViewState, view_controls
 from rvm_live.sources.camera.camera import Camera, known_by_name, list_cameras
 from rvm_live.sources.switched import SwitchedSource
 
-__all__ = ["CHANGING", "live_controls"]
+__all__ = ["CHANGING", "live_controls", "profile_control"]
+
+_log = logging.getLogger("rvm_live")
 
 CHANGING = ("background", "compositor", "engine", "quality", "ratio", "device", "steady", "box", "gate", "recording")
 """What may change by itself: where something fails, ends, or gives way."""
@@ -62,6 +65,7 @@ def live_controls(
     ``follow``          all people together stay in the middle of the picture
     ``zoom``            how much larger the person is, 0.5 to 4
     ``shift``           how far the person is moved, to the right and down, in pictures: ``(0.2, 0)``
+    ``profile``         several of these at once, where the program knows profiles
     ``reset``, ``stop``  set to True, the matting state is forgotten; the run ends
     ``view``, ``statistics``, ``fullscreen``, ``mirror``   of the window
     ==================  ======================================================================================
@@ -146,6 +150,37 @@ def live_controls(
     )
 
 
+def profile_control(profiles: Mapping[str, Mapping[str, Any]], first: str, controls: Controls) -> Control:
+    """The control ``profile``: several others at once. What of a profile cannot be here is left out, which stands in
+    the log; its size and rate count at the next start alone.
+
+    Args:
+        profiles: name -> control -> value.
+        first: the one that is in force; empty: none.
+        controls: that it changes.
+    """
+    now = [first]
+
+    def apply(name: str) -> None:
+        wishes = {}
+        for control, wish in profiles[name].items():
+            try:
+                wishes[control] = controls.check(control, wish)
+            except SettingsError as error:
+                _log.info("of the profile %s %s was left out: %s", name, control, error)
+        controls.set(**wishes)
+        now[0] = name
+
+    return Control(
+        "profile",
+        lambda: now[0],
+        apply,
+        check=one_of("profile", lambda: list(profiles)),
+        choices=lambda: list(profiles),
+        text="several controls at once",
+    )
+
+
 def _virtual_camera(camera: VirtualCamera) -> Control:
     def check(wish: Any) -> bool:
         on = truth("virtual_camera")(wish)
@@ -201,6 +236,8 @@ def _background(composer: Composer, wish: Any) -> str:
         raise
     except BackgroundError as error:
         raise SettingsError(str(error)) from error
+    if len(found) == 1 and found[0].label in composer.backgrounds:
+        return found[0].label  # a colour or a blur that is there; files have a word before theirs
     names = [composer.add_background(each) for each in found]
     return names[0]
 

@@ -235,7 +235,7 @@ def cli(ctx: click.Context, /, **options: object) -> None:
         return
     _keep_log()
     try:
-        sys.exit(run_live({**options, "said": _said(ctx)}))
+        sys.exit(run_live({**options, "said": _said(ctx)}, Layers.of(ctx)))
     except SettingsError as error:
         raise SettingsError(f"{error}{Layers.of(ctx).blame(ctx, str(error))}") from error
     except SourceUnavailableError as error:

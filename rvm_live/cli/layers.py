@@ -32,6 +32,15 @@ _NOT_IN_THE_ENVIRONMENT = frozenset({"help", "help_all", "version", "weights"})
 _EITHER = ({"size"}, {"width", "height"})
 """Two ways to say one thing: where one stands, those of lower layers are without effect."""
 _PROFILES = "profiles"
+_SAME = "background compositor device engine follow fullscreen mirror shift steady view zoom"
+_CONTROLS = {
+    **{name: name for name in _SAME.split()},
+    "display": "view",
+    "downsample-ratio": "ratio",
+    "stats": "statistics",
+    "virtual-camera": "virtual_camera",
+}
+"""Keys that are controls of a program that runs; the others count at its start."""
 Commands = Callable[[str], "click.Command | None"]
 
 
@@ -52,12 +61,14 @@ class Layers:
         path: of the file; None where none is to be read.
         profile: name of the one in force; empty without.
         profiles: names of those that there are.
+        tables: name -> what stands in it, as in the file.
         given: command (empty: the program itself) -> parameter -> what counts.
     """
 
     path: Path | None = None
     profile: str = ""
     profiles: tuple[str, ...] = ()
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     given: dict[str, dict[str, Given]] = field(default_factory=dict)
 
     def put(self, command: str, parameter: str, given: Given) -> None:
@@ -95,6 +106,10 @@ class Layers:
         ]
         return f" ({', '.join(found)})" if found else ""
 
+    def wishes(self) -> dict[str, dict[str, Any]]:
+        """For each profile what of it can be changed while a program runs: control -> value."""
+        return {name: _wishes(table) for name, table in self.tables.items()}
+
     def keep(self, ctx: click.Context) -> None:
         """Let the commands of this run find it, and click what counts."""
         if os.environ.get("RVM_LIVE_WEIGHTS"):
@@ -108,6 +123,19 @@ class Layers:
         """Those of this run; empty where none were read."""
         found = ctx.meta.get(_META)
         return found if isinstance(found, Layers) else Layers()
+
+
+def _wishes(table: Mapping[str, Any]) -> dict[str, Any]:
+    wishes: dict[str, Any] = {}
+    for key, value in table.items():
+        key = key.replace("_", "-")
+        if key not in _CONTROLS and not isinstance(value, (dict, list)):
+            key, value = _left_out(key, value)
+        if key in _CONTROLS:
+            wishes[_CONTROLS[key]] = value[0] if isinstance(value, list) and value else value
+    if "virtual_camera" in wishes:
+        wishes["virtual_camera"] = bool(wishes["virtual_camera"])  # which one is said at the start
+    return wishes
 
 
 def name_in_environment(command: click.Command, *words: str) -> None:
@@ -192,6 +220,7 @@ def load(ctx: click.Context, path: Path | None, named: bool, profile: str, comma
         if not isinstance(values, dict):
             raise SettingsError(f"{file.place(_PROFILES, name)}: {name!r} is no profile: write [profiles.{name}]")
         reader.lay(values, lambda *keys, name=name: file.place(_PROFILES, name, *keys), use=False)
+    layers.tables = {name: {**BUILT_IN.get(name, {}), **own.get(name, {})} for name in layers.profiles}
     if profile:
         layers.profile = profile
         if profile not in layers.profiles:

@@ -14,6 +14,7 @@ import cloup
 
 from rvm_live.apps.report import LiveReport
 from rvm_live.cli import values
+from rvm_live.cli.layers import Layers
 from rvm_live.cli.options import engine_option, engine_settings, source_option, source_settings
 from rvm_live.cli.params import OnePerLine, PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
@@ -274,7 +275,7 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
     )
 
 
-def run_live(options: Mapping[str, Any]) -> int:
+def run_live(options: Mapping[str, Any], layers: Layers) -> int:
     """Run the live application and print its report; returns the exit code."""
     settings = settings_from(options)
     from rvm_live.apps.live import run
@@ -285,7 +286,13 @@ def run_live(options: Mapping[str, Any]) -> int:
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
     last_log.note(f"settings: {settings}")
-    report = run(settings, tell=lambda line: click.echo(one_line(line), err=True), progress=download_progress)
+    report = run(
+        settings,
+        tell=lambda line: click.echo(one_line(line), err=True),
+        progress=download_progress,
+        profiles=layers.wishes(),
+        profile=layers.profile,
+    )
     last_log.note(f"report: {json.dumps(report.as_json())}")
     click.echo(report_text(report) if options["report"] else report_line(report))
     if report.failure:

@@ -103,6 +103,19 @@ class Controls:
             self._tell({name: value for name, value in after.items() if before.get(name) != value})
             return after
 
+    def add(self, control: Control) -> None:
+        """Take in another one."""
+        with self._lock:
+            object.__setattr__(self, "_known", {**self._known, control.name: control})
+
+    def check(self, name: str, wish: Any) -> Any:
+        """What ``wish`` would mean; nothing is changed.
+
+        Raises:
+            SettingsError: there is no such control, or it cannot have that value.
+        """
+        return self._control(name).check(wish)
+
     def state(self) -> Mapping[str, Any]:
         """What is in force now: name -> value."""
         return MappingProxyType({name: control.read() for name, control in self._known.items()})

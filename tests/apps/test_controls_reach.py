@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rvm_live.apps.live_controls import profile_control
 from rvm_live.compositing.cpu import CpuCompositor
 from rvm_live.core.errors import EngineError, SettingsError
 from rvm_live.core.frames import Frame, Matte
@@ -147,6 +148,45 @@ def test_what_is_behind_whether_anybody_is_seen_and_by_what_it_is_put_together(
         assert all_outputs.show(has(PERSON, 0.1))
         all_outputs.controls.stop = True
         assert until(lambda: all_outputs.app.pipeline.exit_reason == "stopped")
+
+
+def test_a_profile_changes_several_at_once_and_leaves_out_what_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, still: SourceSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    profiles = {"call": {"background": "color:#ff0000", "zoom": 2.0, "steady": True, "device": "toaster"}, "off": {}}
+    with run(tmp_path, monkeypatch, still, "telling") as all_outputs, caplog.at_level("INFO", "rvm_live"):
+        controls = all_outputs.controls
+        controls.add(profile_control(profiles, "", controls))
+        assert controls.profile == "" and list(controls.choices("profile")) == ["call", "off"]
+        many = len(controls.choices("background"))
+        for _ in range(2):
+            assert controls.set(profile="call")["zoom"] == 2.0
+        assert all_outputs.show(lambda each: has(PERSON, 0.45)(each) and has((0, 0, 255), 0.55)(each))
+        assert controls.profile == "call" and controls.steady is True
+        assert len(controls.choices("background")) == many, "a colour that is there does not join again"
+        assert "of the profile call device was left out: unknown device 'toaster'" in caplog.text
+        with pytest.raises(SettingsError, match="there is no profile 'cal': did you mean 'call'"):
+            controls.profile = "cal"
+
+
+def test_the_virtual_camera_comes_and_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, still: SourceSettings
+) -> None:
+    def none_here(words: str) -> list[Any]:
+        raise SettingsError("there is no virtual camera here")
+
+    with run(tmp_path, monkeypatch, still, "telling") as all_outputs:
+        camera = all_outputs.app.camera
+        camera._make = list
+        assert all_outputs.controls.virtual_camera is False
+        monkeypatch.setattr("rvm_live.apps.live_controls.devices_for", none_here)
+        with pytest.raises(SettingsError, match="there is no virtual camera here"):
+            all_outputs.controls.virtual_camera = True
+        monkeypatch.setattr("rvm_live.apps.live_controls.devices_for", lambda words: [])
+        all_outputs.controls.virtual_camera = True
+        assert camera.on and all_outputs.controls.virtual_camera is True
+        all_outputs.controls.virtual_camera = "off"
+        assert not camera.on
 
 
 def test_where_the_person_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, still: SourceSettings) -> None:

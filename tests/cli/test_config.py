@@ -214,6 +214,15 @@ def test_a_profile_is_named_before_and_behind_a_command(folder: Path, monkeypatc
     assert found["fps"][0] == 10.0 and found["engine"] == ("lite", "profile saver")
 
 
+def test_of_a_profile_a_program_that_runs_can_take_what_is_a_control(folder: Path) -> None:
+    write(folder, MINE + "\n[profiles.call]\ndownsample-ratio = 0.5\nfollow = true\n")
+    with click.Context(cli, info_name="rvm-live") as ctx:
+        wishes = load(ctx, *choose(ctx, {}), cli.configured(ctx)).wishes()
+    assert wishes["desk"] == {"background": "blur:30"}
+    assert wishes["call"] == {"background": "blur", "virtual_camera": True, "ratio": 0.5, "follow": True}
+    assert wishes["saver"] == {"engine": "lite", "device": "cpu", "statistics": "off"}
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_the_profiles_that_come_along_can_be_used(folder: Path, name: str) -> None:
     with click.Context(cli, info_name="rvm-live") as ctx:

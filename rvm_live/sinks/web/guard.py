@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from rvm_live.core.errors import RvmLiveError
 from rvm_live.sinks.web.keys import Keys, Rate, Role
 
 __all__ = ["JSON", "OCTETS", "Guard", "Refused", "Route"]
+
+_log = logging.getLogger("rvm_live")
 
 JSON, OCTETS = "application/json", "application/octet-stream"
 _HEADERS = {
@@ -100,6 +103,11 @@ class Guard:
             return _error(error.status, error.reason)
         except RvmLiveError as error:
             return _error(400, str(error))
+        except ConnectionError:
+            raise
+        except Exception:
+            _log.exception("the page could not answer %s", request.path)
+            return _error(500, "a bug: the log tells more")
 
     async def headers(self, request: Any, response: Any) -> None:
         """What every answer says (a signal of aiohttp's)."""

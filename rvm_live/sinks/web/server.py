@@ -29,6 +29,8 @@ from rvm_live.sinks.web.wishes import shown
 __all__ = ["Server"]
 
 _log = logging.getLogger("rvm_live")
+_strangers = logging.getLogger("rvm_live.web")  # what they send that is no request fills nobody's log
+_strangers.setLevel(logging.CRITICAL + 1)
 
 _MOST_CONNECTIONS = 128
 _FIRST_REQUEST_S = 10.0
@@ -49,6 +51,7 @@ class Server:
 
     Attributes:
         address: what it listens at, with its port, once it has started.
+        guard: who looks at every request, from then on.
     """
 
     def __init__(self, address: Address, program: WebProgram, keys: Keys, origins: Iterable[str], clock: Clock) -> None:
@@ -59,6 +62,7 @@ class Server:
         self._feeds: Mapping[str, Feed] = {}
         self._leave: Callable[[], None] = lambda: None
         self._silent: set[Any] = set()
+        self.guard: Guard | None = None
 
     def wants(self, kind: str) -> bool:
         """Whether anybody looks at pictures of that kind; for any thread."""
@@ -140,7 +144,7 @@ class Server:
             for pool in (encoders, workers):
                 await loop.run_in_executor(pool, int)  # their threads are there from the beginning
             feeds = {kind: Feed(kind, encoders) for kind in KINDS}
-            guard = Guard(self._keys, self.address.hosts, self._origins, self._clock)
+            guard = self.guard = Guard(self._keys, self.address.hosts, self._origins, self._clock)
             viewers, hub = Viewers(feeds, self._clock), Hub()
             self._look = asyncio.Event()
             api = Api(self._program, guard, feeds, viewers, hub, workers)
@@ -156,6 +160,7 @@ class Server:
             runner = web.AppRunner(
                 app,
                 access_log=None,
+                logger=_strangers,
                 handle_signals=False,
                 keepalive_timeout=20,
                 lingering_time=1,

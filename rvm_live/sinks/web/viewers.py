@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ _ACK = struct.Struct("<I")
 _LONGEST_ACK = 64  # of what is read at all
 _RECENT = 300
 _BOUNDARY = "rvm-live-picture"
+_AHEAD = 128 << 10  # bytes on their way to somebody who says nothing back: a picture or two
 
 
 class _Viewer:
@@ -75,9 +77,9 @@ class Viewers:
 
     async def leave(self) -> None:
         """Send everybody home."""
-        for socket in list(self._sockets):
+        for talking in list(self._sockets):
             with suppress(Exception):
-                await asyncio.wait_for(socket.close(code=1001, message=b"rvm-live ends"), 0.5)
+                await asyncio.wait_for(talking.close(code=1001, message=b"rvm-live ends"), 0.5)
 
     def told(self) -> list[Mapping[str, Any]]:
         """What each gets: pictures a second, and milliseconds from the grab until it said that it has drawn them."""
@@ -102,45 +104,45 @@ class Viewers:
         """``GET /api/v1/watch?kind=``: a WebSocket. Each picture is answered with its number, four bytes, once it is
         drawn, and only then the next one comes."""
         with self._joined(request, "websocket") as (feed, viewer):
-            socket = web.WebSocketResponse(heartbeat=10, max_msg_size=_LONGEST_ACK, compress=False, timeout=1)
-            await socket.prepare(request)
-            self._sockets.add(socket)
+            talking = web.WebSocketResponse(heartbeat=10, max_msg_size=_LONGEST_ACK, compress=False, timeout=1)
+            await talking.prepare(request)
+            self._sockets.add(talking)
             drawn: asyncio.Queue[int] = asyncio.Queue(maxsize=4)
-            listening = asyncio.ensure_future(self._listen(socket, drawn))
-            sending = asyncio.ensure_future(self._send(socket, feed, viewer, drawn))
+            listening = asyncio.ensure_future(self._listen(talking, drawn))
+            sending = asyncio.ensure_future(self._send(talking, feed, viewer, drawn))
             try:
                 await asyncio.wait((listening, sending), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 for task in (listening, sending):
                     task.cancel()
                 await asyncio.gather(listening, sending, return_exceptions=True)
-                self._sockets.discard(socket)
+                self._sockets.discard(talking)
             code = listening.result() if not listening.cancelled() and listening.exception() is None else 1001
             with suppress(ConnectionError, asyncio.TimeoutError):
-                await asyncio.wait_for(socket.close(code=code), 1)
-            return socket
+                await asyncio.wait_for(talking.close(code=code), 1)
+            return talking
 
-    async def _listen(self, socket: Any, drawn: asyncio.Queue[int]) -> int:
+    async def _listen(self, talking: Any, drawn: asyncio.Queue[int]) -> int:
         """Takes acknowledgements; returns why it ends, as a WebSocket's code."""
-        async for message in socket:
+        async for message in talking:
             if message.type is not WSMsgType.BINARY or len(message.data) != _ACK.size or drawn.full():
                 return 1008
             drawn.put_nowait(_ACK.unpack(message.data)[0])
         return 1000
 
-    async def _send(self, socket: Any, feed: Feed, viewer: _Viewer, drawn: asyncio.Queue[int]) -> None:
+    async def _send(self, talking: Any, feed: Feed, viewer: _Viewer, drawn: asyncio.Queue[int]) -> None:
         version = 0
         while True:
             try:
                 coded = await asyncio.wait_for(feed.take(version), _ALIVE_S)
             except asyncio.TimeoutError:
-                await self._in_time(socket.send_bytes(HEAD.pack(0, version & 0xFFFFFFFF, 0.0, 0)))
+                await self._in_time(talking.send_bytes(HEAD.pack(0, version & 0xFFFFFFFF, 0.0, 0)))
                 continue
             version = coded.version
             mask, picture = coded.parts
             age_ms = (self._clock.now_ns() - coded.picture.captured_ns) / 1e6
             head = HEAD.pack(1, version & 0xFFFFFFFF, age_ms, len(mask))
-            await self._in_time(socket.send_bytes(b"".join((head, mask, picture))))
+            await self._in_time(talking.send_bytes(b"".join((head, mask, picture))))
             await self._in_time(self._acknowledged(drawn, version & 0xFFFFFFFF))
             viewer.seen(coded, self._clock.now_ns())
 
@@ -161,6 +163,7 @@ class Viewers:
             response.force_close()
             await response.prepare(request)
             request.transport.set_write_buffer_limits(high=0)
+            request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _AHEAD)
             version = 0
             with suppress(ConnectionError, asyncio.TimeoutError):
                 while True:

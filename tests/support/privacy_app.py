@@ -27,8 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.backgrounds.parse import parse
+from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.cpu import CpuCompositor
+from rvm_live.compositing.output import Output
 from rvm_live.core.controls import Control, Controls
 from rvm_live.core.errors import EngineError, SourceLostError
 from rvm_live.core.frames import Frame, Matte
@@ -42,6 +44,9 @@ from rvm_live.sinks.base import Surroundings
 from rvm_live.sinks.camera.sink import VirtualCamera
 from rvm_live.sinks.factory import open_recorder
 from rvm_live.sinks.recording.snapshot import save_png
+from rvm_live.sinks.web.address import Address
+from rvm_live.sinks.web.program import WebProgram
+from rvm_live.sinks.web.sink import OUTPUT, WebSink
 from rvm_live.sinks.window.hotkeys import ViewState, WindowActions
 from rvm_live.sinks.window.status import Status
 from rvm_live.sinks.window.toolkits.base import Key
@@ -51,6 +56,7 @@ from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.reconnecting import ReconnectingSource
 from tests.support.cameras import KeptCamera
 from tests.support.engines import LateFault, PassThroughEngine
+from tests.support.onlookers import Onlookers
 
 WIDTH, HEIGHT = 160, 96
 PERSON = (255, 0, 0)
@@ -253,6 +259,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         compositor="tests.support.privacy_app:Flaky",
         foreground=order["foreground"],
         notices=notices,
+        outputs={OUTPUT: Output(TransparentBackground(), wanted=lambda: page.wants_cut_out)},
     )
     source = ReconnectingSource(SourceSettings("0"), Room, notices.again)
     source._wanted = lambda: SourceSettings("0")  # type: ignore[method-assign]
@@ -289,13 +296,21 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
     device = WatchedCamera()
     camera = VirtualCamera(size=(WIDTH, HEIGHT), devices=lambda: [device])
     camera.meet(Surroundings(composer.background_only, lambda: composer.private))
+    onlookers = Onlookers(room_in, person_in)
+    page = WebSink(
+        Address.parse("127.0.0.1:0"),
+        WebProgram(controls),
+        composer.background_only,
+        size=(WIDTH, HEIGHT),
+        opened=lambda _, source: onlookers.start(source),
+    )
     movie = open_recorder(
         str(folder / "movie.mkv"), fps=60, policy=Overflow.DROP_OLDEST, background=composer.background_only
     )
     stills = open_recorder(f"{folder}/stills/", fps=60, policy=Overflow.DROP_OLDEST)
     make: Callable[[EngineSettings], Engine] = Oracle
     engine = FailoverEngine(make, EngineSettings(engine="oracle", foreground=order["foreground"]), notices)
-    pipeline = Pipeline(source, engine, composer, [window, movie, stills, camera], max_fps=60, notices=notices)
+    pipeline = Pipeline(source, engine, composer, [window, movie, stills, camera, page], max_fps=60, notices=notices)
     SdlToolkit.show = lambda toolkit, canvas: watch.show(toolkit, canvas)
     error = ""
     try:
@@ -304,6 +319,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         error = f"{type(failure).__name__}: {failure}"
     finally:
         SdlToolkit.show = watch._show
+        onlookers.stop()
     return {
         "error": error,
         "room in the window": watch.room,
@@ -312,6 +328,9 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
         "frozen in the camera": device.frozen_s,
         "person in the camera at the end": person_in(device.picture()),
         "persons in the camera": device.persons,
+        "room on the page": max(onlookers.room.values()),
+        "frozen on the page": max(onlookers.frozen_s.values()),
+        "seen on the page": min(onlookers.seen.values()),
         "persons": watch.persons,
         "alone": watch.alone,
         "shown": watch.shown,

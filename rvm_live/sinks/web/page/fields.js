@@ -32,6 +32,7 @@ function list(name) {
 
 function fill(name, select) {
   const choices = [...(state.choices[name] ?? [])];
+  select.closest(".field").hidden = !choices.length;
   const now = state.controls[name];
   if (!choices.map(String).includes(String(now))) choices.unshift(now);
   const wanted = choices.map((choice) => [String(choice ?? ""), choice === "" || choice === null ? say("none") : choiceWords(name, choice)]);

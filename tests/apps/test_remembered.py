@@ -50,11 +50,13 @@ def test_how_it_looked_is_there_again(tmp_path: Path) -> None:
     cv2.imwrite(str(picture), np.zeros((9, 16, 3), np.uint8))
     with running(tmp_path) as app:
         app.controls.set(view="matte", statistics="table", background=str(picture))
+        app.controls.set(follow=True, zoom=1.5, shift=(0.1, 0.0))
         keep(app.controls, app.composer, (800, 450))
         assert app.controls.background == "my beach"
     with running(tmp_path) as app, remembering(REMEMBER, app.controls, app.composer, None):
         found = app.controls.state()
         assert (found["view"], found["statistics"], found["background"]) == ("matte", "table", "my beach")
+        assert (found["follow"], found["zoom"], tuple(found["shift"])) == (True, 1.5, (0.1, 0.0))
     assert load().window == (800, 450), "a run without a window leaves that as it was"
 
 

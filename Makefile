@@ -23,7 +23,7 @@ help:
 	@echo "            every Python found (PYTHONS=here: with this one)"
 	@echo "make smoke  the built wheel, without constraints, in an environment of its own: demo, file, batch, recording"
 	@echo "make dist   the sdist and the wheel, checked and smoke-tested (docs/releasing.md)"
-	@echo "make check  ruff and mypy"
+	@echo "make check  ruff, mypy, and every figure of the pages against the committed results"
 	@echo "make coverage   the tests once more, counting the branches they take"
 	@echo "make fuzz   each fuzz target for a minute (ARGS='--seconds 600' for longer)"
 	@echo "make bench  every benchmark (or: $(BIN)/python -m benchmarks NAME)"
@@ -67,6 +67,7 @@ check: $(TESTS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m benchmarks.figures
 
 # Linux on x86-64 only: atheris has no other wheels.
 fuzz: $(TESTS)

@@ -1,0 +1,133 @@
+"""The figures of the pages, derived anew from the committed results: ``python -m benchmarks.figures`` fails where one
+differs.
+
+Two kinds. Blocks between marks are written by their benchmarks, and must be what those would write now. Tables and
+sentences of somebody's own hand stand in :data:`CLAIMS` with what they are made of.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import performance, scaling
+from benchmarks.quality import page as quality
+from benchmarks.report import RESULTS, results
+
+__all__ = ["CLAIMS", "Claim", "differences"]
+
+ROOT = Path(__file__).parent.parent
+Found = Mapping[str, Mapping[str, Any]]
+_WORST = "worst frame's alpha MAD"
+
+
+class Claim(NamedTuple):
+    """Figures of a page, and how they are made.
+
+    Attributes:
+        page: from the root.
+        text: what stands there, with ``{}`` for each figure; any run of blanks or line breaks for a blank.
+        made: results -> the figures, as they are written.
+    """
+
+    page: str
+    text: str
+    made: Callable[[Found], list[str]]
+
+
+def _live(found: Found) -> list[str]:
+    rows = found["live"]["rows"]
+    fps = [row["unique fps"] for row in rows]
+    late = [float(row["total p50 / p95 / p99 ms"].split(" / ")[0]) for row in rows]
+    asked = found["live"]["command"].removeprefix("python -m benchmarks ")
+    extremes = [f"{each(values):.0f}" for values in (fps, late) for each in (min, max)]
+    return [*extremes, asked, found["live"]["date"]]
+
+
+def _int8(found: Found) -> list[str]:
+    rows = {(row["instructions"], row["precision"]): row for row in found["int8"]["rows"]}
+    made = []
+    for instructions, name in (("all there is", "bf16"), ("without bfloat16", ""), ("without bfloat16 and VNNI", "")):
+        for precision in ("fp32", name, "int8"):
+            if precision:
+                row = rows[instructions, precision]
+                made.append(f"{row['CPU ms']:.1f}")
+                made += [] if precision == "fp32" else [f"{row[_WORST] * 1e3:.2f}"]
+    return [*made, f"{rows['without bfloat16', 'int8']['times fp32']:.1f}"]
+
+
+def _edges(found: Found) -> list[str]:
+    rows = found["edges"]["rows"]
+    columns = ("edge, grey levels", "colours alone, grey levels", "median ms")
+    return [f"{row[column]:.1f}" for row in rows for column in columns]
+
+
+_EDGE_ROWS = " ".join(
+    f"| {name}, ratio {ratio} | {colours} | {{}} | {{}} | {{}} |"
+    for name, ratio in (("lite bf16", 0.2), *(("openvino bf16", ratio) for ratio in (0.2, 0.25, 0.4)))
+    for colours in ("model", "source")
+)
+CLAIMS = (
+    Claim(
+        "README.md",
+        "shows {} to {} unique frames a second at 1280×720, {} to {} ms after the camera gave them "  # noqa: RUF001
+        "(p50; `python -m benchmarks {}`, {};",
+        _live,
+    ),
+    Claim(
+        "docs/engines.md",
+        "| AVX-512 with VNNI and bfloat16 | {} ms | {} ms, {}e-3 | {} ms, {}e-3 | "
+        "| AVX-512 with VNNI | {} ms | none | {} ms, {}e-3 | | AVX-512 | {} ms | none | {} ms, {}e-3 | "
+        "So int8 pays on processors with VNNI and without bfloat16, where it is {} times as fast",
+        _int8,
+    ),
+    Claim("docs/quality.md", _EDGE_ROWS, _edges),
+)
+
+
+def differences(root: Path = ROOT, folder: Path = RESULTS) -> Iterator[str]:
+    """What a page tells otherwise than the results, one line each."""
+    found = results(folder)
+    yield from _blocks(root, folder, found)
+    for claim in CLAIMS:
+        text = " ".join((root / claim.page).read_text(encoding="utf-8").split())
+        pattern = r"(\S+?(?: --[a-z]+ \S+)*?)".join(map(re.escape, " ".join(claim.text.split()).split("{}")))
+        told = re.search(pattern, text)
+        if told is None:
+            yield f"{claim.page}: nothing there reads {claim.text[:60]!r}..."
+        elif list(told.groups()) != (made := claim.made(found)):
+            apart = [f"{a} for {b}" for a, b in zip(told.groups(), made, strict=True) if a != b]
+            yield f"{claim.page}: {', '.join(apart)} in {claim.text[:60]!r}..."
+
+
+def _blocks(root: Path, folder: Path, found: Found) -> Iterator[str]:
+    """Pages that would be written otherwise now."""
+    docs = root / "docs"
+    with tempfile.TemporaryDirectory() as scratch:
+        copies = {name: Path(scratch) / name for name in ("performance.md", "quality.md", "scaling.md", "batch.md")}
+        for name, copy in copies.items():
+            copy.write_text((docs / name).read_text(encoding="utf-8"), encoding="utf-8")
+        performance.write(folder, copies["performance.md"])
+        scaling.write(folder, Path(scratch))
+        text = copies["quality.md"].read_text(encoding="utf-8")
+        new = performance.replaced(text, quality.block(found["quality"]), begin=quality.BEGIN, end=quality.END)
+        copies["quality.md"].write_text(new, encoding="utf-8")
+        for name, copy in copies.items():
+            if copy.read_text(encoding="utf-8") != (docs / name).read_text(encoding="utf-8"):
+                yield f"docs/{name}: the results tell something else: write it anew with its benchmark"
+
+
+def main() -> int:
+    """Print the differences; returns the exit code."""
+    found = [*differences()]
+    for line in found:
+        sys.stderr.write(f"{line}\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""The figures of the pages are those of the committed results; one that is not is told, with what it should be."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.figures import CLAIMS, differences
+from benchmarks.report import RESULTS
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The pages and results, to be changed."""
+    shutil.copy(ROOT / "README.md", tmp_path)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("images"))
+    shutil.copytree(RESULTS, tmp_path / "results", ignore=shutil.ignore_patterns("*.png"))
+    return tmp_path
+
+
+def test_the_pages_tell_what_the_results_tell() -> None:
+    assert list(differences()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "page", "told"),
+    [
+        ("live", lambda result: result["rows"][0].update({"unique fps": 71.2}), "README.md", "59 for 71"),
+        ("live", lambda result: result.update({"date": "2027-01-01"}), "README.md", "for 2027-01-01"),
+        ("int8", lambda result: result["rows"][2].update({"CPU ms": 13.0}), "docs/engines.md", "14.1 for 13.0"),
+        ("edges", lambda result: result["rows"][3].update({"median ms": 9.04}), "docs/quality.md", "8.0 for 9.0"),
+        (
+            "compare",
+            lambda result: result["rows"][0].update({"median ms": 1.5}),
+            "docs/performance.md",
+            "write it anew",
+        ),
+        ("quality", lambda result: result["rows"][0].update({"MAD e-3": 1.5}), "docs/quality.md", "write it anew"),
+        ("batch", lambda result: result.update({"date": "2027-01-01"}), "docs/batch.md", "write it anew"),
+    ],
+)
+def test_a_result_that_changed_is_told_where_it_is_told_otherwise(
+    copy: Path, name: str, change: Callable[[Any], None], page: str, told: str
+) -> None:
+    path = copy / "results" / f"{name}.json"
+    result = json.loads(path.read_text("utf-8"))
+    change(result)
+    path.write_text(json.dumps(result), "utf-8")
+    lines = list(differences(copy, copy / "results"))
+    assert any(line.startswith(page) and told in line for line in lines), lines
+
+
+@pytest.mark.parametrize("page", sorted({claim.page for claim in CLAIMS}))
+def test_a_sentence_that_is_gone_is_told(copy: Path, page: str) -> None:
+    (copy / page).write_text(
+        (copy / page)
+        .read_text("utf-8")
+        .replace("| openvino bf16", "| ov")
+        .replace("fps", "x")
+        .replace("unique frames", "frames")
+        .replace("AVX-512 with VNNI", "AVX"),
+        "utf-8",
+    )
+    assert any(line.startswith(f"{page}: nothing there reads") for line in differences(copy, copy / "results"))

@@ -30,6 +30,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A network's threads wait for each other spinning, too, which costs a busy machine several times what they do.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Kernels take seconds to compile, for each cache anew: tests/support/fast.py has them where they are what is tested.
+os.environ.setdefault("RVM_LIVE_FAST", "0")
 
 
 def _hear_signals() -> None:

@@ -18,6 +18,7 @@ from rvm_live.core.errors import CompositorError, SettingsError, UnavailableErro
 from rvm_live.core.frames import Matte
 from rvm_live.core.notices import Notices
 from rvm_live.core.registry import COMPOSITORS
+from rvm_live.finishing.compiled import kernels
 
 if TYPE_CHECKING:
     from rvm_live.compositing.base import Compositor
@@ -90,6 +91,8 @@ class BackEnds:
             self._later["torch"] = (width, height, device)
         for name in names:
             self._try(name, width, height, device)
+        if device == "cpu" and not self._timed:
+            kernels.wait()  # the same file gives the same bytes again, from its first frame on
         if not self._compositors:
             told = "; ".join(f"{name}: {reason}" for name, reason in self.refusals.items())
             raise UnavailableError(f"no compositor works here ({told})", self.refusals)
@@ -123,7 +126,9 @@ class BackEnds:
             name, compositor = self.name, self._compositors[self.name]
             try:
                 source_foreground = self._source_foreground and not as_made
-                return compositor.composite(matte, layer, source_foreground=source_foreground)
+                image = compositor.composite(matte, layer, source_foreground=source_foreground)
+                self._tell(compositor)
+                return image
             except Exception as error:
                 matte.host()  # where that fails, too, it is the matte, whose device has died, say: MatteError
                 self._drop(name, compositor, error)
@@ -155,6 +160,12 @@ class BackEnds:
         """Close all."""
         self._closed = True
         self._close_all()
+
+    def _tell(self, compositor: Compositor) -> None:
+        if remark := getattr(compositor, "remark", ""):  # a class of the user's own need not have them
+            self._notices.remark(remark)
+        if trouble := getattr(compositor, "trouble", ""):
+            self._notices.fallback(trouble)
 
     def _try(self, name: str, width: int, height: int, device: str) -> None:
         compositor: Compositor | None = None

@@ -62,5 +62,15 @@ class Compositor(ABC):
             CompositorError: it failed; the caller falls back to the next back end.
         """
 
+    @property
+    def remark(self) -> str:
+        """What the log is to tell of how it works now, one line; empty: nothing."""
+        return ""
+
+    @property
+    def trouble(self) -> str:
+        """What it does otherwise than it should, since something failed, one line; empty: nothing."""
+        return ""
+
     def close(self) -> None:  # noqa: B027 - optional hook
         """Free what ``open`` took."""

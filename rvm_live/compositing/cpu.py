@@ -1,22 +1,27 @@
-"""The reference compositor: 8-bit OpenCV on the host."""
+"""Compositing on the processor: in one pass where its kernels are there, else with OpenCV in 8 bits, the reference."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.backgrounds.base import Blur, Clear, Layer
+from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.compositing.base import Compositor
 from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_layer, plan_blur
 from rvm_live.core.errors import CompositorError, words_of
 from rvm_live.core.frames import Matte
+from rvm_live.finishing import one_pass
+from rvm_live.finishing.compiled import kernels
 
 __all__ = ["CpuCompositor"]
 
 Bytes = NDArray[np.uint8]
+_MOST_THREADS = 2
+"""A pass takes a millisecond or two; more threads gain nothing."""
 GREY_PRIOR = np.float32(GREY * PRIOR)
 
 
@@ -33,21 +38,27 @@ class _Scratch:
         self.colour = np.empty(0, np.uint16)
         self.weight = np.empty(0, np.uint16)
         self.enlarged = np.empty(0, np.uint8)
+        self.half = np.empty(0, np.uint16)
 
     def prepare(self, plan: BlurPlan) -> None:
-        """Set ``colour`` (h, w, 3), ``weight`` (h, w) and ``enlarged`` to the plan's padded size, zero at first."""
+        """Set ``colour`` (h, w, 3), ``weight`` (h, w), ``enlarged`` and ``half`` to the plan's padded size, zero."""
         if self._plan is not plan:
             self._plan = plan
             size = (plan.padded_height, plan.padded_width)
             self.colour = np.zeros((*size, 3), np.uint16)
             self.weight = np.zeros(size, np.uint16)
             self.enlarged = np.zeros((*size, 3), np.uint8)
+            self.half = np.zeros((size[0] // 2, size[1] // 2, 4), np.uint16)
 
 
 class CpuCompositor(Compositor):
     """Blends in whole numbers: ``round(a F / 255) + round((255 - a) B / 255)``, at most 1 off the exact value.
 
     ``python -m benchmarks compositors`` tells its times. Every other back end is compared to this one.
+
+    Where the kernels of :mod:`rvm_live.finishing` are ready they do it all, from what the engine found at low
+    resolution to the finished picture, within one grey level of what OpenCV makes of it, which does it until then, and
+    where they fail.
     """
 
     name = "cpu"
@@ -55,12 +66,30 @@ class CpuCompositor(Compositor):
     def __init__(self, device: str = "cpu") -> None:
         super().__init__(device)
         self._scratch: _Scratch | None = None
+        self._workers = one_pass.NOBODY_ELSE
 
     def open(self) -> None:
-        """Nothing to get ready: this back end always works."""
+        """Have the kernels compiled; this back end always works."""
+        kernels.begin()
+        many = min(cv2.getNumThreads(), _MOST_THREADS)  # of the program's plan
+        if many > 1:
+            pool = ThreadPoolExecutor(many - 1, "rvm-compositing")
+            self._workers = one_pass.Workers(pool, many)
+
+    @property
+    def remark(self) -> str:
+        return f"compositing with OpenCV: {kernels.why_not}" if kernels.why_not and not kernels.failed else ""
+
+    @property
+    def trouble(self) -> str:
+        return f"compositing goes on with OpenCV: {kernels.why_not}" if kernels.failed else ""
 
     def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> Bytes:
         check_layer(layer, matte.frame)
+        matte.check()
+        made = self._in_one_pass(matte, layer, source_foreground)
+        if made is not None:
+            return made
         try:
             return self._composite(matte, layer, source_foreground)
         except cv2.error as error:
@@ -68,13 +97,39 @@ class CpuCompositor(Compositor):
 
     def close(self) -> None:
         self._scratch = None
+        workers, self._workers = self._workers, one_pass.NOBODY_ELSE
+        if workers.pool is not None:
+            workers.pool.shutdown()
+
+    def _in_one_pass(self, matte: Matte, layer: Layer, source: bool) -> Bytes | None:
+        """The picture by the kernels; None where they are not there, or fail."""
+        if kernels.module is None:
+            return None
+        if isinstance(layer, Blur):
+            alpha = matte.host().alpha
+            plate: Bytes | None = _blurred(matte.frame.image, alpha, layer, self._fitting(*alpha.shape))
+        else:
+            plate = layer.image if isinstance(layer, Plate) else None
+        kind = one_pass.STRAIGHT if plate is None else one_pass.OVER
+        if matte.deferred is not None:
+            try:
+                return matte.deferred.made(kind, plate, self._workers, source=source)
+            except Exception:
+                matte.host()  # what the engine found cannot be used: MatteError
+                raise
+        host = matte.host()
+        colour = matte.frame.image if source else host.colour
+        return one_pass.made_of(colour, host.alpha, kind, plate, None, self._workers)
+
+    def _fitting(self, height: int, width: int) -> _Scratch:
+        if self._scratch is None or self._scratch.size != (height, width):
+            self._scratch = _Scratch(height, width)
+        return self._scratch
 
     def _composite(self, matte: Matte, layer: Layer, source_foreground: bool) -> Bytes:
         host = matte.host()
         colour = matte.frame.image if source_foreground else host.colour
-        scratch = self._scratch
-        if scratch is None or scratch.size != host.alpha.shape:
-            scratch = self._scratch = _Scratch(*host.alpha.shape)
+        scratch = self._fitting(*host.alpha.shape)
         if isinstance(layer, Clear):
             return _cut_out(colour, host.alpha, scratch)
         cv2.merge((host.alpha, host.alpha, host.alpha), scratch.alpha)
@@ -100,11 +155,11 @@ def _blurred(image: Bytes, alpha: Bytes, layer: Blur, scratch: _Scratch) -> Byte
     height, width = scratch.size
     plan = plan_blur(width, height, layer.strength)
     scratch.prepare(plan)
-    # NumPy here, not cv2.multiply, which goes through floating point for 16-bit results and takes six times as long.
-    np.multiply(image, scratch.rest, out=scratch.colour[:height, :width], dtype=np.uint16)
-    np.multiply(cv2.bitwise_not(alpha), 255, out=scratch.weight[:height, :width], dtype=np.uint16)
-    colour = _halved(scratch.colour, plan.levels).astype(np.float32)
-    weight = _halved(scratch.weight, plan.levels).astype(np.float32)
+    if plan.levels and one_pass.weighed(image, alpha, scratch.half):
+        both = _halved(scratch.half, plan.levels - 1).astype(np.float32)
+        colour, weight = both[..., :3], both[..., 3]
+    else:
+        colour, weight = (_halved(part, plan.levels).astype(np.float32) for part in _weighed(image, alpha, scratch))
     colour_sum = _smoothed(colour, plan) + GREY_PRIOR
     weight_sum = _smoothed(weight, plan) + np.float32(PRIOR)
     share = np.float32(255) / weight_sum
@@ -117,6 +172,15 @@ def _blurred(image: Bytes, alpha: Bytes, layer: Blur, scratch: _Scratch) -> Byte
     size = (plan.padded_width, plan.padded_height)
     cv2.resize(small, size, scratch.enlarged, interpolation=cv2.INTER_LINEAR_EXACT)
     return scratch.enlarged[:height, :width]
+
+
+def _weighed(image: Bytes, alpha: Bytes, scratch: _Scratch) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    height, width = scratch.size
+    cv2.bitwise_not(cv2.merge((alpha, alpha, alpha)), scratch.rest)
+    # NumPy here, not cv2.multiply, which goes through floating point for 16-bit results and takes six times as long.
+    np.multiply(image, scratch.rest, out=scratch.colour[:height, :width], dtype=np.uint16)
+    np.multiply(cv2.bitwise_not(alpha), 255, out=scratch.weight[:height, :width], dtype=np.uint16)
+    return scratch.colour, scratch.weight
 
 
 def _smoothed(values: NDArray[np.float32], plan: BlurPlan) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.core.errors import SettingsError
+from rvm_live.finishing import one_pass
 
 __all__ = ["BGR", "Output", "Pixels", "in_pixels"]
 
@@ -54,6 +55,9 @@ def in_pixels(image: NDArray[np.uint8], pixels: Pixels) -> NDArray[np.uint8]:
     """A picture uint8 (H, W, 3) BGR in the pixels of an output."""
     if pixels == BGR:
         return image
+    made = one_pass.yuv_of(image, pixels)
+    if made is not None:
+        return made
     from rvm_live.media.colour import yuv_of  # only now: it needs PyAV
 
     return yuv_of(image, pixels)

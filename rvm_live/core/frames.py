@@ -21,10 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core import transfer
+from rvm_live.core.deferred import MadeWhenRead, OfTheEstimate
 from rvm_live.core.errors import MatteError, SettingsError, words_of
 
 if TYPE_CHECKING:
     import torch
+
+    from rvm_live.finishing.estimate import Estimate
 
 __all__ = ["LEAST_ALPHA", "Composite", "Frame", "HostMatte", "Matte", "Stamps", "TensorMatte", "check_picture"]
 
@@ -76,7 +79,7 @@ class HostMatte:
     """
 
     alpha: NDArray[np.uint8]
-    colour: NDArray[np.uint8]
+    colour: Any = MadeWhenRead()  # noqa: RUF009 - a descriptor
 
     def __post_init__(self) -> None:
         import cv2
@@ -114,7 +117,8 @@ class TensorMatte:
 class Matte:
     """The alpha and foreground estimated for one frame; both belong to exactly that frame.
 
-    They are as the engine gave them; :meth:`host` and :meth:`tensor` make the pixels that may be shown.
+    They are as the engine gave them; :meth:`host` and :meth:`tensor` make the pixels that may be shown. Where it gave
+    an ``estimate`` they are worked out when they are first read, on the thread that reads them.
 
     Attributes:
         frame: the frame they were computed from.
@@ -129,16 +133,36 @@ class Matte:
         finished_ns: monotonic time when the engine gave the matte back.
         elapsed_ns: where the GPU was still at work then: waits for it, and tells how many nanoseconds after
             ``started_ns`` it was done. None where ``finished_ns`` says it all.
+        estimate: what alpha and foreground are worked out of where they are None.
     """
 
     frame: Frame
-    alpha: Any
-    foreground: Any = None
+    alpha: Any = OfTheEstimate()  # noqa: RUF009 - a descriptor
+    foreground: Any = OfTheEstimate()  # noqa: RUF009 - a descriptor
     image: Any = None
     ready: Any = None
     started_ns: int = 0
     finished_ns: int = 0
     elapsed_ns: Callable[[], int] | None = None
+    estimate: Estimate | None = None
+
+    @property
+    def deferred(self) -> Estimate | None:
+        """The estimate, where alpha is to be had of it alone."""
+        return self.estimate if self.__dict__["alpha"] is None else None
+
+    @property
+    def pixels(self) -> tuple[Any, Any]:
+        """What tells mattes of the same pixels, by identity; nothing is worked out for it."""
+        return (self.estimate, None) if self.deferred is not None else (self.alpha, self.foreground)
+
+    def again(self, frame: Frame) -> Matte:
+        """It, for another frame of the same picture; nothing is worked out or converted anew."""
+        known = self.__dict__
+        twin = Matte(frame, known["alpha"], known["foreground"], self.image, self.ready, frame.captured_ns,
+                     frame.captured_ns, None, self.estimate)  # fmt: skip
+        twin.__dict__.update({name: known[name] for name in ("_host", "_tensors") if name in known})
+        return twin
 
     @cached_property
     def done_ns(self) -> int:
@@ -163,6 +187,10 @@ class Matte:
     @cached_property
     def _fits(self) -> bool:
         size = (self.frame.height, self.frame.width)
+        if self.deferred is not None and self.deferred.image is not self.frame.image:
+            raise MatteError("the engine's estimate is of another picture than the frame's")
+        if self.deferred is not None:
+            return True
         if tuple(self.alpha.shape) != size:
             raise MatteError(
                 f"the engine's alpha has the shape {tuple(self.alpha.shape)}, the frame's is {size}: they must be equal"
@@ -175,6 +203,8 @@ class Matte:
 
     @cached_property
     def _host(self) -> HostMatte:
+        if (estimate := self.deferred) is not None:
+            return HostMatte(estimate.alpha, lambda: self.frame.image if estimate.colour is None else estimate.colour)
         if isinstance(self.alpha, np.ndarray):
             colour = self.frame.image if self.foreground is None else _array_u8(self.foreground)
             return HostMatte(_array_u8(self.alpha), colour)
@@ -255,7 +285,8 @@ class Matte:
         tensor.record_stream(stream)
 
     def __repr__(self) -> str:
-        return f"Matte({self.frame!r}, alpha={tuple(self.alpha.shape)} {self.alpha.dtype})"
+        alpha = "to come" if self.deferred is not None else f"{tuple(self.alpha.shape)} {self.alpha.dtype}"
+        return f"Matte({self.frame!r}, alpha={alpha})"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ of them go on at the source's rate, with stamps of their own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +51,7 @@ class LastMatte:
         matte = self._matte
         if matte is None or frame.image is not matte.frame.image or frame.epoch != matte.frame.epoch:
             return None
-        twin = replace(matte, frame=frame, started_ns=frame.captured_ns, finished_ns=frame.captured_ns, elapsed_ns=None)
-        twin.__dict__.update({name: matte.__dict__[name] for name in ("_host", "_tensors") if name in matte.__dict__})
-        return twin
+        return matte.again(frame)
 
     def remember(self, matte: Matte) -> None:
         self._matte = matte
@@ -80,7 +78,8 @@ class LastComposite:
     def shows(self, matte: Matte, behind: object) -> bool:
         """Whether it is what these would make."""
         before = self.matte
-        same = matte.alpha is before.alpha and matte.foreground is before.foreground and behind == self.behind
+        ours, theirs = before.pixels, matte.pixels
+        same = ours[0] is theirs[0] and ours[1] is theirs[1] and behind == self.behind
         return same and matte.frame.image is before.frame.image
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -134,7 +133,7 @@ class FailoverEngine(DelegatingEngine):
         matte = self._inner.matte(frame)
         self._frames += 1
         matte.check()
-        if not _finite(matte.alpha, self._frames):
+        if not _finite(matte, self._frames):
             raise EngineError("alpha holds NaN or infinite values")
         if self._frames % _LOOK_EVERY == 0 and self._inner.info.device == "cpu":
             states = self._inner.states()
@@ -253,7 +252,10 @@ class FailoverEngine(DelegatingEngine):
         self._notices.news(f"matting is back on {engine.info.device} with {engine.info.engine}")
 
 
-def _finite(alpha: Any, frames: int) -> bool:
+def _finite(matte: Matte, frames: int) -> bool:
+    if matte.deferred is not None:
+        return matte.deferred.finite
+    alpha = matte.alpha
     if isinstance(alpha, np.ndarray):
         return alpha.dtype == np.uint8 or bool(np.isfinite(alpha).all())
     if not alpha.is_floating_point() or (alpha.device.type != "cpu" and frames % _FLOATS_EVERY):

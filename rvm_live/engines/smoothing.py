@@ -3,8 +3,12 @@ stands in docs/quality.md."""
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,6 +20,7 @@ from rvm_live.core.frames import Frame, Matte
 from rvm_live.engines.base import Engine, States
 from rvm_live.engines.common.dirty_rectangles import changed, enlarged
 from rvm_live.engines.delegating import DelegatingEngine
+from rvm_live.finishing.estimate import Estimate
 from rvm_live.system.buffer_pool import BufferPool
 
 __all__ = ["KEPT", "STILL", "SmoothedEngine", "TemporalSmoother"]
@@ -27,7 +32,31 @@ KEPT = 0.6
 STILL = 12
 """Grey levels by which a pixel may differ before it counts as moving."""
 _SMALLER = 2
+_MOST_WAITING = 8
+"""Mattes that nobody has asked for yet; each holds its picture."""
+_NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
 _TABLE = (KEPT * np.clip(1 - np.arange(256) / STILL, 0, 1)).astype(np.float32)
+
+
+class _Life:
+    """What comes after one reset and before the next."""
+
+
+class _Turn(NamedTuple):
+    """A frame's place in the order: the newest has the highest number. Mixed are frames of one life and epoch."""
+
+    number: int
+    life: _Life
+    epoch: int | None
+    image: Bytes
+
+
+class _Before(NamedTuple):
+    """What the smoother remembers: the brightness and the alpha of the newest frame it had."""
+
+    turn: _Turn
+    grey: Bytes
+    alpha: Bytes
 
 
 class TemporalSmoother:
@@ -36,59 +65,118 @@ class TemporalSmoother:
     ``alpha + share * (before - alpha)``, rounded towards ``alpha``, so that it gets there; the share is :data:`KEPT`
     where the picture's brightness is that of the frame before, and falls to 0 over :data:`STILL` grey levels: what
     moves keeps its own alpha. Frames of another epoch or size begin anew. Alpha that lies on a GPU is left as it is.
+
+    Alpha that is yet to be worked out is mixed then, on the thread that works it out. Frames count in their order,
+    whoever asks first: where every frame counts those before the one that is asked for are worked out first; in live
+    video one that nobody asked for is passed over, and one that is asked for too late keeps its own alpha.
+
+    Args:
+        every: every frame counts.
     """
 
-    def __init__(self) -> None:
-        self._epoch: int | None = None
+    def __init__(self, *, every: bool = True) -> None:
+        self.lock = threading.RLock()
+        self._every = every
+        self._waiting: deque[tuple[int, Estimate]] = deque()
+        self._life, self._numbers = _Life(), 0
+        self._before: _Before | None = None
         self._grey: Bytes | None = None
-        self._alpha: Bytes | None = None
-        self._memory: BufferPool | None = None
+        self._pool: BufferPool | None = None
 
     def reset(self) -> None:
         """Forget the frames so far."""
-        self._grey = self._alpha = None
+        self._life = _Life()
 
     @property
     def memory(self) -> list[NDArray[np.float32]]:
         """The brightness and the alpha of the frame before, empty where there is none."""
-        both = (self._grey, self._alpha)
-        return [np.zeros((0, 0), np.float32) if each is None else each.astype(np.float32) for each in both]
+        with self.lock:
+            self._work_off(self._numbers + 1)
+            before = self._before
+            if before is None or before.turn.life is not self._life:
+                return [np.zeros((0, 0), np.float32) for _ in range(2)]
+            return [each.astype(np.float32) for each in (before.grey, before.alpha)]
 
     def remember(self, memory: list[NDArray[np.float32]]) -> None:
         """Go on from what :attr:`memory` gave, with a frame of any epoch."""
-        grey, alpha = (each.astype(np.uint8) if each.size else None for each in memory)
-        self._grey, self._alpha, self._epoch = grey, alpha, None
+        grey, alpha = (each.astype(np.uint8) for each in memory)
+        with self.lock:
+            self._work_off(self._numbers + 1)
+            self.reset()
+            turn = self._next(_NO_IMAGE, None)
+            self._before = _Before(turn, grey, alpha) if grey.size else None
 
     def __call__(self, matte: Matte) -> Matte:
-        """The matte, with alpha uint8 (H, W) of its own, and the time this took added to the engine's."""
+        """The matte, with alpha uint8 (H, W) of its own; the time that takes here is added to the engine's."""
+        image, epoch = matte.frame.image, matte.frame.epoch
+        if (estimate := matte.deferred) is not None:
+            turn = self._next(image, epoch)
+            estimate.steadied_by(self, turn)
+            if self._every:
+                self._waiting.append((turn.number, estimate))
+                with self.lock:
+                    self._work_off(turn.number - _MOST_WAITING)
+            return matte
         alpha = matte.alpha
         if not (isinstance(alpha, np.ndarray) and alpha.dtype == np.uint8):
             return matte
-        image = matte.frame.image
-        grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-        size = (max(1, image.shape[1] // _SMALLER), max(1, image.shape[0] // _SMALLER))
-        grey = cv2.blur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (3, 3))
-        fits = self._alpha is not None and self._alpha.shape == alpha.shape and self._epoch in (None, matte.frame.epoch)
-        if fits and self._grey is not None and self._alpha is not None:
-            alpha = self._mixed(alpha, self._alpha, cv2.LUT(cv2.absdiff(grey, self._grey), _TABLE))
-        self._epoch, self._grey, self._alpha = matte.frame.epoch, grey, alpha
-        if alpha is matte.alpha:
-            return matte
-        return replace(matte, alpha=alpha, finished_ns=SYSTEM_CLOCK.now_ns())
+        with self.lock:
+            turn = self._next(image, epoch)
+            before = self.before(turn, alpha.shape)
+            if before is None:
+                self.settled(turn, alpha)
+                return matte
+            mixed = self.mixed(alpha, *before)
+            self.settled(turn, mixed)
+        return replace(matte, alpha=mixed, finished_ns=SYSTEM_CLOCK.now_ns())
 
-    def _mixed(self, alpha: Bytes, before: Bytes, share: NDArray[np.float32]) -> Bytes:
+    def before(self, turn: _Turn, shape: tuple[int, ...]) -> tuple[Bytes, NDArray[np.float32]] | None:
+        """What :class:`~rvm_live.finishing.estimate.Steadier` says, for a frame of that size."""
+        self._work_off(turn.number)
+        self._grey, before = None, self._before
+        if before is not None and before.turn.number >= turn.number:
+            return None
+        self._grey = grey = _brightness(turn.image)
+        if before is None or before.alpha.shape != shape or before.turn.life is not turn.life:
+            return None
+        if before.turn.epoch not in (None, turn.epoch):
+            return None
+        return before.alpha, cv2.LUT(cv2.absdiff(grey, before.grey), _TABLE)
+
+    def settled(self, turn: _Turn, alpha: Bytes) -> None:
+        """That is the alpha of the frame that :meth:`before` was asked about last."""
+        if self._grey is not None:
+            self._before = _Before(turn, self._grey, alpha)
+
+    def _next(self, image: Bytes, epoch: int | None) -> _Turn:
+        self._numbers += 1
+        return _Turn(self._numbers, self._life, epoch, image)
+
+    def _work_off(self, number: int) -> None:
+        """Have alpha worked out of what waits before a turn."""
+        while self._waiting and self._waiting[0][0] < number:
+            with suppress(Exception):  # whoever asks for that one will hear of it
+                _ = self._waiting.popleft()[1].alpha
+
+    def mixed(self, alpha: Bytes, before: Bytes, kept: NDArray[np.float32]) -> Bytes:
         """Where the two differ, which is little more than the person's edge; elsewhere a mean would change nothing."""
-        if self._memory is None or self._memory.shape != alpha.shape:
-            self._memory = BufferPool(alpha.shape)
-        mixed = self._memory.take()
+        if self._pool is None or self._pool.shape != alpha.shape:
+            self._pool = BufferPool(alpha.shape)
+        mixed = self._pool.take()
         np.copyto(mixed, alpha)
         for part in changed(cv2.absdiff(alpha, before)):
-            kept = enlarged(share, alpha.shape, *part)
+            share = enlarged(kept, alpha.shape, *part)
             apart = cv2.subtract(before[part], alpha[part], dtype=cv2.CV_32F)
             # Rounded to the nearest, the last few levels would stay for good: 0.6 of one is one again.
-            left = cv2.multiply(apart, kept).astype(np.int16)
+            left = cv2.multiply(apart, share).astype(np.int16)
             cv2.add(alpha[part], left, dst=mixed[part], dtype=cv2.CV_8U)
         return mixed
+
+
+def _brightness(image: Bytes) -> Bytes:
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    size = (max(1, image.shape[1] // _SMALLER), max(1, image.shape[0] // _SMALLER))
+    return np.asarray(cv2.blur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (3, 3)))
 
 
 class SmoothedEngine(DelegatingEngine):
@@ -96,7 +184,7 @@ class SmoothedEngine(DelegatingEngine):
 
     def __init__(self, inner: Engine) -> None:
         super().__init__(inner)
-        self._smoother = TemporalSmoother()
+        self._smoother = TemporalSmoother(every=not inner.settings.keep_up)
 
     @property
     def smoothed(self) -> Engine:

@@ -23,11 +23,12 @@ from rvm_live.core import transfer
 from rvm_live.core.errors import CompositorError, MatteError, UnavailableError
 from rvm_live.core.frames import LEAST_ALPHA, Frame, Matte
 from tests.conftest import missing
+from tests.support.fast import FastCpu
 from tests.support.opencv_cuda import FakeCuda
 
 Bytes = NDArray[np.uint8]
 
-BACKENDS = ("cpu", "torch", "opencv-cuda on a stand-in")
+BACKENDS = ("cpu", "cpu in one pass", "torch", "opencv-cuda on a stand-in")
 SIZES = ((1, 1), (1, 9), (13, 1), (2, 2), (3, 5), (17, 33), (90, 160), (121, 203))
 
 
@@ -71,6 +72,8 @@ def cpu() -> Iterator[CpuCompositor]:
 def compositor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Compositor]:
     if request.param == "cpu":
         yield from opened(CpuCompositor())
+    elif request.param == "cpu in one pass":
+        yield from opened(FastCpu())
     elif request.param == "torch":
         yield from opened(TorchCompositor())
     else:

@@ -21,7 +21,7 @@ FLOORS = [
     ("apps",),
     ("pipeline",),
     ("sinks", "sources", "microphones", "engines", "compositing", "backgrounds"),
-    ("weights", "media"),
+    ("weights", "media", "finishing"),
     ("network", "system"),
     ("core", "__init__"),
 ]

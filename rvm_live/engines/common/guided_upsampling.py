@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.finishing.estimate import Found
 from rvm_live.system.buffer_pool import BufferPool
 
 __all__ = ["GuidedUpsampler"]
@@ -41,6 +43,7 @@ class GuidedUpsampler:
         self._sum = np.empty(planes, np.uint16)
         self._grey = [np.empty(planes, np.float32) for _ in range(3)]
         self._colour: list[Floats] = []
+        self._lock = threading.Lock()
         self._alphas = BufferPool((height, self._width))
         self._foregrounds = BufferPool((height, self._width, 3))
 
@@ -55,27 +58,41 @@ class GuidedUpsampler:
         Returns:
             Alpha uint8 (H, W) and foreground uint8 (H, W, 3) BGR or None.
         """
-        coloured = len(model) == 4
+        found = Found(*model)
+        alpha = self.alpha(image, found)
+        return alpha, None if found.colour_slope is None else self.colour(image, alpha, found)
+
+    def alpha(self, image: Bytes, found: Found) -> Bytes:
+        """Alpha, uint8 (H, W), of a picture uint8 (H, W, 3) BGR and its model."""
         alpha = self._alphas.take()
-        foreground = self._foregrounds.take() if coloured else None
-        if coloured and not self._colour:
-            self._colour = [np.empty((*self._grey[0].shape, 3), np.float32) for _ in range(3)]
+        with self._lock:
+            for first, last, lines in self._bands():
+                part = image[lines]
+                slope, offset = self._enlarged((found.slope, found.offset), self._grey, first, last)
+                colours, total, product = cv2.split(part), self._sum[: len(part)], self._grey[2][: len(part)]
+                cv2.add(colours[0], colours[1], dst=total, dtype=cv2.CV_16U)
+                cv2.add(total, colours[2], dst=total, dtype=cv2.CV_16U)
+                cv2.multiply(slope, total, dst=product, scale=1 / 3, dtype=cv2.CV_32F)
+                cv2.add(product, offset, dst=alpha[lines], dtype=cv2.CV_8U)
+        return alpha
+
+    def colour(self, image: Bytes, alpha: Bytes, found: Found) -> Bytes:
+        """The person's colours, uint8 (H, W, 3) BGR, wherever that is; of a model that has them."""
+        foreground = self._foregrounds.take()
+        with self._lock:
+            if not self._colour:
+                self._colour = [np.empty((*self._grey[0].shape, 3), np.float32) for _ in range(3)]
+            for first, last, lines in self._bands():
+                slope, offset = self._enlarged(_colours(found), self._colour, first, last)
+                product = self._colour[2][: len(slope)]
+                cv2.multiply(slope, image[lines], dst=product, dtype=cv2.CV_32F)
+                cv2.add(product, offset, dst=foreground[lines], dtype=cv2.CV_8U)
+        return foreground
+
+    def _bands(self) -> Iterator[tuple[int, int, slice]]:
         for first in range(0, self._units, self._step):
             last = min(first + self._step, self._units)
-            lines = slice(first * self._full_lines, last * self._full_lines)
-            part = image[lines]
-            slope, offset = self._enlarged(model[:2], self._grey, first, last)
-            colours, total, product = cv2.split(part), self._sum[: len(part)], self._grey[2][: len(part)]
-            cv2.add(colours[0], colours[1], dst=total, dtype=cv2.CV_16U)
-            cv2.add(total, colours[2], dst=total, dtype=cv2.CV_16U)
-            cv2.multiply(slope, total, dst=product, scale=1 / 3, dtype=cv2.CV_32F)
-            cv2.add(product, offset, dst=alpha[lines], dtype=cv2.CV_8U)
-            if foreground is not None:
-                slope, offset = self._enlarged(model[2:], self._colour, first, last)
-                product = self._colour[2][: len(part)]
-                cv2.multiply(slope, part, dst=product, dtype=cv2.CV_32F)
-                cv2.add(product, offset, dst=foreground[lines], dtype=cv2.CV_8U)
-        return alpha, foreground
+            yield first, last, slice(first * self._full_lines, last * self._full_lines)
 
     def _enlarged(self, parts: Sequence[Floats], scratch: list[Floats], first: int, last: int) -> list[Floats]:
         """The units from ``first`` to ``last`` of each of ``parts`` at full size."""
@@ -91,3 +108,8 @@ class GuidedUpsampler:
             cv2.resize(part[low], (self._width, count), dst=into, interpolation=cv2.INTER_LINEAR)
             enlarged.append(into[cut])
         return enlarged
+
+
+def _colours(found: Found) -> tuple[Floats, Floats]:
+    assert found.colour_slope is not None and found.colour_offset is not None
+    return found.colour_slope, found.colour_offset

@@ -24,6 +24,8 @@ from rvm_live.engines.common.prepared import Prepared
 from rvm_live.engines.focus.focus import Focus
 from rvm_live.engines.lite.colours import Unmixer, contrast
 from rvm_live.engines.lite.inference import STATES, AnySize, OpenVinoRunner, Runner
+from rvm_live.finishing import one_pass
+from rvm_live.finishing.estimate import Estimate, Found
 from rvm_live.system.cpu_info import cpu_name
 from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
@@ -116,6 +118,18 @@ class _Fitted:
         self._runner.states = values
 
 
+class _Reference(GuidedUpsampler):
+    """Takes the room out of the picture's own colours."""
+
+    def __init__(self, full: tuple[int, int], low: tuple[int, int]) -> None:
+        super().__init__(full, low)
+        self._unmixer = Unmixer(*full)
+
+    def colour(self, image: Bytes, alpha: Bytes, found: Found) -> Bytes:
+        assert found.difference is not None
+        return self._unmixer.apply(image, alpha, found.difference)
+
+
 class LiteEngine(Engine):
     """A small network of this project's own, whose weights lie in the package.
 
@@ -130,8 +144,7 @@ class LiteEngine(Engine):
         self._name = ""
         self._open = False
         self._core: Any = None
-        self._now: tuple[Focus, GuidedUpsampler | None] | None = None
-        self._unmixer: Unmixer | None = None
+        self._now: tuple[Focus, _Reference] | None = None
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
         self._model: Any = None
@@ -195,7 +208,7 @@ class LiteEngine(Engine):
             self._bridges.ready("any size")
         focus.reset()
 
-    def _fitted(self, width: int, height: int) -> tuple[Focus, GuidedUpsampler | None]:
+    def _fitted(self, width: int, height: int) -> tuple[Focus, _Reference]:
         """What works on frames of a size, with an empty state if that is new."""
         if not self._open:
             raise EngineError("the engine is not open")
@@ -209,9 +222,7 @@ class LiteEngine(Engine):
                 f"downsample ratio {ratio:g} leaves nothing of a {width}x{height} frame: choose a larger one"
             )
         low = trained_size(width, height, ratio)
-        refined = low != (width, height)
-        self._now = self._focus(low, refined=refined), GuidedUpsampler((width, height), low) if refined else None
-        self._unmixer = Unmixer(width, height) if self.settings.foreground == "model" else None
+        self._now = self._focus(low, refined=low != (width, height)), _Reference((width, height), low)
         self._size, self._low = (width, height), low
         self._info = self._info.at_ratio(ratio)
         return self._now
@@ -285,21 +296,22 @@ class LiteEngine(Engine):
         started_ns = SYSTEM_CLOCK.now_ns()
         focus, upsampler = self._fitted(frame.width, frame.height)
         small = frame.image
-        if upsampler is not None:  # every pixel counts, or what is fine would flicker in the small picture
-            small = cv2.resize(frame.image, self._low, interpolation=cv2.INTER_AREA)
+        if self._low != (frame.width, frame.height):  # all pixels count, or what is fine would flicker when it is small
+            made = one_pass.shrunk(frame.image, self._low)
+            small = cv2.resize(frame.image, self._low, interpolation=cv2.INTER_AREA) if made is None else made
         try:
             slope, offset, found = focus.run(small)
         except RuntimeError as error:
             focus.reset()
             raise EngineError(f"matting failed: {words_of(error)}") from error
-        if upsampler is None:
-            alpha = (found * 255 + 0.5).astype(np.uint8)
-        else:
-            alpha, _ = upsampler.apply(frame.image, [slope, offset])
-        foreground = None
-        if self._unmixer is not None:
-            foreground = self._unmixer.apply(frame.image, alpha, contrast(small, found))
-        return Matte(frame, alpha, foreground, None, None, started_ns, SYSTEM_CLOCK.now_ns())
+        slope, offset, found = map(np.array, (slope, offset, found))  # their memory is good until the next run
+        coloured = self.settings.foreground == "model"
+
+        def find() -> Found:
+            return Found(slope, offset, difference=contrast(small, found) if coloured else None)
+
+        estimate = Estimate(frame.image, find, upsampler, found)
+        return Matte(frame, None, started_ns=started_ns, finished_ns=SYSTEM_CLOCK.now_ns(), estimate=estimate)
 
     def states(self) -> States | None:
         return None if self._now is None else self._now[0].states
@@ -315,5 +327,5 @@ class LiteEngine(Engine):
     def close(self) -> None:
         self._runners.close()
         self._bridges.close()
-        self._model = self._network = self._now = self._core = self._size = self._unmixer = None
+        self._model = self._network = self._now = self._core = self._size = None
         self._open = False

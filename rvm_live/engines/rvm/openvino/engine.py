@@ -22,6 +22,7 @@ from rvm_live.engines.common.openvino_request import OpenVinoRequest
 from rvm_live.engines.focus.focus import Focus
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
 from rvm_live.engines.rvm.openvino.devices import CPU, Trial, choose, devices_for, name_of, pictures
+from rvm_live.finishing.estimate import Estimate, Found
 from rvm_live.system.cpu_info import cpu_name
 from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
@@ -267,8 +268,9 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             self.reset()
             raise EngineError(f"matting failed in OpenVINO: {words_of(error)}") from error
-        alpha, foreground = upsampler.apply(frame.image, model)
-        return Matte(frame, alpha, foreground, None, None, started_ns, SYSTEM_CLOCK.now_ns())
+        found = Found(*map(np.array, model))  # the runtime's memory is good until the next run
+        estimate = Estimate(frame.image, lambda: found, upsampler, found.offset)
+        return Matte(frame, None, started_ns=started_ns, finished_ns=SYSTEM_CLOCK.now_ns(), estimate=estimate)
 
     def states(self) -> States | None:
         return None if self._now is None else self._now[0].states

@@ -1,0 +1,102 @@
+"""The kernels, once they are there: compiled on a thread of their own, kept on disk, and done without until then."""
+
+from __future__ import annotations
+
+import os
+import threading
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rvm_live.core.errors import words_of
+from rvm_live.system import folders
+from rvm_live.system.installed import adding
+
+__all__ = ["Kernels", "kernels"]
+
+
+class Kernels:
+    """Numba's side of the pass over the full picture; what is not there yet, or not at all, OpenCV does.
+
+    ``RVM_LIVE_FAST=0`` does without. May be used from any thread.
+
+    Attributes:
+        failed: they were to work here, and do not.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._module: Any = None
+        self._why = ""
+        self.failed = False
+
+    @property
+    def module(self) -> Any:
+        """:mod:`rvm_live.finishing.kernels`, or None while it is being compiled, or where it does not work."""
+        return self._module
+
+    @property
+    def why_not(self) -> str:
+        """Why OpenCV does it, one clause; empty where the kernels do."""
+        if self._module is not None:
+            return ""
+        return self._why or "its kernels are still being compiled, or read"
+
+    def begin(self) -> None:
+        """Get them ready in the background; a second call does nothing."""
+        with self._lock:
+            if self._thread is not None or self._done.is_set():
+                return
+            if os.environ.get("RVM_LIVE_FAST", "").strip() == "0":
+                self._refuse("RVM_LIVE_FAST=0 says so")
+            elif find_spec("numba") is None:
+                self._refuse(f"Numba is not installed ({adding('fast')})")
+            else:
+                # Nobody who leaves waits for a compiler.
+                self._thread = threading.Thread(target=self._load, name="kernels", daemon=True)
+                self._thread.start()
+
+    def wait(self, seconds: float | None = None) -> Any:
+        """:attr:`module`, once that is settled: what must give the same bytes each time waits for it."""
+        self.begin()
+        self._done.wait(seconds)
+        return self._module
+
+    def drop(self, error: Exception) -> None:
+        """They failed: from now on OpenCV does it."""
+        self._why, self.failed, self._module = f"its kernels failed ({words_of(error)})", True, None
+
+    def _refuse(self, why: str) -> None:
+        self._why = why
+        self._done.set()
+
+    def _load(self) -> None:
+        try:
+            self._module = _compiled()
+        except Exception as error:  # an LLVM that does not know this processor, a disk that is full: no reason to stop
+            self._why, self.failed = f"its kernels cannot be compiled ({words_of(error)})", True
+        finally:
+            self._done.set()
+
+
+def _compiled() -> Any:
+    import numba  # half a second
+
+    # Numba looks at the file of a function alone, not at those of what it calls.
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    home = folders.cache_folder() / "kernels" / sha256(b"".join(sources)).hexdigest()[:16]
+    before = numba.config.CACHE_DIR
+    if folders.kept_in(home):
+        numba.config.CACHE_DIR = str(home)  # looked at when a function is declared, and only then
+    try:
+        from rvm_live.finishing import kernels as module
+    finally:
+        numba.config.CACHE_DIR = before
+    return module
+
+
+kernels = Kernels()
+"""Those of this process."""

@@ -1,0 +1,183 @@
+"""What an engine on the processor found at low resolution, and what becomes of it at full size once somebody asks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.finishing import one_pass
+from rvm_live.finishing.compiled import kernels
+
+__all__ = ["Estimate", "Found", "Reference", "Steadier"]
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+class Found(NamedTuple):
+    """The linear model, float32 of a size of its own, grey levels: alpha is ``slope * mean(picture) + offset``.
+
+    Attributes:
+        slope: (h, w).
+        offset: (h, w).
+        colour_slope: the person's colours are ``colour_slope * picture + colour_offset``, (h, w, 3) BGR, or None.
+        colour_offset: likewise.
+        difference: they are the picture's own, with as much more of this as alpha leaves of it: how far the person's
+            colour is from the room's, (h', w', 3) BGR, or None.
+    """
+
+    slope: Floats
+    offset: Floats
+    colour_slope: Floats | None = None
+    colour_offset: Floats | None = None
+    difference: Floats | None = None
+
+
+class Reference(Protocol):
+    """Brings a model to full size with OpenCV; may be asked on any thread."""
+
+    def alpha(self, image: Bytes, found: Found) -> Bytes:
+        """uint8 (H, W), of its own."""
+
+    def colour(self, image: Bytes, alpha: Bytes, found: Found) -> Bytes:
+        """uint8 (H, W, 3) BGR, of its own; asked where the model has something to say of colours."""
+
+
+class Steadier(Protocol):
+    """Mixes alpha with that of the frame before. It alone remembers that, and takes frames in their order.
+
+    Its lock is held around ``before``, ``settled`` and what lies between them.
+    """
+
+    lock: threading.RLock
+
+    def before(self, turn: Any, shape: tuple[int, int]) -> tuple[Bytes, Floats] | None:
+        """The alpha before, uint8 (H, W), and how much of it is kept, float32 (h', w'); None: nothing of it."""
+
+    def mixed(self, alpha: Bytes, before: Bytes, kept: Floats) -> Bytes:
+        """Alpha with so much of the one before, with OpenCV."""
+
+    def settled(self, turn: Any, alpha: Bytes) -> None:
+        """What came of it."""
+
+
+class Estimate:
+    """Alpha and colours that are worked out when they are first asked for, once, on the thread that asks.
+
+    Args:
+        image: the frame's, uint8 (H, W, 3) BGR.
+        find: gives the model; called once. What it needs must last.
+        reference: works it out where the kernels are not there.
+        raw: what the network gave, in which NaN and infinity show.
+    """
+
+    def __init__(self, image: Bytes, find: Callable[[], Found], reference: Reference, raw: Floats) -> None:
+        self.image = image
+        self._turn: Any = None
+        self._find, self._reference, self._raw = find, reference, raw
+        self._steadier: Steadier | None = None
+        self._lock = threading.RLock()
+        self._found: Found | None = None
+        self._alpha: Bytes | None = None
+        self._colour: Bytes | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.image.shape[0], self.image.shape[1]
+
+    @property
+    def finite(self) -> bool:
+        """Whether what the network gave are numbers."""
+        return bool(np.isfinite(self._raw).all())
+
+    def steadied_by(self, steadier: Steadier, turn: Any) -> None:
+        """Have alpha mixed with that of the frame before; to be called before anybody asks for it.
+
+        Args:
+            steadier: does it.
+            turn: what it knows the frame by.
+        """
+        self._steadier, self._turn, self._lock = steadier, turn, steadier.lock
+
+    @property
+    def found(self) -> Found:
+        """The model.
+
+        Raises:
+            ValueError: its parts do not fit each other.
+        """
+        with self._lock:
+            if self._found is None:
+                self._found = _fitting(self._find())
+            return self._found
+
+    @property
+    def alpha(self) -> Bytes:
+        """uint8 (H, W); not cut off at the least alpha."""
+        with self._lock:
+            if self._alpha is None:
+                before = self._before()
+                made = one_pass.alpha_of(self.image, self.found, before)
+                if made is None:
+                    made = self._reference.alpha(self.image, self.found)
+                    if before is not None and self._steadier is not None:
+                        made = self._steadier.mixed(made, *before)
+                self._settle(made)
+                return made
+            return self._alpha
+
+    @property
+    def colour(self) -> Bytes | None:
+        """The person's colours, uint8 (H, W, 3) BGR; where alpha is 0 it may be anybody's. None: the picture's own."""
+        with self._lock:
+            if self._colour is None and self.coloured:
+                alpha, found = self.alpha, self.found
+                made = one_pass.made_of(self.image, alpha, one_pass.COLOURS, None, found)
+                self._colour = self._reference.colour(self.image, alpha, found) if made is None else made
+            return self._colour
+
+    @property
+    def coloured(self) -> bool:
+        return self.found.colour_slope is not None or self.found.difference is not None
+
+    def made(self, kind: int, plate: Bytes | None, workers: one_pass.Workers, *, source: bool) -> Bytes | None:
+        """The finished picture by the kernels, and alpha on the way; None where they are not there.
+
+        Args:
+            kind: ``OVER`` or ``STRAIGHT``, of :mod:`~rvm_live.finishing.one_pass`.
+            plate: what is behind, uint8 (H, W, 3) BGR, for ``OVER``.
+            workers: who helps.
+            source: the picture's own colours.
+        """
+        if kernels.module is None:
+            return None
+        with self._lock:
+            found = self.found
+            if self._alpha is not None:
+                return one_pass.made_of(self.image, self._alpha, kind, plate, None if source else found, workers)
+            made = one_pass.all_of(self.image, found, self._before(), kind, plate, workers, source=source)
+            if made is not None:
+                self._settle(made[0])
+            return None if made is None else made[1]
+
+    def _before(self) -> tuple[Bytes, Floats] | None:
+        return None if self._steadier is None else self._steadier.before(self._turn, self.shape)
+
+    def _settle(self, alpha: Bytes) -> None:
+        self._alpha = alpha
+        if self._steadier is not None:
+            self._steadier.settled(self._turn, alpha)
+
+
+def _fitting(found: Found) -> Found:
+    parts = [None if part is None else np.ascontiguousarray(part, np.float32) for part in found]
+    shapes = [None if part is None else part.shape for part in parts]
+    low = found.slope.shape
+    own = shapes[4] is None or (len(shapes[4]) == 3 and shapes[4][2] == 3)
+    if len(low) != 2 or shapes[1] != low or {*shapes[2:4]} not in ({None}, {(*low, 3)}) or not own:
+        raise ValueError(f"the parts of the model do not fit each other: {shapes}")
+    return Found(*parts)  # type: ignore[arg-type]

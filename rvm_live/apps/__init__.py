@@ -1,7 +1,7 @@
 """What a user asks for as a whole: settings in, a result out, nothing printed.
 
-May import backgrounds, compositing, core, engines, media, microphones, network, pipeline, sinks, sources, system,
-weights.
+May import backgrounds, compositing, core, engines, finishing, media, microphones, network, pipeline, sinks, sources,
+system, weights.
 
 >>> import numpy as np
 >>> from rvm_live.apps.calls import cut_out

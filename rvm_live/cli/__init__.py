@@ -3,8 +3,8 @@
 Exit codes: 0 done, 1 a bug or a probe that found nothing, 2 bad input or a failure that was understood,
 129, 130 and 143 ended by SIGHUP, SIGINT and SIGTERM.
 
-May import apps, backgrounds, compositing, core, engines, media, microphones, network, pipeline, sinks, sources,
-system, weights.
+May import apps, backgrounds, compositing, core, engines, finishing, media, microphones, network, pipeline, sinks,
+sources, system, weights.
 
 >>> from rvm_live.cli import main
 >>> main(["demo", "--headless", "--duration", "5"])  # doctest: +SKIP

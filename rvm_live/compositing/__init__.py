@@ -1,6 +1,6 @@
 """Matte and background to composite: by OpenCV with CUDA, by torch or on the CPU, whichever works first.
 
-May import backgrounds, core, media, network, system, weights.
+May import backgrounds, core, finishing, media, network, system, weights.
 
 >>> import numpy as np
 >>> from rvm_live.backgrounds.base import Clear

@@ -1,6 +1,6 @@
 """Where the sound of a recording comes from. Nothing here is imported before somebody asks for sound.
 
-May import core, media, network, system, weights.
+May import core, finishing, media, network, system, weights.
 
 >>> from rvm_live.microphones.factory import open_microphone
 >>> microphone = open_microphone("default")  # doctest: +SKIP

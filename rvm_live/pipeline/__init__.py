@@ -1,6 +1,7 @@
 """Four stages and the three queues between them.
 
-May import backgrounds, compositing, core, engines, media, microphones, network, sinks, sources, system, weights.
+May import backgrounds, compositing, core, engines, finishing, media, microphones, network, sinks, sources, system,
+weights.
 
 >>> from rvm_live.pipeline import Pipeline
 >>> Pipeline(source, engine, composer, [sink]).run()  # doctest: +SKIP

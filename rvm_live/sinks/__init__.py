@@ -1,6 +1,6 @@
 """Where composites go: windows and files.
 
-May import backgrounds, core, media, microphones, network, system, weights.
+May import backgrounds, core, finishing, media, microphones, network, system, weights.
 
 >>> from rvm_live.core.queues import Overflow
 >>> from rvm_live.sinks.factory import open_recorder

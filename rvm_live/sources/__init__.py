@@ -1,6 +1,6 @@
 """Where frames come from: cameras, files, streams, a demo.
 
-May import core, media, network, system, weights.
+May import core, finishing, media, network, system, weights.
 
 >>> from rvm_live.core.settings import SourceSettings
 >>> from rvm_live.sources.factory import open_source

@@ -16,12 +16,15 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +222,40 @@ def conversions() -> dict[str, Callable[[Picture], object]]:
     }  # fmt: skip
 
 
+def pyvirtualcam_ms(count: int) -> dict[str, float]:
+    """Milliseconds of the processor in which pyvirtualcam's own back end converts a picture, by its size; empty where
+    it or a C compiler is missing. Its device is a stand-in, in a process of its own."""
+    compiler, source = shutil.which("cc"), Path(__file__).with_name("loopback_stand_in.c")
+    if compiler is None or find_spec("pyvirtualcam") is None or not sys.platform.startswith("linux"):
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        library = f"{folder}/stand_in.so"
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, str(source), "-ldl"], check=True)
+        command = [sys.executable, "-c", _PYVIRTUALCAM, str(count), *(f"{width}x{height}" for width, height in SIZES)]
+        environment = {**os.environ, "LD_PRELOAD": library}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
+_PYVIRTUALCAM = """
+import json, sys, time
+import numpy as np
+import pyvirtualcam
+told = {}
+for size in sys.argv[2:]:
+    width, height = map(int, size.split("x"))
+    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    camera = pyvirtualcam.Camera(width, height, 30, fmt=pyvirtualcam.PixelFormat.BGR, device="/dev/video42")
+    camera.send(picture)
+    before = time.process_time()
+    for _ in range(int(sys.argv[1])):
+        camera.send(picture)
+    told[size] = 1e3 * (time.process_time() - before) / int(sys.argv[1])
+    camera.close()
+print(json.dumps(told))
+"""
+
+
 def _processor_ms(way: Callable[[Picture], object], picture: Picture, count: int) -> float:
     way(picture)
     before = time.process_time()
@@ -265,7 +302,10 @@ def run(arguments: list[str]) -> dict[str, Any]:
         ways = conversions()
         found: dict[str, list[float]] = {name: [] for name in (*ways, *OUTPUTS)}
         latencies: dict[str, list[float]] = {name: [] for name in OUTPUTS}
+        theirs = "I420 by pyvirtualcam (libyuv)"
         for _ in range(options.rounds):
+            if (took := pyvirtualcam_ms(options.pictures).get(told)) is not None:
+                found.setdefault(theirs, []).append(took)
             for name, way in ways.items():
                 found[name].append(_processor_ms(way, pictures[0], max(options.pictures // 5, 2)))
             with nothing(size) as opened:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rvm_live.apps.aside import Aside
 from rvm_live.apps.assembly import Assembly, failover, reconnecting
-from rvm_live.apps.live_camera import OnDemand, camera_for, remember_delay
+from rvm_live.apps.live_camera import OnDemand, camera_for
 from rvm_live.apps.live_controls import CHANGING, live_controls, profile_control
 from rvm_live.apps.live_page import LivePage
 from rvm_live.apps.live_recording import hearing, recording_for
@@ -110,7 +110,6 @@ def run(
                 if app.page is not None:
                     app.page.close()
     report = app.report(snapshot)
-    remember_delay(report.camera_ms)
     if settings.stats_json is not None:
         write_whole(settings.stats_json, (json.dumps(report.as_json(), indent=2, sort_keys=True) + "\n").encode())
     return report

@@ -3,21 +3,15 @@ nor matted."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.frames import Composite
 from rvm_live.core.settings import CAMERA_SIZES, LiveSettings
 from rvm_live.sinks.base import Sink
 from rvm_live.sinks.camera.sink import VirtualCamera
-from rvm_live.system import folders
-from rvm_live.system.atomic_write import write_whole
 
-__all__ = ["OnDemand", "camera_for", "camera_size", "last_delay_ms", "remember_delay"]
-
-_KEPT = "virtual-camera-delay.json"
+__all__ = ["OnDemand", "camera_for", "camera_size"]
 
 _PATIENT_NS = 3_000_000_000
 """So long nobody has to watch: programs open a camera, look at it and open it again."""
@@ -39,23 +33,6 @@ def camera_size(settings: LiveSettings) -> tuple[int, int]:
     width, height = settings.source.width or 1280, settings.source.height or 720
     holding = (size for size in CAMERA_SIZES if size[0] >= width and size[1] >= height)
     return settings.virtual_camera_size or next(holding, CAMERA_SIZES[-1])
-
-
-def remember_delay(delay_ms: float) -> None:
-    """Keep what was measured in this run, for :func:`last_delay_ms`; 0 for nothing."""
-    folder = folders.cache_folder()
-    if delay_ms and folders.kept_in(folder) is not None:
-        with suppress(OSError):
-            write_whole(folder / _KEPT, json.dumps({"ms": round(delay_ms, 1)}).encode())
-
-
-def last_delay_ms() -> float | None:
-    """How old pictures were in the last run when other programs got them, milliseconds from the grab; None where that
-    is not known. So much the sound is early."""
-    try:
-        return float(json.loads((folders.cache_folder() / _KEPT).read_bytes())["ms"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 class OnDemand(Sink):

@@ -114,6 +114,9 @@ def test_the_module_tells_who_watches(kernel: Module) -> None:
     assert device.watched is True
     kernel.events += [0, 1, 0]
     assert device.watched is False
+    kernel.events += [1] * 100
+    assert device.watched is True, "one that tells without an end is not heard out"
+    kernel.events.clear()
     device.close()
     kernel.tells = False
     device.open(*SIZE, 30)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +18,7 @@ from rvm_live.core.errors import SinkError, UnavailableError
 from rvm_live.sinks.camera import outputs
 from rvm_live.sinks.camera.obs import ObsCamera, UnityCamera
 from rvm_live.sinks.camera.sink import VirtualCamera
+from tests.conftest import ROOT
 from tests.project.test_imports import loaded_by
 from tests.support.clock import FakeClock
 from tests.support.pictures import FOREGROUND, make_composite
@@ -143,6 +148,29 @@ def test_its_real_back_end_says_what_is_missing() -> None:
         pytest.skip("v4l2loopback is loaded here")
     with pytest.raises(UnavailableError, match=r"the camera v4l2loopback cannot be used .*backend"):
         ObsCamera("v4l2loopback").open(*SIZE, 30)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or shutil.which("cc") is None, reason="Linux and a compiler")
+def test_its_real_back_end_and_ours_write_to_the_same_device(tmp_path: Path) -> None:
+    """In a process of its own, in which a device is there that is not (``benchmarks/loopback_stand_in.c``)."""
+    pytest.importorskip("pyvirtualcam")
+    library, source = tmp_path / "stand_in.so", ROOT / "benchmarks" / "loopback_stand_in.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    code = """
+import numpy as np
+from rvm_live.sinks.camera.loopback import LoopbackCamera
+from rvm_live.sinks.camera.obs import ObsCamera
+for device in (LoopbackCamera("/dev/video42"), ObsCamera("v4l2loopback", "/dev/video42")):
+    device.open(1280, 720, 30.0)
+    device.send(np.zeros((1080, 1280), np.uint8))
+    print(device.name)
+    device.close()
+"""
+    environment = {**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.split("\n")[:2] == ["/dev/video42 (stand-in)", "/dev/video42"]
 
 
 def test_without_it_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,9 @@ _SMPTE170M, _ENC_601, _LIMITED, _CURVE_709 = 1, 1, 2, 1
 _CLIENT_USAGE, _SEND_INITIAL = 0x08000000 + 0x08E00000 + 1, 1
 
 
+_AT_ONCE = 8
+
+
 class Capability(ctypes.Structure):
     """``struct v4l2_capability``."""
 
@@ -208,7 +211,9 @@ class LoopbackCamera(CameraDevice):
     def _hear(self) -> None:
         """Take what the module has told since."""
         event = Event()
-        while self._fd is not None:
+        for _ in range(_AT_ONCE):
+            if self._fd is None:
+                return
             try:
                 _ioctl(self._fd, _NEXT_EVENT, event)
             except OSError:  # nothing (more), or nothing at all of that kind

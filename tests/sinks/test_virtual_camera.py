@@ -16,6 +16,7 @@ from rvm_live.sinks.camera import outputs
 from rvm_live.sinks.camera.sink import VirtualCamera
 from rvm_live.sinks.camera.steady_rate import SteadyRate
 from rvm_live.sinks.factory import open_sink
+from rvm_live.sinks.window.status import Status, statistics_rows
 from tests.support.cameras import KeptCamera
 from tests.support.clock import FakeClock
 from tests.support.pictures import BACKGROUND, FOREGROUND, make_composite
@@ -349,3 +350,14 @@ def test_what_cannot_be_is_told(options: dict[str, object], complaint: str) -> N
     make: Callable[..., LiveSettings] = LiveSettings
     with pytest.raises(SettingsError, match=complaint):
         make(**options)
+
+
+@pytest.mark.parametrize(
+    ("watched", "told"),
+    [(True, "PipeWire · 43 ms"), (None, "PipeWire · 43 ms"), (False, "PipeWire · nobody watches")],
+)
+def test_the_table_tells_the_camera_and_its_delay(watched: bool | None, told: str) -> None:
+    status = Status(camera="PipeWire", camera_ms=43.2, camera_watched=watched)
+    (row,) = [row for row in statistics_rows(status, "result") if row.label == "Camera"]
+    assert row.text == told
+    assert not [row for row in statistics_rows(Status(), "result") if row.label == "Camera"]

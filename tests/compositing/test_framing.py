@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from rvm_live.core.errors import SettingsError
 from rvm_live.core.frames import Composite, Frame, Matte
 from rvm_live.core.framing import Framing, parse_shift
 from rvm_live.core.notices import Notices
+from tests.conftest import ROOT
 from tests.support.clock import FakeClock
 
 Picture = NDArray[np.uint8]
@@ -336,3 +338,11 @@ def test_what_is_out_of_range_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"zoom 5 is out of range: it must be between 0\.5 and 4"):
         Framing(zoom=5)
     assert Framing(True, 1.5, (0.2, 0)).words == "follow · zoom 1.5 · shift 0.2,0"
+
+
+def test_the_example_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "controls.md").read_text("utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    exec(compile(example, "controls.md", "exec"), {"__name__": "example"})
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "{'follow': True, 'background': 'blur 25'}" and "'kind': 'switch'" in told[1]

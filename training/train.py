@@ -237,10 +237,12 @@ def main(arguments: list[str] | None = None) -> None:
     log(event="start", **{name: str(value) for name, value in vars(chosen).items() if name not in hidden})
     if before == 0:
         log(**measurement(trainer.average.values))
+        began = logged = kept = measured = time.monotonic()
+    first = frames
     for pictures, alpha in loader:
         now = time.monotonic()
         share = (now - began) / 60 / chosen.minutes
-        if share >= 1:
+        if share >= 1 and frames > first:  # one step at least, however slow the machine is
             break
         losses.append(trainer.step(pictures, alpha, rate_at(share, chosen.rate), share))
         frames += len(pictures)

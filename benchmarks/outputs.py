@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,9 @@ from rvm_live.core.errors import UnavailableError
 from rvm_live.core.queues import Overflow
 from rvm_live.sinks.base import PictureSink, Shot
 from rvm_live.sinks.camera.sink import VirtualCamera
+from rvm_live.sinks.web.address import Address
+from rvm_live.sinks.web.program import WebProgram
+from rvm_live.sinks.web.sink import OUTPUT, WebSink
 
 SIZES = ((1280, 720), (1920, 1080))
 FPS = 30
@@ -156,9 +159,60 @@ def _watch(reader: Any, camera: Read, ended: threading.Event) -> None:
     reader.close()
 
 
+class Page(WebSink):
+    """The page, with somebody who looks at one kind of picture from the beginning, as a process of its own; or nobody.
+
+    What the composer makes for the cut-out is made here, so that it is counted, too.
+    """
+
+    def __init__(self, kind: str, size: tuple[int, int]) -> None:
+        super().__init__(Address(port=0, fixed=True), WebProgram(), lambda w, h: np.zeros((h, w, 3), np.uint8))
+        self.arrivals: Arrivals = {}
+        self._kind = kind
+        self._viewer: subprocess.Popen[str] | None = None
+        width, height = size
+        self._alpha = np.zeros((height, width), np.uint8)
+        cv2.ellipse(self._alpha, (width // 2, height * 2 // 3), (width // 5, height // 2), 0, 0, 360, 255, -1)
+        self._alpha = np.asarray(cv2.GaussianBlur(self._alpha, (0, 0), 3), np.uint8)
+        self._alpha[: 2 * _SIDE] = 255  # the number is to be seen
+
+    def open(self) -> None:
+        super().open()
+        if self._kind:
+            command = [sys.executable, "-m", "benchmarks.viewer", self.source, self._kind]
+            self._viewer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            assert self._viewer.stdout is not None
+            self._viewer.stdout.readline()
+
+    def write_picture(self, shot: Shot) -> None:
+        if self.wants_cut_out:
+            cut = np.asarray(cv2.merge([*cv2.split(shot.image), self._alpha]), np.uint8)
+            cut = np.asarray(cv2.copyTo(cut, self._alpha), np.uint8)
+            shot = replace(shot, outputs={OUTPUT: cut})
+        super().write_picture(shot)
+
+    def close(self, *, failed: bool) -> None:
+        if self._viewer is not None:
+            told, _ = self._viewer.communicate("\n")
+            self.arrivals.update((int(number), float(when)) for number, when in map(str.split, told.splitlines()))
+        super().close(failed=failed)
+
+
+def page(kind: str) -> Callable[[tuple[int, int]], Any]:
+    @contextmanager
+    def opened(size: tuple[int, int]) -> Iterator[Opened]:
+        sink = Page(kind, size)
+        yield Opened(sink, sink.arrivals)
+
+    return opened
+
+
 OUTPUTS: dict[str, Callable[[tuple[int, int]], Any]] = {
     "recording .mp4": recording,
     "camera, PipeWire": pipewire,
+    "page, nobody looks": page(""),
+    "page, one viewer": page("result"),
+    "/obs, one viewer": page("cutout"),
 }
 """What it is called -> makes it: (width, height) -> a context manager that gives an :class:`Opened`."""
 

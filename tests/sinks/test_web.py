@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as arrays
 
 from rvm_live.core.errors import SettingsError, SinkError
 from rvm_live.sinks.web.address import Address, check_origin
-from rvm_live.sinks.web.encoding import mask_png
+from rvm_live.sinks.web.encoding import carried_outward, jpeg, mask_png
 from rvm_live.sinks.web.viewers import HEAD
 from tests.support.web import BACKGROUND, PERSON, ROOM, Served, served
 
@@ -97,6 +97,16 @@ def test_the_matte_is_grey(page: Served) -> None:
 def test_one_that_does_not_answer_gets_one_picture(page: Served) -> None:
     with pytest.raises(asyncio.TimeoutError):
         asyncio.run(asyncio.wait_for(watched(page, "result", 2, answers=False), 1.5))
+
+
+def test_colour_is_carried_outward_and_none_of_it_is_the_rooms() -> None:
+    image = np.zeros((96, 160, 4), np.uint8)
+    image[20:80, 40:90] = (40, 90, 200, 255)
+    filled = carried_outward(image)
+    assert (filled[20:80, 40:90] == (40, 90, 200)).all(), "what is seen stays"
+    assert np.abs(filled[40, 92:98].astype(int) - (40, 90, 200)).max() < 12 and not filled[:, 130:].any()
+    shown = opened(jpeg(filled))
+    assert np.abs(shown[24:76, 84:90].astype(int) - (40, 90, 200)).max() < 20, "no dark edge"
 
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40))))

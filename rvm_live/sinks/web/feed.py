@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.media.alpha_bleed import bleed
-from rvm_live.sinks.web.encoding import jpeg, mask_png, reduced
+from rvm_live.sinks.web.encoding import carried_outward, jpeg, mask_png, reduced
 
 __all__ = ["KINDS", "Coded", "Feed", "Picture"]
 
@@ -65,8 +64,8 @@ def _matte(image: NDArray[np.uint8]) -> tuple[bytes, bytes]:
 
 def _cutout(image: NDArray[np.uint8]) -> tuple[bytes, bytes]:
     image = reduced(image)
-    if image.shape[2] == 4:  # JPEG would mix the black of what is not there into the person's edge
-        return mask_png(_alpha(image)), jpeg(cv2.cvtColor(bleed(image), cv2.COLOR_BGRA2BGR))
+    if image.shape[2] == 4:
+        return mask_png(_alpha(image)), jpeg(carried_outward(image))
     return mask_png(np.full(image.shape[:2], 255, np.uint8)), jpeg(image)
 
 

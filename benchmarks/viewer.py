@@ -1,0 +1,61 @@
+"""Somebody who looks at the page's pictures, as a process of its own: ``python -m benchmarks.viewer URL KIND``.
+
+The first line of the standard input ends it; then it tells for each picture its number and when it had it, seconds of
+``time.perf_counter``, which on Linux is the same clock in every process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+
+import aiohttp
+import cv2
+import numpy as np
+
+from rvm_live.sinks.web.viewers import HEAD
+
+BITS, SIDE = 16, 16
+
+
+async def look(source: str, kind: str, over: threading.Event) -> list[tuple[int, float]]:
+    """Take pictures and acknowledge each, as the page does."""
+    base, _, token = source.partition("/obs#")
+    found: list[tuple[int, float]] = []
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
+        session.ws_connect(f"{base}/api/v1/watch?kind={kind}") as talking,
+    ):
+        print("here", flush=True)
+        while not over.is_set():
+            message = await talking.receive()
+            if message.type is not aiohttp.WSMsgType.BINARY:
+                break
+            is_picture, number, _, masked = HEAD.unpack_from(message.data)
+            if not is_picture:
+                continue
+            data = np.frombuffer(message.data, np.uint8)[HEAD.size + masked :]
+            image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+            await talking.send_bytes(number.to_bytes(4, "little"))
+            now, row = time.perf_counter(), image[SIDE // 2]
+            bits = sum(int(row[SIDE // 2 + bit * SIDE] > 127) << bit for bit in range(BITS))
+            found.append((bits, now))
+    return found
+
+
+def main() -> None:
+    over = threading.Event()
+
+    def ended() -> None:
+        sys.stdin.readline()
+        over.set()
+
+    threading.Thread(target=ended, daemon=True).start()
+    for number, when in asyncio.run(look(sys.argv[1], sys.argv[2], over)):
+        print(number, when)
+
+
+if __name__ == "__main__":
+    main()

@@ -182,6 +182,26 @@ def test_at_the_end_and_when_it_goes_the_background(feed: Feed) -> None:
     assert near(feed.middle(), ALONE) and feed.kept.calls == ["open", "close"] * 2
 
 
+def test_at_the_end_a_reader_without_room_is_waited_for_but_not_for_ever(feed: Feed) -> None:
+    feed.write()
+    feed.wait(0.1)
+    feed.kept.full, own = True, feed.clock.sleep
+
+    def sleep(seconds: float) -> None:
+        own(seconds)
+        feed.kept.full = len(feed.clock.slept) < 20
+
+    feed.clock.sleep = sleep  # type: ignore[method-assign]
+    feed.camera.close(failed=False)
+    assert near(feed.middle(), ALONE)
+    feed.camera.use(True)
+    feed.wait(0.02)
+    feed.kept.full, feed.clock.sleep = True, own  # type: ignore[method-assign]
+    before = feed.clock.now_ns()
+    feed.camera.close(failed=False)
+    assert feed.clock.now_ns() - before < 3e9
+
+
 @pytest.mark.parametrize(("width", "height"), [(240, 180), (320, 100), (641, 361)])
 def test_pictures_of_another_size_are_fitted_and_nothing_is_invented_beside_them(
     width: int, height: int, feed: Feed

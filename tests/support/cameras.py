@@ -28,7 +28,7 @@ class KeptCamera(CameraDevice):
         self.clear, self.refusal = clear, refusal
         self.sent: list[NDArray[np.uint8]] = []
         self.calls: list[str] = []
-        self.error = ""
+        self.error, self.full = "", False
         self.size = (0, 0)
 
     def open(self, width: int, height: int, fps: float) -> None:
@@ -37,10 +37,13 @@ class KeptCamera(CameraDevice):
             raise CameraUnavailableError(self.refusal)
         self.size, self.fps = (width, height), fps
 
-    def send(self, picture: NDArray[np.uint8]) -> None:
+    def send(self, picture: NDArray[np.uint8]) -> bool:
         if self.error:
             raise SinkError(self.error)
+        if self.full:
+            return False
         self.sent.append(picture)
+        return True
 
     def close(self) -> None:
         self.calls.append("close")

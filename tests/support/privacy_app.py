@@ -216,7 +216,7 @@ class WatchedCamera(KeptCamera):
         self.room = self.frozen_s = self.since = 0.0
         self.persons = 0
 
-    def send(self, picture: NDArray[np.uint8]) -> None:
+    def send(self, picture: NDArray[np.uint8]) -> bool:
         if not self.sent or not np.array_equal(picture, self.sent[0]):  # else it is repeated
             self.since = time.monotonic()
         self.sent = [picture]
@@ -225,6 +225,7 @@ class WatchedCamera(KeptCamera):
         if person_in(seen):
             self.persons += 1
             self.frozen_s = max(self.frozen_s, time.monotonic() - self.since)
+        return True
 
 
 class Watched(WindowSink):

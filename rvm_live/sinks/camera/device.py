@@ -53,12 +53,15 @@ class CameraDevice(ABC):
         """
 
     @abstractmethod
-    def send(self, picture: NDArray[np.uint8]) -> None:
+    def send(self, picture: NDArray[np.uint8]) -> bool:
         """Hand over one picture; waits for nobody.
 
         Args:
             picture: uint8 (height * 3 / 2, width) I420, BT.601 of limited range; or (height, width, 4) BGRA with
                 straight alpha where the device is :attr:`clear`.
+
+        Returns:
+            Whether there was room for it; else it is left out.
 
         Raises:
             SinkError: the camera is gone; it may be opened again.

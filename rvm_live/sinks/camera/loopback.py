@@ -221,15 +221,16 @@ class LoopbackCamera(CameraDevice):
             if event.type == _CLIENT_USAGE:
                 self._watched = event.count > 0
 
-    def send(self, picture: NDArray[np.uint8]) -> None:
+    def send(self, picture: NDArray[np.uint8]) -> bool:
         if self._fd is None:
             raise SinkError(f"the camera {self.name} is closed")
         try:
             os.write(self._fd, np.ascontiguousarray(picture).data.cast("B"))
         except BlockingIOError:
-            return  # nobody takes it: the next one is newer
+            return False
         except OSError as error:
             raise SinkError(f"the camera {self.name} is gone ({os.strerror(error.errno or 0)})") from error
+        return True
 
     def close(self) -> None:
         fd, self._fd = self._fd, None

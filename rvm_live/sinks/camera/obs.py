@@ -75,13 +75,14 @@ class ObsCamera(CameraDevice):
             why = f"the camera {self.name} cannot be used ({told})"
             raise CameraUnavailableError(why, _MEND.get(sys.platform, "")) from error
 
-    def send(self, picture: NDArray[np.uint8]) -> None:
+    def send(self, picture: NDArray[np.uint8]) -> bool:
         if self._camera is None:
             raise SinkError(f"the camera {self.name} is closed")
         try:
             self._camera.send(self._formed(picture))
         except Exception as error:
             raise SinkError(f"the camera {self.name} is gone ({words_of(error)})") from error
+        return True
 
     def _formed(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return picture

@@ -130,11 +130,11 @@ class PipeWireCamera(CameraDevice):
         finally:
             lib.pw_thread_loop_unlock(self._loop)
 
-    def send(self, picture: NDArray[np.uint8]) -> None:
+    def send(self, picture: NDArray[np.uint8]) -> bool:
         if self._stream is None or self._trouble:
             raise SinkError(self.trouble or "PipeWire's camera is closed")
         if not self.watched:
-            return
+            return False
         self._lib.pw_thread_loop_lock(self._loop)
         try:
             taken = self._lib.pw_stream_dequeue_buffer(self._stream)
@@ -142,6 +142,7 @@ class PipeWireCamera(CameraDevice):
                 self._fill(taken.contents.buffer.contents, picture)
                 self._lib.pw_stream_queue_buffer(self._stream, taken)
             self._lib.pw_stream_trigger_process(self._stream)
+            return bool(taken)
         finally:
             self._lib.pw_thread_loop_unlock(self._loop)
 

@@ -24,6 +24,8 @@ __all__ = ["VirtualCamera"]
 FPS = 30.0
 _AGAIN_NS = 1_000_000_000
 _REMEMBERED = 300
+_TAKEN, _TRIES = 3, 60
+"""Of the background at the end so many pictures are taken, in so many periods at most."""
 
 Picture = NDArray[np.uint8]
 
@@ -188,11 +190,12 @@ class VirtualCamera(PictureSink):
         if shot is not None and new and self.watched is not False:
             self._delays_ms.append((self._clock.now_ns() - shot.captured_ns) / 1e6)
 
-    def _attempt(self, device: CameraDevice, picture: Picture) -> None:
+    def _attempt(self, device: CameraDevice, picture: Picture) -> bool:
         try:
-            device.send(picture)
+            return device.send(picture)
         except SinkError as error:
             self._lose(device, str(error))
+            return False
 
     def _lose(self, device: CameraDevice, why: str) -> None:
         device.close()
@@ -215,10 +218,14 @@ class VirtualCamera(PictureSink):
             self._around.news(f"the virtual camera is back ({device.name})")
 
     def _shut(self) -> None:
-        """Nobody stays in what is seen last."""
+        """Nobody stays in what is seen last: whoever watches gets the background, and time to take it."""
         for device in [*self._devices]:
-            if device.watched is not False:
-                self._attempt(device, self._background(device.clear))
+            picture, taken = self._background(device.clear), 0
+            for _ in range(_TRIES):
+                if taken == _TAKEN or device not in self._devices or device.watched is False:
+                    break
+                taken += self._attempt(device, picture)
+                self._clock.sleep(1 / self.rate)
         for device in self._devices:
             device.close()
         self._devices.clear()

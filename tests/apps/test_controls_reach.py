@@ -305,7 +305,7 @@ def test_steadiness_comes_and_goes_without_another_engine(tmp_path: Path, monkey
     [
         ("engine", "litte", "there is no engine 'litte': did you mean 'lite'"),
         ("engine", "os:system", "there is no engine 'os:system': choose one of"),
-        ("device", "gpu", "unknown device 'gpu': choose auto, cpu, mps, cuda or cuda:N"),
+        ("device", "gpu", "unknown device 'gpu': choose auto, cpu"),
         ("device", 1, "unknown device 1: choose one of auto, cpu"),
         ("ratio", 2, "ratio is a number from 0.05 to 1 or auto, not 2"),
         ("steady", "perhaps", "steady is on or off, not 'perhaps'"),

@@ -12,7 +12,20 @@ from benchmarks.report import RESULTS, commanded
 from rvm_live.core.errors import RvmLiveError, UnavailableError
 
 NAMES = (
-    *("batch", "box", "compare", "compositors", "cpu", "edges", "gpu", "int8", "live", "outputs", "people"),
+    *(
+        "batch",
+        "box",
+        "compare",
+        "compositors",
+        "cpu",
+        "edges",
+        "finishing",
+        "gpu",
+        "int8",
+        "live",
+        "outputs",
+        "people",
+    ),
     *("pipeline", "presets", "quality", "rot", "screens", "threads", "window"),
 )
 ALONE = ("first-minutes",)

@@ -26,7 +26,7 @@ BUILDS = ("auto", "cpu", "cuda", "default")
 """Of torch: what fits this machine; without CUDA; with it; what ``pip install torch`` gives."""
 
 # Fetched for Linux on x86-64 with Python 3.11, rounded.
-_MB = {"demo,openvino,web": 275, "dev": 820}
+_MB = {"demo,fast,openvino,web": 335, "dev": 820}
 _TORCH_MB = {"cpu": 190, "cuda": 2900, "default": 100}
 _PATIENCE = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "20"}
 
@@ -127,7 +127,7 @@ def pinned() -> str | None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("venv", type=Path, help="the environment; it is made")
-    parser.add_argument("--extras", choices=sorted(_MB), default="demo,openvino,web")
+    parser.add_argument("--extras", choices=sorted(_MB), default="demo,fast,openvino,web")
     parser.add_argument("--torch", choices=BUILDS, default="auto")
     parser.add_argument("--no-editable", action="store_true", help="a copy, which needs this folder no more")
     asked = parser.parse_args(arguments)

@@ -44,6 +44,7 @@ QUICK = {
     "compositors": ("compositors", "--count", "2"),
     "cpu": ("cpu", "--frames", "4", "--ratios", "0.2"),
     "edges": ("edges", "--quick", "--frames", "3", "--data", CLIPS),
+    "finishing": ("finishing", "--frames", "2", "--sizes", "320x180", "--source", CLIP),
     "gpu": ("gpu-quick", "--quick", "--device", "cpu", "--frames", "5"),
     "int8": ("int8", "--width", "128"),
     "live": ("live", "--seconds", "2", "--steady", "0"),

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
+from contextlib import suppress
 from hashlib import sha256
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 from rvm_live.core.errors import words_of
 from rvm_live.system import folders
+from rvm_live.system.cpu_info import cpu_name
 from rvm_live.system.installed import adding
 
 __all__ = ["Kernels", "kernels"]
@@ -83,20 +89,36 @@ class Kernels:
 
 
 def _compiled() -> Any:
+    """The kernels' module. What is not in the cache yet is compiled by another process: in this one the compiler would
+    keep every other thread waiting for the interpreter, for seconds."""
+    # Numba looks at the file of a function alone, not at those of what it calls.
+    parts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    parts += [f"{version('numba')} {sys.version} {cpu_name()}".encode()]
+    home = folders.cache_folder() / "kernels" / sha256(b"".join(parts)).hexdigest()[:16]
+    keeps = folders.kept_in(home) is not None
+    complete = home / "complete"
+    if keeps and sys.executable and not complete.exists() and __name__ != "__main__":
+        command = [sys.executable, "-m", "rvm_live.finishing.compiled"]
+        subprocess.run(command, check=False, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
     import numba  # half a second
 
-    # Numba looks at the file of a function alone, not at those of what it calls.
-    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    home = folders.cache_folder() / "kernels" / sha256(b"".join(sources)).hexdigest()[:16]
     before = numba.config.CACHE_DIR
-    if folders.kept_in(home):
+    if keeps:
         numba.config.CACHE_DIR = str(home)  # looked at when a function is declared, and only then
     try:
         from rvm_live.finishing import kernels as module
     finally:
         numba.config.CACHE_DIR = before
+    if keeps:
+        with suppress(OSError):
+            complete.touch()
     return module
 
 
 kernels = Kernels()
 """Those of this process."""
+
+if __name__ == "__main__":
+    if hasattr(os, "nice"):
+        os.nice(10)
+    _compiled()

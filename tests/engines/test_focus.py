@@ -23,6 +23,7 @@ from rvm_live.engines.focus.focus import Focus
 from rvm_live.engines.focus.motion_gate import MOST_SKIPPED, MotionGate
 from rvm_live.engines.focus.person_box import MARGIN, SETTLE, PersonBox
 from rvm_live.engines.focus.region import GRID, Region, around, moved, placed, whole
+from rvm_live.engines.lite.engine import LiteEngine
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
 from rvm_live.engines.rvm.openvino.engine import OpenVinoEngine
 from rvm_live.engines.rvm.torch.engine import RvmEngine
@@ -608,3 +609,24 @@ def test_on_torch_an_old_model_lights_nothing_far_from_the_person(weights: Path,
     engine.close()
     assert "of" in told and not before[40:64, 1200:1224].any()
     assert found[36:70, 1196:1230].max() < 8
+
+
+@pytest.mark.parametrize("asked", [{"box": True}, {"keep_up": True}])
+@pytest.mark.few(1)
+def test_lite_looks_where_the_person_is_and_goes_on_from_its_state(clip: list[Frame], asked: dict[str, bool]) -> None:
+    found = []
+    for each in ({}, asked):
+        engine = LiteEngine(EngineSettings("lite", precision="fp32", **each))
+        engine.open()
+        engine.prepare(1280, 720)
+        found.append(alphas(engine, clip[:14]))
+        told, states = engine.info.focus, engine.states()
+        expected = alphas(engine, clip[14:16])
+        assert states is not None
+        engine.reset()
+        engine.restore(states)
+        again = alphas(engine, clip[14:16])
+        engine.close()
+    assert "box 60 %" in told
+    assert max(float(np.abs(one - other).mean()) / 255 for one, other in zip(*found, strict=True)) < 5e-3
+    assert all(np.abs(one - other).max() <= 2 for one, other in zip(again, expected, strict=True))

@@ -17,9 +17,11 @@ from rvm_live.apps.live_controls import profile_control
 from rvm_live.compositing.cpu import CpuCompositor
 from rvm_live.core.errors import EngineError, SettingsError
 from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.notices import Notices
 from rvm_live.core.registry import COMPOSITORS, ENGINES
 from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.base import EngineInfo
+from rvm_live.engines.failover import FailoverEngine
 from tests.support.engines import LeftHalfEngine
 from tests.support.everywhere import SIZE, everywhere, until
 from tests.support.videos import make_video
@@ -249,6 +251,23 @@ def test_the_engine_and_how_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert (controls.box, controls.gate) == (False, False)
 
 
+def test_another_engine_takes_over_with_the_first_frame_of_an_epoch() -> None:
+    engine = FailoverEngine(LeftHalfEngine, EngineSettings("one"), Notices())
+    opened = threading.Event()
+    engine.renew = opened.set
+    engine.open()
+    engine.prepare(*SIZE)
+    frame = Frame(np.zeros((SIZE[1], SIZE[0], 3), np.uint8), 0, 0, 0)
+    engine.use(EngineSettings("other"))
+    assert opened.wait(20)
+    engine.matte(frame)
+    assert (engine.settings.engine, engine.asked.engine, engine.changing) == ("one", "other", True)
+    engine.reset()
+    engine.matte(frame)
+    assert (engine.settings.engine, engine.changing) == ("other", False)
+    engine.close()
+
+
 def test_an_engine_that_cannot_be_opened_leaves_the_one_before_and_that_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, still: SourceSettings
 ) -> None:
@@ -327,7 +346,6 @@ def _desk(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     from rvm_live.apps.assembly import failover
     from rvm_live.apps.live import _App
     from rvm_live.core.clock import SYSTEM_CLOCK
-    from rvm_live.core.notices import Notices
     from rvm_live.core.queues import Overflow
     from rvm_live.core.settings import LiveSettings
 

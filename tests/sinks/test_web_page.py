@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rvm_live.apps.live_controls import profile_control
 from rvm_live.backgrounds.own import OwnBackgrounds
 from tests.conftest import ROOT
 from tests.support.chromium import Browser, Page, open_browser
@@ -201,6 +202,18 @@ def test_switches_come_by_themselves(page: Page, server: Served, name: str) -> N
     page.click(f"#control-{name}")
     page.wait(f"document.getElementById('control-{name}').ariaChecked === 'true'")
     assert server.values[name] is True
+
+
+def test_a_profile_changes_several_at_once(page: Page, server: Served) -> None:
+    blue, green = ({"background": f"color {colour}", "mirror": mirror} for colour, mirror in
+                   (("#0000ff", True), ("#00ff00", False)))  # fmt: skip
+    server.controls.add(profile_control({"blue": blue, "green": green}, "", server.controls))
+    page.wait("document.querySelectorAll('#profiles .chip').length === 2")
+    page.click("#profiles .chip:nth-child(1)")
+    halves(page, BLUE, PERSON)
+    page.wait("document.querySelector('#profiles .chip:nth-child(1)').ariaPressed === 'true'")
+    page.click("#profiles .chip:nth-child(2)")
+    halves(page, PERSON, BACKGROUND)
 
 
 def test_costs_are_told_beside_each_choice(page: Page) -> None:

@@ -1,32 +1,23 @@
-// How everything is now, under a name, to be taken again.
+// Several controls at once, under a name that rvm-live.toml or the program gives them.
 
 import { state } from "./state.js";
-import { told, toast } from "./toast.js";
-import { say } from "./words.js";
+import { told } from "./toast.js";
 
-const [panel, chips, form, name] = ["profiles-panel", "profiles", "save-profile", "profile-name"].map((id) => document.getElementById(id));
+const [panel, chips] = ["profiles-panel", "profiles"].map((id) => document.getElementById(id));
 
 function draw() {
-  panel.hidden = !(state.actions ?? []).includes("profiles") && !state.profiles?.length;
+  const names = state.choices.profile ?? [];
+  panel.hidden = !names.length;
   chips.replaceChildren(
-    ...(state.profiles ?? []).map((each) => {
+    ...names.map((each) => {
       const button = Object.assign(document.createElement("button"), { type: "button", className: "chip", textContent: each });
-      button.addEventListener("click", () => told(state.ask("profiles/take", { name: each })));
+      button.setAttribute("aria-pressed", String(each === state.controls.profile));
+      button.addEventListener("click", () => told(state.set({ profile: each })));
       return button;
     }),
   );
 }
 
 export function begin() {
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const wished = name.value.trim();
-    told(
-      state.ask("profiles", { name: wished }).then(() => {
-        name.value = "";
-        toast(say("saved_profile", { name: wished }));
-      }),
-    );
-  });
-  for (const event of ["state", "profiles"]) state.addEventListener(event, draw);
+  for (const event of ["state", "controls", "choices"]) state.addEventListener(event, draw);
 }

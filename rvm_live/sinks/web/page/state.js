@@ -8,7 +8,6 @@ class State extends EventTarget {
   choices = {};
   backgrounds = [];
   recordings = [];
-  profiles = [];
   status = {};
   connected = false;
 
@@ -25,7 +24,7 @@ class State extends EventTarget {
       this.connected = true;
     });
     on("controls", (changes) => Object.assign(this.controls, changes));
-    for (const part of ["choices", "backgrounds", "recordings", "profiles", "status"]) on(part, (now) => (this[part] = now));
+    for (const part of ["choices", "backgrounds", "recordings", "status"]) on(part, (now) => (this[part] = now));
     source.onerror = () => {
       this.connected = false;
       this.#tell("lost");

@@ -65,7 +65,7 @@ def test_every_suffix_is_taken_out_of_a_folder_by_all(tmp_path: Path) -> None:
 
 
 def test_what_is_written_can_be_read_again() -> None:
-    assert set(CONTAINERS) <= PICTURES | FILMS
+    assert set(CONTAINERS) <= PICTURES | RAW_PICTURES | FILMS
     assert set(RECORDED) == {f".{name}" for name in MUXERS}
     assert not PICTURES & FILMS and not RAW_PICTURES & (PICTURES | FILMS)
 

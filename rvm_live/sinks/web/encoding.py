@@ -34,7 +34,7 @@ def reduced(image: Bytes) -> Bytes:
 
 def jpeg(image: Bytes, quality: int = _QUALITY) -> bytes:
     """uint8 (H, W, 3) BGR or (H, W) grey as the bytes of a JPEG file."""
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    done, data = cv2.imencode(".jpeg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise SinkError(f"a picture of {image.shape[1]}x{image.shape[0]} pixels cannot be written as JPEG")
     return bytes(data)

@@ -78,7 +78,8 @@ class CpuCompositor(Compositor):
 
     @property
     def remark(self) -> str:
-        return f"compositing with OpenCV: {kernels.why_not}" if kernels.why_not and not kernels.failed else ""
+        told = kernels.why_not and not kernels.failed and not kernels.unwanted
+        return f"compositing with OpenCV: {kernels.why_not}" if told else ""
 
     @property
     def trouble(self) -> str:

@@ -29,6 +29,7 @@ class Kernels:
 
     Attributes:
         failed: they were to work here, and do not.
+        unwanted: the user does without.
     """
 
     def __init__(self) -> None:
@@ -37,7 +38,7 @@ class Kernels:
         self._thread: threading.Thread | None = None
         self._module: Any = None
         self._why = ""
-        self.failed = False
+        self.failed = self.unwanted = False
 
     @property
     def module(self) -> Any:
@@ -57,6 +58,7 @@ class Kernels:
             if self._thread is not None or self._done.is_set():
                 return
             if os.environ.get("RVM_LIVE_FAST", "").strip() == "0":
+                self.unwanted = True
                 self._refuse("RVM_LIVE_FAST=0 says so")
             elif find_spec("numba") is None:
                 self._refuse(f"Numba is not installed ({adding('fast')})")

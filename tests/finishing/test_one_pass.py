@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.backgrounds.parse import parse
+from rvm_live.compositing import cpu
 from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.cpu import CpuCompositor
 from rvm_live.core.errors import MatteError
@@ -268,7 +269,10 @@ def test_kernels_that_fail_are_told_and_opencv_goes_on_in_the_same_frame(monkeyp
         composer.close()
 
 
-def test_why_opencv_does_it_is_told() -> None:
+def test_why_opencv_does_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RVM_LIVE_FAST")
+    monkeypatch.setattr(compiled, "find_spec", lambda name: None)
+    monkeypatch.setattr(cpu, "kernels", Kernels())
     notices = Notices()
     composer = Composer(parse("color:#000000"), compositor="cpu", notices=notices)
     composer.open(64, 36, "cpu")

@@ -137,8 +137,8 @@ class EngineSettings:
             :attr:`~rvm_live.core.frames.Matte.foreground` None.
         steady: a mean over time where nothing moves (:mod:`rvm_live.engines.smoothing`); None: with ``lite``.
         box: the network looks at a box around the person (:mod:`rvm_live.engines.focus`); None: where it has to keep up
-            with live video.
-        gate: the network looks only when something moved; None: likewise.
+            with live video, but for ``lite``.
+        gate: the network looks only when something moved; None: where it has to keep up with live video.
         offline: never go to the network for weights.
         repeatable: a GPU gives the same bytes in every run, at some speed: for files.
         key: for ``chroma``: the screen's colour (:func:`rvm_live.core.colors.parse_color`); None: found.

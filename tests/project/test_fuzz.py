@@ -489,6 +489,8 @@ def roughly(kind: str) -> st.SearchStrategy[Any]:
         "bool | None": st.none() | st.booleans(),
         "Path": words.map(Path),
         "Path | None": st.none() | words.map(Path),
+        "tuple[float, float]": st.tuples(reals, reals),
+        "tuple[int, int] | None": st.none() | st.tuples(numbers, numbers),
         "tuple[str, ...]": st.lists(words, max_size=3).map(tuple),
         "tuple[Config, ...]": st.just(()) | st.just((Config("lite", "lite", "auto", 64, 64),)),
     }

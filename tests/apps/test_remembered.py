@@ -81,7 +81,7 @@ def test_what_the_command_line_says_is_known(
     words: list[str], said: set[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     seen: list[LiveSettings] = []
-    monkeypatch.setattr("rvm_live.cli.run_live", lambda options: seen.append(settings_from(options)) or 0)
+    monkeypatch.setattr("rvm_live.cli.run_live", lambda options, *_: seen.append(settings_from(options)) or 0)
     with pytest.raises(SystemExit):
         cli.main(words, standalone_mode=False)
     assert seen[0].remember and set(seen[0].said) & set(KEPT) == said

@@ -52,6 +52,7 @@ def test_the_report_in_json(clip: Path, tmp_path: Path) -> None:
         "device": "cpu",
         "downsample_ratio": 1.0,
         "engine": "pass-through",
+        "focus": "",
         "height": 64,
         "model": "none",
         "precision": "uint8",

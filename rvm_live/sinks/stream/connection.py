@@ -67,8 +67,13 @@ class Connection:
         """
         assert self._process.stdin is not None
         self._writing_since = time.monotonic()
-        self._process.stdin.write(data)
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+        except OSError:  # it is about to be gone, or hangs
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_SILENT_END_S)
+            raise
         self._writing_since = None
         self.sent += len(data)
         return len(data)

@@ -241,8 +241,8 @@ def test_two_pages_see_each_others_changes(browser: Browser, page: Page, server:
         server.controls.mirror = True  # a key, say
         for each in (page, other):
             each.wait("document.getElementById('mirror').ariaPressed === 'true'")
-        server.controls.mirror = False
     finally:
+        server.controls.mirror = False
         other.close()
 
 

@@ -24,6 +24,7 @@ from rvm_live.pipeline.metrics import Snapshot
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch
 from rvm_live.sinks.window.status import Status
 from rvm_live.system.folders import cache_folder, kept_in
+from rvm_live.system.installed import adding
 
 if TYPE_CHECKING:
     from rvm_live.sinks.web.sink import WebSink
@@ -46,7 +47,7 @@ class LivePage:
 
     def __init__(self, settings: LiveSettings, tell: Callable[[str], None], clock: Clock) -> None:
         if find_spec("aiohttp") is None:
-            raise UnavailableError("--web needs aiohttp: pip install 'rvm-live[web]'")
+            raise UnavailableError(f"--web needs aiohttp: {adding('web')}")
         from rvm_live.sinks.web.address import Address, check_origin
 
         self._address = Address.parse(settings.web or "")

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from rvm_live.core.errors import SinkError, words_of
 from rvm_live.sinks.camera.device import CameraDevice, CameraUnavailableError
+from rvm_live.system.installed import adding
 
 __all__ = ["ObsCamera", "UnityCamera", "library"]
 
-_INSTALL = "pip install 'rvm-live[camera]'"
 _MEND = {
     "win32": "install OBS Studio from obsproject.com (its camera comes with it)",
     "darwin": "install OBS Studio 30 or newer, start it once, press Start Virtual Camera and allow its extension",
@@ -35,8 +35,8 @@ def library() -> Any:
         return importlib.import_module("pyvirtualcam")
     except ImportError as error:
         if getattr(error, "name", "") == "pyvirtualcam":
-            raise CameraUnavailableError("pyvirtualcam is not installed", _INSTALL) from error
-        raise CameraUnavailableError(f"pyvirtualcam cannot be loaded ({words_of(error)})", _INSTALL) from error
+            raise CameraUnavailableError("pyvirtualcam is not installed", adding("camera")) from error
+        raise CameraUnavailableError(f"pyvirtualcam cannot be loaded ({words_of(error)})", adding("camera")) from error
 
 
 class ObsCamera(CameraDevice):

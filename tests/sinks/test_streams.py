@@ -349,8 +349,9 @@ def test_the_key_is_told_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert SECRET not in outcome.out + outcome.err + caplog.text + told.read_text()
 
 
-def test_the_key_is_not_among_the_arguments_of_a_program() -> None:
+def test_the_key_is_not_among_the_arguments_of_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everybody on a machine can read those."""
+    monkeypatch.setattr(connection, "_END_S", 0.3)
     psutil = pytest.importorskip("psutil")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

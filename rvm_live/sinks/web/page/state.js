@@ -36,7 +36,8 @@ class State extends EventTarget {
   /** Change controls; rejects with the reason where one cannot be so. What is in force comes by the events. */
   async set(wishes) {
     const state = await this.ask("controls", wishes);
-    Object.assign(this.controls, state);
+    // Of the rest the events may have told something newer meanwhile.
+    for (const name of Object.keys(wishes)) if (name in state) this.controls[name] = state[name];
     this.#tell("controls");
   }
 

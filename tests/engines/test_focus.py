@@ -611,7 +611,7 @@ def test_on_torch_an_old_model_lights_nothing_far_from_the_person(weights: Path,
     assert found[36:70, 1196:1230].max() < 8
 
 
-@pytest.mark.parametrize("asked", [{"box": True}, {"keep_up": True}])
+@pytest.mark.parametrize("asked", [{"box": True}, {"keep_up": True, "box": True}])
 @pytest.mark.few(1)
 def test_lite_looks_where_the_person_is_and_goes_on_from_its_state(clip: list[Frame], asked: dict[str, bool]) -> None:
     found = []

@@ -135,7 +135,7 @@ def test_no_signal_at_any_time_prints_a_traceback(program: str, tmp_path: Path) 
     for step in range(8):
         out = tmp_path / f"out{step}"
         words = [word.format(clip=clip, out=out) for word in PROGRAMS[program]]
-        with start(*words) as process:
+        with start(*words, env={**os.environ, "PYTHONFAULTHANDLER": "1"}) as process:  # where a crash was
             time.sleep(0.05 + 0.6 * step)
             send(process, TOGETHER[step % len(TOGETHER)])
             done = finish(process)

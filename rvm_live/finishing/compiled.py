@@ -83,37 +83,42 @@ class Kernels:
 
     def _load(self) -> None:
         try:
-            self._module = _compiled()
+            home = _home()
+            if folders.kept_in(home) is None or not os.access(home, os.W_OK):
+                self._why = "its kernels cannot be kept, and compiling them takes seconds"
+            else:
+                self._module = _compiled(home)
         except Exception as error:  # an LLVM that does not know this processor, a disk that is full: no reason to stop
             self._why, self.failed = f"its kernels cannot be compiled ({words_of(error)})", True
         finally:
             self._done.set()
 
 
-def _compiled() -> Any:
-    """The kernels' module. What is not in the cache yet is compiled by another process: in this one the compiler would
-    keep every other thread waiting for the interpreter, for seconds."""
+def _home() -> Path:
+    """Where the kernels are kept."""
     # Numba looks at the file of a function alone, not at those of what it calls.
     parts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
     parts += [f"{version('numba')} {sys.version} {cpu_name()}".encode()]
-    home = folders.cache_folder() / "kernels" / sha256(b"".join(parts)).hexdigest()[:16]
-    keeps = folders.kept_in(home) is not None
+    return folders.cache_folder() / "kernels" / sha256(b"".join(parts)).hexdigest()[:16]
+
+
+def _compiled(home: Path) -> Any:
+    """The kernels' module. What is not in the cache yet is compiled by another process: in this one the compiler would
+    keep every other thread waiting for the interpreter, for seconds."""
     complete = home / "complete"
-    if keeps and sys.executable and not complete.exists() and __name__ != "__main__":
+    if sys.executable and not complete.exists() and __name__ != "__main__":
         command = [sys.executable, "-m", "rvm_live.finishing.compiled"]
         subprocess.run(command, check=False, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
     import numba  # half a second
 
     before = numba.config.CACHE_DIR
-    if keeps:
-        numba.config.CACHE_DIR = str(home)  # looked at when a function is declared, and only then
+    numba.config.CACHE_DIR = str(home)  # looked at when a function is declared, and only then
     try:
         from rvm_live.finishing import kernels as module
     finally:
         numba.config.CACHE_DIR = before
-    if keeps:
-        with suppress(OSError):
-            complete.touch()
+    with suppress(OSError):
+        complete.touch()
     return module
 
 
@@ -123,4 +128,4 @@ kernels = Kernels()
 if __name__ == "__main__":
     if hasattr(os, "nice"):
         os.nice(10)
-    _compiled()
+    _compiled(_home())

@@ -9,7 +9,6 @@ import getpass
 import logging
 import os
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
@@ -73,7 +72,8 @@ def kept_in(folder: Path) -> str | None:
     reason = _unwritable(folder)
     if reason:
         tell_once(
-            f"nothing can be kept for the next run, which starts more slowly: {reason} (RVM_LIVE_CACHE names a folder)"
+            f"nothing can be kept for the next run, which starts more slowly: {reason} (RVM_LIVE_CACHE names a folder)",
+            about="what is kept",
         )
     return str(folder) if os.path.isdir(folder) and _is_text(folder) else None
 
@@ -102,7 +102,11 @@ def _is_text(folder: Path) -> bool:
     return True
 
 
-@lru_cache
-def tell_once(text: str) -> None:
-    """Log a warning that would be the same the next time."""
-    _log.warning("%s", text)
+_told: set[str] = set()
+
+
+def tell_once(text: str, about: str = "") -> None:
+    """Log a warning that would be the same the next time, or that is ``about`` the same thing."""
+    if (about or text) not in _told:
+        _told.add(about or text)
+        _log.warning("%s", text)

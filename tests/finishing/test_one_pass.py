@@ -284,13 +284,13 @@ def test_why_opencv_does_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_they_are_compiled_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RVM_LIVE_FAST")
-    monkeypatch.setattr(compiled, "_compiled", lambda: one_pass)
+    monkeypatch.setattr(compiled, "_compiled", lambda home: one_pass)
     found = Kernels()
     assert found.module is None and "still being compiled" in found.why_not
     found.begin()
     assert found.wait(30) is one_pass and found.why_not == ""
 
-    def refused() -> None:
+    def refused(home: object) -> None:
         raise OSError("the disk is full")
 
     monkeypatch.setattr(compiled, "_compiled", refused)

@@ -22,7 +22,7 @@ __all__ = ["FastCpu", "fast"]
 def _module() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RVM_LIVE_CACHE", str(platformdirs.user_cache_path("rvm-live-tests", appauthor=False)))
-        return compiled._compiled()
+        return compiled._compiled(compiled._home())
 
 
 @contextmanager

@@ -27,9 +27,9 @@ WITHOUT = "nothing can be kept for the next run"
 
 @pytest.fixture(autouse=True)
 def told_anew() -> Iterator[None]:
-    folders.tell_once.cache_clear()
+    folders._told.clear()
     yield
-    folders.tell_once.cache_clear()
+    folders._told.clear()
 
 
 def _file(tmp_path: Path) -> Path:

@@ -83,7 +83,7 @@ class LiveEngines:
                 text="where the network runs",
             ),
             self._switch("steady", self.steady, "alpha averaged over time where nothing moves"),
-            self._switch("box", self.box, "the network looks at a box around the person"),
+            self._switch("box", lambda: self._engine.asked.box_wanted, "the network looks at a box around the person"),
             self._switch("gate", lambda: self._engine.asked.gate_wanted, "the network looks only when something moved"),
         ]
 
@@ -203,11 +203,6 @@ class LiveEngines:
         """Whether alpha is averaged; of itself it is with ``lite``."""
         asked = self._engine.asked.steady
         return self.name() == EMBEDDED if asked is None else asked
-
-    def box(self) -> bool:
-        """Whether there is one; of itself there is with RVM, which takes longer than what is around it."""
-        asked = self._engine.asked
-        return asked.box_wanted if asked.box is not None or self.name() != EMBEDDED else False
 
 
 @lru_cache(maxsize=1)

@@ -70,7 +70,7 @@ _ENGINE: _Table = {
         "names": ("--box/--no-box",),
         "default": None,
         "help": "Look at a box around the person, not at the whole picture (CPU).",
-        "shown": "live, with RVM",
+        "shown": "off",
     },
     "gate": {
         "names": ("--gate/--no-gate",),

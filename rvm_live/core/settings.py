@@ -136,8 +136,8 @@ class EngineSettings:
             ``source``: the frame's own; then alpha alone is asked for, and an engine that can save the rest leaves
             :attr:`~rvm_live.core.frames.Matte.foreground` None.
         steady: a mean over time where nothing moves (:mod:`rvm_live.engines.smoothing`); None: with ``lite``.
-        box: the network looks at a box around the person (:mod:`rvm_live.engines.focus`); None: where it has to keep up
-            with live video, but for ``lite``.
+        box: the network looks at a box around the person (:mod:`rvm_live.engines.focus`); None: it looks at the
+            whole picture.
         gate: the network looks only when something moved; None: where it has to keep up with live video.
         offline: never go to the network for weights.
         repeatable: a GPU gives the same bytes in every run, at some speed: for files.
@@ -169,8 +169,8 @@ class EngineSettings:
 
     @property
     def box_wanted(self) -> bool:
-        """``box``, decided."""
-        return self.keep_up if self.box is None else self.box
+        """``box``, decided: only where it is asked for."""
+        return bool(self.box)
 
     @property
     def gate_wanted(self) -> bool:

@@ -98,7 +98,8 @@ def _home() -> Path:
     """Where the kernels are kept."""
     # Numba looks at the file of a function alone, not at those of what it calls.
     parts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    parts += [f"{version('numba')} {sys.version} {cpu_name()}".encode()]
+    held_to = [os.environ.get(name, "") for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")]
+    parts += [f"{version('numba')} {sys.version} {cpu_name()} {held_to}".encode()]
     return folders.cache_folder() / "kernels" / sha256(b"".join(parts)).hexdigest()[:16]
 
 

@@ -246,9 +246,9 @@ def test_the_engine_and_how_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyP
             map(bool, RightHalfEngine.epochs)
         ), "the first matte of the other engine begins an epoch"
         assert {"engine": "right"} in [{"engine": each["engine"]} for each in told if "engine" in each]
-        assert (controls.box, controls.gate) == (True, True), "of itself in live video"
-        controls.set(box=False, gate="off")
-        assert (controls.box, controls.gate) == (False, False)
+        assert (controls.box, controls.gate) == (False, True), "of itself in live video"
+        controls.set(box=True, gate="off")
+        assert (controls.box, controls.gate) == (True, False)
 
 
 def test_another_engine_takes_over_with_the_first_frame_of_an_epoch() -> None:

@@ -399,7 +399,7 @@ def plain(weights: Path, clip: list[Frame]) -> list[Floats]:
         engine.close()
 
 
-@pytest.mark.parametrize("asked", [{"box": True}, {"gate": True}, {"box": True, "gate": True}, {"keep_up": True}])
+@pytest.mark.parametrize("asked", [{"box": True}, {"gate": True}, {"box": True, "gate": True}, {"keep_up": True, "box": True}])
 @pytest.mark.few(2)
 def test_alpha_is_that_of_the_whole_picture(
     weights: Path, clip: list[Frame], plain: list[Floats], asked: dict[str, bool]
@@ -499,7 +499,7 @@ def test_a_bridge_is_the_same_network(weights: Path, clip: list[Frame]) -> None:
 
 def test_live_a_box_waits_for_no_compiler(weights: Path, clip: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:
     """While the size is compiled beside the frames, another network serves, and then that of the size."""
-    engine = engine_of(weights, keep_up=True, gate=False)
+    engine = engine_of(weights, keep_up=True, box=True, gate=False)
     try:
         engine.prepare(1280, 720)
         cache: OpenVinoCache = engine._compiled()  # type: ignore[attr-defined]

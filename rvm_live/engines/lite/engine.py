@@ -204,7 +204,7 @@ class LiteEngine(Engine):
         )
         for _ in range(_WARM_UP_FRAMES):
             network.run(blank)
-        if self._core is not None and self.settings.keep_up and self.settings.box:
+        if self._core is not None and self.settings.keep_up and self.settings.box_wanted:
             self._bridges.ready("any size")
         focus.reset()
 
@@ -244,7 +244,7 @@ class LiteEngine(Engine):
                 bridges[size] = _Fitted(self._bridges.now("any size").runner(), refined=refined)
             return bridges[size]
 
-        return Focus(low, at, box=bool(self.settings.box), gate=self.settings.gate_wanted)
+        return Focus(low, at, box=self.settings.box_wanted, gate=self.settings.gate_wanted)
 
     def _made(self, key: _Key) -> _Fitted:
         """The network at a size. A few are kept: what changes its size changes it back, and OpenVINO gives back little

@@ -399,7 +399,9 @@ def plain(weights: Path, clip: list[Frame]) -> list[Floats]:
         engine.close()
 
 
-@pytest.mark.parametrize("asked", [{"box": True}, {"gate": True}, {"box": True, "gate": True}, {"keep_up": True, "box": True}])
+@pytest.mark.parametrize(
+    "asked", [{"box": True}, {"gate": True}, {"box": True, "gate": True}, {"keep_up": True, "box": True}]
+)
 @pytest.mark.few(2)
 def test_alpha_is_that_of_the_whole_picture(
     weights: Path, clip: list[Frame], plain: list[Floats], asked: dict[str, bool]

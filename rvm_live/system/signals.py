@@ -18,12 +18,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
+from typing import Any
 
 __all__ = ["TOGETHER_S", "stopping_on_signals"]
 
 TOGETHER_S = 0.3
 """Signals that come this soon after the first are one with it: SIGHUP and SIGTERM when a session ends, say."""
 
+_IGNORE = 1  # SIG_IGN
 _REASONS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 if sys.platform != "win32":
     _REASONS[signal.SIGHUP] = "hung up"  # its terminal was closed
@@ -51,6 +53,7 @@ def stopping_on_signals(stop: Callable[[str], None]) -> Iterator[None]:
     wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     for number in before:
         signal.signal(number, _noted)
+        _off_the_alternate_stack(number)
     try:
         yield
     finally:
@@ -62,6 +65,26 @@ def stopping_on_signals(stop: Callable[[str], None]) -> Iterator[None]:
         ours.close()
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _off_the_alternate_stack(number: signal.Signals) -> None:
+    """Let Python's own handler of a signal run on the stack of whatever it interrupts.
+
+    Python asks for the alternate stack (SA_ONSTACK), and while OpenVINO is loaded the main thread has one, of 8 KiB and
+    the registers of one signal. With AVX-512 three signals that come at once do not fit: the third ended the program.
+    """
+    if sys.platform == "win32":
+        return
+    handler = _c_signal()(number, _IGNORE)
+    _c_signal()(number, handler)
+    signal.siginterrupt(number, True)  # as Python had it
+
+
+def _c_signal() -> Any:
+    """``signal`` of the C library: sets no flag but SA_RESTART, and tells the handler before."""
+    function = ctypes.CDLL(None).signal
+    function.argtypes, function.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+    return function
 
 
 def _noted(number: int, frame: FrameType | None) -> None:
@@ -90,10 +113,8 @@ def _watch(
             os._exit(128 + number)
         return
     # Behind Python's back: it can act only while the main thread does not hang in C, and only there.
-    at_once = ctypes.CDLL(None).signal
-    at_once.argtypes, at_once.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
     for number in numbers:
-        at_once(number, None)  # SIG_DFL
+        _c_signal()(number, None)  # SIG_DFL
 
 
 def _next(signals: socket.socket, numbers: tuple[signal.Signals, ...]) -> signal.Signals | None:

@@ -11,12 +11,13 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import performance, scaling
+from benchmarks import people, performance, scaling
 from benchmarks.quality import page as quality
-from benchmarks.report import RESULTS, results
+from benchmarks.report import RESULTS, cell, results
 
 __all__ = ["CLAIMS", "Claim", "differences"]
 
@@ -66,11 +67,53 @@ def _edges(found: Found) -> list[str]:
     return [f"{row[column]:.1f}" for row in rows for column in columns]
 
 
+def _finishing(found: Found) -> list[str]:
+    rows = found["finishing"]["rows"]
+    columns = ("OpenCV ms", "kernels ms", "times", "matting ms")
+    return [f"{row[column]:.2g}" if column == "times" else cell(row[column]) for row in rows for column in columns]
+
+
+def _people(what: str, found: Found) -> list[str]:
+    row = next(row for row in found["people"]["rows"] if row["what"].startswith(what))
+    values = [row[column] for column in ("mean", "median", "worst", *people.KINDS)]
+    return [f"{value:.0f}" if value > 40 else f"{value:.1f}" for value in values]
+
+
+def _output(what: str, picture: str, columns: tuple[str, ...], found: Found) -> list[str]:
+    row = next(row for row in found["outputs"]["rows"] if (row["what"], row["picture"]) == (what, picture))
+    return [f"{row[column]:.1f}" if column == "processor ms" else f"{row[column]:.0f}" for column in columns]
+
+
+def _viewers(found: Found) -> list[str]:
+    columns = ("of a core at 30 fps %", "latency p50 ms")
+    names = ("page, one viewer", "/obs, one viewer")
+    return [value for name in names for value in _output(name, "1280x720", columns, found)]
+
+
+def _camera(found: Found) -> list[str]:
+    columns = ("processor ms", "latency p50 ms")
+    made = [value for size in ("1280x720", "1920x1080") for value in _output("camera, PipeWire", size, columns, found)]
+    whole = "rvm-live, lite on its demo at 30 fps: grab to hand-over"
+    return [*made, *_output(whole, "1280x720", columns[1:], found)]
+
+
 _EDGE_ROWS = " ".join(
     f"| {name}, ratio {ratio} | {colours} | {{}} | {{}} | {{}} |"
     for name, ratio in (("lite bf16", 0.2), *(("openvino bf16", ratio) for ratio in (0.2, 0.25, 0.4)))
     for colours in ("model", "source")
 )
+_FINISHING_ROWS = " ".join(
+    f"| {engine}, {layer} | {size} | {{}} | {{}} | {{}} | {{}} |"
+    for size in ("1280x720", "3840x2160")
+    for engine in ("lite", "openvino")
+    for layer in ("plate", "transparent", "blur 25")
+)
+_PEOPLE_ROWS = {
+    "`lite` fp32, 320x176": "lite fp32",
+    "MediaPipe 0.10.21, general": "MediaPipe 0.10.21 (selfie segmentation, general",
+    "MediaPipe 0.10.21, landscape": "MediaPipe 0.10.21 (selfie segmentation, landscape",
+    "RVM at ratio 0.25": "openvino fp32, ratio 0.25",
+}
 CLAIMS = (
     Claim(
         "README.md",
@@ -86,6 +129,22 @@ CLAIMS = (
         _int8,
     ),
     Claim("docs/quality.md", _EDGE_ROWS, _edges),
+    Claim("docs/performance.md", _FINISHING_ROWS, _finishing),
+    *(
+        Claim("docs/quality.md", f"| {row} |" + " {} |" * 7, partial(_people, what))
+        for row, what in _PEOPLE_ROWS.items()
+    ),
+    Claim(
+        "docs/web.md",
+        "the page {} % of a core, {} ms from the composite to a reader; `/obs` {} % with its compositing, {} ms;",
+        _viewers,
+    ),
+    Claim(
+        "docs/camera.md",
+        "takes {} ms of the processor, conversion included, and is with a reader {} ms after it was composed; "
+        "at 1920×1080 {} and {} ms. From the grab until it is handed over {} ms pass",  # noqa: RUF001
+        _camera,
+    ),
 )
 
 

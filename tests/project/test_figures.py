@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,14 @@ def test_the_pages_tell_what_the_results_tell() -> None:
         ("live", lambda result: result["rows"][0].update({"unique fps": 71.2}), "README.md", "59 for 71"),
         ("live", lambda result: result.update({"date": "2027-01-01"}), "README.md", "for 2027-01-01"),
         ("int8", lambda result: result["rows"][2].update({"CPU ms": 13.0}), "docs/engines.md", "14.1 for 13.0"),
+        (
+            "finishing",
+            lambda result: result["rows"][0].update({"kernels ms": 1.5}),
+            "docs/performance.md",
+            "3.5 for 1.5",
+        ),
+        ("people", lambda result: result["rows"][0].update({"mean": 21.5}), "docs/quality.md", "28.2 for 21.5"),
+        ("outputs", lambda result: result["rows"][-1].update({"latency p50 ms": 9.0}), "docs/camera.md", "24 for 9"),
         ("edges", lambda result: result["rows"][3].update({"median ms": 9.04}), "docs/quality.md", "8.0 for 9.0"),
         (
             "compare",
@@ -58,13 +67,5 @@ def test_a_result_that_changed_is_told_where_it_is_told_otherwise(
 
 @pytest.mark.parametrize("page", sorted({claim.page for claim in CLAIMS}))
 def test_a_sentence_that_is_gone_is_told(copy: Path, page: str) -> None:
-    (copy / page).write_text(
-        (copy / page)
-        .read_text("utf-8")
-        .replace("| openvino bf16", "| ov")
-        .replace("fps", "x")
-        .replace("unique frames", "frames")
-        .replace("AVX-512 with VNNI", "AVX"),
-        "utf-8",
-    )
+    (copy / page).write_text(re.sub(r"\d", "", (copy / page).read_text("utf-8")), "utf-8")
     assert any(line.startswith(f"{page}: nothing there reads") for line in differences(copy, copy / "results"))

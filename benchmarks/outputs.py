@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.report import publish
+from benchmarks.viewer import BITS, SIDE, number_in
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import UnavailableError
 from rvm_live.core.queues import Overflow
@@ -45,7 +46,6 @@ from rvm_live.sinks.web.sink import OUTPUT, WebSink
 SIZES = ((1280, 720), (1920, 1080))
 FPS = 30
 COLUMNS = ("what", "picture", "processor ms", "of a core at 30 fps %", "latency p50 ms", "latency p95 ms")
-_BITS, _SIDE = 16, 16
 Picture = NDArray[np.uint8]
 Arrivals = dict[int, float]
 
@@ -150,10 +150,9 @@ def _watch(reader: Any, camera: Read, ended: threading.Event) -> None:
             continue
         now = time.perf_counter()
         with path.open("rb") as file:
-            file.seek(at + width * (_SIDE // 2))
-            row = np.frombuffer(file.read(_BITS * _SIDE), np.uint8)
-        number = sum(int(row[_SIDE // 2 + bit * _SIDE] > 127) << bit for bit in range(_BITS))
-        camera.arrivals.setdefault(number, now)
+            file.seek(at + width * (SIDE // 2))
+            row = np.frombuffer(file.read(BITS * SIDE), np.uint8)
+        camera.arrivals.setdefault(number_in(row), now)
         at += bytes_each
     camera.looking_s.append(time.thread_time())
     reader.close()
@@ -174,7 +173,7 @@ class Page(WebSink):
         self._alpha = np.zeros((height, width), np.uint8)
         cv2.ellipse(self._alpha, (width // 2, height * 2 // 3), (width // 5, height // 2), 0, 0, 360, 255, -1)
         self._alpha = np.asarray(cv2.GaussianBlur(self._alpha, (0, 0), 3), np.uint8)
-        self._alpha[: 2 * _SIDE] = 255  # the number is to be seen
+        self._alpha[: 2 * SIDE] = 255  # the number is to be seen
 
     def open(self) -> None:
         super().open()
@@ -220,8 +219,8 @@ OUTPUTS: dict[str, Callable[[tuple[int, int]], Any]] = {
 def _numbered(base: Picture, number: int) -> Picture:
     """A copy with the number in 16 squares of its first rows, 1 to 65535."""
     image: Picture = base.copy()
-    for bit in range(_BITS):
-        image[:_SIDE, bit * _SIDE : (bit + 1) * _SIDE] = 255 if number >> bit & 1 else 0
+    for bit in range(BITS):
+        image[:SIDE, bit * SIDE : (bit + 1) * SIDE] = 255 if number >> bit & 1 else 0
     return image
 
 
@@ -342,7 +341,7 @@ def whole(seconds: float) -> float:
 
 def run(arguments: list[str]) -> dict[str, Any]:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser("python -m benchmarks outputs")
+    parser = argparse.ArgumentParser("python -m benchmarks outputs", description=__doc__)
     parser.add_argument("--pictures", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20.0)

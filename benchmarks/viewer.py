@@ -14,10 +14,17 @@ import time
 import aiohttp
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rvm_live.sinks.web.viewers import HEAD
 
 BITS, SIDE = 16, 16
+"""A picture's number stands in its first rows: so many squares of so many pixels, white or black."""
+
+
+def number_in(row: NDArray[np.uint8]) -> int:
+    """The number, read from a row of grey levels through the middle of the squares."""
+    return sum(int(row[SIDE // 2 + bit * SIDE] > 127) << bit for bit in range(BITS))
 
 
 async def look(source: str, kind: str, over: threading.Event) -> list[tuple[int, float]]:
@@ -39,9 +46,8 @@ async def look(source: str, kind: str, over: threading.Event) -> list[tuple[int,
             data = np.frombuffer(message.data, np.uint8)[HEAD.size + masked :]
             image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
             await talking.send_bytes(number.to_bytes(4, "little"))
-            now, row = time.perf_counter(), image[SIDE // 2]
-            bits = sum(int(row[SIDE // 2 + bit * SIDE] > 127) << bit for bit in range(BITS))
-            found.append((bits, now))
+            now = time.perf_counter()
+            found.append((number_in(image[SIDE // 2]), now))
     return found
 
 

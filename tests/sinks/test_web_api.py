@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 from rvm_live.backgrounds.own import OwnBackgrounds
+from rvm_live.sinks.web.costs import Costs
 from rvm_live.sinks.web.guard import Route
 from rvm_live.sinks.web.keys import Role
 from tests.conftest import ROOT
+from tests.support.clock import FakeClock
 from tests.support.web import Served, served
 
 DESCRIBED = json.loads((ROOT / "rvm_live/sinks/web/page/openapi.json").read_text("utf-8"))
@@ -124,6 +126,19 @@ def test_actions(page: Served) -> None:
     assert page.ask("/api/v1/actions/fetch", {}).json == {"told": "fetch it is"}
     assert page.ask("/api/v1/controls", {"stop": True}).status == 200
     assert page.done[-2:] == ["fetch", "stop"]
+
+
+def test_costs_are_kept_of_a_ratio_without_a_name_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its quality is two words."""
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
+    clock = FakeClock()
+    costs = Costs(clock)
+    status = {"size": (640, 360), "device": "cpu", "matting_ms": 12.34, "phase": ""}
+    for _ in range(3):
+        found = costs.seen(status, {"engine": "rvm", "quality": "ratio 0.3"})
+        clock.advance(20)
+    assert found == {"engine": {"rvm": 12.3}, "quality": {"ratio 0.3": 12.3}}
+    assert Costs(clock).seen(status, {"engine": "rvm", "quality": "auto"}) == found
 
 
 def test_metrics_are_what_prometheus_reads(page: Served) -> None:

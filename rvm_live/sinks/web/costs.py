@@ -49,7 +49,7 @@ class Costs:
                 self._write()
         found: dict[str, dict[str, float]] = {"engine": {}, "quality": {}}
         for key, cost in self._known.items():
-            of_size, _, of_engine, of_quality = key.split(" ")
+            of_size, _, of_engine, of_quality = key.split(" ", 3)
             if of_size == size:
                 engines = found["engine"]
                 engines[of_engine] = min(cost, engines.get(of_engine, cost))
@@ -63,7 +63,7 @@ class Costs:
             return {
                 key: float(value)
                 for key, value in list(read.items())[-_MOST:]
-                if key.count(" ") == 3 and isinstance(value, int | float)
+                if key.count(" ") >= 3 and isinstance(value, int | float)
             }
         return {}
 

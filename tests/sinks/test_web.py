@@ -45,6 +45,7 @@ async def watched(page: Served, kind: str, count: int, token: str = "", *, answe
             if not is_picture:
                 continue
             mask, colour = message.data[HEAD.size : HEAD.size + masked], message.data[HEAD.size + masked :]
+            assert page.sink.watched, "so that camera and engine work"
             found.append((number, age_ms, mask, colour))
             if answers:
                 await viewer.send_bytes(number.to_bytes(4, "little"))
@@ -62,7 +63,7 @@ def near(picture: Any, colour: tuple[int, int, int]) -> bool:
 def left(page: Served) -> None:
     """Wait until the last one has been seen to leave."""
     end = time.monotonic() + 10
-    while any(feed.wanted for feed in page.sink._server._feeds.values()):
+    while page.sink.watched:
         assert time.monotonic() < end
         time.sleep(0.01)
 

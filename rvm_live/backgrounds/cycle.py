@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rvm_live.backgrounds.base import Background, Layer, Plate
+from rvm_live.backgrounds.blur import BlurBackground
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.core.clock import Clock
 from rvm_live.core.errors import BackgroundError, words_of
@@ -34,6 +35,7 @@ class BackgroundCycle:
 
     def __init__(self, backgrounds: Sequence[Background], notices: Notices) -> None:
         self._backgrounds = list(backgrounds)
+        self._given = len(self._backgrounds)
         self._notices = notices
         self._index = 0
         self._opened: set[int] = set()
@@ -73,9 +75,13 @@ class BackgroundCycle:
         return None if index is None else self._backgrounds[index]
 
     def add(self, background: Background) -> str:
-        """Take in another one, at the end; returns its name."""
-        self._backgrounds.append(background)
-        return self.names[-1]
+        """Take in another one, at the end, or of blurs in the place of the last that was: of many strengths that were
+        tried one is meant. Returns its name."""
+        places = range(self._given, len(self._backgrounds)) if isinstance(background, BlurBackground) else ()
+        blurs = (place for place in places if isinstance(self._backgrounds[place], BlurBackground))
+        place = next(blurs, len(self._backgrounds))
+        self._backgrounds[place : place + 1] = [background]  # a blur has nothing to open or close
+        return next(name for name, index in self._named().items() if index == place)
 
     def layer(self, width: int, height: int, now_ns: int) -> Layer:
         """The current background at this moment; a plain colour if it fails. Sets ``label`` to what is shown."""

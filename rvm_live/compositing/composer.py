@@ -266,7 +266,8 @@ class Composer:
         self._chosen = name
 
     def add_background(self, background: Background) -> str:
-        """Take in another background, at the end of the others; returns its name."""
+        """Take in another background, at the end of the others, or another blur in the place of the last that was;
+        returns its name."""
         self._fit(background)
         return self._cycle.add(background)
 

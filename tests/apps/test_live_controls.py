@@ -93,6 +93,22 @@ def test_what_is_asked_for_is_in_force_and_told(tmp_path: Path) -> None:
         assert [next(iter(each)) for each in told] == ["background", "background"]
 
 
+def test_of_blurs_that_were_tried_one_stays(tmp_path: Path) -> None:
+    """Each step of a slider is one. What was named at the start stays, too."""
+    with running(tmp_path) as app:
+        before = list(app.controls.choices("background"))
+        with pytest.raises(SettingsError, match="there is no camera"):
+            app.controls.set(background="blur:33", camera="none")
+        assert app.controls.choices("background") == before, "nothing of a wish is left where another is refused"
+        for strength in (40, 41, 42):
+            app.controls.background = f"blur:{strength}"
+            assert app.controls.background == f"blur {strength}"
+            assert until(lambda: app.composer.background_label == f"blur {strength}")  # noqa: B023
+        assert app.controls.choices("background") == [*before, "blur 42"]
+        app.controls.background = "blur:25"
+        assert app.controls.background == "blur 25"
+
+
 def test_a_folder_of_ones_own_joins_the_backgrounds_and_is_looked_at_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,7 +43,7 @@ class Api:
 
     Args:
         program: what is shown and steered.
-        guard: who may ask; is told the routes.
+        guard: who may ask.
         feeds: pictures, by kind.
         viewers: who looks on.
         hub: who is told what happens.

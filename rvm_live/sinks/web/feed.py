@@ -97,7 +97,6 @@ class Feed:
     """
 
     def __init__(self, kind: str, pool: Executor) -> None:
-        self.kind = kind
         self.wanted = 0
         self.encoded = 0
         self._encode, self._pool = KINDS[kind], pool

@@ -11,8 +11,6 @@ const PATHS = {
   mirror: '<path d="M12 4v16"/><path d="M9 8v8H4zM15 8v8h5z"/>',
   full: '<path d="M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5"/>',
   plus: '<path d="M12 5v14M5 12h14"/>',
-  check: '<path d="M5 12.5l4.5 4.5L19 7.5"/>',
-  film: '<path d="M8 5.5v13l11-6.5z" fill="currentColor" stroke="none"/>',
   down: '<path d="M12 4v11M7 11l5 5 5-5M5 20h14"/>',
 };
 
@@ -27,6 +25,6 @@ export function icon(name) {
 }
 
 /** Put a sign on every button that asks for one. */
-export function decorate(root = document) {
-  for (const each of root.querySelectorAll("[data-icon]")) each.replaceChildren(icon(each.dataset.icon));
+export function decorate() {
+  for (const each of document.querySelectorAll("[data-icon]")) each.replaceChildren(icon(each.dataset.icon));
 }

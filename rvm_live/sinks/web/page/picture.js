@@ -18,10 +18,9 @@ export class LivePicture extends EventTarget {
     this.context = canvas.getContext("2d", { alpha: true });
     this.kind = kind;
     this.pictures = 0;
-    this.times = [];
     this.tries = 0;
     this.heard = 0;
-    this.watchdog = setInterval(() => this.#look(), 200);
+    setInterval(() => this.#look(), 200);
     this.#connect();
   }
 
@@ -33,30 +32,14 @@ export class LivePicture extends EventTarget {
     this.socket?.close();
   }
 
-  /** Pictures drawn a second, of the last two. */
-  get fps() {
-    const now = performance.now();
-    this.times = this.times.filter((time) => now - time < 2000);
-    const [first, last] = [this.times[0], this.times.at(-1)];
-    return this.times.length > 1 ? ((this.times.length - 1) * 1000) / (last - first) : 0;
-  }
-
-  close() {
-    this.closed = true;
-    clearInterval(this.watchdog);
-    this.socket?.close();
-    this.#wipe();
-  }
-
   #connect() {
-    if (this.closed) return;
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}${API}/watch?kind=${this.kind}`);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     socket.onmessage = ({ data }) => this.#take(socket, data).catch(() => socket.close());
     socket.onclose = () => {
-      if (this.socket !== socket || this.closed) return;
+      if (this.socket !== socket) return;
       this.#wipe();
       this.dispatchEvent(new Event("lost"));
       setTimeout(() => this.#connect(), AGAIN_MS[Math.min(this.tries++, AGAIN_MS.length - 1)]);
@@ -71,7 +54,7 @@ export class LivePicture extends EventTarget {
     const mask = masked ? new Blob([new Uint8Array(data, HEAD, masked)], { type: "image/png" }) : null;
     const colour = new Blob([new Uint8Array(data, HEAD + masked)], { type: "image/jpeg" });
     const [shape, picture] = await Promise.all([mask && createImageBitmap(mask), createImageBitmap(colour)]);
-    if (this.socket !== socket || this.closed || socket.readyState !== WebSocket.OPEN) return;
+    if (this.socket !== socket || socket.readyState !== WebSocket.OPEN) return;
     const { canvas, context } = this;
     if (canvas.width !== picture.width || canvas.height !== picture.height) {
       canvas.width = picture.width;
@@ -89,7 +72,6 @@ export class LivePicture extends EventTarget {
     this.tries = 0;
     this.age = age;
     this.pictures += 1;
-    this.times.push(performance.now());
     const answer = new DataView(new ArrayBuffer(4));
     answer.setUint32(0, number, true);
     socket.send(answer.buffer);

@@ -13,7 +13,6 @@ class State extends EventTarget {
 
   listen() {
     const source = new EventSource(`${API}/events`);
-    this.source = source;
     const on = (name, take) =>
       source.addEventListener(name, ({ data }) => {
         take(JSON.parse(data));

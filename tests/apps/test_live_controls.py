@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -25,6 +26,7 @@ from rvm_live.core.errors import SettingsError
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
+from tests.conftest import ROOT
 from tests.support.capture import FakeDevice
 from tests.support.mirror import certificate, send, serving
 from tests.support.videos import make_video
@@ -91,6 +93,20 @@ def test_what_is_asked_for_is_in_force_and_told(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="there is no camera"):
             app.controls.camera = "none"
         assert [next(iter(each)) for each in told] == ["background", "background"]
+
+
+def test_the_page_has_words_for_each_of_them(tmp_path: Path) -> None:
+    """In every language; those that have a place of their own on it need none, and no word is for what is not there."""
+    page = ROOT / "rvm_live" / "sinks" / "web" / "page"
+    placed = re.findall(r"\w+", re.findall(r"PLACED = \[(.*)\]", (page / "fields.js").read_text("utf-8"))[0])
+    wanted = set()
+    with running(tmp_path) as app:
+        for each in app.controls.describe():
+            kind, several = "action" if each["kind"] == "trigger" else "control", isinstance(each["value"], tuple)
+            names = [f"{each['name']}-{index}" for index in range(2)] if several else [each["name"]]
+            wanted |= {f"{kind}.{name}" for name in names if name not in placed}
+    for words in json.loads((page / "strings.json").read_text("utf-8")).values():
+        assert {word for word in words if word.startswith(("control.", "action."))} - {"action.stop_sure"} == wanted
 
 
 def test_of_blurs_that_were_tried_one_stays(tmp_path: Path) -> None:

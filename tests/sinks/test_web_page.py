@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     recorded = tmp_path_factory.mktemp("recorded") / "take 1.mp4"
     recorded.write_bytes(b"a film")
-    more = {"framing": False, "virtual_camera": False}
+    more = {"follow": False, "virtual_camera": False, "shift": (0.0, 0.0)}
 
     def taken(path: Path, name: str) -> str:
         return OwnBackgrounds(running.composer.add_background, [recorded.parent / "own"]).keep(path, name)
@@ -196,12 +196,28 @@ def test_lists(page: Page, server: Served, name: str, value: str) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("name", ["framing", "virtual_camera"])
+@pytest.mark.parametrize("name", ["follow", "virtual_camera"])
 def test_switches_come_by_themselves(page: Page, server: Served, name: str) -> None:
     """Of a control that the page knows nothing of."""
     page.click(f"#control-{name}")
     page.wait(f"document.getElementById('control-{name}').ariaChecked === 'true'")
     assert server.values[name] is True
+
+
+def test_two_numbers_have_two_sliders(page: Page, server: Served) -> None:
+    page.evaluate("document.getElementById('more').open = true")
+    page.click("#control-shift-1", 0.75)
+    page.click("#control-shift-0", 0.25)
+    end = time.monotonic() + 10
+    while 0 in server.values["shift"]:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    right, down = server.values["shift"]
+    assert -0.7 < right < -0.3 and 0.3 < down < 0.7
+    page.evaluate("document.activeElement.blur()")
+    server.controls.shift = (0.8, -0.2)
+    page.wait("[0, 1].map((each) => document.getElementById(`control-shift-${each}`).value).join() === '0.8,-0.2'")
+    page.evaluate("document.getElementById('more').open = false")
 
 
 def test_a_profile_changes_several_at_once(page: Page, server: Served) -> None:

@@ -23,6 +23,7 @@ from rvm_live.compositing.output import Output
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.controls import Control, Controls, one_of, trigger, truth
 from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.framing import parse_shift
 from rvm_live.core.queues import Overflow
 from rvm_live.pipeline.fan_out import SinkThread
 from rvm_live.pipeline.stage import Epoch
@@ -148,13 +149,16 @@ def served(
             check = one_of(name, lambda: choices[name])
         elif isinstance(values[name], bool):
             check = truth(name)
+        elif isinstance(values[name], tuple):
+            check = parse_shift
         return Control(
             name,
             lambda: values[name],
             lambda value: values.__setitem__(name, value),
             check=check,
             choices=lambda: choices.get(name, ()),
-            kind="switch" if isinstance(values[name], bool) else "choice",
+            kind={bool: "switch", tuple: "number"}.get(type(values[name]), "choice"),
+            limits=(-1, 1) if isinstance(values[name], tuple) else None,
         )
 
     def wished(wish: Any) -> str:

@@ -18,7 +18,8 @@ _PLAIN = re.compile(r"transparent|blur(:\d{1,3}(\.\d{1,3})?)?|color:#[0-9a-f]{6}
 
 
 def checked(controls: Controls, wishes: Any) -> dict[str, Any]:
-    """Wishes as they may be handed on: on or off, a number, one of the choices, or a background that is no file.
+    """Wishes as they may be handed on: on or off, a number or several, one of the choices, or a background that is no
+    file.
 
     Raises:
         SettingsError: there is another one.
@@ -38,7 +39,9 @@ def checked(controls: Controls, wishes: Any) -> dict[str, Any]:
             chosen = len(wish) <= _LONGEST and wish in map(str, about[name]["choices"])
             _require(plain or word or chosen, name, "is one of its choices")
         else:
-            _require(wish is None or isinstance(wish, bool | int | float), name, "is a word or a number")
+            each = wish if isinstance(wish, list) and kind == "number" else [wish]
+            plain = all(one is None or isinstance(one, bool | int | float) for one in each)
+            _require(plain, name, "is a word or a number")
     return dict(wishes)
 
 
@@ -52,6 +55,8 @@ def _shown(name: str, value: Any) -> Any:
         return value is not None and value is not False
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, tuple):
+        return [_shown(name, each) for each in value]
     return value.name if isinstance(value, PurePath) else str(value)
 
 

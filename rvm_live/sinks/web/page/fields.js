@@ -5,14 +5,14 @@ import { told } from "./toast.js";
 import { plainly, say } from "./words.js";
 
 const PLACED = ["background", "recording", "privacy", "paused", "mirror", "profile"];
-const FIRST = ["camera", "engine", "quality", "framing"];
+const FIRST = ["camera", "engine", "quality", "follow"];
 const OUTPUTS = ["virtual_camera"];
 const places = Object.fromEntries(["fields", "output-fields", "more-fields"].map((id) => [id, document.getElementById(id)]));
 let drawn = "";
 
-const kindOf = (name) =>
-  state.about[name]?.kind ?? (typeof state.controls[name] === "boolean" ? "switch" : name in state.choices ? "choice" : "text");
-const labelOf = (name) => say(`control.${name}`, {}, state.about[name]?.text || plainly(name));
+const kindOf = (name) => state.about[name]?.kind;
+const called = (name, index) => (index === undefined ? name : `${name}-${index}`);
+const labelOf = (name, index) => say(`control.${called(name, index)}`, {}, state.about[name]?.text || plainly(name));
 
 function choiceWords(name, choice) {
   const words = say(`choice.${choice}`, {}, String(choice));
@@ -55,25 +55,30 @@ function toggle(name) {
   return button;
 }
 
-function number(name) {
-  const [least, most] = state.about[name]?.limits ?? [0, 1];
+function number(name, index) {
+  const [least, most] = state.about[name].limits ?? [0, 1];
   const input = document.createElement("input");
   Object.assign(input, { type: "range", min: least, max: most, step: (most - least) / 100 || "any" });
-  input.addEventListener("change", () => told(state.set({ [name]: Number(input.value) })));
+  input.addEventListener("change", () => {
+    const value = Number(input.value);
+    told(state.set({ [name]: index === undefined ? value : state.controls[name].with(index, value) }));
+  });
   return input;
 }
 
-function field(name) {
+/** @param {number} [index] of a control that is several numbers, each with a slider of its own */
+function field(name, index) {
   const kind = kindOf(name);
   if (kind === "text" && !(state.choices[name]?.length > 0)) return null;
   const place = document.createElement("div");
   place.className = `field ${kind}`;
-  const input = kind === "switch" ? toggle(name) : kind === "number" ? number(name) : list(name);
-  input.id = `control-${name}`;
+  const input = kind === "switch" ? toggle(name) : kind === "number" ? number(name, index) : list(name);
+  input.id = `control-${called(name, index)}`;
   input.dataset.control = name;
+  if (index !== undefined) input.dataset.index = index;
   const label = document.createElement("label");
   label.htmlFor = input.id;
-  label.textContent = labelOf(name);
+  label.textContent = labelOf(name, index);
   input.setAttribute("aria-label", label.textContent);
   place.append(label, input);
   return place;
@@ -81,24 +86,28 @@ function field(name) {
 
 function where(name) {
   if (FIRST.includes(name)) return "fields";
-  return OUTPUTS.includes(name) || state.about[name]?.group === "outputs" ? "output-fields" : "more-fields";
+  return OUTPUTS.includes(name) ? "output-fields" : "more-fields";
 }
 
 function draw() {
   const names = Object.keys(state.controls).filter((name) => !PLACED.includes(name) && kindOf(name) !== "trigger");
   names.sort((one, other) => FIRST.indexOf(one) - FIRST.indexOf(other));
-  const key = JSON.stringify([names.map((name) => [name, kindOf(name), labelOf(name)])]);
+  const rows = names.flatMap((name) => {
+    const now = state.controls[name];
+    return Array.isArray(now) ? now.map((_, index) => [name, index]) : [[name]];
+  });
+  const key = JSON.stringify(rows.map((row) => [row, kindOf(row[0]), labelOf(...row)]));
   if (key !== drawn) {
     drawn = key;
     for (const place of Object.values(places)) place.replaceChildren();
-    for (const name of names) {
-      const made = field(name);
-      if (made) places[where(name)].append(made);
+    for (const row of rows) {
+      const made = field(...row);
+      if (made) places[where(row[0])].append(made);
     }
   }
   for (const input of document.querySelectorAll(".field [data-control]")) {
-    const name = input.dataset.control;
-    const now = state.controls[name];
+    const { control: name, index } = input.dataset;
+    const now = index === undefined ? state.controls[name] : state.controls[name][index];
     if (input.matches("select")) fill(name, input);
     else if (input.matches("button")) input.setAttribute("aria-checked", Boolean(now));
     else if (document.activeElement !== input) input.value = now;

@@ -220,27 +220,22 @@ def test_a_token_of_ones_own_for_those_who_look_on(monkeypatch: pytest.MonkeyPat
             Keys()
 
 
+JUNK = (
+    b"", b"{", b"[1]", b'"mirror"', b"{}", b'{"nothing": 1}', b'{"__class__": 1}', b'{"mirror": {"a": 1}}',
+    b'{"mirror": [true]}', b'{"engine": "os:system"}', b'{"engine": "' + b"x" * 5000 + b'"}', b"\xff\xfe\x00",
+    b"[" * 30000,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "expected"),
     [
         (b'{"mirror": true}', "text/plain", 415),
         (b"mirror=true", "application/x-www-form-urlencoded", 415),
         (b'{"mirror": true}', "multipart/form-data; boundary=x", 415),
-        (b"", "application/json", 400),
-        (b"{", "application/json", 400),
-        (b"[1]", "application/json", 400),
-        (b'"mirror"', "application/json", 400),
-        (b"{}", "application/json", 400),
-        (b'{"nothing": 1}', "application/json", 400),
-        (b'{"__class__": 1}', "application/json", 400),
-        (b'{"mirror": {"a": 1}}', "application/json", 400),
-        (b'{"mirror": [true]}', "application/json", 400),
-        (b'{"engine": "os:system"}', "application/json", 400),
-        (b'{"engine": "' + b"x" * 5000 + b'"}', "application/json", 400),
-        (b"\xff\xfe\x00", "application/json", 400),
         (b'{"mirror": true}', "application/json; charset=nonsense", 400),
-        (b"[" * 30000, "application/json", 400),
         (b'{"a": "' + b"x" * 100000 + b'"}', "application/json", 413),
+        *((body, "application/json", 400) for body in JUNK),
     ],
 )
 def test_only_json_that_is_meant(page: Served, body: bytes, kind: str, expected: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from rvm_live.core.errors import SinkError, UnavailableError
 from rvm_live.sinks.camera import outputs
 from rvm_live.sinks.camera.obs import ObsCamera, UnityCamera
 from rvm_live.sinks.camera.sink import VirtualCamera
+from rvm_live.system.installed import adding
 from tests.conftest import ROOT
 from tests.project.test_imports import loaded_by
 from tests.support.clock import FakeClock
@@ -160,6 +162,7 @@ def test_its_real_back_end_and_ours_write_to_the_same_device(tmp_path: Path) -> 
 import numpy as np
 from rvm_live.sinks.camera.loopback import LoopbackCamera
 from rvm_live.sinks.camera.obs import ObsCamera
+from rvm_live.system.installed import adding
 for device in (LoopbackCamera("/dev/video42"), ObsCamera("v4l2loopback", "/dev/video42")):
     device.open(1280, 720, 30.0)
     device.send(np.zeros((1080, 1280), np.uint8))
@@ -175,7 +178,7 @@ for device in (LoopbackCamera("/dev/video42"), ObsCamera("v4l2loopback", "/dev/v
 
 def test_without_it_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
-    with pytest.raises(UnavailableError, match=r"pyvirtualcam .*: pip install 'rvm-live\[camera\]'"):
+    with pytest.raises(UnavailableError, match=f"pyvirtualcam .*: {re.escape(adding('camera'))}"):
         ObsCamera("obs").open(*SIZE, 30)
 
 

@@ -1,10 +1,11 @@
-"""Whether other programs wait for the processor: told by how busy it is beside this process, and on Linux by its
-pressure stall information (https://docs.kernel.org/accounting/psi.html)."""
+"""Whether other programs wait for the processor: told by how busy it is beside this process and those that it has
+started, and on Linux by its pressure stall information (https://docs.kernel.org/accounting/psi.html)."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +30,13 @@ class CpuTimes:
     Attributes:
         busy: of all cores together, by whomever; what a hypervisor gave to others counts.
         idle: likewise.
-        own: of them, by this process.
+        own: of them, by this process and by each that it, or one of those, has started; by their numbers.
         stalled: in which something waited for a core; None where the system does not tell.
     """
 
     busy: float
     idle: float
-    own: float
+    own: Mapping[int, float]
     stalled: float | None
 
 
@@ -47,8 +48,19 @@ def cpu_times(stalls: Path = _STALLS) -> CpuTimes:
     idle = times["idle"] + times.get("iowait", 0.0)
     # A guest's time is part of its user's already.
     busy = sum(seconds for name, seconds in times.items() if name not in ("idle", "iowait", "guest", "guest_nice"))
-    own = time.process_time()
-    return CpuTimes(busy, idle, own, _stalled(stalls))
+    return CpuTimes(busy, idle, _own(), _stalled(stalls))
+
+
+def _own() -> dict[int, float]:
+    """What has ended counts for whoever waited for it; not on Windows."""
+    import psutil
+
+    own = {os.getpid(): sum(os.times()[:4])}
+    with suppress(psutil.Error, OSError):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error, OSError):  # it has ended meanwhile, or is another user's
+                own[child.pid] = sum(child.cpu_times()[:4])
+    return own
 
 
 def _stalled(stalls: Path) -> float | None:
@@ -64,7 +76,8 @@ class Pressure:
     """Whether other programs wait for the processor now. Called for every frame, it looks once a second.
 
     They do where they use something (:data:`OTHERS`), next to nothing is idle (:data:`IDLE`), and, where the system
-    tells, something waits (:data:`WAITING`). With this process alone the processor may be as busy as it likes.
+    tells, something waits (:data:`WAITING`). With this process and its children alone (which compile the kernels, or
+    send a stream) the processor may be as busy as it likes.
 
     Args:
         read: the counters.
@@ -89,7 +102,9 @@ class Pressure:
     @staticmethod
     def _between(before: CpuTimes, now: CpuTimes, seconds: float) -> bool:
         busy, idle = now.busy - before.busy, now.idle - before.idle
-        others = busy - (now.own - before.own)
+        if before.own.keys() - now.own.keys():
+            return False  # one has ended: nobody knows what it took last
+        others = busy - sum(taken - before.own.get(number, 0.0) for number, taken in now.own.items())
         if busy + idle <= 0 or others < OTHERS * seconds or idle > IDLE * (busy + idle):
             return False
         if now.stalled is None or before.stalled is None:

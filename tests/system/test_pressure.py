@@ -24,7 +24,7 @@ def verdicts(clock: FakeClock, *per_second: tuple[float, float, float, float | N
 
     def taken(stalled: bool) -> CpuTimes:
         busy, idle, own, waited = totals
-        return CpuTimes(busy, idle, own, waited if stalled else None)
+        return CpuTimes(busy, idle, {1: own}, waited if stalled else None)
 
     now.append(taken(per_second[0][3] is not None))
     pressure = Pressure(read, clock)
@@ -37,7 +37,7 @@ def verdicts(clock: FakeClock, *per_second: tuple[float, float, float, float | N
         now.append(taken(each[3] is not None))
         said.append(pressure())
         clock.advance(-0.5)
-        now[-1] = CpuTimes(0, 0, 0, 0)  # not looked at before the second is over
+        now[-1] = CpuTimes(0, 0, {}, 0)  # not looked at before the second is over
         assert pressure() == said[-1]
         clock.advance(0.5)
         now[-1] = taken(each[3] is not None)
@@ -77,27 +77,65 @@ def test_what_the_system_tells_of_stalls(tmp_path: Path) -> None:
         assert cpu_times(told).stalled is None
 
 
-def test_what_a_hog_takes_is_counted_as_others_and_what_this_process_takes_is_not() -> None:
+def test_what_this_process_has_started_is_its_own(clock: FakeClock) -> None:
+    """A child takes one of two cores, and this program the other; then a hog comes, then the child ends."""
+    readings = [
+        CpuTimes(10.0, 5.0, {1: 4.0}, 1.0),
+        CpuTimes(12.0, 5.0, {1: 5.0, 2: 0.95}, 1.9),  # it has come
+        CpuTimes(14.0, 5.0, {1: 6.0, 2: 1.95}, 2.8),
+        CpuTimes(16.0, 5.0, {1: 6.7, 2: 2.65}, 3.7),  # the hog has a third
+        CpuTimes(18.0, 5.0, {1: 7.9}, 4.6),  # what the child took last is not known
+        CpuTimes(20.0, 5.0, {1: 8.9}, 5.5),
+    ]
+    left = iter(readings)
+    pressure = Pressure(lambda: next(left), clock)
+    said = []
+    for _ in readings:
+        said.append(pressure())
+        clock.advance(1.0)
+    assert said == [False, False, False, True, False, True]
+
+
+_HOG = """
+import time
+ends = time.monotonic() + 60  # nobody's child must not stay
+while time.monotonic() < ends:
+    pass
+"""
+_ORPHAN = """
+import subprocess, sys
+print(subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)
+"""
+
+
+def test_a_hog_is_of_others_and_this_process_and_a_child_are_not() -> None:
     """Inequalities that hold however busy the machine is: a part is no more than the whole."""
     import psutil  # type: ignore[import-untyped]
 
-    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as hog:
-        try:
-            watched = psutil.Process(hog.pid)
+    started = subprocess.run([sys.executable, "-c", _ORPHAN, _HOG], check=True, capture_output=True, text=True)
+    hog = psutil.Process(int(started.stdout))  # whose parent has ended: nobody's child
+    try:
+        with subprocess.Popen([sys.executable, "-c", _HOG]) as child:
+            try:
+                both = hog, psutil.Process(child.pid)
 
-            def taken() -> float:
-                times = watched.cpu_times()
-                return float(times.user + times.system)
+                def taken() -> list[float]:
+                    return [*(sum(each.cpu_times()[:2]) for each in both), time.process_time()]
 
-            before, hog_before, own_before = cpu_times(), taken(), time.process_time()
-            while taken() - hog_before < 1.0 or time.process_time() - own_before < 0.5:
-                sum(range(20_000))
-            hog_taken, own_taken = taken() - hog_before, time.process_time() - own_before
-            now = cpu_times()
-        finally:
-            hog.kill()
-    busy, own = now.busy - before.busy, now.own - before.own
+                before, first = cpu_times(), taken()
+                while min(now - then for now, then in zip(taken(), first, strict=True)) < 0.6:
+                    sum(range(20_000))
+                of_hog, of_child, of_this = (now - then for now, then in zip(taken(), first, strict=True))
+                now = cpu_times()
+            finally:
+                child.kill()
+    finally:
+        hog.kill()
+    busy = now.busy - before.busy
     tick = 0.3  # the system counts in hundredths, for each kind of time and core
-    assert own >= own_taken - tick > 0
-    assert busy - own >= hog_taken - tick >= 0.7
+    assert hog.pid not in now.own
+    assert now.own[child.pid] - before.own[child.pid] >= of_child - tick > 0
+    own = sum(now.own.values()) - sum(before.own.values())
+    assert own >= of_child + of_this - tick
+    assert busy - own >= of_hog - tick > 0
     assert now.stalled is None or now.stalled >= (before.stalled or 0.0)

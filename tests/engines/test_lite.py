@@ -249,6 +249,25 @@ def test_the_ratio(person: list[Frame]) -> None:
         matted(LiteEngine(settings(downsample_ratio=0.001)), person[:1])
 
 
+@pytest.mark.parametrize(("size", "refined"), [((320, 176), False), ((640, 352), True)])
+def test_one_network_is_made_for_a_size(size: tuple[int, int], refined: bool) -> None:
+    made: list[Any] = []
+
+    class Counting(LiteEngine):
+        def _made(self, key: Any) -> Any:
+            made.append(key)
+            return super()._made(key)
+
+    engine = Counting(settings())
+    try:
+        engine.open()
+        engine.prepare(*size)
+        engine.matte(Frame(np.zeros((size[1], size[0], 3), np.uint8), 0, 0, 0)).host()
+    finally:
+        engine.close()
+    assert made == [((320, 176), refined)]
+
+
 def brute_force(grey: NDArray[np.float64], alpha: NDArray[np.float64], y: int, x: int) -> tuple[float, float]:
     a, b = grey[y - 1 : y + 2, x - 1 : x + 2].ravel(), alpha[y - 1 : y + 2, x - 1 : x + 2].ravel()
     slope = ((a * b).mean() - a.mean() * b.mean()) / ((a * a).mean() - a.mean() ** 2 + 1e-5)

@@ -148,9 +148,7 @@ class LiteEngine(Engine):
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
         self._model: Any = None
-        self._runners: Prepared[tuple[tuple[int, int], bool], _Fitted] = Prepared(
-            self._made, "compiling", most=_KEPT_SIZES
-        )
+        self._runners: Prepared[_Key, _Fitted] = Prepared(self._made, "compiling", most=_KEPT_SIZES)
         self._bridges: Prepared[str, AnySize] = Prepared(self._bridge, "compiling")
         self._info = EngineInfo("lite", "lite", "cpu", "", settings.precision)
 
@@ -197,13 +195,10 @@ class LiteEngine(Engine):
         Raises:
             EngineError: OpenVINO refuses the network, or the ratio leaves nothing of the frame.
         """
-        focus, upsampler = self._fitted(width, height)
-        network, blank = (
-            self._runners.now((self._low, upsampler is not None)),
-            np.zeros((*self._low[::-1], 3), np.uint8),
-        )
+        focus, _ = self._fitted(width, height)
+        blank = np.zeros((*self._low[::-1], 3), np.uint8)
         for _ in range(_WARM_UP_FRAMES):
-            network.run(blank)
+            focus.run(blank)
         if self._core is not None and self.settings.keep_up and self.settings.box_wanted:
             self._bridges.ready("any size")
         focus.reset()

@@ -54,7 +54,7 @@ def plain(cache: Path, time: int = 4) -> list[Case]:
     for folder in sorted((cache / "people" / "development").iterdir()):
         frames = np.load(folder / "frames.npy", mmap_mode="r")[:time]
         height, width = frames.shape[1:3]
-        size = trained_size(width, height, min(ratio_for(width, height), 1.0))
+        size = trained_size(width, height, ratio_for(width, height))
         pictures, alpha = (
             np.stack([cv2.resize(np.ascontiguousarray(f[..., c]), size, interpolation=cv2.INTER_AREA) for f in frames])
             for c in (slice(0, 3), 6)

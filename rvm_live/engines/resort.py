@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
-from rvm_live.engines.base import Engine, EngineInfo, Rung, close_failed
+from rvm_live.engines.base import Engine, Rung, close_failed
 from rvm_live.engines.common.ladder import rungs_for
 from rvm_live.engines.delegating import DelegatingEngine
 from rvm_live.engines.opening import Opening
@@ -46,10 +46,6 @@ class ResortEngine(DelegatingEngine):
     @property
     def _resorted(self) -> bool:
         return self._inner.info.engine == self._asked[1].engine
-
-    @property
-    def info(self) -> EngineInfo:
-        return self._inner.info
 
     def prepare(self, width: int, height: int) -> None:
         self._inner.prepare(width, height)

@@ -22,24 +22,22 @@ def openvino_options(hint: str, *, cached: bool = True) -> dict[str, Any]:
         hint: a precision in its own words: ``f32`` or ``bf16``.
         cached: keep what was compiled on disk.
     """
-    options = {
-        "PERFORMANCE_HINT": "LATENCY",
+    return {
+        **openvino_elsewhere(hint, cached=cached),
         "INFERENCE_NUM_THREADS": threads.plan(threads.usable_cores()).matting,
         "ENABLE_CPU_PINNING": False,
-        "INFERENCE_PRECISION_HINT": hint,
     }
-    kept = folders.kept_in(cache_dir() / "openvino") if cached else None
-    return {**options, "CACHE_DIR": kept} if kept else options
 
 
-def openvino_elsewhere(hint: str) -> dict[str, Any]:
+def openvino_elsewhere(hint: str, *, cached: bool = True) -> dict[str, Any]:
     """How OpenVINO compiles for a GPU or NPU.
 
     Args:
         hint: a precision in its own words: ``f32`` or ``f16``.
+        cached: as for :func:`openvino_options`.
     """
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
-    kept = folders.kept_in(cache_dir() / "openvino")
+    kept = folders.kept_in(cache_dir() / "openvino") if cached else None
     return {**options, "CACHE_DIR": kept} if kept else options
 
 

@@ -56,7 +56,7 @@ def live_controls(
     ``ratio``           the same as a number in (0, 1], or ``auto``
     ``device``          ``cpu``, ``cuda:0``, ...; ``auto``: the best
     ``steady``          alpha is averaged over time where nothing moves; ``auto``: with ``lite``
-    ``box``             the network looks at a box around the person; ``auto``: it does
+    ``box``             the network looks at a box around the person; ``auto``: it does not
     ``gate``            it looks only when something moved; ``auto``: it does
     ``recording``       a path, True for one named by the time, None or False for none
     ``virtual_camera``  the result is a camera to other programs

@@ -77,7 +77,7 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 )
 @click.option("--seq-chunk", type=int, help="Frames matted at once.  [default: 8; 6 from 2160 lines on]")
 @click.option("--memory-limit", help="GPU memory that this process may use, such as 10GB.")
-@engine_options(foreground={}, steady={}, box={"shown": "off"}, gate={"shown": "off"}, key={})
+@engine_options(foreground={}, steady={}, box={}, gate={"shown": "off"}, key={})
 @click.option("--straight", is_flag=True, help="EXR with colours that are not multiplied by alpha.")
 @click.option("--name-template", help="With {prefix}, {name} and {stem}.  [default in a folder: {prefix}{name}]")
 @click.option("--fps", type=float, default=25.0, help="Frames per second of numbered pictures.  [default: 25]")

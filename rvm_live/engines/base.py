@@ -28,7 +28,7 @@ class EngineInfo:
     Attributes:
         engine: name of the engine, e.g. ``rvm``.
         model: network, e.g. ``mobilenetv3``.
-        device: torch device string that does the work, e.g. ``cpu`` or ``cuda:0``.
+        device: that does the work, as ``--device`` names it, e.g. ``cpu`` or ``cuda:0``.
         device_name: the device in words, e.g. ``NVIDIA GeForce RTX 4070``.
         precision: ``fp32``, ``fp16``, ...
         downsample_ratio: ratio the network works at, in (0, 1]; 0.0 while no frame size is known.

@@ -62,8 +62,10 @@ def open_engine(
         model: ``mobilenetv3`` or ``resnet50``; None: mobilenetv3, or what the weights file holds.
         weights: file or folder; None: ``RVM_LIVE_WEIGHTS``, else the cache, else, where RVM was asked for by name, the
             official release.
-        device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
-        precision: ``auto``, ``fp32``, ``fp16`` (on a GPU) or ``bf16`` (on a CPU that has it).
+        device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``; with OpenVINO ``intel-gpu``, ``intel-gpu:N`` or
+            ``npu``.
+        precision: ``auto``, ``fp32``, ``fp16`` (on a GPU), or with OpenVINO ``bf16`` (on a CPU that has it) or ``int8``
+            (once calibrated).
         downsample_ratio: in (0, 1]; None or ``auto``: ``min(512 / max(H, W), 1)``, whatever else the machine does.
         foreground: ``model``, or ``source`` where alpha is all you want, which is quicker: the matte's foreground is
             then the picture itself.

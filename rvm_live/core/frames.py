@@ -204,7 +204,8 @@ class Matte:
     @cached_property
     def _host(self) -> HostMatte:
         if (estimate := self.deferred) is not None:
-            return HostMatte(estimate.alpha, lambda: self.frame.image if estimate.colour is None else estimate.colour)
+            # Nothing here may hold the matte: a circle would keep its picture until the collector comes by.
+            return HostMatte(estimate.alpha, lambda: estimate.image if estimate.colour is None else estimate.colour)
         if isinstance(self.alpha, np.ndarray):
             colour = self.frame.image if self.foreground is None else _array_u8(self.foreground)
             return HostMatte(_array_u8(self.alpha), colour)

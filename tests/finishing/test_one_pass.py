@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -223,6 +225,19 @@ def test_the_engine_hands_over_what_it_found_and_full_size_comes_when_asked() ->
         assert later.alpha.dtype == np.uint8, "what it was found in is still there"
     finally:
         engine.close()
+
+
+def test_a_picture_goes_with_the_last_who_has_it_and_waits_for_no_collector() -> None:
+    image = np.zeros((36, 64, 3), np.uint8)
+    gone = weakref.ref(image)
+    gc.disable()
+    try:
+        matte = matte_of(image, found_in(np.random.default_rng(2), (9, 16), "own"))
+        assert matte.host().alpha.shape == (36, 64)  # of the colours nothing was read
+        del image, matte
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("size", [(36, 64), (40, 64)])

@@ -74,8 +74,8 @@ class Reframer:
             self._last.pop(inside, None)
             return matte
         before = self._last.get(inside)
-        if before is not None and before[1] == placement and _same(before[0], matte):
-            made = _twin(before[2], matte)
+        if before is not None and before[1] == placement and matte.same_as(before[0]):
+            made = before[2].again(_Reframed.again(before[2].frame, matte.frame))
         else:
             made = reframed(matte, placement, source_foreground=self._source_foreground)
         self._last[inside] = matte, placement, made
@@ -195,6 +195,11 @@ class _Reframed(Frame):
         return _Reframed._made(frame, _Once(make), (width, height))
 
     @staticmethod
+    def again(moved: Frame, frame: Frame) -> Frame:
+        """What was made of the same picture before, for this frame."""
+        return _Reframed._made(frame, moved.__dict__["_once"], moved.__dict__["_size"])
+
+    @staticmethod
     def _made(frame: Frame, once: _Once, size: tuple[int, int]) -> Frame:
         made = object.__new__(_Reframed)
         made.__dict__.update({name: value for name, value in vars(frame).items() if name != "image"})
@@ -223,19 +228,3 @@ class _Once:
     @cached_property
     def picture(self) -> Picture:
         return self._make()
-
-
-def _same(one: Matte, other: Matte) -> bool:
-    same = one.alpha is other.alpha and one.foreground is other.foreground
-    return same and one.frame.image is other.frame.image
-
-
-def _twin(made: Matte, matte: Matte) -> Matte:
-    """What was made of the same matte before, for this frame."""
-    once, size = made.frame.__dict__["_once"], made.frame.__dict__["_size"]
-    frame = _Reframed._made(matte.frame, once, size)
-    twin = replace(
-        made, frame=frame, started_ns=matte.started_ns, finished_ns=matte.finished_ns, elapsed_ns=matte.elapsed_ns
-    )
-    twin.__dict__.update({name: made.__dict__[name] for name in ("_host", "_tensors") if name in made.__dict__})
-    return twin

@@ -151,9 +151,13 @@ class Matte:
         """The estimate, where alpha is to be had of it alone."""
         return self.estimate if self.__dict__["alpha"] is None else None
 
+    def same_as(self, other: Matte) -> bool:
+        """Whether it is of the very same arrays, for a frame of the same picture; nothing is worked out for it."""
+        ours, theirs = self._arrays, other._arrays
+        return ours[0] is theirs[0] and ours[1] is theirs[1] and self.frame.image is other.frame.image
+
     @property
-    def pixels(self) -> tuple[Any, Any]:
-        """What tells mattes of the same pixels, by identity; nothing is worked out for it."""
+    def _arrays(self) -> tuple[Any, Any]:
         return (self.estimate, None) if self.deferred is not None else (self.alpha, self.foreground)
 
     def again(self, frame: Frame) -> Matte:

@@ -77,10 +77,7 @@ class LastComposite:
 
     def shows(self, matte: Matte, behind: object) -> bool:
         """Whether it is what these would make."""
-        before = self.matte
-        ours, theirs = before.pixels, matte.pixels
-        same = ours[0] is theirs[0] and ours[1] is theirs[1] and behind == self.behind
-        return same and matte.frame.image is before.frame.image
+        return behind == self.behind and matte.same_as(self.matte)
 
 
 def _same_picture(one: Picture, other: Picture) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +24,6 @@ from rvm_live.core.notices import Notices
 from rvm_live.core.registry import COMPOSITORS
 from rvm_live.core.stillness import LastComposite
 from rvm_live.weights import consent
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Composer"]
 
@@ -91,7 +87,6 @@ class Composer:
         self.framing = Framing() if framing is None else framing
         self._reframer = Reframer(self.framing, source_foreground=foreground == "source")
         self._notices = notices
-        self._source_foreground = foreground == "source"
         self._clock = clock
         self._from_files = from_files
         self._pixel = pixel

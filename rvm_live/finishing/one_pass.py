@@ -79,9 +79,8 @@ def all_of(
     kinds = np.empty(found.slope.shape, np.uint8)
     module.alpha_kinds(found.slope, found.offset, kinds)
     alpha = _alphas(height, width).take()
-    old, kept = before or (_NO_BYTES, _NO_FLOATS)
     model = (True, found.slope, found.offset, kinds, *_grid(found.slope.shape, (height, width)))
-    steady = (before is not None, old, kept, *_coarse_grid(kept.shape, (height, width)))
+    steady = _NOT_STEADY if before is None else (True, *before, *_coarse_grid(before[1].shape, (height, width)))
     made = _run(module, image, alpha, model, steady, kind, plate, None if source else found, workers)
     return None if made is None else (alpha, made)
 
@@ -216,8 +215,6 @@ def _areas(full: int, low: int) -> tuple[NDArray[np.int32], Floats]:
 
 
 def _between(low: int, full: int, places: int = 0) -> tuple[NDArray[np.int32], Floats]:
-    if not low:
-        return _NO_GRID[:2]
     at = (np.arange(full) + 0.5) * (low / full) - 0.5  # pixel centres
     if places:
         at = np.floor(at * places + 0.5) / places

@@ -15,6 +15,7 @@ from subprocess import DEVNULL
 from typing import Any
 
 from rvm_live.core.errors import words_of
+from rvm_live.core.frames import LEAST_ALPHA
 from rvm_live.system import folders
 from rvm_live.system.cpu_info import cpu_name
 from rvm_live.system.installed import adding
@@ -96,10 +97,10 @@ class Kernels:
 
 def _home() -> Path:
     """Where the kernels are kept."""
-    # Numba looks at the file of a function alone, not at those of what it calls.
+    # Numba looks at the file of a function alone, not at those of what it calls, nor at constants of other modules.
     parts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
     held_to = [os.environ.get(name, "") for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")]
-    parts += [f"{version('numba')} {sys.version} {cpu_name()} {held_to}".encode()]
+    parts += [f"{version('numba')} {sys.version} {cpu_name()} {held_to} {LEAST_ALPHA}".encode()]
     return folders.cache_folder() / "kernels" / sha256(b"".join(parts)).hexdigest()[:16]
 
 

@@ -142,7 +142,7 @@ class Follower:
         self._goal = WHOLE
         self._epoch = -1
         self._moment_ns = self._seen_ns = 0
-        self._asked: tuple[bool, float, tuple[float, float]] | None = None
+        self._asked: Framing | None = None
 
     def placement(self, box: Box | None, epoch: int, moment_ns: int) -> Placement:
         """Where the frame lies now.
@@ -153,7 +153,6 @@ class Follower:
             moment_ns: nanoseconds; those of later frames are later.
         """
         framing = Framing(self.framing.follow, self.framing.zoom, self.framing.shift)
-        asked = framing.follow, framing.zoom, framing.shift
         passed_s = min(max(moment_ns - self._moment_ns, 0) / 1e9, _LONGEST_S)
         self._moment_ns = moment_ns
         if box is not None or not framing.follow:
@@ -161,13 +160,13 @@ class Follower:
         wanted = placed(framing, box)
         if box is None and framing.follow and moment_ns - self._seen_ns < PATIENCE_NS and self._now is not None:
             wanted = self._goal  # behind a chair for a moment
-        changed = asked != self._asked
+        changed = framing != self._asked
         if changed or _apart(wanted, self._goal):
             self._goal = wanted
             # Another scene begins where it belongs; but who follows from now on goes there.
             if self._now is None or (epoch != self._epoch and not changed):
                 self._now, self._speed = [math.log(wanted.scale), wanted.x, wanted.y], [0.0] * 3
-        self._epoch, self._asked = epoch, asked
+        self._epoch, self._asked = epoch, framing
         assert self._now is not None
         goal = math.log(self._goal.scale), self._goal.x, self._goal.y
         limits = GROWTH, SPEED / self._goal.scale, SPEED / self._goal.scale

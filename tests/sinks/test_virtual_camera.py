@@ -287,6 +287,17 @@ def test_a_device_that_is_lost_is_told_and_opened_again(feed: Feed) -> None:
     assert feed.kept.calls[-1] == "close"
 
 
+def test_one_that_is_found_again_is_fed_at_once_though_nobody_watches(feed: Feed) -> None:
+    """As at the beginning: some programs see a camera only then."""
+    feed.kept.error = "gone"
+    feed.wait(0.1)
+    before = len(feed.kept.sent)
+    feed.kept.error, feed.kept.watched = "", False
+    feed.wait(1.2)
+    assert feed.told[1:] == ["the virtual camera is back (kept)"]
+    assert len(feed.kept.sent) == before + 1 and near(feed.middle(), ALONE)
+
+
 def test_one_that_is_lost_holds_up_no_other(clock: FakeClock) -> None:
     failing, other = KeptCamera(), KeptCamera()
     feed = Feed(clock, failing, other)

@@ -166,17 +166,19 @@ class VirtualCamera(PictureSink):
         refusals = []
         for device in self._make():
             try:
-                device.open(*self.size, self.rate)
+                self._begin(device)
             except CameraUnavailableError as error:
                 refusals.append(str(error))
-                continue
-            self._devices.append(device)
-            self._attempt(device, self._background(device.clear))  # some are seen by others only then
         for device in self._devices:
             if unseen := unseen_because(device):
                 self._around.told(str(unseen))
         if not self._devices:
             raise SinkError(f"there can be no virtual camera: {'; '.join(refusals)}")
+
+    def _begin(self, device: CameraDevice) -> None:
+        device.open(*self.size, self.rate)
+        self._devices.append(device)
+        self._attempt(device, self._background(device.clear))  # some are seen by others only then
 
     def _send(self, new: bool) -> None:
         shot = self._newest
@@ -210,12 +212,12 @@ class VirtualCamera(PictureSink):
         self._again_ns = self._clock.now_ns() + _AGAIN_NS
         for device in [*self._lost]:
             try:
-                device.open(*self.size, self.rate)
+                self._begin(device)
             except CameraUnavailableError:
                 continue
             self._lost.remove(device)
-            self._devices.append(device)
-            self._around.news(f"the virtual camera is back ({device.name})")
+            if device in self._devices:
+                self._around.news(f"the virtual camera is back ({device.name})")
 
     def _shut(self) -> None:
         """Nobody stays in what is seen last: whoever watches gets the background, and time to take it."""

@@ -1,4 +1,4 @@
-"""Where composites go: windows and files.
+"""Where composites go: the window, files, streams, a page, a camera to other programs.
 
 May import backgrounds, core, finishing, media, microphones, network, system, weights.
 

@@ -37,7 +37,7 @@ class CameraDevice(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """How it is told, once open with the name under which other programs see it."""
+        """How it is told, once open with the name that the device has."""
 
     @abstractmethod
     def open(self, width: int, height: int, fps: float) -> None:

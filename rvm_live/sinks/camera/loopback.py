@@ -33,9 +33,7 @@ _MAGIC = 0xFEEDCAFE
 _SMPTE170M, _ENC_601, _LIMITED, _CURVE_709 = 1, 1, 2, 1
 # Since 0.13: it tells when somebody begins or ends to stream, and at once how it is now.
 _CLIENT_USAGE, _SEND_INITIAL = 0x08000000 + 0x08E00000 + 1, 1
-
-
-_AT_ONCE = 8
+_AT_ONCE = 8  # so many events at most
 
 
 class Capability(ctypes.Structure):

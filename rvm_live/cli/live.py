@@ -139,7 +139,9 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             multiple=True,
             help="Stream the result to rtmp(s)://, udp:// or tcp:// (MPEG-TS), hls:FOLDER, whip+https://; repeatable.",
         ),
-        click.option("--stream-bitrate", type=int, metavar="KBIT", help="Of its picture.  [default: by its size]"),
+        click.option(
+            "--stream-bitrate", type=int, metavar="KBIT", help="Of its picture, but by WHIP.  [default: by its size]"
+        ),
         click.option("--mirror-output", is_flag=True, help="Flip left and right what is recorded, too."),
         click.option(
             "--sink",

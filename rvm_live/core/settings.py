@@ -289,7 +289,7 @@ class LiveSettings:
         fullscreen: start in full screen.
         record: file or folder to write, or None.
         streams: addresses that the result is sent to, such as ``rtmp://host/app/key``.
-        stream_bitrate: of a stream's picture, kbit/s; None: by its size and rate.
+        stream_bitrate: of a stream's picture, kbit/s, but by WHIP; None: by its size and rate.
         sinks: more places where composites go, a name from the registry or ``package.module:Class``, either with
             ``:argument`` behind it.
         web: where the page is served, ``HOST:PORT``; None: nowhere.

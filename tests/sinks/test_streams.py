@@ -166,9 +166,12 @@ def test_whip_to_a_server_of_webrtc() -> None:
     """aiortc to aiortc, through HTTP as RFC 9725 has it: offer, answer, pictures, and the session's end."""
     pytest.importorskip("aiortc")
     with WhipServer() as server:
-        sink = StreamSink(f"whip+http://{SECRET}@127.0.0.1:{server.port}/whip", fps=30)
+        said: list[str] = []
+        sink = StreamSink(f"whip+http://{SECRET}@127.0.0.1:{server.port}/whip", fps=30, bitrate=2_000_000)
         assert SECRET not in sink.label
+        sink.meet(Surroundings(told=said.append))
         sink.open()
+        assert said == [f"--stream-bitrate is not for {sink.label}: WebRTC finds a rate of its own"]
         assert until(lambda: (send(sink, 3), len(server.pictures) >= 10)[1], 40)
         assert sink.state == "live"
         sink.close(failed=False)

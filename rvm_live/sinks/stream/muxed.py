@@ -22,7 +22,7 @@ from rvm_live.sinks.stream.way import Way
 if TYPE_CHECKING:
     from rvm_live.sinks.recording.listening import Listener
 
-__all__ = ["MuxedWay", "encoder_for"]
+__all__ = ["MuxedWay"]
 
 _KEY_TICKS = 2 * TICKS
 """Servers cut and viewers join at whole pictures: the usual demand is one every two seconds."""
@@ -36,7 +36,7 @@ _HARDWARE = {
 _SOFTWARE = ("yuv420p", {"preset": "veryfast", "tune": "zerolatency", "forced-idr": "1"})
 
 
-def encoder_for(size: tuple[int, int]) -> str:
+def _encoder_for(size: tuple[int, int]) -> str:
     """The name of the first H.264 encoder that works here at that size (width, height); x264 always does."""
     for name, (form, options) in _HARDWARE.items():
         if why_not(name, form, tuple(options.items()), size) is None:
@@ -54,7 +54,6 @@ class MuxedWay(Way):
         bitrate: of the picture, bits per second.
         first: the first picture: its time is where the stream begins.
         listener: what is heard meanwhile, or None.
-        codec: from :func:`encoder_for`.
     """
 
     def __init__(
@@ -66,8 +65,8 @@ class MuxedWay(Way):
         bitrate: int,
         first: Shot,
         listener: Listener | None,
-        codec: str,
     ) -> None:
+        codec = _encoder_for(size)
         form, options = _HARDWARE.get(codec, _SOFTWARE)
         rate = {"b": str(bitrate), "maxrate": str(bitrate), "bufsize": str(bitrate)}
         recipe = Recipe(

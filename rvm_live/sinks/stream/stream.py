@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class StreamSink(PictureSink):
     Args:
         words: the address, see :func:`~rvm_live.sinks.stream.targets.target_of`.
         fps: nominal frames per second, 0 if unknown.
-        bitrate: of the picture, bits per second; None: by size and rate.
+        bitrate: of the picture, bits per second; None: by size and rate. WHIP finds its own.
         listener: the microphone to be heard, open while this is, or None.
         clock: monotonic time.
 
@@ -91,7 +91,6 @@ class StreamSink(PictureSink):
         self._around = Surroundings()
         self._way: Way | None = None
         self._size = (0, 0)
-        self._codec = ""
         self._due_ns = 0
         self._tries = 0
         self._back = False
@@ -122,6 +121,8 @@ class StreamSink(PictureSink):
         self._around = around
 
     def open(self) -> None:
+        if self._target.muxer == "whip" and self._bitrate is not None:
+            self._around.told(f"--stream-bitrate is not for {self.label}: WebRTC finds a rate of its own")
         if self._listener is not None:
             self._listener.open(patient=False)
 
@@ -184,16 +185,14 @@ class StreamSink(PictureSink):
         return self._way is not None
 
     def _made(self, shot: Shot) -> Way:
-        bitrate = self._bitrate or bitrate_for(*self._size, self._fps)
-        options: dict[str, Any] = {"fps": self._fps, "bitrate": bitrate, "first": shot, "listener": self._listener}
         if self._target.muxer == "whip":
             from rvm_live.sinks.stream.whip import WhipWay
 
-            return WhipWay(self._target, self._size, **options)
-        from rvm_live.sinks.stream.muxed import MuxedWay, encoder_for
+            return WhipWay(self._target, fps=self._fps, first=shot, listener=self._listener)
+        from rvm_live.sinks.stream.muxed import MuxedWay
 
-        self._codec = self._codec or encoder_for(self._size)
-        return MuxedWay(self._target, self._size, codec=self._codec, **options)
+        bitrate = self._bitrate or bitrate_for(*self._size, self._fps)
+        return MuxedWay(self._target, self._size, fps=self._fps, bitrate=bitrate, first=shot, listener=self._listener)
 
     def _guarded(self, act: Callable[[Way], None]) -> None:
         way = self._way

@@ -1,4 +1,4 @@
-"""WebRTC to a server, by WHIP (RFC 9725): half a second to the viewers, instead of several."""
+"""WebRTC to a server, by WHIP (RFC 9725), for viewers who are to see it at once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from rvm_live.core.beside import beside
 from rvm_live.core.errors import words_of
 from rvm_live.microphones.base import RATE
 from rvm_live.sinks.base import Shot
+from rvm_live.sinks.recording.times import TICKS, Times
 from rvm_live.sinks.stream.targets import Target
 from rvm_live.sinks.stream.way import Way
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WhipWay"]
 
-_TICKS = 90_000
 _HTTP_S = 8.0
 _BEGIN_S = 15.0
 _PACKET = RATE // 50  # 20 ms, what Opus takes
@@ -36,28 +36,19 @@ _WAITING = 3
 
 
 class WhipWay(Way):
-    """One session. aiortc encodes H.264 where the server takes it, VP8 where not, at a rate that it finds itself.
+    """One session. aiortc encodes H.264 where the server takes it, VP8 where not, at a rate of its own: it follows what
+    the server believes to be possible, within bounds that cannot be set.
 
     Args:
         target: the endpoint; a token stands before the host, as in ``whip+https://TOKEN@host/path``.
-        size: width and height of the pictures.
-        fps: unused here.
-        bitrate: what aiortc begins with, bits per second; it sets limits of its own.
+        fps: nominal frames per second.
         first: the first picture: its time is where the stream begins.
         listener: what is heard meanwhile, or None.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        size: tuple[int, int],
-        *,
-        fps: float,
-        bitrate: int,
-        first: Shot,
-        listener: Listener | None,
-    ) -> None:
+    def __init__(self, target: Target, *, fps: float, first: Shot, listener: Listener | None) -> None:
         self._target, self._listener = target, listener
+        self._times = Times(fps, captured=True)
         self._began_ns = first.captured_ns
         self._live = self._gone = False
         self._reason = "the connection was closed"
@@ -91,8 +82,8 @@ class WhipWay(Way):
         height, width = picture.shape[:2]
         even = np.ascontiguousarray(picture[: height - height % 2, : width - width % 2])
         frame = VideoFrame.from_ndarray(even, format="bgr24")
-        frame.pts = max(0, shot.captured_ns - self._began_ns) * _TICKS // 1_000_000_000
-        frame.time_base = Fraction(1, _TICKS)
+        frame.pts, _ = self._times.tick(shot)
+        frame.time_base = Fraction(1, TICKS)
         self._loop.call_soon_threadsafe(self._pictures.put, frame)
         self.hear(shot.captured_ns)
 

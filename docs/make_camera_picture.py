@@ -16,8 +16,9 @@ sys.path.insert(0, str(ROOT))
 
 from tests.sinks.test_camera_in_chromium import FEATURES, served  # noqa: E402
 from tests.support.chromium import open_browser  # noqa: E402
-from tests.support.pipewire import open_session, wait_for  # noqa: E402
+from tests.support.pipewire import open_session  # noqa: E402
 from tests.support.program import finish, start  # noqa: E402
+from tests.support.waiting import until  # noqa: E402
 
 PAGE = """<!doctype html><meta charset=utf-8><title>A call</title><style>
 body { margin: 0; background: #20242a; color: #e8eaed; font: 18px sans-serif; padding: 24px }
@@ -44,7 +45,7 @@ def main() -> None:
         os.environ.update({name: session.env[name] for name in names})
         options = ["--source", "demo", "--fps", "30", "--headless", "--virtual-camera=pipewire", "--always"]
         with start(*options, "--background", background, env=dict(os.environ)) as process:
-            wait_for(lambda: "Video/Source" in session.dump())
+            until(lambda: "Video/Source" in session.dump())
             session.open_portal()
             with open_browser(*FEATURES) as browser:
                 page = browser.page(width=960, height=620)

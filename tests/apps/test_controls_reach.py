@@ -23,8 +23,9 @@ from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.base import EngineInfo
 from rvm_live.engines.failover import FailoverEngine
 from tests.support.engines import LeftHalfEngine
-from tests.support.everywhere import SIZE, everywhere, until
+from tests.support.everywhere import SIZE, everywhere
 from tests.support.videos import make_video
+from tests.support.waiting import until
 
 Picture = NDArray[np.uint8]
 

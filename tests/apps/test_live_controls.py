@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -30,17 +30,9 @@ from tests.conftest import ROOT
 from tests.support.capture import FakeDevice
 from tests.support.mirror import certificate, send, serving
 from tests.support.videos import make_video
+from tests.support.waiting import until
 
 GREEN = ("color:#00ff00", "color:#ff0000", "blur")
-
-
-def until(test: Callable[[], Any], seconds: float = 40) -> bool:
-    end = time.monotonic() + seconds
-    while not test():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @contextmanager

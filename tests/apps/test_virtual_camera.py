@@ -19,10 +19,11 @@ from rvm_live.core.settings import LiveSettings, SourceSettings
 from rvm_live.sinks.recording.recording_switch import RecordingSwitch
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from rvm_live.sources.switched import SwitchedSource
-from tests.apps.test_live_controls import running, until
+from tests.apps.test_live_controls import running
 from tests.support.cameras import KeptCamera
 from tests.support.clock import FakeClock
 from tests.support.pictures import make_composite
+from tests.support.waiting import until
 
 GREEN = (0, 255, 0)
 

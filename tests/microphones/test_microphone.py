@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import threading
@@ -21,7 +20,7 @@ import numpy as np
 import pytest
 
 from rvm_live.apps.assembly import failover
-from rvm_live.apps.live import _App, run
+from rvm_live.apps.live import _App
 from rvm_live.cli.words import said_in_full
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import SettingsError, SinkError, SourceLostError, SourceUnavailableError
@@ -41,11 +40,12 @@ from rvm_live.sinks.window.overlay import Overlay
 from rvm_live.sinks.window.status import Status, joined, statistics_rows
 from rvm_live.system.installed import adding
 from tests.conftest import ROOT
-from tests.support.claps import MICROPHONE, Claps, FlashingSource, flashes, samples, sound_server, tones
+from tests.support.claps import MICROPHONE, check_in_step, run_with_claps, samples, sound_server, tones
 from tests.support.clock import FakeClock
 from tests.support.pictures import make_composite
 from tests.support.program import call
 from tests.support.videos import make_video
+from tests.support.waiting import until
 
 SECOND = 1_000_000_000
 CONTAINERS = {
@@ -55,15 +55,6 @@ CONTAINERS = {
     ".webm": ("webm", "libopus"),
 }
 LIVE = Overflow.DROP_OLDEST
-
-
-def until(test: Callable[[], Any], seconds: float = 40) -> bool:
-    end = time.monotonic() + seconds
-    while not test():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -150,30 +141,8 @@ def test_a_flash_and_a_tone_are_in_step(
 ) -> None:
     """The whole program on a real sound server: a tone is played where the picture flashes."""
     path = tmp_path / f"clap{suffix}"
-    with Claps() as claps:
-        assert until(lambda: claps.times_ns or claps.error), claps.error
-        for module in ("live", "assembly"):
-            monkeypatch.setattr(f"rvm_live.apps.{module}.open_source", lambda *_: FlashingSource(claps))
-        report = run(
-            LiveSettings(
-                SourceSettings("flashes", fps=100),
-                EngineSettings("tests.support.engines:LeftHalfEngine"),
-                backgrounds=("color:#808080",),
-                headless=True,
-                record=str(path),
-                audio=MICROPHONE,
-                duration=5,
-                adaptive=False,
-            )
-        )
-    assert report.fallbacks == (), report.fallbacks
-    seen, heard = flashes(path), tones(path)
-    pairs = [(flash, min(heard, key=lambda each: abs(each - flash))) for flash in seen]
-    offsets = [1000 * (tone_s - flash) for flash, tone_s in pairs]
-    told = f"{suffix}: offset of tone against flash, ms: " + " ".join(f"{each:+.0f}" for each in offsets)
-    sys.stdout.write(f"{told}; median {statistics.median(offsets):+.1f}\n")  # for -s
-    assert len(offsets) >= 3, told
-    assert sum(abs(each) < 40 for each in offsets) > 0.8 * len(offsets), told
+    run_with_claps(monkeypatch, record=str(path), duration=5)
+    check_in_step(path)
     picture, sound = length(path)
     assert sound == pytest.approx(picture, abs=0.1)
 

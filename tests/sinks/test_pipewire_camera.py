@@ -20,7 +20,8 @@ from rvm_live.sinks.base import Shot, Surroundings
 from rvm_live.sinks.camera.outputs import outputs_here
 from rvm_live.sinks.camera.pipewire import PipeWireCamera
 from rvm_live.sinks.camera.sink import VirtualCamera
-from tests.support.pipewire import Session, open_session, wait_for
+from tests.support.pipewire import Session, open_session
+from tests.support.waiting import until
 
 SIZE = (640, 360)
 PERSON, BACKGROUND = (40, 200, 60), (190, 90, 30)
@@ -114,7 +115,7 @@ def test_a_reader_gets_the_pictures_and_before_them_the_background(inside: Sessi
 
 def test_the_camera_tells_its_colours_its_size_and_that_it_is_a_camera(inside: Session) -> None:
     with fed():
-        assert wait_for(lambda: '"colorMatrix"' in inside.dump())
+        assert until(lambda: '"colorMatrix"' in inside.dump())
         nodes = [each["info"] for each in json.loads(inside.dump()) if each["type"] == "PipeWire:Interface:Node"]
         (node,) = [each for each in nodes if each["props"].get("media.class") == "Video/Source"]
         assert (node["props"]["node.name"], node["props"]["media.role"]) == ("rvm-live", "Camera")
@@ -131,18 +132,18 @@ def test_it_is_seen_whether_anybody_watches(inside: Session) -> None:
     with fed() as feed:
         assert feed.camera.watched is False
         reader = inside.read(size=SIZE)
-        assert wait_for(lambda: feed.camera.watched)
+        assert until(lambda: feed.camera.watched)
         reader.wait(1)
         reader.close()
-        assert wait_for(lambda: feed.camera.watched is False)
+        assert until(lambda: feed.camera.watched is False)
 
 
 def test_what_is_seen_last_is_the_background(inside: Session) -> None:
     with fed() as feed:
         feed.picture = plain(PERSON)
         reader = inside.read(size=SIZE)
-        assert wait_for(lambda: len(reader.pictures()) > 5 and near(shown(reader.pictures()[-1]), PERSON))
-    assert wait_for(lambda: near(shown(reader.pictures()[-1]), BACKGROUND))
+        assert until(lambda: len(reader.pictures()) > 5 and near(shown(reader.pictures()[-1]), PERSON))
+    assert until(lambda: near(shown(reader.pictures()[-1]), BACKGROUND))
     reader.close()
 
 
@@ -153,7 +154,7 @@ def test_a_reader_that_hangs_holds_up_nobody(inside: Session) -> None:
         hanging.wait(3)
         hanging.freeze()
         turns = feed.turns
-        assert wait_for(lambda: feed.turns > turns + 100), "the sink's thread goes on"
+        assert until(lambda: feed.turns > turns + 100), "the sink's thread goes on"
         other = inside.read(size=SIZE)
         hanging.close()
         assert near(shown(other.wait(5)[-1]), PERSON)
@@ -166,14 +167,14 @@ def test_pipewire_dies_and_comes_back(inside: Session) -> None:
         reader = inside.read(size=SIZE)
         reader.wait(3)
         inside.die()
-        assert wait_for(lambda: feed.told)
+        assert until(lambda: feed.told)
         reader.close()
         (told,) = feed.told
         assert told.startswith("PipeWire's camera is gone (") and told.endswith("; trying again until it is back")
         turns = feed.turns
-        assert wait_for(lambda: feed.turns > turns + 50)
+        assert until(lambda: feed.turns > turns + 50)
         inside.begin()
-        assert wait_for(lambda: len(feed.told) == 2)
+        assert until(lambda: len(feed.told) == 2)
         assert feed.told[1] == "the virtual camera is back (PipeWire)"
         again = inside.read(size=SIZE)
         assert near(shown(again.wait(5)[-1]), PERSON)
@@ -182,9 +183,9 @@ def test_pipewire_dies_and_comes_back(inside: Session) -> None:
 
 def test_it_can_go_and_come_while_the_run_goes_on(inside: Session) -> None:
     with fed() as feed:
-        assert wait_for(lambda: "Video/Source" in inside.dump())
+        assert until(lambda: "Video/Source" in inside.dump())
         feed.camera.use(False)
-        assert wait_for(lambda: "Video/Source" not in inside.dump())
+        assert until(lambda: "Video/Source" not in inside.dump())
         assert feed.camera.watched is False and feed.camera.label == ""
         feed.camera.use(True)
         assert near(shown(inside.read(size=SIZE).wait(3)[-1]), BACKGROUND)

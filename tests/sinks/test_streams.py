@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import statistics
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +17,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rvm_live.apps.live import run
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import SettingsError
-from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
 from rvm_live.pipeline.fan_out import Fresh
 from rvm_live.sinks.base import Surroundings
 from rvm_live.sinks.stream import connection, muxed, stream
 from rvm_live.sinks.stream.stream import StreamSink, bitrate_for
 from rvm_live.sinks.stream.targets import target_of
-from tests.support.claps import MICROPHONE, Claps, FlashingSource, flashes, sound_server, tones
+from tests.support.claps import check_in_step, run_with_claps, sound_server
 from tests.support.clock import FakeClock
 from tests.support.pictures import BACKGROUND, CAMERA, make_composite
 from tests.support.program import call
 from tests.support.receiver import free_port, receiving
+from tests.support.waiting import until
 
 SECRET = "live_4711_secret"
-
-
-def until(test: Callable[[], Any], seconds: float = 30) -> bool:
-    end = time.monotonic() + seconds
-    while not test():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def background(width: int, height: int) -> NDArray[np.uint8]:
@@ -136,30 +124,10 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
 def test_sound_is_in_step_with_the_picture(server: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole program on a real sound server; a flash and a tone come at one time."""
     port, path = free_port(), tmp_path / "received.mkv"
-    with receiving(f"rtmp://127.0.0.1:{port}/live/key", path, listen=True) as receiver, Claps() as claps:
-        assert until(lambda: claps.times_ns or claps.error), claps.error
-        for module in ("live", "assembly"):
-            monkeypatch.setattr(f"rvm_live.apps.{module}.open_source", lambda *_: FlashingSource(claps))
-        report = run(
-            LiveSettings(
-                SourceSettings("flashes", fps=100),
-                EngineSettings("tests.support.engines:LeftHalfEngine"),
-                backgrounds=("color:#808080",),
-                headless=True,
-                streams=(f"rtmp://127.0.0.1:{port}/live/key",),
-                audio=MICROPHONE,
-                duration=8,
-                adaptive=False,
-            )
-        )
+    with receiving(f"rtmp://127.0.0.1:{port}/live/key", path, listen=True) as receiver:
+        run_with_claps(monkeypatch, streams=(f"rtmp://127.0.0.1:{port}/live/key",), duration=8)
         receiver.wait(20)
-    assert report.fallbacks == (), report.fallbacks
-    seen, heard = flashes(path), tones(path)
-    offsets = [1000 * (min(heard, key=lambda each: abs(each - flash)) - flash) for flash in seen]
-    told = "offset of tone against flash, ms: " + " ".join(f"{each:+.0f}" for each in offsets)
-    sys.stdout.write(f"{told}; median {statistics.median(offsets):+.1f}\n")  # for -s
-    assert len(offsets) >= 3, told
-    assert sum(abs(each) < 40 for each in offsets) > 0.8 * len(offsets), told
+    check_in_step(path)
 
 
 def test_whip_to_a_server_of_webrtc() -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -17,18 +19,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+from rvm_live.apps.live import run
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import EndOfSource
+from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
 from rvm_live.microphones.alsa import PLUG_INS
 from rvm_live.sources.base import Grab, Source, SourceInfo
 from tests.conftest import missing
+from tests.support.waiting import until
 
-__all__ = ["MICROPHONE", "Claps", "FlashingSource", "flashes", "require_sound", "sound_server", "tones"]
+__all__ = ["MICROPHONE", "check_in_step", "require_sound", "run_with_claps", "samples", "sound_server", "tones"]
 
 MICROPHONE = "pulse"
 RATE = 48_000
@@ -203,3 +209,38 @@ def tones(path: Path) -> list[float]:
     on = np.flatnonzero(loud > 0.12)
     starts = on[np.flatnonzero(np.diff(on, prepend=-RATE) > RATE // 10)] if len(on) else on
     return [began + float(start) / RATE for start in starts]
+
+
+def run_with_claps(patch: pytest.MonkeyPatch, **settings: Any) -> None:
+    """The whole program, live, with the microphone: a tone is played where the picture flashes.
+
+    Args:
+        patch: has it open a source that flashes.
+        settings: where its result goes, and for how long.
+    """
+    with Claps() as claps:
+        assert until(lambda: claps.times_ns or claps.error), claps.error
+        for module in ("live", "assembly"):
+            patch.setattr(f"rvm_live.apps.{module}.open_source", lambda *_: FlashingSource(claps))
+        report = run(
+            LiveSettings(
+                SourceSettings("flashes", fps=100),
+                EngineSettings("tests.support.engines:LeftHalfEngine"),
+                backgrounds=("color:#808080",),
+                headless=True,
+                audio=MICROPHONE,
+                adaptive=False,
+                **settings,
+            )
+        )
+    assert report.fallbacks == (), report.fallbacks
+
+
+def check_in_step(path: Path) -> None:
+    """Of the flashes in a file four fifths have their tone within 40 ms."""
+    seen, heard = flashes(path), tones(path)
+    offsets = [1000 * (min(heard, key=lambda each: abs(each - flash)) - flash) for flash in seen]
+    told = f"{path.suffix}: offset of tone against flash, ms: " + " ".join(f"{each:+.0f}" for each in offsets)
+    assert len(offsets) >= 3, told
+    sys.stdout.write(f"{told}; median {statistics.median(offsets):+.1f}\n")  # for -s
+    assert sum(abs(each) < 40 for each in offsets) > 0.8 * len(offsets), told

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,22 +22,14 @@ from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
 from rvm_live.sinks.base import PictureSink, Shot
 from rvm_live.sinks.window.display import Screen
 from rvm_live.sinks.window.toolkits.base import Event, Key, Toolkit
+from tests.support.waiting import until
 
-__all__ = ["SIZE", "Drawn", "Everywhere", "Taken", "everywhere", "until"]
+__all__ = ["SIZE", "Drawn", "Everywhere", "Taken", "everywhere"]
 
 Picture = NDArray[np.uint8]
 
 SIZE = (160, 96)
 """Of all frames, pixels."""
-
-
-def until(test: Callable[[], Any], seconds: float = 40) -> bool:
-    end = time.monotonic() + seconds
-    while not test():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 class Taken(PictureSink):

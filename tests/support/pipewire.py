@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,21 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Reader", "Session", "open_session", "require_pipewire", "wait_for"]
+from tests.support.waiting import until
+
+__all__ = ["Reader", "Session", "open_session", "require_pipewire"]
 
 _TOOLS = ("dbus-daemon", "pipewire", "wireplumber", "gst-launch-1.0")
 _STARTUP_SECONDS = 30.0
 _SYSTEM_PYTHON, _PORTAL = "/usr/bin/python3", "/usr/libexec/xdg-desktop-portal"
-
-
-def wait_for(true: Callable[[], object], seconds: float = 30.0) -> bool:
-    """Poll; False if it did not become true in time."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def require_pipewire(*, portal: bool = False) -> None:
@@ -77,7 +69,7 @@ class Reader:
         """The first ``count`` pictures and what came with them."""
         width, height = self._size
         wanted = count * width * height * 3 // 2
-        assert wait_for(lambda: self.path.exists() and self.path.stat().st_size >= wanted), (
+        assert until(lambda: self.path.exists() and self.path.stat().st_size >= wanted), (
             f"{len(self.pictures())} of {count} pictures came"
         )
         return self.pictures()
@@ -107,7 +99,7 @@ class Session:
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(("PIPEWIRE_", "DBUS_"))}
         self.env |= {"XDG_RUNTIME_DIR": str(folder), "DBUS_SESSION_BUS_ADDRESS": bus, "HOME": str(folder)}
         self.start(["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={bus}"])
-        assert wait_for((folder / "bus").exists, _STARTUP_SECONDS)
+        assert until((folder / "bus").exists, _STARTUP_SECONDS)
         self.pipewire: subprocess.Popen[bytes] | None = None
         self.wireplumber: subprocess.Popen[bytes] | None = None
 
@@ -118,10 +110,10 @@ class Session:
     def begin(self, *, manager: bool = True) -> None:
         """Start the daemons."""
         self.pipewire = self.start(["pipewire"])
-        assert wait_for(self.socket.exists, _STARTUP_SECONDS)
+        assert until(self.socket.exists, _STARTUP_SECONDS)
         if manager:
             self.wireplumber = self.start(["wireplumber"])
-            assert wait_for(lambda: "WirePlumber [export]" in self.dump(), _STARTUP_SECONDS)
+            assert until(lambda: "WirePlumber [export]" in self.dump(), _STARTUP_SECONDS)
 
     def die(self) -> None:
         """Take PipeWire away from every program at once."""
@@ -148,7 +140,7 @@ class Session:
 
     def read(self, kind: str = "I420", size: tuple[int, int] = (640, 360)) -> Reader:
         """Begin to read from the camera, once it is there."""
-        assert wait_for(lambda: '"media.class": "Video/Source"' in self.dump())
+        assert until(lambda: '"media.class": "Video/Source"' in self.dump())
         return Reader(self, kind, size)
 
     def open_portal(self) -> None:
@@ -174,7 +166,7 @@ class Session:
             done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60)
             return "boolean true" in done.stdout
 
-        return wait_for(look)
+        return until(look)
 
     def close(self) -> None:
         for process in reversed(self.running):

@@ -1,0 +1,18 @@
+"""Waiting for what others bring about."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+__all__ = ["until"]
+
+
+def until(true: Callable[[], object], seconds: float = 40.0) -> bool:
+    """Poll; False if it did not become true in time."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True

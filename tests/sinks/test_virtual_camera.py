@@ -246,6 +246,24 @@ def test_it_is_watched_where_one_device_is_and_unknown_where_one_is(
     assert feed.camera.watched is False
 
 
+def test_others_ask_and_the_devices_are_asked_on_their_own_thread_alone(clock: FakeClock) -> None:
+    """What a kernel module tells is told once: two who ask at one time would mix up its order."""
+    asked = 0
+
+    class Asked(KeptCamera):
+        @property
+        def watched(self) -> bool | None:  # type: ignore[override]
+            nonlocal asked
+            asked += 1
+            return True
+
+    feed = Feed(clock, Asked())
+    feed.camera.open()
+    before = asked
+    assert feed.camera.watched and feed.camera.label == "kept"
+    assert asked == before > 0
+
+
 def test_where_nobody_watches_nothing_is_sent(feed: Feed) -> None:
     feed.kept.watched = False
     feed.wait(0.1)

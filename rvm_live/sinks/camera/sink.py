@@ -36,8 +36,8 @@ class VirtualCamera(PictureSink):
     What is sent is a composite, or the background alone: before the first one, when the last one has stood for too
     long, while nobody is to be seen, and at the end. A device that is lost is opened again, for as long as it takes.
 
-    :meth:`use`, :attr:`on`, :attr:`watched` and :attr:`delay_ms` may be used on any thread; the rest happens where the
-    sinks live.
+    :meth:`use`, :attr:`on`, :attr:`watched`, :attr:`label` and :attr:`delay_ms` may be used on any thread;
+    the rest happens where the sinks live.
 
     Args:
         words: ``auto``, ``pipewire``, ``v4l2loopback``, ``obs``, or the name of a device, as ``--virtual-camera`` takes
@@ -73,6 +73,8 @@ class VirtualCamera(PictureSink):
         self._devices: list[CameraDevice] = []
         self._lost: list[CameraDevice] = []
         self._again_ns = 0
+        self._watched: bool | None = False
+        self._label = ""
         self._steady = SteadyRate(self.rate)
         self._newest: Shot | None = None
         self._made: dict[bool, Picture] = {}
@@ -93,10 +95,7 @@ class VirtualCamera(PictureSink):
     @property
     def watched(self) -> bool | None:
         """Whether anybody takes the pictures; None where that cannot be seen."""
-        if not self._wanted:
-            return False
-        seen = [device.watched for device in [*self._devices]]
-        return True if True in seen else None if None in seen else False
+        return self._watched if self._wanted else False
 
     @property
     def delay_ms(self) -> float:
@@ -107,13 +106,14 @@ class VirtualCamera(PictureSink):
     @property
     def label(self) -> str:
         """What it is there as now; empty where it is not."""
-        return " and ".join(device.name for device in [*self._devices])
+        return self._label
 
     # Where the sinks live ------------------------------------------------------------------------------------
 
     def open(self) -> None:
         if self._wanted:
             self._open()
+        self._look()
 
     def write_picture(self, shot: Shot) -> None:
         self._newest = shot
@@ -131,6 +131,7 @@ class VirtualCamera(PictureSink):
 
     def close(self, *, failed: bool) -> None:
         self._shut()
+        self._look()
 
     def _turn(self) -> None:
         wanted = self._wanted
@@ -141,11 +142,18 @@ class VirtualCamera(PictureSink):
                 self._lose(device, device.trouble)
         if self._lost:
             self._find_again()
+        self._look()
         now_ns = self._clock.now_ns()
         if self._devices and self._steady.due(now_ns):
             new = self._steady.new
             self._steady.sent(now_ns)
             self._send(new)
+
+    def _look(self) -> None:
+        """Ask the devices, on their thread, what others want to know."""
+        seen = [device.watched for device in self._devices]
+        self._watched = True if True in seen else None if None in seen else False
+        self._label = " and ".join(device.name for device in self._devices)
 
     def _follow(self, wanted: bool) -> None:
         if not wanted:

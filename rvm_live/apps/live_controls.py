@@ -56,7 +56,7 @@ def live_controls(
     ``ratio``           the same as a number in (0, 1], or ``auto``
     ``device``          ``cpu``, ``cuda:0``, ...; ``auto``: the best
     ``steady``          alpha is averaged over time where nothing moves; ``auto``: with ``lite``
-    ``box``             the network looks at a box around the person; ``auto``: it does not
+    ``box``             the network looks at a box around the person; ``auto``: at the whole picture
     ``gate``            it looks only when something moved; ``auto``: it does
     ``recording``       a path, True for one named by the time, None or False for none
     ``virtual_camera``  the result is a camera to other programs
@@ -94,7 +94,7 @@ def live_controls(
             Control(
                 "background",
                 lambda: composer.background,
-                lambda meant: _show(composer, meant),
+                composer.show_background,
                 check=lambda wish: _background(composer, wish),
                 choices=backgrounds,
                 text="what is behind the person",
@@ -165,11 +165,9 @@ def profile_control(profiles: Mapping[str, Mapping[str, Any]], first: str, contr
         wishes = {}
         for control, wish in profiles[name].items():
             try:
-                controls.check(control, wish)
+                wishes[control] = controls.check(control, wish)
             except SettingsError as error:
                 _log.info("of the profile %s %s was left out: %s", name, control, error)
-            else:
-                wishes[control] = wish
         controls.set(**wishes)
         now[0] = name
 
@@ -223,8 +221,8 @@ def _framing(framing: Framing) -> list[Control]:
     ]
 
 
-def _background(composer: Composer, wish: Any) -> str | list[Background]:
-    """The name that is meant, or what is new."""
+def _background(composer: Composer, wish: Any) -> str:
+    """The name that is meant; a background that is new joins the others."""
     if not isinstance(wish, str | Path):
         raise SettingsError(f"a background is a name, a path or what --background takes, not {wish!r}")
     if wish in composer.backgrounds:
@@ -240,13 +238,8 @@ def _background(composer: Composer, wish: Any) -> str | list[Background]:
         raise SettingsError(str(error)) from error
     if len(found) == 1 and found[0].label in composer.backgrounds:
         return found[0].label  # a colour or a blur that is there; files have a word before theirs
-    return found
-
-
-def _show(composer: Composer, meant: str | list[Background]) -> None:
-    """Backgrounds that are new join the others, and the first of them is shown."""
-    names = [meant] if isinstance(meant, str) else [composer.add_background(each) for each in meant]
-    composer.show_background(names[0])
+    names = [composer.add_background(each) for each in found]
+    return names[0]
 
 
 def _compositor(composer: Composer, wish: Any) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from rvm_live.cli.config import in_force
 from rvm_live.cli.layers import Layers, choose, load
+from rvm_live.cli.line import telling
 from rvm_live.cli.live import settings_from
 from rvm_live.cli.params import PlacePath, one_line, printable
 from rvm_live.core.errors import RvmLiveError, SettingsError
@@ -56,7 +56,9 @@ def doctor(ctx: click.Context, quick: bool, as_json: bool, bundle: Path | None) 
     if not program.params["debug"]:
         logging.getLogger("rvm_live").setLevel(logging.ERROR)  # what it tells stands on the page
     settings, before = _settings(program)
-    report = _watched(lambda tell: examine(settings, before=before, quick=quick, tell=tell))
+    with telling() as tell:
+        tell("starting")
+        report = examine(settings, before=before, quick=quick, tell=tell)
     if bundle is not None:
         from rvm_live.apps.doctor.bundle import write_bundle
 
@@ -107,23 +109,6 @@ def _read(file: Path | None) -> str:
         return "" if file is None else read(file, needed=False).text
     except SettingsError:
         return ""
-
-
-def _watched(run: Any) -> Report:
-    """Run with a line on the terminal that says what is being done."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(stderr=True)
-    status = console.status("starting") if console.is_terminal else None
-
-    def tell(line: str) -> None:
-        if status is not None:
-            status.update(escape(printable(line)))
-
-    with status or nullcontext():
-        report: Report = run(tell)
-    return report
 
 
 def page(report: Report) -> str:

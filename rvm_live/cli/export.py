@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvm_live.apps.export.export import FORMATS, ExportSettings
+from rvm_live.cli.line import telling
 from rvm_live.cli.options import engine_options, engine_settings
 from rvm_live.cli.params import PlacePath, printable
 
@@ -53,22 +54,8 @@ def export(**options: Any) -> None:
         output=options["output"],
         replace=options["replace"],
     )
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(stderr=True)
-    status = console.status("") if console.is_terminal else None
-
-    def tell(line: str) -> None:
-        if status is not None:
-            status.update(escape(printable(line)))
-            status.start()
-
-    try:
+    with telling() as tell:
         report = make(settings, tell=tell, progress=download_progress)
-    finally:
-        if status is not None:
-            status.stop()
     click.echo(report_text(report))
 
 

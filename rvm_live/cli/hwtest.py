@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from rvm_live.cli.line import telling
 from rvm_live.cli.options import engine_options, engine_settings, source_options, source_settings
-from rvm_live.cli.params import printable
-
-if TYPE_CHECKING:
-    from rvm_live.apps.hwtest import HwTestReport, HwTestSettings
 
 __all__ = ["hwtest"]
 
@@ -53,7 +49,9 @@ def hwtest(as_json: bool, **options: Any) -> None:
         quick=options["quick"],
     )
     silence_backends()
-    report = _run(run, settings)
+    with telling() as tell:
+        tell("starting")
+        report = run(settings, tell)
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2, sort_keys=True))
     else:
@@ -61,20 +59,3 @@ def hwtest(as_json: bool, **options: Any) -> None:
 
         print_report(report)
     sys.exit(0 if report.delivered else 1)
-
-
-def _run(run: Any, settings: HwTestSettings) -> HwTestReport:
-    """Run with a line on the terminal that says what is being done."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(stderr=True)
-    status = console.status("starting") if console.is_terminal else None
-
-    def tell(line: str) -> None:
-        if status is not None:
-            status.update(escape(printable(line)))
-
-    with status or nullcontext():
-        report: HwTestReport = run(settings, tell)
-    return report

@@ -1,13 +1,17 @@
-"""One line that is written over itself on a terminal, and nothing anywhere else."""
+"""One line that is written over itself on a terminal, and nothing anywhere else; the same beside a sign that turns."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from rvm_live.cli.params import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Line"]
+__all__ = ["Line", "telling"]
 
 
 class Line:
@@ -36,3 +40,23 @@ class Line:
         """Leave the last one standing."""
         if self._on:
             self._console.print()
+
+
+@contextmanager
+def telling() -> Iterator[Callable[[str], None]]:
+    """Gives what tells, beside a sign that turns, what is being done now; it is gone at the end."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(stderr=True)
+    status = console.status("")
+
+    def tell(line: str) -> None:
+        if console.is_terminal:
+            status.update(escape(printable(line)))
+            status.start()  # with the first line: a download before it has a line of its own
+
+    try:
+        yield tell
+    finally:
+        status.stop()

@@ -111,7 +111,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
     if options["jobs"] is not None:
         if options["inputs"] or options["watch"]:
             raise SettingsError("--jobs names the inputs of every job itself: leave out INPUT and --watch")
-        asked = [_settings(job) for job in jobs_of(options["jobs"], ctx.command, ctx)]
+        asked = [_settings(job) for job in jobs_of(options["jobs"], ctx)]
     else:
         asked = [_settings(options)]
     for settings in asked:

@@ -16,28 +16,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from rvm_live.cli.layers import keys_of, meant_by
 from rvm_live.cli.settings_file import read
 from rvm_live.core.errors import SettingsError
 
 __all__ = ["jobs_of"]
 
-_NOT_IN_A_JOB = frozenset({"help", "jobs", "watch", "as_json"})
+_NOT_IN_A_JOB = frozenset({"jobs", "watch", "as_json"})
+_INPUTS = "inputs"
 
 
-def jobs_of(path: Path, command: click.Command, parent: click.Context) -> list[dict[str, Any]]:
-    """The parameters of every job, as the command line would give them.
+def jobs_of(path: Path, ctx: click.Context) -> list[dict[str, Any]]:
+    """The parameters of every job. A job counts for more than [defaults], those for more than the user's settings file;
+    what the command line and the environment say counts for more than either, as everywhere.
 
     Args:
         path: of the TOML file.
-        command: whose options the keys are.
-        parent: of the command's context.
+        ctx: of the command whose options the keys are.
 
     Raises:
         SettingsError: the file cannot be read, or a job says what there is not; names the line or the job.
@@ -54,45 +57,25 @@ def jobs_of(path: Path, command: click.Command, parent: click.Context) -> list[d
         raise SettingsError(f"{path} holds no job: begin one with [[job]]")
     if not isinstance(defaults, Mapping):
         raise SettingsError(f"{path}: defaults must be a table, [defaults]")
-    return [
-        _parsed({**defaults, **table}, f"{path}, job {number}", command, parent)
-        for number, table in enumerate(tables, 1)
-    ]
+    return [_parsed({**defaults, **table}, f"{path}, job {number}", ctx) for number, table in enumerate(tables, 1)]
 
 
-def _parsed(table: Mapping[str, Any], place: str, command: click.Command, parent: click.Context) -> dict[str, Any]:
-    known = {
-        name.lstrip("-"): option
-        for option in command.params
-        if isinstance(option, click.Option) and option.name not in _NOT_IN_A_JOB
-        for name in option.opts
-        if name.startswith("--")
-    }
-    arguments: list[str] = []
+def _parsed(table: Mapping[str, Any], place: str, ctx: click.Context) -> dict[str, Any]:
+    keys = {key: option for key, option in keys_of(ctx.command).items() if option.name not in _NOT_IN_A_JOB}
+    values = dict(ctx.default_map or {})
     for key, value in table.items():
-        if key == "inputs":
-            arguments += ["--", *([value] if isinstance(value, str) else map(str, value))]
-            continue
-        option = known.get(key.replace("_", "-"))
-        if option is None:
-            near = get_close_matches(key.replace("_", "-"), ["inputs", *known], 1)
-            hint = f": did you mean {near[0]}?" if near else ""
-            raise SettingsError(f"{place}: there is no setting {key!r}{hint}")
-        arguments = [*_as_words(key, value, option, place), *arguments]
-    try:
-        with command.make_context("batch", arguments, parent=parent) as context:
-            return dict(context.params)
-    except click.UsageError as error:
-        raise SettingsError(f"{place}: {error.format_message()}") from error
-
-
-def _as_words(key: str, value: Any, option: click.Option, place: str) -> list[str]:
-    name = f"--{key.replace('_', '-')}"
-    if option.is_flag:
-        if not isinstance(value, bool):
-            raise SettingsError(f"{place}: {key} is true or false")
-        return [name] if value else [f"--no-{name[2:]}"] if f"--no-{name[2:]}" in option.secondary_opts else []
-    values = value if isinstance(value, list) else [value]
-    if len(values) != 1 and not option.multiple:
-        raise SettingsError(f"{place}: {key} takes one value")
-    return [f"{name}={str(each).lower() if isinstance(each, bool) else each}" for each in values]
+        if key != _INPUTS:
+            _, option, meant = meant_by(key, value, keys, place, [_INPUTS])
+            values[option.name or ""] = meant
+    inputs = table.get(_INPUTS, [])
+    inputs = inputs if isinstance(inputs, list) else [inputs]
+    if not all(isinstance(each, str) for each in inputs):
+        raise SettingsError(f"{place}: {_INPUTS} are files and folders, as text")
+    arguments = ["--", *map(os.path.expanduser, inputs)]
+    said = {
+        name: value
+        for name, value in ctx.params.items()
+        if name != _INPUTS and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    with ctx.command.make_context("batch", arguments, parent=ctx, default_map=values) as job:
+        return {**job.params, **said}

@@ -22,7 +22,7 @@ from rvm_live.cli.settings_file import SettingsFile, default_path, read
 from rvm_live.cli.words import Aliased, said_in_full
 from rvm_live.core.errors import SettingsError
 
-__all__ = ["Given", "Layers", "choose", "key_of", "keys_of", "load", "name_in_environment"]
+__all__ = ["Given", "Layers", "choose", "key_of", "keys_of", "load", "meant_by", "name_in_environment"]
 
 PREFIX = "RVM_LIVE_"
 _META = "rvm_live.cli.layers"
@@ -257,30 +257,53 @@ class _Reader:
     def _one(
         self, command: str, keys: Mapping[str, click.Option], key: str, value: Any, place: Any, *, use: bool
     ) -> None:
-        name = key.replace("_", "-")
-        if name not in keys and not isinstance(value, (dict, list)):
-            name, value = _left_out(name, value)
-        option = keys.get(name)
-        if option is None:
-            raise SettingsError(f"{place(key)}: unknown key {key!r}{self._meant(name, keys, at_the_top=not command)}")
-        if value is True and not option.is_flag:
-            value = _left_out(name, value)[1]
-        try:
-            value = _plain(option, value)
-            with click.Context(self._ctx.command, resilient_parsing=False) as ctx:
-                option.process_value(ctx, value)
-        except click.BadParameter as error:
-            raise SettingsError(f"{place(key)}: {key}: {error.message}".rstrip(".")) from error
+        others = [] if command else ["profile", _PROFILES, *self._ctx.command.list_commands(self._ctx)]  # type: ignore[attr-defined]
+        name, option, value = meant_by(key, value, keys, place(key), others)
         if use and option.name is not None:
             self._layers.put(command, option.name, Given(name, value, place(key)))
 
-    def _meant(self, name: str, keys: Mapping[str, click.Option], *, at_the_top: bool) -> str:
-        positive = name.removeprefix("no-")
-        if positive in keys:
-            return f": write {positive} = false"
-        known = [*keys, *(["profile", _PROFILES, *self._ctx.command.list_commands(self._ctx)] if at_the_top else [])]  # type: ignore[attr-defined]
-        near = get_close_matches(name, known, 1)
-        return f": did you mean {near[0]!r}?" if near else " (`rvm-live --help-all` lists the options)"
+
+def meant_by(
+    key: str, value: Any, keys: Mapping[str, click.Option], place: str, others: Iterable[str] = ()
+) -> tuple[str, click.Option, Any]:
+    """What a key of a file and its value say.
+
+    Args:
+        key: as it stands there.
+        value: likewise.
+        keys: of the command (:func:`keys_of`).
+        place: where it stands, for people.
+        others: keys that are no options.
+
+    Returns:
+        The option's key, the option, and the value as click's ``default_map`` takes it.
+
+    Raises:
+        SettingsError: there is no such key, or it cannot have that value.
+    """
+    name = key.replace("_", "-")
+    if name not in keys and not isinstance(value, (dict, list)):
+        name, value = _left_out(name, value)
+    option = keys.get(name)
+    if option is None:
+        raise SettingsError(f"{place}: unknown key {key!r}{_near(name, keys, others)}")
+    if value is True and not option.is_flag:
+        value = _left_out(name, value)[1]
+    try:
+        value = _plain(option, value)
+        with click.Context(click.Command(None)) as ctx:
+            option.process_value(ctx, value)
+    except click.BadParameter as error:
+        raise SettingsError(f"{place}: {key}: {error.message}".rstrip(".")) from error
+    return name, option, value
+
+
+def _near(name: str, keys: Mapping[str, click.Option], others: Iterable[str]) -> str:
+    positive = name.removeprefix("no-")
+    if positive in keys:
+        return f": write {positive} = false"
+    near = get_close_matches(name, [*keys, *others], 1)
+    return f": did you mean {near[0]!r}?" if near else " (`rvm-live --help-all` lists the options)"
 
 
 def _left_out(name: str, value: Any) -> tuple[str, Any]:

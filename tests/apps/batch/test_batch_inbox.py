@@ -14,6 +14,8 @@ import pytest
 from rvm_live.apps.batch.inbox import SETTLED_S, watch
 from rvm_live.apps.batch.report import BatchReport
 from rvm_live.apps.batch.settings import BatchSettings
+from rvm_live.cli.batch import batch
+from rvm_live.cli.jobs_file import jobs_of
 from tests.support.clock import FakeClock
 from tests.support.movies import inside, names
 from tests.support.program import call, finish, start
@@ -124,6 +126,22 @@ def test_each_job_has_settings_of_its_own_and_those_of_all(tmp_path: Path, monke
     assert "output_c_alpha.mkv" in names(Path("two")), names(Path("two"))
 
 
+def test_a_job_counts_for_more_than_what_lies_below_and_less_than_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "jobs.toml"
+    path.write_text(
+        "[defaults]\nsegment = 2\nfps = 12\n[[job]]\ninputs = 'x.mp4'\nquality = 'high'\nray = true\n"
+        "[[job]]\ninputs = ['~/y']\nfps = 24\nresume = true\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with batch.make_context("batch", ["--segment", "3", "--no-resume"], default_map={"quality": "ultra"}) as ctx:
+        first, second = jobs_of(path, ctx)
+    assert (first["quality"], first["segment"], first["fps"], first["ray"]) == ("high", 3.0, 12.0, "local")
+    assert (second["quality"], second["segment"], second["fps"], second["resume"]) == ("ultra", 3.0, 24.0, False)
+    assert (first["inputs"], second["inputs"]) == (("x.mp4",), (f"{tmp_path}/y",))
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -131,12 +149,14 @@ def test_each_job_has_settings_of_its_own_and_those_of_all(tmp_path: Path, monke
         ("[[job]]\ninputs = ['x.mp4'", "jobs.toml, line 2"),
         (
             "[[job]]\ninputs = ['x.mp4']\nqualty = 'high'",
-            "jobs.toml, job 1: there is no setting 'qualty': did you mean quality?",
+            "jobs.toml, job 1: unknown key 'qualty': did you mean 'quality'?",
         ),
-        ("[[job]]\ninputs = ['x.mp4']\nquality = 'best'", "job 1: Invalid value for '--quality'"),
+        ("[[job]]\ninputs = ['x.mp4']\nquality = 'best'", "job 1: quality: 'best' is not one of"),
         ("[[job]]\noutput = 'x'", "there is nothing to work on"),
         ("quality = 'high'\n[[job]]\ninputs = ['x.mp4']", "line 1: there is no 'quality': only [defaults] and [[job]]"),
-        ("[[job]]\ninputs = ['x.mp4']\nforce = 1", "force is true or false"),
+        ("[[job]]\ninputs = ['x.mp4']\nforce = 1", "force: it is true or false"),
+        ("[[job]]\ninputs = ['x.mp4', 5]", "job 1: inputs are files and folders, as text"),
+        ("[[job]]\ninputs = ['x.mp4']\nwatch = true", "job 1: unknown key 'watch'"),
     ],
 )
 def test_a_job_that_says_what_there_is_not_is_told_before_any_runs(

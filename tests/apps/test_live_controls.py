@@ -18,16 +18,13 @@ import cv2
 import numpy as np
 import pytest
 
-from rvm_live.apps.assembly import failover
 from rvm_live.apps.live import _App
 from rvm_live.apps.live_weights import WeightsFetch
-from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import SettingsError
-from rvm_live.core.notices import Notices
-from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
 from tests.conftest import ROOT
 from tests.support.capture import FakeDevice
+from tests.support.everywhere import going
 from tests.support.mirror import certificate, send, serving
 from tests.support.videos import make_video
 from tests.support.waiting import until
@@ -43,24 +40,8 @@ def running(folder: Path, **options: Any) -> Iterator[_App]:
     name = options.pop("engine", "tests.support.engines:LeftHalfEngine")
     engine = EngineSettings(engine=name, fallback_lite=False)  # whatever else this machine does
     settings = LiveSettings(source, engine, backgrounds=GREEN, headless=True, **options)
-    app = _App(settings, failover(engine, notices := Notices(), live=True), notices, Overflow.DROP_OLDEST, SYSTEM_CLOCK)
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            app.pipeline.run()
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        assert until(lambda: app.status().unique_fps > 0 or failed)
+    with going(settings, lambda app: app.status().unique_fps > 0) as app:
         yield app
-    finally:
-        app.pipeline.stop("the test is over")
-        thread.join(30)
-    assert not failed, failed
 
 
 def test_what_is_asked_for_is_in_force_and_told(tmp_path: Path) -> None:

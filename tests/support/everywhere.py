@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,12 +19,12 @@ from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
-from rvm_live.sinks.base import PictureSink, Shot
+from rvm_live.sinks.base import PictureSink, Shot, Sink
 from rvm_live.sinks.window.display import Screen
 from rvm_live.sinks.window.toolkits.base import Event, Key, Toolkit
 from tests.support.waiting import until
 
-__all__ = ["SIZE", "Drawn", "Everywhere", "Taken", "everywhere"]
+__all__ = ["SIZE", "Drawn", "Everywhere", "Taken", "everywhere", "going"]
 
 Picture = NDArray[np.uint8]
 
@@ -134,9 +134,16 @@ def everywhere(
     Drawn.canvas, Drawn.pressed[:] = None, []
     stills, taken = folder / "stills", Taken()
     settings = LiveSettings(source, engine, **{"statistics": "off", "record": f"{stills}/", **options})
+    with going(settings, lambda app: app.pipeline.snapshot().shown > 0, [taken]) as app:
+        yield Everywhere(app, taken, stills)
+
+
+@contextmanager
+def going(settings: LiveSettings, begun: Callable[[_App], Any], sinks: Sequence[Sink] = ()) -> Iterator[_App]:
+    """A live run in a thread of its own, from when it has ``begun``; what it raises fails the test."""
     notices = Notices()
-    made = failover(engine, notices, live=True)
-    app = _App(settings, made, notices, Overflow.DROP_OLDEST, SYSTEM_CLOCK, sinks=[taken])
+    engine = failover(settings.engine, notices, live=True)
+    app = _App(settings, engine, notices, Overflow.DROP_OLDEST, SYSTEM_CLOCK, sinks=sinks)
     failed: list[BaseException] = []
 
     def run() -> None:
@@ -148,8 +155,8 @@ def everywhere(
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        assert until(lambda: app.pipeline.snapshot().shown > 0 or failed)
-        yield Everywhere(app, taken, stills)
+        assert until(lambda: begun(app) or failed)
+        yield app
     finally:
         app.pipeline.stop("the test is over")
         thread.join(30)

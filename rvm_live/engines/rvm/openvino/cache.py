@@ -65,7 +65,7 @@ class OpenVinoCache:
 
     ``request`` compiles on the calling thread, some tenths of a second; ``ready`` compiles on a thread of its own, one
     at a time, and tells when it is done, so that the frames need not wait. Until then ``bridge`` serves: a network that
-    takes any size at once, and a little longer for each frame. Converting from torch, which takes seconds, is done once.
+    takes any size at once, and a little longer for each frame. Converting from torch takes seconds and is done once.
 
     Args:
         core: ``openvino.Core``.

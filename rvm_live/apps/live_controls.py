@@ -152,7 +152,7 @@ def live_controls(
 
 def profile_control(profiles: Mapping[str, Mapping[str, Any]], first: str, controls: Controls) -> Control:
     """The control ``profile``: several others at once. What of a profile cannot be here is left out, which stands in
-    the log; its size and rate count at the next start alone.
+    the log; what is no control, such as its size and rate, counts at the next start alone.
 
     Args:
         profiles: name -> control -> value.
@@ -162,8 +162,10 @@ def profile_control(profiles: Mapping[str, Mapping[str, Any]], first: str, contr
     now = [first]
 
     def apply(name: str) -> None:
-        wishes = {}
+        wishes, there = {}, set(dir(controls))
         for control, wish in profiles[name].items():
+            if control not in there:
+                continue
             try:
                 wishes[control] = controls.check(control, wish)
             except SettingsError as error:

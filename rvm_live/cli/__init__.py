@@ -33,8 +33,8 @@ from click.shell_completion import CompletionItem
 from cloup.formatting import HelpSection, ensure_is_cloup_formatter
 
 from rvm_live import __version__
-from rvm_live.cli.layers import Layers, choose, load, name_in_environment
-from rvm_live.cli.live import CONTROL_OF, live_options, run_live
+from rvm_live.cli.layers import CONTROL_OF, Layers, choose, load, name_in_environment
+from rvm_live.cli.live import live_options, run_live
 from rvm_live.cli.params import check_environment, check_words, one_line
 from rvm_live.cli.words import looks_like_a_command, said_in_full, settings_first, with_opposites
 from rvm_live.core.errors import RvmLiveError, SettingsError, SourceUnavailableError

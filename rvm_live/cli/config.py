@@ -13,8 +13,7 @@ import tomlkit
 from click.core import ParameterSource
 
 from rvm_live.apps import remembered
-from rvm_live.cli.layers import Given, Layers, choose, key_of, load
-from rvm_live.cli.live import CONTROL_OF
+from rvm_live.cli.layers import CONTROL_OF, Given, Layers, choose, key_of, load
 from rvm_live.cli.params import printable
 from rvm_live.cli.settings_file import TEMPLATE, save_table, write
 from rvm_live.sources.base import without_credentials

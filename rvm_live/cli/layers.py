@@ -22,7 +22,7 @@ from rvm_live.cli.settings_file import SettingsFile, default_path, read
 from rvm_live.cli.words import Aliased, said_in_full
 from rvm_live.core.errors import SettingsError
 
-__all__ = ["Given", "Layers", "choose", "key_of", "keys_of", "load", "meant_by", "name_in_environment"]
+__all__ = ["CONTROL_OF", "Given", "Layers", "choose", "key_of", "keys_of", "load", "meant_by", "name_in_environment"]
 
 PREFIX = "RVM_LIVE_"
 _META = "rvm_live.cli.layers"
@@ -32,15 +32,8 @@ _NOT_IN_THE_ENVIRONMENT = frozenset({"help", "help_all", "version", "weights"})
 _EITHER = ({"size"}, {"width", "height"})
 """Two ways to say one thing: where one stands, those of lower layers are without effect."""
 _PROFILES = "profiles"
-_SAME = "background compositor device engine follow fullscreen mirror shift steady view zoom"
-_CONTROLS = {
-    **{name: name for name in _SAME.split()},
-    "display": "view",
-    "downsample-ratio": "ratio",
-    "stats": "statistics",
-    "virtual-camera": "virtual_camera",
-}
-"""Keys that are controls of a program that runs; the others count at its start."""
+CONTROL_OF = {"backgrounds": "background", "display": "view", "downsample_ratio": "ratio"}
+"""Parameters of a control that is called otherwise."""
 Commands = Callable[[str], "click.Command | None"]
 
 
@@ -61,14 +54,15 @@ class Layers:
         path: of the file; None where none is to be read.
         profile: name of the one in force; empty without.
         profiles: names of those that there are.
-        tables: name -> what stands in it, as in the file.
+        wishes: profile -> control -> value. What of a profile is no control stands there, too, and counts at the start
+            alone.
         given: command (empty: the program itself) -> parameter -> what counts.
     """
 
     path: Path | None = None
     profile: str = ""
     profiles: tuple[str, ...] = ()
-    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    wishes: dict[str, dict[str, Any]] = field(default_factory=dict)
     given: dict[str, dict[str, Given]] = field(default_factory=dict)
 
     def put(self, command: str, parameter: str, given: Given) -> None:
@@ -106,10 +100,6 @@ class Layers:
         ]
         return f" ({', '.join(found)})" if found else ""
 
-    def wishes(self) -> dict[str, dict[str, Any]]:
-        """For each profile what of it can be changed while a program runs: control -> value."""
-        return {name: _wishes(table) for name, table in self.tables.items()}
-
     def keep(self, ctx: click.Context) -> None:
         """Let the commands of this run find it, and click what counts."""
         if os.environ.get("RVM_LIVE_WEIGHTS"):
@@ -123,19 +113,6 @@ class Layers:
         """Those of this run; empty where none were read."""
         found = ctx.meta.get(_META)
         return found if isinstance(found, Layers) else Layers()
-
-
-def _wishes(table: Mapping[str, Any]) -> dict[str, Any]:
-    wishes: dict[str, Any] = {}
-    for key, value in table.items():
-        key = key.replace("_", "-")
-        if key not in _CONTROLS and not isinstance(value, (dict, list)):
-            key, value = _left_out(key, value)
-        if key in _CONTROLS:
-            wishes[_CONTROLS[key]] = value[0] if isinstance(value, list) and value else value
-    if "virtual_camera" in wishes:
-        wishes["virtual_camera"] = bool(wishes["virtual_camera"])  # which one is said at the start
-    return wishes
 
 
 def name_in_environment(command: click.Command, *words: str) -> None:
@@ -216,11 +193,13 @@ def load(ctx: click.Context, path: Path | None, named: bool, profile: str, comma
         profile = file.values["profile"]
         if not isinstance(profile, str):
             raise SettingsError(f"{file.place('profile')}: profile must be the name of one, as text")
+    for name, values in BUILT_IN.items():
+        layers.wishes[name] = reader.lay(values, lambda *keys: "", use=False)
     for name, values in own.items():  # all of them are looked at: what is wrong is told before it is needed
         if not isinstance(values, dict):
             raise SettingsError(f"{file.place(_PROFILES, name)}: {name!r} is no profile: write [profiles.{name}]")
-        reader.lay(values, lambda *keys, name=name: file.place(_PROFILES, name, *keys), use=False)
-    layers.tables = {name: {**BUILT_IN.get(name, {}), **own.get(name, {})} for name in layers.profiles}
+        wishes = reader.lay(values, lambda *keys, name=name: file.place(_PROFILES, name, *keys), use=False)
+        layers.wishes[name] = {**layers.wishes.get(name, {}), **wishes}
     if profile:
         layers.profile = profile
         if profile not in layers.profiles:
@@ -240,27 +219,42 @@ class _Reader:
     def __init__(self, ctx: click.Context, commands: Commands, layers: Layers) -> None:
         self._ctx, self._commands, self._layers = ctx, commands, layers
 
-    def lay(self, values: Mapping[str, Any], place: Callable[..., str], *, use: bool) -> None:
-        """Check a table, and lay it over what there is if it is to be used."""
-        keys = keys_of(self._ctx.command)
+    def lay(self, values: Mapping[str, Any], place: Callable[..., str], *, use: bool) -> dict[str, Any]:
+        """Check a table, and lay it over what there is if it is to be used.
+
+        Returns:
+            What of it could be changed while the program runs: control -> value.
+        """
+        keys, wishes = keys_of(self._ctx.command), {}
         for key, value in values.items():
             command = None if key.replace("_", "-") in keys else self._commands(key)
             if command is None:
-                self._one("", keys, key, value, place, use=use)
+                option, meant = self._one("", keys, key, value, place, use=use)
+                wishes[CONTROL_OF.get(option, option)] = _wish(option, meant)
             elif not isinstance(value, dict):
                 raise SettingsError(f"{place(key)}: {key!r} is a command: write its options under [{key}]")
             else:
                 own = keys_of(command)
                 for inner, each in value.items():
                     self._one(key, own, inner, each, lambda name, key=key: place(key, name), use=use)
+        return wishes
 
     def _one(
         self, command: str, keys: Mapping[str, click.Option], key: str, value: Any, place: Any, *, use: bool
-    ) -> None:
+    ) -> tuple[str, Any]:
         others = [] if command else ["profile", _PROFILES, *self._ctx.command.list_commands(self._ctx)]  # type: ignore[attr-defined]
         name, option, value = meant_by(key, value, keys, place(key), others)
-        if use and option.name is not None:
-            self._layers.put(command, option.name, Given(name, value, place(key)))
+        parameter = option.name or ""
+        if use:
+            self._layers.put(command, parameter, Given(name, value, place(key)))
+        return parameter, value
+
+
+def _wish(parameter: str, value: Any) -> Any:
+    """A value of an option as a control takes it."""
+    if parameter == "virtual_camera":
+        return bool(value)  # which one is said at the start
+    return value[0] if isinstance(value, list) and value else value
 
 
 def meant_by(

@@ -29,12 +29,9 @@ from rvm_live.core.settings import (
 )
 from rvm_live.pipeline.metrics import STAGES, Percentiles
 
-__all__ = ["CONTROL_OF", "live_options", "run_live"]
+__all__ = ["live_options", "run_live"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-CONTROL_OF = {"backgrounds": "background", "display": "view"}
-"""Parameters of a control that is called otherwise."""
 
 _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
     "Picture": [
@@ -292,7 +289,7 @@ def run_live(options: Mapping[str, Any], layers: Layers) -> int:
         settings,
         tell=lambda line: click.echo(one_line(line), err=True),
         progress=download_progress,
-        profiles=layers.wishes(),
+        profiles=layers.wishes,
         profile=layers.profile,
     )
     last_log.note(f"report: {json.dumps(report.as_json())}")

@@ -156,7 +156,10 @@ def test_what_is_behind_whether_anybody_is_seen_and_by_what_it_is_put_together(
 def test_a_profile_changes_several_at_once_and_leaves_out_what_cannot_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, still: SourceSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    profiles = {"call": {"background": "color:#ff0000", "zoom": 2.0, "steady": True, "device": "toaster"}, "off": {}}
+    profiles = {
+        "call": {"background": "color:#ff0000", "zoom": 2.0, "steady": True, "device": "toaster", "fps": 30},
+        "off": {},
+    }
     with run(tmp_path, monkeypatch, still, "telling") as all_outputs, caplog.at_level("INFO", "rvm_live"):
         controls = all_outputs.controls
         controls.add(profile_control(profiles, "", controls))
@@ -168,6 +171,7 @@ def test_a_profile_changes_several_at_once_and_leaves_out_what_cannot_be(
         assert controls.profile == "call" and controls.steady is True
         assert len(controls.choices("background")) == many, "a colour that is there does not join again"
         assert "of the profile call device was left out: unknown device 'toaster'" in caplog.text
+        assert "fps" not in caplog.text, "it counts at the start"
         with pytest.raises(SettingsError, match="there is no profile 'cal': did you mean 'call'"):
             controls.profile = "cal"
 

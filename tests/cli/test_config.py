@@ -215,12 +215,13 @@ def test_a_profile_is_named_before_and_behind_a_command(folder: Path, monkeypatc
 
 
 def test_of_a_profile_a_program_that_runs_can_take_what_is_a_control(folder: Path) -> None:
-    write(folder, MINE + "\n[profiles.call]\ndownsample-ratio = 0.5\nfollow = true\n")
+    write(folder, MINE + "\n[profiles.call]\ndownsample-ratio = 0.5\nfollow = true\nbox = true\n")
     with click.Context(cli, info_name="rvm-live") as ctx:
-        wishes = load(ctx, *choose(ctx, {}), cli.configured(ctx)).wishes()
-    assert wishes["desk"] == {"background": "blur:30"}
-    assert wishes["call"] == {"background": "blur", "virtual_camera": True, "ratio": 0.5, "follow": True}
-    assert wishes["saver"] == {"engine": "lite", "device": "cpu", "statistics": "off"}
+        wishes = load(ctx, *choose(ctx, {}), cli.configured(ctx)).wishes
+    assert wishes["desk"] == {"background": "blur:30", "source": "HD Webcam"}
+    wanted = {"background": "blur", "virtual_camera": True, "ratio": 0.5, "follow": True, "box": True}
+    assert wishes["call"] == {**wanted, "size": "1280x720", "fps": 30.0}
+    assert wishes["saver"].items() >= {"engine": "lite", "device": "cpu", "statistics": "off"}.items()
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

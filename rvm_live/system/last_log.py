@@ -16,6 +16,7 @@ from rvm_live.system.folders import cache_folder
 __all__ = ["LastLog", "note", "path", "read"]
 
 _LARGEST = 1_000_000
+_BEFORE = "before.log"
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 
 
@@ -24,10 +25,11 @@ def path() -> Path:
     return cache_folder() / "last.log"
 
 
-def read() -> str:
-    """What stands there; empty where there is nothing."""
+def read(*, before: bool = False) -> str:
+    """What stands there, or of the run before that; empty where there is nothing."""
+    file = path()
     try:
-        return path().read_text("utf-8", errors="replace")
+        return (file.with_name(_BEFORE) if before else file).read_text("utf-8", errors="replace")
     except OSError:
         return ""
 
@@ -65,5 +67,5 @@ class LastLog(logging.Handler):
     def _begin(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with suppress(OSError):
-            self._file.replace(self._file.with_name("before.log"))
+            self._file.replace(self._file.with_name(_BEFORE))
         self._file.touch(mode=0o600)

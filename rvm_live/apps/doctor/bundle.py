@@ -60,13 +60,12 @@ def write_bundle(path: Path, report: Report, page: str, texts: Mapping[str, str]
     Raises:
         SinkError: it cannot be written.
     """
-    log = last_log.path()
     files = {
         "report.txt": page,
         "report.json": json.dumps(report.to_dict(), indent=2),
         **texts,
         "last.log": last_log.read(),
-        "before.log": _text(log.with_name("before.log")),
+        "before.log": last_log.read(before=True),
     }
     private = names_here()
     data = io.BytesIO()
@@ -129,13 +128,6 @@ def _number(found: re.Match[str]) -> str:
     except ValueError:
         return found[0]
     return _ADDRESS + found[0][len(words) :]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _packages() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +24,6 @@ KEPT = ("background", "view", "statistics", "fullscreen", "follow", "zoom", "shi
 """Controls whose values are kept, as far as a run has them."""
 _LARGEST = 100_000
 _SIDES = (64, 16384)
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -140,4 +138,4 @@ def keep(controls: Controls, composer: Composer, window: tuple[int, int] | None)
 
 
 def _is_address(value: object) -> bool:
-    return isinstance(value, str) and _ADDRESS.search(value) is not None
+    return isinstance(value, str) and "://" in value

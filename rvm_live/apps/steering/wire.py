@@ -1,4 +1,4 @@
-"""Lines of JSON over a socket, of bounded length, within bounded time."""
+"""Lines of JSON over a socket, of bounded length; who says nothing is not waited for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Lines:
     Args:
         connection: a connected socket.
         longest: bytes of a line that is read, at most.
-        seconds: how long a line may take.
+        seconds: how long nothing may come, and how long an answer may take to be taken.
     """
 
     def __init__(self, connection: socket.socket, longest: int, seconds: float) -> None:

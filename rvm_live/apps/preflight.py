@@ -78,7 +78,7 @@ def check_writable(path: Path) -> None:
         SinkError: it cannot; says why.
     """
     if path.is_dir():
-        raise SinkError(f"cannot write {path}: it is a folder; name a file for --stats-json")
+        raise SinkError(f"cannot write {path}: it is a folder: name a file")
     if not path.parent.is_dir():
         raise SinkError(f"cannot write {path}: there is no folder {path.parent}")
     try:

@@ -52,7 +52,7 @@ class WeightsFetch:
         self.state = "fetching RVM"
         self._thread = threading.Thread(target=self._run, name="rvm-fetching", daemon=True)
         self._thread.start()
-        return f"fetching RVM: {weights.KNOWN[MODELS[0]].least_bytes / 1e6:.0f} MB, {weights.MODELS_LICENCE}"
+        return f"fetching RVM: {weights.KNOWN[MODELS[0]].terms}"
 
     def _run(self) -> None:
         try:

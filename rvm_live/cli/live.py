@@ -305,14 +305,14 @@ def ask_once(settings: EngineSettings) -> None:
     Where nobody can answer nothing is asked, nothing is fetched, and the embedded engine runs.
     """
     from rvm_live.engines.choice import EMBEDDED, question_open
-    from rvm_live.weights import KNOWN, MODELS_LICENCE, consent
+    from rvm_live.weights import KNOWN, consent
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or not question_open(settings):
         return
     known = KNOWN[MODELS[0]]
     click.echo(
         f"RobustVideoMatting cuts out hair and edges better than {EMBEDDED}, the small network that comes with "
-        f"rvm-live. Its weights ({known.least_bytes / 1e6:.0f} MB, {MODELS_LICENCE}) come from "
+        f"rvm-live. Its weights ({known.terms}) come from "
         f"{urlsplit(known.url).hostname}.",
         err=True,
     )

@@ -110,7 +110,7 @@ def told_once(ran: EngineInfo, *, window: bool, offline: bool) -> str:
         return f"{simple} {NO_NETWORK}" if consent.first_time(f"{_SIMPLE}, no network", of="told") else ""
     if not consent.first_time(_SIMPLE, of="told"):
         return ""
-    what = f"{weights.KNOWN[MODELS[0]].least_bytes / 1e6:.0f} MB, {weights.MODELS_LICENCE}"
+    what = weights.KNOWN[MODELS[0]].terms
     if offline:
         return f"{simple} Better edges need the network once: {what}"
     if window:

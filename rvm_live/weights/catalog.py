@@ -50,6 +50,11 @@ class KnownWeights:
         """No whole file is smaller: four bytes for each parameter."""
         return 4 * self.parameters
 
+    @property
+    def terms(self) -> str:
+        """What it takes to have them, for people: such as ``15 MB, GPL-3.0``."""
+        return f"{self.least_bytes / 1e6:.0f} MB, {MODELS_LICENCE}"
+
 
 KNOWN = {
     "mobilenetv3": KnownWeights("mobilenetv3", "rvm_mobilenetv3.pth", 3_748_633),

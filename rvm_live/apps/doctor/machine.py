@@ -9,7 +9,7 @@ import psutil  # type: ignore[import-untyped]
 from rvm_live import weights
 from rvm_live.apps.doctor.finding import Finding
 from rvm_live.core.errors import RvmLiveError, words_of
-from rvm_live.core.settings import EngineSettings
+from rvm_live.core.settings import MODELS, EngineSettings
 from rvm_live.engines.choice import EMBEDDED
 from rvm_live.system import gpu, threads
 from rvm_live.system.cpu_info import cpu_name
@@ -93,7 +93,7 @@ def engine(settings: EngineSettings) -> list[Finding]:
     name = f"{info.engine} runs"
     notes = "; ".join((*info.notes, *info.remarks))
     if info.engine == EMBEDDED and settings.engine == "auto" and not settings.require_licence:
-        better = "for better edges: `rvm-live weights pull` (15 MB, once)"
+        better = f"for better edges: `rvm-live weights pull` ({weights.KNOWN[MODELS[0]].terms})"
         return [Finding("engine", name, "note", f"{told}; RVM's weights are not here", better)]
     if chosen.refusals.get("openvino") and info.device == "cpu":
         return [Finding("engine", name, "note", f"{told}; {notes}", f"quicker on CPUs: {adding('openvino')}")]

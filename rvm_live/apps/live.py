@@ -21,7 +21,6 @@ from rvm_live.apps.live_streams import streams_for
 from rvm_live.apps.live_weights import WeightsFetch
 from rvm_live.apps.preflight import (
     DEFAULT_FOLDER,
-    HEADLESS_SECONDS,
     at_home,
     check_outputs,
     overflow_of,
@@ -57,7 +56,7 @@ from rvm_live.system import atomic_write, gpu
 from rvm_live.system.atomic_write import write_whole
 from rvm_live.system.signals import stopping_on_signals
 
-__all__ = ["HEADLESS_SECONDS", "run"]
+__all__ = ["run"]
 
 
 def run(

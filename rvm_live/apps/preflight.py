@@ -18,7 +18,6 @@ from rvm_live.system import atomic_write, folders
 
 __all__ = [
     "DEFAULT_FOLDER",
-    "HEADLESS_SECONDS",
     "at_home",
     "check_outputs",
     "check_writable",

@@ -10,6 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.notices import Notices
+
 __all__ = ["Background", "Blur", "Clear", "Layer", "Plate"]
 
 
@@ -67,12 +69,14 @@ class Background(ABC):
             takes; set before ``open``.
         pixel: width of a frame's pixels for their height; set before ``open``.
         told: what a person is to know of it once it is drawn, one line; empty: nothing.
+        notices: told of what happens to it later; set before ``open``. None: nobody listens.
     """
 
     label: str
     exact: bool = False
     pixel: Fraction = Fraction(1)
     told: str = ""
+    notices: Notices | None = None
 
     def open(self) -> None:  # noqa: B027 - optional hook
         """Get ready.

@@ -127,6 +127,7 @@ class BackgroundCycle:
         first = index not in self._opened
         if first:
             self._opened.add(index)
+            background.notices = self._notices
             background.open()
         layer = background.layer(width, height, now_ns)
         if first and background.told:

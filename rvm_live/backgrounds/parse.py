@@ -14,6 +14,7 @@ from rvm_live.backgrounds.builtin import builtin
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.fit import check_fit
 from rvm_live.backgrounds.image import ImageBackground
+from rvm_live.backgrounds.slides import DEFAULT_S, SlideShow
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VideoBackground
 from rvm_live.core.colors import NAMES
@@ -26,11 +27,16 @@ from rvm_live.weights import consent
 
 __all__ = ["SYNTAX", "default_cycle", "from_path", "in_folder", "parse", "parse_one"]
 
-SYNTAX = "transparent, blur, blur:25, red, #00ff88, image:PATH, video:PATH, the path of a file or folder, or a plug-in"
+SYNTAX = (
+    "transparent, blur, blur:25, red, #00ff88, image:PATH, video:PATH, slides:FOLDER, the path of a file or folder, "
+    "or a plug-in"
+)
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _COLOUR = re.compile(rf"{'|'.join(NAMES)}|#[0-9a-f]*", re.IGNORECASE)
 _FIT = re.compile(r"(?P<path>.+)\?fit=(?P<fit>\w*)")
+_EVERY = re.compile(r"(?P<path>.+):(?P<number>\d+(?:\.\d+)?)(?P<unit>[smh]?)", re.ASCII)
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def parse(spec: str) -> list[Background]:
@@ -41,6 +47,7 @@ def parse(spec: str) -> list[Background]:
     ``blur``, ``blur:25``                the surroundings out of focus; strength 1 to 100
     ``#0f8``, ``navy``, ``color:navy``   one colour (``colour:`` too); a folder that is called so comes first
     ``image:PATH``, ``video:PATH``       a file; ``?fit=cover``, ``contain`` or ``stretch`` may follow the path
+    ``slides:FOLDER``, ``slides:F:5m``   its pictures one after the other, every 5 minutes, ``90``, ``90s``, ``2h``
     ``PATH``                             a file by its suffix; or a folder: all its images and videos, by name
     ``stars``, ``package.module:Class``  a plug-in's, where no file is called so; ``:argument`` may follow
     ===================================  =====================================================================
@@ -70,6 +77,8 @@ def parse(spec: str) -> list[Background]:
         if not value:
             raise SettingsError(f"background {spec!r} names no file: write {kind}:PATH")
         return [_file(*_split_fit(value), kind)]
+    if kind == "slides" and colon:
+        return [_slides(value, spec)]
     if _COLOUR.fullmatch(text) and not os.path.isdir(text):
         return [ColorBackground(text)]
     if not os.path.lexists(text) and (plugged := BACKGROUNDS.plugged(text)) is not None:
@@ -136,6 +145,20 @@ def _split_fit(text: str) -> tuple[Path, str]:
     match = _FIT.fullmatch(text)
     path, fit = (text, "cover") if match is None else (match["path"], check_fit(match["fit"]))
     return at_home(Path(path)), fit
+
+
+def _slides(value: str, spec: str) -> SlideShow:
+    """A folder that is called as a time looks comes first."""
+    if not value:
+        raise SettingsError(f"background {spec!r} names no folder: write slides:FOLDER or slides:FOLDER:5m")
+    text, every_s = value, DEFAULT_S
+    folder, fit = _split_fit(text)
+    timed = _EVERY.fullmatch(value.removesuffix(f"?fit={fit}"))
+    if timed is not None and not os.path.isdir(folder):
+        folder, every_s = at_home(Path(timed["path"])), float(timed["number"]) * _UNITS[timed["unit"]]
+    show = SlideShow(folder, fit, every_s)
+    show.check()
+    return show
 
 
 def _path(text: str, spec: str) -> list[Background]:

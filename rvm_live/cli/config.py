@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from rvm_live.apps import remembered
 from rvm_live.cli.layers import CONTROL_OF, Given, Layers, choose, key_of, load
-from rvm_live.cli.params import printable
+from rvm_live.cli.params import absolute_place, printable
 from rvm_live.cli.settings_file import TEMPLATE, save_table, write
 from rvm_live.sources.base import without_credentials
 
@@ -22,7 +22,6 @@ __all__ = ["config", "in_force"]
 
 _OWN = frozenset({"config", "no_config", "profile", "help_all"})
 _PLACES = frozenset({"source", "background", "away", "weights"})
-_KINDS = ("image:", "video:")
 
 
 @click.group()
@@ -179,10 +178,4 @@ def _lasting(key: str, value: Any) -> Any:
     value = _toml(value)
     if key not in _PLACES:
         return value
-    return [_absolute(each) for each in value] if isinstance(value, list) else _absolute(value)
-
-
-def _absolute(text: str) -> str:
-    kind = next((kind for kind in _KINDS if text.lower().startswith(kind)), "")
-    place, query, fit = text[len(kind) :].partition("?fit=")
-    return f"{text[: len(kind)]}{os.path.abspath(place)}{query}{fit}" if os.path.exists(place) and place else text
+    return [absolute_place(each) for each in value] if isinstance(value, list) else absolute_place(value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rvm_live.cli.params import printable
+from rvm_live.cli.params import absolute_place, printable
 from rvm_live.core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ctl"]
 
 _WORDS = {"record": "recording", "pause": "paused", "camera-out": "virtual_camera", "mirrored": "mirror"}
-_PLACES = ("image:", "video:", "folder:")
+_PLACES = ("image:", "video:", "slides:")
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -119,9 +119,7 @@ def _wish(name: str, value: str) -> Any:
         return path + os.sep if value.endswith(("/", os.sep)) else path
     if name == "background":
         kind = next((each for each in _PLACES if value.startswith(each)), "")
-        path = os.path.expanduser(value.removeprefix(kind))
-        if os.path.exists(path):
-            return kind + os.path.abspath(path)
+        return absolute_place(kind + os.path.expanduser(value.removeprefix(kind)))
     return value
 
 

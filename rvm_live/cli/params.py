@@ -19,6 +19,7 @@ from rvm_live.system.atomic_write import no_empty_folders
 __all__ = [
     "OnePerLine",
     "PlacePath",
+    "absolute_place",
     "check_environment",
     "check_words",
     "made_folder",
@@ -30,7 +31,7 @@ __all__ = [
 _LONGEST_LINE = 500
 _LONGEST_WORD = 160
 _PATHS = ("RVM_LIVE_CACHE", "RVM_LIVE_CONFIG", "RVM_LIVE_WEIGHTS", "XAUTHORITY")
-_KINDS = ("image:", "video:")
+_KINDS = ("image:", "video:", "slides:")
 
 
 def printable(text: str) -> str:
@@ -133,8 +134,20 @@ class OnePerLine(click.types.StringParamType):
         return [line for line in rv.splitlines() if line.strip()]
 
 
+def absolute_place(text: str) -> str:
+    """Words for a background, with what lies there by its whole path; as they are where nothing does."""
+    kind = next((kind for kind in _KINDS if text.lower().startswith(kind)), "")
+    place, query, fit = text[len(kind) :].partition("?fit=")
+    every = ""
+    if kind == "slides:" and not os.path.exists(place):
+        place, colon, seconds = place.rpartition(":")
+        every = colon + seconds
+    there = bool(place) and os.path.exists(place)
+    return f"{text[: len(kind)]}{os.path.abspath(place)}{every}{query}{fit}" if there else text
+
+
 def place_text(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-    """An option's callback: words that may be a path, or hold one behind ``image:`` or ``video:``."""
+    """An option's callback: words that may be a path, or hold one behind ``image:``, ``video:`` or ``slides:``."""
     for text in value if isinstance(value, tuple) else (value or "",):
         path = next((text[len(kind) :] for kind in _KINDS if text[: len(kind)].lower() == kind), text)
         if (reason := _unusable(path.partition("?fit=")[0])) is not None:

@@ -248,6 +248,7 @@ BACKGROUNDS: Registry[Any] = Registry(
         "blur": "rvm_live.backgrounds.blur:BlurBackground",
         "color": "rvm_live.backgrounds.color:ColorBackground",
         "image": "rvm_live.backgrounds.image:ImageBackground",
+        "slides": "rvm_live.backgrounds.slides:SlideShow",
         "transparent": "rvm_live.backgrounds.transparent:TransparentBackground",
         "video": "rvm_live.backgrounds.video:VideoBackground",
     },

@@ -14,6 +14,7 @@ from rvm_live import __version__, weights
 from rvm_live.apps.batch.inputs import Job, record_of
 from rvm_live.apps.batch.settings import PRESETS, BatchSettings
 from rvm_live.backgrounds.parse import parse
+from rvm_live.backgrounds.slides import SlideShow
 from rvm_live.core.errors import KeptError
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.choice import EMBEDDED, Choice
@@ -144,7 +145,8 @@ def _background(spec: str) -> Any:
     path: Path | None = getattr(background, "path", None)
     if path is None:
         return spec.strip()
-    return [type(background).__name__, getattr(background, "fit", ""), fingerprint((path,))]
+    every = [background.every_s] if isinstance(background, SlideShow) else []
+    return [type(background).__name__, getattr(background, "fit", ""), fingerprint(_files(path)), *every]
 
 
 def fingerprint(paths: Sequence[Path]) -> str:

@@ -11,6 +11,7 @@ from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.blur import BlurBackground
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.image import ImageBackground
+from rvm_live.backgrounds.slides import SlideShow
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VideoBackground
 from rvm_live.sinks.web.encoding import jpeg
@@ -60,7 +61,7 @@ def drawn(background: Background | None) -> bytes | None:
     Raises:
         BackgroundError: it cannot be read.
     """
-    if not isinstance(background, ImageBackground | VideoBackground):
+    if not isinstance(background, ImageBackground | SlideShow | VideoBackground):
         return None
     own = type(background)(background.path, background.fit)  # the other belongs to the compositing thread
     own.exact = True
@@ -84,6 +85,7 @@ def _facts(background: Background | None) -> Mapping[str, Any]:
     kinds: dict[type[Background] | type[None], str] = {
         TransparentBackground: "transparent",
         ImageBackground: "image",
+        SlideShow: "video",
         VideoBackground: "video",
     }
     return {"kind": kinds.get(type(background), "other")}

@@ -94,7 +94,7 @@ def live_controls(
             Control(
                 "background",
                 lambda: composer.background,
-                composer.show_background,
+                lambda meant: _show(composer, meant),
                 check=lambda wish: _background(composer, wish),
                 choices=backgrounds,
                 text="what is behind the person",
@@ -167,9 +167,11 @@ def profile_control(profiles: Mapping[str, Mapping[str, Any]], first: str, contr
             if control not in there:
                 continue
             try:
-                wishes[control] = controls.check(control, wish)
+                controls.check(control, wish)
             except SettingsError as error:
                 _log.info("of the profile %s %s was left out: %s", name, control, error)
+            else:
+                wishes[control] = wish
         controls.set(**wishes)
         now[0] = name
 
@@ -223,8 +225,8 @@ def _framing(framing: Framing) -> list[Control]:
     ]
 
 
-def _background(composer: Composer, wish: Any) -> str:
-    """The name that is meant; a background that is new joins the others."""
+def _background(composer: Composer, wish: Any) -> str | list[Background]:
+    """The name that is meant, or what is new."""
     if not isinstance(wish, str | Path):
         raise SettingsError(f"a background is a name, a path or what --background takes, not {wish!r}")
     if wish in composer.backgrounds:
@@ -240,8 +242,13 @@ def _background(composer: Composer, wish: Any) -> str:
         raise SettingsError(str(error)) from error
     if len(found) == 1 and found[0].label in composer.backgrounds:
         return found[0].label  # a colour or a blur that is there; files have a word before theirs
-    names = [composer.add_background(each) for each in found]
-    return names[0]
+    return found
+
+
+def _show(composer: Composer, meant: str | list[Background]) -> None:
+    """Backgrounds that are new join the others, and the first of them is shown."""
+    names = [meant] if isinstance(meant, str) else [composer.add_background(each) for each in meant]
+    composer.show_background(names[0])
 
 
 def _compositor(composer: Composer, wish: Any) -> str:

@@ -62,6 +62,7 @@ def half(engine: str = "LeftHalfEngine") -> list[str]:
     return ["--engine", f"tests.support.engines:{engine}", "--no-stats"]
 
 
+@pytest.mark.slow
 def test_keys_do_what_they_say(display: Display, room: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     options = ["--source", room, "--loop", *half(), "--background", "color:#00ff00", "--stats-json", report]
@@ -206,6 +207,7 @@ def test_a_person_is_cut_out_of_a_real_clip(display: Display, data: Path, weight
     assert (ran["engine"], ran["model"], ran["device"]) == ("openvino", "mobilenetv3", "cpu")
 
 
+@pytest.mark.slow
 def test_that_the_cut_out_is_simple_is_told_once_and_in_the_window_alone(display: Display, tmp_path: Path) -> None:
     environment = {**display.env, "RVM_LIVE_CACHE": str(tmp_path / "cache")}
     environment.pop("RVM_LIVE_WEIGHTS", None)
@@ -219,6 +221,7 @@ def test_that_the_cut_out_is_simple_is_told_once_and_in_the_window_alone(display
     assert re.fullmatch(r"\d+ s · \d+\.\d fps · \d+ ms\n", done.out), "what runs is what was asked for"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_the_run_in_good_order(
     display: Display, room: Path, tmp_path: Path, number: signal.Signals, code: int

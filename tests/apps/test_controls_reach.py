@@ -196,6 +196,7 @@ def test_the_virtual_camera_comes_and_goes(
         assert not camera.on
 
 
+@pytest.mark.slow
 def test_where_the_person_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, still: SourceSettings) -> None:
     """At first at the left, and half of the picture wide."""
     green = (0, 255, 0)

@@ -114,8 +114,8 @@ RUNNERS = {"onnx": run_onnx, "openvino": run_openvino, "torchscript": run_torchs
 # What is written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.few(1)
 def test_a_file_does_what_the_network_does_on_a_real_clip(
     exported: dict[str, Path], weights: Path, video: NDArray[np.uint8], form: str
 ) -> None:
@@ -250,6 +250,7 @@ def test_every_network(data: Path, tmp_path: Path, variant: str, refiner: str, f
         assert found.within(TOLERANCES[False]), f"{form}: {found}"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("ratio", [0.7, 0.29, 512 / 1920, 1.0])
 def test_ratios_that_single_precision_would_round_to_another_size(weights: Path, ratio: float) -> None:
     """0.7 of 100 is 70 in double precision and 69.99999 in the single precision of ONNX."""
@@ -281,6 +282,7 @@ def spoil_a_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convert, "fold_batch_norm", spoiled)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_that_is_something_else_is_not_written(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
@@ -477,6 +479,7 @@ def test_the_usual_size_and_ratio() -> None:
         ExportSettings("coreml")
 
 
+@pytest.mark.slow
 def test_making_a_file_reports_to_nobody(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenVINO's converter tells its maker; what is used here does not."""
     import socket

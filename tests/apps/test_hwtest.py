@@ -203,6 +203,7 @@ def test_camera_by_its_device_path(monkeypatch: pytest.MonkeyPatch) -> None:
     assert report["source"]["label"] == "camera 0 (Fake Cam)"
 
 
+@pytest.mark.slow
 def test_modes_have_their_true_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     device = FakeDevice(sizes=[(640, 480), (320, 240)], fps=60, raw_fps=20)
     FakeDevice.plug_in(monkeypatch, device)
@@ -351,6 +352,7 @@ def test_a_plug_in_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> 
     assert not (found["broken"].works or found["absent"].works)
 
 
+@pytest.mark.slow
 def test_advice_without_weights_is_for_the_embedded_engine_and_fetches_nothing(tmp_path: Path) -> None:
     outcome = call("hwtest", "--json", "--seconds", "0.2", "--source", make_video(tmp_path / "a.mp4"))
     advice = parsed(outcome)["advice"]
@@ -360,6 +362,7 @@ def test_advice_without_weights_is_for_the_embedded_engine_and_fetches_nothing(t
     assert "no weights for mobilenetv3" in advice["note"]
 
 
+@pytest.mark.slow
 def test_advice_by_measurement(weights: Path, tmp_path: Path) -> None:
     clip = make_video(tmp_path / "a.mp4", width=128, height=96, frames=10)
     outcome = call("hwtest", "--json", "--seconds", "0.2", "--source", clip, "--weights", weights, "--device", "cpu")
@@ -388,6 +391,7 @@ def test_advice_by_measurement(weights: Path, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_measuring_takes_any_size_without_pictures(weights: Path) -> None:
     (timing,) = walk(EngineSettings(weights=weights, device="cpu", downsample_ratio=0.5), [], 64, 48, 0.05)
     assert (timing.width, timing.height, timing.downsample_ratio) == (64, 48, 0.5)
@@ -482,6 +486,7 @@ def test_sizes_are_those_the_source_has() -> None:
 # ------------------------------------------------------------------------------------------------------------ tables
 
 
+@pytest.mark.slow
 def test_tables_say_everything(monkeypatch: pytest.MonkeyPatch, weights: Path, tmp_path: Path) -> None:
     """A camera's full report, at 100 columns: nothing cut off, nothing left out."""
     FakeDevice.plug_in(monkeypatch, FakeDevice(sizes=[(64, 48)], fps=60, raw_fps=15), "HD Cam [1]")
@@ -539,9 +544,9 @@ def display() -> Iterator[Display]:
         yield opened
 
 
+@pytest.mark.slow
 @pytest.mark.window
 @pytest.mark.parametrize("how", ["q", "Escape", "close"])
-@pytest.mark.few(1)
 def test_preview_in_a_window(display: Display, how: str) -> None:
     assert shutil.which("xdotool")
     with (

@@ -166,6 +166,7 @@ def test_a_background_that_is_chosen_in_a_pause_is_seen_at_once(tmp_path: Path) 
         app.controls.paused = False
 
 
+@pytest.mark.slow
 def test_where_there_is_no_other_value_one_is_told_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
@@ -230,6 +231,7 @@ def test_the_engine_changes_between_two_frames(tmp_path: Path, weights: Path, mo
     assert [each for each in app.notices.fallbacks if "matting takes" not in each] == []
 
 
+@pytest.mark.slow
 def test_without_weights_there_is_lite_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
@@ -239,6 +241,7 @@ def test_without_weights_there_is_lite_alone(tmp_path: Path, monkeypatch: pytest
             app.controls.engine = "rvm"
 
 
+@pytest.mark.slow
 @pytest.mark.expects_errors
 def test_weights_are_fetched_while_the_picture_goes_on_and_then_used(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch

@@ -50,6 +50,7 @@ def test_samples_are_written_as_they_come_and_the_file_is_whole_at_the_end(tmp_p
     assert {"cpu_percent", "memory_mb"} <= set(summary(found))
 
 
+@pytest.mark.slow
 def test_every_column_of_a_gpu(library: Path, tmp_path: Path) -> None:
     with start(
         "monitor", "--seconds", "0.3", "--interval", "0.1", "-o", tmp_path, "--name", "fake", env=environment(library)
@@ -70,6 +71,7 @@ def test_every_column_of_a_gpu(library: Path, tmp_path: Path) -> None:
         assert plot.height < four, "there is nothing to draw of a GPU that is not there"
 
 
+@pytest.mark.slow
 def test_without_a_gpu_it_says_so_and_records_the_processor(tmp_path: Path) -> None:
     code = (
         "import time; from pathlib import Path\n"
@@ -103,6 +105,7 @@ def test_a_command_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert done.code == 128 + signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_and_the_file_is_whole(tmp_path: Path) -> None:
     with start("monitor", "-o", tmp_path, "--interval", "0.1", env=environment(None)) as process:
         part = tmp_path / ".gpu_monitor.csv.part"

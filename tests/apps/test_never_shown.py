@@ -99,6 +99,7 @@ def assert_private(told: dict[str, Any], *, window: bool = True) -> None:
     assert told["frozen in the recording"] <= 0.5 + SLACK_S, told
 
 
+@pytest.mark.few(1)
 @pytest.mark.window
 @pytest.mark.expects_errors
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_the_room_is_never_shown_whatever_fails(
 
 @pytest.mark.window
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.few(5)
+@pytest.mark.few(1)
 def test_each_fault_alone_is_survived(program: Run, kind: str) -> None:
     """And the person is there again afterwards."""
     told = program([(12, kind)], BACKGROUNDS[1], seconds=1.6 if kind not in ("gap", "late", "lost", "stall") else 2.6)
@@ -162,6 +163,7 @@ def test_the_comparison_is_in_the_window_alone(program: Run) -> None:
     assert told["persons in the camera"] > 10
 
 
+@pytest.mark.slow
 @pytest.mark.window
 def test_during_a_stall_the_background_is_alone(program: Run) -> None:
     told = program([(30, "gap")])

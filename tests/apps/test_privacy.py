@@ -45,13 +45,14 @@ def watched(cwd: Path, *arguments: str) -> dict[str, object]:
     return told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offline", [True, False])
-@pytest.mark.few(1)
 def test_a_live_run_reaches_nobody(tmp_path: Path, offline: bool) -> None:
     options = ["--source", "demo", "--headless", "--frames", "20", "--width", "320", "--height", "180"]
     assert watched(tmp_path, *options, *(["--offline"] if offline else [])) == {"code": 0, "seen": []}
 
 
+@pytest.mark.slow
 def test_a_batch_run_reaches_nobody_and_its_log_holds_no_picture(tmp_path: Path) -> None:
     make_movie(tmp_path / "clip.mp4", frames=12)
     assert watched(tmp_path, "batch", "clip.mp4", "-o", "out", "--background", "blur:20") == {"code": 0, "seen": []}
@@ -60,6 +61,7 @@ def test_a_batch_run_reaches_nobody_and_its_log_holds_no_picture(tmp_path: Path)
     assert log.decode().isprintable() or all(line.isprintable() for line in log.decode().splitlines())
 
 
+@pytest.mark.slow
 def test_the_watch_sees_what_there_is_to_see(tmp_path: Path) -> None:
     told = watched(tmp_path, "weights", "pull", "mobilenetv3")
     assert told["seen"], "a download that was asked for does reach out"

@@ -181,6 +181,7 @@ def program(display: Display, settings: Path) -> Iterator[subprocess.Popen[str]]
             process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.window
 def test_the_window_is_as_it_was(display: Display, folder: Path, tmp_path: Path) -> None:
     settings = tmp_path / "rvm-live.toml"

@@ -66,6 +66,7 @@ def test_a_short_run_with_faults(tmp_path: Path) -> None:
         assert plot.size[0] > 500
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_a_verdict(tmp_path: Path) -> None:
     with start("soak", "--hours", "1", "--width", "128", "--height", "72", "-o", tmp_path) as process:
         time.sleep(8)

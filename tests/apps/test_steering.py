@@ -254,7 +254,7 @@ def test_the_command_says_what_is_so_now(
         made.close()
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 def test_a_real_program_is_steered(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
     options = ["demo", "--headless", "--engine", "lite", "--size", "320x180", "-b", "#ff0000", "-b", "#00ff00"]

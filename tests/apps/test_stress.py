@@ -102,6 +102,7 @@ def test_the_setting_that_uses_the_machine_best() -> None:
     assert live.config == "rvm/mobilenetv3/fp16/1080p/1"
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_a_row_and_the_rest_goes_on(tmp_path: Path) -> None:
     configs = parse("openvino/mobilenetv3/fp16/320x192/1,lite/lite/auto/320x192/1")
     report = run(StressSettings(0.02, configs, "cpu", output=tmp_path))
@@ -110,6 +111,7 @@ def test_what_does_not_fit_is_a_row_and_the_rest_goes_on(tmp_path: Path) -> None
     assert (report.rows[1].fps or 0) > 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_the_table_so_far(tmp_path: Path) -> None:
     with start("stress", "--minutes", "5", "--device", "cpu", "--configs", SMALL, "-o", tmp_path) as process:
         deadline = time.monotonic() + 60
@@ -202,6 +204,7 @@ def test_without_a_thermometer_it_lets_everything_pass() -> None:
     assert guard.hottest is None
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("visible", "degrees"), [("", 61), ("1,0", 71), ("GPU-1b2c", 71)])
 def test_the_temperature_comes_through_nvml(tmp_path: Path, visible: str, degrees: int) -> None:
     """Through a real shared library under NVML's name, whose cards have 61 and 71 degrees."""

@@ -108,6 +108,7 @@ def test_while_nobody_watches_capture_and_matting_rest(kept: KeptCamera, tmp_pat
         assert until(lambda: still(app))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("more", [{"always": True}, {"record": "a.mkv"}, {"virtual_camera": None}])
 def test_it_does_not_rest_where_that_was_said_or_something_else_goes_on(
     more: dict[str, Any], kept: KeptCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -467,6 +467,7 @@ def test_the_shipped_files_are_small_and_of_the_right_size() -> None:
     assert video.stat().st_size < 1_500_000
 
 
+@pytest.mark.slow
 def test_the_shipped_video_loops_without_a_jump() -> None:
     folder = assets()
     assert folder is not None

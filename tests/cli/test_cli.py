@@ -228,6 +228,7 @@ def test_a_stream_that_nobody_serves(tmp_path: Path) -> None:
     assert f"127.0.0.1:{port}" in done.complaint
 
 
+@pytest.mark.slow
 def test_a_stream_that_ends_is_found_again_and_the_recording_goes_on(tmp_path: Path) -> None:
     with MjpegServer(width=96, height=64) as server:
         threading.Timer(1.5, server.cut).start()
@@ -269,6 +270,7 @@ def test_no_realtime_wants_a_source_that_waits() -> None:
     assert "--no-realtime" in done.complaint
 
 
+@pytest.mark.slow
 def test_recording_to_a_full_disk_leaves_nothing_that_looks_whole(clip: Path, tmp_path: Path) -> None:
     """A file-size limit stands in for the full disk where no small file system can be mounted."""
     script = tmp_path / "limited.py"
@@ -321,7 +323,7 @@ def test_python_dash_m_is_the_same_program() -> None:
         (("--device", "cuda:7"), "cuda:7"),
     ],
 )
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 def test_what_is_wrong_is_told_before_what_will_be_done(tmp_path: Path, wrong: tuple[str, ...], said: str) -> None:
     env = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
     with start("--source", "demo", "--engine", "lite", "--offline", *wrong, env=env, cwd=tmp_path) as process:

@@ -66,7 +66,7 @@ def send(process: subprocess.Popen[str], numbers: Sequence[int]) -> None:
     ids=lambda numbers: "+".join(signal.Signals(each).name for each in numbers),
 )
 @pytest.mark.parametrize("body", [WAITING, BUSY], ids=["waiting", "busy"])
-@pytest.mark.few(6)
+@pytest.mark.few(1)
 def test_signals_that_come_together_are_one_wish_for_a_good_end(body: str, numbers: Sequence[int]) -> None:
     words = {INT: "interrupted", TERM: "terminated", HUP: "hung up"}
     children = [child(body) for _ in range(4)]
@@ -110,6 +110,7 @@ def test_signals_at_once_need_no_more_stack_than_there_is() -> None:
     assert out in {"left interrupted\n", "left terminated\n", "left hung up\n"}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("body", ["time.sleep(60)", IN_C], ids=["in Python", "hanging in C"])
 def test_one_that_comes_later_ends_it_at_once(body: str) -> None:
     process = child(body)

@@ -74,6 +74,7 @@ def test_a_number_and_a_name_are_cameras() -> None:
     assert "'Nobody'" in done.complaint and "nor is it a command" in done.complaint
 
 
+@pytest.mark.slow
 def test_the_size_and_the_result_under_other_names(clip: str) -> None:
     for name in ("-o", "--output"):
         assert ran("demo", "--size", "160x90", name, f"{name}.mp4")["width"] == 160

@@ -628,6 +628,7 @@ composer.close()
 """
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("how", "expected"),
     [

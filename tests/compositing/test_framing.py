@@ -340,6 +340,7 @@ def test_what_is_out_of_range_is_refused() -> None:
     assert Framing(True, 1.5, (0.2, 0)).words == "follow · zoom 1.5 · shift 0.2,0"
 
 
+@pytest.mark.slow
 def test_the_example_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     page = (ROOT / "docs" / "controls.md").read_text("utf-8")
     (example,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)

@@ -81,6 +81,7 @@ def test_numbers_of_other_libraries_are_numbers() -> None:
     assert SourceSettings(fps=30).fps == 30
 
 
+@pytest.mark.slow
 def test_an_automatic_ratio_is_taken_as_on_the_command_line() -> None:
     assert EngineSettings(downsample_ratio="auto").downsample_ratio is None  # type: ignore[arg-type]
     with open_engine("lite", downsample_ratio="auto") as given, open_engine("lite") as left_out:
@@ -105,6 +106,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_program_that_calls_the_command_line_keeps_its_own_path(tmp_path: Path) -> None:
     (tmp_path / "mymatte.py").write_text(MINE)
     (tmp_path / "helps.py").touch()
@@ -134,6 +136,7 @@ class MyEngine(LeftHalfEngine):
 RUN = ("--headless", "--source", "demo", "--frames", "3")
 
 
+@pytest.mark.slow
 def test_an_engine_of_the_folder_where_the_command_is_called(tmp_path: Path) -> None:
     here = tmp_path / "here"
     here.mkdir()
@@ -154,7 +157,7 @@ def test_an_engine_of_the_folder_where_the_command_is_called(tmp_path: Path) -> 
         (None, "No module named 'mymatte'"),
     ],
 )
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 def test_a_module_that_cannot_be_imported_is_told_in_a_line(tmp_path: Path, text: str | None, told: str) -> None:
     here = tmp_path / "here"
     here.mkdir()

@@ -155,6 +155,7 @@ def test_the_library_takes_it_too_and_says_so(release: list[str]) -> None:
     assert release == []
 
 
+@pytest.mark.slow
 def test_the_program_without_a_terminal_asks_and_fetches_nothing(release: list[str], tmp_path: Path) -> None:
     clip, report = make_video(tmp_path / "clip.mp4"), tmp_path / "report.json"
     done = call("--source", clip, "--headless", "--frames", "5", "--no-realtime", "--stats-json", report)
@@ -172,6 +173,7 @@ def test_the_program_without_a_terminal_asks_and_fetches_nothing(release: list[s
     assert "the embedded engine lite runs: RVM's weights are not here" in again.err
 
 
+@pytest.mark.slow
 def test_a_place_that_keeps_nothing_is_told_the_line_at_each_start_and_no_more(
     release: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +254,7 @@ def on_a_terminal(clip: Path, answer: str) -> tuple[str, int]:
         os.close(ours)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are Unix's")
 def test_a_terminal_is_asked_once(release: list[str], tmp_path: Path) -> None:
     clip = make_video(tmp_path / "clip.mp4")
@@ -267,6 +270,7 @@ def test_a_terminal_is_asked_once(release: list[str], tmp_path: Path) -> None:
     assert release == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are Unix's")
 def test_a_terminal_that_says_yes_gets_them(release: list[str], tmp_path: Path) -> None:
     shown, code = on_a_terminal(make_video(tmp_path / "clip.mp4"), "")
@@ -278,6 +282,7 @@ def test_a_terminal_that_says_yes_gets_them(release: list[str], tmp_path: Path) 
 # Whose code runs
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", ["class", "model"])
 def test_that_a_program_of_ones_own_runs_is_told_once(kind: str, tmp_path: Path) -> None:
     from tests.support.scripted import save_scripted

@@ -105,6 +105,7 @@ def test_a_shirt_like_the_wall_keeps_its_colour() -> None:
     np.testing.assert_array_equal(matte.foreground[inside], picture[inside])
 
 
+@pytest.mark.slow
 def test_light_that_changes_is_followed() -> None:
     engine = opened()
     alphas = []
@@ -189,6 +190,7 @@ def test_any_size(size: tuple[int, int]) -> None:
     assert matte.alpha.shape == (height, width) and not matte.alpha.any()
 
 
+@pytest.mark.slow
 def test_real_screens(data: Path) -> None:
     """Nine clips shot before one, against the slow key that is the benchmark's truth."""
     from benchmarks.keyed.key import key
@@ -229,6 +231,7 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert done.code == 2 and "unknown colour 'verdigris'" in done.err
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("screen", "told"), [("green", "a green screen is seen"), ("blue", "a blue screen is seen")])
 def test_auto_names_it_and_goes_on_as_before(screen: str, told: str, tmp_path: Path) -> None:
     picture = tmp_path / "a.png"

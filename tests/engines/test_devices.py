@@ -174,8 +174,8 @@ def opened(weights: Path, **asked: Any) -> EngineInfo:
         engine.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("asked", "device"), [("intel-gpu", "GPU.0"), ("npu", "NPU")])
-@pytest.mark.few(1)
 def test_the_network_runs_where_it_was_asked_to(
     weights: Path, machine: Callable[..., StandIn], asked: str, device: str
 ) -> None:
@@ -199,7 +199,7 @@ def test_one_that_fails_or_disagrees_is_told_and_the_cpu_works(
     assert len(info.notes) == 1 and "OpenVINO's GPU.0 is not used" in info.notes[0] and why in info.notes[0]
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 def test_auto_takes_the_quickest_in_live_video_and_the_cpu_for_files(
     weights: Path, machine: Callable[..., StandIn], monkeypatch: pytest.MonkeyPatch
 ) -> None:

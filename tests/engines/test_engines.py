@@ -174,6 +174,7 @@ def test_contract_a_matte_belongs_to_its_frame(at_start: Make, frames: list[Fram
         assert matte.tensor("cpu").alpha.shape == (80, 96)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", ENGINES)
 def test_contract_reset_is_a_fresh_start(make: Make, frames: list[Frame], name: str) -> None:
     with opened(make(name)) as engine:
@@ -231,6 +232,7 @@ def test_rvm_goes_on_after_memory_ran_out(weights: Path, frames: list[Frame], mo
 KEEPS_STATES = ("rvm", "rvm full ratio", "openvino", "openvino full ratio", *LITE, "auto")
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", STATEFUL)
 def test_contract_a_state_can_be_taken_up(make: Make, frames: list[Frame], name: str) -> None:
     with opened(make(name)) as engine:
@@ -252,6 +254,7 @@ def test_contract_a_state_can_be_taken_up(make: Make, frames: list[Frame], name:
             engine.restore(states[:2])
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", ENGINES)
 def test_contract_another_size_starts_anew(
     at_start: Make, frames: list[Frame], video: NDArray[np.uint8], name: str
@@ -265,6 +268,7 @@ def test_contract_another_size_starts_anew(
     np.testing.assert_allclose(alpha_of(engine.matte(other)), changed, rtol=0, atol=1e-6)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", [name for name in ENGINES if name not in ("pass-through", "left half")])
 def test_contract_before_open_and_after_close(make: Make, frames: list[Frame], name: str) -> None:
     engine = make(name)

@@ -402,7 +402,7 @@ def plain(weights: Path, clip: list[Frame]) -> list[Floats]:
 @pytest.mark.parametrize(
     "asked", [{"box": True}, {"gate": True}, {"box": True, "gate": True}, {"keep_up": True, "box": True}]
 )
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 def test_alpha_is_that_of_the_whole_picture(
     weights: Path, clip: list[Frame], plain: list[Floats], asked: dict[str, bool]
 ) -> None:
@@ -423,8 +423,8 @@ def test_alpha_is_that_of_the_whole_picture(
         assert all(np.array_equal(one, other) for one, other in zip(again, found[:4], strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gate", [False, True])
-@pytest.mark.few(1)
 def test_a_real_second_person_who_walks_in_is_seen_as_in_the_whole_picture(
     weights: Path, clip: list[Frame], plain: list[Floats], gate: bool
 ) -> None:
@@ -499,6 +499,7 @@ def test_a_bridge_is_the_same_network(weights: Path, clip: list[Frame]) -> None:
         engine.close()
 
 
+@pytest.mark.slow
 def test_live_a_box_waits_for_no_compiler(weights: Path, clip: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:
     """While the size is compiled beside the frames, another network serves, and then that of the size."""
     engine = engine_of(weights, keep_up=True, box=True, gate=False)
@@ -522,6 +523,7 @@ def test_live_a_box_waits_for_no_compiler(weights: Path, clip: list[Frame], monk
         engine.close()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("asked", [{}, {"box": True}, {"box": True, "gate": True}])
 def test_who_goes_on_from_a_state_finds_the_same(weights: Path, clip: list[Frame], asked: dict[str, bool]) -> None:
     """As a run of files does that was killed."""
@@ -559,6 +561,7 @@ def test_another_size_begins_with_the_whole_picture(weights: Path, clip: list[Fr
         engine.close()
 
 
+@pytest.mark.slow
 def test_another_rung_keeps_what_is_remembered(weights: Path, clip: list[Frame], plain: list[Floats]) -> None:
     engine = engine_of(weights, box=True, downsample_ratio=None)
     try:
@@ -574,6 +577,7 @@ def test_another_rung_keeps_what_is_remembered(weights: Path, clip: list[Frame],
         engine.close()
 
 
+@pytest.mark.slow
 def test_on_torch_what_stands_still_is_seen_in_one_frame_of_three(weights: Path, clip: list[Frame]) -> None:
     asked = EngineSettings("rvm", weights=weights, device="cpu", downsample_ratio=0.2, keep_up=True)
     engines = [RvmEngine(each) for each in (asked, replace(asked, gate=False))]

@@ -125,6 +125,7 @@ def test_auto_takes_it_once_it_is_calibrated_where_it_pays(
         told.write_text(before)
 
 
+@pytest.mark.slow
 def test_its_state_starts_anew_and_is_kept(made: subprocess.CompletedProcess[str], weights: Path, data: Path) -> None:
     frames = read_frames(data / "clips" / "webcam" / "liveportrait_s18.mp4", 4)
     engine = OpenVinoEngine(EngineSettings(weights=weights, downsample_ratio=RATIO, precision="int8"))
@@ -172,6 +173,7 @@ def test_without_calibration_it_says_what_to_run(weights: Path) -> None:
         engine.close()
 
 
+@pytest.mark.slow
 def test_a_size_that_is_not_calibrated_is_looked_for_once_and_is_no_rung(
     weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

@@ -342,6 +342,7 @@ def test_the_engine_gives_the_foreground_that_is_asked_for(person: list[Frame]) 
 # A quick start --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_from_the_second_start_on_torch_is_not_loaded_and_the_matte_is_the_same(tmp_path: Path) -> None:
     code = (
         "import sys, numpy as np, rvm_live\n"

@@ -37,8 +37,8 @@ def script(weights: Path, path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["openvino", "rvm", "onnx", "torchscript"])
-@pytest.mark.few(1)
 def test_every_engine_measures_before_it_starts(
     name: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

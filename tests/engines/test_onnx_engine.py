@@ -540,6 +540,7 @@ def test_the_program_runs_it_and_names_what_ran(fixed: Path, data: Path, tmp_pat
     assert 0.05 < (alpha > 128).mean() < 0.95
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

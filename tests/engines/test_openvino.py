@@ -153,7 +153,7 @@ def live_ratio(weights: Path, source: str, *, realtime: bool) -> float:
 
 @pytest.mark.parametrize("milliseconds", [0.01, 12.0, 900.0], ids=["idle", "busy", "swamped"])
 @pytest.mark.parametrize("size", [(640, 360), (1280, 720), (720, 1280), (320, 240), (900, 20)])
-@pytest.mark.few(5)
+@pytest.mark.few(1)
 def test_the_same_call_takes_the_same_ratio_whatever_the_machine_does(
     weights: Path, monkeypatch: pytest.MonkeyPatch, milliseconds: float, size: tuple[int, int]
 ) -> None:
@@ -172,6 +172,7 @@ def test_files_are_never_made_in_a_hurry(
     assert live_ratio(weights, clip, realtime=False) == 0.4
 
 
+@pytest.mark.slow
 def test_live_video_takes_what_the_machine_has_time_for_and_says_which(
     weights: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +197,7 @@ def test_a_second_start_converts_nothing(weights: Path, monkeypatch: pytest.Monk
     assert np.array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_a_first_start_says_that_it_converts_and_how_long_it_took(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -215,6 +217,7 @@ def test_a_first_start_says_that_it_converts_and_how_long_it_took(
     assert sum("converted the network in" in line for line in caplog.messages) == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_is_made_anew(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
     asked = EngineSettings(weights=weights, downsample_ratio=0.5)
@@ -302,6 +305,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_a_run_reports_to_nobody(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Importing OpenVINO sends an event to its maker, and so does its converter; not from here. In a process of its
     own, where nothing has imported it before, with nothing converted yet."""

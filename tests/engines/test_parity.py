@@ -208,6 +208,7 @@ def test_it_does_so_on_a_gpu(
     agree(run(AutoEngine(asked), clip(size)), truth(size))
 
 
+@pytest.mark.slow
 def test_the_bounds_see_a_lost_state_and_a_late_frame(
     weights: Path, clip: Callable[[Size], list[Frame]], truth: Callable[[Size], Result]
 ) -> None:

@@ -27,6 +27,7 @@ def told() -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_the_kernels_pass_their_own_checks(told: Any) -> None:
     assert told["checks"] == [None, None]
 

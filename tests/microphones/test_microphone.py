@@ -224,6 +224,7 @@ def test_what_is_cut_short_has_its_sound_too(tmp_path: Path, suffix: str) -> Non
 # What can go wrong --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_microphone_that_is_unplugged_ends_alone(tmp_path: Path) -> None:
     def gone() -> None:
         raise SourceLostError("the microphone 'made up' is gone: No such device")
@@ -239,6 +240,7 @@ def test_a_microphone_that_is_unplugged_ends_alone(tmp_path: Path) -> None:
     assert loudness(recorder.saved, 0.1, 0.4) > 0.2 and loudness(recorder.saved, 0.7, 2.2) < 0.01
 
 
+@pytest.mark.slow
 def test_a_microphone_that_hangs_ends_alone(tmp_path: Path) -> None:
     told: list[str] = []
     released = threading.Event()
@@ -403,6 +405,7 @@ def passed(app: _App, seconds: float) -> bool:
     return until(lambda: SYSTEM_CLOCK.now_ns() > end)
 
 
+@pytest.mark.slow
 def test_whoever_hides_or_pauses_is_not_heard(made_up: list[MadeUp], app: _App, tmp_path: Path) -> None:
     for number, control in enumerate(("privacy", "paused"), 2):
         app.controls.recording = str(tmp_path / f"{control}.mp4")

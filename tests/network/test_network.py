@@ -76,6 +76,7 @@ def test_parity_with_the_official_implementation(
         assert largest <= (2e-3 if half else 1e-4), f"{output}: {largest}"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("variant", "refiner"), [NETWORKS[0], NETWORKS[3]])
 def test_parity_in_double_precision_on_any_processor(data: Path, variant: str, refiner: str) -> None:
     """Free of our own roundings; what is left are the reference's, which reach 1e-3 in single pixels."""

@@ -477,8 +477,8 @@ def switch(engine: Engine, rung: Rung) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [RvmEngine, OpenVinoEngine])
-@pytest.mark.few(1)
 def test_a_change_of_size_keeps_the_person(kind: type[Engine], weights: Path, clip: list[Frame]) -> None:
     """After a step the network still knows who was there, as if it had been at that size all along."""
     engine = kind(EngineSettings(weights=weights, device="cpu", precision="fp32"))
@@ -505,6 +505,7 @@ def test_a_change_of_size_keeps_the_person(kind: type[Engine], weights: Path, cl
         engine.close()
 
 
+@pytest.mark.slow
 def test_a_change_of_precision_is_not_seen(weights: Path, clip: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:
     engine = OpenVinoEngine(EngineSettings(weights=weights))
     engine.open()

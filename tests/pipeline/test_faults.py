@@ -130,6 +130,7 @@ def test_what_cannot_be_opened_at_first_is_an_error() -> None:
     source.release()
 
 
+@pytest.mark.slow
 def test_garbled_pictures_do_not_end_the_stream() -> None:
     with MjpegServer() as serving, reconnected(serving.url) as source:
         source.read()
@@ -144,6 +145,7 @@ def test_garbled_pictures_do_not_end_the_stream() -> None:
         assert image.shape == (240, 320, 3)
 
 
+@pytest.mark.slow
 def test_a_picture_that_never_changes_is_told_once() -> None:
     told: list[str] = []
     with MjpegServer(fps=60) as serving, reconnected(serving.url, told) as source:
@@ -429,6 +431,7 @@ def wait_for(true: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_stage_that_hangs_is_named() -> None:
     notices, stuck = Notices(), list[str]()
     with MjpegServer(fps=60) as serving:
@@ -515,6 +518,7 @@ def test_in_the_window_a_person_does_not_freeze_and_the_room_is_never_seen(displ
     assert "trying again until it is back" in done.err
 
 
+@pytest.mark.slow
 def test_headless_it_says_what_happened_and_goes_on(tmp_path: Path) -> None:
     recording = tmp_path / "out.mp4"
     with MjpegServer(320, 240, fps=30) as serving:

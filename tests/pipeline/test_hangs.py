@@ -231,6 +231,7 @@ def test_a_stream_that_never_delivers_is_an_error(monkeypatch: pytest.MonkeyPatc
         source.release()
 
 
+@pytest.mark.slow
 def test_a_host_that_does_not_answer_is_told_within_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     def silence(*_: object, timeout: float, **__: object) -> object:
         time.sleep(timeout)
@@ -320,8 +321,8 @@ SLOW_TO_OPEN = "tests.support.engines:SlowToOpenEngine"
 STUCK_ENGINE = "tests.support.engines:NeverReturnsEngine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signals", [1, 2])
-@pytest.mark.few(1)
 def test_a_program_with_a_hung_model_ends_with_its_files_finished(tmp_path: Path, signals: int) -> None:
     """One signal: within about two seconds, in good order. A second: at once."""
     recording = tmp_path / "out.mov"  # its encoder holds nothing back
@@ -413,6 +414,7 @@ def test_where_a_start_fails_what_still_loads_is_not_named(
     wait_for(lambda: not any(stage._thread.is_alive() for stage in pipeline._stages))
 
 
+@pytest.mark.slow
 def test_a_wrong_source_is_one_line_however_long_the_engine_loads() -> None:
     with start("--source", "/no/such/clip.mp4", "--headless", "--engine", SLOW_TO_OPEN) as process:
         done = finish(process, 60)
@@ -447,6 +449,7 @@ def display() -> Iterator[Display]:
         yield opened
 
 
+@pytest.mark.slow
 def test_the_window_is_up_while_a_camera_opens_and_takes_keys(display: Display) -> None:
     with MjpegServer(640, 360) as serving:
         serving.delay_s = 4
@@ -475,6 +478,7 @@ def test_while_a_camera_opens_it_is_the_users_background_that_is_seen(display: D
             assert finish(process).code == 0
 
 
+@pytest.mark.slow
 def test_a_source_that_says_itself_what_is_wrong_is_not_named_as_stuck_besides() -> None:
     notices = Notices()
     with MjpegServer(fps=60) as serving:

@@ -312,6 +312,7 @@ def test_a_recording_of_a_still_picture_has_its_rate(still: Path, tmp_path: Path
     assert float(times[-1]) == pytest.approx(39 / 40, abs=0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.window
 def test_the_window_is_drawn_again_only_when_something_moves(tmp_path: Path) -> None:
     """A real window: what is put on the screen is counted, keys and the overlay are still obeyed."""

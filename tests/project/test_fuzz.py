@@ -504,6 +504,7 @@ SETTINGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", SETTINGS, ids=lambda kind: kind.__name__)
 def test_any_settings_are_taken_or_refused(kind: Any) -> None:
     plain = {field.name: field for field in fields(kind) if not field.type.endswith("Settings")}
@@ -561,6 +562,7 @@ def test_any_key_of_any_layout_is_known_or_none(name: str, shift: bool, place: s
 # Sources
 
 
+@pytest.mark.slow
 def test_any_words_are_a_source_or_refused(things: Path, empty: Callable[[], Path]) -> None:
     folder = empty()
     opened = 0
@@ -620,6 +622,7 @@ def test_a_number_of_cores_that_is_none_is_told_on_one_line(
 ENVIRONMENT = [each for each in [*TEXTS, *PATHS, *SPECS] if "\0" not in each and "\ud800" not in each]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["RVM_LIVE_WEIGHTS", "RVM_LIVE_CACHE", "RVM_LIVE_WEIGHTS_URL"])
 def test_any_environment_is_taken_or_one_line(
     name: str, things: Path, empty: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
@@ -684,6 +687,7 @@ def test_any_undo_log_is_obeyed_or_refused(tmp_path_factory: pytest.TempPathFact
 # What is called, but is no engine; what is opened, and never ends
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["os:system", "os.path:join", "sys:exit", "os:environ"])
 def test_an_engine_is_a_class(name: str, empty: Callable[[], Path]) -> None:
     done = check((), ["--source", "demo", "--headless", "--frames", "1", "--engine", name], empty())

@@ -692,6 +692,7 @@ def test_damaged_weights_never_raise_anything_else(tmp_path: Path, data: bytes) 
     assert len(message) < 500
 
 
+@pytest.mark.slow
 @bounded
 @given(data=damaged([encoded(suffix) for suffix in FORMATS]))
 def test_damaged_pictures_never_raise_anything_else(tmp_path: Path, data: bytes) -> None:
@@ -704,6 +705,7 @@ def test_damaged_pictures_never_raise_anything_else(tmp_path: Path, data: bytes)
             assert "\n" not in str(error)
 
 
+@pytest.mark.slow
 @bounded
 @given(
     spec=st.text(max_size=60)
@@ -799,6 +801,7 @@ def test_a_little_fuzzing_finds_nothing(target: str, tmp_path: Path) -> None:
     assert "Done " in done.stderr, done.stderr[-3000:]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("reader", ["source", "background"])
 def test_a_film_of_gigantic_pictures_is_refused_before_one_is_decoded(tmp_path: Path, reader: str) -> None:
     """A few hundred kilobytes that would take gigabytes, four times over: decoders keep several pictures."""

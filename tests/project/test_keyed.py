@@ -120,6 +120,7 @@ def real(data: Path) -> Keyed:
     return key(frames, count=3)
 
 
+@pytest.mark.slow
 def test_a_real_clip_loses_its_screen_and_its_strip(real: Keyed) -> None:
     height, width = real.alpha[0].shape
     assert (width, height) > (480, 400)
@@ -252,6 +253,7 @@ def test_the_benchmark_measures_what_the_user_sees(
     assert str(tmp_path) not in json.dumps(found)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_another_broke_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     kept = tmp_path / "kept.jsonl"
     whole = measured(tmp_path, monkeypatch, weights, "--resume", str(kept))

@@ -72,6 +72,7 @@ def test_every_invariant_is_broken_in_three_places_and_names_are_unique() -> Non
     assert max(Counter(mutation.name for mutation in MUTATIONS).values()) == 1
 
 
+@pytest.mark.slow
 @cloned
 def test_it_catches_what_is_caught_and_leaves_the_tree_alone(tmp_path: Path) -> None:
     before = (ROOT / "rvm_live" / "core" / "queues.py").read_bytes()
@@ -84,6 +85,7 @@ def test_it_catches_what_is_caught_and_leaves_the_tree_alone(tmp_path: Path) -> 
     assert (ROOT / "rvm_live" / "core" / "queues.py").read_bytes() == before
 
 
+@pytest.mark.slow
 @cloned
 def test_what_nobody_notices_and_what_no_longer_fits_is_told(tmp_path: Path) -> None:
     gone = HEAD.format(name="gone") + "-a line that was there once\n+pass\ntests/core/test_queues.py\n"
@@ -97,6 +99,7 @@ def test_what_nobody_notices_and_what_no_longer_fits_is_told(tmp_path: Path) -> 
     assert "times, not once" in rows[4][3] and rows[4][3].startswith("unfit")
 
 
+@pytest.mark.slow
 @cloned
 def test_tests_that_fail_with_nothing_broken_end_it(tmp_path: Path) -> None:
     path = "tests/core/test_queues.py"

@@ -326,6 +326,7 @@ def test_a_step_that_fails_shows_the_end_of_the_log(
     assert "cmake failed" in told.err and "unpacking" not in told.out and (layout.source / "kept").exists()
 
 
+@pytest.mark.slow
 def test_all_steps_with_a_cmake_that_stands_in(
     tmp_path: Path,
     toolkit: Path,

@@ -78,6 +78,7 @@ def test_runs_are_spread_evenly(count: int, runs: list[tuple[int, int]]) -> None
     assert cache.runs_of(count) == runs
 
 
+@pytest.mark.slow
 def test_the_teacher_labels_a_real_still(data: Path, weights: Path) -> None:
     still = data / "clips" / "images" / "uniface_src_man3.jpg"
     teachers = cache.Teachers("rvm", weights, (1.0, 0.6))
@@ -324,6 +325,7 @@ def test_the_rate_rises_stays_and_falls() -> None:
     assert rates[-1] == pytest.approx(0.02)
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_loss(folder: Path) -> None:
     torch.manual_seed(0)
     pictures, alpha = next(iter(Batches(folder, 0, 2, 3, Mixture(), {(64, 48): 1.0})))

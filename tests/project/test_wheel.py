@@ -46,6 +46,7 @@ def run(installed: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.slow
 def test_it_is_the_wheel_that_runs(installed: Path, tmp_path: Path) -> None:
     done = run(installed, "-c", "import rvm_live; print(rvm_live.__file__)", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -65,6 +66,7 @@ def test_the_backgrounds_travel_along(installed: Path, tmp_path: Path) -> None:
     assert "image" in done.stdout and "video" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_program_mattes_from_the_wheel(installed: Path, tmp_path: Path, weights: Path) -> None:
     arguments = [
         "--source",
@@ -83,6 +85,7 @@ def test_the_program_mattes_from_the_wheel(installed: Path, tmp_path: Path, weig
     assert len(list((tmp_path / "out").glob("*.png"))) == 3
 
 
+@pytest.mark.slow
 def test_parts_of_another_package_are_found_by_name(installed: Path, tmp_path: Path) -> None:
     """The package of docs/plugins.md, built and installed beside the wheel."""
     folder = write_parts(tmp_path / "package")

@@ -422,6 +422,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
+@pytest.mark.few(1)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mounts a tmpfs")
 @pytest.mark.parametrize("target", [*(f"take{suffix}" for suffix in SUFFIXES), "shots/"])
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(small_disk: Path, target: str) -> None:

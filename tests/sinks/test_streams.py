@@ -58,6 +58,7 @@ def decoded(path: Path) -> list[NDArray[np.uint8]]:
 # What arrives ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("scheme", ["rtmp", "tcp", "udp"])
 def test_every_picture_arrives_with_its_colours(scheme: str, tmp_path: Path) -> None:
     port = free_port(socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM)
@@ -79,6 +80,7 @@ def test_every_picture_arrives_with_its_colours(scheme: str, tmp_path: Path) -> 
     assert np.abs(last[90, 160].astype(int) - (40, 200, 60)).max() <= 6
 
 
+@pytest.mark.slow
 def test_hls_is_a_playlist_and_its_segments_in_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "live here"
     sink = StreamSink(f"hls:{folder}", fps=30)
@@ -121,6 +123,7 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
         yield started
 
 
+@pytest.mark.slow
 def test_sound_is_in_step_with_the_picture(server: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole program on a real sound server; a flash and a tone come at one time."""
     port, path = free_port(), tmp_path / "received.mkv"
@@ -229,6 +232,7 @@ class WhipServer:
 # Where it goes wrong --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_back_is_found_again_and_both_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +266,7 @@ def test_a_server_that_comes_back_is_found_again_and_both_are_told(
     assert sink.story.startswith(f"{address}, ")
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_holds_up_nothing_but_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     """libav connects while it holds Python's lock: in this process nothing would run any more."""
     monkeypatch.setattr(muxed, "_STUCK_S", 1.0)

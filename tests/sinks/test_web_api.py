@@ -167,6 +167,7 @@ COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL |
             for line in block.replace("\\\n", " ").splitlines() if line.startswith("curl ")]  # fmt: skip
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_lines_of_the_documentation_work(page: Served, command: str, tmp_path: Path) -> None:
     (tmp_path / "beach.jpg").write_bytes(

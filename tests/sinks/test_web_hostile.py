@@ -364,6 +364,7 @@ def test_what_is_no_request_is_refused(page: Served, junk: bytes) -> None:
     assert answer == b"" or status(answer) in (400, 404, 405, 421, 505)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "frame",
     [
@@ -408,6 +409,7 @@ def gone(talking: socket.socket) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_two_hundred_connections(page: Served) -> None:
     """Those beyond the bound are turned away at once; when they leave, others come in again."""
     open_ones: list[socket.socket] = []
@@ -448,6 +450,7 @@ def test_more_than_a_few_viewers_are_turned_away(page: Served) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("path", ["/stream.mjpg", "/api/v1/watch", "/api/v1/events"])
 def test_one_that_never_reads_is_let_go(page: Served, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And nobody else waits for it."""

@@ -88,6 +88,7 @@ def halves(page: Page, left: tuple[int, int, int], right: tuple[int, int, int]) 
     return until(page, wanted)
 
 
+@pytest.mark.slow
 def test_the_token_leaves_the_address_and_no_script_sees_the_cookie(page: Page, server: Served) -> None:
     assert page.evaluate("location.href") == f"{server.url}/"
     assert page.evaluate("document.cookie") == ""
@@ -128,6 +129,7 @@ def test_transparency_is_seen_as_a_checkerboard(page: Page) -> None:
     halves(page, PERSON, BACKGROUND)
 
 
+@pytest.mark.slow
 def test_mirror_privacy_pause(page: Page, server: Served) -> None:
     page.click("#mirror")
     halves(page, BACKGROUND, PERSON)
@@ -204,6 +206,7 @@ def test_switches_come_by_themselves(page: Page, server: Served, name: str) -> N
     assert server.values[name] is True
 
 
+@pytest.mark.slow
 def test_two_numbers_have_two_sliders(page: Page, server: Served) -> None:
     page.evaluate("document.getElementById('more').open = true")
     page.click("#control-shift-1", 0.75)
@@ -246,6 +249,7 @@ def test_what_is_told_and_how_fast_it_is(page: Page) -> None:
     page.wait(drawn)
 
 
+@pytest.mark.slow
 def test_two_pages_see_each_others_changes(browser: Browser, page: Page, server: Served) -> None:
     other = browser.page(f"{server.url}/", 1280, 1000)
     try:

@@ -48,6 +48,7 @@ async def get(address: str, path: str) -> Any:
         return await answer.json()
 
 
+@pytest.mark.slow
 def test_the_page_is_the_whole_interface(tmp_path: Path) -> None:
     """Steered and ended by it alone, in a real browser: the background changes, and the program ends in good order."""
     with (
@@ -82,6 +83,7 @@ def test_the_page_is_the_whole_interface(tmp_path: Path) -> None:
         assert ended.code == 0 and " fps" in ended.out
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_while_somebody_looks_on(tmp_path: Path) -> None:
     async def look(address: str, process: subprocess.Popen[str]) -> int:
         base, _, token = address.partition("/obs#")
@@ -114,6 +116,7 @@ def test_what_cannot_be_is_told_in_a_line(options: tuple[str, ...], told: str) -
     assert outcome.code == 2 and told in outcome.complaint
 
 
+@pytest.mark.slow
 def test_unique_pictures_a_second_and_their_age_on_the_page(tmp_path: Path) -> None:
     """As the page itself counts them: as many as are made, each once, and not much older than when they were sent."""
     with (

@@ -204,7 +204,7 @@ PLACES = {"b": 56, "g": 42, "m": 58, "r": 27, "o": 32, "s": 39, "h": 43, "f": 41
 
 @window
 @pytest.mark.parametrize("layout", ["ru", "ua", "gr", "ara", "ir", "il", "us"])
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 def test_keys_work_where_the_layout_has_no_latin_letters(screen: Display, tmp_path: Path, layout: str) -> None:
     if shutil.which("setxkbmap") is None:
         missing("setxkbmap not found: apt-get install x11-xkb-utils", required="RVM_LIVE_REQUIRE_DISPLAY")
@@ -234,6 +234,7 @@ def test_keys_work_where_the_layout_has_no_latin_letters(screen: Display, tmp_pa
         subprocess.run(["setxkbmap", "us"], env=screen.env, check=True)
 
 
+@pytest.mark.few(1)
 @window
 @pytest.mark.parametrize("caps", [False, True])
 def test_keys_are_where_a_latin_layout_prints_them(caps: bool) -> None:
@@ -286,7 +287,7 @@ def test_keys_are_where_a_latin_layout_prints_them(caps: bool) -> None:
     ],
 )
 @pytest.mark.parametrize("toolkit", TOOLKITS)
-@pytest.mark.few(4)
+@pytest.mark.few(1)
 def test_the_window_is_as_large_as_the_desktop_wants_things_and_leaves_a_fifth_of_the_screen(
     resources: str, settings: dict[str, str], screen_size: tuple[int, int], opened: tuple[int, int], toolkit: str
 ) -> None:
@@ -340,8 +341,8 @@ def test_result_comparison_and_matte_show_what_they_say(screen: Display) -> None
         assert {"action": "quit", "reason": "key"} in app.events
 
 
+@pytest.mark.slow
 @window
-@pytest.mark.few(1)
 def test_a_matte_that_cannot_be_read_shows_the_background(screen: Display) -> None:
     """The GPU that it lies on has failed since the picture was made of it."""
     with running(screen, frame=[640, 360], size=[640, 360], unreadable=True) as app:
@@ -388,6 +389,7 @@ def test_statistics_and_help_come_and_go(screen: Display) -> None:
         assert app.end() == (0, "")
 
 
+@pytest.mark.slow
 @window
 def test_the_picture_follows_the_windows_size_whole_and_undistorted(screen: Display) -> None:
     with running(screen, frame=[640, 360], size=[640, 360], display="result") as app:
@@ -461,8 +463,8 @@ def test_before_the_first_composite_the_background_alone_is_shown(screen: Displa
         assert app.end() == (0, "")
 
 
+@pytest.mark.slow
 @window
-@pytest.mark.few(1)
 def test_the_window_opens_at_the_frames_size_whatever_is_shown(screen: Display) -> None:
     for frame, mode, expected in (
         ((800, 600), "result", (800, 600)),
@@ -486,8 +488,8 @@ def find_button(shown: NDArray[np.uint8]) -> int:
     return int(np.argmax(background[::-1]))
 
 
+@pytest.mark.slow
 @window
-@pytest.mark.few(1)
 def test_the_bar_comes_with_the_mouse_and_goes(screen: Display) -> None:
     with running(screen, frame=[1280, 720], size=[1280, 720]) as app:
         assert app.shows(size=[1280, 720])
@@ -507,7 +509,7 @@ def test_the_bar_comes_with_the_mouse_and_goes(screen: Display) -> None:
 
 @window
 @pytest.mark.parametrize("size", [(480, 270), (1280, 720), (640, 360)])
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 def test_what_is_clicked_happens(screen: Display, size: tuple[int, int], tmp_path: Path) -> None:
     """The buttons are found as a user finds them: from left to right, until each has done something."""
     with running(screen, frame=size, size=size, save=str(tmp_path / "shot.png")) as app:
@@ -556,11 +558,11 @@ def laid_out_well(layout: dict[str, Any]) -> bool:
     return not layout["cut"]
 
 
+@pytest.mark.slow
 @window
 @pytest.mark.parametrize(
     ("screen_size", "letters"), [((1280, 720), 11), ((1920, 1080), 16), ((2560, 1440), 16), ((3840, 2160), 32)]
 )
-@pytest.mark.few(1)
 def test_on_every_screen_it_fits_is_whole_and_every_button_can_be_clicked(
     screen_size: tuple[int, int], letters: int, tmp_path: Path
 ) -> None:
@@ -650,8 +652,8 @@ def test_a_double_click_is_full_screen_and_a_right_click_the_help(screen: Displa
         assert app.end() == (0, "")
 
 
+@pytest.mark.slow
 @window
-@pytest.mark.few(1)
 def test_the_comparison_is_a_line_that_one_drags(screen: Display) -> None:
     with running(screen, frame=[640, 360], size=[640, 360], display="comparison") as app:
         place = screen.window_geometry()

@@ -44,7 +44,7 @@ def seen(picture: NDArray[np.uint8]) -> bool:
 @pytest.mark.window
 @pytest.mark.parametrize("how", [("windowminimize", "windowactivate"), ("windowunmap", "windowmap")])
 @pytest.mark.parametrize("fullscreen", [False, True])
-@pytest.mark.few(4)
+@pytest.mark.few(1)
 def test_a_window_put_aside_goes_on_and_comes_back(managed: Display, how: tuple[str, str], fullscreen: bool) -> None:
     with running(managed, frame=[640, 360], size=[640, 360], count=True, fullscreen=fullscreen) as app:
         window = managed.window()

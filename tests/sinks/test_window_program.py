@@ -84,6 +84,7 @@ def running(
                 process.kill()
 
 
+@pytest.mark.slow
 def test_what_is_dropped_becomes_the_background_and_is_answered(display: Display, tmp_path: Path) -> None:
     """From a real drag source, over the X server, into the program's window."""
     sea, wood, film, notes, bad = (

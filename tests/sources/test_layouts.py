@@ -137,6 +137,7 @@ def test_whatever_comes_it_is_a_picture_or_told(
     assert made.dtype == np.uint8 and made.ndim == 3 and made.shape[2] == 3 and made.flags.c_contiguous
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", [*CASES, *GREYS, *REFUSED])
 def test_a_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """The whole program with such a camera."""

@@ -85,8 +85,8 @@ def test_a_live_playlist_plays_at_its_own_pace_without_a_break(
     assert len(numbers) > 0.6 * FPS * seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fragmented", [False, True])
-@pytest.mark.few(1)
 def test_a_finished_playlist_plays_once_in_its_own_time(tmp_path: Path, fragmented: bool) -> None:
     with (
         HlsServer(tmp_path, kind="finished", segment_s=2, count=2, fragmented=fragmented) as server,
@@ -130,7 +130,7 @@ def test_every_frame_of_a_live_one_can_not(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["clip", "clip?id=1", "watch/7/", "clip.php", "clip.mp4"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-@pytest.mark.few(5)
+@pytest.mark.few(1)
 def test_a_film_is_one_whatever_its_address_is_called(tmp_path: Path, path: str, suffix: str) -> None:
     content = make_video(tmp_path / f"film{suffix}", frames=20, fps=40).read_bytes()
     with (
@@ -193,6 +193,7 @@ def test_a_film_whose_server_falls_silent_can_be_left(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------- rhythm
 
 
+@pytest.mark.slow
 def test_a_picture_every_two_seconds_is_no_loss_and_while_it_is_silent_that_is_said() -> None:
     with MjpegServer(64, 48, fps=0.5) as server, reconnected(server.url) as (source, told):
         source.open()
@@ -288,6 +289,7 @@ def test_time_stamps_that_leap_begin_a_new_count(leap_s: int) -> None:
     assert {after - before for before, after in pairwise(shown)} == {frame}
 
 
+@pytest.mark.slow
 def test_a_stream_of_segments_whose_server_is_gone_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rvm_live.sources.stream.SEGMENT_SILENT_S", 1.0)
     monkeypatch.setattr("rvm_live.sources.stream.MOST_SILENT_S", 2.0)

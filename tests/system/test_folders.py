@@ -79,7 +79,7 @@ def runs(settings: EngineSettings, size: tuple[int, int] = (160, 96)) -> None:
         engine.close()
 
 
-@pytest.mark.few(2)
+@pytest.mark.slow
 def test_the_embedded_engine_runs_without_a_cache_and_says_so_once(
     unusable: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -91,9 +91,9 @@ def test_the_embedded_engine_runs_without_a_cache_and_says_so_once(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unusable", ["nowhere", "a file"], indirect=True)
 @pytest.mark.parametrize("name", ["openvino", "auto"])
-@pytest.mark.few(1)
 def test_the_networks_of_rvm_run_without_a_cache(
     unusable: str, name: str, weights: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,9 +178,9 @@ def film(tmp_path: Path) -> Path:
     return make_movie(tmp_path / "film.mp4", frames=4, size=(160, 96))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", ["none", "of somebody else", "read-only"])
 @pytest.mark.parametrize("engine", ["lite", "auto"])
-@pytest.mark.few(1)
 def test_a_user_without_home_and_name_runs_everything(engine: str, home: str, film: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir(mode=0o755)
@@ -204,6 +204,7 @@ def test_that_user_is_told_in_one_line_what_cannot_be_had(tmp_path: Path) -> Non
         assert done.stderr.count("\n") == 1, done.stderr
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_no_reason_to_stop(film: Path, tmp_path: Path) -> None:
     if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("needs root on Linux, and unshare")

@@ -197,8 +197,8 @@ def test_a_torch_that_tells_no_uuid_leaves_what_the_environment_says(
     assert gpu.card(device) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("device", "read"), [("cuda:1", {"1"}), ("cpu", set())])
-@pytest.mark.few(1)
 def test_the_program_reads_the_card_its_engine_works_on_and_lets_others_sleep(
     library: Path, tmp_path: Path, device: str, read: set[str]
 ) -> None:

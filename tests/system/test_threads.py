@@ -89,6 +89,7 @@ def test_a_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
         assert threads.usable_cores() == expected
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("first", ["torch", "sys"])
 def test_apply_does_what_the_plan_says(first: str) -> None:
     """Whether torch is there already or comes later."""

@@ -94,6 +94,7 @@ def test_the_real_file_loads(weights: Path) -> None:
     assert loaded.path == weights
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("variant", ["mobilenetv3", "resnet50"])
 @pytest.mark.parametrize("refiner", ["deep_guided_filter", "fast_guided_filter"])
 def test_variant_and_refiner_are_read_off_the_file(data: Path, tmp_path: Path, variant: str, refiner: str) -> None:

@@ -204,6 +204,7 @@ def test_no_preset_shows_the_network_less_than_it_can_use(width: int, height: in
         assert longer >= min(256, max(width, height)) and shorter >= min(16, width, height) - 1
 
 
+@pytest.mark.slow
 def test_the_network_of_a_file_gets_the_presets_side(weights: Path, tmp_path: Path) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=2, size=(524, 524), sound=())
     done = call("batch", clip, "-o", tmp_path / "out", "--engine", "openvino", "--weights", weights, "--json")

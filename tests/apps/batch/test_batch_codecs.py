@@ -51,6 +51,7 @@ NAMED = {
 """What players look at to know a picture track: its tag where the container has one, profile and pixel format."""
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("container", "codec"), [(c, n) for c, names in FITTING.items() for n in names])
 def test_every_codec_in_every_container_it_fits(tmp_path: Path, container: str, codec: str) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=40, size=(128, 80))

@@ -67,6 +67,7 @@ def test_a_file_is_taken_once_it_is_whole_and_again_when_it_has_changed(
     assert all(len(asked) == 1 for asked in looks[first:20]), "once"
 
 
+@pytest.mark.slow
 def test_a_program_that_watches_works_off_what_comes_and_ends_in_good_order(tmp_path: Path) -> None:
     inbox, out = tmp_path / "in", tmp_path / "out"
     (inbox / "deeper").mkdir(parents=True)

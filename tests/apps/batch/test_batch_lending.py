@@ -80,7 +80,7 @@ def alone(folder: Path, out: Path, *options: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("engine", ["tests.support.engines:RememberingEngine", "lite", "openvino", "rvm"])
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 def test_the_bytes_are_those_of_each_file_alone(data: Path, weights: Path, tmp_path: Path, engine: str) -> None:
     if engine == "openvino" and importlib.util.find_spec("openvino") is None:
         pytest.skip("OpenVINO is not installed")

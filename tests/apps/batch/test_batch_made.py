@@ -138,6 +138,7 @@ def ratio(clip: Path, out: Path) -> tuple[str | Path, ...]:
     return (clip, "--downsample-ratio", "0.5")
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(
     ("other", "said"),
     [
@@ -246,6 +247,7 @@ def test_a_run_that_was_killed_before_it_wrote_its_record_can_be_taken_up(tmp_pa
     assert last(work(clip, "-o", out, "--resume")) == KEPT
 
 
+@pytest.mark.slow
 def test_a_forced_run_that_is_stopped_leaves_the_old_output_and_what_is_known_of_it(tmp_path: Path) -> None:
     clip, out = make_movie(tmp_path / "clip.mp4", frames=120, sound=()), tmp_path / "out"
     assert work(clip, "-o", out).code == 0

@@ -468,6 +468,7 @@ TEMPLATES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(NAMES, min_size=1, max_size=3, unique=True),

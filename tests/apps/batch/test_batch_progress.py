@@ -274,6 +274,7 @@ def test_what_is_taken_is_not_left_out(tmp_path: Path) -> None:
 # On a terminal
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a terminal as on POSIX")
 def test_on_a_terminal_one_line_stays_below_the_others(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
@@ -313,6 +314,7 @@ def on_a_terminal(*arguments: str | Path) -> str:
 # What is slow does not hang
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("phase", ["", "converting the network"])
 @pytest.mark.parametrize("overflow", Overflow)
 def test_where_nobody_waits_a_network_that_takes_its_time_is_not_stuck(

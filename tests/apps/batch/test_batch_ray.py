@@ -194,6 +194,7 @@ def test_what_one_worker_cannot_do_another_may_and_a_bad_file_is_bad_everywhere(
     assert {event["state"] for event in events if event["event"] == "file"} == {"failed"}
 
 
+@pytest.mark.slow
 def test_several_processes_on_this_machine_with_names_relative_to_a_folder(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in "abc":

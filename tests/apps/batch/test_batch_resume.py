@@ -106,6 +106,7 @@ def test_with_the_embedded_network_too(data: Path, tmp_path: Path) -> None:
     assert (cut / "output_person.mkv").read_bytes() == (whole / "output_person.mkv").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_engine_that_cannot_write_its_state_down_sees_the_frames_before(tmp_path: Path) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=24 * 6)
     killed(tmp_path / "out", clip, *COUNTING, "--write", "alpha", "--container", "png", segments=2)
@@ -120,6 +121,7 @@ def test_an_engine_that_cannot_write_its_state_down_sees_the_frames_before(tmp_p
     assert levels == [10 * (number % 24) for number in range(24 * 6)]
 
 
+@pytest.mark.slow
 def test_what_was_made_with_other_settings_is_not_mixed_in(left: tuple[Path, Path]) -> None:
     clip, out = left
     done = call("batch", clip, "-o", out, *FILM, *REMEMBERING, "--background", "color:blue", "--resume")
@@ -234,6 +236,7 @@ def test_a_record_is_written_when_what_it_speaks_of_is_on_the_disk(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_whole_for_later(tmp_path: Path) -> None:
     clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 6), tmp_path / "out"
     killed(out, clip, *REMEMBERING, segments=2, sign=signal.SIGINT)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PAINTERS", "paint"]
+__all__ = ["PAINTERS", "paint", "shelves"]
 
 Bytes = NDArray[np.uint8]
 Random = np.random.Generator
@@ -138,7 +138,7 @@ def _stripes(random: Random, width: int, height: int) -> Bytes:
     return np.asarray(cv2.addWeighted(picture, 0.4, mix.astype(np.uint8), 0.6, 0))
 
 
-def _shelves(random: Random, width: int, height: int) -> Bytes:
+def shelves(random: Random, width: int, height: int) -> Bytes:
     """Books, boxes and bric-a-brac on boards."""
     picture = np.full((height, width, 3), _colour(random, 10, 200, 0.4), np.uint8)
     board, strength = _colour(random, 20, 240, 0.3), random.uniform(0.1, 1)
@@ -244,7 +244,7 @@ def _room(random: Random, width: int, height: int) -> Bytes:
             _paste(wide, mask[..., None], x, y)
             picture = np.where(wide > 127, whole, picture)
         else:
-            _paste(picture, _shelves(random, w, h), x, y)
+            _paste(picture, shelves(random, w, h), x, y)
     return picture
 
 
@@ -257,7 +257,7 @@ PAINTERS: dict[str, Callable[[Random, int, int], Bytes]] = {
     "foliage": _foliage,
     "bokeh": _bokeh,
     "stripes": _stripes,
-    "shelves": _shelves,
+    "shelves": shelves,
     "text": _text,
     "screens": _screens,
     "room": _room,

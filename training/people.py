@@ -24,7 +24,7 @@ Bytes = NDArray[np.uint8]
 Random = np.random.Generator
 
 SHARES = {
-    "congress": 0.13,
+    "congress": 0.16,
     "echomimic_v2": 0.09,
     "facechain": 0.03,
     "human": 0.12,
@@ -125,8 +125,11 @@ class People:
         ends[1] = ends[0] + (ends[1] - ends[0]) * min(1.0, 0.04 * time) * random.random()
         return _warped(random, clip, numbers, ends, width, height, 0.0, slice(0, 3))
 
-    def cut_out(self, random: Random, width: int, height: int, time: int, *, far: bool = False) -> Layer:
-        """A person alone: the teacher's foreground and alpha. Somebody far away is small, if not cut off below."""
+    def cut_out(
+        self, random: Random, width: int, height: int, time: int, *, far: bool = False, aside: float = 0.0
+    ) -> Layer:
+        """A person alone: the teacher's foreground and alpha. Somebody far away is small, if not cut off below; who is
+        put aside, by a share of the width, is so only where their clip does not cut them off."""
         clip = self._fit[int(random.choice(len(self._fit), p=self._odds))]
         numbers = _moments(random, clip, time, any_frame=False)
         full = np.array(clip.frames.shape[2:0:-1], np.float64)
@@ -134,7 +137,7 @@ class People:
         box = np.array([box[:, 0].min(), box[:, 1].min(), box[:, 2].max(), box[:, 3].max()])
         touched = np.asarray(clip.touched[numbers].any(0))
         turn = random.uniform(-7, 7) if random.random() < 0.4 else 0.0
-        ends = [_framed(random, box, touched, full, width / height, turn, far) for _ in range(2)]
+        ends = [_framed(random, box, touched, full, width / height, turn, far, aside) for _ in range(2)]
         ends[1] = ends[0] + (ends[1] - ends[0]) * min(1.0, 0.03 * time) * random.random()
         if not touched[0] and not touched[2] and random.random() < 0.15:  # coming or going
             away = (ends[0][2] - ends[0][0]) * random.choice([-1, 1])
@@ -169,6 +172,7 @@ def _framed(
     shape: float,
     turn: float,
     far: bool,
+    aside: float,
 ) -> NDArray[np.float64]:
     """A box (left, top, right, bottom) of the new frame in the clip, for a person in ``box``."""
     left, top, right, bottom = box
@@ -194,7 +198,7 @@ def _framed(
         top + tall * random.uniform(0.75, 1.1) if random.random() < 0.5 else top + down * random.uniform(0.7, 1.0),
     )
     foot = min(max(foot, sides[1] + down), lowest) if touched[1] else foot
-    centre = (left + right) / 2 + across * random.normal(0, 0.16)
+    centre = (left + right) / 2 + across * (random.normal(0, 0.16) + aside)
     if random.random() < _AT_EDGE:
         centre += across * random.choice([-1, 1]) * random.uniform(0.25, 0.55)
     if touched[0]:
@@ -202,6 +206,15 @@ def _framed(
     if touched[2]:
         centre = min(centre, full[0] - sides[2] - across / 2)
     return np.array([centre - across / 2, foot - down, centre + across / 2, foot])
+
+
+def _cut(frame: Bytes, channels: slice) -> tuple[Bytes, Bytes]:
+    """Colours and alpha, widened, of a cached frame."""
+    planes = cv2.split(np.ascontiguousarray(frame))
+    colour = cv2.merge(planes[channels])
+    if channels.start:  # where the label ends so does the teacher's foreground: what is added is the picture's
+        cv2.copyTo(cv2.merge(planes[:3]), cv2.inRange(planes[6], 0, _NONE), colour)
+    return np.asarray(colour), widened(np.asarray(planes[6]))
 
 
 def _warped(
@@ -217,6 +230,7 @@ def _warped(
     """The frames' crops, wandering from one box to the other."""
     flip = random.random() < 0.5
     colours, alpha = [], []
+    cut: dict[int, tuple[Bytes, Bytes]] = {}  # a still's one frame is read once
     for index, number in enumerate(numbers):
         left, top, right, bottom = ends[0] + (ends[1] - ends[0]) * (index / max(1, len(numbers) - 1))
         sx, sy = width / (right - left), height / (bottom - top)
@@ -226,12 +240,10 @@ def _warped(
         if flip:
             matrix[0] *= -1
             matrix[0, 2] += width
-        frame = np.ascontiguousarray(clip.frames[number])
         size = (width, height)
-        colour = np.ascontiguousarray(frame[..., channels])
-        if channels.start:  # where the label ends so does the teacher's foreground: what is added is the picture's
-            cv2.copyTo(np.ascontiguousarray(frame[..., :3]), cv2.inRange(frame[..., 6], 0, _NONE), colour)
+        if number not in cut:
+            cut[number] = _cut(clip.frames[number], channels)
+        colour, own = cut[number]
         colours.append(cv2.warpAffine(colour, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-        own = widened(np.ascontiguousarray(frame[..., 6]))
         alpha.append(cv2.warpAffine(own, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
     return Layer(colours, alpha, None)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.augment import Camera, Light, attached, outline, shaded
+from training.beside import beside
 from training.people import Layer, People
 from training.places import Places
 
@@ -35,6 +36,7 @@ class Mixture(NamedTuple):
     plain: float = 0.15
     empty: float = 0.08
     second: float = 0.22
+    crowd: float = 0.08
     dressed: float = 0.4
     held: float = 0.12
     hidden: float = 0.08
@@ -43,6 +45,7 @@ class Mixture(NamedTuple):
     shadow: float = 0.25
     relit: float = 0.3
     alike: float = 0.08
+    beside: float = 0.3
     shrunk: float = 0.35
     strength: float = 1.0
 
@@ -88,10 +91,20 @@ class Sampler:
         if random.random() < mixture.decoys:
             place = self._places.decoyed(place)
         if chance >= mixture.plain + mixture.empty:
-            while random.random() < mixture.second:  # behind the nearest
-                other = self._person(width, height, time, far=random.random() < 0.5)
+            crowd = 0
+            if mixture.crowd and random.random() < mixture.crowd:
+                crowd = int(random.integers(2, 7))
+            while crowd > 0 or random.random() < mixture.second:  # behind the nearest
+                aside = random.uniform(-0.45, 0.45) if crowd > 0 else 0.0
+                other = self._person(
+                    width, height, time, far=random.random() < (0.75 if crowd > 0 else 0.5), aside=aside
+                )
                 place, alpha = self._before(place, alpha, other)
+                crowd -= 1
             layer = self._person(width, height, time)
+            while mixture.beside and random.random() < mixture.beside:
+                place, hidden = beside(random, place, layer.colours[0], layer.alpha[0])
+                alpha = [cv2.multiply(each, 255 - hidden, scale=1 / 255) for each in alpha]
             if random.random() < mixture.alike:
                 place = self._alike(place, layer)
             place, alpha = self._before(place, alpha, layer)
@@ -108,10 +121,10 @@ class Sampler:
         share = self._random.uniform(0.5, 0.9)
         return [cv2.addWeighted(each, 1 - share, np.full_like(each, colour), share, 0) for each in place]
 
-    def _person(self, width: int, height: int, time: int, *, far: bool = False) -> Layer:
+    def _person(self, width: int, height: int, time: int, *, far: bool = False, aside: float = 0.0) -> Layer:
         """Somebody, in other light and other clothes, perhaps with something in the hand."""
         random, mixture = self._random, self._mixture
-        layer = self._people.cut_out(random, width, height, time, far=far)
+        layer = self._people.cut_out(random, width, height, time, far=far, aside=aside)
         changes: list[Callable[[Bytes], Bytes]] = [Light(random, mixture.strength)]
         if random.random() < mixture.relit:
             changes.append(shaded(random, height, width))

@@ -20,13 +20,14 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
 from rvm_live.engines.lite.network import LiteNetwork
 from rvm_live.system import threads
 from training.cache import DEFAULT_CACHE
 from training.losses import matting_loss, settled
-from training.measure import composed, plain, score, tensors
+from training.measure import development, score, tensors
 from training.mediapipe import MODELS, load_start, pretrained
 from training.sample import Mixture, Sampler
 from training.weights import Average, Mean, read_checkpoint, result, write_checkpoint
@@ -50,6 +51,8 @@ _SLOW = 0.35
 """Of the rate, for what was pretrained."""
 _FLAT = 0.5
 """Share of the time before the rate falls."""
+_RESAMPLED, _OTHER_SIZE = 0.25, (0.7, 1.3)
+"""Share of the steps in which the same sequences are seen at another size, too, and how much larger."""
 _LATE = 2 / 3
 """Share of the time after which outlines weigh twice as much, and weights are gathered."""
 
@@ -102,15 +105,23 @@ class Trainer:
         certainty: see :func:`~training.losses.matting_loss`.
         outline: likewise, in the first two thirds; twice as much later.
         device: where to compute.
+        agreement: weight of what is apart between two sizes of the same sequences, in a quarter of the steps.
     """
 
     def __init__(
-        self, network: LiteNetwork, time: int, certainty: float = 0.1, outline: float = 3.0, device: str = "cpu"
+        self,
+        network: LiteNetwork,
+        time: int,
+        certainty: float = 0.1,
+        outline: float = 3.0,
+        device: str = "cpu",
+        agreement: float = 1.0,
     ) -> None:
         old = pretrained(network)
         self.network = network.train().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average, self.mean = Average(network), Mean()
         self.time, self._certainty, self._outline, self._device = time, certainty, outline, device
+        self.agreement = agreement
         self._carried: dict[torch.Size, list[torch.Tensor]] = {}
         groups: list[dict[str, Any]] = []
         for pace, known in ((_SLOW, True), (1.0, False)):
@@ -128,6 +139,15 @@ class Trainer:
         kept = (torch.rand(len(carried[0]), 1, 1, 1, device=self._device) < _CARRIED).float()
         return [state * kept for state in carried]
 
+    def _apart(self, shown: torch.Tensor, found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        """How far alpha is from what is found in the same sequences at another size, from an empty state."""
+        scale = float(torch.empty(()).uniform_(*_OTHER_SIZE))
+        size = [max(6, round(side * scale / 16)) * 16 for side in shown.shape[2:]]
+        other = functional.interpolate(shown, size, mode="bilinear", align_corners=False, antialias=scale < 1)
+        again = self.network(other.contiguous(memory_format=torch.channels_last), time=self.time)[0]
+        again = functional.interpolate(again, found.shape[2:], mode="bilinear", align_corners=False)
+        return (settled(again, truth) - settled(found, truth)).abs().mean()
+
     def step(self, pictures: torch.Tensor, alpha: torch.Tensor, rate: float, share: float = 0.0) -> float:
         """Learn from one batch, after a share of the run; returns the loss."""
         for group in self.optimiser.param_groups:
@@ -137,6 +157,8 @@ class Trainer:
         found, *states = self.network(shown, *self._remembered(pictures.shape), time=self.time)
         outline = self._outline * (2 if share > _LATE else 1)
         loss = matting_loss(settled(found, truth), truth, self.time, self._certainty, outline)
+        if self.agreement and float(torch.rand(())) < _RESAMPLED:
+            loss = loss + self.agreement * self._apart(shown, found, truth)
         self._carried[pictures.shape] = [state.detach() for state in states]
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -203,7 +225,7 @@ def main(arguments: list[str] | None = None) -> None:
         if chosen.workers
         else None,  # a fork inherits locks of OpenCV's and torch's threads
     )
-    sets = {"composed": composed(cache), "plain": plain(cache)}
+    sets = development(cache)
     losses: list[float] = []
     began = time.monotonic() - before
     logged = kept = measured = time.monotonic()

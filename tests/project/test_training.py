@@ -20,6 +20,7 @@ from rvm_live.engines.lite.weights import load_network
 from tests.support.threads import torch_threads  # noqa: F401
 from training import backgrounds, cache, curve, measure, things, train
 from training.augment import Camera, Light
+from training.beside import KINDS, beside, put
 from training.clips import people, split_of
 from training.export import main as export_main
 from training.losses import laplacian, matting_loss, outline_loss, settled
@@ -269,6 +270,61 @@ def test_furniture_stands_in_the_room_and_is_no_alpha(folder: Path, tmp_path: Pa
     assert not np.array_equal(drawn[0].pictures, plain.pictures)
 
 
+@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("size", [(176, 320), (36, 64)])
+def test_things_are_painted_into_every_frame_of_a_place(kind: str, size: tuple[int, int]) -> None:
+    random = np.random.default_rng(4)
+    hid = []
+    for _ in range(6):
+        place = [np.full((*size, 3), 100, np.uint8), np.full((*size, 3), 140, np.uint8)]
+        frames, hidden = put(random, place, (size[1] / 2, size[0] / 2), np.array([9, 9, 9], np.uint8), kind)
+        assert hidden.shape == size
+        assert {frame.shape for frame in frames} == {(*size, 3)}
+        assert not any(np.array_equal(*pair) for pair in zip(frames, place, strict=True))
+        hid.append(int(hidden.max()))
+        still = put(random, [place[0], place[0]], (0, 0), place[0][0, 0], kind)[0]
+        assert still[0] is still[1]
+    assert (max(hid) > 200) == (kind != "discs")  # light hides nothing
+
+
+def test_what_stands_beside_a_person_touches_them() -> None:
+    """Before the person is put there, part of it lies within a few pixels of their outline."""
+    random, frame = np.random.default_rng(5), painted_person(0)
+    place = [np.full((96, 128, 3), 90, np.uint8)]
+    near = cv2.dilate(frame[..., 6], np.ones((13, 13), np.uint8)) > 0
+    near &= cv2.erode(frame[..., 6], np.ones((13, 13), np.uint8)) == 0
+    frames = [beside(random, place, np.ascontiguousarray(frame[..., :3]), frame[..., 6])[0][0] for _ in range(20)]
+    assert sum(bool((each[near] != 90).any()) for each in frames) >= 18
+    free, hidden = beside(random, place, place[0], np.zeros((96, 128), np.uint8))
+    assert free is place
+    assert not hidden.any()
+
+
+def test_what_is_beside_somebody_is_no_alpha_and_hides_who_is_behind(folder: Path) -> None:
+    quiet = Mixture(*[0.0] * len(Mixture._fields))
+    alone = [Sampler(folder, "training", seed, quiet).draw(128, 72, 1) for seed in range(8)]
+    drawn = [Sampler(folder, "training", seed, quiet._replace(beside=0.9)).draw(128, 72, 1) for seed in range(8)]
+    for ours, theirs in zip(drawn, alone, strict=True):
+        np.testing.assert_array_equal(ours.alpha, theirs.alpha)
+        assert not np.array_equal(ours.pictures, theirs.pictures)
+
+
+def test_a_crowd_stands_side_by_side(folder: Path) -> None:
+    quiet = Mixture(*[0.0] * len(Mixture._fields))
+    seen = {}
+    for crowd in (0.0, 1.0):
+        sampler = Sampler(folder, "training", 1, quiet._replace(crowd=crowd))
+        seen[crowd] = np.mean([(sampler.draw(128, 72, 1).alpha > 128).any(1).mean() for _ in range(12)])
+    assert seen[1.0] > 1.3 * seen[0.0]
+    people_, random = People(folder / "people" / "training"), np.random.default_rng(0)
+    away = {}
+    for aside in (0.0, 0.4):
+        drawn = [people_.cut_out(random, 128, 72, 1, far=True, aside=aside).alpha[0] for _ in range(60)]
+        columns = np.abs(np.arange(128) - 63.5)
+        away[aside] = np.median([np.average(columns, weights=each.sum(0)) for each in drawn if each.any()])
+    assert away[0.4] > away[0.0] + 8
+
+
 def test_augmentations_keep_shape_and_change_pixels() -> None:
     random, picture = np.random.default_rng(0), np.full((36, 64, 3), 120, np.uint8)
     for make in (Light, Camera):
@@ -363,6 +419,36 @@ def test_half_of_the_sequences_begin_with_an_old_state(folder: Path) -> None:
     assert not any(state.requires_grad for state in remembered)
     assert trainer._remembered(torch.Size((32, 64, 64, 3))) == []
     assert Trainer(LiteNetwork(), 1)._remembered(pictures.shape) == []
+
+
+def test_alpha_agrees_between_two_sizes_of_the_same_pictures(folder: Path) -> None:
+    """What is apart is added to the loss in a quarter of the steps, and only what is wrong counts."""
+    torch.manual_seed(0)
+    pictures, alpha = next(iter(Batches(folder, 0, 2, 2, Mixture(), {(128, 96): 1.0})))
+    trainer = Trainer(LiteNetwork(), 2)
+    shown, truth = measure.tensors(pictures.numpy()), alpha[:, None].float() / 255
+    found = trainer.network(shown, time=2)[0]
+    apart = trainer._apart(shown, found, truth)
+    assert 0 < float(apart.detach()) < 1
+    apart.backward()  # type: ignore[no-untyped-call]
+    assert any(bool(each.grad.any()) for each in trainer.network.parameters() if each.grad is not None)
+    before = [trainer.step(pictures, alpha, 0.0) for _ in range(16)]
+    trainer.agreement = 0.0
+    after = [trainer.step(pictures, alpha, 0.0) for _ in range(16)]
+    assert max(after) - min(after) < 0.5 * (max(before) - min(before))
+
+
+def test_single_failures_do_not_govern_the_trimmed_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "predicted", lambda _network, case: np.zeros_like(case.alpha))
+    shown = np.zeros((1, 20, 50, 3), np.uint8)
+    alphas = [np.zeros((1, 20, 50), np.uint8) for _ in range(10)]
+    for number, alpha in enumerate(alphas[:9]):
+        alpha[:, :number] = 255
+    alphas[9][:] = 255
+    found = measure.score(LiteNetwork(), [measure.Case("", shown, alpha) for alpha in alphas])
+    assert found.mad == pytest.approx(1000 * (36 / 20 + 1) / 10)
+    assert found.median == pytest.approx(1000 * 4.5 / 20)
+    assert found.trimmed == pytest.approx(1000 * 36 / 20 / 8)
 
 
 @pytest.mark.slow

@@ -43,9 +43,11 @@ class Blur:
 
     Attributes:
         strength: standard deviation of G in pixels at 720 lines of height; scales with the frame's height.
+        lens: over a disc in linear light, in the place of G, so that lamps become round spots.
     """
 
     strength: float
+    lens: bool = False
 
 
 @dataclass(frozen=True)

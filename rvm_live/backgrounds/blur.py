@@ -18,16 +18,17 @@ class BlurBackground(Background):
 
     Args:
         strength: standard deviation in pixels at 720 lines, 1 to 100.
+        lens: as a lens has it, lamps as round spots; nothing is seen better through it than through a Gaussian.
 
     Raises:
         SettingsError: the strength is out of range. Zero is: it would show the room.
     """
 
-    def __init__(self, strength: float = DEFAULT_STRENGTH) -> None:
+    def __init__(self, strength: float = DEFAULT_STRENGTH, lens: bool = False) -> None:
         if not math.isfinite(strength) or not WEAKEST <= strength <= STRONGEST:
             raise SettingsError(f"blur strength {strength:g} is out of range: it must be between 1 and 100")
-        self.label = f"blur {strength:g}"
-        self._layer = Blur(float(strength))
+        self.label = f"blur {'lens ' if lens else ''}{strength:g}"
+        self._layer = Blur(float(strength), lens)
 
     def layer(self, width: int, height: int, now_ns: int) -> Blur:
         return self._layer

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rvm_live.backgrounds.base import Background
-from rvm_live.backgrounds.blur import BlurBackground
+from rvm_live.backgrounds.blur import DEFAULT_STRENGTH, BlurBackground
 from rvm_live.backgrounds.builtin import builtin
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.fit import check_fit
@@ -28,8 +28,8 @@ from rvm_live.weights import consent
 __all__ = ["SYNTAX", "default_cycle", "from_path", "in_folder", "parse", "parse_one"]
 
 SYNTAX = (
-    "transparent, blur, blur:25, red, #00ff88, image:PATH, video:PATH, slides:FOLDER, the path of a file or folder, "
-    "or a plug-in"
+    "transparent, blur, blur:25, blur:lens, red, #00ff88, image:PATH, video:PATH, slides:FOLDER, the path of a file or "
+    "folder, or a plug-in"
 )
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -45,6 +45,7 @@ def parse(spec: str) -> list[Background]:
     ===================================  =====================================================================
     ``transparent``                      keep alpha
     ``blur``, ``blur:25``                the surroundings out of focus; strength 1 to 100
+    ``blur:lens``, ``blur:lens:25``      likewise as a lens has it, lamps as round spots
     ``#0f8``, ``navy``, ``color:navy``   one colour (``colour:`` too); a folder that is called so comes first
     ``image:PATH``, ``video:PATH``       a file; ``?fit=cover``, ``contain`` or ``stretch`` may follow the path
     ``slides:FOLDER``, ``slides:F:5m``   its pictures one after the other, every 5 minutes, ``90``, ``90s``, ``2h``
@@ -70,6 +71,9 @@ def parse(spec: str) -> list[Background]:
     if kind == "transparent" and not value:
         return [TransparentBackground()]
     if kind == "blur":
+        lens, behind, strength = value.partition(":")
+        if lens.lower() == "lens":
+            return [BlurBackground(_strength(strength) if behind else DEFAULT_STRENGTH, lens=True)]
         return [BlurBackground(_strength(value)) if colon else BlurBackground()]
     if kind in ("color", "colour") and colon:
         return [ColorBackground(value)]

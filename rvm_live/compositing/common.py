@@ -1,7 +1,7 @@
 """What every compositor shares: the checks on what it is given, and the numbers of the blurred background.
 
-The blur of :class:`~rvm_live.backgrounds.base.Blur` is worked out at reduced resolution, with whole numbers up to
-the Gaussian so that back ends agree to the last bit there:
+The blur of :class:`~rvm_live.backgrounds.base.Blur` (a lens's: :mod:`rvm_live.compositing.lens`) is worked out at
+reduced resolution, with whole numbers up to the Gaussian so that back ends agree to the last bit there:
 
 1. ``[(255 - a) S, 255 (255 - a)]`` per pixel, four channels of 16 bits, zero beyond the frame's edge;
 2. halved ``levels`` times by the rounded mean of 2 x 2 pixels, ``(p + q + r + s + 2) >> 2``;
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Layer, Plate
+from rvm_live.compositing.lens import disc
 from rvm_live.core.errors import CompositorError
 from rvm_live.core.frames import Frame, Matte
 
@@ -53,12 +54,19 @@ class BlurPlan:
         width: of the reduced frame, pixels: the frame's, divided by ``2 ** levels`` and rounded up.
         height: likewise.
         kernel: float32 (2 r + 1,), a Gaussian at the reduced resolution; sums to 1; r is at most 12.
+        disc: float32 (2 q + 1, 2 q + 1), what stands in its place for a lens, else None.
     """
 
     levels: int
     width: int
     height: int
     kernel: NDArray[np.float32]
+    disc: NDArray[np.float32] | None = None
+
+    @property
+    def coarse(self) -> int:
+        """How often it is halved in whole numbers: for a lens only once, and then in linear light."""
+        return self.levels if self.disc is None else min(self.levels, 1)
 
     @property
     def factor(self) -> int:
@@ -74,13 +82,14 @@ class BlurPlan:
 
 
 @lru_cache(maxsize=32)
-def plan_blur(width: int, height: int, strength: float) -> BlurPlan:
-    """Choose the reduced resolution and the Gaussian for a frame.
+def plan_blur(width: int, height: int, strength: float, lens: bool = False) -> BlurPlan:
+    """Choose the reduced resolution and the Gaussian for a frame, or the disc.
 
     Args:
         width: of the frame, pixels.
         height: of the frame, pixels.
         strength: standard deviation in pixels at 720 lines.
+        lens: it is a lens's blur.
     """
     sigma = max(strength, 0.0) * height / _REFERENCE_HEIGHT
     # Two to four reduced pixels of standard deviation: wide enough to hide the grid, narrow enough to be cheap.
@@ -92,7 +101,8 @@ def plan_blur(width: int, height: int, strength: float) -> BlurPlan:
     radius = min(math.ceil(3 * reduced), 12)
     offsets = np.arange(-radius, radius + 1, dtype=np.float64)
     kernel = np.exp(-0.5 * (offsets / max(reduced, 1e-3)) ** 2)
-    return BlurPlan(levels, -(-width // factor), -(-height // factor), (kernel / kernel.sum()).astype(np.float32))
+    kernel32 = (kernel / kernel.sum()).astype(np.float32)
+    return BlurPlan(levels, -(-width // factor), -(-height // factor), kernel32, disc(reduced) if lens else None)
 
 
 class Plates(Generic[T]):

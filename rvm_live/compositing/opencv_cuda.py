@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.compositing.base import Compositor
 from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, Plates, check_layer, plan_blur
+from rvm_live.compositing.cpu import Scratch, blurred
 from rvm_live.compositing.cuda_memory import GpuMatte, Memory, memory_for
 from rvm_live.core.errors import CompositorError, UnavailableError
 from rvm_live.core.frames import Matte
@@ -77,6 +78,8 @@ class OpenCvCudaCompositor(Compositor):
         self._buffers: dict[str, GpuMat] = {}
         self._plates: Plates[GpuMat] = Plates()
         self._blur: _CudaBlur | None = None
+        self._lenses: Scratch | None = None
+        self._made = 0
 
     def open(self) -> None:
         api = getattr(cv2, "cuda", None)
@@ -98,6 +101,8 @@ class OpenCvCudaCompositor(Compositor):
         check_layer(layer, matte.frame)
         if self._memory is None:
             raise CompositorError("the opencv-cuda compositor is not open")
+        if isinstance(layer, Blur) and layer.lens:
+            layer = self._by_processor(matte, layer)
         channels = 4 if isinstance(layer, Clear) else 3
         try:
             with self._memory.frame(matte, channels) as gpu:
@@ -110,7 +115,20 @@ class OpenCvCudaCompositor(Compositor):
         except _FAILURES as error:
             raise CompositorError(f"OpenCV failed on CUDA: {_line(error)}") from error
 
+    @property
+    def trouble(self) -> str:
+        return "opencv-cuda has no blur of a lens: the processor makes it" if self._lenses is not None else ""
+
+    def _by_processor(self, matte: Matte, layer: Blur) -> Plate:
+        """The blurred surroundings by the other back end; OpenCV's CUDA modules lack the tables for it."""
+        host = matte.host()
+        if self._lenses is None or self._lenses.size != host.alpha.shape:
+            self._lenses = Scratch(*host.alpha.shape)
+        self._made += 1
+        return Plate(np.ascontiguousarray(blurred(matte.frame.image, host.alpha, layer, self._lenses)), self._made)
+
     def close(self) -> None:
+        self._lenses = None
         self._buffers.clear()
         self._plates.clear()
         self._blur = self._memory = None

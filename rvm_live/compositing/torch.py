@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.compositing.base import Compositor
 from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, Plates, check_layer, plan_blur
+from rvm_live.compositing.lens import LEVEL_STEPS, LEVELS, LIGHT, STRETCH
 from rvm_live.core import transfer
 from rvm_live.core.errors import CompositorError, UnavailableError, words_of
 from rvm_live.core.frames import Matte, TensorMatte
@@ -39,6 +40,7 @@ class TorchCompositor(Compositor):
         self._blend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None = None
         self._plates: Plates[torch.Tensor] = Plates()
         self._smoothing: tuple[BlurPlan, torch.Tensor, torch.Tensor] | None = None
+        self._lens: tuple[BlurPlan, list[torch.Tensor]] | None = None
 
     def open(self) -> None:
         self._device = usable_device(self.device)
@@ -58,7 +60,7 @@ class TorchCompositor(Compositor):
 
     def close(self) -> None:
         self._plates.clear()
-        self._smoothing = self._stream = self._blend = None
+        self._smoothing = self._lens = self._stream = self._blend = None
 
     def _on_stream(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
@@ -82,10 +84,12 @@ class TorchCompositor(Compositor):
     def _blurred(self, matte: TensorMatte, layer: Blur) -> torch.Tensor:
         """The frame's surroundings without the person, float (H, W, 3); steps as in ``compositors.common``."""
         height, width = matte.alpha.shape
-        plan = plan_blur(width, height, layer.strength)
+        plan = plan_blur(width, height, layer.strength, layer.lens)
         values = _weighted(matte, plan)
-        for _ in range(plan.levels):
+        for _ in range(plan.coarse):
             values = (values[0::2, 0::2] + values[1::2, 0::2] + values[0::2, 1::2] + values[1::2, 1::2] + 2) >> 2
+        if plan.disc is not None:
+            return _enlarged(self._through_lens(values, plan), plan)[:height, :width]
         weighted = values.float()
         rows, columns = self._smoothers(plan)
         # Gaussian by two matrix products: unlike a convolution they keep full precision on every device.
@@ -96,6 +100,24 @@ class TorchCompositor(Compositor):
         sums = sums + prior
         small = (sums[..., :3] / sums[..., 3:] * 255 + ROUND_UP).clamp_(max=255).floor_()
         return _enlarged(small, plan)[:height, :width]
+
+    def _through_lens(self, values: torch.Tensor, plan: BlurPlan) -> torch.Tensor:
+        """What :mod:`rvm_live.compositing.lens` says, float (h, w, 3) with whole values."""
+        known = self._lens
+        if known is None or known[0] is not plan:
+            known = self._lens = (plan, [each.to(self._device) for each in _lens_of(plan)])
+        rows, columns, light, levels = known[1]
+        weight = values[..., 3:].float()
+        level = (values[..., :3].float() * (255 / weight.clamp(min=1))).round_().clamp_(max=255).long()
+        weighted = torch.cat((light[level] * weight, weight), dim=-1)
+        for _ in range(plan.levels - plan.coarse):
+            weighted = (weighted[0::2, 0::2] + weighted[1::2, 0::2] + weighted[0::2, 1::2] + weighted[1::2, 1::2]) / 4
+        # The disc line by line, each by two matrix products, as the Gaussian.
+        lines = torch.einsum("kxw,ywc->kyxc", columns, weighted)
+        sums = torch.einsum("kvy,kyxc->vxc", rows, lines)
+        mean = (sums[..., :3] + light[128] * PRIOR) / (sums[..., 3:] + PRIOR)
+        mean = (mean * LEVEL_STEPS / (1 + STRETCH * mean) + 0.5).clamp_(0, LEVEL_STEPS)
+        return levels[mean.long()].float()
 
     def _smoothers(self, plan: BlurPlan) -> tuple[torch.Tensor, torch.Tensor]:
         known = self._smoothing
@@ -162,6 +184,20 @@ def _enlarged(small: torch.Tensor, plan: BlurPlan) -> torch.Tensor:
     size = (plan.padded_height, plan.padded_width)
     large = torch.nn.functional.interpolate(planes, size=size, mode="bilinear", align_corners=False)
     return large[0].permute(1, 2, 0).add_(0.5).floor_()
+
+
+def _lens_of(plan: BlurPlan) -> tuple[torch.Tensor, ...]:
+    """Rows float32 (k, h, h) and columns (k, w, w) whose products are the disc, light of levels, levels of light."""
+    assert plan.disc is not None
+    reach = len(plan.disc) // 2
+    columns, rows = [], []
+    for line in range(reach + 1):  # the others mirror them
+        columns.append(_band(plan.disc[reach + line], plan.width))
+        where = np.zeros(2 * reach + 1, np.float32)
+        where[[reach - line, reach + line]] = 1
+        rows.append(_band(where, plan.height))
+    tables = (LIGHT, LEVELS.astype(np.float32))
+    return tuple(torch.from_numpy(each) for each in (np.stack(rows), np.stack(columns), *tables))
 
 
 def _band(kernel: NDArray[np.float32], length: int) -> NDArray[np.float32]:

@@ -137,7 +137,12 @@ def test_blur_is_the_normalised_convolution_it_is_said_to_be(cpu: CpuCompositor)
     size=st.tuples(st.integers(1, 70), st.integers(1, 70)),
     seed=st.integers(0, 2**32 - 1),
     kind=st.sampled_from(("noise", "person", "0", "255", "254")),
-    layer=st.one_of(st.just("plate"), st.just(Clear()), st.floats(1, 100).map(Blur), st.floats(100, 5000).map(Blur)),
+    layer=st.one_of(
+        st.just("plate"),
+        st.just(Clear()),
+        *(st.floats(*of).map(Blur) for of in ((1, 100), (100, 5000))),
+        st.builds(Blur, st.floats(1, 5000), st.just(True)),
+    ),
     source_foreground=st.booleans(),
     tensors=st.booleans(),
 )
@@ -197,14 +202,15 @@ def test_nothing_hides_under_transparent_pixels(compositor: Compositor) -> None:
         assert (~seen).any() and not result[~seen].any()
 
 
-def test_the_person_does_not_bleed_into_the_blur(compositor: Compositor) -> None:
+@pytest.mark.parametrize("lens", [False, True])
+def test_the_person_does_not_bleed_into_the_blur(compositor: Compositor, lens: bool) -> None:
     """A magenta person before a grey wall: all that is left outside the matte is grey."""
     height, width = 360, 640
     image = np.full((height, width, 3), 120, np.uint8)
     alpha = np.zeros((height, width), np.uint8)
     cv2.ellipse(alpha, (320, 260), (110, 170), 0, 0, 360, 255, -1)
     image[alpha == 255] = (255, 0, 255)
-    result = compositor.composite(matte_of(image, alpha), Blur(25))
+    result = compositor.composite(matte_of(image, alpha), Blur(25, lens))
     assert np.abs(result[alpha == 0].astype(int) - 120).max() <= 1
     np.testing.assert_array_equal(result[alpha == 255], image[alpha == 255])
 
@@ -217,18 +223,19 @@ def test_blur_removes_detail_and_keeps_the_mean(compositor: Compositor) -> None:
     assert abs(result.mean() - image.mean()) < 1
 
 
-def test_a_gap_deep_inside_the_person_shows_its_own_colour(compositor: Compositor) -> None:
+@pytest.mark.parametrize("lens", [False, True])
+def test_a_gap_deep_inside_the_person_shows_its_own_colour(compositor: Compositor, lens: bool) -> None:
     """Far from all other background, a half-covered pixel still gets the room's colour: no grey, no person."""
     image = np.full((180, 320, 3), (40, 90, 140), np.uint8)
     image[:, 40:] = (255, 0, 255)
     alpha = np.full((180, 320), 255, np.uint8)
     alpha[:, :40] = 0
     foreground = np.zeros_like(image)
-    solid = compositor.composite(matte_of(image, alpha, foreground), Blur(20))
+    solid = compositor.composite(matte_of(image, alpha, foreground), Blur(20, lens))
     np.testing.assert_array_equal(solid[:, 300:], 0)
     alpha[90, 310] = 128
     image[90, 310] = (40, 90, 140)
-    result = compositor.composite(matte_of(image, alpha, foreground), Blur(20))
+    result = compositor.composite(matte_of(image, alpha, foreground), Blur(20, lens))
     assert np.abs(result[90, 310].astype(int) - np.array([20, 45, 70])).max() <= 2
 
 

@@ -125,8 +125,9 @@ def test_in_every_view_the_background_alone_is_where_nobody_is(compositor: Compo
 def test_a_blur_takes_what_is_hidden_for_the_room(compositor: Compositor) -> None:  # noqa: F811
     image, alpha = scene()
     clean = np.where(alpha < FAINT, 0, alpha).astype(np.uint8)
-    ours = compositor.composite(matte_of(image, alpha), Blur(10))
-    np.testing.assert_array_equal(ours, compositor.composite(matte_of(image, clean), Blur(10)))
+    for blur in (Blur(10), Blur(10, lens=True)):
+        ours = compositor.composite(matte_of(image, alpha), blur)
+        np.testing.assert_array_equal(ours, compositor.composite(matte_of(image, clean), blur))
 
 
 @pytest.mark.parametrize("kind", KINDS)

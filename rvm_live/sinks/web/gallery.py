@@ -78,7 +78,8 @@ def _id(name: str) -> str:
 
 def _facts(background: Background | None) -> Mapping[str, Any]:
     if isinstance(background, BlurBackground):
-        return {"kind": "blur", "strength": background.layer(1, 1, 0).strength}
+        layer = background.layer(1, 1, 0)
+        return {"kind": "blur", "strength": layer.strength, **({"lens": True} if layer.lens else {})}
     if isinstance(background, ColorBackground):
         blue, green, red = background.bgr
         return {"kind": "colour", "colour": f"#{red:02x}{green:02x}{blue:02x}"}

@@ -13,7 +13,7 @@ from rvm_live.core.errors import SettingsError
 __all__ = ["checked", "shown"]
 
 _LONGEST = 200
-_PLAIN = re.compile(r"transparent|blur(:\d{1,3}(\.\d{1,3})?)?|color:#[0-9a-f]{6}", re.IGNORECASE)
+_PLAIN = re.compile(r"transparent|blur(:lens)?(:\d{1,3}(\.\d{1,3})?)?|color:#[0-9a-f]{6}", re.IGNORECASE)
 """Backgrounds that are no file."""
 
 

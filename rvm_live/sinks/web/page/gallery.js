@@ -8,7 +8,7 @@ import { say } from "./words.js";
 
 const gallery = document.getElementById("gallery");
 const file = document.getElementById("file");
-const [row, blur, value] = ["blur-row", "blur", "blur-value"].map((id) => document.getElementById(id));
+const [row, blur, value, lens] = ["blur-row", "blur", "blur-value", "lens"].map((id) => document.getElementById(id));
 const drop = document.getElementById("drop");
 let drawn = "";
 
@@ -90,8 +90,9 @@ function draw() {
     each.tabIndex = on || (!ones.some((one) => one.name === chosen()) && each === gallery.firstChild) ? 0 : -1;
   }
   row.hidden = !isBlur(chosen());
-  const strength = state.backgrounds.find((each) => each.name === chosen())?.strength;
-  if (strength && document.activeElement !== blur) blur.value = strength;
+  const now = state.backgrounds.find((each) => each.name === chosen());
+  if (now?.strength && document.activeElement !== blur) blur.value = now.strength;
+  if (now?.kind === "blur") lens.checked = now.lens ?? false;
   value.textContent = blur.value;
 }
 
@@ -119,7 +120,9 @@ async function bring(one) {
 
 export function begin() {
   blur.addEventListener("input", () => (value.textContent = blur.value));
-  blur.addEventListener("change", () => use(`blur:${blur.value}`));
+  for (const each of [blur, lens]) {
+    each.addEventListener("change", () => use(`blur:${lens.checked ? "lens:" : ""}${blur.value}`));
+  }
   file.addEventListener("change", () => {
     told(bring(file.files[0]));
     file.value = "";

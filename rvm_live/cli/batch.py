@@ -75,6 +75,9 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
     precision={},
     downsample_ratio={"shown": "the preset's", "help": "A number in (0, 1]."},
 )
+@click.option("--start", metavar="WHEN", help="Of each film: 250 (frames), 10.5s, 00:00:10.500 or 00:00:10:12.")
+@click.option("--end", metavar="WHEN", help="The first frame after the part that is taken, said as --start.")
+@click.option("--cuts", type=PlacePath(home=True), metavar="FILE", help="Parts of films, CSV or EDL: a file of each.")
 @click.option("--seq-chunk", type=int, help="Frames matted at once.  [default: 8; 6 from 2160 lines on]")
 @click.option("--memory-limit", help="GPU memory that this process may use, such as 10GB.")
 @engine_options(foreground={}, steady={}, box={}, gate={"shown": "off"}, key={})
@@ -159,6 +162,9 @@ def _settings(options: Mapping[str, Any]) -> BatchSettings:
         segment_seconds=options["segment"],
         workers=options["workers"],
         ray=options["ray"],
+        start=options["start"],
+        end=options["end"],
+        cuts=options["cuts"],
         memory_limit=None if options["memory_limit"] is None else parse_memory(options["memory_limit"]),
     )
 

@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import av
 import av.error
 
-from rvm_live.apps.batch.labels import label_file, label_track, lost
+from rvm_live.apps.batch.labels import Part, label_file, label_track, lost
 from rvm_live.apps.batch.lanes import Copied
 from rvm_live.apps.batch.sound import Encoded, sound_ways
 from rvm_live.apps.batch.subtitles import Rewritten, subtitle_ways
@@ -42,6 +43,8 @@ class Plan:
         ways: number of a stream in the source -> encoder, empty where it is copied.
         notes: what is not copied as it was.
         labels: whether title, chapters and the like go with them.
+        start: what of the source is taken begins there, seconds on its clock.
+        cut: it ends with the picture; if not, with whatever the source holds longest.
     """
 
     source: Path
@@ -49,6 +52,8 @@ class Plan:
     ways: dict[int, str]
     notes: tuple[str, ...] = ()
     labels: bool = True
+    start: Fraction = Fraction(0)
+    cut: bool = False
 
     def plans(self) -> list[Plan]:
         """This one, and others that ask less of the container."""
@@ -163,13 +168,16 @@ class Companions:
         plan: what becomes of them.
         out: container being written, before its header.
         picture: its picture's stream.
+        seconds: how long the picture is.
 
     Attributes:
         notes: what is not copied as it was.
     """
 
-    def __init__(self, plan: Plan, out: Any, picture: Any) -> None:
+    def __init__(self, plan: Plan, out: Any, picture: Any, seconds: Fraction) -> None:
         self._plan = plan
+        self._part = Part(plan.start, plan.start + seconds if plan.cut else None)
+        self._behind: set[int] = set()
         self._broken = ""
         self._held: Any = None
         self._order = _Order()
@@ -184,7 +192,7 @@ class Companions:
             track = picture_track(self._in)
             self._shift = timeline_of(self._in, track).shift
             if plan.labels:
-                label_file(self._in, out, picture, self._shift)
+                label_file(self._in, out, picture, self._shift, self._part)
                 for index, lane in self._lanes.items():
                     label_track(self._in.streams[index], lane.made, plan.container)
             streams = [self._in.streams[index] for index in self._lanes]
@@ -219,19 +227,40 @@ class Companions:
         """Look into the finished file: which labels did not arrive, a line each."""
         with open_file(made) as out:
             tracks = [(self._names[index], index, at) for index, at in self._made.items()]
-            return lost(self._in, out, self._plan.container, self._shift, tracks)
+            return lost(self._in, out, self._plan.container, self._shift, tracks, self._part)
 
     def close(self) -> None:
         """Leave the source."""
         self._opened.close()
 
+    def _taken(self, packet: Any) -> bool:
+        """Whether a packet reaches into the part that is taken; it is put on that part's clock. Sound is taken by whole
+        packets, the first of which may begin a little before; a subtitle is seen no longer than the part is."""
+        base, part = packet.time_base, self._part
+        if part == Part():
+            return True
+        began = packet.pts * base
+        ended = began + (packet.duration or 0) * base
+        if part.end is not None and began >= part.end:
+            self._behind.add(packet.stream_index)
+            return False
+        if part.start and ended <= part.start:
+            return False
+        if packet.stream.type == "subtitle":
+            last = ended if part.end is None else min(ended, part.end)
+            began = max(began, part.start)
+            packet.duration = round((last - began) / base)
+        packet.pts = packet.dts = round((began - part.start) / base)
+        return True
+
     def _next(self) -> Any:
         """The next packet, its times in order in its track."""
         try:
-            while (packet := next(self._packets, None)) is not None:
+            while self._behind < self._lanes.keys() and (packet := next(self._packets, None)) is not None:
                 if packet.size:
                     self._order.put(packet)
-                    return packet
+                    if self._taken(packet):
+                        return packet
         except av.error.FFmpegError as error:
             self._broken = words_of(error)
             self._packets = iter(())

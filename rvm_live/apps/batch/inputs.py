@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rvm_live.apps.batch.cuts import cuts_of, read_cuts
 from rvm_live.apps.batch.outputs import container_of, one_file
 from rvm_live.apps.batch.settings import PRESETS, WRITABLE, BatchSettings, fill
+from rvm_live.apps.batch.spans import Span
 from rvm_live.apps.tidy import shortened
 from rvm_live.core.errors import SettingsError
 from rvm_live.media.image_headers import is_animation, is_picture
@@ -41,6 +45,7 @@ class Job:
         pictures: where it is a row of pictures, all of them, in order; ``source`` is the first then.
         logged: its outputs go into a folder for outputs, each with its log.
         plain: which of its outputs is called so; the others tell in their names what they are.
+        span: the part of the film that is taken; None: all of it.
     """
 
     source: Path
@@ -51,6 +56,7 @@ class Job:
     pictures: tuple[Path, ...] = ()
     logged: bool = True
     plain: str = "composite"
+    span: Span | None = None
 
     @property
     def square(self) -> bool:
@@ -205,15 +211,20 @@ def jobs(settings: BatchSettings) -> list[Job]:
         rows = _without_cutouts(rows)
     if file is not None and len(rows) > 1:
         raise SettingsError(f"{file.name} is one file, and there are {len(rows)} inputs: name a folder")
+    parts = _parts(settings, rows)
+    if file is not None and len(parts) > 1:
+        raise SettingsError(f"{file.name} is one file, and there are {len(parts)} parts: name a folder")
     made: list[Job] = []
     taken: set[tuple[Path, str]] = set()
     numbers: dict[tuple[Path, str], int] = {}
-    for row in rows:
+    for row, span in parts:
         still = len(row) == 1 and _is_still(row[0])
+        if still and span is not None:
+            raise SettingsError(f"{row[0].name} is one picture, and parts are of films: name films alone")
         container = container_of(settings, row[0], still, file)
         into = row[0].parent if folder is None else folder
         suffix = f".{container}" if container not in PICTURE_FORMATS else PICTURE_FORMATS[container] if still else ""
-        stem = wanted = _stem(settings, row) if file is None else file.stem
+        stem = wanted = _stem(settings, row, span) if file is None else file.stem
         job = Job(
             row[0],
             into,
@@ -223,6 +234,7 @@ def jobs(settings: BatchSettings) -> list[Job]:
             pictures=row if len(row) > 1 else (),
             logged=file is None and folder is not None,
             plain="composite" if file is None or "composite" in settings.write else settings.write[0],
+            span=span,
         )
         while taken & (names := {(_real(into), _key(each)) for each in _all_names(settings, job)}):
             number = numbers[into, wanted] = numbers.get((into, wanted), 1) + 1
@@ -247,9 +259,17 @@ def left_out(settings: BatchSettings, taken: Sequence[Job]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _stem(settings: BatchSettings, row: tuple[Path, ...]) -> str:
+def _parts(settings: BatchSettings, rows: Sequence[tuple[Path, ...]]) -> list[tuple[tuple[Path, ...], Span | None]]:
+    """What is taken of each row."""
+    if settings.cuts is None:
+        return [(row, settings.span) for row in rows]
+    spans = cuts_of(read_cuts(settings.cuts), settings.cuts, [_name(row) + row[0].suffix for row in rows])
+    return [(row, span) for row, each in zip(rows, spans, strict=True) for span in each]
+
+
+def _stem(settings: BatchSettings, row: tuple[Path, ...], span: Span | None) -> str:
     """Of a row's outputs, as far as the file system's length allows."""
-    plain = _name(row)
+    plain = (span is not None and span.name) or _name(row)
     if settings.name_template is None and settings.output is None:
         return _fitting(plain) + _MARK
     template = "{prefix}{name}" if settings.name_template is None else settings.name_template
@@ -274,11 +294,23 @@ def _is_still(path: Path) -> bool:
 def _without_cutouts(rows: list[tuple[Path, ...]]) -> list[tuple[Path, ...]]:
     """Without the outputs of what else is there: ``*`` of a shell names both."""
     there = {(row[0].parent, _name(row)) for row in rows}
+    films = {path for row in rows for path in row}
     return [
         row
         for row in rows
-        if (found := _CUT_OUT.fullmatch(_name(row))) is None or (row[0].parent, found["of"]) not in there
+        if (found := _CUT_OUT.fullmatch(_name(row))) is None
+        or ((row[0].parent, found["of"]) not in there and _made_from(row[0]) not in films)
     ]
+
+
+def _made_from(path: Path) -> Path | None:
+    """What an output was made from, by the record beside it; None where nothing is known."""
+    plain = re.sub(rf"_({'|'.join(WRITABLE)})$", "", path.stem)
+    for stem in dict.fromkeys((path.stem, plain)):
+        with suppress(OSError, ValueError, RecursionError, LookupError, TypeError):
+            record = json.loads((path.parent / record_of(stem)).read_text(encoding="utf-8"))
+            return path.parent / Path(record[path.name]["from"]).name
+    return None
 
 
 def names_of(settings: BatchSettings, job: Job) -> tuple[str, ...]:

@@ -78,7 +78,8 @@ def _write(
     with ExitStack() as opened:
         with av.open(address(out), "w", format=recipe.muxer, options=options) as file:
             stream = _picture(segments[0], file, facts)
-            beside = Companions(plan, file, stream)
+            length = stamps[-1] + _duration(stamps, len(stamps) - 1, facts, end)
+            beside = Companions(plan, file, stream, length * facts.time_base)
             opened.callback(beside.close)
             file.start_encoding()
             for place, (packet, rank) in enumerate(_packets(segments, pts)):
@@ -92,8 +93,7 @@ def _write(
                     earlier = late * _nominal(facts)
                     if rank == place > 0:  # what is missing before the last picture is no reason to decode it earlier
                         packet.dts = max(packet.dts, stamps[place] - earlier)
-                    told = stamps[-1] + _duration(stamps, len(stamps) - 1, facts, end)
-                    packet.duration = max(1, told - packet.dts - earlier)
+                    packet.duration = max(1, length - packet.dts - earlier)
                 packet.time_base = facts.time_base
                 packet.stream = stream
                 beside.pump(float(packet.dts * facts.time_base))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-__all__ = ["label_file", "label_track", "lost"]
+from rvm_live.media.timecode import Timecode, true_rate
+
+__all__ = ["Part", "label_file", "label_track", "lost", "timecode_of"]
 
 _FILE = (
     "title", "artist", "album", "album_artist", "composer", "genre", "track", "disc", "comment", "description",
@@ -23,20 +26,34 @@ _QUICKTIME = {
 _TOLD = {"title": "title", "date": "date", "creation_time": "date of recording", "language": "language"}
 
 
-def label_file(source: Any, out: Any, made: Any, shift: Fraction) -> None:
+@dataclass(frozen=True)
+class Part:
+    """From when to when a file is taken, seconds on its clock.
+
+    Attributes:
+        start: of the first picture.
+        end: of the last picture's time; None: the file's end, whatever it holds longest.
+    """
+
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
+
+
+def label_file(source: Any, out: Any, made: Any, shift: Fraction, part: Part = Part()) -> None:
     """Put on a file what another has: tags, chapters and the time code of its picture.
 
     Args:
         source: container they come from.
         out: container being written, before its header.
         made: its picture's stream.
-        shift: seconds by which times in ``out`` are later than in ``source``.
+        shift: seconds by which times on the clock of ``source`` are later than its stamps.
+        part: what of the file is taken.
     """
     out.metadata.update(_kept(source.metadata, _FILE))
-    if code := _timecode(source):
-        made.metadata["timecode"] = code
+    if code := timecode_of(source):
+        made.metadata["timecode"] = _later(code, part.start, source)
     if hasattr(out, "set_chapters"):
-        out.set_chapters([_moved(each, shift) for each in _chapters(source, shift)])
+        out.set_chapters(_chapters(source, shift, part))
 
 
 def label_track(stream: Any, made: Any, container: str) -> None:
@@ -48,7 +65,9 @@ def label_track(stream: Any, made: Any, container: str) -> None:
     made.disposition = stream.disposition
 
 
-def lost(source: Any, out: Any, container: str, shift: Fraction, tracks: Sequence[tuple[str, int, int]]) -> list[str]:
+def lost(
+    source: Any, out: Any, container: str, shift: Fraction, tracks: Sequence[tuple[str, int, int]], part: Part = Part()
+) -> list[str]:
     """What did not arrive, a line each.
 
     Args:
@@ -57,12 +76,13 @@ def lost(source: Any, out: Any, container: str, shift: Fraction, tracks: Sequenc
         container: its kind, for the words.
         shift: as :func:`label_file` had it.
         tracks: name, number in ``source`` and number in ``out`` of each.
+        part: likewise.
     """
     wanted, there = _kept(source.metadata, _FILE), _kept(out.metadata, _FILE)
     gone = [_TOLD[name] for name in wanted if name in _TOLD and name not in there]
-    if _timecode(source) and not _timecode(out):
+    if timecode_of(source) and not timecode_of(out):
         gone.append("time code")
-    if len(_chapters(source, shift)) > len(_chapters(out, Fraction(0))):
+    if len(_chapters(source, shift, part)) > len(_chapters(out)):
         gone.append("chapters")
     for told, before, after in tracks:
         if after >= len(out.streams):
@@ -89,19 +109,36 @@ def _named(stream: Any, container: str) -> dict[str, str]:
     return kept
 
 
-def _timecode(container: Any) -> str:
-    """The time code of the first picture, wherever this container keeps it."""
+def timecode_of(container: Any) -> str:
+    """The time code of an open file's first picture, wherever its container keeps it; empty where it has none."""
     places = [*container.streams.video, *container.streams.data, container]
     codes = (_kept(each.metadata, ("timecode",)) for each in places)
     return next((code["timecode"] for code in codes if code), "")
 
 
-def _chapters(container: Any, shift: Fraction) -> list[dict[str, Any]]:
-    """Those that end after the beginning."""
-    found = container.chapters() if hasattr(container, "chapters") else []
-    return [each for each in found if each["end"] * each["time_base"] + shift > 0]
+def _later(code: str, seconds: Fraction, source: Any) -> str:
+    """A file's time code so many seconds after its beginning."""
+    first, pictures = Timecode.parse(code), source.streams.video
+    rate = pictures[0].average_rate or pictures[0].guessed_rate if pictures else None
+    if first is None or not rate or not seconds:
+        return code
+    nominal, true = true_rate(Fraction(rate))
+    try:
+        return str(Timecode.of(first.count(nominal) + round(seconds * true), nominal, drop=first.drop))
+    except ValueError:  # no code of this rate: as it is, rather than none
+        return code
 
 
-def _moved(chapter: dict[str, Any], shift: Fraction) -> dict[str, Any]:
-    ticks = round(shift / chapter["time_base"])
-    return {**chapter, "start": max(0, chapter["start"] + ticks), "end": chapter["end"] + ticks}
+def _chapters(container: Any, shift: Fraction = Fraction(0), part: Part = Part()) -> list[dict[str, Any]]:
+    """Those that reach into a part of a file, on that part's own clock."""
+    moved = shift - part.start
+    kept = []
+    for each in container.chapters() if hasattr(container, "chapters") else []:
+        base = each["time_base"]
+        ticks = round(moved / base)
+        start, end = max(0, each["start"] + ticks), each["end"] + ticks
+        if part.end is not None:
+            end = min(end, round((part.end - part.start) / base))
+        if end > start or (part.end is None and end > 0):
+            kept.append({**each, "start": start, "end": end})
+    return kept

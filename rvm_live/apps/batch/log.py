@@ -85,6 +85,8 @@ def write_log(
             f"picture      {facts.width}x{facts.height}, {float(facts.rate):.3f} fps, {facts.frames or '?'} frames, "
             f"time base {facts.time_base}, sound: {', '.join(facts.sound) or 'none'}"
         )
+    if done.job.span is not None:
+        lines.append(f"part         {done.job.span}")
     side = "the clip's own" if preset.side is None else f"{preset.side} pixels"
     lines += ["", "settings", f"  quality      {settings.quality} ({preset.model}, longer side {side})"]
     lines += _in_words(settings, leave_out=("inputs", "quality"))

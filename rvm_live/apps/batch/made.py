@@ -32,6 +32,7 @@ _TOLD = {
     "engine": "with another engine, other weights or another ratio",
     "quality": "at another quality",
     "output": "in another format",
+    "part": "of another part",
 }
 
 
@@ -70,7 +71,7 @@ class Made:
             elif record["is"] != _extent(path):
                 raise _kept(path, "and was changed since it was made")
             elif record["of"] != self.of:
-                told = [text for key, text in _TOLD.items() if record["of"].get(key) != self.of[key]]
+                told = [text for key, text in _TOLD.items() if record["of"].get(key) != self.of.get(key)]
                 source = f" ({record['from']})" if record["of"].get("input") != self.of["input"] else ""
                 raise _kept(path, "made " + ", ".join(told).replace(_TOLD["input"], _TOLD["input"] + source))
         return not missing
@@ -133,6 +134,7 @@ def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | No
         "engine": {**asked, "embedded": embedded, "weights": None if file is None else fingerprint(_files(file))},
         "quality": [settings.quality, PRESETS[settings.quality].side],
         "output": [job.container, settings.codec, job.plain],
+        **({} if job.span is None else {"part": str(job.span)}),
     }
 
 

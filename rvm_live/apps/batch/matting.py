@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from rvm_live.apps.batch.made import Made
 from rvm_live.apps.batch.media import Facts
 from rvm_live.apps.batch.movie import MovieWriter, PictureFile, PictureFolder
 from rvm_live.apps.batch.out_of_memory import OutOfMemoryFallback
+from rvm_live.apps.batch.part import PartSource, Place, Times, locate
 from rvm_live.apps.batch.progress import Progress
 from rvm_live.apps.batch.segments import Segments
 from rvm_live.apps.batch.settings import PRESETS, BatchSettings, chunk_for, ratio_for
@@ -56,6 +58,7 @@ class Shared:
     reason: str = ""
     pipeline: Pipeline | None = None
     lender: Lender = field(default_factory=Lender)
+    _times: Times | None = None
 
     def stop(self, reason: str) -> None:
         """End the file at hand, and begin no other."""
@@ -63,6 +66,31 @@ class Shared:
         self.stopped.set()
         if self.pipeline is not None:
             self.pipeline.stop(reason)
+
+    def place(self, job: Job, facts: Facts) -> Place | None:
+        """Where in its file a job's part is; None: the job is the whole file. The times of a film's pictures are kept
+        for the film's other parts.
+
+        Raises:
+            RvmLiveError: there is no such part.
+        """
+        if job.span is None:
+            return None
+        if self._times is None or self._times.source != job.source:
+            self.forget()
+            self._times = Times(job.source, job.pictures, facts.rate)
+        return locate(job.span, self._times, facts)
+
+    def forget(self) -> None:
+        """Leave the film whose times are kept."""
+        times, self._times = self._times, None
+        if times is not None:
+            times.close()
+
+    def close(self) -> None:
+        """Leave what is kept from file to file."""
+        self.forget()
+        self.lender.close()
 
 
 @dataclass(frozen=True)
@@ -125,14 +153,17 @@ def matted(
     """
     settings = shared.settings
     chunk = chunk_for(settings.seq_chunk, facts.width, facts.height)
+    place = shared.place(job, facts)
     segments.begin(resume=settings.resume)
     if segments.note:
         notices.fallback(segments.note)
     start = segments.start
-    first = start - min(start, -(-LEAD_IN // chunk) * chunk)
+    # Frames before a part are there for the network to find its person, as after a break; whole chunks of them.
+    before = 0 if place is None else place.first // chunk * chunk
+    first = start - min(start + before, -(-LEAD_IN // chunk) * chunk)
 
-    source = _source(shared, job, facts, first)
-    encoder, writers = _writers(shared, job, facts, outputs, segments, lambda: source.end_ns)
+    source = _source(shared, job, facts, first, place)
+    encoder, writers = _writers(shared, job, facts, outputs, segments, lambda: source.end_ns, place)
     size = (facts.width, facts.height)
     tracks = [Track(what, writer, size) for what, writer in zip(settings.write, writers, strict=True)]
     engine = OutOfMemoryFallback(_maker(shared), _engine_settings(shared, facts), settings.seq_chunk, notices)
@@ -146,7 +177,8 @@ def matted(
         pixel=facts.pixel,
     )
     pipeline: Pipeline
-    progress = _progress(shared, job, facts, number, lambda: pipeline.engine_info is not None)
+    of = None if place is None else place.frames(facts.rate)
+    progress = _progress(shared, job, facts, number, lambda: pipeline.engine_info is not None, of)
     sink = BatchSink(
         tracks,
         lambda: pipeline.exit_reason == "end of source",
@@ -179,15 +211,21 @@ def matted(
         chunk=min(chunk, engine.chunk),
         decoder=source.decoder,
         encoder=encoder,
-        notes=tuple(note for part in (tracks[0], *writers) for note in getattr(part, "notes", ())),
+        notes=tuple(note for part in (source, tracks[0], *writers) for note in getattr(part, "notes", ())),
     )
 
 
-def _source(shared: Shared, job: Job, facts: Facts, skip: int) -> VideoFileSource | NumberedSource:
+def _source(
+    shared: Shared, job: Job, facts: Facts, first: int, place: Place | None
+) -> VideoFileSource | NumberedSource | PartSource:
+    skip = first + (0 if place is None else place.first)
+    source: VideoFileSource | NumberedSource
     if job.pictures:
-        return NumberedSource(job.pictures, facts.rate, skip=skip, square=job.square)
-    wanted = SourceSettings(str(job.source), realtime=False)
-    return VideoFileSource(wanted, skip=skip, hardware=shared.settings.hardware, square=job.square)
+        source = NumberedSource(job.pictures, facts.rate, skip=skip, square=job.square)
+    else:
+        wanted = SourceSettings(str(job.source), realtime=False)
+        source = VideoFileSource(wanted, skip=skip, hardware=shared.settings.hardware, square=job.square)
+    return source if place is None else PartSource(source, place, skip)
 
 
 def _writers(
@@ -197,6 +235,7 @@ def _writers(
     outputs: tuple[Path, ...],
     segments: Segments,
     end_ns: Callable[[], int],
+    place: Place | None,
 ) -> tuple[str, list[Writer]]:
     """What encodes, and a writer for each output."""
     settings, container = shared.settings, job.container
@@ -208,6 +247,8 @@ def _writers(
     recipe, told = recipe_for(container, settings.codec, hardware=settings.hardware, size=size)
     stopped = shared.stopped.is_set
     companions = plan(job.source, container)
+    if place is not None:
+        companions = replace(companions, start=Fraction(place.start_ns, 10**9), cut=not place.open_end)
     writers: list[Writer] = [
         MovieWriter(path, what, recipe, facts, companions, segments, stopped, end_ns) for what, path in tracks
     ]
@@ -233,12 +274,14 @@ def _engine_settings(shared: Shared, facts: Facts) -> EngineSettings:
     return engine
 
 
-def _progress(shared: Shared, job: Job, facts: Facts, number: int, ready: Callable[[], bool]) -> Progress:
+def _progress(
+    shared: Shared, job: Job, facts: Facts, number: int, ready: Callable[[], bool], of: int | None
+) -> Progress:
     engine = _engine_settings(shared, facts)
     names = engine.engine if shared.choice is None else "/".join(shared.choice.names)
     asked = (names, engine.model, engine.device, engine.precision, engine.downsample_ratio, engine.foreground)
     network = " ".join(map(str, (*asked, f"{facts.width}x{facts.height}")))
-    of = facts.frames or (round(facts.seconds * facts.rate) if facts.seconds else None)
+    of = of or facts.frames or (round(facts.seconds * facts.rate) if facts.seconds else None)
     return Progress(shared.tell, {"number": number, "input": str(job.source)}, of, ready, network)
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 import av
 import av.error
 
+from rvm_live.apps.batch.labels import timecode_of
 from rvm_live.core.errors import SourceUnavailableError, words_of
 from rvm_live.media.facts import UnreadableVideo, facts_of_frame, reshaped
 from rvm_live.media.ffmpeg import codec_of, open_file
 from rvm_live.media.reading import Reading
+from rvm_live.media.timecode import Timecode
 
 __all__ = ["Facts", "count_frames", "facts_of", "facts_of_row"]
 
@@ -32,6 +34,7 @@ class Facts:
         height: likewise.
         pixel: width of a pixel for its height, upright.
         sound: codecs of the sound tracks.
+        timecode: of the first picture, where it has one.
     """
 
     time_base: Fraction
@@ -42,6 +45,7 @@ class Facts:
     height: int
     pixel: Fraction
     sound: tuple[str, ...]
+    timecode: Timecode | None = None
 
 
 def facts_of(path: Path, *, square: bool = False) -> Facts:
@@ -73,6 +77,7 @@ def facts_of(path: Path, *, square: bool = False) -> Facts:
                 height=size[1],
                 pixel=pixel,
                 sound=tuple(codec_of(each) for each in container.streams.audio),
+                timecode=Timecode.parse(timecode_of(container)),
             )
     except UnreadableVideo as error:
         raise SourceUnavailableError(f"{path} {error}") from error

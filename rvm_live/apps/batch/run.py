@@ -75,7 +75,7 @@ def run(
         shared.stop(reason)
         tell({"event": "stopping", "reason": reason})
 
-    with stopping_on_signals(stop) if signals else nullcontext(), _lock(todo), closing(shared.lender):
+    with stopping_on_signals(stop) if signals else nullcontext(), _lock(todo), closing(shared):
         tell({"event": "start", "files": len(todo)})
         if others := left_out(settings, todo):
             tell({"event": "note", "text": _left_out(others)})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
 
+from rvm_live.apps.batch.spans import Span
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.settings import MODELS, EngineSettings
 from rvm_live.core.validation import check_fields
@@ -142,6 +143,10 @@ class BatchSettings:
         ray: address of a Ray cluster, ``local`` for one of its own, or None: no Ray.
         straight: EXR keeps colours that are not multiplied by alpha.
         published: the engine's published ratio is taken, whatever the quality.
+        start: of the part of each film that is taken, as :meth:`~rvm_live.apps.batch.spans.Mark.parse` takes it; None:
+            its beginning.
+        end: likewise, of the first picture after it; None: its end.
+        cuts: a list of parts, CSV or EDL: each becomes a file.
     """
 
     inputs: tuple[str, ...]
@@ -166,6 +171,9 @@ class BatchSettings:
     ray: str | None = None
     straight: bool = False
     published: bool = False
+    start: str | None = None
+    end: str | None = None
+    cuts: Path | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -208,6 +216,16 @@ class BatchSettings:
             f"the Ray cluster's address {self.ray!r} cannot be read: write HOST:PORT, local or auto",
         )
         require("\0" not in str(self.output), "the output's name holds a zero byte")
+        require(
+            self.cuts is None or not (self.start or self.end),
+            "a list of cuts says itself where each begins and ends: leave out --start and --end",
+        )
+        Span.of(self.start, self.end)
+
+    @property
+    def span(self) -> Span | None:
+        """The part that is taken of each film; None: all of it."""
+        return Span.of(self.start, self.end) if self.start or self.end else None
 
     @property
     def transparent(self) -> bool:

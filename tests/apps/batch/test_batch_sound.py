@@ -9,7 +9,6 @@ from typing import Any
 
 import av
 import pytest
-from av.subtitles.subtitle import SubtitleSet
 
 from rvm_live.apps.batch.sound import Encoded
 from rvm_live.sources.video.video import VideoFileSource
@@ -23,6 +22,8 @@ from tests.support.scenes_with_sound import (
     flashes_of,
     make_scene,
     sound_frames,
+    text_of,
+    with_subtitles,
 )
 
 ALL = ("--engine", "tests.support.engines:PassThroughEngine", "--background", "color:#000000")
@@ -311,43 +312,6 @@ def test_what_a_container_has_no_place_for_is_told(tmp_path: Path) -> None:
     made, told = worked(clip, tmp_path / "out", "mp4")
     assert labels_of(made)["timecode"] == "01:02:03:04"
     assert "mp4 does not take the language of sound track 1, left out" in told
-
-
-def with_subtitles(clip: Path, path: Path, codec: str, language: str = "deu") -> Path:
-    """The film with two lines of text, the first in italics."""
-    with av.open(str(clip)) as source, av.open(str(path), "w") as out:
-        made = {each.index: out.add_stream_from_template(each, opaque=True) for each in source.streams}
-        track = out.add_stream(codec)
-        track.codec_context.subtitle_header = (
-            b"[Script Info]\r\nScriptType: v4.00+\r\n\r\n[V4+ Styles]\r\nFormat: Name\r\nStyle: Default\r\n\r\n"
-            b"[Events]\r\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n"
-        )
-        track.time_base = track.codec_context.time_base = Fraction(1, 1000)
-        track.metadata["language"] = language
-        out.start_encoding()
-        for number, (start, end, text) in enumerate(((100, 500, rb"{\i1}hello{\i0}"), (700, 1100, b"two"))):
-            line = SubtitleSet.create(b"%d,0,Default,,0,0,0,,%s" % (number, text), 0, end - start)
-            packet = track.codec_context.encode_subtitle(line)
-            packet.pts = packet.dts = start
-            packet.duration, packet.time_base, packet.stream = end - start, Fraction(1, 1000), track
-            out.mux(packet)
-        for packet in source.demux():
-            if packet.size:
-                packet.stream = made[packet.stream.index]
-                out.mux(packet)
-    return path
-
-
-def text_of(path: Path) -> list[tuple[float, float, str]]:
-    """Start, end and words of each subtitle."""
-    with av.open(str(path)) as file:
-        found = []
-        for packet in file.demux(subtitles=0):
-            lines = packet.stream.decode(packet) if packet.size else []
-            for line in lines:
-                start = float(packet.pts * packet.time_base)
-                found.append((start, start + float(packet.duration * packet.time_base), line.ass.decode()))
-        return [(start, end, text.rpartition(",,")[2]) for start, end, text in found]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ _COMMANDS = {
     "batch": ("rvm_live.cli.batch:batch", "Matte files and folders, with their sound."),
     "calibrate": ("rvm_live.cli.calibrate:calibrate", "Prepare --precision int8 on pictures of your own."),
     "cameras": ("rvm_live.cli.cameras:cameras", "List the cameras and microphones of this machine."),
+    "check": ("rvm_live.cli.check:check", "Judge the cut-out on footage of your own."),
     "completion": ("rvm_live.cli.completion:completion", "Let the tab key complete commands, options and values."),
     "config": ("rvm_live.cli.config:config", "Show, save and edit your settings."),
     "ctl": ("rvm_live.cli.ctl:ctl", "Steer a running program: ctl background beach."),

@@ -27,7 +27,7 @@ OWN_HELP = {
     ("hwtest", "device"): "to measure on",
 }
 """Command and option -> what its help says otherwise, for a reason."""
-COMMANDS = ("", "batch", "calibrate", "export", "hwtest", "soak", "stress")
+COMMANDS = ("", "batch", "calibrate", "check", "export", "hwtest", "soak", "stress")
 FIELDS = {*EngineSettings.__dataclass_fields__, *SourceSettings.__dataclass_fields__}
 OTHERS = {("batch", "fps"), ("export", "width"), ("export", "height")}  # of numbered pictures, of the frames
 

@@ -136,6 +136,7 @@ BASE: dict[tuple[str, ...], list[str]] = {
     ("batch",): [*ENGINE, "-o", "out", "{t}/clip.mp4"],
     ("calibrate",): ["--offline", "--source", "{t}/clip.mp4"],
     ("cameras",): [],
+    ("check",): [*ENGINE, "{t}/clip.mp4"],
     ("completion",): ["--print"],
     ("config", "save"): [],
     ("config", "show"): [],
@@ -158,6 +159,7 @@ BASE: dict[tuple[str, ...], list[str]] = {
 EXAMPLES = {
     (): 250,
     ("batch",): 250,
+    ("check",): 20,
     ("doctor",): 8,
     ("engines",): 20,
     ("hwtest",): 40,

@@ -1,6 +1,6 @@
 """``python -m benchmarks NAME [OPTIONS]``; ``all`` runs every one, ``performance`` writes their results into
-docs/performance.md, and ``scaling`` those of ``presets`` into docs/scaling.md. ``first-minutes`` needs Xvfb and is not
-among ``all``."""
+docs/performance.md, and ``scaling`` those of ``presets`` into docs/scaling.md. ``first-minutes`` needs Xvfb, ``learn``
+an hour: they are not among ``all``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = (
     ),
     *("pipeline", "presets", "quality", "rot", "screens", "threads", "window"),
 )
-ALONE = ("first-minutes",)
+ALONE = ("first-minutes", "learn")
 PAGES = ("performance", "scaling")
 
 

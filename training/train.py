@@ -23,10 +23,10 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
+from rvm_live.engines.lite.losses import matting_loss, settled
 from rvm_live.engines.lite.network import LiteNetwork
 from rvm_live.system import threads
 from training.cache import DEFAULT_CACHE
-from training.losses import matting_loss, settled
 from training.measure import development, score, tensors
 from training.mediapipe import MODELS, load_start, pretrained
 from training.sample import Mixture, Sampler
@@ -102,7 +102,7 @@ class Trainer:
     Args:
         network: to train, in place.
         time: moments of each sequence.
-        certainty: see :func:`~training.losses.matting_loss`.
+        certainty: see :func:`~rvm_live.engines.lite.losses.matting_loss`.
         outline: likewise, in the first two thirds; twice as much later.
         device: where to compute.
         agreement: weight of what is apart between two sizes of the same sequences, in a quarter of the steps.

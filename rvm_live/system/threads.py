@@ -11,12 +11,23 @@ import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Plan", "all_cores", "apply", "keep_memory", "no_real_time", "plan", "usable_cores"]
+__all__ = [
+    "Plan",
+    "all_cores",
+    "apply",
+    "give_way",
+    "keep_memory",
+    "no_real_time",
+    "one_for_torch",
+    "plan",
+    "usable_cores",
+]
 
 _log = logging.getLogger("rvm_live")
 
@@ -141,6 +152,27 @@ def keep_memory() -> bool:
         return False
     told = [mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD), mallopt(_M_TRIM_THRESHOLD, 1 << 30)]
     return all(told)
+
+
+@contextmanager
+def one_for_torch() -> Iterator[None]:
+    """Let torch compute on the thread that asks, and leave the other cores alone."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def give_way() -> None:
+    """Let the calling thread wait for whoever else has something to do; for good. Where only whole processes have a
+    priority nothing changes."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 @contextmanager

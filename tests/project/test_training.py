@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from rvm_live.engines.lite.engine import EMBEDDED
+from rvm_live.engines.lite.losses import laplacian, matting_loss, outline_loss, settled
 from rvm_live.engines.lite.network import LiteNetwork
 from rvm_live.engines.lite.weights import load_network
 from tests.support.threads import torch_threads  # noqa: F401
@@ -23,7 +24,6 @@ from training.augment import Camera, Light
 from training.beside import KINDS, beside, put
 from training.clips import people, split_of
 from training.export import main as export_main
-from training.losses import laplacian, matting_loss, outline_loss, settled
 from training.mediapipe import pretrained
 from training.painting import PAINTERS, paint
 from training.people import SHARES, People, _weighed, widened

@@ -134,6 +134,7 @@ class Matte:
         elapsed_ns: where the GPU was still at work then: waits for it, and tells how many nanoseconds after
             ``started_ns`` it was done. None where ``finished_ns`` says it all.
         estimate: what alpha and foreground are worked out of where they are None.
+        spared: the network did not see the frame: what it found in one before was put on it.
     """
 
     frame: Frame
@@ -145,6 +146,7 @@ class Matte:
     finished_ns: int = 0
     elapsed_ns: Callable[[], int] | None = None
     estimate: Estimate | None = None
+    spared: bool = False
 
     @property
     def deferred(self) -> Estimate | None:

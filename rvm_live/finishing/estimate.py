@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rvm_live.finishing import one_pass
 from rvm_live.finishing.compiled import kernels
 
-__all__ = ["Estimate", "Found", "Reference", "Steadier"]
+__all__ = ["Common", "Estimate", "Found", "Reference", "Steadier"]
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -35,6 +35,19 @@ class Found(NamedTuple):
     colour_slope: Floats | None = None
     colour_offset: Floats | None = None
     difference: Floats | None = None
+
+
+class Common:
+    """What frames have in common between which nothing moved, once it is worked out for one of them.
+
+    Attributes:
+        found: the model.
+        alpha: uint8 (H, W), as steady as it gets; a camera's noise is not put on it.
+    """
+
+    def __init__(self) -> None:
+        self.found: Found | None = None
+        self.alpha: Bytes | None = None
 
 
 class Reference(Protocol):
@@ -73,16 +86,23 @@ class Estimate:
         find: gives the model; called once. What it needs must last.
         reference: works it out where the kernels are not there.
         raw: what the network gave, in which NaN and infinity show.
+        common: shared with the frames since which nothing has moved; None: it is a frame of its own.
     """
 
-    def __init__(self, image: Bytes, find: Callable[[], Found], reference: Reference, raw: Floats) -> None:
+    def __init__(
+        self,
+        image: Bytes,
+        find: Callable[[], Found],
+        reference: Reference,
+        raw: Floats,
+        common: Common | None = None,
+    ) -> None:
         self.image = image
+        self._common = Common() if common is None else common
         self._turn: Any = None
         self._find, self._reference, self._raw = find, reference, raw
         self._steadier: Steadier | None = None
         self._lock = threading.RLock()
-        self._found: Found | None = None
-        self._alpha: Bytes | None = None
         self._colour: Bytes | None = None
 
     @property
@@ -111,15 +131,15 @@ class Estimate:
             ValueError: its parts do not fit each other.
         """
         with self._lock:
-            if self._found is None:
-                self._found = _fitting(self._find())
-            return self._found
+            if self._common.found is None:
+                self._common.found = _fitting(self._find())
+            return self._common.found
 
     @property
     def alpha(self) -> Bytes:
         """uint8 (H, W); not cut off at the least alpha."""
         with self._lock:
-            if self._alpha is None:
+            if self._common.alpha is None:
                 before = self._before()
                 made = one_pass.alpha_of(self.image, self.found, before)
                 if made is None:
@@ -128,7 +148,7 @@ class Estimate:
                         made = self._steadier.mixed(made, *before)
                 self._settle(made)
                 return made
-            return self._alpha
+            return self._common.alpha
 
     @property
     def colour(self) -> Bytes | None:
@@ -157,8 +177,8 @@ class Estimate:
             return None
         with self._lock:
             found = self.found
-            if self._alpha is not None:
-                return one_pass.made_of(self.image, self._alpha, kind, plate, None if source else found, workers)
+            if self._common.alpha is not None:
+                return one_pass.made_of(self.image, self._common.alpha, kind, plate, None if source else found, workers)
             made = one_pass.all_of(self.image, found, self._before(), kind, plate, workers, source=source)
             if made is not None:
                 self._settle(made[0])
@@ -168,7 +188,7 @@ class Estimate:
         return None if self._steadier is None else self._steadier.before(self._turn, self.shape)
 
     def _settle(self, alpha: Bytes) -> None:
-        self._alpha = alpha
+        self._common.alpha = alpha
         if self._steadier is not None:
             self._steadier.settled(self._turn, alpha)
 

@@ -228,6 +228,8 @@ class Governor:
         if len(rungs) < 2:
             return None
         self._learn_interval(matte.frame)
+        if matte.spared:  # what a frame takes of which the network saw nothing says nothing of a larger one
+            return None
         spent_ms = self._work_ms(matte)
         if self._moving or spent_ms is None:
             self._moving = False  # what a GPU had at hand when the engine moved was still made on the rung before

@@ -20,7 +20,7 @@ from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine
 from rvm_live.engines.common.ladder import low_size, state_shapes
 from rvm_live.engines.focus.focus import Focus
-from rvm_live.engines.focus.motion_gate import MOST_SKIPPED, MotionGate
+from rvm_live.engines.focus.motion_gate import MOST_SKIPPED, MOST_STILL, MotionGate
 from rvm_live.engines.focus.person_box import MARGIN, SETTLE, PersonBox
 from rvm_live.engines.focus.region import GRID, Region, around, moved, placed, whole
 from rvm_live.engines.lite.engine import LiteEngine
@@ -294,14 +294,59 @@ def test_states_are_those_of_the_same_places() -> None:
 # The gate -------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_moves_and_the_network_runs_for_one_frame_of_three() -> None:
+def test_where_nothing_moves_the_network_rests_and_where_a_trifle_does_it_sees_one_frame_of_three() -> None:
+    for trifle, of in ((False, MOST_STILL + 1), (True, MOST_SKIPPED + 1)):
+        focus, networks = settled(gate=True)
+        before = networks.runs
+        for turn in range(3 * (MOST_STILL + 1)):
+            picture = room(SITTING)
+            picture[SITTING[1] + 20, SITTING[0] + 2 + turn % 60] = 0  # a pixel, twitching
+            picture = picture if trifle else room(SITTING)
+            assert share_seen(alpha_of(focus.run(picture), picture), SITTING) > 0.99
+            assert focus.spared == (networks.runs == before)
+            before = networks.runs
+        assert networks.runs - SETTLE - 2 <= 3 * (MOST_STILL + 1) / of + 2
+        assert focus.words == f"box 40 %, 1 of {of} frames"
+
+
+def test_what_nobody_moved_in_is_the_very_same_model_until_something_does() -> None:
+    rng = np.random.default_rng(0)
+
+    def noisy(person: tuple[int, int, int, int]) -> Bytes:
+        return np.clip(room(person) + rng.normal(0, 1, (180, 320, 1)), 0, 255).astype(np.uint8)
+
+    for box in (False, True):
+        networks = Networks()
+        focus = Focus(SIZE, networks, box=box, gate=True)
+        found = [focus.run(noisy(SITTING)) for _ in range(SETTLE + 12)]
+        ran = networks.runs
+        assert all(each is found[-1] for each in found[-8:])
+        assert focus.run(noisy((SITTING[0] + 12, *SITTING[1:]))) is not found[-1] and networks.runs == ran + 1
+
+
+@pytest.mark.parametrize("frames_a_pixel", [3, 8, 20])
+def test_who_begins_to_move_slowly_is_never_far_from_the_alpha(frames_a_pixel: int) -> None:
+    """A quarter of a pixel a frame is no motion between two frames; in the end it is one."""
     focus, networks = settled(gate=True)
+    for _ in range(MOST_STILL // 2):
+        focus.run(room(SITTING))
     before = networks.runs
-    for _ in range(30):
-        picture = room(SITTING)
-        assert share_seen(alpha_of(focus.run(picture), picture), SITTING) == 1
-    assert networks.runs - before == 10
-    assert focus.words == "box 40 %, 1 of 3 frames"
+    for turn in range(80):
+        person = (SITTING[0] + turn // frames_a_pixel, *SITTING[1:])
+        picture = room(person)
+        alpha = alpha_of(focus.run(picture), picture)
+        assert share_seen(alpha, person) > 0.97 and alpha[:, : max(0, person[0] - 2)].max() < 8
+    assert networks.runs - before >= 80 // frames_a_pixel // 2
+
+
+def test_a_change_too_small_for_the_gate_ends_the_rest_at_once() -> None:
+    focus, networks = settled(gate=True)
+    for _ in range(MOST_STILL // 2):
+        focus.run(room(SITTING))
+    before, picture = networks.runs, room(SITTING)
+    picture[100:103, 150:153] -= 40
+    focus.run(picture)
+    assert networks.runs == before + 1
 
 
 def test_a_jump_is_never_skipped_and_shows_no_room() -> None:

@@ -32,7 +32,7 @@ from rvm_live.engines.lite.engine import LiteEngine
 from rvm_live.engines.smoothing import SmoothedEngine, TemporalSmoother
 from rvm_live.finishing import compiled, one_pass
 from rvm_live.finishing.compiled import Kernels, kernels
-from rvm_live.finishing.estimate import Estimate, Found
+from rvm_live.finishing.estimate import Common, Estimate, Found
 from rvm_live.media.colour import yuv_of
 from tests.conftest import ROOT
 from tests.support.fast import FastCpu, fast
@@ -215,7 +215,7 @@ def test_the_engine_hands_over_what_it_found_and_full_size_comes_when_asked() ->
         assert estimate is not None
         matte.check()
         assert matte.again(Frame(image, 2, 0, 2)).deferred is estimate and "to come" in repr(matte)
-        assert estimate._found is None and estimate._alpha is None, "nothing has been worked out yet"
+        assert estimate._common.found is None and estimate._common.alpha is None, "nothing has been worked out yet"
         alpha = matte.host().alpha
         assert estimate._colour is None and alpha.shape == (180, 320), "nor have colours that nobody asked for"
         assert matte.host().colour.shape == (180, 320, 3)
@@ -238,6 +238,26 @@ def test_a_picture_goes_with_the_last_who_has_it_and_waits_for_no_collector() ->
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("composite", [FastCpu, CpuCompositor])
+def test_frames_since_which_nothing_moved_share_an_alpha_and_have_each_its_own_colours(
+    composite: Callable[[], CpuCompositor],
+) -> None:
+    rng, smoother, common = np.random.default_rng(4), TemporalSmoother(every=False), Common()
+    found = found_in(rng, (9, 16), "own")
+    compositor, layer = composite(), Plate(np.full((36, 64, 3), 90, np.uint8), version=1)
+    alphas = []
+    for seq in range(3):
+        image = rng.integers(100 + 40 * seq, 110 + 40 * seq, (36, 64, 3), dtype=np.uint8)
+        upsampler = Upsampler((64, 36), (16, 9))
+        estimate = Estimate(image, lambda: found, upsampler, found.offset, common)
+        matte = smoother(Matte(Frame(image, seq, 0, seq), None, estimate=estimate))
+        made = compositor.composite(matte, layer, source_foreground=True)
+        alphas.append(matte.host().alpha)
+        alone = Matte(matte.frame, matte.host().alpha)
+        assert apart(made, CpuCompositor().composite(alone, layer, source_foreground=True)) <= 1
+    assert alphas[0].max() > 250 and all(np.array_equal(each, alphas[0]) for each in alphas)
 
 
 @pytest.mark.parametrize("size", [(36, 64), (40, 64)])
@@ -346,7 +366,7 @@ def test_only_so_many_mattes_wait_and_the_state_is_that_after_the_last() -> None
     smoother, one_by_one = TemporalSmoother(), TemporalSmoother()
     mattes = [matte_of(image, found, smoother, seq) for seq, found in enumerate(models)]
     expected = [np.array(matte_of(image, found, one_by_one, seq).alpha) for seq, found in enumerate(models)]
-    waiting = sum(matte.deferred is not None and matte.deferred._alpha is None for matte in mattes)
+    waiting = sum(matte.deferred is not None and matte.deferred._common.alpha is None for matte in mattes)
     assert 0 < waiting <= 9
     for one, other in zip(smoother.memory, one_by_one.memory, strict=True):
         np.testing.assert_array_equal(one, other)

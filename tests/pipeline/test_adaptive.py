@@ -252,6 +252,21 @@ def test_the_budget_is_a_frame_of_the_display_or_of_a_slower_source(
         assert engine.asked.count(expected) >= 2  # it went on as it was until the size was ready
 
 
+def test_frames_that_the_network_did_not_see_do_not_make_it_larger(clock: FakeClock) -> None:
+    """Where nobody moves nearly every frame costs nothing; whoever moves then needs the size that there is time for."""
+    engine = Ladder(clock)
+    engine._info = engine.info.at_ratio(0.3)
+    governor = Governor(engine, 60, clock)
+    for number in range(900):
+        frame = Frame(np.zeros((8, 8, 3), np.uint8), number, 0, round((1 + number / 30) * 1e9))
+        clock.time_ns = max(clock.time_ns, frame.captured_ns)
+        matte = engine.matte(frame)
+        if number % 31:
+            matte = replace(matte, finished_ns=matte.started_ns + 1, spared=True)
+        assert governor.observe(matte) is None
+    assert engine.info.downsample_ratio == 0.3
+
+
 def test_what_is_ready_below_is_taken_where_frames_take_far_too_long(clock: FakeClock) -> None:
     class Unready(Ladder):
         def use_rung(self, rung: Rung) -> bool:

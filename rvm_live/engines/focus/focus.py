@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.errors import EngineError
-from rvm_live.engines.focus.motion_gate import MotionGate, frames_seen
+from rvm_live.engines.focus.motion_gate import RECENT, MotionGate, frames_seen
 from rvm_live.engines.focus.person_box import PersonBox
 from rvm_live.engines.focus.region import Region, moved, placed, whole
 
@@ -21,7 +21,6 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 _MEAN = np.full((1, 3), 1 / 3, np.float32)
-_RECENT = 30
 
 
 class Network(Protocol):
@@ -59,7 +58,8 @@ class Focus:
         self._gate = MotionGate() if gate else None
         self._region = whole(size)
         self._network = at(size)
-        self._ran: deque[bool] = deque(maxlen=_RECENT)
+        self._ran: deque[bool] = deque(maxlen=RECENT)
+        self._last: tuple[Sequence[Floats], list[Floats]] = ([], [])
         self._network.reset()
 
     def reset(self) -> None:
@@ -79,7 +79,8 @@ class Focus:
             picture: uint8 (h, w, 3) BGR, of the size.
 
         Returns:
-            The linear model of the whole picture (:class:`Network`); its memory is good until the next run.
+            The linear model of the whole picture (:class:`Network`); its memory is good until the next run. The very
+            same list as before where nothing moved.
         """
         if self._box is None and self._gate is None:
             self._use(self._region)
@@ -87,19 +88,26 @@ class Focus:
         grey = np.asarray(cv2.transform(picture, _MEAN))
         region = self._region if self._box is None else self._box.look(grey)
         part = np.ascontiguousarray(grey[region.slices])
-        model = None if self._gate is None or region != self._region else self._gate.again(part)
+        model: Sequence[Floats] | None = None
+        if self._gate is not None and region == self._region:
+            model = self._gate.again(part)
         self._ran.append(model is None)
         if model is None:
             self._use(region)
             model = list(self._network.run(np.ascontiguousarray(picture[region.slices])))
-            alpha = model[0] * part + model[1]
-            if self._gate is not None:
-                self._gate.ran(part, model, alpha)
-        else:
-            alpha = model[0] * part + model[1]
+        alpha = model[0] * part + model[1]
+        if self._gate is not None and not self.spared:
+            self._gate.ran(part, model, alpha)
         if self._box is not None:
             self._box.found(alpha)
-        return placed(model, region, self.size)
+        if model is not self._last[0]:
+            self._last = model, placed(model, region, self.size)
+        return self._last[1]
+
+    @property
+    def spared(self) -> bool:
+        """Whether the network did not see the last picture."""
+        return bool(self._ran) and not self._ran[-1]
 
     def _use(self, region: Region) -> None:
         """Look at a region from now on, with what is remembered of it."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rvm_live.engines.focus.person_box import SETTLE
 
-__all__ = ["MOST_SKIPPED", "MOVED", "STILL", "MotionGate", "StillGate", "frames_seen"]
+__all__ = ["MOST_SKIPPED", "MOST_STILL", "MOVED", "RECENT", "STILL", "MotionGate", "StillGate", "frames_seen"]
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -23,11 +23,16 @@ STILL = 0.002
 """Part of the picture, likewise, where nobody tells how much of it is the person: 1 % of one who fills a fifth."""
 MOST_SKIPPED = 2
 """Frames on end that it may be spared."""
+MOST_STILL = 30
+"""Likewise as long as not one pixel has changed by more than noise since it ran."""
 _SIDE = 320
 """Longer side of the picture on which a :class:`StillGate` looks for motion."""
-_RECENT = 30
+RECENT = MOST_STILL + 1
+"""Frames of which is told in how many it ran."""
 _NOISE = 6
 """Grey levels by which a smoothed pixel may differ without having moved."""
+_CALM = 3
+"""... and where not one may have, for who is hardly brighter than the room moves by no more than a few."""
 _PERSON, _TRACE = 20, 5
 """Grey levels of alpha: of what counts as the person, and of what may be one at all."""
 _NEAR = np.ones((9, 9), np.uint8)
@@ -42,6 +47,9 @@ class MotionGate:
 
     The first frames are always for the network, whose memory has to fill. All of the box counts as moving that does,
     also what is no person yet: somebody may come into it.
+
+    What has moved is told from the picture the network saw last, not from the frame before: who moves slowly has come
+    some way in the end, however slowly.
     """
 
     def __init__(self) -> None:
@@ -55,29 +63,28 @@ class MotionGate:
         self._near: Floats = np.zeros((0, 0), np.float32)
         self._size = 0
         self._skipped = self._runs = 0
+        self._masked: list[Floats] | None = None
 
     def again(self, grey: Bytes) -> list[Floats] | None:
-        """The model for a frame that the network need not see; None where it must.
+        """The model for a frame that the network need not see, the very same as long as nothing moves; None where it
+        must.
 
         Args:
             grey: brightness of the box, uint8 (h, w).
         """
         seen = self._seen
-        if (
-            self._runs < SETTLE
-            or seen is None
-            or seen.shape != grey.shape
-            or self._skipped >= MOST_SKIPPED
-            or self._size == 0
-        ):
+        if self._runs < SETTLE or seen is None or seen.shape != grey.shape or self._size == 0:
             return None
         calm = cv2.GaussianBlur(grey, (5, 5), 0)
-        moved = cv2.countNonZero(cv2.threshold(cv2.absdiff(calm, seen), _NOISE, 1, cv2.THRESH_BINARY)[1])
-        if moved >= MOVED * self._size:
+        moved = _moved(calm, seen, self._skipped)
+        if moved is None or moved >= MOVED * self._size:
             return None
         self._skipped += 1
-        model = self._moved(calm, seen) if moved else [part.copy() for part in self._model]
-        return [part * self._near if part.ndim == 2 else part for part in model]
+        if moved:
+            return self._near_the_person(self._taken_along(calm, seen))
+        if self._masked is None:
+            self._masked = self._near_the_person(self._model)
+        return self._masked
 
     def ran(self, grey: Bytes, model: Sequence[Floats], alpha: Floats) -> None:
         """Take in what the network found.
@@ -94,8 +101,12 @@ class MotionGate:
         self._size = cv2.countNonZero(cv2.dilate(np.asarray(alpha > _PERSON, np.uint8), _NEAR))
         self._skipped = 0
         self._runs += 1
+        self._masked = None
 
-    def _moved(self, now: Bytes, seen: Bytes) -> list[Floats]:
+    def _near_the_person(self, model: Sequence[Floats]) -> list[Floats]:
+        return [part * self._near if part.ndim == 2 else part for part in model]
+
+    def _taken_along(self, now: Bytes, seen: Bytes) -> list[Floats]:
         """The model, each pixel from where it was when the network saw it."""
         flow = self._flow.calc(now, seen, None)
         flow[..., 0] += np.arange(now.shape[1], dtype=np.float32)
@@ -113,7 +124,7 @@ class MotionGate:
         """Go on from what :attr:`memory` gave."""
         self._size, self._skipped, self._runs = (int(each) for each in memory[0])
         self._seen = memory[1].astype(np.uint8) if memory[1].size else None
-        self._near, self._model = memory[2], list(memory[3:])
+        self._near, self._model, self._masked = memory[2], list(memory[3:]), None
 
 
 class StillGate:
@@ -124,7 +135,7 @@ class StillGate:
     """
 
     def __init__(self) -> None:
-        self._ran: deque[bool] = deque(maxlen=_RECENT)
+        self._ran: deque[bool] = deque(maxlen=RECENT)
         self.reset()
 
     def reset(self) -> None:
@@ -141,9 +152,9 @@ class StillGate:
         calm = cv2.GaussianBlur(grey, (5, 5), 0)
         seen = self._seen
         still = False
-        if self._runs >= SETTLE and self._skipped < MOST_SKIPPED and seen is not None and seen.shape == calm.shape:
-            moved = cv2.countNonZero(cv2.threshold(cv2.absdiff(calm, seen), _NOISE, 1, cv2.THRESH_BINARY)[1])
-            still = moved < STILL * calm.size
+        if self._runs >= SETTLE and seen is not None and seen.shape == calm.shape:
+            moved = _moved(calm, seen, self._skipped)
+            still = moved is not None and moved < STILL * calm.size
         if still:
             self._skipped += 1
         else:
@@ -157,9 +168,19 @@ class StillGate:
         return frames_seen(self._ran)
 
 
+def _moved(now: Bytes, seen: Bytes, skipped: int) -> int | None:
+    """How many pixels of a smoothed picture have moved since the network ran, ``skipped`` frames ago; None where it has
+    to run whatever has."""
+    apart = cv2.absdiff(now, seen)
+    if skipped >= MOST_SKIPPED and (skipped >= MOST_STILL or cv2.minMaxLoc(apart)[1] > _CALM):
+        return None
+    return int(cv2.countNonZero(cv2.threshold(apart, _NOISE, 1, cv2.THRESH_BINARY)[1]))
+
+
 def frames_seen(ran: Collection[bool]) -> str:
     """Of the last frames, each seen or not, in how many: ``1 of 2 frames``; empty where that is all."""
     if not ran or all(ran):
         return ""
-    part = Fraction(sum(ran), len(ran)).limit_denominator(MOST_SKIPPED + 1)
-    return f"{part.numerator} of {part.denominator} frames" if 0 < part < 1 else ""
+    part = Fraction(sum(ran), len(ran))
+    part = part.limit_denominator(MOST_SKIPPED + 1) if part * (MOST_SKIPPED + 1) >= 1 else Fraction(1, round(1 / part))
+    return f"{part.numerator} of {part.denominator} frames" if part < 1 else ""

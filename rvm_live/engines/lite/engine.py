@@ -25,7 +25,7 @@ from rvm_live.engines.focus.focus import Focus
 from rvm_live.engines.lite.colours import Unmixer, contrast
 from rvm_live.engines.lite.inference import STATES, AnySize, OpenVinoRunner, Runner
 from rvm_live.finishing import one_pass
-from rvm_live.finishing.estimate import Estimate, Found
+from rvm_live.finishing.estimate import Common, Estimate, Found
 from rvm_live.system.cpu_info import cpu_name
 from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
@@ -147,6 +147,7 @@ class LiteEngine(Engine):
         self._now: tuple[Focus, _Reference] | None = None
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
+        self._last: tuple[object, Common] = (None, Common())
         self._model: Any = None
         self._runners: Prepared[_Key, _Fitted] = Prepared(self._made, "compiling", most=_KEPT_SIZES)
         self._bridges: Prepared[str, AnySize] = Prepared(self._bridge, "compiling")
@@ -295,18 +296,21 @@ class LiteEngine(Engine):
             made = one_pass.shrunk(frame.image, self._low)
             small = cv2.resize(frame.image, self._low, interpolation=cv2.INTER_AREA) if made is None else made
         try:
-            slope, offset, found = focus.run(small)
+            model = focus.run(small)
         except RuntimeError as error:
             focus.reset()
             raise EngineError(f"matting failed: {words_of(error)}") from error
-        slope, offset, found = map(np.array, (slope, offset, found))  # their memory is good until the next run
+        slope, offset, found = map(np.array, model)  # their memory is good until the next run
+        if model is not self._last[0]:
+            self._last = model, Common()
         coloured = self.settings.foreground == "model"
 
         def find() -> Found:
             return Found(slope, offset, difference=contrast(small, found) if coloured else None)
 
-        estimate = Estimate(frame.image, find, upsampler, found)
-        return Matte(frame, None, started_ns=started_ns, finished_ns=SYSTEM_CLOCK.now_ns(), estimate=estimate)
+        estimate = Estimate(frame.image, find, upsampler, found, self._last[1])
+        stamps = started_ns, SYSTEM_CLOCK.now_ns()
+        return Matte(frame, None, None, None, None, *stamps, estimate=estimate, spared=focus.spared)
 
     def states(self) -> States | None:
         return None if self._now is None else self._now[0].states
@@ -323,4 +327,5 @@ class LiteEngine(Engine):
         self._runners.close()
         self._bridges.close()
         self._model = self._network = self._now = self._core = self._size = None
+        self._last = None, Common()
         self._open = False

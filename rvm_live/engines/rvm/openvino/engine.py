@@ -22,7 +22,7 @@ from rvm_live.engines.common.openvino_request import OpenVinoRequest
 from rvm_live.engines.focus.focus import Focus
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
 from rvm_live.engines.rvm.openvino.devices import CPU, Trial, choose, devices_for, name_of, pictures
-from rvm_live.finishing.estimate import Estimate, Found
+from rvm_live.finishing.estimate import Common, Estimate, Found
 from rvm_live.system.cpu_info import cpu_name
 from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
@@ -51,6 +51,7 @@ class OpenVinoEngine(Engine):
         self._now: tuple[Focus, GuidedUpsampler] | None = None
         self._size: tuple[int, int] | None = None
         self._low = (0, 0)
+        self._last: tuple[object, Found, Common] | tuple[None, None, None] = (None, None, None)
         self._on_cpu = True
         self._info = EngineInfo("openvino", settings.model or "", "cpu", "", settings.precision)
 
@@ -268,9 +269,16 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             self.reset()
             raise EngineError(f"matting failed in OpenVINO: {words_of(error)}") from error
-        found = Found(*map(np.array, model))  # the runtime's memory is good until the next run
-        estimate = Estimate(frame.image, lambda: found, upsampler, found.offset)
-        return Matte(frame, None, started_ns=started_ns, finished_ns=SYSTEM_CLOCK.now_ns(), estimate=estimate)
+        if self._last[1] is None or model is not self._last[0]:
+            self._last = (
+                model,
+                Found(*map(np.array, model)),
+                Common(),
+            )  # the runtime's memory is good until the next run
+        _, found, common = self._last
+        estimate = Estimate(frame.image, lambda: found, upsampler, found.offset, common)
+        stamps = started_ns, SYSTEM_CLOCK.now_ns()
+        return Matte(frame, None, None, None, None, *stamps, estimate=estimate, spared=focus.spared)
 
     def states(self) -> States | None:
         return None if self._now is None else self._now[0].states
@@ -291,7 +299,7 @@ class OpenVinoEngine(Engine):
         return [_resized(each, shape) for each, shape in zip(own, shapes, strict=True)]
 
     def close(self) -> None:
-        self._now = None
+        self._now, self._last = None, (None, None, None)
         cache, self._cache = self._cache, None
         if cache is not None:
             cache.close()

@@ -201,7 +201,7 @@ class RvmEngine(Engine):
                 self._soundness.look(told, ready)
                 stamps = (started_ns, SYSTEM_CLOCK.now_ns(), elapsed_ns)
                 mattes = [
-                    Matte(frame, alpha, foreground, image, ready, *stamps)
+                    Matte(frame, alpha, foreground, image, ready, *stamps, spared=still)
                     for frame, image, (alpha, foreground) in zip(frames, images, found, strict=True)
                 ]
                 return self._lane.landed(mattes)

@@ -41,6 +41,7 @@ __all__ = [
     "KeptError",
     "Layer",
     "LiveSettings",
+    "Look",
     "Matte",
     "MatteError",
     "Model",
@@ -112,6 +113,7 @@ _HOMES = {
     "KeptError": "rvm_live.core.errors",
     "Layer": "rvm_live.backgrounds.base",
     "LiveSettings": "rvm_live.core.settings",
+    "Look": "rvm_live.core.look",
     "Matte": "rvm_live.core.frames",
     "MatteError": "rvm_live.core.errors",
     "Model": "rvm_live.core.settings",
@@ -181,6 +183,7 @@ if TYPE_CHECKING:
     )
     from rvm_live.core.frames import Composite, Frame, HostMatte, Matte, Stamps
     from rvm_live.core.framing import Framing
+    from rvm_live.core.look import Look
     from rvm_live.core.notices import Notices
     from rvm_live.core.queues import Overflow
     from rvm_live.core.settings import (

@@ -19,6 +19,7 @@ from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.output import Output
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.framing import Framing
+from rvm_live.core.look import Look
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, SourceSettings
@@ -97,6 +98,7 @@ class Assembly:
         away: Background | None = None,
         outputs: Mapping[str, Output] | None = None,
         framing: Framing | None = None,
+        look: Look | None = None,
     ) -> None:
         self.live = overflow is Overflow.DROP_OLDEST
         self.composer = Composer(
@@ -109,6 +111,7 @@ class Assembly:
             fitting_alone=fitting_alone,
             away=away,
             framing=framing,
+            look=look,
             outputs=outputs,
             clock=clock,
         )

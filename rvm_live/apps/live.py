@@ -148,6 +148,7 @@ class _App:
             compositor=settings.compositor,
             away=parse(settings.away)[0] if settings.away else None,
             framing=Framing(settings.follow, settings.zoom, settings.shift),
+            look=settings.look,
             outputs=None if self.page is None else self.page.outputs(),
         )
         self.composer = parts.composer
@@ -325,6 +326,7 @@ class _App:
             repeats=snapshot.repeated,
             background=self.composer.background_label,
             framing=self.composer.framing.words,
+            look=self.composer.look.words,
             recording=self.recording.path,
             sound=self.recording.sound,
             recorded_s=self.recording.seconds,

@@ -17,6 +17,7 @@ from rvm_live.compositing.composer import Composer
 from rvm_live.core.controls import Control, Controls, number, one_of, trigger, truth
 from rvm_live.core.errors import BackgroundError, SettingsError
 from rvm_live.core.framing import LARGEST, SMALLEST, Framing, parse_shift
+from rvm_live.core.look import BLENDS, LIMITS
 from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sinks.camera.outputs import devices_for
 from rvm_live.sinks.camera.sink import VirtualCamera
@@ -65,6 +66,8 @@ def live_controls(
     ``follow``          all people together stay in the middle of the picture
     ``zoom``            how much larger the person is, 0.5 to 4
     ``shift``           how far the person is moved, to the right and down, in pictures: ``(0.2, 0)``
+    ``light_wrap``      how much of the background's light lies over the person's rim, 0 to 100
+    ``blend``           person and background are mixed as pixels are coded, ``gamma``, or as light, ``linear``
     ``profile``         several of these at once, where the program knows profiles
     ``reset``, ``stop``  set to True, the matting state is forgotten; the run ends
     ``view``, ``statistics``, ``fullscreen``, ``mirror``   of the window
@@ -143,6 +146,7 @@ def live_controls(
             ),
             *([] if virtual_camera is None else [_virtual_camera(virtual_camera)]),
             *_framing(composer.framing),
+            *_look(composer),
             trigger("reset", reset, "the matting state is forgotten"),
             trigger("stop", stop, "the run ends"),
             *view_controls(view),
@@ -221,6 +225,27 @@ def _framing(framing: Framing) -> list[Control]:
             kind="number",
             limits=(-1.0, 1.0),
             text="how far the person is moved: right, down",
+        ),
+    ]
+
+
+def _look(composer: Composer) -> list[Control]:
+    def control(name: str, **more: Any) -> Control:
+        def apply(value: Any) -> None:
+            composer.look = replace(composer.look, **{name: value})
+
+        return Control(name, lambda: getattr(composer.look, name), apply, **more)
+
+    def amount(name: str, text: str) -> Control:
+        return control(name, check=number(name, *LIMITS[name]), kind="number", limits=LIMITS[name], text=text)
+
+    return [
+        amount("light_wrap", "the background's light over the person's rim"),
+        control(
+            "blend",
+            check=one_of("blend", lambda: BLENDS),
+            choices=lambda: BLENDS,
+            text="how person and background are mixed",
         ),
     ]
 

@@ -21,6 +21,7 @@ from rvm_live.apps.batch.settings import (
 )
 from rvm_live.cli.jobs_file import jobs_of
 from rvm_live.cli.live import ask_once
+from rvm_live.cli.looks import look_from, look_options
 from rvm_live.cli.options import engine_options, engine_settings
 from rvm_live.cli.params import PlacePath, one_line, place_text, printable
 from rvm_live.cli.progress import Bar, Lines
@@ -81,6 +82,7 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 @click.option("--seq-chunk", type=int, help="Frames matted at once.  [default: 8; 6 from 2160 lines on]")
 @click.option("--memory-limit", help="GPU memory that this process may use, such as 10GB.")
 @engine_options(foreground={}, steady={}, box={}, gate={"shown": "off"}, key={})
+@look_options
 @click.option("--straight", is_flag=True, help="EXR with colours that are not multiplied by alpha.")
 @click.option("--name-template", help="With {prefix}, {name} and {stem}.  [default in a folder: {prefix}{name}]")
 @click.option("--fps", type=float, default=25.0, help="Frames per second of numbered pictures.  [default: 25]")
@@ -149,6 +151,7 @@ def _settings(options: Mapping[str, Any]) -> BatchSettings:
         engine=engine_settings(options),
         write=tuple(dict.fromkeys(each.strip() for each in options["written"].split(",") if each.strip())),
         background=options["background"],
+        look=look_from(options),
         container=options["container"],
         name_template=options["name_template"],
         resume=options["resume"],

@@ -15,6 +15,7 @@ import cloup
 from rvm_live.apps.report import LiveReport
 from rvm_live.cli import values
 from rvm_live.cli.layers import Layers
+from rvm_live.cli.looks import LOOK_OPTIONS, look_from
 from rvm_live.cli.options import engine_option, engine_settings, source_option, source_settings
 from rvm_live.cli.params import OnePerLine, PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
@@ -88,6 +89,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]",
         ),
     ],
+    "Fitting the background": LOOK_OPTIONS,
     "Camera, file or stream": [
         source_option("source", aliases=("-i", "--input", "--camera", "--webcam")),
         click.option("--size", callback=size_text, help="Size of the camera's picture, such as 1280x720."),
@@ -252,6 +254,7 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
         follow=options["follow"],
         zoom=options["zoom"],
         shift=parse_shift(options["shift"]),
+        look=look_from(options),
         away=options["away"],
         headless=options["headless"],
         fullscreen=options["fullscreen"],

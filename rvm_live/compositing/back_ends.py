@@ -22,11 +22,14 @@ from rvm_live.finishing.compiled import kernels
 
 if TYPE_CHECKING:
     from rvm_live.compositing.base import Compositor
+    from rvm_live.compositing.lighting import Lighting
 
 __all__ = ["BackEnds"]
 
 _log = logging.getLogger("rvm_live")
 
+LOOKS = "cpu"
+"""Which one knows how light falls."""
 _TIMED = 5
 _TIMING_NS = 400_000_000
 
@@ -61,6 +64,7 @@ class BackEnds:
         self._chosen = ""
         self.refusals: dict[str, str] = {}
         self.name = ""
+        self._no_look = False
 
     @property
     def working(self) -> list[str]:
@@ -110,18 +114,29 @@ class BackEnds:
             )
         _log.info("compositor %s (%s)", self.name, self._told())
 
-    def compose(self, matte: Matte, layer: Layer, *, as_made: bool = False) -> NDArray[np.uint8]:
+    def serving(self, *, look: bool) -> str:
+        """Name of the one that composes: what a look asks for is the processor's."""
+        return LOOKS if look and not self._no_look else self.name
+
+    def compose(
+        self, matte: Matte, layer: Layer, *, as_made: bool = False, lighting: Lighting | None = None
+    ) -> NDArray[np.uint8]:
         """Put a matte over a layer with the one in use; one that fails is replaced within the same frame.
 
         Args:
             matte: the person.
             layer: what is behind.
             as_made: the matte's foreground holds the colours that are wanted, whichever those are.
+            lighting: how light falls, where that is asked for.
 
         Raises:
             MatteError: the matte cannot be read.
             CompositorError: every one has failed.
         """
+        if lighting is not None and not self._no_look:
+            found = self._looking(matte, layer, as_made, lighting)
+            if found is not None:
+                return found
         while self.name:
             name, compositor = self.name, self._compositors[self.name]
             try:
@@ -134,6 +149,29 @@ class BackEnds:
                 self._drop(name, compositor, error)
         told = "; ".join(f"{name}: {reason}" for name, reason in self.refusals.items())
         raise CompositorError(f"every compositor failed ({told})")
+
+    def _looking(self, matte: Matte, layer: Layer, as_made: bool, lighting: Lighting) -> NDArray[np.uint8] | None:
+        """By the processor's own; None where that fails, which ends its use for this."""
+        from rvm_live.compositing.cpu import CpuCompositor
+
+        try:
+            compositor = self._compositors.get(LOOKS)
+            if not isinstance(compositor, CpuCompositor):
+                raise CompositorError(self.refusals.get(LOOKS, "the compositor cpu is not there"))
+            if self.name != LOOKS:
+                tell = self._notices.fallback if self.name == self._wanted else self._notices.remark
+                tell(f"the look is the processor's work: cpu composes, not {self.name}")
+            source = self._source_foreground and not as_made
+            image = compositor.composite(matte, layer, source_foreground=source, lighting=lighting)
+            self._tell(compositor)
+            return image
+        except Exception as error:
+            matte.host()  # where that fails, too, it is the matte
+            self._no_look = True
+            self._notices.fallback(
+                f"the look failed ({words_of(error)}): going on without match, wrap and linear blend"
+            )
+            return None
 
     def use(self, name: str) -> None:
         """Use another one from the next frame on, or as soon as it is open.

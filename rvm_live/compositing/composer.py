@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,14 @@ from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import MatteError, SettingsError, words_of
 from rvm_live.core.frames import Composite, Frame, Matte, Stamps
 from rvm_live.core.framing import Framing
+from rvm_live.core.look import Look
 from rvm_live.core.notices import Notices
 from rvm_live.core.registry import COMPOSITORS
 from rvm_live.core.stillness import LastComposite
 from rvm_live.weights import consent
+
+if TYPE_CHECKING:
+    from rvm_live.compositing.lighting import Glows, Lighting
 
 __all__ = ["Composer"]
 
@@ -46,6 +51,7 @@ class Composer:
         outputs: more pictures to make of every matte, by names, for ``Composite.outputs``. Each is what a composer of
             its own would make. One that differs in its pixels alone is not composed again.
         framing: where the person is in the picture; may be changed at any time.
+        look: how the person is to fit the background; :attr:`look` may be set to another at any time.
         away: what is seen instead of the background alone while nobody is to be seen (:meth:`hide`).
         clock: for the stamps, for moving backgrounds and for finding the fastest back end.
 
@@ -66,6 +72,7 @@ class Composer:
         outputs: Mapping[str, Output] | None = None,
         away: Background | None = None,
         framing: Framing | None = None,
+        look: Look | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if not backgrounds:
@@ -86,6 +93,9 @@ class Composer:
         )
         self.framing = Framing() if framing is None else framing
         self._reframer = Reframer(self.framing, source_foreground=foreground == "source")
+        self.look = Look() if look is None else look
+        self._now = self.look
+        self._glows: Glows | None = None
         self._notices = notices
         self._clock = clock
         self._from_files = from_files
@@ -161,6 +171,7 @@ class Composer:
             return self._nobody(frame, started)
         matte.check()  # here, so that no back end is blamed for what the engine made
         check_layer(layer, frame)
+        self._now = self.look
         self._place(matte, moment)
         made: dict[tuple[Layer, Pixels], LastComposite] = {}
         image = self._picture(matte, layer, BGR, made)
@@ -173,7 +184,7 @@ class Composer:
         # A GPU may have been at work on the matte when compositing took it: that wait is matting's.
         started = max(started, matte.done_ns)
         stamps = Stamps(frame.captured_ns, matte.started_ns, matte.done_ns, started, max(self._clock.now_ns(), started))
-        return Composite(image, self._placed(matte, layer), stamps, self._back_ends.name, self._cycle.label, others)
+        return Composite(image, self._placed(matte, layer), stamps, self.backend, self._cycle.label, others)
 
     def _place(self, matte: Matte, moment_ns: int) -> None:
         """Find where in the picture the matte belongs; what fails there leaves it where it is."""
@@ -276,8 +287,8 @@ class Composer:
 
     @property
     def backend(self) -> str:
-        """Name of the back end in use; empty before ``open``."""
-        return self._back_ends.name
+        """Name of the back end that composes; empty before ``open``."""
+        return self._back_ends.serving(look=not self._now.plain)
 
     @property
     def background_label(self) -> str:
@@ -316,15 +327,26 @@ class Composer:
     ) -> NDArray[np.uint8]:
         """The matte over a layer: as it is ``made`` already, or was of the matte before where that is the same."""
         found = made.get((layer, pixels)) or self._last.get((layer, pixels))
-        placed = self._placed(matte, layer)
-        if found is None or not found.shows(placed, self._back_ends.name):
+        placed, lighting = self._placed(matte, layer), self._lighting()
+        behind = (self._back_ends.name, None if lighting is None else lighting.key)
+        if found is None or not found.shows(placed, behind):
             if pixels == BGR:
-                image = self._back_ends.compose(placed, layer, as_made=placed is not matte)
+                image = self._back_ends.compose(placed, layer, as_made=placed is not matte, lighting=lighting)
             else:
                 image = in_pixels(self._picture(matte, layer, BGR, made), pixels)
-            found = LastComposite(placed, self._back_ends.name, image)
+            found = LastComposite(placed, behind, image)
         made[layer, pixels] = found
         return found.image
+
+    def _lighting(self) -> Lighting | None:
+        """How light falls; None where nobody asks, and then nothing is looked at for it."""
+        if self._now.plain:
+            return None
+        from rvm_live.compositing.lighting import Glows, Lighting
+
+        if self._glows is None:
+            self._glows = Glows()
+        return Lighting(self._now, self._glows)
 
     def _apply_requests(self) -> None:
         chosen = self._chosen

@@ -13,10 +13,12 @@ from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.compositing.base import Compositor
 from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_layer, plan_blur
 from rvm_live.compositing.lens import LEVEL_STEPS, LEVELS, LIGHT, STRETCH
+from rvm_live.compositing.lighting import Lighting
 from rvm_live.core.errors import CompositorError, words_of
 from rvm_live.core.frames import Matte
 from rvm_live.finishing import one_pass
 from rvm_live.finishing.compiled import kernels
+from rvm_live.finishing.light import NO_LIGHT, Light, coloured, over_linear
 
 __all__ = ["CpuCompositor", "Scratch", "blurred"]
 
@@ -86,14 +88,17 @@ class CpuCompositor(Compositor):
     def trouble(self) -> str:
         return f"compositing goes on with OpenCV: {kernels.why_not}" if kernels.failed else ""
 
-    def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> Bytes:
+    def composite(
+        self, matte: Matte, layer: Layer, *, source_foreground: bool = False, lighting: Lighting | None = None
+    ) -> Bytes:
+        """As every compositor does; ``lighting`` tells how light falls, where that is asked for."""
         check_layer(layer, matte.frame)
         matte.check()
-        made = self._in_one_pass(matte, layer, source_foreground)
+        made = self._in_one_pass(matte, layer, source_foreground, lighting)
         if made is not None:
             return made
         try:
-            return self._composite(matte, layer, source_foreground)
+            return self._composite(matte, layer, source_foreground, lighting)
         except cv2.error as error:
             raise CompositorError(f"OpenCV failed: {words_of(error)}") from error
 
@@ -103,7 +108,7 @@ class CpuCompositor(Compositor):
         if workers.pool is not None:
             workers.pool.shutdown()
 
-    def _in_one_pass(self, matte: Matte, layer: Layer, source: bool) -> Bytes | None:
+    def _in_one_pass(self, matte: Matte, layer: Layer, source: bool, lighting: Lighting | None) -> Bytes | None:
         """The picture by the kernels; None where they are not there, or fail."""
         if kernels.module is None:
             return None
@@ -113,22 +118,23 @@ class CpuCompositor(Compositor):
         else:
             plate = layer.image if isinstance(layer, Plate) else None
         kind = one_pass.STRAIGHT if plate is None else one_pass.OVER
+        light = _light(matte, layer, plate, lighting)
         if matte.deferred is not None:
             try:
-                return matte.deferred.made(kind, plate, self._workers, source=source)
+                return matte.deferred.made(kind, plate, self._workers, source=source, light=light)
             except Exception:
                 matte.host()  # what the engine found cannot be used: MatteError
                 raise
         host = matte.host()
         colour = matte.frame.image if source else host.colour
-        return one_pass.made_of(colour, host.alpha, kind, plate, None, self._workers)
+        return one_pass.made_of(colour, host.alpha, kind, plate, None, self._workers, light)
 
     def _fitting(self, height: int, width: int) -> Scratch:
         if self._scratch is None or self._scratch.size != (height, width):
             self._scratch = Scratch(height, width)
         return self._scratch
 
-    def _composite(self, matte: Matte, layer: Layer, source_foreground: bool) -> Bytes:
+    def _composite(self, matte: Matte, layer: Layer, source_foreground: bool, lighting: Lighting | None) -> Bytes:
         host = matte.host()
         colour = matte.frame.image if source_foreground else host.colour
         scratch = self._fitting(*host.alpha.shape)
@@ -137,11 +143,21 @@ class CpuCompositor(Compositor):
         cv2.merge((host.alpha, host.alpha, host.alpha), scratch.alpha)
         cv2.bitwise_not(scratch.alpha, scratch.rest)
         plate = blurred(matte.frame.image, host.alpha, layer, scratch) if isinstance(layer, Blur) else layer.image
+        light = _light(matte, layer, plate, lighting)
+        colour = coloured(colour, host.alpha, light)
+        if light.linear:
+            return over_linear(colour, host.alpha, plate)
         result = np.empty_like(scratch.alpha)
         cv2.multiply(colour, scratch.alpha, result, 1 / 255)
         cv2.multiply(plate, scratch.rest, scratch.behind, 1 / 255)
         cv2.add(result, scratch.behind, result)
         return result
+
+
+def _light(matte: Matte, layer: Layer, plate: Bytes | None, lighting: Lighting | None) -> Light:
+    if lighting is None or plate is None:
+        return NO_LIGHT
+    return lighting.light(plate, layer if isinstance(layer, Plate) else None, lambda: matte.host().alpha)
 
 
 def _cut_out(colour: Bytes, alpha: Bytes, scratch: Scratch) -> Bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from rvm_live.core.colors import parse_color
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.framing import Framing
+from rvm_live.core.look import Look
 from rvm_live.core.validation import check_fields
 
 __all__ = [
@@ -284,6 +285,7 @@ class LiveSettings:
         follow: all people together stay in the middle of the picture.
         zoom: how much larger the person is; with ``follow`` 1 is 80 % of the picture's height.
         shift: how far the person is moved, to the right and down, in pictures.
+        look: how the person is to fit the background.
         away: specification of a picture that is shown in place of the background alone, or None.
         headless: open no window.
         fullscreen: start in full screen.
@@ -320,6 +322,7 @@ class LiveSettings:
     follow: bool = False
     zoom: float = 1.0
     shift: tuple[float, float] = (0.0, 0.0)
+    look: Look = field(default_factory=Look)
     away: str | None = None
     headless: bool = False
     fullscreen: bool = False

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rvm_live.finishing import one_pass
 from rvm_live.finishing.compiled import kernels
+from rvm_live.finishing.light import NO_LIGHT, Light
 
 __all__ = ["Common", "Estimate", "Found", "Reference", "Steadier"]
 
@@ -164,7 +165,15 @@ class Estimate:
     def coloured(self) -> bool:
         return self.found.colour_slope is not None or self.found.difference is not None
 
-    def made(self, kind: int, plate: Bytes | None, workers: one_pass.Workers, *, source: bool) -> Bytes | None:
+    def made(
+        self,
+        kind: int,
+        plate: Bytes | None,
+        workers: one_pass.Workers,
+        *,
+        source: bool,
+        light: Light = NO_LIGHT,
+    ) -> Bytes | None:
         """The finished picture by the kernels, and alpha on the way; None where they are not there.
 
         Args:
@@ -172,14 +181,16 @@ class Estimate:
             plate: what is behind, uint8 (H, W, 3) BGR, for ``OVER``.
             workers: who helps.
             source: the picture's own colours.
+            light: of the background, for ``OVER``.
         """
         if kernels.module is None:
             return None
         with self._lock:
             found = self.found
-            if self._common.alpha is not None:
-                return one_pass.made_of(self.image, self._common.alpha, kind, plate, None if source else found, workers)
-            made = one_pass.all_of(self.image, found, self._before(), kind, plate, workers, source=source)
+            known, own = self._common.alpha, None if source else found
+            if known is not None:
+                return one_pass.made_of(self.image, known, kind, plate, own, workers, light)
+            made = one_pass.all_of(self.image, found, self._before(), kind, plate, workers, source=source, light=light)
             if made is not None:
                 self._settle(made[0])
             return None if made is None else made[1]

@@ -17,6 +17,7 @@ import numba
 import numpy as np
 
 from rvm_live.core.frames import LEAST_ALPHA
+from rvm_live.finishing.light_lines import blended_light_line, rimmed_line, tabled_line
 from rvm_live.finishing.lines import (
     FULL,
     HALF,
@@ -180,15 +181,17 @@ def _kind_of_alpha(least: Any, most: Any) -> Any:
 
 
 @jit()
-def _made_run(top, bottom, begin, end, kind, image, alpha, plate, colours, slope, offset, x0, xs, y0, ys, done, slopes, offsets, made, out) -> None:  # fmt: skip # noqa: E501
+def _made_run(top, bottom, begin, end, kind, image, alpha, plate, colours, slope, offset, x0, xs, y0, ys, done, slopes, offsets, made, out, linear, table, rim, glow) -> None:  # fmt: skip # noqa: E501
     """One run of blocks of one kind."""
     many = end - begin
     run = slice(begin, end)
+    tabled, rimmed = len(table) > 0, len(rim) > 0
     if kind == _NOBODY and made == STRAIGHT:
         for y in range(top, bottom):
             filled(np.uint8(0), out[y, run].reshape(4 * many))
         return
-    if kind == _NOBODY or (kind == _ALL and colours != LINEAR and made != STRAIGHT):
+    as_it_is = colours != LINEAR and made != STRAIGHT and not (tabled or rimmed)
+    if kind == _NOBODY or (kind == _ALL and as_it_is):
         for y in range(top, bottom):
             line = plate[y, run] if kind == _NOBODY and made == OVER else image[y, run]
             copied(line.reshape(3 * many), out[y, run].reshape(3 * many))
@@ -218,14 +221,20 @@ def _made_run(top, bottom, begin, end, kind, image, alpha, plate, colours, slope
             straight_line(alpha[y, run], front, out[y, run].reshape(4 * many))
             continue
         into = out[y, run].reshape(3 * many)
+        if tabled:
+            tabled_line(table, front)
+        if rimmed:
+            rimmed_line(rim[y, run], glow[y, run].reshape(3 * many), front)
         if made == COLOURS or kind == _ALL:
             copied(front, into)
+        elif linear:
+            blended_light_line(shares, front, plate[y, run].reshape(3 * many), into)
         else:
             blended_line(shares, front, plate[y, run].reshape(3 * many), into)
 
 
 @jit()
-def _made_band(top, bottom, image, alpha, plate, colours, slope, offset, x0, xs, y0, ys, done, slopes, offsets, made, out, least, most) -> None:  # fmt: skip # noqa: E501
+def _made_band(top, bottom, image, alpha, plate, colours, slope, offset, x0, xs, y0, ys, done, slopes, offsets, made, out, least, most, linear, table, rim, glow) -> None:  # fmt: skip # noqa: E501
     width = image.shape[1]
     filled(np.uint8(255), least)
     filled(np.uint8(0), most)
@@ -241,7 +250,7 @@ def _made_band(top, bottom, image, alpha, plate, colours, slope, offset, x0, xs,
             if _kind_of_alpha(least[end:more], most[end:more]) != kind:
                 break
             end = more
-        _made_run(top, bottom, begin, end, kind, image, alpha, plate, colours, slope, offset, x0, xs, y0, ys, done, slopes, offsets, made, out)  # fmt: skip # noqa: E501
+        _made_run(top, bottom, begin, end, kind, image, alpha, plate, colours, slope, offset, x0, xs, y0, ys, done, slopes, offsets, made, out, linear, table, rim, glow)  # fmt: skip # noqa: E501
         begin = end
 
 
@@ -251,6 +260,7 @@ _FINISH = (
     *(numba.boolean, read(_f32, 2), read(_f32, 2), read(_u8, 2), *_GRID),
     *(numba.boolean, read(_u8, 2), read(_f32, 2), *_GRID),
     *(_int, read(_u8, 3), _int, read(_f32, 3), read(_f32, 3), *_GRID, _u8[:, :, ::1]),
+    *(numba.boolean, read(_u8, 2), read(_u8, 2), read(_u8, 3)),
 )
 
 
@@ -260,6 +270,7 @@ def finish(
     fresh, slope, offset, kinds, x0, xs, y0, ys,
     steady, before, kept, kx0, kxs, ky0, kys,
     made, plate, colours, colour_slope, colour_offset, cx0, cxs, cy0, cys, out,
+    linear, table, rim, glow,
 ) -> None:  # fmt: skip
     """The lines from ``first`` to ``last``, whose edges are multiples of 16 or the picture's.
 
@@ -293,6 +304,10 @@ def finish(
         cy0: see there.
         cys: see there.
         out: uint8 (H, W, 3 or 4).
+        linear: of :class:`~rvm_live.finishing.light.Light`, as the rest; they count for ``OVER``.
+        table: uint8 (3, 256), or empty.
+        rim: uint8 (H, W), or empty.
+        glow: uint8 (H, W, 3), or empty.
     """
     width = image.shape[1]
     blocks = -(-width // COLUMNS)
@@ -310,4 +325,4 @@ def finish(
             if steady:
                 _steady_band(top, bottom, kept, kx0, kxs, ky0, kys, before, alpha, least)
         if made >= 0:
-            _made_band(top, bottom, image, alpha, plate, colours, colour_slope, colour_offset, cx0, cxs, cy0, cys, seen, colour_slopes, colour_offsets, made, out, least, most)  # fmt: skip # noqa: E501
+            _made_band(top, bottom, image, alpha, plate, colours, colour_slope, colour_offset, cx0, cxs, cy0, cys, seen, colour_slopes, colour_offsets, made, out, least, most, linear, table, rim, glow)  # fmt: skip # noqa: E501

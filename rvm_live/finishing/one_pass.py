@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.finishing.compiled import kernels
+from rvm_live.finishing.light import NO_LIGHT, Light
 from rvm_live.system.buffer_pool import BufferPool
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def all_of(
     workers: Workers,
     *,
     source: bool,
+    light: Light = NO_LIGHT,
 ) -> tuple[Bytes, Bytes] | None:
     """Alpha, and what is made with it."""
     module = kernels.module
@@ -81,12 +83,18 @@ def all_of(
     alpha = _alphas(height, width).take()
     model = (True, found.slope, found.offset, kinds, *_grid(found.slope.shape, (height, width)))
     steady = _NOT_STEADY if before is None else (True, *before, *_coarse_grid(before[1].shape, (height, width)))
-    made = _run(module, image, alpha, model, steady, kind, plate, None if source else found, workers)
+    made = _run(module, image, alpha, model, steady, kind, plate, None if source else found, workers, light)
     return None if made is None else (alpha, made)
 
 
 def made_of(
-    image: Bytes, alpha: Bytes, kind: int, plate: Bytes | None, found: Found | None, workers: Workers = NOBODY_ELSE
+    image: Bytes,
+    alpha: Bytes,
+    kind: int,
+    plate: Bytes | None,
+    found: Found | None,
+    workers: Workers = NOBODY_ELSE,
+    light: Light = NO_LIGHT,
 ) -> Bytes | None:
     """What is made with an alpha that is known; None where the kernels are not there.
 
@@ -97,9 +105,12 @@ def made_of(
         plate: uint8 (H, W, 3) BGR, for ``OVER``.
         found: what tells the person's colours; None: they are the picture's.
         workers: who works on it.
+        light: of the background, for ``OVER``.
     """
     module = kernels.module
-    return None if module is None else _run(module, image, alpha, _NO_MODEL, _NOT_STEADY, kind, plate, found, workers)
+    if module is None:
+        return None
+    return _run(module, image, alpha, _NO_MODEL, _NOT_STEADY, kind, plate, found, workers, light)
 
 
 def shrunk(image: Bytes, low: tuple[int, int]) -> Bytes | None:
@@ -151,6 +162,7 @@ def _run(
     plate: Bytes | None,
     found: Found | None,
     workers: Workers,
+    light: Light = NO_LIGHT,
 ) -> Bytes | None:
     """The kernels' work; None where they fail, which ends their use."""
     height, width = image.shape[:2]
@@ -160,7 +172,8 @@ def _run(
     out = _NO_PICTURE
     if kind != _ALPHA_ALONE:
         out = np.empty((height, width, 4 if kind == STRAIGHT else 3), np.uint8)
-    rest = (kind, plate, *_colours(found, (height, width)), out)
+    lit = (light.linear, *(none if part is None else part for part, none in zip(light[1:], _NOT_LIT, strict=True)))
+    rest = (kind, plate, *_colours(found, (height, width)), out, *lit)
     bands = -(-height // LINES)
     count = max(1, min(workers.many, bands))
     edges = [min(round(bands * part / count) * LINES, height) for part in range(count + 1)]
@@ -227,4 +240,5 @@ _NO_BYTES, _NO_PICTURE = np.zeros((0, 0), np.uint8), np.zeros((0, 0, 3), np.uint
 _NO_FLOATS, _NO_COLOURS = np.zeros((0, 0), np.float32), np.zeros((0, 0, 3), np.float32)
 _NO_GRID: tuple[Any, ...] = (np.zeros(0, np.int32), np.zeros(0, np.float32)) * 2
 _NO_MODEL = (False, _NO_FLOATS, _NO_FLOATS, _NO_BYTES, *_NO_GRID)
+_NOT_LIT = (_NO_BYTES, _NO_BYTES, _NO_PICTURE)
 _NOT_STEADY = (False, _NO_BYTES, _NO_FLOATS, *_NO_GRID)

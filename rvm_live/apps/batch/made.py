@@ -29,6 +29,7 @@ _PART = 1 << 20
 _TOLD = {
     "input": "of another file",
     "background": "over another background",
+    "look": "with another look",
     "engine": "with another engine, other weights or another ratio",
     "quality": "at another quality",
     "output": "in another format",
@@ -135,6 +136,7 @@ def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | No
         "quality": [settings.quality, PRESETS[settings.quality].side],
         "output": [job.container, settings.codec, job.plain],
         **({} if job.span is None else {"part": str(job.span)}),
+        **({} if settings.look.plain else {"look": asdict(settings.look)}),
     }
 
 

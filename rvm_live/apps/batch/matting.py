@@ -174,6 +174,7 @@ def matted(
         overflow=Overflow.BLOCK,
         notices=notices,
         fitting_alone=True,
+        look=settings.look,
         pixel=facts.pixel,
     )
     pipeline: Pipeline

@@ -9,6 +9,7 @@ from string import Formatter
 
 from rvm_live.apps.batch.spans import Span
 from rvm_live.core.errors import SettingsError
+from rvm_live.core.look import Look
 from rvm_live.core.settings import MODELS, EngineSettings
 from rvm_live.core.validation import check_fields
 from rvm_live.engines.common.ladder import LEAST_LINES, ratio_of
@@ -125,6 +126,7 @@ class BatchSettings:
         engine: how mattes are estimated; model and ratio that are set here go before the preset's.
         write: of :data:`WRITABLE`, one or several.
         background: as for the live application; transparent as a rule.
+        look: how the person is to fit the background.
         container: one of :data:`CONTAINERS`; ``auto``: ``mov`` over a transparent background, else ``mp4``; of a still
             ``png``.
         name_template: of the output's stem, with ``{prefix}``, ``{name}`` (tidied) and ``{stem}`` (as it was); None:
@@ -155,6 +157,7 @@ class BatchSettings:
     engine: EngineSettings = field(default_factory=EngineSettings)
     write: tuple[str, ...] = ("composite",)
     background: str = "transparent"
+    look: Look = field(default_factory=Look)
     container: str = "auto"
     name_template: str | None = None
     max_name: int = 20

@@ -39,6 +39,7 @@ class Status:
         repeats: frames shown again because nothing new came.
         background: short name.
         framing: where the person is to be, e.g. ``follow · zoom 1.5``; empty where the frame is shown as it is.
+        look: how the person is to fit the background, e.g. ``match 60 · linear``; empty where nothing is asked for.
         recording: path that is being written, or None.
         sound: how the microphone is that is recorded: ``on``, ``muted``, ``lost`` or ``opening``; empty where none is.
         recorded_s: for how long, seconds.
@@ -74,6 +75,7 @@ class Status:
     repeats: int = 0
     background: str = ""
     framing: str = ""
+    look: str = ""
     recording: str | None = None
     sound: str = ""
     recorded_s: float = 0.0
@@ -139,6 +141,7 @@ def statistics_rows(status: Status, display: str) -> list[Row]:
         if width or status.source
         else None,
         Row("Framing", status.framing, rank=13) if status.framing else None,
+        Row("Look", status.look, rank=13) if status.look else None,
         Row("View", display, rank=12),
         Row("Recording", joined(PurePath(status.recording).name, _SOUND[status.sound]), colour=RED, rank=9)
         if status.recording

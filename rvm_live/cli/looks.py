@@ -1,0 +1,47 @@
+"""The options of how the person is to fit the background, for live video and for files alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import click
+
+from rvm_live.core.look import BLENDS, Look
+
+__all__ = ["LOOK_OPTIONS", "look_from", "look_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LOOK_OPTIONS = [
+    click.option(
+        "--light-wrap",
+        type=float,
+        metavar="N",
+        default=0.0,
+        help="Let the background's light shine around the person's rim, 0 to 100.  [default: 0]",
+    ),
+    click.option(
+        "--blend",
+        type=click.Choice(BLENDS),
+        default=BLENDS[0],
+        help=f"Mix person and background as pixels are coded, or as light.  [default: {BLENDS[0]}]",
+    ),
+]
+
+
+def look_options(function: F) -> F:
+    """Add them to a click command."""
+    for option in reversed(LOOK_OPTIONS):
+        function = option(function)
+    return function
+
+
+def look_from(options: Mapping[str, Any]) -> Look:
+    """What a command has parsed.
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+    return Look(**{each.name: options[each.name] for each in fields(Look) if each.name in options})

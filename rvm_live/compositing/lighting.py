@@ -1,0 +1,95 @@
+"""The light in which a person is put over a background: how the two are mixed, and what of the background's light lies
+over the rim.
+
+Light wrap: a bright place shines around whoever stands before it. What lies over a pixel of the person is the
+background's light, blurred, times how near the outside is: ``255 - blurred alpha``, which is 0 inside the person and
+most where alpha is thin. Where the frame cuts the person off there is no outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.backgrounds.base import Plate
+from rvm_live.compositing.common import Plates
+from rvm_live.core.look import Look
+from rvm_live.finishing.light import DECODED, Light, encoded
+
+__all__ = ["Glows", "Lighting", "glow_of", "rim_of"]
+
+Bytes = NDArray[np.uint8]
+
+_RIM = 1 / 90
+"""Standard deviation by which alpha is blurred for the rim, in heights of the picture."""
+_GLOW = 1 / 30
+"""Likewise the background."""
+_REDUCE_ALPHA, _REDUCE_GLOW = 4, 8
+
+Glows = Plates[Bytes]
+"""The light of backgrounds that stand still, worked out once."""
+
+
+class Lighting:
+    """The light of one background for one frame; for the compositing thread.
+
+    Args:
+        look: what is asked for.
+        glows: of earlier frames.
+        table: the person's levels as they are to be here, uint8 (3, 256), or None.
+    """
+
+    def __init__(self, look: Look, glows: Glows, table: Bytes | None = None) -> None:
+        self._look, self._glows, self._table = look, glows, table
+
+    @property
+    def key(self) -> tuple[Look, bytes | None]:
+        """What it is made of; equal where it is the same light."""
+        return self._look, None if self._table is None else self._table.tobytes()
+
+    def light(self, plate: Bytes, layer: Plate | None, alpha: Callable[[], Bytes]) -> Light:
+        """The light.
+
+        Args:
+            plate: the background, uint8 (H, W, 3).
+            layer: it, where it is a picture that may come again.
+            alpha: gives the person's, uint8 (H, W); asked where it is needed.
+        """
+        linear, share = self._look.blend == "linear", self._look.light_wrap / 100
+        if not share:
+            return Light(linear, self._table)
+        glow = glow_of(plate) if layer is None else self._glows.get(layer, lambda gone: glow_of(plate))
+        return Light(linear, self._table, rim_of(alpha(), share), glow)
+
+
+def rim_of(alpha: Bytes, share: float) -> Bytes:
+    """How much of the glow lies over each pixel, of 255, uint8 (H, W).
+
+    Args:
+        alpha: uint8 (H, W).
+        share: of all of it, 0 to 1.
+    """
+    height, width = alpha.shape
+    small = _smaller(alpha, _REDUCE_ALPHA)
+    sigma = height * _RIM / _REDUCE_ALPHA
+    small = cv2.GaussianBlur(small, (0, 0), max(sigma, 0.3), borderType=cv2.BORDER_REPLICATE)
+    around = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.LUT(around, np.rint((255 - np.arange(256)) * share).astype(np.uint8)))
+
+
+def glow_of(plate: Bytes) -> Bytes:
+    """The light of a picture, blurred as light, uint8 (H, W, 3), as levels again."""
+    height, width = plate.shape[:2]
+    light = DECODED[_smaller(plate, _REDUCE_GLOW)]
+    sigma = max(height * _GLOW / _REDUCE_GLOW, 0.3)
+    light = cv2.GaussianBlur(light, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.resize(encoded(light), (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _smaller(picture: Bytes, by: int) -> Bytes:
+    height, width = picture.shape[:2]
+    size = (max(1, width // by), max(1, height // by))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))

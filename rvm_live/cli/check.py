@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rvm_live.cli.line import telling
 from rvm_live.cli.options import engine_options, engine_settings, source_options, source_settings
-from rvm_live.cli.params import one_line, printable
+from rvm_live.cli.params import PlacePath, one_line, printable
 
 if TYPE_CHECKING:
     from rvm_live.apps.check.run import Report
@@ -19,6 +20,9 @@ __all__ = ["check"]
 
 @click.command()
 @click.argument("clip", metavar="CLIP|CAMERA|demo")
+@click.option(
+    "-o", "--output", type=PlacePath(home=True), default=Path("check.html"), help="The page.  [default: check.html]"
+)
 @click.option("--seconds", type=float, help="Look at so many from the beginning.  [default: a film whole; else 10]")
 @source_options(width={}, height={}, fps={"default": 30.0})
 @engine_options(
@@ -35,32 +39,41 @@ __all__ = ["check"]
     require_licence={},
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
-def check(clip: str, as_json: bool, **options: Any) -> None:
+def check(clip: str, output: Path, as_json: bool, **options: Any) -> None:
     """Judge the cut-out on footage of your own, of which nobody knows the truth.
 
-    Told are figures that rank mattes as the truth does, where that is known. Nothing leaves this machine.
+    Told are figures that rank mattes as the truth does, where that is known; a page has them over time, and the frames
+    that look worst. Nothing leaves this machine.
     """
+    from rvm_live.apps.check.page import page
     from rvm_live.apps.check.run import CheckSettings
     from rvm_live.apps.check.run import check as checked
+    from rvm_live.apps.preflight import check_writable
     from rvm_live.cli.weights import download_progress
     from rvm_live.sources.camera.opencv_logging import silence_backends
     from rvm_live.system import threads
+    from rvm_live.system.atomic_write import write_whole
+    from rvm_live.system.folders import at_home
 
     settings = CheckSettings(
         source=source_settings(options, source=clip, realtime=False),
         engine=engine_settings(options),
         seconds=options["seconds"],
+        output=at_home(output),
     )
+    check_writable(settings.output)
     silence_backends()
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
     with telling() as tell:
         report = checked(settings, tell, download_progress)
+    write_whole(settings.output, page(report).encode("utf-8", "backslashreplace"))
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=2))
         return
     for line in table(report):
         click.echo(printable(line))
+    click.echo(printable(str(settings.output)))
 
 
 def table(report: Report) -> list[str]:
@@ -72,16 +85,16 @@ def table(report: Report) -> list[str]:
     lines = [
         f"{report.source.label}, {report.source.width}x{report.source.height}: {len(report.frames)} frames judged, "
         f"in {report.windows} stretch{'es' * (report.windows != 1)}",
-        f"{info.engine} {info.model}".rstrip() + f", {info.precision} on {info.device}{ratio}",
+        " ".join(dict.fromkeys((info.engine, info.model))).rstrip() + f", {info.precision} on {info.device}{ratio}",
         *map(one_line, report.notes),
         "",
-        f"{'':<14}{'mean':>8}{'95 %':>8}{'worst':>8}  {'usual':<11}unit",
+        f"{'':<14}{'mean':>8}{'95 %':>8}{'worst':>8}  {'usual':<13}unit",
     ]
     for each in FIGURES:
         if (found := report.summary.get(each.name)) is not None:
             usual = f"{each.usual[0]:g} to {each.usual[1]:g}"
             values = "".join(f"{value:8.2f}" for value in (found.mean, found.p95, found.most))
-            lines.append(f"{each.title:<14}{values}  {usual:<11}{each.unit}")
+            lines.append(f"{each.title:<14}{values}  {usual:<13}{each.unit}")
     if "disagreement" not in report.summary:
         lines.append(f"{'disagreement':<14}not to be had: this engine works at one size alone")
     if report.worst:

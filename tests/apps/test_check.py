@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +24,14 @@ from rvm_live.apps.check.figures import (
     measured,
     motion,
 )
-from rvm_live.apps.check.run import CheckSettings, Judged, check, summed
+from rvm_live.apps.check.page import page
+from rvm_live.apps.check.run import CheckSettings, Judged, Report, Worst, check, summed
 from rvm_live.apps.check.windows import LENGTH, MOST, WARM_UP, Window, spread, thinned
 from rvm_live.core.errors import EndOfSource, SettingsError
 from rvm_live.core.settings import EngineSettings, SourceSettings
+from rvm_live.engines.base import EngineInfo
 from rvm_live.sources.base import Grab, Source, SourceInfo
+from tests.support.chromium import open_browser
 from tests.support.program import call
 
 GREY = np.full((160, 320, 3), 90, np.uint8)
@@ -234,9 +239,10 @@ def test_seconds_out_of_range(seconds: float) -> None:
 
 def test_the_command_prints_a_table_or_json(tmp_path: Path) -> None:
     path = clip(tmp_path / "clip.mp4")
-    said = ["check", path, "--engine", BOX.engine]
+    said = ["check", path, "--engine", BOX.engine, "-o", tmp_path / "page.html"]
     done = call(*said)
     assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[-1] == str(tmp_path / "page.html")
     assert "file clip.mp4, 96x64: 16 frames judged, in 2 stretches" in done.out
     assert "disagreement  not to be had" in done.out
     told = json.loads(call(*said, "--json").out)
@@ -251,6 +257,8 @@ def test_the_command_prints_a_table_or_json(tmp_path: Path) -> None:
         (["."], "is a folder"),
         (["demo", "--seconds", "0"], "seconds 0 is out of range"),
         (["demo", "--engine", "magic"], "unknown engine"),
+        (["demo", "-o", "clip.mp4"], "ends in .html"),
+        (["demo", "-o", "no/page.html"], "there is no folder no"),
         (["demo", "--downsample-ratio", "2"], "downsample ratio 2.0 is out of range"),
         ([], "Missing argument"),
     ],
@@ -265,12 +273,61 @@ def test_bad_input_is_one_line(
 
 
 @pytest.mark.slow
-def test_a_real_person_is_judged_at_two_sizes(data: Path) -> None:
+def test_a_real_person_is_judged_at_two_sizes(data: Path, tmp_path: Path) -> None:
     path = data / "clips" / "webcam" / "liveportrait_s18.mp4"
     said = ["check", path, "--seconds", "1", "--engine", "openvino", "--weights", data / "weights", "--json"]
-    done = call(*said, "--downsample-ratio", "0.4")
+    done = call(*said, "--downsample-ratio", "0.4", "-o", tmp_path / "page.html")
     assert done.code == 0, done.err
     told = json.loads(done.out)
-    assert told["other_ratio"] == pytest.approx(0.3)
+    assert told["other_ratio"] == pytest.approx(0.6)
+    assert (tmp_path / "page.html").stat().st_size > 20_000
     assert set(told["figures"]) == {each.name for each in FIGURES}
     assert 0 < told["figures"]["disagreement"]["mean"] < 20 and 0 < told["figures"]["flicker"]["mean"] < 5
+
+
+# The page
+
+
+def report(name: str = "me.mp4") -> Report:
+    """Two stretches of a minute, the second of which flickers."""
+    frames = tuple(
+        Judged(number, number / 25, {"flicker": 0.2 + (number > 1000), "area_jump": 0.1, "disagreement": 1.5})
+        for number in (*range(6, 14), *range(1406, 1414))
+    )
+    image = np.full((180, 320, 3), (40, 200, 40), np.uint8)
+    worst = Worst(frames[-1], image, cv2.resize(square(), (320, 180)), "flicker")
+    source = SourceInfo(f"file {name}", "video", 1280, 720, 25.0, False)
+    engine = EngineInfo("openvino", "mobilenetv3", "cpu", "CPU", "fp32", 0.4)
+    return Report(source, engine, 0.6, 2, frames, summed(frames), (worst,), ("decoded with <care>",))
+
+
+def test_the_page_needs_nothing_else_and_says_what_was_found() -> None:
+    text = page(report("<b>&me.mp4"))
+    assert not re.search(r"(?:https?:)?//[a-z]|<script|<link|url\(", text), "it asks for nothing"
+    assert "&lt;b&gt;&amp;me.mp4" in text and "<b>&" not in text and "decoded with &lt;care&gt;" in text
+    assert text.count("<svg") == 3 and text.count("<polyline") == 6, "a line for each stretch"
+    assert '<td class="bad">' not in text.split("area jumps")[1].split("<tr>")[0]
+    assert "56.52 s, frame 1413, flicker 1.20 pixels" in text
+
+
+def test_the_room_is_not_on_the_page() -> None:
+    """Of what alpha leaves out nothing is seen."""
+    (data,) = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page(report()))
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    assert np.abs(picture[:20].astype(int) - (120, 190, 70)).max() < 8
+    assert np.abs(picture[90, 140].astype(int) - (40, 200, 40)).max() < 8
+
+
+@pytest.mark.slow
+def test_the_page_is_seen_in_a_browser(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(page(report()), "utf-8")
+    with open_browser() as browser:
+        shown = browser.page((tmp_path / "page.html").as_uri())
+        assert shown.evaluate("[...document.images].every(each => each.complete && each.naturalWidth === 320)")
+        assert shown.evaluate("document.querySelectorAll('polyline').length") == 6
+        assert shown.evaluate("getComputedStyle(document.querySelector('.values')).stroke") == "rgb(11, 107, 203)"
+        wide = "document.documentElement.scrollWidth <= innerWidth"
+        assert shown.evaluate(wide)
+        shown.size(390, 844, mobile=True)
+        assert shown.evaluate(wide), "a telephone scrolls down alone"
+        assert browser.complaints() == []

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.apps.check.figures import FIGURES, Look, measured, motion
-from rvm_live.apps.check.subject import OTHER, Subject
+from rvm_live.apps.check.subject import Subject, other_ratio
 from rvm_live.apps.check.windows import Window, spread, thinned
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.settings import EngineSettings, SourceSettings
@@ -30,6 +31,7 @@ Picture = NDArray[np.uint8]
 ENDLESS_SECONDS = 10.0
 """How long a camera, a stream or the demo is looked at, where nobody says."""
 MOST_SECONDS = 86400.0
+_PAGES = (".html", ".htm")
 _WORST = 8
 _THUMBNAIL = 480
 _NEAR = 1.0
@@ -45,14 +47,18 @@ class CheckSettings:
         engine: whose mattes.
         seconds: of the source that are looked at, from its beginning; None: a film to its end, what has none for
             :data:`ENDLESS_SECONDS`.
+        output: the page, an HTML file.
     """
 
     source: SourceSettings = field(default_factory=lambda: SourceSettings(source="demo", realtime=False))
     engine: EngineSettings = field(default_factory=EngineSettings)
     seconds: float | None = None
+    output: Path = Path("check.html")
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.output.suffix.lower() not in _PAGES:
+            raise SettingsError(f"{self.output} is no name for a page: name a file that ends in .html")
         if self.seconds is not None and not 0 < self.seconds <= MOST_SECONDS:
             raise SettingsError(
                 f"seconds {self.seconds:g} is out of range: it must be above 0 and at most {MOST_SECONDS:g}"
@@ -196,7 +202,7 @@ def check(settings: CheckSettings, tell: Callable[[str], None] = lambda line: No
         return Report(
             source=info,
             engine=subject.info,
-            other_ratio=None if other is None else subject.info.downsample_ratio * OTHER,
+            other_ratio=None if other is None else other_ratio(subject.info.downsample_ratio),
             windows=len(kept),
             frames=frames,
             summary=summed(frames),

@@ -15,12 +15,18 @@ from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import EngineInfo, close_failed
 from rvm_live.engines.select import AutoEngine, engine_for
 
-__all__ = ["OTHER", "Subject"]
+__all__ = ["OTHER", "Subject", "other_ratio"]
 
 Picture = NDArray[np.uint8]
 
-OTHER = 0.75
-"""The other reading is made at so much of the ratio: enough to differ where the network is not sure, and cheaper."""
+OTHER = 1.5
+"""The other reading is made at so many times the ratio: a larger one, which is mostly nearer to the truth; where that
+would be more than all there is, at so much less."""
+
+
+def other_ratio(ratio: float) -> float:
+    """The ratio of the other reading."""
+    return ratio * OTHER if ratio * OTHER <= 1 else ratio / OTHER
 
 
 class Subject:
@@ -73,8 +79,9 @@ class Subject:
         return replace(asked, engine=engine, **changes)
 
     def other(self) -> Subject | None:
-        """The same at :data:`OTHER` of its ratio; None where that is refused, or changes nothing. Once it has read."""
-        ratio = self.info.downsample_ratio * OTHER
+        """The same at :func:`other_ratio`; None where that is refused, or changes nothing. To be asked once it has
+        read something."""
+        ratio = other_ratio(self.info.downsample_ratio)
         try:
             made = Subject(self.again(downsample_ratio=ratio or None))
         except RvmLiveError:

@@ -79,6 +79,10 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 @click.option("--start", metavar="WHEN", help="Of each film: 250 (frames), 10.5s, 00:00:10.500 or 00:00:10:12.")
 @click.option("--end", metavar="WHEN", help="The first frame after the part that is taken, said as --start.")
 @click.option("--cuts", type=PlacePath(home=True), metavar="FILE", help="Parts of films, CSV or EDL: a file of each.")
+@click.option("--region", metavar="X,Y,W,H", help="Look for people in this rectangle alone; nobody is outside.")
+@click.option(
+    "--mask", type=PlacePath(home=True), help="Still or film: white is the person, black is not, grey as found."
+)
 @click.option("--seq-chunk", type=int, help="Frames matted at once.  [default: 8; 6 from 2160 lines on]")
 @click.option("--memory-limit", help="GPU memory that this process may use, such as 10GB.")
 @engine_options(foreground={}, steady={}, box={}, gate={"shown": "off"}, key={})
@@ -168,6 +172,8 @@ def _settings(options: Mapping[str, Any]) -> BatchSettings:
         start=options["start"],
         end=options["end"],
         cuts=options["cuts"],
+        region=options["region"],
+        mask=options["mask"],
         memory_limit=None if options["memory_limit"] is None else parse_memory(options["memory_limit"]),
     )
 

@@ -21,7 +21,7 @@ from rvm_live.core.errors import SettingsError
 from rvm_live.media.image_headers import is_animation, is_picture
 from rvm_live.media.suffixes import FILMS, PICTURE_FORMATS, PICTURES, RAW_PICTURES
 
-__all__ = ["Job", "find", "jobs", "left_out", "names_of", "record_of"]
+__all__ = ["Job", "find", "jobs", "left_out", "names_of", "numbered", "record_of"]
 
 _STILLS = PICTURES | RAW_PICTURES
 _NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>[0-9]{1,18})", re.DOTALL)
@@ -142,6 +142,18 @@ def _rows(paths: Iterable[Path]) -> list[tuple[Path, ...]]:
         else:
             rows += [(path,) for _, path in found]
     return rows
+
+
+def numbered(folder: Path) -> tuple[Path, ...]:
+    """The one row of numbered pictures that a folder holds, in order.
+
+    Raises:
+        SettingsError: it holds none, or several.
+    """
+    rows = _rows(path for path in sorted(folder.iterdir()) if path.suffix.lower() in _STILLS and path.is_file())
+    if len(rows) != 1:
+        raise SettingsError(f"the folder {folder} holds {len(rows)} rows of numbered pictures: one is wanted")
+    return rows[0]
 
 
 def _moves(path: Path) -> bool:

@@ -34,6 +34,8 @@ _TOLD = {
     "quality": "at another quality",
     "output": "in another format",
     "part": "of another part",
+    "region": "of another region",
+    "mask": "with another mask",
 }
 
 
@@ -137,6 +139,8 @@ def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | No
         "output": [job.container, settings.codec, job.plain],
         **({} if job.span is None else {"part": str(job.span)}),
         **({} if settings.look.plain else {"look": asdict(settings.look)}),
+        **({} if settings.box is None else {"region": str(settings.box)}),
+        **({} if settings.mask is None else {"mask": fingerprint(_files(settings.mask))}),
     }
 
 

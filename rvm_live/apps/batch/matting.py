@@ -15,14 +15,16 @@ from rvm_live.apps.assembly import Assembly
 from rvm_live.apps.batch.checkpoints import LEAD_IN, CheckpointEngine
 from rvm_live.apps.batch.codecs import recipe_for
 from rvm_live.apps.batch.companions import plan
-from rvm_live.apps.batch.inputs import Job
+from rvm_live.apps.batch.inputs import Job, numbered
 from rvm_live.apps.batch.lending import Lender
 from rvm_live.apps.batch.made import Made
+from rvm_live.apps.batch.mask import MaskEngine, Masks
 from rvm_live.apps.batch.media import Facts
 from rvm_live.apps.batch.movie import MovieWriter, PictureFile, PictureFolder
 from rvm_live.apps.batch.out_of_memory import OutOfMemoryFallback
 from rvm_live.apps.batch.part import PartSource, Place, Times, locate
 from rvm_live.apps.batch.progress import Progress
+from rvm_live.apps.batch.region import RegionEngine
 from rvm_live.apps.batch.segments import Segments
 from rvm_live.apps.batch.settings import PRESETS, BatchSettings, chunk_for, ratio_for
 from rvm_live.apps.batch.tracks import BatchSink, Track
@@ -154,6 +156,9 @@ def matted(
     settings = shared.settings
     chunk = chunk_for(settings.seq_chunk, facts.width, facts.height)
     place = shared.place(job, facts)
+    masks = _masks(settings, job, facts)
+    if settings.box is not None:
+        settings.box.check(facts.width, facts.height, job.source.name)
     segments.begin(resume=settings.resume)
     if segments.note:
         notices.fallback(segments.note)
@@ -167,9 +172,14 @@ def matted(
     size = (facts.width, facts.height)
     tracks = [Track(what, writer, size) for what, writer in zip(settings.write, writers, strict=True)]
     engine = OutOfMemoryFallback(_maker(shared), _engine_settings(shared, facts), settings.seq_chunk, notices)
+    looking: Engine = engine
+    if settings.box is not None:
+        looking = RegionEngine(looking, settings.box, size)
+    if masks is not None:
+        looking = MaskEngine(looking, masks, first + (0 if place is None else place.first))
     parts = Assembly(
         source,
-        CheckpointEngine(engine, segments, first),
+        CheckpointEngine(looking, segments, first),
         parse(settings.background)[:1],
         overflow=Overflow.BLOCK,
         notices=notices,
@@ -214,6 +224,13 @@ def matted(
         encoder=encoder,
         notes=tuple(note for part in (source, tracks[0], *writers) for note in getattr(part, "notes", ())),
     )
+
+
+def _masks(settings: BatchSettings, job: Job, facts: Facts) -> Masks | None:
+    if settings.mask is None:
+        return None
+    row = numbered(settings.mask) if settings.mask.is_dir() else ()
+    return Masks(settings.mask, row, facts, (job.source, job.pictures), square=job.square)
 
 
 def _source(
@@ -270,7 +287,9 @@ def _engine_settings(shared: Shared, facts: Facts) -> EngineSettings:
     engine = shared.engine if choice is None else choice.settings
     embedded = engine.engine == EMBEDDED or (choice is not None and EMBEDDED in choice.names)
     if engine.downsample_ratio is None and not embedded and not shared.settings.published:
-        ratio = ratio_for(PRESETS[shared.settings.quality], facts.width, facts.height)
+        box = shared.settings.box
+        size = (facts.width, facts.height) if box is None else (box.width, box.height)
+        ratio = ratio_for(PRESETS[shared.settings.quality], *size)
         return replace(engine, downsample_ratio=ratio)
     return engine
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
 
+from rvm_live.apps.batch.region import Region
 from rvm_live.apps.batch.spans import Span
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.look import Look
@@ -149,6 +150,10 @@ class BatchSettings:
             its beginning.
         end: likewise, of the first picture after it; None: its end.
         cuts: a list of parts, CSV or EDL: each becomes a file.
+        region: ``X,Y,W,H``, pixels of the upright picture: the network sees this alone, and nobody is outside; None:
+            all of it.
+        mask: a still, a film or a folder of numbered pictures that says what is surely the person and what surely not,
+            see :mod:`rvm_live.apps.batch.mask`.
     """
 
     inputs: tuple[str, ...]
@@ -177,6 +182,8 @@ class BatchSettings:
     start: str | None = None
     end: str | None = None
     cuts: Path | None = None
+    region: str | None = None
+    mask: Path | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -224,11 +231,19 @@ class BatchSettings:
             "a list of cuts says itself where each begins and ends: leave out --start and --end",
         )
         Span.of(self.start, self.end)
+        require(self.mask is None or self.mask.exists(), f"the mask {self.mask} is not there")
+        if self.region is not None:
+            Region.parse(self.region)
 
     @property
     def span(self) -> Span | None:
         """The part that is taken of each film; None: all of it."""
         return Span.of(self.start, self.end) if self.start or self.end else None
+
+    @property
+    def box(self) -> Region | None:
+        """The region, read."""
+        return None if self.region is None else Region.parse(self.region)
 
     @property
     def transparent(self) -> bool:

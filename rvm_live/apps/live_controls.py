@@ -68,6 +68,9 @@ def live_controls(
     ``shift``           how far the person is moved, to the right and down, in pictures: ``(0.2, 0)``
     ``light_wrap``      how much of the background's light lies over the person's rim, 0 to 100
     ``blend``           person and background are mixed as pixels are coded, ``gamma``, or as light, ``linear``
+    ``grow``, ``shrink``   so many pixels the person reaches further out, or less, 0 to 20
+    ``soften``          over so many pixels to each side the edge is softened, 0 to 20
+    ``despill``         the room's colour is taken off the person's rim
     ``profile``         several of these at once, where the program knows profiles
     ``reset``, ``stop``  set to True, the matting state is forgotten; the run ends
     ``view``, ``statistics``, ``fullscreen``, ``mirror``   of the window
@@ -247,6 +250,10 @@ def _look(composer: Composer) -> list[Control]:
             choices=lambda: BLENDS,
             text="how person and background are mixed",
         ),
+        amount("grow", "pixels that the person reaches further out"),
+        amount("shrink", "pixels that the person reaches less far out"),
+        amount("soften", "pixels over which the edge is softened"),
+        control("despill", check=truth("despill"), kind="switch", text="the room's colour is taken off the rim"),
     ]
 
 

@@ -20,7 +20,21 @@ __all__ = ["KEPT", "Remembered", "keep", "kept_path", "load", "remembering"]
 
 _log = logging.getLogger("rvm_live")
 
-KEPT = ("background", "view", "statistics", "fullscreen", "follow", "zoom", "shift", "light_wrap", "blend")
+KEPT = (
+    "background",
+    "view",
+    "statistics",
+    "fullscreen",
+    "follow",
+    "zoom",
+    "shift",
+    "light_wrap",
+    "blend",
+    "grow",
+    "shrink",
+    "soften",
+    "despill",
+)
 """Controls whose values are kept, as far as a run has them."""
 _LARGEST = 100_000
 _SIDES = (64, 16384)

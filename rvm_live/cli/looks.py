@@ -28,6 +28,18 @@ LOOK_OPTIONS = [
         default=BLENDS[0],
         help=f"Mix person and background as pixels are coded, or as light.  [default: {BLENDS[0]}]",
     ),
+    click.option(
+        "--grow",
+        type=float,
+        metavar="N",
+        default=0.0,
+        help="Let the person reach so many pixels further out, 0 to 20.  [default: 0]",
+    ),
+    click.option("--shrink", type=float, metavar="N", default=0.0, help="Or so many less.  [default: 0]"),
+    click.option(
+        "--soften", type=float, metavar="N", default=0.0, help="Soften the edge by so many pixels.  [default: 0]"
+    ),
+    click.option("--despill", is_flag=True, help="Take the room's colour off the person's rim."),
 ]
 
 

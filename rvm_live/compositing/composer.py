@@ -28,6 +28,7 @@ from rvm_live.core.stillness import LastComposite
 from rvm_live.weights import consent
 
 if TYPE_CHECKING:
+    from rvm_live.compositing.edge import Edges
     from rvm_live.compositing.lighting import Glows, Lighting
 
 __all__ = ["Composer"]
@@ -95,7 +96,9 @@ class Composer:
         self._reframer = Reframer(self.framing, source_foreground=foreground == "source")
         self.look = Look() if look is None else look
         self._now = self.look
+        self._source_foreground = foreground == "source"
         self._glows: Glows | None = None
+        self._edges: Edges | None = None
         self._notices = notices
         self._clock = clock
         self._from_files = from_files
@@ -197,14 +200,33 @@ class Composer:
             self._notices.fallback(f"framing failed ({words_of(error)}): the frame is shown as it is")
 
     def _placed(self, matte: Matte, layer: Layer) -> Matte:
-        """The matte where it is seen over a layer: a room that is seen ends with the frame."""
+        """The matte as it is seen over a layer: in place, with its edge; a room that is seen ends with the frame."""
+        inside = isinstance(layer, Blur)
+        placed = self._in_place(matte, inside)
+        return self._with_edge(placed, inside, as_made=placed is not matte) if self._now.edge else placed
+
+    def _in_place(self, matte: Matte, inside: bool) -> Matte:
         try:
-            return self._reframer.matte(inside=isinstance(layer, Blur))
+            return self._reframer.matte(inside=inside)
         except MatteError:
             raise
         except Exception as error:
             self._reframer.rest(matte)
             self._notices.fallback(f"framing failed ({words_of(error)}): the frame is shown as it is")
+            return matte
+
+    def _with_edge(self, matte: Matte, inside: bool, *, as_made: bool) -> Matte:
+        if self._edges is None:
+            from rvm_live.compositing.edge import Edges
+
+            self._edges = Edges(source_foreground=self._source_foreground)
+        try:
+            return self._edges.matte(matte, self._now, as_made=as_made, inside=inside)
+        except MatteError:
+            raise
+        except Exception as error:
+            self._now = replace(self._now, grow=0.0, shrink=0.0, soften=0.0, despill=False)
+            self._notices.fallback(f"the matte's edge failed ({words_of(error)}): it is shown as it is")
             return matte
 
     def hide(self, private: bool) -> None:

@@ -87,7 +87,7 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 @click.option("--memory-limit", help="GPU memory that this process may use, such as 10GB.")
 @engine_options(foreground={}, steady={}, box={}, gate={"shown": "off"}, key={})
 @look_options
-@click.option("--straight", is_flag=True, help="EXR with colours that are not multiplied by alpha.")
+@click.option("--straight", is_flag=True, help="EXR and fills with colours that are not multiplied by alpha.")
 @click.option("--name-template", help="With {prefix}, {name} and {stem}.  [default in a folder: {prefix}{name}]")
 @click.option("--fps", type=float, default=25.0, help="Frames per second of numbered pictures.  [default: 25]")
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped.")

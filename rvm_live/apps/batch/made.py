@@ -35,6 +35,7 @@ _TOLD = {
     "output": "in another format",
     "part": "of another part",
     "region": "of another region",
+    "straight": "with colours multiplied by alpha otherwise",
     "mask": "with another mask",
 }
 
@@ -139,6 +140,7 @@ def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | No
         "output": [job.container, settings.codec, job.plain],
         **({} if job.span is None else {"part": str(job.span)}),
         **({} if settings.look.plain else {"look": asdict(settings.look)}),
+        **({"straight": True} if settings.straight else {}),
         **({} if settings.box is None else {"region": str(settings.box)}),
         **({} if settings.mask is None else {"mask": fingerprint(_files(settings.mask))}),
     }

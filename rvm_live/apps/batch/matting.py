@@ -26,10 +26,12 @@ from rvm_live.apps.batch.part import PartSource, Place, Times, locate
 from rvm_live.apps.batch.progress import Progress
 from rvm_live.apps.batch.region import RegionEngine
 from rvm_live.apps.batch.segments import Segments
-from rvm_live.apps.batch.settings import PRESETS, BatchSettings, chunk_for, ratio_for
-from rvm_live.apps.batch.tracks import BatchSink, Track
+from rvm_live.apps.batch.settings import KEYED, PRESETS, BatchSettings, chunk_for, ratio_for
+from rvm_live.apps.batch.tracks import CUT_OUT, BatchSink, Track
 from rvm_live.apps.report import Ran
 from rvm_live.backgrounds.parse import parse
+from rvm_live.backgrounds.transparent import TransparentBackground
+from rvm_live.compositing.output import Output
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, SourceSettings
@@ -170,7 +172,11 @@ def matted(
     source = _source(shared, job, facts, first, place)
     encoder, writers = _writers(shared, job, facts, outputs, segments, lambda: source.end_ns, place)
     size = (facts.width, facts.height)
-    tracks = [Track(what, writer, size) for what, writer in zip(settings.write, writers, strict=True)]
+    tracks = [
+        Track(what, writer, size, straight=settings.straight)
+        for what, writer in zip(settings.write, writers, strict=True)
+    ]
+    apart = not settings.transparent and not KEYED.isdisjoint(settings.write)
     engine = OutOfMemoryFallback(_maker(shared), _engine_settings(shared, facts), settings.seq_chunk, notices)
     looking: Engine = engine
     if settings.box is not None:
@@ -185,6 +191,7 @@ def matted(
         notices=notices,
         fitting_alone=True,
         look=settings.look,
+        outputs={CUT_OUT: Output(TransparentBackground())} if apart else None,
         pixel=facts.pixel,
     )
     pipeline: Pipeline
@@ -261,7 +268,7 @@ def _writers(
     if container in PICTURE_FORMATS:
         writer = PictureFile if job.suffix else PictureFolder
         return container, [writer(path, what, container, segments, straight=settings.straight) for what, path in tracks]
-    size = (facts.width, facts.height)
+    size = (facts.width * (1 + ("fill-key" in settings.write)), facts.height)
     recipe, told = recipe_for(container, settings.codec, hardware=settings.hardware, size=size)
     stopped = shared.stopped.is_set
     companions = plan(job.source, container)

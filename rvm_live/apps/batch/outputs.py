@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rvm_live.apps.batch.codecs import ALPHA_CONTAINERS, FITTING, recipe_for
-from rvm_live.apps.batch.settings import BatchSettings
+from rvm_live.apps.batch.settings import KEYED, BatchSettings
 from rvm_live.core.errors import SettingsError
 from rvm_live.media.exr import check_exr
 from rvm_live.media.suffixes import CONTAINERS, PICTURE_FORMATS
@@ -59,10 +59,15 @@ def container_of(settings: BatchSettings, source: Path, still: bool, file: Path 
             f"{file.name} is one picture, and {source.name} is a film: name a film (.mov), or a folder with "
             f"--container {container}"
         )
+    keyed = KEYED.intersection(settings.write)
+    if container == "exr" and keyed:
+        raise SettingsError("EXR holds fill and key in one file: write the composite, or --container png or tiff")
     if container == "exr":
         check_exr()
-    elif settings.straight:
-        raise SettingsError(f"--straight is for EXR, and this writes {container}: leave it out, or --container exr")
+    elif settings.straight and not keyed - {"key"}:
+        raise SettingsError(
+            f"--straight is for EXR and fills, and this writes {container}: leave it out, or --container exr"
+        )
     if is_clear(settings) and container not in ALPHA_CONTAINERS:
         raise SettingsError(f".{container} keeps no alpha: write .mov, .mkv or .webm, or name a background")
     if container in FITTING:

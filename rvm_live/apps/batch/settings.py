@@ -18,6 +18,7 @@ from rvm_live.engines.common.ladder import LEAST_LINES, ratio_of
 __all__ = [
     "CODEC_NAMES",
     "CONTAINERS",
+    "KEYED",
     "LEAST_MEMORY",
     "OLD_NAMES",
     "PRESETS",
@@ -30,7 +31,9 @@ __all__ = [
     "ratio_for",
 ]
 
-WRITABLE = ("composite", "alpha", "foreground")
+WRITABLE = ("composite", "alpha", "foreground", "fill", "key", "fill-key")
+KEYED = frozenset({"fill", "key", "fill-key"})
+"""What mixers and editing programs take for a person with alpha, in films without."""
 CONTAINERS = ("auto", "mp4", "mov", "mkv", "webm", "png", "tiff", "exr")
 CODEC_NAMES = ("auto", "h264", "hevc", "av1", "prores", "ffv1", "vp9")
 LEAST_MEMORY = 64_000_000
@@ -144,7 +147,7 @@ class BatchSettings:
         memory_limit: bytes of a GPU's memory that this process may take, or None.
         workers: processes on this machine, each with its share of it; 1: this one alone.
         ray: address of a Ray cluster, ``local`` for one of its own, or None: no Ray.
-        straight: EXR keeps colours that are not multiplied by alpha.
+        straight: EXR and fills keep colours that are not multiplied by alpha.
         published: the engine's published ratio is taken, whatever the quality.
         start: of the part of each film that is taken, as :meth:`~rvm_live.apps.batch.spans.Mark.parse` takes it; None:
             its beginning.

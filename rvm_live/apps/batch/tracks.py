@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,11 +13,14 @@ from rvm_live.core.errors import QueueClosed, SinkError
 from rvm_live.core.frames import Composite
 from rvm_live.core.queues import Overflow
 from rvm_live.core.worker import Worker
+from rvm_live.media.alpha_bleed import bleed
 from rvm_live.sinks.base import Sink
 from rvm_live.sinks.recording.writers import Shot, Writer, fit_into
 
-__all__ = ["PICTURE_OF", "BatchSink", "Track"]
+__all__ = ["CUT_OUT", "PICTURE_OF", "BatchSink", "Track"]
 
+CUT_OUT = "cut-out"
+"""Of a composite's outputs: the person over nothing, where fill and key come from if the composite is opaque."""
 _WAITING = 4
 
 
@@ -33,11 +37,47 @@ def _foreground(composite: Composite) -> NDArray[np.uint8]:
     return composite.matte.host().foreground
 
 
+def _cut_out(composite: Composite) -> NDArray[np.uint8]:
+    return composite.image if composite.transparent else composite.outputs[CUT_OUT]
+
+
+def _key(composite: Composite) -> NDArray[np.uint8]:
+    """How much of each pixel the fill is to cover."""
+    return np.ascontiguousarray(_cut_out(composite)[..., 3])
+
+
+def _fill(composite: Composite) -> NDArray[np.uint8]:
+    """The person's colours multiplied by the key, black elsewhere: what a mixer adds to the rest of the background."""
+    colour, key = _cut_out(composite)[..., :3], _key(composite)
+    return np.asarray(cv2.multiply(np.ascontiguousarray(colour), cv2.merge((key, key, key)), scale=1 / 255), np.uint8)
+
+
+def _straight_fill(composite: Composite) -> NDArray[np.uint8]:
+    """The person's colours as they are, carried on beyond the edge, so that a mixer that multiplies finds no black."""
+    return np.ascontiguousarray(bleed(_cut_out(composite))[..., :3])
+
+
+def _fill_and_key(composite: Composite) -> NDArray[np.uint8]:
+    return _side_by_side(_fill(composite), _key(composite))
+
+
+def _straight_fill_and_key(composite: Composite) -> NDArray[np.uint8]:
+    return _side_by_side(_straight_fill(composite), _key(composite))
+
+
+def _side_by_side(fill: NDArray[np.uint8], key: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.hconcat([fill, cv2.merge((key, key, key))]), np.uint8)
+
+
 PICTURE_OF: dict[str, Callable[[Composite], NDArray[np.uint8]]] = {
     "composite": _composite,
     "alpha": _alpha,
     "foreground": _foreground,
+    "fill": _fill,
+    "key": _key,
+    "fill-key": _fill_and_key,
 }
+_STRAIGHT = {"fill": _straight_fill, "fill-key": _straight_fill_and_key}
 
 
 class Track:
@@ -46,17 +86,21 @@ class Track:
     Args:
         what: a name in :data:`PICTURE_OF`.
         writer: where it goes; used on the track's thread alone.
-        size: width and height; pictures of others are fitted into it, on black or transparent.
+        size: width and height of the film; pictures of others are fitted into it, on black or transparent.
             None: they stay as they are.
+        straight: fills are not multiplied by the key.
 
     Attributes:
         notes: whether there were such.
     """
 
-    def __init__(self, what: str, writer: Writer, size: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, what: str, writer: Writer, size: tuple[int, int] | None = None, *, straight: bool = False
+    ) -> None:
         self.what, self.writer = what, writer
+        self._picture = _STRAIGHT.get(what, PICTURE_OF[what]) if straight else PICTURE_OF[what]
         self.notes: list[str] = []
-        self._size = size
+        self._size = (2 * size[0], size[1]) if size is not None and what == "fill-key" else size
         self.saved = False
         self._keep = True
         self._worker: Worker[Shot] = Worker("writing", self._work, maxsize=_WAITING, policy=Overflow.BLOCK)
@@ -71,7 +115,7 @@ class Track:
             SinkError: the writer failed.
         """
         try:
-            self._worker.queue.put(replace(Shot.of(composite), image=PICTURE_OF[self.what](composite), seq=number))
+            self._worker.queue.put(replace(Shot.of(composite), image=self._picture(composite), seq=number))
         except QueueClosed:
             self.check()
             raise SinkError(f"{self.writer.path} is closed") from None

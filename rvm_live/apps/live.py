@@ -24,6 +24,7 @@ from rvm_live.apps.preflight import (
     at_home,
     check_outputs,
     overflow_of,
+    refuse_live,
     without_display,
 )
 from rvm_live.apps.remembered import remembering
@@ -138,15 +139,18 @@ class _App:
             self._opened,
         )
         self.page = None if settings.web is None else LivePage(settings, tell, clock)
+        away = parse(settings.away)[0] if settings.away else None
+        backgrounds = default_cycle(settings.backgrounds)
+        refuse_live([*backgrounds, *([away] if away else [])], settings.source)
         parts = Assembly(
             self.source,
             engine,
-            default_cycle(settings.backgrounds),
+            backgrounds,
             overflow=overflow,
             notices=notices,
             clock=clock,
             compositor=settings.compositor,
-            away=parse(settings.away)[0] if settings.away else None,
+            away=away,
             framing=Framing(settings.follow, settings.zoom, settings.shift),
             look=settings.look,
             outputs=None if self.page is None else self.page.outputs(),

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from rvm_live.apps.live_engines import LiveEngines
+from rvm_live.apps.preflight import refuse_live
 from rvm_live.backgrounds.base import Background
+from rvm_live.backgrounds.live import LiveBackground
 from rvm_live.backgrounds.own import OwnBackgrounds
 from rvm_live.backgrounds.parse import from_path, parse
 from rvm_live.compositing.composer import Composer
@@ -18,6 +20,7 @@ from rvm_live.core.controls import Control, Controls, number, one_of, trigger, t
 from rvm_live.core.errors import BackgroundError, SettingsError
 from rvm_live.core.framing import LARGEST, SMALLEST, Framing, parse_shift
 from rvm_live.core.look import BLENDS, LIMITS
+from rvm_live.core.settings import SourceSettings
 from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sinks.camera.outputs import devices_for
 from rvm_live.sinks.camera.sink import VirtualCamera
@@ -87,7 +90,7 @@ def live_controls(
         own: backgrounds that lie in the user's folders; None: looked for here.
         virtual_camera: one of the sinks; None: this run can have none.
     """
-    cameras = _Cameras(source, reset)
+    cameras = _Cameras(source, reset, composer)
     own = OwnBackgrounds(composer.add_background) if own is None else own
 
     def backgrounds() -> list[str]:
@@ -101,7 +104,7 @@ def live_controls(
                 "background",
                 lambda: composer.background,
                 lambda meant: _show(composer, meant),
-                check=lambda wish: _background(composer, wish),
+                check=lambda wish: _background(composer, wish, source.settings),
                 choices=backgrounds,
                 text="what is behind the person",
             ),
@@ -257,7 +260,7 @@ def _look(composer: Composer) -> list[Control]:
     ]
 
 
-def _background(composer: Composer, wish: Any) -> str | list[Background]:
+def _background(composer: Composer, wish: Any, source: SourceSettings) -> str | list[Background]:
     """The name that is meant, or what is new."""
     if not isinstance(wish, str | Path):
         raise SettingsError(f"a background is a name, a path or what --background takes, not {wish!r}")
@@ -272,6 +275,7 @@ def _background(composer: Composer, wish: Any) -> str | list[Background]:
         raise
     except BackgroundError as error:
         raise SettingsError(str(error)) from error
+    refuse_live(found, source)
     if len(found) == 1 and found[0].label in composer.backgrounds:
         return found[0].label  # a colour or a blur that is there; files have a word before theirs
     return found
@@ -315,8 +319,8 @@ def _restarting(pause: Callable[[bool], None], reset: Callable[[], None]) -> Cal
 class _Cameras:
     """The cameras there are, each by a name of its own, and the one in use."""
 
-    def __init__(self, source: SwitchedSource, reset: Callable[[], None]) -> None:
-        self._source, self._reset = source, reset
+    def __init__(self, source: SwitchedSource, reset: Callable[[], None], composer: Composer) -> None:
+        self._source, self._reset, self._composer = source, reset, composer
         self._chosen = ""
 
     def names(self) -> list[str]:
@@ -337,7 +341,12 @@ class _Cameras:
         words = str(wish)
         found = named.get(words) or known_by_name(words, list(named.values())) if words.strip() else None
         meant = [name for name, each in named.items() if each is found or str(each.index) == words]
-        return one_of("camera", self.names)(meant[0] if meant else wish)
+        name = one_of("camera", self.names)(meant[0] if meant else wish)
+        settings = replace(self._source.settings, source=str(named[name].index))
+        for each in map(self._composer.background_named, self._composer.backgrounds):
+            if isinstance(each, LiveBackground) and each.films(settings):
+                raise SettingsError(f"{each.label} is a background: name another camera")
+        return name
 
     def use(self, name: str) -> None:
         camera = self._named().get(name)

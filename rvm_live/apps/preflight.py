@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from rvm_live.backgrounds.base import Background
+from rvm_live.backgrounds.live import LiveBackground
 from rvm_live.core.errors import SettingsError, SinkError
 from rvm_live.core.queues import Overflow
-from rvm_live.core.settings import LiveSettings
+from rvm_live.core.settings import LiveSettings, SourceSettings
 from rvm_live.sinks.camera.outputs import devices_for
 from rvm_live.sinks.stream.stream import check_stream
 from rvm_live.sinks.window.display import display_available
@@ -22,6 +25,7 @@ __all__ = [
     "check_outputs",
     "check_writable",
     "overflow_of",
+    "refuse_live",
     "without_display",
 ]
 
@@ -118,3 +122,18 @@ def overflow_of(settings: LiveSettings, source: Source) -> Overflow:
     raise SettingsError(
         f"--no-realtime takes every frame, but {settings.source.source!r} does not wait: use a file, or leave it out"
     )
+
+
+def refuse_live(backgrounds: Iterable[Background], source: SourceSettings) -> None:
+    """Find out whether cameras and streams can be what is behind the person.
+
+    Raises:
+        SettingsError: one of them is what films the person, or every frame of a file is wanted.
+    """
+    for each in backgrounds:
+        if not isinstance(each, LiveBackground):
+            continue
+        if each.films(source):
+            raise SettingsError(f"{each.label} is what films you: name another camera as the background")
+        if not source.realtime:
+            raise SettingsError(f"--no-realtime takes every frame, but the background {each.label} is live")

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from rvm_live.backgrounds.live import LiveBackground
+from rvm_live.backgrounds.slides import SlideShow
 from rvm_live.compositing.composer import Composer
 from rvm_live.core.controls import Controls
 from rvm_live.core.errors import RvmLiveError
@@ -46,7 +48,7 @@ class Remembered:
 
     Attributes:
         controls: name -> value; checked when they are applied.
-        background_file: of the background, where it is a file; empty otherwise.
+        background_file: of the background, where it is a file, or what names it; empty otherwise.
         window: width and height of the window, pixels; None where there was none.
     """
 
@@ -137,10 +139,15 @@ def keep(controls: Controls, composer: Composer, window: tuple[int, int] | None)
     """
     state = controls.state()
     values = {name: state[name] for name in KEPT if name in state}
-    file = getattr(composer.background_named(composer.background), "path", None)
+    background = composer.background_named(composer.background)
+    file = getattr(background, "path", None)
+    if isinstance(background, LiveBackground | SlideShow):
+        words = background.words
+    else:
+        words = "" if file is None else str(Path(file).absolute())
     kept = {
         "controls": {name: value for name, value in values.items() if not _is_address(value)},
-        "background_file": "" if file is None or _is_address(str(file)) else str(Path(file).absolute()),
+        "background_file": "" if _is_address(words) else words,
         "window": window or load().window,
     }
     path = kept_path()

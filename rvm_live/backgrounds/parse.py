@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.blur import DEFAULT_STRENGTH, BlurBackground
@@ -14,6 +16,7 @@ from rvm_live.backgrounds.builtin import builtin
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.fit import check_fit
 from rvm_live.backgrounds.image import ImageBackground
+from rvm_live.backgrounds.live import LiveBackground
 from rvm_live.backgrounds.slides import DEFAULT_S, SlideShow
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VideoBackground
@@ -28,8 +31,8 @@ from rvm_live.weights import consent
 __all__ = ["SYNTAX", "default_cycle", "from_path", "in_folder", "parse", "parse_one"]
 
 SYNTAX = (
-    "transparent, blur, blur:25, blur:lens, red, #00ff88, image:PATH, video:PATH, slides:FOLDER, the path of a file or "
-    "folder, or a plug-in"
+    "transparent, blur, blur:25, blur:lens, red, #00ff88, image:PATH, video:PATH, slides:FOLDER, camera:1, an "
+    "address, the path of a file or folder, or a plug-in"
 )
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -49,6 +52,8 @@ def parse(spec: str) -> list[Background]:
     ``#0f8``, ``navy``, ``color:navy``   one colour (``colour:`` too); a folder that is called so comes first
     ``image:PATH``, ``video:PATH``       a file; ``?fit=cover``, ``contain`` or ``stretch`` may follow the path
     ``slides:FOLDER``, ``slides:F:5m``   its pictures one after the other, every 5 minutes, ``90``, ``90s``, ``2h``
+    ``camera:1``, ``camera:NAME``        another camera
+    ``rtsp://…``, ``http://…``           a stream
     ``PATH``                             a file by its suffix; or a folder: all its images and videos, by name
     ``stars``, ``package.module:Class``  a plug-in's, where no file is called so; ``:argument`` may follow
     ===================================  =====================================================================
@@ -57,17 +62,27 @@ def parse(spec: str) -> list[Background]:
         One background, or several for a folder; files were looked into, but stay closed.
 
     Raises:
-        SettingsError: unknown kind, colour, strength or fit; an address; a plug-in that cannot be loaded or made.
-        BackgroundError: a file is missing, unreadable or not what it should be; a folder holds nothing to show.
+        SettingsError: unknown kind, colour, strength or fit; a plug-in that cannot be loaded or made.
+        BackgroundError: a file is missing, unreadable or not what it should be; a folder holds nothing to show; no
+            camera is called so.
     """
     text = spec.strip()
     if "\0" in text:
         raise SettingsError("a background's name holds a zero byte")
     kind, colon, value = text.partition(":")
     kind = kind.lower()
-    address = value if kind in ("image", "video") else text
-    if _ADDRESS.match(address):
-        raise SettingsError(f"a background is not taken from an address yet: save {address} as a file and name that")
+    if kind in ("image", "video") and _ADDRESS.match(value):
+        raise SettingsError(f"what is behind {kind}: cannot be at an address: save {value} as a file and name that")
+    if text[:7].lower() == "file://":
+        return _path(url2pathname(urlsplit(text).path), spec)
+    if _ADDRESS.match(text):
+        if not text.partition("://")[2].strip("/"):
+            raise SettingsError(f"the address {text!r} names no host")
+        return [LiveBackground(*_without_fit(text))]
+    if kind == "camera" and colon and not os.path.lexists(text):
+        if not value.strip():
+            raise SettingsError(f"background {spec!r} names no camera: write camera:1 or camera:NAME")
+        return [LiveBackground(*_without_fit(value.strip()), camera=True)]
     if kind == "transparent" and not value:
         return [TransparentBackground()]
     if kind == "blur":
@@ -145,9 +160,13 @@ def _strength(value: str) -> float:
         raise SettingsError(f"blur strength {value!r} is not a number: write blur:25, from 1 to 100") from None
 
 
-def _split_fit(text: str) -> tuple[Path, str]:
+def _without_fit(text: str) -> tuple[str, str]:
     match = _FIT.fullmatch(text)
-    path, fit = (text, "cover") if match is None else (match["path"], check_fit(match["fit"]))
+    return (text, "cover") if match is None else (match["path"], check_fit(match["fit"]))
+
+
+def _split_fit(text: str) -> tuple[Path, str]:
+    path, fit = _without_fit(text)
     return at_home(Path(path)), fit
 
 

@@ -60,6 +60,11 @@ class SlideShow(Background):
         self._asked_ns: int | None = None
         self._version = 0
 
+    @property
+    def words(self) -> str:
+        """What names it wherever the program is started."""
+        return f"slides:{self.path.absolute()}:{self.every_s:g}?fit={self.fit}"
+
     def check(self) -> None:
         """Find out cheaply whether there is something to show.
 

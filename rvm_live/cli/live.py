@@ -44,8 +44,8 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             multiple=True,
             callback=place_text,
             shell_complete=values.backgrounds,
-            help="transparent, blur:25 (or --blur[=25]), red, #00ff88, a picture, a video, a folder or slides:FOLDER; "
-            "may be repeated (key b).",
+            help="transparent, blur:25 (or --blur[=25]), red, #00ff88, a picture, a video, a folder, slides:FOLDER, "
+            "camera:1 or an address; may be repeated (key b).",
         ),
         click.option(
             "--mirror/--no-mirror",

@@ -246,6 +246,7 @@ BACKGROUNDS: Registry[Any] = Registry(
     "backgrounds",
     {
         "blur": "rvm_live.backgrounds.blur:BlurBackground",
+        "camera": "rvm_live.backgrounds.live:LiveBackground",
         "color": "rvm_live.backgrounds.color:ColorBackground",
         "image": "rvm_live.backgrounds.image:ImageBackground",
         "slides": "rvm_live.backgrounds.slides:SlideShow",

@@ -13,8 +13,9 @@ from rvm_live.apps.batch.inputs import Job, jobs, left_out
 from rvm_live.apps.batch.matting import Shared, Tell
 from rvm_live.apps.batch.report import BatchReport, Done
 from rvm_live.apps.batch.settings import PRESETS, BatchSettings
+from rvm_live.backgrounds.live import LiveBackground
 from rvm_live.backgrounds.parse import parse
-from rvm_live.core.errors import SinkError
+from rvm_live.core.errors import SettingsError, SinkError
 from rvm_live.engines.choice import choose
 from rvm_live.engines.licences import check_licences
 from rvm_live.sources.camera.opencv_logging import silence_backends
@@ -47,7 +48,9 @@ def run(
     """
     silence_backends()
     todo = jobs(settings)
-    parse(settings.background)  # bad ones are told before anything begins
+    background = parse(settings.background)[0]  # bad ones are told before anything begins
+    if isinstance(background, LiveBackground):
+        raise SettingsError(f"{background.label} is live, and a film's moments do not come again: name a file")
     engine = replace(
         settings.engine,
         model=settings.engine.model or _asked(settings),

@@ -193,6 +193,11 @@ class CameraSource(Source):
         self.camera: Camera | None = None
 
     @property
+    def wanted(self) -> str:
+        """The number or name that it was made with."""
+        return self._settings.source
+
+    @property
     def capture(self) -> Capture:
         """The device, for probing its properties."""
         return self._capture

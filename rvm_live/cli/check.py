@@ -13,7 +13,7 @@ from rvm_live.cli.options import engine_options, engine_settings, source_options
 from rvm_live.cli.params import PlacePath, one_line, printable
 
 if TYPE_CHECKING:
-    from rvm_live.apps.check.run import Report
+    from rvm_live.apps.check.report import Report
 
 __all__ = ["check"]
 
@@ -100,4 +100,5 @@ def table(report: Report) -> list[str]:
     if report.worst:
         places = ", ".join(f"{each.judged.seconds:.1f} s" for each in report.worst)
         lines += ["", f"looks worst at {places}"]
+    lines += ["", *report.advice.words()]
     return lines

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live import __version__
+from rvm_live.apps.check.advice import Advice
 from rvm_live.apps.check.figures import FIGURES, Figure
-from rvm_live.apps.check.run import Judged, Report, Worst
+from rvm_live.apps.check.judging import Judged
+from rvm_live.apps.check.report import Report, Worst
 
 __all__ = ["page"]
 
@@ -75,7 +77,7 @@ def page(report: Report) -> str:
     return _PAGE.substitute(
         title=escape(f"rvm-live check: {report.source.label}"),
         head="\n".join(_head(report)),
-        advice="",
+        advice=_advice(report.advice),
         table=_table(report),
         plots="\n".join(_plot(figure, report) for figure in FIGURES if figure.name in report.summary),
         sheet=_sheet(report.worst),
@@ -97,6 +99,11 @@ def _head(report: Report) -> Iterator[str]:
     yield f'<p class="soft">{escape(f"{size}, {len(report.frames)} frames judged, in {stretches}")}</p>'
     for note in report.notes:
         yield f'<p class="bad">{escape(note)}</p>'
+
+
+def _advice(advice: Advice) -> str:
+    lines = "".join(f"<p>{escape(line)}</p>" for line in advice.words())
+    return f'<h2>What would help</h2><div class="advice">{lines}</div>'
 
 
 def _table(report: Report) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,17 +12,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.apps.check.figures import FIGURES, Look, measured, motion
+from rvm_live.apps.check.advice import Sample, advise
+from rvm_live.apps.check.judging import Judged, judged, score, summed
+from rvm_live.apps.check.report import Report, Worst
 from rvm_live.apps.check.subject import Subject, other_ratio
 from rvm_live.apps.check.windows import Window, spread, thinned
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.core.validation import check_fields
-from rvm_live.engines.base import EngineInfo
 from rvm_live.sources.base import Source, SourceInfo
 from rvm_live.sources.factory import open_source
 
-__all__ = ["ENDLESS_SECONDS", "CheckSettings", "Judged", "Report", "Summary", "Worst", "check", "judged", "score"]
+__all__ = ["ENDLESS_SECONDS", "CheckSettings", "check"]
 
 Picture = NDArray[np.uint8]
 
@@ -34,6 +33,9 @@ MOST_SECONDS = 86400.0
 _PAGES = (".html", ".htm")
 _WORST = 8
 _THUMBNAIL = 480
+_SAMPLES = 3
+_SAMPLE_BYTES = 400 << 20
+"""Windows that are kept for trying settings on, and what their pictures may take of memory; one is always kept."""
 _NEAR = 1.0
 """Seconds: of frames nearer to each other than this one is shown."""
 
@@ -65,106 +67,12 @@ class CheckSettings:
             )
 
 
-@dataclass(frozen=True)
-class Judged:
-    """One frame's figures.
-
-    Attributes:
-        number: of the frame in the clip, from 0.
-        seconds: from its beginning.
-        figures: name -> value, in its unit; those that can be had of it.
-    """
-
-    number: int
-    seconds: float
-    figures: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One figure over the clip: mean, 95th percentile (nearest rank) and the largest value, of so many frames."""
-
-    mean: float
-    p95: float
-    most: float
-    count: int
-
-
-@dataclass(frozen=True, repr=False)
-class Worst:
-    """A frame that looks worst, small.
-
-    Attributes:
-        judged: its figures.
-        image: uint8 (h, w, 3) BGR.
-        alpha: uint8 (h, w).
-        why: name of the figure that says so most.
-    """
-
-    judged: Judged
-    image: Picture
-    alpha: Picture
-    why: str
-
-
-@dataclass(frozen=True, repr=False)
-class Report:
-    """What was found.
-
-    Attributes:
-        source: what was looked at.
-        engine: what made the mattes.
-        other_ratio: of the other reading; None where there was none.
-        windows: how many stretches were judged.
-        frames: those that were, in order.
-        summary: name of a figure -> what it was.
-        worst: the frames that look worst, worst first.
-        notes: what ran otherwise than asked.
-    """
-
-    source: SourceInfo
-    engine: EngineInfo
-    other_ratio: float | None
-    windows: int
-    frames: tuple[Judged, ...]
-    summary: dict[str, Summary]
-    worst: tuple[Worst, ...]
-    notes: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
-        info = self.engine
-        return {
-            "source": self.source.label,
-            "width": self.source.width,
-            "height": self.source.height,
-            "engine": {
-                "name": info.engine,
-                "model": info.model,
-                "device": info.device,
-                "precision": info.precision,
-                "downsample_ratio": info.downsample_ratio,
-            },
-            "other_ratio": self.other_ratio,
-            "windows": self.windows,
-            "figures": {
-                each.name: {"unit": each.unit, **vars(self.summary[each.name])}
-                for each in FIGURES
-                if each.name in self.summary
-            },
-            "frames": [{"number": each.number, "seconds": each.seconds, **each.figures} for each in self.frames],
-            "worst": [{"number": each.judged.number, "why": each.why} for each in self.worst],
-            "notes": list(self.notes),
-        }
-
-
 @dataclass(repr=False)
 class _Stretch:
     """What is kept of a window."""
 
     frames: list[Judged]
     worst: Worst
-    window: Window | None = field(default=None)
 
 
 def check(settings: CheckSettings, tell: Callable[[str], None] = lambda line: None, progress: Any = None) -> Report:
@@ -178,6 +86,9 @@ def check(settings: CheckSettings, tell: Callable[[str], None] = lambda line: No
     Raises:
         RvmLiveError: the source or the engine failed, or there is no frame.
     """
+    tell("opening the source")
+    kept: list[_Stretch] = []
+    samples: list[Sample] = []
     with ExitStack() as stack:
         source, info = _opened(settings, stack)
         endless = not source.on_demand or info.kind == "demo"
@@ -186,29 +97,37 @@ def check(settings: CheckSettings, tell: Callable[[str], None] = lambda line: No
         subject = Subject(settings.engine, progress)
         stack.callback(subject.close)
         other: Subject | None = None
-        looked_for = False
-        kept: list[_Stretch] = []
-        for window in spread(source, info, limit):
-            tell(f"{window.seconds[0]:.0f} s, window {len(kept) + 1}")
+        for number, window in enumerate(spread(source, info, limit)):
+            tell(f"judging what is at {window.seconds[0]:.0f} s")
             alphas = subject.alphas(window)
-            if not looked_for:
-                looked_for, other = True, subject.other()
-                stack.callback(other.close if other is not None else lambda: None)
-            others = None if other is None else other.alphas(window)
-            kept = thinned([*kept, _stretch(window, alphas, others)])
-        if not kept:
-            raise SettingsError(f"{settings.source.source} gave no frame: nothing can be judged")
-        frames = tuple(frame for stretch in kept for frame in stretch.frames)
-        return Report(
-            source=info,
-            engine=subject.info,
-            other_ratio=None if other is None else other_ratio(subject.info.downsample_ratio),
-            windows=len(kept),
-            frames=frames,
-            summary=summed(frames),
-            worst=_apart([stretch.worst for stretch in kept]),
-            notes=(*info.notes, *subject.info.notes),
-        )
+            if number == 0 and (other := subject.other()) is not None:
+                stack.callback(other.close)
+            found = list(judged(window, alphas, None if other is None else other.alphas(window)))
+            kept = thinned([*kept, _stretch(window, alphas, found)])
+            samples = _worst_samples([*samples, Sample(window, tuple(alphas), tuple(each for _, each in found))])
+        engine, asked = subject.info, subject.again()
+    if not kept:
+        raise SettingsError(f"{settings.source.source} gave no frame: nothing can be judged")
+    frames = tuple(frame for stretch in kept for frame in stretch.frames)
+    summary = summed(frames)
+    return Report(
+        source=info,
+        engine=engine,
+        other_ratio=None if other is None else other_ratio(engine.downsample_ratio),
+        windows=len(kept),
+        frames=frames,
+        summary=summary,
+        worst=_apart([stretch.worst for stretch in kept]),
+        advice=advise(asked, engine, summary, samples, tell),
+        notes=(*info.notes, *engine.notes),
+    )
+
+
+def _worst_samples(samples: list[Sample]) -> list[Sample]:
+    """As many windows as may be kept with their pictures, those that look worst."""
+    samples = sorted(samples, key=lambda each: -max(score(frame.figures)[0] for frame in each.frames))
+    most = max(1, min(_SAMPLES, _SAMPLE_BYTES // samples[0].window.bytes))
+    return samples[:most]
 
 
 def _opened(settings: CheckSettings, stack: ExitStack) -> tuple[Source, SourceInfo]:
@@ -218,20 +137,7 @@ def _opened(settings: CheckSettings, stack: ExitStack) -> tuple[Source, SourceIn
     return source, source.open()
 
 
-def judged(window: Window, alphas: list[Picture], others: list[Picture] | None) -> Iterator[tuple[int, Judged]]:
-    """The figures of the frames of a window that are judged, with their places in it."""
-    before: Look | None = None
-    for place in range(max(0, window.judged.start - 1), len(window.images)):
-        look = Look.of(window.images[place], alphas[place])
-        if place in window.judged:
-            moved = None if before is None else motion(look.image, before.image)
-            figures = measured(look, before, moved, None if others is None else others[place])
-            yield place, Judged(window.first + place, round(window.seconds[place], 3), figures)
-        before = look
-
-
-def _stretch(window: Window, alphas: list[Picture], others: list[Picture] | None) -> _Stretch:
-    found = list(judged(window, alphas, others))
+def _stretch(window: Window, alphas: list[Picture], found: list[tuple[int, Judged]]) -> _Stretch:
     place, worst = max(found, key=lambda each: score(each[1].figures)[0])
     image, alpha = (_small(each) for each in (window.images[place], alphas[place]))
     return _Stretch([each for _, each in found], Worst(worst, image, alpha, score(worst.figures)[1]))
@@ -244,13 +150,6 @@ def _small(picture: Picture) -> Picture:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
-def score(figures: dict[str, float]) -> tuple[float, str]:
-    """How bad a frame looks, and the figure that says so most: the largest of its values against what is usual."""
-    shares = {each.name: figures[each.name] / each.usual[1] for each in FIGURES if each.name in figures}
-    name = max(shares, key=lambda each: shares[each], default="")
-    return shares.get(name, 0.0), name
-
-
 def _apart(several: list[Worst]) -> tuple[Worst, ...]:
     """The worst of them, worst first, none near another."""
     chosen: list[Worst] = []
@@ -258,14 +157,3 @@ def _apart(several: list[Worst]) -> tuple[Worst, ...]:
         if all(abs(each.judged.seconds - one.judged.seconds) >= _NEAR for one in chosen):
             chosen.append(each)
     return tuple(chosen[:_WORST])
-
-
-def summed(frames: tuple[Judged, ...]) -> dict[str, Summary]:
-    """Each figure over the frames that have it."""
-    found = {}
-    for figure in FIGURES:
-        values = sorted(each.figures[figure.name] for each in frames if figure.name in each.figures)
-        if values:
-            p95 = values[math.ceil(0.95 * len(values)) - 1]
-            found[figure.name] = Summary(statistics.fmean(values), p95, values[-1], len(values))
-    return found

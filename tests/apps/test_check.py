@@ -286,7 +286,8 @@ def test_a_real_person_is_judged_at_two_sizes(data: Path, tmp_path: Path) -> Non
     assert done.code == 0, done.err
     told = json.loads(done.out)
     assert told["other_ratio"] == pytest.approx(0.6)
-    assert (tmp_path / "page.html").stat().st_size > 20_000
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert text.count("<svg") == 3 and 'src="data:image/jpeg;base64,' in text
     assert set(told["figures"]) == {each.name for each in FIGURES}
     assert 0 < told["figures"]["disagreement"]["mean"] < 20 and 0 < told["figures"]["flicker"]["mean"] < 5
 

@@ -92,7 +92,7 @@ lite: $(TESTS)
 	$(BIN)/python -m training.backgrounds --data $(CLIPS) --more $(WALLPAPERS) --painted 900 --cache $(CACHE)
 	$(BIN)/python -m training.things --libraries $(LIBRARIES) --cache $(CACHE)
 	$(BIN)/python -m training.train --wheel $(CACHE)/mediapipe-0.10.21-*.whl --minutes $(MINUTES) --seed 1 --cache $(CACHE)
-	$(BIN)/python -m training.train --again --minutes $$(($(MINUTES) / 5)) --rate 6e-4 --seed 2 --cache $(CACHE)
+	$(BIN)/python -m training.train --again --minutes $$((($(MINUTES) + 4) / 5)) --rate 6e-4 --seed 2 --cache $(CACHE)
 	$(BIN)/python -m training.export --cache $(CACHE)
 	$(BIN)/python -m training.curve
 

@@ -69,9 +69,9 @@ def plain(cache: Path, time: int = 4) -> list[Case]:
     return cases
 
 
-def tensors(pictures: NDArray[np.uint8]) -> torch.Tensor:
-    """uint8 (N, h, w, 3) BGR -> float32 (N, 3, h, w) RGB in 0-1, channels innermost."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).flip(1).float().div(255)
+def tensors(pictures: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
+    """uint8 (N, h, w, 3) BGR -> float32 (N, 3, h, w) RGB in 0-1, channels innermost, where the pictures are."""
+    return torch.as_tensor(pictures).permute(0, 3, 1, 2).flip(1).float().div(255)
 
 
 def predicted(network: LiteNetwork, case: Case) -> NDArray[np.uint8]:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -153,7 +154,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["pace"]
         truth = alpha[:, None].to(self._device).float().div(255)
-        shown = tensors(pictures.numpy()).to(self._device)
+        shown = tensors(pictures.to(self._device))  # as bytes: a quarter of what there is to move
         found, *states = self.network(shown, *self._remembered(pictures.shape), time=self.time)
         outline = self._outline * (2 if share > _LATE else 1)
         loss = matting_loss(settled(found, truth), truth, self.time, self._certainty, outline)
@@ -176,44 +177,72 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--wheel", type=Path, help="of mediapipe; not needed where a checkpoint is")
     parser.add_argument("--start", choices=MODELS, default="general")
     parser.add_argument("--minutes", type=float, required=True, help="of the whole run, with what a checkpoint had")
-    parser.add_argument("--again", action="store_true", help="a new cycle from what the run in the cache ended with")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="a new cycle, of a seed not used before, from what the run in the cache ended with; or that one goes on",
+    )
     parser.add_argument("--time", type=int, default=3, help="frames of a sequence")
     parser.add_argument("--batch", type=int, default=4, help="sequences of a batch")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, help="processes that draw samples; else one, or with a GPU one a core")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--measure-minutes", type=float, default=4.0)
     return parser
 
 
-def _resumed(chosen: argparse.Namespace, checkpoint: Path) -> tuple[Trainer, int, float]:
-    """The trainer, frames seen and seconds trained."""
+class _Run(NamedTuple):
+    """The trainer; frames seen and seconds trained; seeds of the cycles that there were, this one's last."""
+
+    trainer: Trainer
+    frames: int
+    seconds: float
+    seeds: list[int]
+
+
+def _resumed(chosen: argparse.Namespace, checkpoint: Path) -> _Run | None:
+    """Where to go on; None if a later cycle has begun: commands that were stopped may be given once more."""
     if not checkpoint.exists():
         if chosen.wheel is None:
             raise SystemExit("name MediaPipe's wheel to start from: --wheel FILE")
-        return Trainer(load_start(chosen.wheel, chosen.start), chosen.time, device=chosen.device), 0, 0.0
+        start = load_start(chosen.wheel, chosen.start)
+        return _Run(Trainer(start, chosen.time, device=chosen.device), 0, 0.0, [chosen.seed])
     found = read_checkpoint(checkpoint)
+    seeds = [int(seed) for seed in found.get("seeds", [])]
+    if chosen.seed in seeds[:-1]:
+        return None
     network = LiteNetwork()
-    if chosen.again:
+    if chosen.again and chosen.seed not in seeds:
         network.load_state_dict(result(found), strict=True)
-        return Trainer(network, chosen.time, device=chosen.device), int(found["frames"]), 0.0
+        trainer = Trainer(network, chosen.time, device=chosen.device)
+        return _Run(trainer, int(found["frames"]), 0.0, [*seeds, chosen.seed])
     network.load_state_dict(found["network"], strict=True)
     trainer = Trainer(network, chosen.time, device=chosen.device)
     trainer.optimiser.load_state_dict(found["optimiser"])
-    trainer.average.values, trainer.average.steps = found["average"], int(found["steps"])
-    trainer.mean.values, trainer.mean.count = found["mean"], int(found["count"])
-    return trainer, int(found["frames"]), float(found["seconds"])
+    average, mean = ({n: v.to(chosen.device) for n, v in found[name].items()} for name in ("average", "mean"))
+    trainer.average.values, trainer.average.steps = average, int(found["steps"])
+    trainer.mean.values, trainer.mean.count = mean, int(found["count"])
+    return _Run(trainer, int(found["frames"]), float(found["seconds"]), seeds or [chosen.seed])
 
 
 def main(arguments: list[str] | None = None) -> None:
-    chosen = _options().parse_args(arguments)
+    parser = _options()
+    chosen = parser.parse_args(arguments)
+    if not chosen.minutes > 0:
+        parser.error("--minutes is not above 0")
+    if chosen.workers is None:
+        chosen.workers = 1 if chosen.device == "cpu" else max(1, (os.cpu_count() or 2) - 1)
     threads.keep_memory()  # freed activations are wanted again at once: a fifth of the time
     torch.set_num_threads(chosen.threads)
     cache = chosen.cache.expanduser()
     checkpoint = cache / "checkpoint.pt"
-    trainer, frames, before = _resumed(chosen, checkpoint)
+    resumed = _resumed(chosen, checkpoint)
+    if resumed is None:
+        print(f"{checkpoint} is of a later cycle than that of seed {chosen.seed}: nothing to do")
+        return
+    trainer, frames, before, seeds = resumed
     torch.manual_seed(chosen.seed + frames)
     batches = Batches(cache, chosen.seed + frames, chosen.time, chosen.batch, Mixture())
     loader = DataLoader(
@@ -241,6 +270,7 @@ def main(arguments: list[str] | None = None) -> None:
             optimiser=trainer.optimiser.state_dict(),
             frames=frames,
             seconds=time.monotonic() - began,
+            seeds=seeds,
         )
 
     def log(**told: float | str) -> None:

@@ -18,6 +18,7 @@ from rvm_live.engines.lite.engine import EMBEDDED
 from rvm_live.engines.lite.losses import laplacian, matting_loss, outline_loss, settled
 from rvm_live.engines.lite.network import LiteNetwork
 from rvm_live.engines.lite.weights import load_network
+from tests.conftest import missing
 from tests.support.threads import torch_threads  # noqa: F401
 from training import backgrounds, cache, curve, measure, things, train
 from training.augment import Camera, Light
@@ -29,7 +30,7 @@ from training.painting import PAINTERS, paint
 from training.people import SHARES, People, _weighed, widened
 from training.sample import Mixture, Sampler
 from training.train import Batches, Trainer, rate_at
-from training.weights import Mean, read_checkpoint
+from training.weights import Mean, read_checkpoint, write_checkpoint
 
 Bytes = NDArray[np.uint8]
 
@@ -480,6 +481,59 @@ def test_training_goes_on_and_exports(
     measure.main(["--cache", str(folder), "--weights", str(output), "--sheet", str(tmp_path / "sheet.png")])
     assert "composed: MAD" in capsys.readouterr().out
     assert (tmp_path / "sheet.png").stat().st_size > 1000
+
+
+def test_what_was_stopped_in_a_later_cycle_goes_on_there(tmp_path: Path) -> None:
+    """`make lite`, given once more, neither trains the first cycle again nor begins the second one anew."""
+    trainer, checkpoint = Trainer(LiteNetwork(), 2), tmp_path / "checkpoint.pt"
+
+    def keep(seeds: list[int]) -> None:
+        write_checkpoint(
+            checkpoint,
+            network=trainer.network.state_dict(),
+            average=trainer.average.values,
+            mean={},
+            count=0,
+            steps=7,
+            optimiser=trainer.optimiser.state_dict(),
+            frames=120,
+            seconds=30.0,
+            seeds=seeds,
+        )
+
+    def resumed(*options: str) -> tuple[int, float, list[int]] | None:
+        run = train._resumed(train._options().parse_args(["--minutes", "1", *options]), checkpoint)
+        return run and (run.trainer.average.steps, run.seconds, run.seeds)
+
+    keep([1])
+    assert resumed("--seed", "1") == (7, 30.0, [1])
+    assert resumed("--seed", "2", "--again") == (0, 0.0, [1, 2])
+    keep([1, 2])
+    assert resumed("--seed", "1") is None
+    assert resumed("--seed", "2", "--again") == (7, 30.0, [1, 2])
+
+
+def test_no_time_to_train_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as told:
+        train.main(["--minutes", "0"])
+    assert told.value.code == 2
+    assert "--minutes is not above 0" in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+def test_training_on_a_gpu_goes_on_from_a_checkpoint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not torch.cuda.is_available():
+        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
+    monkeypatch.setattr(train, "load_start", lambda _wheel, _model: LiteNetwork())
+    monkeypatch.setattr(train, "SIZES", {(48, 32): 1.0})
+    small = ["--cache", str(folder), "--batch", "2", "--workers", "0", "--device", "cuda", "--wheel", "any"]
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    seen = []
+    for minutes in ("0.05", "0.1"):
+        train.main([*small, "--minutes", minutes])
+        seen.append(int(read_checkpoint(folder / "checkpoint.pt")["frames"]))
+    (folder / "checkpoint.pt").unlink()
+    assert seen[1] > seen[0] > 0
 
 
 def test_the_log_is_drawn(tmp_path: Path) -> None:

@@ -160,8 +160,8 @@ def _round(random: Random, layer: _Layer, at: Point, size: float) -> None:
 
 
 KINDS: dict[str, tuple[Callable[[Random, _Layer, Point, float], None], float]]
-KINDS = {"plant": (_plant, 0.2), "lamp": (_lamp, 0.2), "discs": (_discs, 0.14)}
-KINDS |= {"frame": (_frame, 0.18), "shelf": (_shelf, 0.12), "round": (_round, 0.16)}
+KINDS = {"plant": (_plant, 0.22), "lamp": (_lamp, 0.2), "discs": (_discs, 0.24)}
+KINDS |= {"frame": (_frame, 0.14), "shelf": (_shelf, 0.1), "round": (_round, 0.1)}
 """What there is, and how often."""
 
 

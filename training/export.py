@@ -38,6 +38,7 @@ def export(checkpoint: Path, output: Path) -> int:
             raise ValueError(f"{name} does not fit into half precision")
     part = output.with_suffix(".part")
     save_file(halves, part, metadata={"network": "rvm-live lite", "format": "pt"})
+    part.chmod(0o644)  # it goes into packages that everybody reads
     size = part.stat().st_size
     if size > LARGEST:
         part.unlink()

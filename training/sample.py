@@ -45,7 +45,7 @@ class Mixture(NamedTuple):
     shadow: float = 0.25
     relit: float = 0.3
     alike: float = 0.08
-    beside: float = 0.3
+    beside: float = 0.45
     shrunk: float = 0.35
     strength: float = 1.0
 

@@ -474,6 +474,7 @@ def test_training_goes_on_and_exports(
     output, log = tmp_path / "lite.safetensors", tmp_path / "log.jsonl"
     export_main(["--cache", str(folder), "--output", str(output), "--log", str(log)])
     assert output.stat().st_size < 1_500_000
+    assert output.stat().st_mode & 0o444 == 0o444
     assert json.loads(log.read_text().splitlines()[-1])["sha256"] == sha256(output.read_bytes()).hexdigest()
     exported = load_network(output).state_dict()
     for name, value in second["mean"].items():

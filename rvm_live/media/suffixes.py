@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CONTAINERS", "FILMS", "MUXERS", "PICTURES", "PICTURE_FORMATS", "RAW_PICTURES"]
+__all__ = ["ANIMATIONS", "CONTAINERS", "FILMS", "MUXERS", "PICTURES", "PICTURE_FORMATS", "RAW_PICTURES"]
 
 PICTURES = frozenset(
     {".avif", ".bmp", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -26,8 +26,11 @@ MUXERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 PICTURE_FORMATS = {"png": ".png", "tiff": ".tif", "exr": ".exr"}
 """Containers that are folders of pictures -> suffix of each."""
 
+ANIMATIONS = {"gif": "gif", "webp": "webp"}
+"""Short clips without sound, called as their suffixes are -> FFmpeg's name of each."""
+
 CONTAINERS = {
-    **{f".{name}": name for name in MUXERS},
+    **{f".{name}": name for name in (*MUXERS, *ANIMATIONS)},
     **dict.fromkeys((".tif", ".tiff"), "tiff"),
     ".png": "png",
     ".exr": "exr",

@@ -45,8 +45,9 @@ FITTING = {
 }
 """Container -> its codecs, the usual one first."""
 
-ALPHA_CONTAINERS = ("mov", "mkv", "webm", "png", "tiff", "exr")
-"""Those that keep alpha: ProRes 4444, FFV1 (without loss), VP9, PNG, TIFF and EXR (without loss)."""
+ALPHA_CONTAINERS = ("mov", "mkv", "webm", "gif", "webp", "png", "tiff", "exr")
+"""Those that keep alpha: ProRes 4444, FFV1 (without loss), VP9, GIF (clear or opaque), WebP, PNG, TIFF and EXR (without
+loss)."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from rvm_live import __version__
 from rvm_live.apps.assembly import Assembly
+from rvm_live.apps.batch.animation import AnimationWriter, check_animation
 from rvm_live.apps.batch.checkpoints import LEAD_IN, CheckpointEngine
 from rvm_live.apps.batch.codecs import recipe_for
 from rvm_live.apps.batch.companions import plan
@@ -38,7 +39,7 @@ from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.choice import EMBEDDED, Choice
 from rvm_live.engines.select import AutoEngine
-from rvm_live.media.suffixes import PICTURE_FORMATS
+from rvm_live.media.suffixes import ANIMATIONS, PICTURE_FORMATS
 from rvm_live.pipeline.metrics import Snapshot
 from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sinks.recording.writers import Writer
@@ -161,6 +162,9 @@ def matted(
     masks = _masks(settings, job, facts)
     if settings.box is not None:
         settings.box.check(facts.width, facts.height, job.source.name)
+    size = (facts.width, facts.height)
+    if job.container in ANIMATIONS:
+        check_animation(job.container, _written_size(settings, facts), _seconds(place, facts))
     segments.begin(resume=settings.resume)
     if segments.note:
         notices.fallback(segments.note)
@@ -171,7 +175,6 @@ def matted(
 
     source = _source(shared, job, facts, first, place)
     encoder, writers = _writers(shared, job, facts, outputs, segments, lambda: source.end_ns, place)
-    size = (facts.width, facts.height)
     tracks = [
         Track(what, writer, size, straight=settings.straight)
         for what, writer in zip(settings.write, writers, strict=True)
@@ -268,9 +271,14 @@ def _writers(
     if container in PICTURE_FORMATS:
         writer = PictureFile if job.suffix else PictureFolder
         return container, [writer(path, what, container, segments, straight=settings.straight) for what, path in tracks]
-    size = (facts.width * (1 + ("fill-key" in settings.write)), facts.height)
-    recipe, told = recipe_for(container, settings.codec, hardware=settings.hardware, size=size)
     stopped = shared.stopped.is_set
+    if container in ANIMATIONS:
+        return container, [
+            AnimationWriter(path, what, container, facts, segments, stopped, end_ns) for what, path in tracks
+        ]
+    recipe, told = recipe_for(
+        container, settings.codec, hardware=settings.hardware, size=_written_size(settings, facts)
+    )
     companions = plan(job.source, container)
     if place is not None:
         companions = replace(companions, start=Fraction(place.start_ns, 10**9), cut=not place.open_end)
@@ -278,6 +286,19 @@ def _writers(
         MovieWriter(path, what, recipe, facts, companions, segments, stopped, end_ns) for what, path in tracks
     ]
     return "; ".join([recipe.codec, *told]), writers
+
+
+def _written_size(settings: BatchSettings, facts: Facts) -> tuple[int, int]:
+    """Of the largest picture that is written."""
+    return facts.width * (1 + ("fill-key" in settings.write)), facts.height
+
+
+def _seconds(place: Place | None, facts: Facts) -> float | None:
+    """About how long what is taken of a film is; None where nothing tells."""
+    frames = None if place is None else place.frames(facts.rate)
+    if frames is not None:
+        return float(frames / facts.rate)
+    return None if facts.seconds is None else facts.seconds - (0 if place is None else place.start_ns / 1e9)
 
 
 def _maker(shared: Shared) -> Callable[[EngineSettings], Engine]:

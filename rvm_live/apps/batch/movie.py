@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -90,10 +90,7 @@ class MovieWriter(Writer):
                 if not self._written:
                     return False
                 files = [self._place(number) for number in range(len(self._written))]
-                self.notes += join(
-                    files, self._written, self._part, self._recipe, self._facts, self._companions, self._stopped,
-                    self._end(),
-                )  # fmt: skip
+                self.notes += self._join(files)
                 if self._stopped():
                     self.rescue()
                     return False
@@ -102,6 +99,12 @@ class MovieWriter(Writer):
             self.rescue()
             raise
         return True
+
+    def _join(self, files: Sequence[Path]) -> list[str]:
+        """Make the file of its segments; returns what could not be kept as it was."""
+        return join(
+            files, self._written, self._part, self._recipe, self._facts, self._companions, self._stopped, self._end()
+        )
 
     def rescue(self) -> None:
         # Whole segments stay where --resume finds them; of the last one nothing is of use.

@@ -34,7 +34,7 @@ __all__ = [
 WRITABLE = ("composite", "alpha", "foreground", "fill", "key", "fill-key")
 KEYED = frozenset({"fill", "key", "fill-key"})
 """What mixers and editing programs take for a person with alpha, in films without."""
-CONTAINERS = ("auto", "mp4", "mov", "mkv", "webm", "png", "tiff", "exr")
+CONTAINERS = ("auto", "mp4", "mov", "mkv", "webm", "gif", "webp", "png", "tiff", "exr")
 CODEC_NAMES = ("auto", "h264", "hevc", "av1", "prores", "ffv1", "vp9")
 LEAST_MEMORY = 64_000_000
 """Bytes of a GPU that a limit must leave."""

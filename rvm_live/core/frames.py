@@ -135,6 +135,7 @@ class Matte:
             ``started_ns`` it was done. None where ``finished_ns`` says it all.
         estimate: what alpha and foreground are worked out of where they are None.
         spared: the network did not see the frame: what it found in one before was put on it.
+        lasting: whether it would be the same for a later frame of the same picture; None: it would.
     """
 
     frame: Frame
@@ -147,6 +148,7 @@ class Matte:
     elapsed_ns: Callable[[], int] | None = None
     estimate: Estimate | None = None
     spared: bool = False
+    lasting: Callable[[], bool] | None = None
 
     @property
     def deferred(self) -> Estimate | None:

@@ -47,11 +47,12 @@ class LastMatte:
         self._matte: Matte | None = None
 
     def again(self, frame: Frame) -> Matte | None:
-        """It, for a later frame of the same picture and epoch; None for any other. Nothing is converted anew."""
+        """It, for a later frame of the same picture and epoch, as long as it lasts; None for any other. Nothing is
+        converted anew."""
         matte = self._matte
         if matte is None or frame.image is not matte.frame.image or frame.epoch != matte.frame.epoch:
             return None
-        return matte.again(frame)
+        return matte.again(frame) if matte.lasting is None or matte.lasting() else None
 
     def remember(self, matte: Matte) -> None:
         self._matte = matte

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -135,6 +136,18 @@ class Estimate:
             if self._common.found is None:
                 self._common.found = _fitting(self._find())
             return self._common.found
+
+    def weigh(self, weights: Floats) -> None:
+        """Have that much of alpha alone, the more or less the same as alpha times this; to be called before anybody
+        asks for it.
+
+        Args:
+            weights: float32 (h', w'), 0 to 1.
+        """
+        with self._lock:
+            found = self.found
+            share = cv2.resize(weights, found.slope.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            self._common = Common(found._replace(slope=found.slope * share, offset=found.offset * share))
 
     @property
     def alpha(self) -> Bytes:

@@ -1,0 +1,12 @@
+"""One person of several: found in the matte, held from frame to frame, and the others faded out.
+
+May import core, finishing, and the contract of engines.
+
+>>> import numpy as np
+>>> from rvm_live.engines.only_me.tracker import Tracker
+>>> alpha = np.zeros((90, 160), np.uint8)
+>>> alpha[30:, 20:60] = alpha[50:, 100:120] = 255
+>>> weights = Tracker().look(alpha, np.zeros((90, 160, 3), np.uint8), 0, ("largest", 0))
+>>> float(weights[60, 40]), float(weights[60, 110])
+(1.0, 0.0)
+"""

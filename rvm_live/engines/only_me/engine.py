@@ -1,0 +1,160 @@
+"""An engine that mattes one person of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import EngineError
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.only_me import OnlyMe
+from rvm_live.engines.base import Engine, States
+from rvm_live.engines.delegating import DelegatingEngine
+from rvm_live.engines.only_me.tracker import SIDE, Tracker, small_size
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["OnlyMeEngine"]
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+_STATES = 4
+"""Arrays of the tracker's memory beside two of each person."""
+
+
+class OnlyMeEngine(DelegatingEngine):
+    """Gives the mattes of another engine with one person in them, where that is asked for; else as they are.
+
+    Where alpha is yet to be worked out its low-resolution model is weighed, which costs next to nothing; a finished one
+    is multiplied where others are. From a GPU a small alpha comes down for it, and weights go up.
+
+    Args:
+        inner: any engine.
+        asked: may be changed at any time.
+    """
+
+    def __init__(self, inner: Engine, asked: OnlyMe) -> None:
+        super().__init__(inner)
+        self._asked = asked
+        self._tracker = Tracker()
+        self._was_on = False
+
+    def reset(self) -> None:
+        self._inner.reset()
+        self._tracker.reset()
+
+    def matte(self, frame: Frame) -> Matte:
+        return self._only(self._inner.matte(frame))
+
+    def matte_chunk(self, frames: Sequence[Frame]) -> list[Matte]:
+        if self._asked.on and not self._inner.chunked:  # what is around mattes may look back at the first of them
+            return [self.matte(frame) for frame in frames]
+        return [self._only(matte) for matte in self._inner.matte_chunk(frames)]
+
+    def _only(self, matte: Matte) -> Matte:
+        asked, on = self._asked, self._asked.on
+        if not on and not self._was_on:
+            return replace(matte, lasting=lambda: not asked.on) if matte.lasting is None else matte
+        if on and not self._was_on:
+            self._tracker.reset()
+        self._was_on = on
+        if not on:
+            return matte
+        matte.check()
+        who = asked.asked
+        frame = matte.frame
+        size = small_size(frame.width, frame.height)
+        picture = _smaller(frame.image, size)
+        moment_ns = frame.captured_ns if frame.media_ns is None else frame.media_ns
+        weights = self._tracker.look(_small_alpha(matte, picture, size), picture, moment_ns, who)
+        settled = not self._tracker.moving
+        made = matte if weights is None else _weighed(matte, weights)
+        return replace(
+            made,
+            finished_ns=SYSTEM_CLOCK.now_ns() if made.elapsed_ns is None else made.finished_ns,
+            lasting=lambda: settled and asked.on and asked.asked == who,
+        )
+
+    def states(self) -> States | None:
+        own = self._inner.states()
+        return None if own is None else [*own, *(memory := self._tracker.memory), np.array([len(memory)], np.float32)]
+
+    def restore(self, states: States) -> None:
+        count = int(states[-1][0]) if states and states[-1].shape == (1,) else 0
+        if not _STATES <= count < len(states):
+            raise EngineError("the state does not fit the engine")
+        self._tracker.remember(states[-1 - count : -1])
+        self._was_on = self._asked.on
+        self._inner.restore(states[: -1 - count])
+
+
+def _smaller(picture: Bytes, size: tuple[int, int]) -> Bytes:
+    """A picture or alpha at a smaller size; of large ones not every pixel counts."""
+    step = max(1, max(picture.shape[:2]) // (4 * SIDE))
+    return np.asarray(cv2.resize(np.ascontiguousarray(picture[::step, ::step]), size, interpolation=cv2.INTER_AREA))
+
+
+def _small_alpha(matte: Matte, picture: Bytes, size: tuple[int, int]) -> Bytes:
+    """Alpha, uint8 (h, w)."""
+    if (estimate := matte.deferred) is not None:
+        found = estimate.found
+        slope, offset = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (found.slope, found.offset))
+        grey = cv2.transform(picture, np.full((1, 3), 1 / 3, np.float32))
+        return np.asarray(cv2.add(cv2.multiply(slope, grey, dtype=cv2.CV_32F), offset, dtype=cv2.CV_8U))
+    if isinstance(matte.alpha, np.ndarray):
+        return _smaller(_as_bytes(matte.alpha), size)
+    import torch
+
+    alpha = _here(matte)
+    values = alpha.float() if alpha.dtype == torch.uint8 else alpha.float() * 255
+    small = torch.nn.functional.interpolate(values[None, None], size[::-1], mode="area")[0, 0]
+    return np.ascontiguousarray(small.round().clamp(0, 255).to(torch.uint8).cpu().numpy())
+
+
+def _as_bytes(alpha: NDArray[np.generic]) -> Bytes:
+    if alpha.dtype == np.uint8:
+        return alpha  # type: ignore[return-value]
+    return np.asarray(np.clip(alpha.astype(np.float32) * 255 + 0.5, 0, 255).astype(np.uint8))
+
+
+def _here(matte: Matte) -> torch.Tensor:
+    """Alpha, in the order of this thread's work on its device."""
+    alpha: torch.Tensor = matte.alpha
+    if alpha.device.type == "cuda":
+        import torch
+
+        stream = torch.cuda.current_stream(alpha.device)
+        if matte.ready is not None:
+            stream.wait_event(matte.ready)
+        alpha.record_stream(stream)
+    return alpha
+
+
+def _weighed(matte: Matte, weights: Floats) -> Matte:
+    """The matte with so much of alpha."""
+    frame = matte.frame
+    if (estimate := matte.deferred) is not None:
+        estimate.weigh(weights)
+        return matte
+    if isinstance(matte.alpha, np.ndarray):
+        share = cv2.resize(_as_bytes(weights), (frame.width, frame.height), interpolation=cv2.INTER_LINEAR)
+        return replace(matte, alpha=cv2.multiply(_as_bytes(matte.alpha), share, scale=1 / 255))
+    import torch
+
+    alpha = _here(matte)
+    small = torch.from_numpy(weights).to(alpha.device)[None, None]
+    share = torch.nn.functional.interpolate(small, tuple(alpha.shape), mode="bilinear", align_corners=False)[0, 0]
+    values = alpha.float() * share
+    made = values.round().to(torch.uint8) if alpha.dtype == torch.uint8 else values.to(alpha.dtype)
+    ready = matte.ready
+    if alpha.device.type == "cuda":
+        ready = torch.cuda.Event()
+        ready.record(torch.cuda.current_stream(alpha.device))
+    return replace(matte, alpha=made, ready=ready)

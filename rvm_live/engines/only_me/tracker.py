@@ -1,0 +1,453 @@
+"""People in small mattes: told apart, held from frame to frame, and found again after they crossed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.engines.only_me.colours import alike, bins_of, histogram, likelihood
+
+__all__ = ["FADE_S", "SIDE", "Tracker", "small_size"]
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+SIDE = 160
+"""Longer side of what is looked at, pixels; the lengths below are in them."""
+FADE_S = 0.3
+"""Seconds from seen to unseen."""
+_SOLID = 96
+_LEAST, _CHOOSABLE = 0.002, 0.006
+"""Of the picture: who is held, and who can be chosen. The rest is part of whoever is near it."""
+_NEAR, _FAR = 7.0, 12.0
+"""What is nearer to the chosen one is theirs, what is further away is not."""
+_CLAIM, _GONE = 0.1, 0.12
+"""Of an area: what a part has in common with a person who was there before; below the second one is hidden."""
+_PER_PIXEL, _REACH, _HIDDEN = 0.35, 9.0, 4.0
+"""Of a pixel that is so far from where a person was, what that costs, in natural units of likelihood; it costs no more
+beyond the reach, and what stands in the last for one who is hidden, and may be anywhere."""
+_KNOWN, _SAME = 0.6, 0.35
+"""How alike the colours must be of somebody who is found again anywhere, or at the same place."""
+_AGAIN_S, _YOUNG_S, _FORGET_S, _EMPTY_S, _YIELD_S = 2.0, 1.5, 20.0, 0.5, 1.0
+_BESIDE, _ABOVE = 2, 5.0
+_LEARN = 0.05
+_SMALL, _LARGER = 0.025, 4.0
+_MOST = 24
+_LONGEST_S = 0.1
+
+
+@dataclass
+class _Person:
+    """Somebody who was seen.
+
+    Attributes:
+        mark: in the map of people.
+        colours: a histogram.
+        area: share of the picture when nobody else touched them.
+        x: of the middle, share of the width.
+        y: likewise.
+        weight: how much of them is seen now, 0 to 1.
+        since_s: seconds since they came.
+        gone_s: seconds for which they were not seen; 0: they are.
+        behind: the mark of who hides them; 0: nobody.
+        part_of: the mark of whom they came away from; 0: nobody.
+    """
+
+    mark: int
+    colours: Floats
+    area: float = 0.0
+    x: float = 0.0
+    y: float = 0.0
+    weight: float = 0.0
+    since_s: float = 0.0
+    gone_s: float = 0.0
+    behind: int = 0
+    part_of: int = 0
+
+    @property
+    def row(self) -> list[float]:
+        place = [self.mark, self.area, self.x, self.y, self.weight, self.since_s, self.gone_s, self.behind]
+        return [*place, self.part_of]
+
+    @classmethod
+    def of(cls, row: NDArray[np.float64], colours: Floats) -> _Person:
+        mark, area, x, y, weight, since_s, gone_s, behind, part_of = (float(each) for each in row)
+        return cls(int(mark), colours, area, x, y, weight, since_s, gone_s, int(behind), int(part_of))
+
+
+@dataclass
+class _Seen:
+    """One connected part of the matte."""
+
+    mask: Mask
+    area: int
+    left: int
+    right: int
+    owners: list[_Person] = field(default_factory=list)
+    overlaps: dict[int, int] = field(default_factory=dict)
+
+    def common(self, left: int, right: int) -> int:
+        """How many columns it has in common with these; negative: how many lie between."""
+        return min(self.right, right) - max(self.left, left)
+
+    def beside(self, other: _Seen) -> bool:
+        """Whether it stands beside another part: a person may be cut in two above each other, seldom so."""
+        return self.common(other.left, other.right) <= -_BESIDE
+
+
+def small_size(width: int, height: int) -> tuple[int, int]:
+    """The size at which a frame is looked at."""
+    share = min(1.0, SIDE / max(width, height))
+    return max(1, round(width * share)), max(1, round(height * share))
+
+
+class Tracker:
+    """Looks at one small matte after the other, and says what of each stays.
+
+    Who was near before is who is there now. Where people touch, each pixel goes to whom its colours and its place fit
+    best. Who was not to be seen is known again by their colours. Whoever comes new is not shown.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """The next matte is the first."""
+        self._people: list[_Person] = []
+        self._marks: Bytes = np.zeros((0, 0), np.uint8)
+        self._chosen = 0
+        self._asked: tuple[str, int] | None = None
+        self._moment_ns = 0
+        self._empty_s = self._yield_s = 0.0
+        self._begun = False
+
+    @property
+    def moving(self) -> bool:
+        """Whether another look at the same matte would give something else."""
+        return any(person.weight != self._goal(person) for person in self._people)
+
+    def look(self, alpha: Bytes, picture: Bytes, moment_ns: int, asked: tuple[str, int]) -> Floats | None:
+        """What of a matte stays.
+
+        Args:
+            alpha: uint8 (h, w), of :func:`small_size`.
+            picture: uint8 (h, w, 3) BGR.
+            moment_ns: nanoseconds; those of later frames are later.
+            asked: of :class:`~rvm_live.core.only_me.OnlyMe`.
+
+        Returns:
+            Weights, float32 (h, w), 0 to 1; None: all of it.
+        """
+        passed_s = min(max(moment_ns - self._moment_ns, 0) / 1e9, _LONGEST_S) if self._begun else 0.0
+        self._moment_ns = moment_ns
+        if self._marks.shape != alpha.shape:
+            self._people, self._marks, self._chosen = [], np.zeros(alpha.shape, np.uint8), 0
+        bins = bins_of(picture)
+        self._marks = self._found(alpha, bins, passed_s)
+        self._choose(asked, passed_s)
+        for person in self._people:
+            goal, step = self._goal(person), passed_s / FADE_S
+            person.weight = min(max(goal, person.weight - step), person.weight + step) if self._begun else goal
+        self._begun = True
+        return self._weights(alpha)
+
+    def _goal(self, person: _Person) -> float:
+        return float(person.mark == self._chosen and not person.gone_s)
+
+    # Who is where ---------------------------------------------------------------------------------------------
+
+    def _found(self, alpha: Bytes, bins: NDArray[np.int32], passed_s: float) -> Bytes:
+        """The map of people, and what is known of each brought up to date."""
+        marks = np.zeros(alpha.shape, np.uint8)
+        parts = self._parts(alpha)
+        for person in self._people:
+            person.since_s += passed_s
+        self._claim(parts)
+        alone: dict[int, list[_Seen]] = {}
+        shared: set[int] = set()
+        for part in parts:
+            hidden = [p for p in self._people if p.behind and any(p.behind == owner.mark for owner in part.owners)]
+            if len(part.owners) + len(hidden) > 1:
+                shared |= {person.mark for person in part.owners}
+                self._divide(part, [person for person in hidden if person not in part.owners], bins, marks)
+            elif part.owners:
+                alone.setdefault(part.owners[0].mark, []).append(part)
+        unknown = [part for part in parts if not part.owners]
+        for mark, own in alone.items():
+            kept, others = self._apart(own)
+            if others:
+                self._part_ways(self._of(mark), kept, others, bins, marks)
+            for part in kept:
+                marks[part.mask] = mark
+        self._recognise(unknown, bins, marks)
+        self._take_in(marks, bins, shared, passed_s)
+        return marks
+
+    def _parts(self, alpha: Bytes) -> list[_Seen]:
+        mask = cv2.threshold(alpha, _SOLID - 1, 1, cv2.THRESH_BINARY)[1]
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        parts = []
+        for number in range(1, count):
+            left, _, width, _, area = (int(each) for each in stats[number])
+            if area >= _LEAST * alpha.size:
+                parts.append(_Seen(labels == number, area, left, left + width))
+        return sorted(parts, key=lambda part: -part.area)
+
+    def _claim(self, parts: Sequence[_Seen]) -> None:
+        """Whose each part is: theirs who were there before."""
+        size = self._marks.size
+        for part in parts:
+            before = np.bincount(self._marks[part.mask], minlength=256)
+            part.owners = [
+                person
+                for person in self._people
+                if before[person.mark] >= max(1.0, _CLAIM * min(part.area, person.area * size))
+            ]
+            part.overlaps = {person.mark: int(before[person.mark]) for person in part.owners}
+        for person in self._people:
+            own = [part for part in parts if person in part.owners]
+            home = max(own, key=lambda part: part.overlaps[person.mark], default=None)
+            for part in own:
+                if home is not None and len(part.owners) > 1 and part.beside(home):
+                    part.owners.remove(person)  # what they left there is the others'
+        for part in parts:
+            self._join(part)
+
+    def _join(self, part: _Seen) -> None:
+        """Of those who touch, who are nobody of their own: an arm that was cut off for a moment, one that came in before
+        the body did. But who is meant takes in nobody who came from outside."""
+        for person in list(part.owners):
+            for other in part.owners:
+                again = person.part_of == other.mark and person.since_s < _AGAIN_S
+                small = person.since_s < _YOUNG_S and person.area < 0.3 * other.area
+                if other is person or not (again or (small and other.mark != self._chosen)):
+                    continue
+                if person.mark == self._chosen:
+                    self._chosen, other.weight = other.mark, max(other.weight, person.weight)
+                part.owners.remove(person)
+                self._people.remove(person)
+                break
+
+    def _divide(self, part: _Seen, hidden: Sequence[_Person], bins: NDArray[np.int32], marks: Bytes) -> None:
+        """People who touch: each pixel is theirs whom it fits best."""
+        people = [*part.owners, *hidden]
+        costs = np.stack([self._cost(person, bins, hidden=person in hidden) for person in people])
+        best = cv2.medianBlur(np.argmin(costs, axis=0).astype(np.uint8), 5)
+        least = [max(_LEAST, _GONE * person.area) * part.mask.size for person in people]
+        areas = [np.count_nonzero(part.mask & (best == number)) for number in range(len(people))]
+        there = [number for number in range(len(people)) if areas[number] >= least[number]]
+        there = there or [int(np.argmax(areas))]
+        front = people[max(there, key=areas.__getitem__)]
+        if len(there) < len(people):
+            best = np.array(there, np.uint8)[np.argmin(costs[there], axis=0)]
+        for number, person in enumerate(people):
+            if number in there:
+                marks[part.mask & (best == number)] = person.mark
+                person.behind = 0
+            else:
+                person.behind = front.mark
+
+    def _cost(self, person: _Person, bins: NDArray[np.int32], *, hidden: bool) -> Floats:
+        cost = -likelihood(bins, person.colours)
+        if hidden:
+            return np.asarray(cost + _PER_PIXEL * _HIDDEN, np.float32)
+        away = cv2.distanceTransform((self._marks != person.mark).astype(np.uint8), cv2.DIST_L2, 3)
+        return np.asarray(cost + _PER_PIXEL * np.minimum(away, _REACH), np.float32)
+
+    def _apart(self, own: Sequence[_Seen]) -> tuple[list[_Seen], list[_Seen]]:
+        """What of the parts that were one person still may be, and what stands beside that: two came apart."""
+        kept, others = [own[0]], []
+        for part in own[1:]:
+            (others if part.beside(own[0]) and part.area >= _GONE * own[0].area else kept).append(part)
+        return kept, others
+
+    def _part_ways(
+        self, person: _Person, kept: list[_Seen], others: list[_Seen], bins: NDArray[np.int32], marks: Bytes
+    ) -> None:
+        """Who was one is two: whose colours fit best goes on as the one, somebody who was hidden or is new as the other."""
+        several = [*kept[:1], *others]
+        fits = [alike(person.colours, histogram(bins, part.mask)) for part in several]
+        if len(kept) == 1 and max(fits) > fits[0] + 0.05:
+            best = several[int(np.argmax(fits))]
+            others[:] = [part for part in several if part is not best]
+            kept[:] = [best]
+        for part in others:
+            colours = histogram(bins, part.mask)
+            hidden = [each for each in self._people if each.behind == person.mark]
+            known = max(hidden, key=lambda each: alike(each.colours, colours), default=None)
+            if known is None or alike(known.colours, colours) < _SAME:
+                known = self._new(colours, part_of=person.mark, weight=person.weight)
+            if known is not None:
+                known.behind, known.gone_s = 0, 0.0
+                marks[part.mask] = known.mark
+
+    def _recognise(self, unknown: Sequence[_Seen], bins: NDArray[np.int32], marks: Bytes) -> None:
+        """Who was gone and is back, best first; whoever is left is new."""
+        height, width = marks.shape
+        absent = [person for person in self._people if not (marks == person.mark).any()]
+        looks = [histogram(bins, part.mask) for part in unknown]
+        pairs = []
+        for number, part in enumerate(unknown):
+            ys, xs = np.nonzero(part.mask)
+            x, y = float(xs.mean()) / width, float(ys.mean()) / height
+            for person in absent:
+                fit = alike(person.colours, looks[number])
+                off = float(np.hypot(x - person.x, y - person.y))
+                near = person.gone_s < 1 and off < 0.15
+                if fit >= (_SAME if near else _KNOWN):
+                    pairs.append((fit + 0.2 * near - 0.2 * off, number, person.mark))
+        taken: set[int] = set()
+        back: set[int] = set()
+        for _, number, mark in sorted(pairs, reverse=True):
+            if number not in taken and mark not in back:
+                taken.add(number)
+                back.add(mark)
+                marks[unknown[number].mask] = mark
+        for number, part in enumerate(unknown):
+            if number in taken:
+                continue
+            person = self._above(part, marks) or self._new(looks[number])
+            if person is not None:
+                marks[part.mask] = person.mark
+
+    def _above(self, part: _Seen, marks: Bytes) -> _Person | None:
+        """Who stands right above or below: they are cut in two."""
+        away = cv2.distanceTransform((~part.mask).astype(np.uint8), cv2.DIST_L2, 3)
+        for mark in np.unique(marks[(away <= _ABOVE) & (marks > 0)]):
+            columns = np.flatnonzero((marks == mark).any(axis=0))
+            if part.common(int(columns[0]), int(columns[-1]) + 1) >= 0.6 * (part.right - part.left):
+                return self._of(int(mark))
+        return None
+
+    def _take_in(self, marks: Bytes, bins: NDArray[np.int32], shared: set[int], passed_s: float) -> None:
+        height, width = marks.shape
+        counts = np.bincount(marks.ravel(), minlength=256)
+        for person in self._people:
+            if not counts[person.mark]:
+                person.gone_s += max(passed_s, 1e-3)
+                continue
+            mask = marks == person.mark
+            ys, xs = np.nonzero(mask)
+            person.x, person.y = (float(xs.mean()) + 0.5) / width, (float(ys.mean()) + 0.5) / height
+            person.gone_s, person.behind = 0.0, 0
+            if person.mark in shared:
+                continue  # half of them may be hidden, and what was divided is never quite theirs
+            known = person.area > 0
+            person.area = float(counts[person.mark]) / marks.size
+            seen = histogram(bins, mask)
+            person.colours = person.colours + _LEARN * (seen - person.colours) if known else seen
+        self._people = [
+            person for person in self._people if person.gone_s < _FORGET_S or person.mark == self._chosen
+        ]
+
+    def _new(self, colours: Floats, *, part_of: int = 0, weight: float = 0.0) -> _Person | None:
+        """Somebody new; None where there are too many already."""
+        taken = {person.mark for person in self._people}
+        mark = next((each for each in range(1, _MOST + 1) if each not in taken), 0)
+        if not mark:
+            return None
+        self._people.append(_Person(mark, colours, weight=weight, part_of=part_of))
+        return self._people[-1]
+
+    def _of(self, mark: int) -> _Person:
+        return next(person for person in self._people if person.mark == mark)
+
+    # Who is meant ---------------------------------------------------------------------------------------------
+
+    def _choose(self, asked: tuple[str, int], passed_s: float) -> None:
+        if asked != self._asked:
+            self._asked, self._chosen = asked, 0
+        present = [person for person in self._people if not person.gone_s]
+        chosen = next((person for person in self._people if person.mark == self._chosen), None)
+        if chosen is not None and chosen.gone_s:
+            # Nobody takes the place of who has left. But who comes into an empty picture may be them in another coat.
+            self._empty_s = 0.0 if present else self._empty_s + passed_s
+            if self._empty_s >= _EMPTY_S:
+                self._chosen, chosen = 0, None
+        else:
+            self._empty_s = 0.0
+        able = [person for person in present if person.area >= _CHOOSABLE]
+        if chosen is not None and asked[0] == "largest" and able and not chosen.gone_s:
+            large = max(able, key=lambda person: person.area)
+            more = chosen.area < _SMALL and large.area > _LARGER * chosen.area
+            self._yield_s = self._yield_s + passed_s if more else 0.0
+            if self._yield_s >= _YIELD_S:  # it was a coat
+                self._chosen = large.mark
+        if not self._chosen and able:
+            self._chosen = self._meant(able, asked[0]).mark
+
+    def _meant(self, able: Sequence[_Person], person: str) -> _Person:
+        if person == "left":
+            return min(able, key=lambda each: each.x)
+        if person == "right":
+            return max(able, key=lambda each: each.x)
+        if person == "largest":
+            return max(able, key=lambda each: each.area)
+        x, y = (float(each) for each in person.split(","))
+        height, width = self._marks.shape
+        at = np.array([x * width - 0.5, y * height - 0.5])
+
+        def away(each: _Person) -> float:
+            ys, xs = np.nonzero(self._marks == each.mark)
+            return float(np.hypot(xs - at[0], ys - at[1]).min())
+
+        return min(able, key=away)
+
+    # What stays -----------------------------------------------------------------------------------------------
+
+    def _weights(self, alpha: Bytes) -> Floats | None:
+        """Of each pixel the weight of whoever is next; nothing of what is far from everybody."""
+        nearest = np.full(alpha.shape, _FAR, np.float32)
+        weights = np.zeros(alpha.shape, np.float32)
+        for person in self._people:
+            if person.gone_s:
+                continue
+            away = cv2.distanceTransform((self._marks != person.mark).astype(np.uint8), cv2.DIST_L2, 3)
+            nearer = away < nearest
+            nearest[nearer] = away[nearer]
+            if person.weight > 0:
+                weights[nearer] = person.weight * np.clip((_FAR - away[nearer]) / (_FAR - _NEAR), 0, 1)
+            else:
+                weights[nearer] = 0
+        return weights if bool((alpha[weights < 1] > 1).any()) else None
+
+    # What is remembered ---------------------------------------------------------------------------------------
+
+    @property
+    def memory(self) -> list[Floats]:
+        """All of it, for a run that goes on later."""
+        words, times = self._asked or ("", -1)
+        now = [self._chosen, self._empty_s, self._yield_s, self._begun]
+        looks = [person.colours for person in self._people]
+        return [
+            np.frombuffer(words.encode(), np.uint8).astype(np.float32),
+            _packed(np.array([times, self._moment_ns], np.int64)),
+            _packed(np.array(now, np.float64)),
+            self._marks.astype(np.float32),
+            *(_packed(np.array(person.row, np.float64)) for person in self._people),
+            *looks,
+        ]
+
+    def remember(self, memory: Sequence[Floats]) -> None:
+        """Go on from what :attr:`memory` gave."""
+        words, counts, now, marks, *people = memory
+        times, self._moment_ns = (int(each) for each in counts.view(np.int64))
+        self._asked = None if times < 0 else (bytes(words.astype(np.uint8)).decode(), times)
+        chosen, self._empty_s, self._yield_s, begun = (float(each) for each in now.view(np.float64))
+        self._chosen, self._begun = int(chosen), bool(begun)
+        self._marks = marks.astype(np.uint8)
+        half = len(people) // 2
+        self._people = [
+            _Person.of(row.view(np.float64), look.copy()) for row, look in zip(people[:half], people[half:], strict=True)
+        ]
+
+
+def _packed(numbers: NDArray[Any]) -> Floats:
+    """Numbers of twice the width, bit by bit: what goes on from them makes the same bytes."""
+    return numbers.view(np.float32)

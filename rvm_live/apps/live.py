@@ -37,10 +37,12 @@ from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.frames import Composite
 from rvm_live.core.framing import Framing
 from rvm_live.core.notices import Notices
+from rvm_live.core.only_me import OnlyMe
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import LiveSettings
 from rvm_live.engines.choice import told_once
 from rvm_live.engines.failover import FailoverEngine
+from rvm_live.engines.only_me.engine import OnlyMeEngine
 from rvm_live.sinks.base import Sink, Surroundings
 from rvm_live.sinks.factory import open_sink
 from rvm_live.sinks.recording.snapshot import save_png
@@ -139,12 +141,13 @@ class _App:
             self._opened,
         )
         self.page = None if settings.web is None else LivePage(settings, tell, clock)
+        self.only_me = OnlyMe(settings.only_me, settings.person)
         away = parse(settings.away)[0] if settings.away else None
         backgrounds = default_cycle(settings.backgrounds)
         refuse_live([*backgrounds, *([away] if away else [])], settings.source)
         parts = Assembly(
             self.source,
-            engine,
+            OnlyMeEngine(engine, self.only_me),
             backgrounds,
             overflow=overflow,
             notices=notices,
@@ -190,6 +193,7 @@ class _App:
             lambda: self.pipeline.stop("stopped"),
             self.own,
             self.camera if settings.source.realtime else None,
+            self.only_me,
         )
         self.pipeline = parts.pipeline(
             self._sinks(tell, clock),

@@ -16,7 +16,7 @@ from rvm_live.apps.report import LiveReport
 from rvm_live.cli import values
 from rvm_live.cli.layers import Layers
 from rvm_live.cli.looks import LOOK_OPTIONS, look_from
-from rvm_live.cli.options import engine_option, engine_settings, source_option, source_settings
+from rvm_live.cli.options import ONLY_ME, engine_option, engine_settings, source_option, source_settings
 from rvm_live.cli.params import OnePerLine, PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
 from rvm_live.core.errors import SettingsError, SinkError
@@ -76,6 +76,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             default="0,0",
             help="Move the person to the right and down, in pictures: 0.2,0.  [default: 0,0]",
         ),
+        *ONLY_ME,
         click.option(
             "--away",
             callback=place_text,
@@ -255,6 +256,8 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
         zoom=options["zoom"],
         shift=parse_shift(options["shift"]),
         look=look_from(options),
+        only_me=options["only_me"],
+        person=options["person"],
         away=options["away"],
         headless=options["headless"],
         fullscreen=options["fullscreen"],

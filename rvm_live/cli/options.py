@@ -17,9 +17,18 @@ import click
 from rvm_live.cli import values
 from rvm_live.cli.params import PlacePath
 from rvm_live.cli.words import Aliased
+from rvm_live.core.only_me import PEOPLE
 from rvm_live.core.settings import MODELS, EngineSettings, Foreground, SourceSettings, parse_ratio
 
-__all__ = ["engine_option", "engine_options", "engine_settings", "source_option", "source_options", "source_settings"]
+__all__ = [
+    "ONLY_ME",
+    "engine_option",
+    "engine_options",
+    "engine_settings",
+    "source_option",
+    "source_options",
+    "source_settings",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _Table = Mapping[str, Mapping[str, Any]]
@@ -93,6 +102,18 @@ _ENGINE: _Table = {
 }
 """Field of the settings -> what click.option takes; ``names``: of the option, where it is not called as the field is;
 ``shown``: the default in words, where it is none of click's."""
+
+
+ONLY_ME = (
+    click.option("--only-me", is_flag=True, help="Of several people keep one alone (key i)."),
+    click.option(
+        "--person",
+        metavar="WHICH",
+        default=PEOPLE[0],
+        help="Who that is: largest, left, right, or a place in the picture, 0.3,0.5.  [default: largest]",
+    ),
+)
+"""Who of several people stays; for all commands that matte."""
 
 
 def _option(table: _Table, field: str, changes: Mapping[str, Any]) -> Callable[[F], F]:

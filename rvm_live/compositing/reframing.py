@@ -192,19 +192,23 @@ class _Reframed(Frame):
                 moved[warp.to] = warp(frame.image)[0]
             return moved
 
-        return _Reframed._made(frame, _Once(make), (width, height))
+        return _Reframed._made(frame, _Once(make), (width, height), placement)
 
     @staticmethod
     def again(moved: Frame, frame: Frame) -> Frame:
         """What was made of the same picture before, for this frame."""
-        return _Reframed._made(frame, moved.__dict__["_once"], moved.__dict__["_size"])
+        return _Reframed._made(frame, *(moved.__dict__[name] for name in ("_once", "_size", "_placement")))
 
     @staticmethod
-    def _made(frame: Frame, once: _Once, size: tuple[int, int]) -> Frame:
+    def _made(frame: Frame, once: _Once, size: tuple[int, int], placement: Placement) -> Frame:
         made = object.__new__(_Reframed)
         made.__dict__.update({name: value for name, value in vars(frame).items() if name != "image"})
-        made.__dict__.update(_once=once, _size=size)
+        made.__dict__.update(_once=once, _size=size, _placement=placement)
         return made
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        placement: Placement = self.__dict__["_placement"]
+        return placement.x + (x - 0.5) / placement.scale, placement.y + (y - 0.5) / placement.scale
 
     @cached_property
     def image(self) -> Picture:

@@ -13,7 +13,7 @@ them, and so is the foreground there. A trace of a person is next to nothing but
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,10 @@ class Frame:
     @property
     def width(self) -> int:
         return int(self.image.shape[1])
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Where in what was captured a place of the picture lies, in shares of its width and height."""
+        return x, y
 
     def __repr__(self) -> str:
         return f"Frame(seq={self.seq}, epoch={self.epoch}, {self.width}x{self.height})"
@@ -171,6 +175,10 @@ class Matte:
                      frame.captured_ns, None, self.estimate)  # fmt: skip
         twin.__dict__.update({name: known[name] for name in ("_host", "_tensors") if name in known})
         return twin
+
+    def but(self, **changes: Any) -> Matte:
+        """It, with other values of some attributes; nothing is worked out for it."""
+        return Matte(**{each.name: self.__dict__[each.name] for each in fields(self)} | changes)
 
     @cached_property
     def done_ns(self) -> int:

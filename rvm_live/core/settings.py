@@ -13,6 +13,7 @@ from rvm_live.core.colors import parse_color
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.framing import Framing
 from rvm_live.core.look import Look
+from rvm_live.core.only_me import PEOPLE, parse_person
 from rvm_live.core.validation import check_fields
 
 __all__ = [
@@ -286,6 +287,8 @@ class LiveSettings:
         zoom: how much larger the person is; with ``follow`` 1 is 80 % of the picture's height.
         shift: how far the person is moved, to the right and down, in pictures.
         look: how the person is to fit the background.
+        only_me: one person alone stays in the picture.
+        person: which: ``largest``, ``left``, ``right``, or a place in the frame, ``0.3,0.5``.
         away: specification of a picture that is shown in place of the background alone, or None.
         headless: open no window.
         fullscreen: start in full screen.
@@ -323,6 +326,8 @@ class LiveSettings:
     zoom: float = 1.0
     shift: tuple[float, float] = (0.0, 0.0)
     look: Look = field(default_factory=Look)
+    only_me: bool = False
+    person: str = PEOPLE[0]
     away: str | None = None
     headless: bool = False
     fullscreen: bool = False
@@ -366,6 +371,7 @@ class LiveSettings:
         known = ", ".join(f"{width}x{height}" for width, height in CAMERA_SIZES)
         _require(self.virtual_camera_size in (None, *CAMERA_SIZES), f"a virtual camera has one of these sizes: {known}")
         Framing(self.follow, self.zoom, self.shift)
+        parse_person(self.person)
         if self.audio is not None:
             _require(bool(self.audio.strip()), "the microphone's name is empty: --audio alone takes the system's own")
             _require(self.source.realtime, "--audio records what is heard while it runs: leave out --no-realtime")

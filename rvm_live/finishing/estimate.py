@@ -47,8 +47,8 @@ class Common:
         alpha: uint8 (H, W), as steady as it gets; a camera's noise is not put on it.
     """
 
-    def __init__(self) -> None:
-        self.found: Found | None = None
+    def __init__(self, found: Found | None = None) -> None:
+        self.found = found
         self.alpha: Bytes | None = None
 
 

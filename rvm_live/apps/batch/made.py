@@ -16,6 +16,7 @@ from rvm_live.apps.batch.settings import PRESETS, BatchSettings
 from rvm_live.backgrounds.parse import parse
 from rvm_live.backgrounds.slides import SlideShow
 from rvm_live.core.errors import KeptError
+from rvm_live.core.only_me import parse_person
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.choice import EMBEDDED, Choice
 from rvm_live.system.atomic_write import write_whole
@@ -143,6 +144,7 @@ def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | No
         **({"straight": True} if settings.straight else {}),
         **({} if settings.box is None else {"region": str(settings.box)}),
         **({} if settings.mask is None else {"mask": fingerprint(_files(settings.mask))}),
+        **({"only me": parse_person(settings.person)} if settings.only_me else {}),
     }
 
 

@@ -34,6 +34,7 @@ from rvm_live.backgrounds.parse import parse
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.compositing.output import Output
 from rvm_live.core.notices import Notices
+from rvm_live.core.only_me import OnlyMe
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.base import Engine, EngineInfo
@@ -184,6 +185,7 @@ def matted(
     looking: Engine = engine
     if settings.box is not None:
         looking = RegionEngine(looking, settings.box, size)
+    looking = _only(settings, looking)
     if masks is not None:
         looking = MaskEngine(looking, masks, first + (0 if place is None else place.first))
     parts = Assembly(
@@ -241,6 +243,15 @@ def _masks(settings: BatchSettings, job: Job, facts: Facts) -> Masks | None:
         return None
     row = numbered(settings.mask) if settings.mask.is_dir() else ()
     return Masks(settings.mask, row, facts, (job.source, job.pictures), square=job.square)
+
+
+def _only(settings: BatchSettings, engine: Engine) -> Engine:
+    """The engine, with one person of several where that is asked for."""
+    if not settings.only_me:
+        return engine
+    from rvm_live.engines.only_me.engine import OnlyMeEngine  # only now: it needs OpenCV
+
+    return OnlyMeEngine(engine, OnlyMe(True, settings.person))
 
 
 def _source(

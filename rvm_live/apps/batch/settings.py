@@ -11,6 +11,7 @@ from rvm_live.apps.batch.region import Region
 from rvm_live.apps.batch.spans import Span
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.look import Look
+from rvm_live.core.only_me import PEOPLE, parse_person
 from rvm_live.core.settings import MODELS, EngineSettings
 from rvm_live.core.validation import check_fields
 from rvm_live.engines.common.ladder import LEAST_LINES, ratio_of
@@ -148,6 +149,8 @@ class BatchSettings:
         workers: processes on this machine, each with its share of it; 1: this one alone.
         ray: address of a Ray cluster, ``local`` for one of its own, or None: no Ray.
         straight: EXR and fills keep colours that are not multiplied by alpha.
+        only_me: of several people one alone stays.
+        person: which, as in :class:`~rvm_live.core.settings.LiveSettings`.
         published: the engine's published ratio is taken, whatever the quality.
         start: of the part of each film that is taken, as :meth:`~rvm_live.apps.batch.spans.Mark.parse` takes it; None:
             its beginning.
@@ -181,6 +184,8 @@ class BatchSettings:
     workers: int = 1
     ray: str | None = None
     straight: bool = False
+    only_me: bool = False
+    person: str = PEOPLE[0]
     published: bool = False
     start: str | None = None
     end: str | None = None
@@ -215,6 +220,7 @@ class BatchSettings:
             f"segments of {self.segment_seconds:g} s are out of range: from 1 to 3600 s",
         )
         require(0.01 <= self.fps <= 1000, f"{self.fps:g} frames per second are out of range: from 0.01 to 1000")
+        parse_person(self.person)
         require(1 <= self.workers <= 256, f"{self.workers} workers are out of range: from 1 to 256")
         require(8 <= self.max_name <= 200, f"max name {self.max_name} is out of range: from 8 to 200 characters")
         if self.name_template is not None:

@@ -1,6 +1,6 @@
 """One person of several: found in the matte, held from frame to frame, and the others faded out.
 
-May import core, finishing, and the contract of engines.
+May import what :mod:`rvm_live.engines` may.
 
 >>> import numpy as np
 >>> from rvm_live.engines.only_me.tracker import Tracker

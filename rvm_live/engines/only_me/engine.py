@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -61,7 +60,7 @@ class OnlyMeEngine(DelegatingEngine):
     def _only(self, matte: Matte) -> Matte:
         asked, on = self._asked, self._asked.on
         if not on and not self._was_on:
-            return replace(matte, lasting=lambda: not asked.on) if matte.lasting is None else matte
+            return matte.but(lasting=lambda: not asked.on)
         if on and not self._was_on:
             self._tracker.reset()
         self._was_on = on
@@ -76,8 +75,7 @@ class OnlyMeEngine(DelegatingEngine):
         weights = self._tracker.look(_small_alpha(matte, picture, size), picture, moment_ns, who)
         settled = not self._tracker.moving
         made = matte if weights is None else _weighed(matte, weights)
-        return replace(
-            made,
+        return made.but(
             finished_ns=SYSTEM_CLOCK.now_ns() if made.elapsed_ns is None else made.finished_ns,
             lasting=lambda: settled and asked.on and asked.asked == who,
         )
@@ -145,7 +143,7 @@ def _weighed(matte: Matte, weights: Floats) -> Matte:
         return matte
     if isinstance(matte.alpha, np.ndarray):
         share = cv2.resize(_as_bytes(weights), (frame.width, frame.height), interpolation=cv2.INTER_LINEAR)
-        return replace(matte, alpha=cv2.multiply(_as_bytes(matte.alpha), share, scale=1 / 255))
+        return matte.but(alpha=cv2.multiply(_as_bytes(matte.alpha), share, scale=1 / 255))
     import torch
 
     alpha = _here(matte)
@@ -155,6 +153,6 @@ def _weighed(matte: Matte, weights: Floats) -> Matte:
     made = values.round().to(torch.uint8) if alpha.dtype == torch.uint8 else values.to(alpha.dtype)
     ready = matte.ready
     if alpha.device.type == "cuda":
-        ready = torch.cuda.Event()
+        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
         ready.record(torch.cuda.current_stream(alpha.device))
-    return replace(matte, alpha=made, ready=ready)
+    return matte.but(alpha=made, ready=ready)

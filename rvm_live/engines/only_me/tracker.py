@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.engines.only_me.colours import alike, bins_of, histogram, likelihood
+from rvm_live.engines.only_me.people import Part, Person, packed
 
 __all__ = ["FADE_S", "SIDE", "Tracker", "small_size"]
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 SIDE = 160
 """Longer side of what is looked at, pixels; the lengths below are in them."""
@@ -35,70 +33,13 @@ beyond the reach, and what stands in the last for one who is hidden, and may be 
 _KNOWN, _SAME = 0.6, 0.35
 """How alike the colours must be of somebody who is found again anywhere, or at the same place."""
 _AGAIN_S, _YOUNG_S, _FORGET_S, _EMPTY_S, _YIELD_S = 2.0, 1.5, 20.0, 0.5, 1.0
-_BESIDE, _ABOVE = 2, 5.0
+_ABOVE = 5.0
+_KEEP_S = 1.5
+"""About how long somebody who is partly hidden goes on as before."""
 _LEARN = 0.05
 _SMALL, _LARGER = 0.025, 4.0
 _MOST = 24
 _LONGEST_S = 0.1
-
-
-@dataclass
-class _Person:
-    """Somebody who was seen.
-
-    Attributes:
-        mark: in the map of people.
-        colours: a histogram.
-        area: share of the picture when nobody else touched them.
-        x: of the middle, share of the width.
-        y: likewise.
-        weight: how much of them is seen now, 0 to 1.
-        since_s: seconds since they came.
-        gone_s: seconds for which they were not seen; 0: they are.
-        behind: the mark of who hides them; 0: nobody.
-        part_of: the mark of whom they came away from; 0: nobody.
-    """
-
-    mark: int
-    colours: Floats
-    area: float = 0.0
-    x: float = 0.0
-    y: float = 0.0
-    weight: float = 0.0
-    since_s: float = 0.0
-    gone_s: float = 0.0
-    behind: int = 0
-    part_of: int = 0
-
-    @property
-    def row(self) -> list[float]:
-        place = [self.mark, self.area, self.x, self.y, self.weight, self.since_s, self.gone_s, self.behind]
-        return [*place, self.part_of]
-
-    @classmethod
-    def of(cls, row: NDArray[np.float64], colours: Floats) -> _Person:
-        mark, area, x, y, weight, since_s, gone_s, behind, part_of = (float(each) for each in row)
-        return cls(int(mark), colours, area, x, y, weight, since_s, gone_s, int(behind), int(part_of))
-
-
-@dataclass
-class _Seen:
-    """One connected part of the matte."""
-
-    mask: Mask
-    area: int
-    left: int
-    right: int
-    owners: list[_Person] = field(default_factory=list)
-    overlaps: dict[int, int] = field(default_factory=dict)
-
-    def common(self, left: int, right: int) -> int:
-        """How many columns it has in common with these; negative: how many lie between."""
-        return min(self.right, right) - max(self.left, left)
-
-    def beside(self, other: _Seen) -> bool:
-        """Whether it stands beside another part: a person may be cut in two above each other, seldom so."""
-        return self.common(other.left, other.right) <= -_BESIDE
 
 
 def small_size(width: int, height: int) -> tuple[int, int]:
@@ -119,7 +60,7 @@ class Tracker:
 
     def reset(self) -> None:
         """The next matte is the first."""
-        self._people: list[_Person] = []
+        self._people: list[Person] = []
         self._marks: Bytes = np.zeros((0, 0), np.uint8)
         self._chosen = 0
         self._asked: tuple[str, int] | None = None
@@ -157,7 +98,7 @@ class Tracker:
         self._begun = True
         return self._weights(alpha)
 
-    def _goal(self, person: _Person) -> float:
+    def _goal(self, person: Person) -> float:
         return float(person.mark == self._chosen and not person.gone_s)
 
     # Who is where ---------------------------------------------------------------------------------------------
@@ -168,14 +109,14 @@ class Tracker:
         parts = self._parts(alpha)
         for person in self._people:
             person.since_s += passed_s
-        self._claim(parts)
-        alone: dict[int, list[_Seen]] = {}
+        self._claim(parts, bins)
+        alone: dict[int, list[Part]] = {}
         shared: set[int] = set()
         for part in parts:
             hidden = [p for p in self._people if p.behind and any(p.behind == owner.mark for owner in part.owners)]
             if len(part.owners) + len(hidden) > 1:
                 shared |= {person.mark for person in part.owners}
-                self._divide(part, [person for person in hidden if person not in part.owners], bins, marks)
+                self._divide(part, [p for p in hidden if p not in part.owners], bins, marks, passed_s)
             elif part.owners:
                 alone.setdefault(part.owners[0].mark, []).append(part)
         unknown = [part for part in parts if not part.owners]
@@ -189,17 +130,17 @@ class Tracker:
         self._take_in(marks, bins, shared, passed_s)
         return marks
 
-    def _parts(self, alpha: Bytes) -> list[_Seen]:
+    def _parts(self, alpha: Bytes) -> list[Part]:
         mask = cv2.threshold(alpha, _SOLID - 1, 1, cv2.THRESH_BINARY)[1]
         count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
         parts = []
         for number in range(1, count):
             left, _, width, _, area = (int(each) for each in stats[number])
             if area >= _LEAST * alpha.size:
-                parts.append(_Seen(labels == number, area, left, left + width))
+                parts.append(Part(labels == number, area, left, left + width))
         return sorted(parts, key=lambda part: -part.area)
 
-    def _claim(self, parts: Sequence[_Seen]) -> None:
+    def _claim(self, parts: Sequence[Part], bins: NDArray[np.int32]) -> None:
         """Whose each part is: theirs who were there before."""
         size = self._marks.size
         for part in parts:
@@ -210,18 +151,37 @@ class Tracker:
                 if before[person.mark] >= max(1.0, _CLAIM * min(part.area, person.area * size))
             ]
             part.overlaps = {person.mark: int(before[person.mark]) for person in part.owners}
-        for person in self._people:
-            own = [part for part in parts if person in part.owners]
-            home = max(own, key=lambda part: part.overlaps[person.mark], default=None)
-            for part in own:
-                if home is not None and len(part.owners) > 1 and part.beside(home):
-                    part.owners.remove(person)  # what they left there is the others'
+        self._settle(parts, bins)
         for part in parts:
             self._join(part)
 
-    def _join(self, part: _Seen) -> None:
-        """Of those who touch, who are nobody of their own: an arm that was cut off for a moment, one that came in before
-        the body did. But who is meant takes in nobody who came from outside."""
+    def _settle(self, parts: Sequence[Part], bins: NDArray[np.int32]) -> None:
+        """Who touched stands in parts of their own again: whose is which their colours tell, before their place does,
+        for that may be anybody's after they crossed. What they leave in another part is the others'."""
+        several = [p for p in self._people if sum(p in part.owners for part in parts) > 1]
+        mixed = [part for part in parts if len(part.owners) > 1 and any(p in several for p in part.owners)]
+        fits = [
+            (alike(person.colours, look) + 0.2 * part.overlaps[person.mark] / part.area, person.mark, number)
+            for number, part in enumerate(parts)
+            if any(person in several for person in part.owners) and mixed
+            for look in [histogram(bins, part.mask)]
+            for person in part.owners
+        ]
+        homes: dict[int, int] = {}
+        for _, mark, number in sorted(fits, reverse=True):
+            if mark not in homes and number not in homes.values():
+                homes[mark] = number
+        for _, mark, number in sorted(fits, reverse=True):
+            homes.setdefault(mark, number)
+        for mark, number in homes.items():
+            person = self._of(mark)
+            for part in parts:
+                if person in part.owners and len(part.owners) > 1 and part.beside(parts[number]):
+                    part.owners.remove(person)
+
+    def _join(self, part: Part) -> None:
+        """Drop who touches and is nobody of their own: an arm that was cut off for a moment, or came in before
+        its body. But who is meant takes in nobody who came from outside."""
         for person in list(part.owners):
             for other in part.owners:
                 again = person.part_of == other.mark and person.since_s < _AGAIN_S
@@ -234,10 +194,12 @@ class Tracker:
                 self._people.remove(person)
                 break
 
-    def _divide(self, part: _Seen, hidden: Sequence[_Person], bins: NDArray[np.int32], marks: Bytes) -> None:
+    def _divide(
+        self, part: Part, hidden: Sequence[Person], bins: NDArray[np.int32], marks: Bytes, passed_s: float
+    ) -> None:
         """People who touch: each pixel is theirs whom it fits best."""
         people = [*part.owners, *hidden]
-        costs = np.stack([self._cost(person, bins, hidden=person in hidden) for person in people])
+        costs = np.stack([self._cost(person, bins, passed_s, hidden=person in hidden) for person in people])
         best = cv2.medianBlur(np.argmin(costs, axis=0).astype(np.uint8), 5)
         least = [max(_LEAST, _GONE * person.area) * part.mask.size for person in people]
         areas = [np.count_nonzero(part.mask & (best == number)) for number in range(len(people))]
@@ -253,24 +215,28 @@ class Tracker:
             else:
                 person.behind = front.mark
 
-    def _cost(self, person: _Person, bins: NDArray[np.int32], *, hidden: bool) -> Floats:
+    def _cost(self, person: Person, bins: NDArray[np.int32], passed_s: float, *, hidden: bool) -> Floats:
         cost = -likelihood(bins, person.colours)
         if hidden:
             return np.asarray(cost + _PER_PIXEL * _HIDDEN, np.float32)
         away = cv2.distanceTransform((self._marks != person.mark).astype(np.uint8), cv2.DIST_L2, 3)
+        height, width = self._marks.shape
+        step = np.array([[1, 0, person.right_s * width * passed_s], [0, 1, person.down_s * height * passed_s]])
+        away = cv2.warpAffine(away, step, (width, height), borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(cost + _PER_PIXEL * np.minimum(away, _REACH), np.float32)
 
-    def _apart(self, own: Sequence[_Seen]) -> tuple[list[_Seen], list[_Seen]]:
+    def _apart(self, own: Sequence[Part]) -> tuple[list[Part], list[Part]]:
         """What of the parts that were one person still may be, and what stands beside that: two came apart."""
-        kept, others = [own[0]], []
+        kept: list[Part] = [own[0]]
+        others: list[Part] = []
         for part in own[1:]:
             (others if part.beside(own[0]) and part.area >= _GONE * own[0].area else kept).append(part)
         return kept, others
 
     def _part_ways(
-        self, person: _Person, kept: list[_Seen], others: list[_Seen], bins: NDArray[np.int32], marks: Bytes
+        self, person: Person, kept: list[Part], others: list[Part], bins: NDArray[np.int32], marks: Bytes
     ) -> None:
-        """Who was one is two: whose colours fit best goes on as the one, somebody who was hidden or is new as the other."""
+        """Who was one is two: whose colours fit goes on as the one, somebody who was hidden or is new as the other."""
         several = [*kept[:1], *others]
         fits = [alike(person.colours, histogram(bins, part.mask)) for part in several]
         if len(kept) == 1 and max(fits) > fits[0] + 0.05:
@@ -287,7 +253,7 @@ class Tracker:
                 known.behind, known.gone_s = 0, 0.0
                 marks[part.mask] = known.mark
 
-    def _recognise(self, unknown: Sequence[_Seen], bins: NDArray[np.int32], marks: Bytes) -> None:
+    def _recognise(self, unknown: Sequence[Part], bins: NDArray[np.int32], marks: Bytes) -> None:
         """Who was gone and is back, best first; whoever is left is new."""
         height, width = marks.shape
         absent = [person for person in self._people if not (marks == person.mark).any()]
@@ -312,11 +278,11 @@ class Tracker:
         for number, part in enumerate(unknown):
             if number in taken:
                 continue
-            person = self._above(part, marks) or self._new(looks[number])
-            if person is not None:
-                marks[part.mask] = person.mark
+            found = self._above(part, marks) or self._new(looks[number])
+            if found is not None:
+                marks[part.mask] = found.mark
 
-    def _above(self, part: _Seen, marks: Bytes) -> _Person | None:
+    def _above(self, part: Part, marks: Bytes) -> Person | None:
         """Who stands right above or below: they are cut in two."""
         away = cv2.distanceTransform((~part.mask).astype(np.uint8), cv2.DIST_L2, 3)
         for mark in np.unique(marks[(away <= _ABOVE) & (marks > 0)]):
@@ -334,28 +300,32 @@ class Tracker:
                 continue
             mask = marks == person.mark
             ys, xs = np.nonzero(mask)
+            before = person.x, person.y
             person.x, person.y = (float(xs.mean()) + 0.5) / width, (float(ys.mean()) + 0.5) / height
+            known, seen_before = person.area > 0, person.gone_s == 0
             person.gone_s, person.behind = 0.0, 0
-            if person.mark in shared:
-                continue  # half of them may be hidden, and what was divided is never quite theirs
-            known = person.area > 0
+            if person.mark in shared:  # half of them may be hidden, and what was divided is never quite theirs
+                person.right_s *= _KEEP_S / (_KEEP_S + passed_s)
+                person.down_s *= _KEEP_S / (_KEEP_S + passed_s)
+                continue
+            if known and seen_before and passed_s > 0:
+                person.right_s += 0.2 * ((person.x - before[0]) / passed_s - person.right_s)
+                person.down_s += 0.2 * ((person.y - before[1]) / passed_s - person.down_s)
             person.area = float(counts[person.mark]) / marks.size
             seen = histogram(bins, mask)
             person.colours = person.colours + _LEARN * (seen - person.colours) if known else seen
-        self._people = [
-            person for person in self._people if person.gone_s < _FORGET_S or person.mark == self._chosen
-        ]
+        self._people = [person for person in self._people if person.gone_s < _FORGET_S or person.mark == self._chosen]
 
-    def _new(self, colours: Floats, *, part_of: int = 0, weight: float = 0.0) -> _Person | None:
+    def _new(self, colours: Floats, *, part_of: int = 0, weight: float = 0.0) -> Person | None:
         """Somebody new; None where there are too many already."""
         taken = {person.mark for person in self._people}
         mark = next((each for each in range(1, _MOST + 1) if each not in taken), 0)
         if not mark:
             return None
-        self._people.append(_Person(mark, colours, weight=weight, part_of=part_of))
+        self._people.append(Person(mark, colours, weight=weight, part_of=part_of))
         return self._people[-1]
 
-    def _of(self, mark: int) -> _Person:
+    def _of(self, mark: int) -> Person:
         return next(person for person in self._people if person.mark == mark)
 
     # Who is meant ---------------------------------------------------------------------------------------------
@@ -382,7 +352,7 @@ class Tracker:
         if not self._chosen and able:
             self._chosen = self._meant(able, asked[0]).mark
 
-    def _meant(self, able: Sequence[_Person], person: str) -> _Person:
+    def _meant(self, able: Sequence[Person], person: str) -> Person:
         if person == "left":
             return min(able, key=lambda each: each.x)
         if person == "right":
@@ -393,7 +363,7 @@ class Tracker:
         height, width = self._marks.shape
         at = np.array([x * width - 0.5, y * height - 0.5])
 
-        def away(each: _Person) -> float:
+        def away(each: Person) -> float:
             ys, xs = np.nonzero(self._marks == each.mark)
             return float(np.hypot(xs - at[0], ys - at[1]).min())
 
@@ -427,10 +397,10 @@ class Tracker:
         looks = [person.colours for person in self._people]
         return [
             np.frombuffer(words.encode(), np.uint8).astype(np.float32),
-            _packed(np.array([times, self._moment_ns], np.int64)),
-            _packed(np.array(now, np.float64)),
+            packed(np.array([times, self._moment_ns], np.int64)),
+            packed(np.array(now, np.float64)),
             self._marks.astype(np.float32),
-            *(_packed(np.array(person.row, np.float64)) for person in self._people),
+            *(packed(np.array(person.row, np.float64)) for person in self._people),
             *looks,
         ]
 
@@ -444,10 +414,5 @@ class Tracker:
         self._marks = marks.astype(np.uint8)
         half = len(people) // 2
         self._people = [
-            _Person.of(row.view(np.float64), look.copy()) for row, look in zip(people[:half], people[half:], strict=True)
+            Person.of(row.view(np.float64), look.copy()) for row, look in zip(people[:half], people[half:], strict=True)
         ]
-
-
-def _packed(numbers: NDArray[Any]) -> Floats:
-    """Numbers of twice the width, bit by bit: what goes on from them makes the same bytes."""
-    return numbers.view(np.float32)

@@ -18,6 +18,7 @@ _log = logging.getLogger("rvm_live.window")
 _TURNED = {
     "follow": ("following nobody", "following: people stay in the middle"),
     "fullscreen": ("full screen off", "full screen on"),
+    "only_me": ("everybody stays", "one person alone stays; a middle click says who"),
     "paused": ("going on", "paused: the camera rests"),
     "privacy": ("privacy off", "privacy: the background alone"),
 }
@@ -68,7 +69,7 @@ class Commands:
         }
         if name in own:
             self.ask(own[name])
-        elif name in ("mirror", "fullscreen", "privacy", "follow"):
+        elif name in ("mirror", "fullscreen", "privacy", "follow", "only_me"):
             self.ask(lambda: self._turn(name))
         elif name:
             self.ask(lambda: self._step(name, -1 if rest == "back" else 1))
@@ -87,6 +88,15 @@ class Commands:
             more = f", and {len(taken) - 1} more" if len(taken) > 1 else ""
             told.insert(0, self._told("background", now) + more)
         self._say("; ".join(told))
+
+    def pick(self, x: float, y: float) -> None:
+        """Keep the person alone who is at a place of the frame, shares of its width and height."""
+        if "person" in self._controls.state():
+            self.ask(lambda: self._picked(f"{x:.3f},{y:.3f}"))
+
+    def _picked(self, person: str) -> None:
+        self._controls.set(only_me=True, person=person)
+        self._say("that person alone stays; i: everybody")
 
     def ask(self, do: Callable[[], None]) -> None:
         """Do something, and answer with the reason where it cannot be done."""

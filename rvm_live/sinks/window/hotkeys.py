@@ -47,6 +47,7 @@ HOTKEYS = (
     Hotkey(("space",), "space", "pause", "pause: the camera rests", _PICTURE),
     Hotkey(("m",), "m", "mirror", "mirror", _PICTURE),
     Hotkey(("a",), "a", "follow", "follow the person", _PICTURE),
+    Hotkey(("i",), "i", "only_me", "keep one person alone", _PICTURE),
     Hotkey(("o",), "o", "view", "result, comparison, matte", _PICTURE),
     Hotkey(("f",), "f", "fullscreen", "full screen", _PICTURE),
     Hotkey(("c",), "c", "camera", "next camera", _QUALITY),

@@ -21,6 +21,7 @@ __all__ = [
     "opening_size",
     "over_checkerboard",
     "picture",
+    "place_at",
     "plain",
     "render",
     "result",
@@ -127,6 +128,17 @@ def split_at(x: int, frame: tuple[int, int], width: int, height: int) -> float:
     """Where the comparison's line is, as a share of the picture, when it stands at the window's column ``x``."""
     box = fit(*frame, Box(0, 0, width, height))
     return min(max((x - box.x) / box.width, 0.0), 1.0)
+
+
+def place_at(
+    x: int, y: int, frame: tuple[int, int], width: int, height: int, *, mirror: bool
+) -> tuple[float, float] | None:
+    """Which place of the picture, in shares of its width and height, is seen at a pixel of the window; None: none."""
+    box = fit(*frame, Box(0, 0, width, height))
+    across, down = (x + 0.5 - box.x) / box.width, (y + 0.5 - box.y) / box.height
+    if not (0 <= across <= 1 and 0 <= down <= 1):
+        return None
+    return 1 - across if mirror else across, down
 
 
 _VIEWS = {"matte": matte, "result": result}

@@ -267,10 +267,21 @@ class WindowSink(Sink):
             self._commands.do(action)
         elif event.button == "right":
             self._commands.do("help")
+        elif action is None and event.button == "middle" and event.y < self._size[1] - self._bar.height:
+            self._pick(event.x, event.y)
         elif event.double:
             self._commands.do("fullscreen")
         elif event.button == "left" and self.view.display == "comparison" and self._on_line(event.x):
             self._dragging = True
+
+    def _pick(self, x: int, y: int) -> None:
+        """Who is there stays alone."""
+        composite, (width, height) = self._composite, self._size
+        if composite is None:
+            return
+        place = views.place_at(x, y, self._frame_size, width, height, mirror=self.view.mirror)
+        if place is not None:
+            self._commands.pick(*(min(max(each, 0.0), 1.0) for each in composite.frame.at(*place)))
 
     def _on_line(self, x: int) -> bool:
         reach = _GRIP / max(fit(*self._frame_size, Box(0, 0, *self._size)).width, 1)

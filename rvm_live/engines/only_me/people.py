@@ -1,0 +1,86 @@
+"""What is known of people in small mattes, and of the parts of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Part", "Person", "packed"]
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_BESIDE = 2
+
+
+@dataclass
+class Person:
+    """Somebody who was seen.
+
+    Attributes:
+        mark: in the map of people.
+        colours: a histogram.
+        area: share of the picture when nobody else touched them.
+        x: of the middle, share of the width.
+        y: likewise.
+        right_s: how fast that moves, pictures a second.
+        down_s: likewise.
+        weight: how much of them is seen now, 0 to 1.
+        since_s: seconds since they came.
+        gone_s: seconds for which they were not seen; 0: they are.
+        behind: the mark of who hides them; 0: nobody.
+        part_of: the mark of whom they came away from; 0: nobody.
+    """
+
+    mark: int
+    colours: Floats
+    area: float = 0.0
+    x: float = 0.0
+    y: float = 0.0
+    right_s: float = 0.0
+    down_s: float = 0.0
+    weight: float = 0.0
+    since_s: float = 0.0
+    gone_s: float = 0.0
+    behind: int = 0
+    part_of: int = 0
+
+    @property
+    def row(self) -> list[float]:
+        place = [self.mark, self.area, self.x, self.y, self.right_s, self.down_s]
+        return [*place, self.weight, self.since_s, self.gone_s, self.behind, self.part_of]
+
+    @classmethod
+    def of(cls, row: NDArray[np.float64], colours: Floats) -> Person:
+        mark, area, x, y, right_s, down_s, weight, since_s, gone_s, behind, part_of = (float(each) for each in row)
+        place = {"area": area, "x": x, "y": y, "right_s": right_s, "down_s": down_s}
+        since = {"weight": weight, "since_s": since_s, "gone_s": gone_s}
+        return cls(int(mark), colours, **place, **since, behind=int(behind), part_of=int(part_of))
+
+
+@dataclass
+class Part:
+    """One connected part of the matte."""
+
+    mask: Mask
+    area: int
+    left: int
+    right: int
+    owners: list[Person] = field(default_factory=list)
+    overlaps: dict[int, int] = field(default_factory=dict)
+
+    def common(self, left: int, right: int) -> int:
+        """How many columns it has in common with these; negative: how many lie between."""
+        return min(self.right, right) - max(self.left, left)
+
+    def beside(self, other: Part) -> bool:
+        """Whether it stands beside another part: a person may be cut in two above each other, seldom so."""
+        return self.common(other.left, other.right) <= -_BESIDE
+
+
+def packed(numbers: NDArray[Any]) -> Floats:
+    """Numbers of twice the width, bit by bit: what goes on from them makes the same bytes."""
+    return numbers.view(np.float32)

@@ -19,14 +19,7 @@ from rvm_live.apps.live_page import LivePage
 from rvm_live.apps.live_recording import hearing, recording_for
 from rvm_live.apps.live_streams import streams_for
 from rvm_live.apps.live_weights import WeightsFetch
-from rvm_live.apps.preflight import (
-    DEFAULT_FOLDER,
-    at_home,
-    check_outputs,
-    overflow_of,
-    refuse_live,
-    without_display,
-)
+from rvm_live.apps.preflight import DEFAULT_FOLDER, at_home, check_outputs, overflow_of, refuse_live, without_display
 from rvm_live.apps.remembered import remembering
 from rvm_live.apps.report import LiveReport, Ran
 from rvm_live.apps.steering.server import steered

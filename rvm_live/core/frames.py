@@ -223,18 +223,18 @@ class Matte:
             # Nothing here may hold the matte: a circle would keep its picture until the collector comes by.
             return HostMatte(estimate.alpha, lambda: estimate.image if estimate.colour is None else estimate.colour)
         if isinstance(self.alpha, np.ndarray):
-            colour = self.frame.image if self.foreground is None else _array_u8(self.foreground)
-            return HostMatte(_array_u8(self.alpha), colour)
+            colour = self.frame.image if self.foreground is None else transfer.array_u8(self.foreground)
+            return HostMatte(transfer.array_u8(self.alpha), colour)
         import torch
 
         self._wait(self.alpha)
         if self.foreground is None:
-            return HostMatte(transfer.download(_tensor_u8(self.alpha)), self.frame.image)
+            return HostMatte(transfer.download(transfer.tensor_u8(self.alpha)), self.frame.image)
         if self.alpha.device.type == "cpu":
             # No device to save trips to: two views cost less than packing into one block.
-            alpha, foreground = (transfer.download(_tensor_u8(each)) for each in (self.alpha, self.foreground))
+            alpha, foreground = (transfer.download(transfer.tensor_u8(each)) for each in (self.alpha, self.foreground))
             return HostMatte(alpha, foreground)
-        packed = torch.cat((_tensor_u8(self.foreground).flatten(), _tensor_u8(self.alpha).flatten()))
+        packed = torch.cat((transfer.tensor_u8(self.foreground).flatten(), transfer.tensor_u8(self.alpha).flatten()))
         block = transfer.download(packed)
         height, width = self.alpha.shape
         colour = height * width * 3
@@ -278,16 +278,16 @@ class Matte:
             if isinstance(value, np.ndarray):
                 return transfer.upload(value, target)
             self._wait(value)
-            tensor = _tensor_u8(value)
+            tensor = transfer.tensor_u8(value)
             return tensor if tensor.device == target else tensor.to(target)
 
         image = place(self.frame.image if self.image is None else self.image)
-        alpha = place(self.alpha if not isinstance(self.alpha, np.ndarray) else _array_u8(self.alpha))
+        alpha = place(self.alpha if not isinstance(self.alpha, np.ndarray) else transfer.array_u8(self.alpha))
         if self.foreground is None:
             return TensorMatte(alpha, image, image)
         foreground = self.foreground
         if isinstance(foreground, np.ndarray):
-            foreground = _array_u8(foreground)
+            foreground = transfer.array_u8(foreground)
         return TensorMatte(alpha, place(foreground), image)
 
     def _wait(self, tensor: Any) -> None:
@@ -392,18 +392,3 @@ def check_picture(image: object, what: str = "the picture") -> NDArray[np.uint8]
 
 def _unreadable(error: Exception) -> MatteError:
     return MatteError(f"a matte cannot be read ({words_of(error)})")
-
-
-def _array_u8(values: NDArray[Any]) -> NDArray[np.uint8]:
-    if values.dtype == np.uint8:
-        return np.ascontiguousarray(values)
-    scaled = np.clip(values.astype(np.float32) * 255 + 0.5, 0, 255)
-    return np.ascontiguousarray(scaled.astype(np.uint8))
-
-
-def _tensor_u8(values: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    if values.dtype == torch.uint8:
-        return values
-    return values.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8)

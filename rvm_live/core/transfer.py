@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TransferCount", "counts", "download", "upload"]
+__all__ = ["TransferCount", "array_u8", "counts", "download", "tensor_u8", "upload"]
 
 
 @dataclass(frozen=True)
@@ -81,3 +81,20 @@ def download(tensor: torch.Tensor) -> NDArray[Any]:
     done.synchronize()
     landed: NDArray[Any] = host.numpy()
     return landed
+
+
+def array_u8(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Numbers from 0 to 1 as bytes, rounded; bytes as they are."""
+    if values.dtype == np.uint8:
+        return np.ascontiguousarray(values)
+    scaled = np.clip(values.astype(np.float32) * 255 + 0.5, 0, 255)
+    return np.ascontiguousarray(scaled.astype(np.uint8))
+
+
+def tensor_u8(values: torch.Tensor) -> torch.Tensor:
+    """Likewise on a device."""
+    import torch
+
+    if values.dtype == torch.uint8:
+        return values
+    return values.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8)

@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core import transfer
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import EngineError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.only_me import OnlyMe
+from rvm_live.core.transfer import array_u8
 from rvm_live.engines.base import Engine, States
 from rvm_live.engines.delegating import DelegatingEngine
 from rvm_live.engines.only_me.tracker import SIDE, Tracker, small_size
@@ -107,19 +109,13 @@ def _small_alpha(matte: Matte, picture: Bytes, size: tuple[int, int]) -> Bytes:
         grey = cv2.transform(picture, np.full((1, 3), 1 / 3, np.float32))
         return np.asarray(cv2.add(cv2.multiply(slope, grey, dtype=cv2.CV_32F), offset, dtype=cv2.CV_8U))
     if isinstance(matte.alpha, np.ndarray):
-        return _smaller(_as_bytes(matte.alpha), size)
+        return _smaller(array_u8(matte.alpha), size)
     import torch
 
     alpha = _here(matte)
     values = alpha.float() if alpha.dtype == torch.uint8 else alpha.float() * 255
     small = torch.nn.functional.interpolate(values[None, None], size[::-1], mode="area")[0, 0]
-    return np.ascontiguousarray(small.round().clamp(0, 255).to(torch.uint8).cpu().numpy())
-
-
-def _as_bytes(alpha: NDArray[np.generic]) -> Bytes:
-    if alpha.dtype == np.uint8:
-        return alpha  # type: ignore[return-value]
-    return np.asarray(np.clip(alpha.astype(np.float32) * 255 + 0.5, 0, 255).astype(np.uint8))
+    return transfer.download(small.round().clamp(0, 255).to(torch.uint8))
 
 
 def _here(matte: Matte) -> torch.Tensor:
@@ -142,12 +138,12 @@ def _weighed(matte: Matte, weights: Floats) -> Matte:
         estimate.weigh(weights)
         return matte
     if isinstance(matte.alpha, np.ndarray):
-        share = cv2.resize(_as_bytes(weights), (frame.width, frame.height), interpolation=cv2.INTER_LINEAR)
-        return matte.but(alpha=cv2.multiply(_as_bytes(matte.alpha), share, scale=1 / 255))
+        share = cv2.resize(array_u8(weights), (frame.width, frame.height), interpolation=cv2.INTER_LINEAR)
+        return matte.but(alpha=cv2.multiply(array_u8(matte.alpha), share, scale=1 / 255))
     import torch
 
     alpha = _here(matte)
-    small = torch.from_numpy(weights).to(alpha.device)[None, None]
+    small = transfer.upload(weights, alpha.device)[None, None]
     share = torch.nn.functional.interpolate(small, tuple(alpha.shape), mode="bilinear", align_corners=False)[0, 0]
     values = alpha.float() * share
     made = values.round().to(torch.uint8) if alpha.dtype == torch.uint8 else values.to(alpha.dtype)

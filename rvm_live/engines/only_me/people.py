@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Part", "Person", "packed"]
+__all__ = ["Part", "Person", "meant", "packed"]
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -79,6 +80,24 @@ class Part:
     def beside(self, other: Part) -> bool:
         """Whether it stands beside another part: a person may be cut in two above each other, seldom so."""
         return self.common(other.left, other.right) <= -_BESIDE
+
+
+def meant(able: Sequence[Person], person: str, marks: NDArray[np.uint8]) -> Person:
+    """Who of several is meant, as :func:`~rvm_live.core.only_me.parse_person` has it, in the map of people."""
+    if person == "left":
+        return min(able, key=lambda each: each.x)
+    if person == "right":
+        return max(able, key=lambda each: each.x)
+    if person == "largest":
+        return max(able, key=lambda each: each.area)
+    x, y = (float(each) for each in person.split(","))
+    height, width = marks.shape
+
+    def away(each: Person) -> float:
+        ys, xs = np.nonzero(marks == each.mark)
+        return float(np.hypot(xs - (x * width - 0.5), ys - (y * height - 0.5)).min())
+
+    return min(able, key=away)
 
 
 def packed(numbers: NDArray[Any]) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.engines.only_me.colours import alike, bins_of, histogram, likelihood
-from rvm_live.engines.only_me.people import Part, Person, packed
+from rvm_live.engines.only_me.people import Part, Person, meant, packed
 
 __all__ = ["FADE_S", "SIDE", "Tracker", "small_size"]
 
@@ -300,8 +300,8 @@ class Tracker:
                 continue
             mask = marks == person.mark
             ys, xs = np.nonzero(mask)
-            before = person.x, person.y
-            person.x, person.y = (float(xs.mean()) + 0.5) / width, (float(ys.mean()) + 0.5) / height
+            before, at = (person.x, person.y), ((float(xs.mean()) + 0.5) / width, (float(ys.mean()) + 0.5) / height)
+            person.x, person.y = at
             known, seen_before = person.area > 0, person.gone_s == 0
             person.gone_s, person.behind = 0.0, 0
             if person.mark in shared:  # half of them may be hidden, and what was divided is never quite theirs
@@ -350,24 +350,7 @@ class Tracker:
             if self._yield_s >= _YIELD_S:  # it was a coat
                 self._chosen = large.mark
         if not self._chosen and able:
-            self._chosen = self._meant(able, asked[0]).mark
-
-    def _meant(self, able: Sequence[Person], person: str) -> Person:
-        if person == "left":
-            return min(able, key=lambda each: each.x)
-        if person == "right":
-            return max(able, key=lambda each: each.x)
-        if person == "largest":
-            return max(able, key=lambda each: each.area)
-        x, y = (float(each) for each in person.split(","))
-        height, width = self._marks.shape
-        at = np.array([x * width - 0.5, y * height - 0.5])
-
-        def away(each: Person) -> float:
-            ys, xs = np.nonzero(self._marks == each.mark)
-            return float(np.hypot(xs - at[0], ys - at[1]).min())
-
-        return min(able, key=away)
+            self._chosen = meant(able, asked[0], self._marks).mark
 
     # What stays -----------------------------------------------------------------------------------------------
 
@@ -394,14 +377,13 @@ class Tracker:
         """All of it, for a run that goes on later."""
         words, times = self._asked or ("", -1)
         now = [self._chosen, self._empty_s, self._yield_s, self._begun]
-        looks = [person.colours for person in self._people]
         return [
             np.frombuffer(words.encode(), np.uint8).astype(np.float32),
             packed(np.array([times, self._moment_ns], np.int64)),
             packed(np.array(now, np.float64)),
             self._marks.astype(np.float32),
             *(packed(np.array(person.row, np.float64)) for person in self._people),
-            *looks,
+            *(person.colours for person in self._people),
         ]
 
     def remember(self, memory: Sequence[Floats]) -> None:

@@ -71,6 +71,7 @@ def live_controls(
     ``follow``          all people together stay in the middle of the picture
     ``zoom``            how much larger the person is, 0.5 to 4
     ``shift``           how far the person is moved, to the right and down, in pictures: ``(0.2, 0)``
+    ``match``           how far the person's light and colours are drawn towards the background's, 0 to 100
     ``light_wrap``      how much of the background's light lies over the person's rim, 0 to 100
     ``blend``           person and background are mixed as pixels are coded, ``gamma``, or as light, ``linear``
     ``grow``, ``shrink``   so many pixels the person reaches further out, or less, 0 to 20
@@ -252,6 +253,7 @@ def _look(composer: Composer) -> list[Control]:
         return control(name, check=number(name, *LIMITS[name]), kind="number", limits=LIMITS[name], text=text)
 
     return [
+        amount("match", "the person's light and colours drawn towards the background's"),
         amount("light_wrap", "the background's light over the person's rim"),
         control(
             "blend",

@@ -30,6 +30,7 @@ KEPT = (
     "follow",
     "zoom",
     "shift",
+    "match",
     "light_wrap",
     "blend",
     "grow",

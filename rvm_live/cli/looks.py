@@ -16,6 +16,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 LOOK_OPTIONS = [
     click.option(
+        "--match",
+        type=float,
+        metavar="[=N]",
+        default=0.0,
+        help="Draw the person's light and colours towards the background's, 0 to 100; alone 60 (key l).  [default: 0]",
+    ),
+    click.option(
         "--light-wrap",
         type=float,
         metavar="N",

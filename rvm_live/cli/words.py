@@ -23,12 +23,15 @@ __all__ = [
 _LEFT_OUT = {
     "--audio": "--audio=default",
     "--blur": "--background=blur",
+    "--match": "--match=60",
     "--no-stats": "--stats=off",
     "--ray": "--ray=local",
     "--web": "--web=127.0.0.1",
     "--virtual-camera": "--virtual-camera=auto",
 }
 """Options whose value may be left out, in full: else click would take the next word, a file's name, for it."""
+_NUMBER = re.compile(r"\d+(\.\d*)?")
+"""What is the value of ``--match`` where it stands behind it: the one of those that take a number alone."""
 _BLUR = "--blur="
 _OF_SETTINGS = ("--profile", "--config")
 _SIZE = re.compile(r"(\d{1,6})[xX×,*](\d{1,6})")  # noqa: RUF001 (a sign that is copied from data sheets)
@@ -86,7 +89,8 @@ def said_in_full(arguments: Sequence[str], commands: Collection[str] = ()) -> li
     for number, word in enumerate(full):
         if word == "--" or word in commands:
             break
-        full[number] = _LEFT_OUT.get(word, word)
+        if word != "--match" or not _NUMBER.fullmatch(" ".join(full[number + 1 : number + 2])):
+            full[number] = _LEFT_OUT.get(word, word)
         if word.startswith(_BLUR):
             full[number] = f"--background=blur:{word[len(_BLUR) :]}"
     return full

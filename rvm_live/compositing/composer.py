@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.cycle import PLAIN, BackgroundCycle
 from rvm_live.compositing.away import Away, background_picture, unseen
 from rvm_live.compositing.back_ends import BackEnds
+from rvm_live.compositing.looking import Looking
 from rvm_live.compositing.output import BGR, Output, Pixels, in_pixels
 from rvm_live.compositing.reframing import Reframer
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
@@ -26,10 +26,6 @@ from rvm_live.core.notices import Notices
 from rvm_live.core.registry import COMPOSITORS
 from rvm_live.core.stillness import LastComposite
 from rvm_live.weights import consent
-
-if TYPE_CHECKING:
-    from rvm_live.compositing.edge import Edges
-    from rvm_live.compositing.lighting import Glows, Lighting
 
 __all__ = ["Composer"]
 
@@ -95,10 +91,7 @@ class Composer:
         self.framing = Framing() if framing is None else framing
         self._reframer = Reframer(self.framing, source_foreground=foreground == "source")
         self.look = Look() if look is None else look
-        self._now = self.look
-        self._source_foreground = foreground == "source"
-        self._glows: Glows | None = None
-        self._edges: Edges | None = None
+        self._looking = Looking(notices, source_foreground=foreground == "source")
         self._notices = notices
         self._clock = clock
         self._from_files = from_files
@@ -174,7 +167,7 @@ class Composer:
             return self._nobody(frame, started)
         matte.check()  # here, so that no back end is blamed for what the engine made
         check_layer(layer, frame)
-        self._now = self.look
+        self._looking.begin(self.look, moment)
         self._place(matte, moment)
         made: dict[tuple[Layer, Pixels], LastComposite] = {}
         image = self._picture(matte, layer, BGR, made)
@@ -203,7 +196,7 @@ class Composer:
         """The matte as it is seen over a layer: in place, with its edge; a room that is seen ends with the frame."""
         inside = isinstance(layer, Blur)
         placed = self._in_place(matte, inside)
-        return self._with_edge(placed, inside, as_made=placed is not matte) if self._now.edge else placed
+        return self._looking.edged(placed, inside=inside, as_made=placed is not matte)
 
     def _in_place(self, matte: Matte, inside: bool) -> Matte:
         try:
@@ -213,20 +206,6 @@ class Composer:
         except Exception as error:
             self._reframer.rest(matte)
             self._notices.fallback(f"framing failed ({words_of(error)}): the frame is shown as it is")
-            return matte
-
-    def _with_edge(self, matte: Matte, inside: bool, *, as_made: bool) -> Matte:
-        if self._edges is None:
-            from rvm_live.compositing.edge import Edges
-
-            self._edges = Edges(source_foreground=self._source_foreground)
-        try:
-            return self._edges.matte(matte, self._now, as_made=as_made, inside=inside)
-        except MatteError:
-            raise
-        except Exception as error:
-            self._now = replace(self._now, grow=0.0, shrink=0.0, soften=0.0, despill=False)
-            self._notices.fallback(f"the matte's edge failed ({words_of(error)}): it is shown as it is")
             return matte
 
     def hide(self, private: bool) -> None:
@@ -310,7 +289,7 @@ class Composer:
     @property
     def backend(self) -> str:
         """Name of the back end that composes; empty before ``open``."""
-        return self._back_ends.serving(look=not self._now.plain)
+        return self._back_ends.serving(look=not self._looking.now.plain)
 
     @property
     def background_label(self) -> str:
@@ -349,7 +328,9 @@ class Composer:
     ) -> NDArray[np.uint8]:
         """The matte over a layer: as it is ``made`` already, or was of the matte before where that is the same."""
         found = made.get((layer, pixels)) or self._last.get((layer, pixels))
-        placed, lighting = self._placed(matte, layer), self._lighting()
+        placed = self._placed(matte, layer)
+        own = next((name for name in self._cycles if self._behind[name] == layer != self._shown), "")
+        lighting = self._looking.lighting(matte, layer, own, self._cycles.get(own, self._cycle).name)
         behind = (self._back_ends.name, None if lighting is None else lighting.key)
         if found is None or not found.shows(placed, behind):
             if pixels == BGR:
@@ -359,16 +340,6 @@ class Composer:
             found = LastComposite(placed, behind, image)
         made[layer, pixels] = found
         return found.image
-
-    def _lighting(self) -> Lighting | None:
-        """How light falls; None where nobody asks, and then nothing is looked at for it."""
-        if self._now.plain:
-            return None
-        from rvm_live.compositing.lighting import Glows, Lighting
-
-        if self._glows is None:
-            self._glows = Glows()
-        return Lighting(self._now, self._glows)
 
     def _apply_requests(self) -> None:
         chosen = self._chosen

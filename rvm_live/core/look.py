@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from rvm_live.core.errors import SettingsError
 
-__all__ = ["BLENDS", "LIMITS", "Blend", "Look"]
+__all__ = ["BLENDS", "LIMITS", "MATCHED", "Blend", "Look"]
 
 Blend: TypeAlias = Literal["gamma", "linear"]
 BLENDS: tuple[Blend, ...] = get_args(Blend)
@@ -19,6 +19,8 @@ LIMITS = {
     "soften": (0.0, 20.0),
 }
 """Least and greatest of each number."""
+MATCHED = 60.0
+"""How far the person is matched where nobody says how far."""
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,20 @@ def test_all_of_the_help_names_every_option_in_a_group_and_what_the_short_one_na
         parser.parse_args([full.partition("=")[0], *["1"] * (word not in FLAGS)])
 
 
+@pytest.mark.parametrize(
+    ("said", "full"),
+    [
+        (["--match"], ["--match=60"]),
+        (["--match", "80"], ["--match", "80"]),
+        (["--match", "clip.mp4"], ["--match=60", "clip.mp4"]),
+        (["--match", "--blur"], ["--match=60", "--background=blur"]),
+        (["--match=35.5"], ["--match=35.5"]),
+    ],
+)
+def test_how_far_one_is_matched_may_be_said_or_left_out(said: list[str], full: list[str]) -> None:
+    assert said_in_full(said) == full
+
+
 def test_values_that_are_left_out_never_take_the_next_word() -> None:
     full = said_in_full(["--ray", "a.mp4", "--blur", "--blur=3", "--ray=host:1", "--", "--ray"])
     assert full == ["--ray=local", "a.mp4", "--background=blur", "--background=blur:3", "--ray=host:1", "--", "--ray"]

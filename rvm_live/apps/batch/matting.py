@@ -166,7 +166,11 @@ def matted(
     size = (facts.width, facts.height)
     if job.container in ANIMATIONS:
         check_animation(job.container, _written_size(settings, facts), _seconds(place, facts))
-    segments.begin(resume=settings.resume)
+    # What a match has followed is not kept: from the middle of a file on it would be another.
+    followed = settings.look.match > 0 and not settings.transparent
+    if followed and settings.resume and segments.ours:
+        notices.fallback("started again: --match follows light from the beginning of a file")
+    segments.begin(resume=settings.resume and not followed)
     if segments.note:
         notices.fallback(segments.note)
     start = segments.start

@@ -175,6 +175,8 @@ class Bar:
             buttons.append(Button("follow", "Follow", rank=12, lit=bool(state["follow"]), group=3))
         if "only_me" in state:
             buttons.append(Button("only_me", "Only me", rank=13, lit=bool(state["only_me"]), group=3))
+        if "match" in state:
+            buttons.append(Button("match", "Match", rank=14, lit=bool(state["match"]), group=3))
         if "privacy" in state:
             buttons.append(Button("privacy", "Privacy", rank=4, lit=bool(state["privacy"]), group=3))
         if "fullscreen" in state:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rvm_live.core.controls import Controls
 from rvm_live.core.errors import RvmLiveError, SettingsError
+from rvm_live.core.look import MATCHED
 from rvm_live.sinks.window.hotkeys import ViewState, WindowActions
 
 __all__ = ["Commands"]
@@ -50,6 +51,7 @@ class Commands:
         self._view, self._controls, self._actions = view, controls, actions
         self._say, self._complain, self._save, self._quit = answer, complain, photo, quit
         self._unblurred: Any = None
+        self._matched = MATCHED
 
     def do(self, action: str) -> None:
         """Carry out one action; what cannot be done is answered, too."""
@@ -63,6 +65,7 @@ class Commands:
             "add": self._actions.ask_background,
             "weights": lambda: self._say(str(self._actions.fetch_weights() or "")),
             "blur": self._blur,
+            "match": self._match,
             "record": lambda: self._turn("recording"),
             "pause": lambda: self._turn("paused"),
             "choose": lambda: self._choose(*rest.split()),
@@ -155,6 +158,14 @@ class Commands:
         else:
             raise SettingsError("there is no blur among the backgrounds")
 
+    def _match(self) -> None:
+        """The person in the background's light, and back; by as much as the last time."""
+        now = self._controls.state().get("match")
+        if now is None:
+            raise SettingsError("there is no match here")
+        self._matched = now or self._matched
+        self._answer("match", self._controls.set(match=0 if now else self._matched)["match"])
+
     def _answer(self, name: str, value: Any) -> None:
         """Say what is so now."""
         self._say(self._told(name, value))
@@ -163,6 +174,8 @@ class Commands:
         choices = list(self._controls.choices(name))
         if name == "recording":
             return f"recording {value}" if value else "recording ended"
+        if name == "match":
+            return f"match {value:g}: in the background's light" if value else "match off"
         if isinstance(value, bool):
             return _TURNED.get(name, (f"{name} off", f"{name} on"))[value]
         if name == "background" and value in choices:

@@ -48,6 +48,7 @@ HOTKEYS = (
     Hotkey(("m",), "m", "mirror", "mirror", _PICTURE),
     Hotkey(("a",), "a", "follow", "follow the person", _PICTURE),
     Hotkey(("i",), "i", "only_me", "keep one person alone", _PICTURE),
+    Hotkey(("l",), "l", "match", "match the background's light", _PICTURE),
     Hotkey(("o",), "o", "view", "result, comparison, matte", _PICTURE),
     Hotkey(("f",), "f", "fullscreen", "full screen", _PICTURE),
     Hotkey(("c",), "c", "camera", "next camera", _QUALITY),

@@ -41,6 +41,7 @@ class Recipe:
         tag: four characters that name the codec in the container; empty: the usual ones.
         seekable: a whole picture every two seconds, for codecs that have others.
         sound: libavcodec's name of the encoder for sound beside the picture, of a recording.
+        converts: the encoder is given red, green and blue, and makes of them itself what it encodes with a loss.
     """
 
     muxer: str
@@ -55,6 +56,7 @@ class Recipe:
     tag: str = ""
     seekable: bool = True
     sound: str = ""
+    converts: bool = False
 
 
 class Writable(Protocol):
@@ -128,7 +130,7 @@ class Encoder:
         context.bit_rate = 0  # quality is set, not rate
         if recipe.seekable:
             context.gop_size = max(1, round(2 * self._rate))
-        if self._yuv:
+        if self._lossy:
             context.color_primaries = context.color_trc = context.colorspace = _BT709
             context.color_range = _LIMITED
         self.stream = stream
@@ -136,6 +138,11 @@ class Encoder:
     @property
     def _yuv(self) -> bool:
         return self._format.startswith(("yuv", "nv"))
+
+    @property
+    def _lossy(self) -> bool:
+        """Whether colours end up as YUV, here or in the encoder."""
+        return self._yuv or self._recipe.converts
 
     def add(self, image: NDArray[np.uint8], pts: int, duration: int = 0, *, key: bool = False) -> None:
         """Encode a picture of the shape that was announced.
@@ -148,7 +155,7 @@ class Encoder:
         """
         import av
 
-        if self._clear and self._yuv:
+        if self._clear and self._lossy:
             image = bleed(image)
         height, width = image.shape[:2]
         if self._recipe.even and (height % 2 or width % 2):

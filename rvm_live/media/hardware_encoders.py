@@ -17,10 +17,12 @@ __all__ = ["why_not"]
 
 
 @lru_cache(maxsize=32)
-def why_not(codec: str, form: str, options: tuple[tuple[str, str], ...], size: tuple[int, int]) -> str | None:
-    """Encode three pictures: None if that works, else why it does not."""
-    recipe = Recipe("matroska", codec, form, grey=form, even=True, options=dict(options))
-    picture = np.full((size[1], size[0], 3), 90, np.uint8)
+def why_not(
+    codec: str, form: str, options: tuple[tuple[str, str], ...], size: tuple[int, int], *, clear: bool = False
+) -> str | None:
+    """Encode three pictures, ``clear``: with alpha: None if that works, else why it does not."""
+    recipe = Recipe("matroska", codec, form, form, grey=form, even=True, options=dict(options))
+    picture = np.full((size[1], size[0], 4 if clear else 3), 90, np.uint8)
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "trial.mkv"

@@ -67,8 +67,20 @@ _MAKERS = (
 )
 
 
+_VIDEOTOOLBOX = _MAKERS[-1].options
+_HEVC_WITH_ALPHA = (
+    # VideoToolbox makes an alpha layer of pictures that have one where their alpha has a quality.
+    Recipe(
+        "", "hevc_videotoolbox", "nv12", "bgra", "nv12", even=True, options=_VIDEOTOOLBOX,
+        clear_options={"alpha_quality": "1.0"}, converts=True,
+    ),
+    replace(CODECS["hevc"], clear="yuva420p"),  # of the builds of x265 few have it
+)  # fmt: skip
+"""Encoders of HEVC that take alpha, the first that works here is taken."""
+
+
 def recipe_for(
-    container: str, codec: str, *, hardware: bool = False, size: tuple[int, int] = (1280, 720)
+    container: str, codec: str, *, hardware: bool = False, size: tuple[int, int] = (1280, 720), clear: bool = False
 ) -> tuple[Recipe, list[str]]:
     """How a container is written.
 
@@ -77,12 +89,13 @@ def recipe_for(
         codec: a name in :data:`CODECS`, or ``auto``: the container's usual one.
         hardware: let a GPU encode, where one can.
         size: of the pictures, which hardware may find too large or too small.
+        clear: the pictures have alpha; where the codec has none, the recipe's ``clear`` is None.
 
     Returns:
         The recipe, and what is to be told.
 
     Raises:
-        SettingsError: the codec does not belong into the container.
+        SettingsError: the codec does not belong into the container, or could keep alpha and nothing here encodes that.
     """
     name = FITTING[container][0] if codec == "auto" else codec
     if name not in FITTING[container]:
@@ -94,6 +107,8 @@ def recipe_for(
         recipe = replace(recipe, container_options=_FAST_START)
     if name == "hevc" and container in ("mp4", "mov"):
         recipe = replace(recipe, tag="hvc1")  # what Apple's players look for
+    if clear and name == "hevc" and container == "mov":
+        return replace(_hevc_with_alpha(size), muxer=recipe.muxer, tag=recipe.tag), []
     if not hardware:
         return recipe, []
     reasons = []
@@ -105,3 +120,19 @@ def recipe_for(
         reasons.append(f"{other.codec}: {reason}")
     told = "; ".join(reasons) or f"no hardware encodes {name}"
     return recipe, [f"encoded in software ({told})"]
+
+
+def _hevc_with_alpha(size: tuple[int, int]) -> Recipe:
+    """The first that works.
+
+    Raises:
+        SettingsError: none does.
+    """
+    reasons = []
+    for recipe in _HEVC_WITH_ALPHA:
+        options = {**recipe.options, **recipe.clear_options}
+        reason = why_not(recipe.codec, recipe.clear or "", tuple(options.items()), size, clear=True)
+        if reason is None:
+            return recipe
+        reasons.append(f"{recipe.codec}: {reason}")
+    raise SettingsError(f"hevc keeps no alpha here ({'; '.join(reasons)}): leave the codec out, or name a background")

@@ -291,16 +291,26 @@ def _writers(
         return container, [
             AnimationWriter(path, what, container, facts, segments, stopped, end_ns) for what, path in tracks
         ]
-    recipe, told = recipe_for(
-        container, settings.codec, hardware=settings.hardware, size=_written_size(settings, facts)
-    )
+    size = _written_size(settings, facts)
+    recipes = [
+        recipe_for(
+            container,
+            settings.codec,
+            hardware=settings.hardware,
+            size=size,
+            clear=what == "composite" and settings.transparent,
+        )
+        for what in settings.write
+    ]
     companions = plan(job.source, container)
     if place is not None:
         companions = replace(companions, start=Fraction(place.start_ns, 10**9), cut=not place.open_end)
     writers: list[Writer] = [
-        MovieWriter(path, what, recipe, facts, companions, segments, stopped, end_ns) for what, path in tracks
+        MovieWriter(path, what, recipe, facts, companions, segments, stopped, end_ns)
+        for (what, path), (recipe, _) in zip(tracks, recipes, strict=True)
     ]
-    return "; ".join([recipe.codec, *told]), writers
+    used = [recipe.codec for recipe, _ in recipes] + [note for _, told in recipes for note in told]
+    return "; ".join(dict.fromkeys(used)), writers
 
 
 def _written_size(settings: BatchSettings, facts: Facts) -> tuple[int, int]:

@@ -71,7 +71,7 @@ def container_of(settings: BatchSettings, source: Path, still: bool, file: Path 
     if is_clear(settings) and container not in ALPHA_CONTAINERS:
         raise SettingsError(f".{container} keeps no alpha: write .mov, .mkv or .webm, or name a background")
     if container in FITTING:
-        recipe, _ = recipe_for(container, settings.codec)
+        recipe, _ = recipe_for(container, settings.codec, clear=is_clear(settings))
         if is_clear(settings) and recipe.clear is None:
             raise SettingsError(f"{settings.codec} keeps no alpha: leave the codec out, or name a background")
     elif settings.codec != "auto":

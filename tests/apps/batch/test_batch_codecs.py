@@ -9,11 +9,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from rvm_live.apps.batch import codecs
 from rvm_live.apps.batch.codecs import FITTING, recipe_for
 from rvm_live.apps.batch.movie import encode_tiff
 from rvm_live.apps.batch.out_of_memory import OutOfMemoryFallback
@@ -22,6 +24,7 @@ from rvm_live.core.errors import NoMemoryError, SettingsError
 from rvm_live.core.frames import Frame
 from rvm_live.core.notices import Notices
 from rvm_live.core.settings import EngineSettings
+from rvm_live.media.encoder import Recipe
 from rvm_live.media.exr import encode_exr, linear
 from rvm_live.sources.video.hardware import open_decoding
 from tests.conftest import ROOT, missing
@@ -225,6 +228,60 @@ def test_without_hardware_a_file_is_still_read_from_its_beginning(tmp_path: Path
 def test_software_is_the_rule() -> None:
     recipe, told = recipe_for("mp4", "auto")
     assert (recipe.codec, told) == ("libx264", [])
+
+
+CLEAR_HEVC = ("--container", "mov", "--codec", "hevc", "--background", "transparent")
+
+
+def test_hevc_with_alpha_is_refused_in_one_line_where_nothing_encodes_it(tmp_path: Path) -> None:
+    clip = make_movie(tmp_path / "clip.mp4", frames=2)
+    done = call("batch", clip, "-o", tmp_path / "out", *HALF[:2], *CLEAR_HEVC)
+    if done.code == 0:
+        pytest.skip("it is encoded here")
+    assert done.code == 2
+    assert len(done.err.strip().splitlines()) == 1
+    assert "hevc keeps no alpha here (hevc_videotoolbox: not in this build of FFmpeg; libx265: " in done.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("works", "form", "more"),
+    [("hevc_videotoolbox", "bgra", {"alpha_quality": "1.0"}), ("libx265", "yuva420p", {})],
+)
+def test_the_first_encoder_of_hevc_with_alpha_that_works_is_taken(
+    monkeypatch: pytest.MonkeyPatch, works: str, form: str, more: dict[str, str]
+) -> None:
+    tried: list[tuple[str, str, bool]] = []
+
+    def why_not(codec: str, form: str, options: object, size: object, *, clear: bool = False) -> str | None:
+        tried.append((codec, form, clear))
+        return None if codec == works else "not here"
+
+    monkeypatch.setattr(codecs, "why_not", why_not)
+    recipe, told = recipe_for("mov", "hevc", clear=True)
+    assert (recipe.codec, recipe.clear, recipe.tag, recipe.muxer, told) == (works, form, "hvc1", "mov", [])
+    assert recipe.clear_options == more
+    assert tried[-1] == (works, form, True)
+    assert recipe_for("mov", "hevc")[0].codec == "libx265"  # without alpha nothing changes
+    assert recipe_for("mkv", "hevc", clear=True)[0].clear is None
+
+
+def test_what_takes_alpha_encodes_the_cut_out_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In the place of an encoder with alpha one that drops it: the way there is that of the real ones.
+    options = {"x265-params": "log-level=error"}
+    other = Recipe("", "libx265", "yuv420p", "gbrp", even=True, options=options, converts=True)
+    monkeypatch.setattr(codecs, "_HEVC_WITH_ALPHA", (other,))
+    clip = make_movie(tmp_path / "clip.mp4", frames=5)
+    done = call("batch", clip, "-o", tmp_path / "out", *HALF[:2], *CLEAR_HEVC, "--write", "composite,alpha")
+    assert done.code == 0, done.out + done.err
+    for name in ("output_clip.mov", "output_clip_alpha.mov"):
+        assert named(tmp_path / "out" / name)[0] == "hvc1"
+        assert inside(tmp_path / "out" / name).times == inside(clip).times
+    with av.open(str(tmp_path / "out" / "output_clip.mov")) as file:
+        plane = next(file.decode(video=0)).planes[0]
+    green = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    assert green[:, 48:52].mean() > 30, "the person's colours are not carried beyond the edge"
+    assert green[:, 90:96].mean() < 5
 
 
 # Chunks

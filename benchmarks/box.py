@@ -37,7 +37,12 @@ from rvm_live.engines.focus.person_box import SETTLE
 from rvm_live.engines.select import AutoEngine
 from rvm_live.sinks.base import Sink
 
-WAYS: dict[str, tuple[bool, bool]] = {"whole": (False, False), "box": (True, False), "box and gate": (True, True)}
+WAYS: dict[str, tuple[bool, bool]] = {
+    "whole": (False, False),
+    "gate": (False, True),
+    "box": (True, False),
+    "box and gate": (True, True),
+}
 COLUMNS = (
     *("what", "MAD e-3", "MSE e-3", "dtSSD e-2", "worst clip's MAD", "px %", "ran %"),
     *("sits ms", "moves ms", "nobody moves ms"),

@@ -174,9 +174,9 @@ class TemporalSmoother:
 
 
 def _brightness(image: Bytes) -> Bytes:
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     size = (max(1, image.shape[1] // _SMALLER), max(1, image.shape[0] // _SMALLER))
-    return np.asarray(cv2.blur(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), (3, 3)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.blur(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), (3, 3)))
 
 
 class SmoothedEngine(DelegatingEngine):

@@ -83,7 +83,7 @@ def yuv_of(image: NDArray[np.uint8], kind: str) -> NDArray[np.uint8]:
     if not hasattr(_here, "scaler"):
         _here.scaler = VideoReformatter()
     planes = _here.scaler.reformat(
-        av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24"),
+        av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="bgr24"),
         format="yuv420p" if kind == "i420" else kind,
         dst_colorspace="itu601",
         src_color_range="JPEG",

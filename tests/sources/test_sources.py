@@ -582,9 +582,9 @@ def test_demo_stamps_before_drawing(clock: FakeClock, monkeypatch: pytest.Monkey
 
     def draw(number: int) -> Any:
         clock.advance(0.01)
-        return np.zeros((48, 64, 3), np.uint8), None
+        return np.zeros((48, 64, 3), np.uint8)
 
-    monkeypatch.setattr(source, "frame_at", draw)
+    monkeypatch.setattr(source, "_drawn", draw)
     began_ns = clock.now_ns()
     assert source.read().captured_ns == began_ns
     source.release()

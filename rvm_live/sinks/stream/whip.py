@@ -81,7 +81,7 @@ class WhipWay(Way):
 
         height, width = picture.shape[:2]
         even = np.ascontiguousarray(picture[: height - height % 2, : width - width % 2])
-        frame = VideoFrame.from_ndarray(even, format="bgr24")
+        frame = VideoFrame.from_numpy_buffer(even, format="bgr24")
         frame.pts, _ = self._times.tick(shot)
         frame.time_base = Fraction(1, TICKS)
         self._loop.call_soon_threadsafe(self._pictures.put, frame)

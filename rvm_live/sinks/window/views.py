@@ -89,7 +89,10 @@ def _canvas(width: int, height: int, image: Picture) -> Picture:
 
 
 def picture(image: Picture, width: int, height: int) -> Picture:
-    """Any picture (grey, BGR, BGRA), letterboxed to ``width`` x ``height``."""
+    """Any picture (grey, BGR, BGRA), letterboxed to ``width`` x ``height``; new, that it may be drawn on."""
+    if image.ndim == 3 and fit(image.shape[1], image.shape[0], Box(0, 0, width, height)) == (0, 0, width, height):
+        scaled = scale_to(plain(image), width, height)
+        return scaled.copy() if scaled is image else scaled
     canvas = _canvas(width, height, image)
     _place(canvas, image if image.ndim == 2 else plain(image), Box(0, 0, width, height))
     return canvas

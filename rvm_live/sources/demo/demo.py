@@ -83,23 +83,29 @@ class DemoSource(Source):
         Returns:
             The picture, uint8 (H, W, 3) BGR, and its true alpha, uint8 (H, W).
         """
+        alpha = np.zeros((self._height, self._width), np.uint8)
+        return self._drawn(number, alpha), alpha
+
+    def _drawn(self, number: int, alpha: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """The picture; its true alpha goes into ``alpha``, zeros (H, W), where anybody wants it."""
         if self._scenery is None:
             raise SourceUnavailableError("the demo was not opened")
         seconds = number / self._fps
         picture = self._scenery.at(seconds)
-        alpha = np.zeros(picture.shape[:2], np.uint8)
         matrix, box = self._placement(seconds)
         for left, top, right, bottom in self._bands(matrix, box):
             shifted = matrix.copy()
             shifted[:, 2] -= (left, top)
             person = cv2.warpAffine(self._person, shifted, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
-            inside = cv2.extractChannel(person, 3, dst=alpha[top:bottom, left:right])
+            inside = cv2.extractChannel(person, 3)
             outside = cv2.cvtColor(cv2.bitwise_not(inside), cv2.COLOR_GRAY2BGR)
             spot = picture[top:bottom, left:right]
             behind = cv2.multiply(spot, outside, scale=1 / 255)
             cv2.add(behind, cv2.cvtColor(person, cv2.COLOR_BGRA2BGR), dst=spot)
+            if alpha is not None:
+                alpha[top:bottom, left:right] = inside
         self._scenery.grain(picture, number)
-        return picture, alpha
+        return picture
 
     def _placement(self, seconds: float) -> tuple[NDArray[np.float64], tuple[int, int, int, int]]:
         """Where the person is: affine matrix from their picture to the frame, and the box it fills there."""
@@ -151,7 +157,7 @@ class DemoSource(Source):
                 number = self._when_due(number)
             self._number = number + 1
             captured_ns = self._clock.now_ns()
-            picture, _ = self.frame_at(number)
+            picture = self._drawn(number)
             return Grab(picture, captured_ns, None if self._realtime else round(number * 1e9 / self._fps))
 
     def _when_due(self, number: int) -> int:

@@ -270,11 +270,8 @@ class OpenVinoEngine(Engine):
             self.reset()
             raise EngineError(f"matting failed in OpenVINO: {words_of(error)}") from error
         if self._last[1] is None or model is not self._last[0]:
-            self._last = (
-                model,
-                Found(*map(np.array, model)),
-                Common(),
-            )  # the runtime's memory is good until the next run
+            # The runtime's memory is good until the next run.
+            self._last = model, Found(*[np.array(part) for part in model]), Common()
         _, found, common = self._last
         estimate = Estimate(frame.image, lambda: found, upsampler, found.offset, common)
         stamps = started_ns, SYSTEM_CLOCK.now_ns()

@@ -4,11 +4,15 @@
 
 Target: the cpu back end takes at most 4 ms at 1280x720. The ratio is how many times faster than the NumPy blend of the
 same run; a blur or a cut-out is compared to that blend too, although it does more, or less.
+
+Rows of a look are of the whole composer, over a plate, each beside "as it is" in turn: what more it takes is its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
+import time
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -18,16 +22,29 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.report import Chart, publish, time_calls
-from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
+from rvm_live.backgrounds.base import Background, Blur, Clear, Layer, Plate
 from rvm_live.compositing.base import Compositor
+from rvm_live.compositing.composer import Composer
 from rvm_live.core import transfer
 from rvm_live.core.errors import UnavailableError
 from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.look import Look
 from rvm_live.core.registry import COMPOSITORS
 
 SIZES = ((1280, 720), (1920, 1080))
 COLUMNS = ("backend and layer", "size", "median ms", "p95 ms", "times NumPy")
 TARGET_MS = 4.0
+LOOKS = (
+    Look(),
+    Look(match=60),
+    Look(light_wrap=50),
+    Look(blend="linear"),
+    Look(match=60, light_wrap=50, blend="linear"),
+    Look(shrink=2),
+    Look(grow=4),
+    Look(soften=4),
+    Look(despill=True),
+)
 
 
 def run(arguments: list[str]) -> dict[str, Any]:
@@ -83,7 +100,41 @@ def _at_size(width: int, height: int, count: int, device: str, refusals: dict[st
             timing = time_calls(partial(_once, compositor, scene, layer, device), warm_up=3, count=count)
             rows.append((f"{name}, {label}", size, timing.median, timing.p95, naive.median / timing.median))
         compositor.close()
+    for look, timings in _looks(scene, plate, count).items():
+        median = statistics.median(timings)
+        p95 = float(np.percentile(timings, 95))
+        rows.append((f"look, {look.words or 'as it is'}", size, median, p95, naive.median / median))
     return rows
+
+
+class _Still(Background):
+    label = "still"
+
+    def __init__(self, plate: Plate) -> None:
+        self.plate = plate
+
+    def layer(self, width: int, height: int, now_ns: int) -> Layer:
+        return self.plate
+
+
+def _looks(scene: _Scene, plate: Plate, count: int) -> dict[Look, list[float]]:
+    """Milliseconds of every frame for each look, frame by frame in turn."""
+    height, width = scene.alpha.shape
+    composers = {look: Composer([_Still(plate)], compositor="cpu", look=look, from_files=True) for look in LOOKS}
+    for composer in composers.values():
+        composer.open(width, height, "cpu")
+    timings: dict[Look, list[float]] = {look: [] for look in LOOKS}
+    copies = (scene, _Scene(*(part.copy() for part in scene)))  # arrays of the frame before would be known again
+    for number in range(count + 3):
+        image, alpha, foreground = copies[number % 2]
+        for look, composer in composers.items():
+            started = time.perf_counter()
+            composer.compose(Matte(Frame(image, number, 0, 0, number * 40_000_000), alpha, foreground))
+            if number >= 3:
+                timings[look].append((time.perf_counter() - started) * 1e3)
+    for composer in composers.values():
+        composer.close()
+    return timings
 
 
 class _Scene(NamedTuple):

@@ -37,6 +37,8 @@ _SURE[:LEAST_ALPHA] = 0
 _NOBODY: Bytes = np.where(np.arange(256) < LEAST_ALPHA, 255, 0).astype(np.uint8)
 _RIM = 1 / 120
 """How far in from the edge the room's colour is taken off, in heights of the picture."""
+_ROW = 1024
+"""Of OpenCV's remap, which takes no long lines."""
 _AROUND = 32
 """Pixels of the room beside the person that are looked at for its colour."""
 _HUE, _FULL_HUE = 6.0, 30.0
@@ -135,9 +137,10 @@ def carried(colour: Bytes, weight: Bytes, reach: float) -> tuple[Floats, Floats]
         Colour, float32 (h, w, 3), 0 where nothing reaches; and by what it is carried there, float32 (h, w).
     """
     size = (max(1, colour.shape[1] // _REDUCE), max(1, colour.shape[0] // _REDUCE))
-    weighted = cv2.multiply(colour, cv2.merge((weight, weight, weight)), scale=1 / 255, dtype=cv2.CV_32F)
-    top = cv2.resize(weighted, size, interpolation=cv2.INTER_AREA)
-    bottom = cv2.resize(weight.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    weighted = np.multiply(colour, cv2.merge((weight, weight, weight)), dtype=np.uint16)
+    top = cv2.resize(weighted, size, interpolation=cv2.INTER_AREA).astype(np.float32) * np.float32(1 / 255)
+    whole = np.multiply(weight, np.uint8(255), dtype=np.uint16)
+    bottom = cv2.resize(whole, size, interpolation=cv2.INTER_AREA).astype(np.float32) * np.float32(1 / 255)
     for _ in range(1 + math.ceil(reach / _REACH)):
         top, bottom = cv2.blur(top, (_BOX, _BOX)), cv2.blur(bottom, (_BOX, _BOX))
     spread = top * (255 / np.maximum(bottom, _LEAST))[..., None]
@@ -154,20 +157,22 @@ def despilled(colour: Bytes, alpha: Bytes, image: Bytes, rim: float) -> Bytes:
         image: the frame's, uint8 (H, W, 3).
         rim: how far in, pixels.
     """
-    height, width = alpha.shape
     outside, _ = carried(image, np.asarray(cv2.LUT(alpha, _NOBODY)), _AROUND)
-    inside = cv2.GaussianBlur(alpha, (0, 0), max(rim, 0.5), borderType=cv2.BORDER_REPLICATE)
+    height, width = alpha.shape
+    size = (max(1, width // _REDUCE), max(1, height // _REDUCE))
+    small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), max(rim / _REDUCE, 0.3), borderType=cv2.BORDER_REPLICATE)
+    inside = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     # What is further in counts most, and the rim itself, whose colour is in doubt, next to nothing.
     own, there = carried(colour, np.asarray(cv2.LUT(np.minimum(alpha, inside), _SURE)), _AROUND)
     hue = outside - outside.mean(axis=2, keepdims=True)
     strong = np.sqrt((hue * hue).sum(axis=2, keepdims=True))
-    hue /= np.maximum(strong, 1)
-    most = (own * hue).sum(axis=2, keepdims=True)
     counts = np.clip((strong - _HUE) / (_FULL_HUE - _HUE), 0, 1) * (there >= _LEAST)[..., None]
-    model = cv2.resize(np.concatenate((hue, most, counts), axis=2), (width, height), interpolation=cv2.INTER_LINEAR)
+    hue *= np.sqrt(counts) / np.maximum(strong, 1)  # so that what is taken away, where it is in twice, has the share
     at = np.flatnonzero((alpha > 0) & (inside < 250))
-    s, limit, share = np.split(model.reshape(-1, 5)[at], (3, 4), axis=1)
-    share *= np.minimum((255 - inside.reshape(-1)[at, None].astype(np.float32)) * np.float32(2 / 255), 1)
+    model = _sampled(np.concatenate((hue, (own * hue).sum(axis=2, keepdims=True)), axis=2), at, alpha.shape)
+    s, limit = model[:, :3], model[:, 3:]
+    share = np.minimum((255 - inside.reshape(-1)[at, None].astype(np.float32)) * np.float32(2 / 255), 1)
     front = colour.reshape(-1, 3)[at].astype(np.float32)
     front -= share * np.maximum((front * s).sum(axis=1, keepdims=True) - limit, 0) * s
     made = np.array(colour, order="C")
@@ -202,9 +207,8 @@ def _own(colour: Bytes, before: Bytes, alpha: Bytes, reach: int) -> tuple[Bytes,
     more = np.flatnonzero(alpha > before)
     if not len(more):
         return colour, alpha
-    height, width = alpha.shape
     small, there = carried(colour, np.asarray(cv2.LUT(before, _SURE)), reach)
-    model = cv2.resize(np.dstack((small, there)), (width, height), interpolation=cv2.INTER_LINEAR).reshape(-1, 4)[more]
+    model = _sampled(np.dstack((small, there)), more, alpha.shape)
     old, new = (each.reshape(-1)[more, None].astype(np.float32) for each in (before, alpha))
     own = colour.reshape(-1, 3)[more]
     mixed = np.clip((old * own + (new - old) * model[:, :3]) / new + 0.5, 0, 255).astype(np.uint8)
@@ -213,3 +217,16 @@ def _own(colour: Bytes, before: Bytes, alpha: Bytes, reach: int) -> tuple[Bytes,
     made.reshape(-1, 3)[more] = np.where(reached[:, None], mixed, own)
     kept.reshape(-1)[more] = np.where(reached, new[:, 0].astype(np.uint8), old[:, 0].astype(np.uint8))
     return made, kept
+
+
+def _sampled(small: Floats, at: NDArray[np.intp], shape: tuple[int, ...]) -> Floats:
+    """Of a smaller picture, float32 (h, w, n), what is at pixels of a larger one, by their numbers, (many, n)."""
+    rows = -(-len(at) // _ROW)
+    places = np.zeros(rows * _ROW, np.float32), np.zeros(rows * _ROW, np.float32)
+    for place, where, full, low in zip(
+        places, np.divmod(at, shape[1])[::-1], shape[::-1], small.shape[1::-1], strict=True
+    ):
+        place[: len(at)] = (where + 0.5) * (low / full) - 0.5
+    x, y = (place.reshape(rows, _ROW) for place in places)
+    found = cv2.remap(small, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found.reshape(rows * _ROW, -1)[: len(at)], np.float32)

@@ -26,6 +26,7 @@ from rvm_live.apps.steering.server import steered
 from rvm_live.apps.steering.summary import summary
 from rvm_live.backgrounds.own import OwnBackgrounds
 from rvm_live.backgrounds.parse import default_cycle, parse
+from rvm_live.core.camera_in_use import CameraInUse
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.frames import Composite
 from rvm_live.core.framing import Framing
@@ -87,9 +88,11 @@ def run(
     overflow = overflow_of(settings, first)
     sinks = [open_sink(each) for each in settings.sinks]
     notices = Notices()
-    engine = failover(settings.engine, notices, live=overflow is Overflow.DROP_OLDEST, progress=progress)
+    in_use = CameraInUse()
+    asked = replace(settings.engine, camera=in_use if settings.learned else None)
+    engine = failover(asked, notices, live=overflow is Overflow.DROP_OLDEST, progress=progress)
     with atomic_write.no_empty_folders(DEFAULT_FOLDER):
-        app = _App(settings, engine, notices, overflow, clock, tell, sinks)
+        app = _App(settings, engine, notices, overflow, clock, tell, sinks, in_use)
         if profiles:
             app.controls.add(profile_control(profiles, profile, app.controls))
         settings = app.settings
@@ -122,6 +125,7 @@ class _App:
         clock: Clock,
         tell: Callable[[str], None] = lambda line: None,
         sinks: Sequence[Sink] = (),
+        in_use: CameraInUse | None = None,
     ) -> None:
         self._own_sinks = sinks
         self.notices = notices
@@ -132,6 +136,7 @@ class _App:
             lambda each: reconnecting(each, notices, clock),
             notices.fallback,
             self._opened,
+            in_use,
         )
         self.page = None if settings.web is None else LivePage(settings, tell, clock)
         self.only_me = OnlyMe(settings.only_me, settings.person)

@@ -64,6 +64,7 @@ def live_controls(
     ``steady``          alpha is averaged over time where nothing moves; ``auto``: with ``lite``
     ``box``             the network looks at a box around the person; ``auto``: at the whole picture
     ``gate``            it looks only when something moved; ``auto``: it does
+    ``learned``         ``lite`` uses what it has learnt before this camera
     ``recording``       a path, True for one named by the time, None or False for none
     ``virtual_camera``  the result is a camera to other programs
     ``paused``          the camera rests and the background stays

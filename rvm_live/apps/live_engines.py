@@ -45,7 +45,7 @@ class LiveEngines:
         self._named: tuple[str, float | None] = (_AUTO, None)
 
     def controls(self) -> list[Control]:
-        """``engine``, ``quality``, ``ratio``, ``device``, ``steady``, ``box`` and ``gate``."""
+        """``engine``, ``quality``, ``ratio``, ``device``, ``steady``, ``box``, ``gate`` and ``learned``."""
         return [
             Control(
                 "engine",
@@ -85,6 +85,14 @@ class LiveEngines:
             self._switch("steady", self.steady, "alpha averaged over time where nothing moves"),
             self._switch("box", lambda: self._engine.asked.box_wanted, "the network looks at a box around the person"),
             self._switch("gate", lambda: self._engine.asked.gate_wanted, "the network looks only when something moved"),
+            Control(
+                "learned",
+                lambda: self._engine.asked.camera is not None,
+                lambda wish: self._use(camera=self._source.in_use if wish else None),
+                check=truth("learned"),
+                kind="switch",
+                text="lite uses what it has learnt before this camera",
+            ),
         ]
 
     def _switch(self, name: str, get: Callable[[], bool], text: str) -> Control:

@@ -59,6 +59,7 @@ _COMMANDS = {
     "export": ("rvm_live.cli.export:export", "Write the network to an ONNX, OpenVINO or TorchScript file."),
     "help": ("rvm_live.cli.cameras:help_", "Show this, or the help of a command."),
     "hwtest": ("rvm_live.cli.hwtest:hwtest", "Probe the camera and this machine."),
+    "learn": ("rvm_live.cli.learn:learn", "Let lite, the embedded engine, learn you before your camera."),
     "monitor": ("rvm_live.cli.monitor:monitor", "Record GPU and CPU over time, alone or around a command."),
     "soak": (
         "rvm_live.cli.soak:soak",

@@ -28,6 +28,7 @@ from rvm_live.core.settings import (
     EngineSettings,
     LiveSettings,
 )
+from rvm_live.core.words import network_words
 from rvm_live.pipeline.metrics import STAGES, Percentiles
 
 __all__ = ["live_options", "run_live"]
@@ -189,6 +190,11 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         engine_option("steady"),
         engine_option("box"),
         engine_option("gate"),
+        click.option(
+            "--learned/--no-learned",
+            default=True,
+            help="Let lite use what it has learnt before this camera (rvm-live learn).  [default: on]",
+        ),
         engine_option("key"),
         engine_option("offline"),
         engine_option("require_licence"),
@@ -247,6 +253,7 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
         engine=engine_settings(options),
         adaptive=options["adaptive"],
         scene_reset=options["scene_reset"],
+        learned=options["learned"],
         compositor=options["compositor"],
         backgrounds=tuple(options["backgrounds"]),
         display=options["display"],
@@ -359,7 +366,7 @@ def report_text(report: LiveReport) -> str:
     """The report as a few aligned lines for people."""
     ran, snapshot = report.ran, report.snapshot
     device = f"{ran.device} ({report.device_name})" if report.device_name else ran.device
-    network = " ".join(dict.fromkeys((ran.engine, ran.model)))  # the embedded one is called as its engine is
+    network = network_words(ran.engine, ran.model)
     lines = [
         f"rvm-live: {report.exit_reason}",
         f"  source      {ran.source}, {ran.width}x{ran.height}",

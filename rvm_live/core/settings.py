@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 from urllib.parse import urlsplit
 
+from rvm_live.core.camera_in_use import CameraInUse
 from rvm_live.core.colors import parse_color
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.framing import Framing
@@ -144,6 +145,7 @@ class EngineSettings:
         offline: never go to the network for weights.
         repeatable: a GPU gives the same bytes in every run, at some speed: for files.
         key: for ``chroma``: the screen's colour (:func:`rvm_live.core.colors.parse_color`); None: found.
+        camera: whose pictures come: ``lite`` uses what it has learnt before it (``rvm-live learn``). None: it does not.
         require_licence: families of licences (:data:`LICENCES`); an engine whose code or weights are under another
             one, or an unknown one, is refused before it is made. Empty: all of them.
         keep_up: for live video: where no ratio is given, an engine may take less than the published one if this
@@ -167,6 +169,7 @@ class EngineSettings:
     keep_up: bool = False
     fallback_lite: bool = True
     key: str | None = None
+    camera: CameraInUse | None = None
     require_licence: tuple[str, ...] = ()
 
     @property
@@ -277,6 +280,7 @@ class LiveSettings:
         source: where frames come from.
         engine: how mattes are estimated.
         adaptive: in real time, move the downsample ratio so that matting keeps up; a ratio of the user's stays.
+        learned: ``lite`` uses what it has learnt before the camera, where it has.
         scene_reset: forget the matting state at a cut.
         compositor: ``auto`` or a name from the registry.
         backgrounds: specifications such as ``blur:25``; the first is shown first. Empty: the built-in ones.
@@ -316,6 +320,7 @@ class LiveSettings:
     source: SourceSettings = SourceSettings()
     engine: EngineSettings = EngineSettings()
     adaptive: bool = True
+    learned: bool = True
     scene_reset: bool = True
     compositor: str = "auto"
     backgrounds: tuple[str, ...] = ()

@@ -33,6 +33,8 @@ class SourceInfo:
         live: frames arrive at their own pace and cannot be asked for again.
         frame_count: number of frames, None if unknown or endless.
         notes: lines for the log, such as why other sources were passed over.
+        identity: what it is called wherever it is plugged in (:attr:`rvm_live.sources.camera.camera.Camera.id`), or
+            what comes nearest to that.
     """
 
     label: str
@@ -43,6 +45,7 @@ class SourceInfo:
     live: bool
     frame_count: int | None = None
     notes: tuple[str, ...] = ()
+    identity: str = ""
 
 
 @dataclass(frozen=True, repr=False)

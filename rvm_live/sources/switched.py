@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from rvm_live.core.camera_in_use import CameraInUse, Known
 from rvm_live.core.errors import SourceError, SourceLostError
 from rvm_live.core.settings import SourceSettings
 from rvm_live.sources.base import Grab, Source, SourceInfo
@@ -25,10 +26,12 @@ class SwitchedSource(Source):
         make: opens nothing yet: settings -> source.
         told: of a source that cannot be changed to.
         opened: told of each source that was opened, on the capture thread.
+        in_use: told before that what it is known by; None: one of its own.
 
     Attributes:
         settings: of the source that is used, or about to be.
         info: what it delivers; None before it is open.
+        in_use: what it is known by.
         paused: somebody wants that nothing is read; the device is free for others.
         resting: likewise, since nobody would see it. What holds no device, as a file, stays open.
     """
@@ -39,11 +42,13 @@ class SwitchedSource(Source):
         make: Callable[[SourceSettings], Source],
         told: Callable[[str], None] = lambda text: None,
         opened: Callable[[SourceInfo], None] = lambda info: None,
+        in_use: CameraInUse | None = None,
     ) -> None:
         self.settings = settings
+        self.in_use = in_use or CameraInUse()
         self.info: SourceInfo | None = None
         self.paused = self.resting = False
-        self._make, self._told, self._opened = make, told, opened
+        self._make, self._told, self._tell = make, told, opened
         self._asked = threading.Condition()
         self._released = False
         self._used = settings
@@ -74,7 +79,7 @@ class SwitchedSource(Source):
     def open(self) -> SourceInfo:
         if self._inner is None:
             raise SourceLostError("the source was released")
-        info = self.info = self._inner.open()
+        info = self._inner.open()
         self._opened(info)
         return info
 
@@ -152,11 +157,16 @@ class SwitchedSource(Source):
                     self.settings = before
             self._take(before)
 
+    def _opened(self, info: SourceInfo) -> None:
+        self.info = info
+        self.in_use.now = Known(info.identity or info.label, info.label)
+        self._tell(info)
+
     def _take(self, settings: SourceSettings) -> None:
         inner = self._make(settings)
         self._inner = inner
         try:
-            info = self.info = inner.open()
+            info = inner.open()
         except SourceError:
             self._drop()
             raise

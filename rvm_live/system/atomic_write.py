@@ -68,13 +68,14 @@ def flush(path: Path) -> None:
         os.close(file)
 
 
-def write(path: Path, data: bytes, *, durable: bool = False) -> None:
+def write(path: Path, data: bytes, *, durable: bool = False, private: bool = False) -> None:
     """Write a small file.
 
     Args:
         path: of the file.
         data: what is to be in it.
         durable: others rely on its being there after a power cut.
+        private: its owner alone may read it.
 
     Raises:
         OSError: it cannot be written; nothing is left then, and what was there is as before.
@@ -84,7 +85,8 @@ def write(path: Path, data: bytes, *, durable: bool = False) -> None:
         refuse_special(path)
         with suppress(FileNotFoundError):
             part.unlink()
-        with part.open("xb") as file:  # never through a link that somebody put there
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # through no link that lies there
+        with os.fdopen(os.open(part, flags, 0o600 if private else 0o666), "wb") as file:
             file.write(data)
         if durable:
             replace(part, path)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import platformdirs
 
-__all__ = ["at_home", "cache_folder", "kept_in", "settings_folder", "stand_in_for_home", "tell_once"]
+__all__ = ["at_home", "cache_folder", "data_folder", "kept_in", "settings_folder", "stand_in_for_home", "tell_once"]
 
 _log = logging.getLogger("rvm_live")
 
@@ -31,13 +31,24 @@ def settings_folder() -> Path:
     return _folder("config")
 
 
+def data_folder() -> Path:
+    """``RVM_LIVE_CACHE``, else the platform's folder for what cannot be made again at once; it need not be there."""
+    return _folder("data")
+
+
+_PLACES = {
+    "cache": platformdirs.user_cache_path,
+    "config": platformdirs.user_config_path,
+    "data": platformdirs.user_data_path,
+}
+
+
 def _folder(kind: str) -> Path:
     chosen = os.environ.get("RVM_LIVE_CACHE")
     if chosen:
         return Path(chosen)
-    find = platformdirs.user_cache_path if kind == "cache" else platformdirs.user_config_path
     try:
-        folder = find("rvm-live", appauthor=False)
+        folder = _PLACES[kind]("rvm-live", appauthor=False)
     except RuntimeError:  # neither HOME nor a name to look one up by
         return _NOWHERE
     # Older versions give "~/.cache/..." back as it is. A relative XDG_CACHE_HOME is none, by its specification.

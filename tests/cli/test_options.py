@@ -22,12 +22,15 @@ OWN_HELP = {
     ("calibrate", "downsample_ratio"): "One ratio",
     ("batch", "downsample_ratio"): "A number in (0, 1]",  # ``auto`` is the preset's there
     ("export", "downsample_ratio"): "min(512 / longer side, 1)",
+    ("learn", "source"): "shows you as in use",
+    ("learn", "width"): "as in use",
+    ("learn", "height"): "as in use",
     ("hwtest", "source"): "first camera that delivers",
     ("hwtest", "weights"): "to measure with",
     ("hwtest", "device"): "to measure on",
 }
 """Command and option -> what its help says otherwise, for a reason."""
-COMMANDS = ("", "batch", "calibrate", "check", "export", "hwtest", "soak", "stress")
+COMMANDS = ("", "batch", "calibrate", "check", "export", "hwtest", "learn", "soak", "stress")
 FIELDS = {*EngineSettings.__dataclass_fields__, *SourceSettings.__dataclass_fields__}
 OTHERS = {("batch", "fps"), ("export", "width"), ("export", "height")}  # of numbered pictures, of the frames
 

@@ -147,6 +147,7 @@ BASE: dict[tuple[str, ...], list[str]] = {
     ("export",): ["--format", "onnx", "--offline"],
     ("help",): [],
     ("hwtest",): ["--quick", "--seconds", "0.2", "--source", "{t}/clip.mp4"],
+    ("learn",): ["--offline", "--source", "{t}/clip.mp4"],
     ("monitor",): ["--seconds", "0.02"],
     ("soak",): [*ENGINE, "--frames", "100", "--source", "{t}/clip.mp4"],
     ("stress",): ["--minutes", "0.01", "--configs", "lite/lite/auto/64x64/1"],

@@ -34,6 +34,7 @@ def examine(
         ("this machine", machine.processor),
         ("the GPU", machine.graphics),
         ("weights", machine.checkpoints),
+        ("what lite has learnt", machine.learned),
         *([] if quick else [("the engine", lambda: machine.engine(settings.engine))]),
         ("cameras", cameras.cameras),
         ("effects of the system", effects.effects),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 
 import psutil  # type: ignore[import-untyped]
 
@@ -11,11 +12,14 @@ from rvm_live.apps.doctor.finding import Finding
 from rvm_live.core.errors import RvmLiveError, words_of
 from rvm_live.core.settings import MODELS, EngineSettings
 from rvm_live.engines.choice import EMBEDDED
+from rvm_live.engines.lite.engine import EMBEDDED as EMBEDDED_WEIGHTS
+from rvm_live.engines.lite.learned import listed
 from rvm_live.system import gpu, threads
 from rvm_live.system.cpu_info import cpu_name
 from rvm_live.system.installed import adding
+from rvm_live.weights.files import file_bytes
 
-__all__ = ["checkpoints", "engine", "graphics", "processor"]
+__all__ = ["checkpoints", "engine", "graphics", "learned", "processor"]
 
 _LEAST_CORES = 2
 _BUSY = 0.7
@@ -73,6 +77,19 @@ def checkpoints() -> list[Finding]:
             found.append(Finding("engine", name, "good", f"weights: {status.path}"))
         else:
             found.append(Finding("engine", name, "absent", f"weights: {status.state}"))
+    return found
+
+
+def learned() -> list[Finding]:
+    """What ``lite`` has learnt of its user, camera by camera."""
+    base = sha256(file_bytes(EMBEDDED_WEIGHTS)).hexdigest()
+    found = []
+    for each in listed():
+        told = f"learnt before {each.camera} on {each.made}: error {each.before:.1f}, then {each.after:.1f}"
+        if each.base == base:
+            found.append(Finding("engine", "lite (learned)", "good", told))
+        else:
+            found.append(Finding("engine", "lite (learned)", "note", f"{told}; by another lite", "`rvm-live learn`"))
     return found
 
 

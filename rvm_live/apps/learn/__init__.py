@@ -1,9 +1,8 @@
-"""What ``lite`` needs to learn its user before one camera. Nothing is printed here.
+"""The network ``lite`` learns its user before one camera: settings in, a result out. Nothing is printed here.
 
 May import what :mod:`rvm_live.apps` may.
 
->>> from rvm_live.apps.learn.places import places
->>> learnt_before, guards = places()
->>> len(guards)
-2
+>>> from rvm_live.apps.learn.learn import LearnSettings, learn
+>>> from rvm_live.core.settings import SourceSettings
+>>> result = learn(LearnSettings(SourceSettings("auto")))  # doctest: +SKIP
 """

@@ -22,6 +22,7 @@ from rvm_live.engines.common.ladder import LEAST_LINES
 from rvm_live.engines.common.openvino_models import keep_if_possible, keep_state, kept, resized, shapes_of_states
 from rvm_live.engines.common.prepared import Prepared
 from rvm_live.engines.focus.focus import Focus
+from rvm_live.engines.lite import learned
 from rvm_live.engines.lite.colours import Unmixer, contrast
 from rvm_live.engines.lite.inference import STATES, AnySize, OpenVinoRunner, Runner
 from rvm_live.finishing import one_pass
@@ -45,6 +46,7 @@ EMBEDDED = Path(__file__).with_name("lite.safetensors")
 """The weights, in half precision."""
 _FORMAT = 3
 """Of the converted network that is kept; goes up when what is converted changes its meaning."""
+_STALE = "lite is another than the one that learnt this camera: run `rvm-live learn` again"
 _WARM_UP_FRAMES = 2
 _EPSILON = 1e-5
 _KEPT_SIZES = 4
@@ -149,6 +151,9 @@ class LiteEngine(Engine):
         self._low = (0, 0)
         self._last: tuple[object, Common] = (None, Common())
         self._model: Any = None
+        self._base = ""
+        self._learned: learned.Learned | None = None
+        self._begins = True
         self._runners: Prepared[_Key, _Fitted] = Prepared(self._made, "compiling", most=_KEPT_SIZES)
         self._bridges: Prepared[str, AnySize] = Prepared(self._bridge, "compiling")
         self._info = EngineInfo("lite", "lite", "cpu", "", settings.precision)
@@ -177,10 +182,12 @@ class LiteEngine(Engine):
             raise UnavailableError(f"no bf16 for lite on this CPU ({cpu_name()}): choose --precision auto or fp32")
         if precision == "auto":
             precision = "bf16" if has_bf16 else "fp32"
+        if self.settings.weights is None:
+            self._base = sha256(file_bytes(EMBEDDED)).hexdigest()
         if core is None or self.settings.weights is not None:
             self._load()
         else:  # torch, which takes seconds to load, is needed only to convert them
-            self._name = f"lite-{sha256(file_bytes(EMBEDDED)).hexdigest()[:16]}-{__version__}-{_FORMAT}"
+            self._name = f"lite-{self._base[:16]}-{__version__}-{_FORMAT}"
         self._core, self._open = core, True
         self._info = EngineInfo("lite", "lite", "cpu", cpu_name(), precision, notes=notes, remarks=remarks)
         return self._info
@@ -208,6 +215,9 @@ class LiteEngine(Engine):
         """What works on frames of a size, with an empty state if that is new."""
         if not self._open:
             raise EngineError("the engine is not open")
+        if self._begins:
+            self._begins = False
+            self._take_learned()
         if self._now is not None and self._size == (width, height):
             return self._now
         if self._model is None:
@@ -222,6 +232,25 @@ class LiteEngine(Engine):
         self._size, self._low = (width, height), low
         self._info = self._info.at_ratio(ratio)
         return self._now
+
+    def _take_learned(self) -> None:
+        """Use what was learnt before the camera whose pictures come now, which may be another than before."""
+        camera = self.settings.camera
+        if camera is None or not self._base:
+            return
+        found = learned.find(*camera.now)
+        if found is not None and found.base != self._base:
+            self._info = replace(self._info, notes=tuple(dict.fromkeys((*self._info.notes, _STALE))))
+            found = None
+        if found == self._learned:
+            return
+        model = "lite" if found is None else "lite (learned)"
+        self._learned, self._info = found, replace(self._info, model=model)
+        self._runners.close()
+        self._bridges.close()
+        self._runners = Prepared(self._made, "compiling", most=_KEPT_SIZES)
+        self._bridges = Prepared(self._bridge, "compiling")
+        self._model = self._network = self._now = None
 
     def _focus(self, low: tuple[int, int], *, refined: bool) -> Focus:
         """The network for small pictures of a size, with an empty state."""
@@ -261,15 +290,18 @@ class LiteEngine(Engine):
         """The network as OpenVINO has it, from disk or converted now; None without OpenVINO."""
         if self._core is None:
             return None
-        model = kept(self._core, self._name) if self._name else None
+        name = self._name
+        if name and self._learned is not None:
+            name += f"-{sha256(file_bytes(self._learned.path)).hexdigest()[:16]}"
+        model = kept(self._core, name) if name else None
         if model is None:
             from rvm_live.engines.lite.in_torch import openvino_model
 
             model = openvino_model(self._load())
-            if self._name:
-                keep_if_possible(self._name, model)
+            if name:
+                keep_if_possible(name, model)
                 # As every later start reads it: what is read sums in another order, and may round otherwise.
-                model = kept(self._core, self._name) or model
+                model = kept(self._core, name) or model
         return model
 
     def _load(self) -> LiteNetwork:
@@ -278,13 +310,16 @@ class LiteEngine(Engine):
         Raises:
             WeightsError: those that were named are no good.
         """
-        from rvm_live.engines.lite.weights import load_network
+        from rvm_live.engines.lite.weights import learn, load_network
 
         if self._network is None:
             self._network = load_network(self.settings.weights)
+            if self._learned is not None:
+                learn(self._network, self._learned)
         return self._network
 
     def reset(self) -> None:
+        self._begins = True
         if self._now is not None:
             self._now[0].reset()
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from rvm_live.core.errors import WeightsError
 from rvm_live.engines.lite.engine import EMBEDDED
+from rvm_live.engines.lite.learned import Learned, tensors
 from rvm_live.engines.lite.network import LiteNetwork
 from rvm_live.weights.checkpoint import Unfit, inspect
 from rvm_live.weights.files import file_bytes
 
-__all__ = ["load_network"]
+__all__ = ["learn", "load_network"]
 
 
 def load_network(path: Path | None = None) -> LiteNetwork:
@@ -39,3 +43,16 @@ def load_network(path: Path | None = None) -> LiteNetwork:
     values |= {name: value for name, value in network.state_dict().items() if not value.is_floating_point()}
     network.load_state_dict(values, strict=True)
     return network.eval().requires_grad_(False)
+
+
+def learn(network: LiteNetwork, learned: Learned) -> None:
+    """Put what was learnt into a network of the weights in the package.
+
+    Raises:
+        WeightsError: the file is damaged, or of another network.
+    """
+    values = network.state_dict()
+    for name, value in tensors(learned.path).items():
+        if name not in values or tuple(values[name].shape) != value.shape or not np.isfinite(value).all():
+            raise WeightsError(f"{learned.path} is of another network: rvm-live learn --forget {learned.name}")
+        values[name].copy_(torch.from_numpy(value))

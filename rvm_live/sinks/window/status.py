@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from rvm_live.core.words import network_words
 from rvm_live.sinks.window.panel import RED, Row
 from rvm_live.system.gpu import GpuReading
 
@@ -121,7 +122,7 @@ def statistics_rows(status: Status, display: str) -> list[Row]:
     drops = joined(*(f"{name} {count}" for name, count in status.drops.items() if count)) or "none"
     repeats = f"{status.repeats} repeated" if status.repeats else ""
     ratio = f"ratio {status.ratio:.3f}".rstrip("0").rstrip(".") if status.ratio else ""
-    model = " ".join(filter(None, dict.fromkeys((status.engine, status.model, status.precision))))
+    model = " ".join(filter(None, (network_words(status.engine, status.model), status.precision)))
     device = joined(status.device, status.device_name)
     gpu = _gpu_text(status.gpu) if status.gpu is not None else ""
     p95 = f"p95 {status.total_p95_ms:.1f}" if status.total_p95_ms else ""

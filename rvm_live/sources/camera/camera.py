@@ -225,7 +225,13 @@ class CameraSource(Source):
         self._first = self._first_frame(self.camera)
         height, width = self._first.image.shape[:2]
         return SourceInfo(
-            label=str(self.camera), kind="camera", width=width, height=height, fps=self._capture.fps(), live=True
+            label=str(self.camera),
+            kind="camera",
+            width=width,
+            height=height,
+            fps=self._capture.fps(),
+            live=True,
+            identity=self.camera.id or self.camera.name or str(self.camera),
         )
 
     def _opened(self, camera: Camera) -> bool:

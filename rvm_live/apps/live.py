@@ -16,6 +16,7 @@ from rvm_live.apps.assembly import Assembly, failover, reconnecting
 from rvm_live.apps.live_camera import OnDemand, camera_for
 from rvm_live.apps.live_controls import CHANGING, live_controls, profile_control
 from rvm_live.apps.live_page import LivePage
+from rvm_live.apps.live_people import People
 from rvm_live.apps.live_recording import hearing, recording_for
 from rvm_live.apps.live_streams import streams_for
 from rvm_live.apps.live_weights import WeightsFetch
@@ -31,12 +32,10 @@ from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.frames import Composite
 from rvm_live.core.framing import Framing
 from rvm_live.core.notices import Notices
-from rvm_live.core.only_me import OnlyMe
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import LiveSettings
 from rvm_live.engines.choice import told_once
 from rvm_live.engines.failover import FailoverEngine
-from rvm_live.engines.only_me.engine import OnlyMeEngine
 from rvm_live.sinks.base import Sink, Surroundings
 from rvm_live.sinks.factory import open_sink
 from rvm_live.sinks.recording.snapshot import save_png
@@ -139,13 +138,13 @@ class _App:
             in_use,
         )
         self.page = None if settings.web is None else LivePage(settings, tell, clock)
-        self.only_me = OnlyMe(settings.only_me, settings.person)
+        people = People(settings, lambda: "" if self.source.info is None else self.source.info.label)
         away = parse(settings.away)[0] if settings.away else None
         backgrounds = default_cycle(settings.backgrounds)
         refuse_live([*backgrounds, *([away] if away else [])], settings.source)
         parts = Assembly(
             self.source,
-            OnlyMeEngine(engine, self.only_me),
+            people.engine(engine, notices),
             backgrounds,
             overflow=overflow,
             notices=notices,
@@ -191,7 +190,7 @@ class _App:
             lambda: self.pipeline.stop("stopped"),
             self.own,
             self.camera if settings.source.realtime else None,
-            self.only_me,
+            people.controls(),
         )
         self.pipeline = parts.pipeline(
             self._sinks(tell, clock),

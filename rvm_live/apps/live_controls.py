@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from rvm_live.core.controls import Control, Controls, number, one_of, trigger, t
 from rvm_live.core.errors import BackgroundError, SettingsError
 from rvm_live.core.framing import LARGEST, SMALLEST, Framing, parse_shift
 from rvm_live.core.look import BLENDS, LIMITS
-from rvm_live.core.only_me import PEOPLE, OnlyMe, parse_person
 from rvm_live.core.settings import SourceSettings
 from rvm_live.engines.failover import FailoverEngine
 from rvm_live.sinks.camera.outputs import devices_for
@@ -49,7 +48,7 @@ def live_controls(
     stop: Callable[[], None],
     own: OwnBackgrounds | None = None,
     virtual_camera: VirtualCamera | None = None,
-    only_me: OnlyMe | None = None,
+    people: Sequence[Control] = (),
 ) -> Controls:
     """Everything that can be changed in a live run.
 
@@ -80,6 +79,7 @@ def live_controls(
     ``despill``         the room's colour is taken off the person's rim
     ``only_me``         one person alone stays in the picture
     ``person``          which: ``largest``, ``left``, ``right``, or a place in the frame, ``0.3,0.5``
+    ``chair``           ``keep``: things of the room stay, ``drop``
     ``profile``         several of these at once, where the program knows profiles
     ``reset``, ``stop``  set to True, the matting state is forgotten; the run ends
     ``view``, ``statistics``, ``fullscreen``, ``mirror``   of the window
@@ -95,7 +95,7 @@ def live_controls(
         stop: ends the run.
         own: backgrounds that lie in the user's folders; None: looked for here.
         virtual_camera: one of the sinks; None: this run can have none.
-        only_me: which of several people stays; None: this run keeps them all.
+        people: who and what stays in the picture (:mod:`rvm_live.apps.live_people`).
     """
     cameras = _Cameras(source, reset, composer)
     own = OwnBackgrounds(composer.add_background) if own is None else own
@@ -160,7 +160,7 @@ def live_controls(
             *([] if virtual_camera is None else [_virtual_camera(virtual_camera)]),
             *_framing(composer.framing),
             *_look(composer),
-            *([] if only_me is None else _only_me(only_me)),
+            *people,
             trigger("reset", reset, "the matting state is forgotten"),
             trigger("stop", stop, "the run ends"),
             *view_controls(view),
@@ -266,27 +266,6 @@ def _look(composer: Composer) -> list[Control]:
         amount("shrink", "pixels that the person reaches less far out"),
         amount("soften", "pixels over which the edge is softened"),
         control("despill", check=truth("despill"), kind="switch", text="the room's colour is taken off the rim"),
-    ]
-
-
-def _only_me(asked: OnlyMe) -> list[Control]:
-    return [
-        Control(
-            "only_me",
-            lambda: asked.on,
-            lambda on: setattr(asked, "on", on),
-            check=truth("only_me"),
-            kind="switch",
-            text="of several people one alone stays",
-        ),
-        Control(
-            "person",
-            lambda: asked.person,
-            lambda person: setattr(asked, "person", person),
-            check=parse_person,
-            choices=lambda: PEOPLE,
-            text="who stays: largest, left, right, or a place",
-        ),
     ]
 
 

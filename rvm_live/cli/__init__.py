@@ -61,6 +61,7 @@ _COMMANDS = {
     "hwtest": ("rvm_live.cli.hwtest:hwtest", "Probe the camera and this machine."),
     "learn": ("rvm_live.cli.learn:learn", "Let lite, the embedded engine, learn you before your camera."),
     "monitor": ("rvm_live.cli.monitor:monitor", "Record GPU and CPU over time, alone or around a command."),
+    "room": ("rvm_live.cli.room:room", "Keep a chair or a microphone in the picture: --chair keep."),
     "soak": (
         "rvm_live.cli.soak:soak",
         "Run the live pipeline for hours, with faults, and tell whether it leaks or slows down.",

@@ -28,6 +28,7 @@ from rvm_live.core.settings import (
     EngineSettings,
     LiveSettings,
 )
+from rvm_live.core.things import CHAIR
 from rvm_live.core.words import network_words
 from rvm_live.pipeline.metrics import STAGES, Percentiles
 
@@ -78,6 +79,12 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             help="Move the person to the right and down, in pictures: 0.2,0.  [default: 0,0]",
         ),
         *ONLY_ME,
+        click.option(
+            "--chair",
+            type=click.Choice(CHAIR),
+            default=CHAIR[0],
+            help="keep: things stay that `rvm-live room --record` has taken.  [default: drop]",
+        ),
         click.option(
             "--away",
             callback=place_text,
@@ -265,6 +272,7 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
         look=look_from(options),
         only_me=options["only_me"],
         person=options["person"],
+        chair=options["chair"],
         away=options["away"],
         headless=options["headless"],
         fullscreen=options["fullscreen"],

@@ -113,7 +113,7 @@ ONLY_ME = (
         help="Who that is: largest, left, right, or a place in the picture, 0.3,0.5.  [default: largest]",
     ),
 )
-"""Who of several people stays; for all commands that matte."""
+"""Who of several people stays."""
 
 
 def _option(table: _Table, field: str, changes: Mapping[str, Any]) -> Callable[[F], F]:

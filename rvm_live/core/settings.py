@@ -15,6 +15,7 @@ from rvm_live.core.errors import SettingsError
 from rvm_live.core.framing import Framing
 from rvm_live.core.look import Look
 from rvm_live.core.only_me import PEOPLE, parse_person
+from rvm_live.core.things import CHAIR
 from rvm_live.core.validation import check_fields
 
 __all__ = [
@@ -293,6 +294,7 @@ class LiveSettings:
         look: how the person is to fit the background.
         only_me: one person alone stays in the picture.
         person: which: ``largest``, ``left``, ``right``, or a place in the frame, ``0.3,0.5``.
+        chair: ``keep``: things of the room stay in the picture, or ``drop``.
         away: specification of a picture that is shown in place of the background alone, or None.
         headless: open no window.
         fullscreen: start in full screen.
@@ -333,6 +335,7 @@ class LiveSettings:
     look: Look = field(default_factory=Look)
     only_me: bool = False
     person: str = PEOPLE[0]
+    chair: str = CHAIR[0]
     away: str | None = None
     headless: bool = False
     fullscreen: bool = False
@@ -377,6 +380,7 @@ class LiveSettings:
         _require(self.virtual_camera_size in (None, *CAMERA_SIZES), f"a virtual camera has one of these sizes: {known}")
         Framing(self.follow, self.zoom, self.shift)
         parse_person(self.person)
+        _require(self.chair in CHAIR, f"unknown chair {self.chair!r}: choose one of {', '.join(CHAIR)}")
         if self.audio is not None:
             _require(bool(self.audio.strip()), "the microphone's name is empty: --audio alone takes the system's own")
             _require(self.source.realtime, "--audio records what is heard while it runs: leave out --no-realtime")

@@ -28,6 +28,7 @@ class MjpegServer:
         frozen: send the same picture again and again.
         delay_s: seconds until a client is answered.
         silent: answer, but send no picture.
+        shown: send that, uint8 (H, W, 3) BGR, in place of numbered pictures.
         room: colour of the right half, B, G, R; None: the numbered picture has none.
     """
 
@@ -41,6 +42,7 @@ class MjpegServer:
         self.delay_s = 0.0
         self.silent = False
         self.answered = 0
+        self.shown: Any = None
         self.room: tuple[int, int, int] | None = None
         self._stalled = threading.Event()
         self._cut = threading.Event()
@@ -109,7 +111,7 @@ class MjpegServer:
             pass
 
     def _picture(self, number: int) -> Any:
-        picture = numbered(self.width, self.height, number)
+        picture = numbered(self.width, self.height, number) if self.shown is None else self.shown
         if self.room is not None:
             picture[:, self.width // 2 :] = self.room
         done, data = cv2.imencode(".jpg", picture)

@@ -1,0 +1,71 @@
+"""Who and what of a live picture stays, and the controls of that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rvm_live.core.controls import Control, one_of, truth
+from rvm_live.core.errors import SettingsError
+from rvm_live.core.notices import Notices
+from rvm_live.core.only_me import PEOPLE, OnlyMe, parse_person
+from rvm_live.core.settings import LiveSettings
+from rvm_live.core.things import CHAIR, Things
+from rvm_live.engines.base import Engine
+from rvm_live.engines.only_me.engine import OnlyMeEngine
+from rvm_live.engines.things import rooms
+from rvm_live.engines.things.engine import ThingsEngine
+
+__all__ = ["People"]
+
+
+class People:
+    """What is asked for of people and things.
+
+    Args:
+        settings: what it is at first.
+        label: of the camera in use; empty while that is not known.
+    """
+
+    def __init__(self, settings: LiveSettings, label: Callable[[], str]) -> None:
+        self._only_me = OnlyMe(settings.only_me, settings.person)
+        self._things = Things(settings.chair, settings.source.mirror)
+        self._label = label
+
+    def engine(self, inner: Engine, notices: Notices) -> Engine:
+        """An engine with that done to its mattes."""
+        return ThingsEngine(OnlyMeEngine(inner, self._only_me), self._things, self._label, notices)
+
+    def controls(self) -> list[Control]:
+        asked, things = self._only_me, self._things
+        return [
+            Control(
+                "only_me",
+                lambda: asked.on,
+                lambda on: setattr(asked, "on", on),
+                check=truth("only_me"),
+                kind="switch",
+                text="of several people one alone stays",
+            ),
+            Control(
+                "person",
+                lambda: asked.person,
+                lambda person: setattr(asked, "person", person),
+                check=parse_person,
+                choices=lambda: PEOPLE,
+                text="who stays: largest, left, right, or a place",
+            ),
+            Control(
+                "chair",
+                lambda: things.chair,
+                lambda chair: setattr(things, "chair", chair),
+                check=self._chair,
+                choices=lambda: CHAIR,
+                text="things of the room stay, or go",
+            ),
+        ]
+
+    def _chair(self, wish: object) -> str:
+        chair, label = one_of("chair", lambda: CHAIR)(wish), self._label()
+        if chair == "keep" and label and ((room := rooms.load(label)) is None or room.things is None):
+            raise SettingsError(f"there are no pictures of the room by {label}: `rvm-live room --record` takes them")
+        return chair

@@ -1,0 +1,23 @@
+"""Whether things of the room stay in the picture: what is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CHAIR", "Things"]
+
+CHAIR = ("drop", "keep")
+"""What becomes of the chair, the microphone and whatever else was recorded as belonging into the picture."""
+
+
+@dataclass
+class Things:
+    """What is asked for; may be changed from any thread, and takes effect with the next frame.
+
+    Attributes:
+        chair: one of :data:`CHAIR`.
+        mirrored: frames come with left and right changed, which pictures of the room do not.
+    """
+
+    chair: str = CHAIR[0]
+    mirrored: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from rvm_live.engines.common.device import (
     free_cache,
 )
 from rvm_live.engines.common.ladder import choose_side, median_ms, ratio_of
+from rvm_live.engines.focus.motion_gate import StillGate
 from rvm_live.system.folders import at_home
 from rvm_live.weights.files import file_bytes
 
@@ -64,6 +66,8 @@ class TorchScriptEngine(Engine):
         self._size: tuple[int, int] | None = None
         self._ratio = 1.0
         self._side: int | None = None
+        self._gate = StillGate() if settings.keep_up and settings.gate_wanted else None
+        self._last: tuple[Tensor, Tensor | None] | None = None
 
     def open(self) -> EngineInfo:
         if self.settings.weights is None:
@@ -105,7 +109,7 @@ class TorchScriptEngine(Engine):
 
     @property
     def info(self) -> EngineInfo:
-        return self._info
+        return self._info if self._gate is None else replace(self._info, focus=self._gate.words)
 
     def prepare(self, width: int, height: int) -> None:
         """Run the model on a black picture: that decides whether its results can be used, and lets it optimise itself.
@@ -131,27 +135,36 @@ class TorchScriptEngine(Engine):
         self._guarded(lambda: torch.zeros((height, width, 3), dtype=torch.uint8, device=self._device))
 
     def reset(self) -> None:
-        self._states = None
+        self._states = self._last = None
+        if self._gate is not None:
+            self._gate.reset()
 
     def matte(self, frame: Frame) -> Matte:
         started_ns = SYSTEM_CLOCK.now_ns()
-        image, alpha, foreground, ready = self._guarded(lambda: transfer.upload(frame.image, self._device))
-        matte = Matte(frame, alpha, foreground, image, ready, started_ns, SYSTEM_CLOCK.now_ns())
+        if self._size != (frame.width, frame.height):
+            self.reset()
+        found = self._last if self._gate is not None and self._gate.still(frame.image) else None
+        image, alpha, foreground, ready = self._guarded(lambda: transfer.upload(frame.image, self._device), found)
+        self._last = alpha, foreground
+        stamps = started_ns, SYSTEM_CLOCK.now_ns()
+        matte = Matte(frame, alpha, foreground, image, ready, *stamps, spared=found is not None)
         return self._lane.landed([matte])[0]
 
     def close(self) -> None:
         self._model = None
-        self._states = None
+        self._states = self._last = None
         free_cache(self._info.device)
 
-    def _guarded(self, picture: Any) -> tuple[Tensor, Tensor, Tensor | None, Any]:
-        """Estimate on the lane; whatever the model throws becomes one line."""
+    def _guarded(
+        self, picture: Any, found: tuple[Tensor, Tensor | None] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None, Any]:
+        """Estimate on the lane, or take what was ``found`` already; whatever the model throws becomes one line."""
         if self._model is None:
             raise EngineError("the engine is not open")
         try:
             with self._lane.work():
                 image: Tensor = picture()
-                alpha, foreground = self._estimate(image)
+                alpha, foreground = self._estimate(image) if found is None else found
                 return image, alpha, foreground, self._lane.finish()
         except EngineError:
             self.reset()

@@ -24,9 +24,13 @@ from rvm_live.engines.focus.motion_gate import MOST_SKIPPED, MOST_STILL, MotionG
 from rvm_live.engines.focus.person_box import MARGIN, SETTLE, PersonBox
 from rvm_live.engines.focus.region import GRID, Region, around, moved, placed, whole
 from rvm_live.engines.lite.engine import LiteEngine
+from rvm_live.engines.onnx.engine import OnnxEngine
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
 from rvm_live.engines.rvm.openvino.engine import OpenVinoEngine
 from rvm_live.engines.rvm.torch.engine import RvmEngine
+from rvm_live.engines.torchscript import TorchScriptEngine
+from tests.support.onnx_files import save_fixed
+from tests.support.scripted import save_scripted
 from tests.support.videos import read_frames
 
 Bytes = NDArray[np.uint8]
@@ -660,6 +664,56 @@ def test_on_torch_an_old_model_lights_nothing_far_from_the_person(weights: Path,
     engine.close()
     assert "of" in told and not before[40:64, 1200:1224].any()
     assert found[36:70, 1196:1230].max() < 8
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torchscript"])
+def test_models_of_ones_own_rest_where_nothing_moves(
+    kind: str, weights: Path, clip: list[Frame], tmp_path: Path
+) -> None:
+    """They give no model, so that what they found stands as it is; what is behind a new picture is that picture."""
+    size = (240, 134)
+
+    def engine_with(**asked: Any) -> Engine:
+        if kind == "onnx":
+            pytest.importorskip("onnxruntime")
+            path = tmp_path / "fixed.onnx"
+            if not path.exists():
+                save_fixed(weights, path, *size, 0.5)
+            return OnnxEngine(EngineSettings(weights=path, device="cpu", keep_up=True, **asked))
+        save_scripted("recurrent", tmp_path / "model.pt")
+        path = tmp_path / "model.pt"
+        return TorchScriptEngine(
+            EngineSettings(weights=path, device="cpu", keep_up=True, downsample_ratio=1.0, **asked)
+        )
+
+    rng = np.random.default_rng(0)
+    person = cv2.resize(clip[0].image, size, interpolation=cv2.INTER_AREA)
+
+    def noisy(seq: int) -> Frame:
+        return Frame(np.clip(person + rng.normal(0, 1, person.shape), 0, 255).astype(np.uint8), seq, 0, seq)
+
+    frames = [noisy(seq) for seq in range(SETTLE + 12)]
+    jump = Frame(np.ascontiguousarray(np.roll(person, 60, axis=1)), 90, 0, 90)
+    large = Frame(cv2.resize(person, (480, 268)), 91, 0, 91)
+    for asked in ({}, {"gate": False}):
+        engine = engine_with(**asked)
+        engine.open()
+        try:
+            engine.prepare(*size)
+            mattes = [engine.matte(each) for each in (*frames, jump, large)]
+            spared = [each.spared for each in mattes]
+            if asked:
+                assert not any(spared) and engine.info.focus == ""
+                continue
+            assert spared == [False] * SETTLE + [True] * 12 + [False] * 2
+            rested = [np.asarray(each.host().alpha) for each in mattes[SETTLE - 1 : -2]]
+            assert all(np.array_equal(each, rested[0]) for each in rested)
+            assert mattes[-1].host().alpha.shape == (268, 480)
+            assert not np.array_equal(mattes[-2].host().alpha, rested[0])
+            engine.reset()
+            assert not engine.matte(frames[0]).spared, "what was before a reset is nobody's any more"
+        finally:
+            engine.close()
 
 
 @pytest.mark.parametrize("asked", [{"box": True}, {"keep_up": True, "box": True}])

@@ -20,6 +20,7 @@ from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.common.cpu_runtime import onnx_options
 from rvm_live.engines.common.device import Lane, downsample_ratio
 from rvm_live.engines.common.ladder import choose_side, median_ms, ratio_of
+from rvm_live.engines.focus.motion_gate import StillGate
 from rvm_live.engines.onnx.bindings import Fit, HostPictures, Pictures, TensorPictures
 from rvm_live.engines.onnx.file import OnnxFile, check_file, read_signature
 from rvm_live.engines.onnx.providers import Candidate, Opened, gist, open_session, quiet, runtime
@@ -55,6 +56,8 @@ class OnnxEngine(Engine):
         self._size: tuple[int, int] | None = None
         self._side: int | None = None
         self._notes: tuple[str, ...] = ()
+        self._gate = StillGate() if settings.keep_up and settings.gate_wanted else None
+        self._last: tuple[Any, Any] | None = None
 
     def open(self) -> EngineInfo:
         self._ort = runtime()
@@ -103,7 +106,7 @@ class OnnxEngine(Engine):
 
     @property
     def info(self) -> EngineInfo:
-        return self._info
+        return self._info if self._gate is None else replace(self._info, focus=self._gate.words)
 
     def prepare(self, width: int, height: int) -> None:
         """Run the model on a black picture, which lets its provider get ready, and look who ran it.
@@ -132,16 +135,32 @@ class OnnxEngine(Engine):
 
     def reset(self) -> None:
         self._states = {}
+        self._last = None
+        if self._gate is not None:
+            self._gate.reset()
 
     def matte(self, frame: Frame) -> Matte:
         started_ns = SYSTEM_CLOCK.now_ns()
         self._require_open()
-        image, alpha, foreground, ready = self._estimate(frame.image)
-        return Matte(frame, alpha, foreground, image, ready, started_ns, SYSTEM_CLOCK.now_ns())
+        if self._size != (frame.width, frame.height):
+            self.reset()
+        found = self._last if self._gate is not None and self._gate.still(frame.image) else None
+        picture = frame.image
+        image, alpha, foreground, ready = self._estimate(picture) if found is None else self._again(picture, found)
+        self._last = alpha, foreground
+        stamps = started_ns, SYSTEM_CLOCK.now_ns()
+        return Matte(frame, alpha, foreground, image, ready, *stamps, spared=found is not None)
+
+    def _again(self, picture: NDArray[np.uint8], found: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
+        """As :meth:`_estimate`, of what was found in the frame before: next to nothing has moved since."""
+        if self._device.type == "cpu":
+            return None, *found, None
+        with self._lane.work():
+            return transfer.upload(picture, self._device), *found, self._lane.finish()
 
     def close(self) -> None:
         opened, self._opened = self._opened, None
-        self._states = {}
+        self._states, self._last = {}, None
         if opened is not None:
             opened.settle()
 

@@ -6,10 +6,12 @@ the Start menu, on macOS an application that starts this copy of the program. Al
 
 from __future__ import annotations
 
+import html
 import os
 import plistlib
 import re
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -23,11 +25,17 @@ from rvm_live import __version__
 from rvm_live.core.errors import RvmLiveError, UnavailableError
 from rvm_live.system import atomic_write, folders
 
-__all__ = ["install", "remove"]
+__all__ = ["install", "notify", "remove"]
 
 _NAME = "rvm-live"
 _WHAT = "Cut yourself out of the camera's picture and put another background behind you"
 _IDENTIFIER = "io.github.rvm-live"
+_OPEN = ("desktop", "--open")
+"""What starts the camera, or works off the files that were dropped on it."""
+_MIME_TYPES = (
+    *("video/mp4", "video/quicktime", "video/x-matroska", "video/webm", "video/x-msvideo", "video/mpeg", "video/mp2t"),
+    *("image/jpeg", "image/png", "image/tiff", "image/webp", "image/gif"),
+)
 _PNG_SIDES = (32, 48, 64, 128, 256)
 _ICO_SIDES = (16, 32, 48, 256)
 _ICNS = {b"ic11": 32, b"ic12": 64, b"ic07": 128, b"ic08": 256, b"ic09": 512}
@@ -41,6 +49,7 @@ $link.WindowStyle = 7
 $link.Save()
 """
 _LINK_LIMIT_S = 120.0
+_NOTIFY_LIMIT_S = 10.0
 
 Files = Mapping[Path, Callable[[], bytes]]
 """What lies where; the last one is what starts the program."""
@@ -88,6 +97,26 @@ def remove() -> list[Path]:
         except OSError as error:
             raise atomic_write.explain(error, path) from error
     return there
+
+
+def notify(title: str, body: str) -> bool:
+    """Say something to who started the program without a terminal, as the desktop says things.
+
+    Args:
+        title: a few words.
+        body: more of them, plain text.
+
+    Returns:
+        Whether there was a way to.
+    """
+    program = shutil.which("notify-send")
+    if program is None:
+        return False
+    command = [program, f"--app-name={_NAME}", f"--icon={_NAME}", "--", title, html.escape(body, quote=False)]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=_NOTIFY_LIMIT_S).returncode == 0
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return False
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -145,8 +174,14 @@ def _entry(command: Sequence[str]) -> bytes:
     by_env = ["env"] if "%" in command[0] else []  # GLib looks for a program of the name before it reads the escapes
     lines = (
         *("[Desktop Entry]", "Type=Application", f"Name={_NAME}", "GenericName=Webcam Background"),
-        *(f"Comment={_WHAT}", f"Exec={' '.join([*by_env, *map(_quoted, command)])}", f"TryExec={_string(command[0])}"),
-        *(f"Icon={_NAME}", "Terminal=false", "Categories=AudioVideo;Video;Recorder;"),
+        *(f"Comment={_WHAT}", f"Exec={' '.join([*by_env, *map(_quoted, command), *_OPEN, '%F'])}"),
+        *(
+            f"TryExec={_string(command[0])}",
+            f"MimeType={';'.join(_MIME_TYPES)};",
+            f"Icon={_NAME}",
+            "Terminal=false",
+            "Categories=AudioVideo;Video;Recorder;",
+        ),
         *("Keywords=camera;webcam;background;matting;", f"StartupWMClass={_NAME}", ""),
     )
     return "\n".join(lines).encode("utf-8", "surrogateescape")
@@ -235,7 +270,7 @@ def _link(command: Sequence[str], *icons: Path) -> list[Path]:
         UnavailableError: it makes none.
     """
     for link in _links():
-        target, arguments = command[0], subprocess.list2cmdline(command[1:])
+        target, arguments = command[0], subprocess.list2cmdline([*command[1:], *_OPEN])
         told = {"RVM_LINK": str(link), "RVM_TARGET": target, "RVM_ARGUMENTS": arguments, "RVM_ICON": str(icons[0])}
         asked = ["powershell", "-NoProfile", "-NonInteractive", "-Command", _LINK]
         try:

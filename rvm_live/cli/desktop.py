@@ -1,30 +1,88 @@
-"""``rvm-live desktop``: the program among those of the desktop."""
+"""``rvm-live desktop``: the program among those of the desktop, and what is dropped on it there."""
 
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
 import click
 
-from rvm_live.cli.params import printable
+from rvm_live.cli.params import one_line, printable
 
 __all__ = ["desktop"]
 
+_NAMED = 6
+
 
 @click.command()
+@click.argument("files", nargs=-1, metavar="[FILE...]")
 @click.option("--install", is_flag=True, help="Put it there, for this user.")
 @click.option("--remove", is_flag=True, help="Take it out again.")
-def desktop(install: bool, remove: bool) -> None:
+@click.option("--open", "opened", is_flag=True, help="What the entry does: the camera, or cut people out of FILEs.")
+@click.pass_context
+def desktop(ctx: click.Context, files: tuple[str, ...], install: bool, remove: bool, opened: bool) -> None:
     """Start rvm-live without a terminal: from the menu of programs, with an icon.
 
     An entry on Linux, a link in the Start menu on Windows, an application in your own Applications on macOS; each
-    starts this copy of the program.
+    starts this copy of the program. Files that are dropped on the entry or link are worked off as by rvm-live batch.
     """
     from rvm_live.apps import desktop as places
 
-    if install == remove:
+    if install + remove + opened != 1:
         raise click.UsageError("say --install or --remove")
+    if opened:
+        ctx.exit(_worked_off(files) if files else _main([]))
+    if files:
+        raise click.UsageError("files are for --open")
     for path in places.install() if install else (gone := places.remove()):
         click.echo(printable(str(path)))
     if install:
         click.echo("rvm-live is among your programs now; `rvm-live desktop --remove` takes it out again")
     else:
         click.echo(f"{len(gone)} files removed" if gone else "there was nothing to remove")
+
+
+def _main(arguments: Sequence[str]) -> int:
+    """The program once more, in this process; its exit code."""
+    from rvm_live.cli import main
+
+    try:
+        main(arguments)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0
+    return 0
+
+
+def _worked_off(files: Sequence[str]) -> int:
+    """As ``rvm-live batch`` would, with the user's settings; told by the desktop, for nobody sees a terminal."""
+    from rvm_live.apps.desktop import notify
+
+    named = ", ".join(Path(file).name for file in files[:_NAMED]) + (", ..." if len(files) > _NAMED else "")
+    notify("rvm-live cuts people out", printable(named))
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = _main(["batch", "--json", "--", *files])
+    lines = [_line(json.loads(line)) for line in out.getvalue().splitlines() if line.startswith("{")]
+    told = [line for line in lines if line]
+    if code and not told:
+        told = [one_line(line) for line in err.getvalue().splitlines()[-1:]]
+    shown = told[:_NAMED] + ([f"and {len(told) - _NAMED} more"] if len(told) > _NAMED else [])
+    notify("rvm-live failed" if code else "rvm-live is done", "\n".join(shown))
+    for line in told:
+        click.echo(line)
+    return code
+
+
+def _line(event: dict[str, object]) -> str:
+    """What became of a file; empty for other events."""
+    if event["event"] != "file":
+        return ""
+    name = printable(Path(str(event["input"])).name)
+    if event["state"] == "failed":
+        return f"{name}: {one_line(str(event['error']))}"
+    outputs = event["outputs"] if isinstance(event["outputs"], list) else []
+    made = ", ".join(Path(str(path)).name for path in outputs)
+    return f"{name}: {event['state']}{f', {printable(made)}' if made else ''}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import plistlib
 import re
 import shutil
@@ -18,7 +19,9 @@ import pytest
 from rvm_live.apps import desktop
 from rvm_live.core.errors import SinkError, UnavailableError
 from rvm_live.sinks.window.icon import draw_icon
+from tests.conftest import ROOT
 from tests.support.display import Display
+from tests.support.movies import make_movie, pictures
 from tests.support.program import call
 
 
@@ -124,6 +127,69 @@ def test_without_a_home_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
                 act()
 
 
+# What is dropped on it ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def said(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with what the desktop was told, a notification's words one below the other."""
+    folder = home / "bin"
+    folder.mkdir()
+    program = folder / "notify-send"
+    program.write_text('#!/bin/sh\nprintf \'%s\\n\' "$@" >> "$HOME/said"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return home / "said"
+
+
+def test_files_that_are_dropped_are_worked_off_and_told(home: Path, said: Path) -> None:
+    """By another program's reading of the entry, where there is one, as a file manager would start it."""
+    clip = make_movie(home / "my clip.mp4", frames=4)
+    other = make_movie(home / "b&b.mp4", frames=4)
+    settings = home / "settings.toml"
+    settings.write_text('[batch]\nengine = "tests.support.engines:LeftHalfEngine"\nbackground = "#000000"\n')
+    entry = desktop.install()[-1]
+    assert exec_of(entry).endswith(" desktop --open %F")
+    types = re.findall("^MimeType=(.*)$", entry.read_text(), re.MULTILINE)
+    assert len(types) == 1 and {"video/mp4", "image/png"} < set(types[0].split(";"))
+    environment = {**os.environ, "RVM_LIVE_CONFIG": str(settings), "PYTHONPATH": str(ROOT)}
+    environment.pop("RVM_LIVE_NO_CONFIG", None)
+    gio = shutil.which("gio")
+    start = [gio, "launch", str(entry)] if gio is not None else [*told_by(exec_of(entry)), "desktop", "--open"]
+    subprocess.run([*start, str(clip), str(other)], env=environment, check=True, timeout=120, cwd=home)
+    assert Display.wait(lambda: said.exists() and "rvm-live is done" in said.read_text(), 120)
+    assert len(pictures(home / "my clip.cutout.mp4", "gray")) == 4
+    assert len(pictures(home / "b&b.cutout.mp4", "gray")) == 4
+    words = said.read_text()
+    assert "rvm-live cuts people out\nmy clip.mp4, b&amp;b.mp4\n" in words
+    assert "my clip.mp4: done, my clip.cutout.mp4\nb&amp;b.mp4: done, b&amp;b.cutout.mp4\n" in words
+
+
+def test_what_is_no_film_is_told_too(home: Path, said: Path) -> None:
+    (home / "letter.txt").write_text("dear")
+    for dropped, words in ((home / "letter.txt", "letter.txt: "), (home / "gone.mp4", "does not exist")):
+        done = call("desktop", "--open", str(dropped))
+        assert done.code in (1, 2)
+        assert "rvm-live failed\n" in said.read_text()
+        assert words in said.read_text().splitlines()[-1]
+        assert words in done.out
+
+
+def test_a_desktop_that_says_nothing_is_done_without(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(home))
+    assert not desktop.notify("a", "b")
+    assert call("desktop", "--open", str(home / "gone.mp4")).code == 2
+
+
+def test_without_files_the_entry_starts_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr("rvm_live.cli.run_live", lambda options, layers: started.append(options["source"]) or 3)
+    assert call("desktop", "--open").code == 3
+    assert started == ["auto"]
+    done = call("desktop", "--install", "a.mp4")
+    assert done.code == 2 and "files are for --open" in done.complaint
+
+
 # Other systems, by what they read ----------------------------------------------------------------------------
 
 
@@ -182,7 +248,12 @@ def test_on_windows_it_is_a_link_in_the_start_menu(home: Path, monkeypatch: pyte
     icon, link = desktop.install()
     assert link == home / "Roaming/Microsoft/Windows/Start Menu/Programs/rvm-live.lnk"
     assert told == [
-        {"RVM_LINK": str(link), "RVM_TARGET": sys.executable, "RVM_ARGUMENTS": "-m rvm_live", "RVM_ICON": str(icon)}
+        {
+            "RVM_LINK": str(link),
+            "RVM_TARGET": sys.executable,
+            "RVM_ARGUMENTS": "-m rvm_live desktop --open",
+            "RVM_ICON": str(icon),
+        }
     ]
     data = icon.read_bytes()
     reserved, kind, count = struct.unpack("<HHH", data[:6])

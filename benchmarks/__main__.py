@@ -15,6 +15,7 @@ NAMES = (
     *(
         "batch",
         "box",
+        "check",
         "compare",
         "compositors",
         "cpu",

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import people, performance, scaling
+from benchmarks import check, people, performance, scaling
 from benchmarks.quality import page as quality
 from benchmarks.report import RESULTS, cell, results
 
@@ -79,6 +79,14 @@ def _people(what: str, found: Found) -> list[str]:
     return [f"{value:.0f}" if value > 40 else f"{value:.1f}" for value in values]
 
 
+def _check(name: str, found: Found) -> list[str]:
+    row = next(row for row in found["check"]["rows"] if row["figure"] == name)
+    ranks = [f"{row[column]:.2f}" for column in ("of four", "of seven")]
+    seen = [str(row[kind]) for kind in check.BREAKS]
+    least, most = (row[f"usual {which}"] for which in ("from", "to"))
+    return [row["truth"], *ranks, *seen, f"{least:.2g}", f"{most:.2g}", "yes" if row["told"] else "no"]
+
+
 def _output(what: str, picture: str, columns: tuple[str, ...], found: Found) -> list[str]:
     row = next(row for row in found["outputs"]["rows"] if (row["what"], row["picture"]) == (what, picture))
     return [f"{row[column]:.1f}" if column == "processor ms" else f"{row[column]:.0f}" for column in columns]
@@ -114,6 +122,15 @@ _PEOPLE_ROWS = {
     "MediaPipe 0.10.21, landscape": "MediaPipe 0.10.21 (selfie segmentation, landscape",
     "RVM at ratio 0.25": "openvino fp32, ratio 0.25",
 }
+_CHECK_ROWS = {
+    "**flicker**": "flicker",
+    "**disagreement**": "disagreement",
+    "**area jumps**": "area_jump",
+    "misplaced": "misplaced",
+    "holes": "holes",
+    "islands": "islands",
+    "softness": "softness",
+}
 CLAIMS = (
     Claim(
         "README.md",
@@ -133,6 +150,10 @@ CLAIMS = (
     *(
         Claim("docs/quality.md", f"| {row} |" + " {} |" * 7, partial(_people, what))
         for row, what in _PEOPLE_ROWS.items()
+    ),
+    *(
+        Claim("docs/check.md", f"| {row} |" + " {} |" * 7 + " {} to {} | {} |", partial(_check, name))
+        for row, name in _CHECK_ROWS.items()
     ),
     Claim(
         "docs/web.md",

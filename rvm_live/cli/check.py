@@ -88,13 +88,13 @@ def table(report: Report) -> list[str]:
         " ".join(dict.fromkeys((info.engine, info.model))).rstrip() + f", {info.precision} on {info.device}{ratio}",
         *map(one_line, report.notes),
         "",
-        f"{'':<14}{'mean':>8}{'95 %':>8}{'worst':>8}  {'usual':<13}unit",
+        f"{'':<14}{'mean':>8}{'95 %':>8}{'worst':>8}  {'usual':<15}unit",
     ]
     for each in FIGURES:
         if (found := report.summary.get(each.name)) is not None:
             usual = f"{each.usual[0]:g} to {each.usual[1]:g}"
             values = "".join(f"{value:8.2f}" for value in (found.mean, found.p95, found.most))
-            lines.append(f"{each.title:<14}{values}  {usual:<13}{each.unit}")
+            lines.append(f"{each.title:<14}{values}  {usual:<15}{each.unit}")
     if "disagreement" not in report.summary:
         lines.append(f"{'disagreement':<14}not to be had: this engine works at one size alone")
     if report.worst:

@@ -30,7 +30,7 @@ from rvm_live.apps.check.figures import (
 from rvm_live.apps.check.judging import Judged, Summary, summed
 from rvm_live.apps.check.page import page
 from rvm_live.apps.check.report import Report, Worst
-from rvm_live.apps.check.run import CheckSettings, check
+from rvm_live.apps.check.run import CheckSettings, _worst_samples, check
 from rvm_live.apps.check.windows import LENGTH, MOST, WARM_UP, Window, spread, thinned
 from rvm_live.core.errors import EndOfSource, SettingsError
 from rvm_live.core.frames import Frame
@@ -418,3 +418,22 @@ def test_rules_ask_for_a_cause() -> None:
     assert asked(plain, engine="lite", level=30, side=120) == ["more light"], "it is steady, and RVM is refused"
     low = {each.name: Summary(0.0, 0.0, 0.0, 9) for each in FIGURES}
     assert [*proposals(plain, EngineInfo("rvm", "", "cpu", "CPU", "fp32", 0.4), low, [])] == []
+
+
+def test_what_is_kept_for_trying_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The windows that look worst, as many as fit; one is always kept."""
+    size = GREY.nbytes
+
+    def sample(number: int, flickers: float) -> Sample:
+        return Sample(Window(number, (GREY,), (0.0,)), (square(),), (Judged(number, 0.0, {"flicker": flickers}),))
+
+    def kept(limit: int) -> list[int]:
+        monkeypatch.setattr("rvm_live.apps.check.run._SAMPLE_BYTES", limit)
+        samples: list[Sample] = []
+        for number, flickers in enumerate((1.0, 5.0, 2.0, 4.0, 3.0)):
+            samples = _worst_samples([*samples, sample(number, flickers)])
+        return [each.window.first for each in samples]
+
+    assert kept(100 * size) == [1, 3, 4]
+    assert kept(2 * size) == [1, 3]
+    assert kept(size // 2) == [1]

@@ -41,6 +41,7 @@ QUICK = {
         CLIP,
     ),
     "box": ("box", "--quick", "--frames", "10", "--ratio", "0.5", "--engines", "openvino", "--data", CLIPS),
+    "check": ("check", "--quick", "--data", CLIPS),
     "compositors": ("compositors", "--count", "2"),
     "cpu": ("cpu", "--frames", "4", "--ratios", "0.2"),
     "edges": ("edges", "--quick", "--frames", "3", "--data", CLIPS),

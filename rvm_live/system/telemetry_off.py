@@ -32,7 +32,7 @@ def import_quietly(name: str) -> Any:
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     with _turn:  # modules and warnings belong to the whole process, and steps are compiled on threads of their own
-        known = {each: module for each, module in list(sys.modules.items()) if each.partition(".")[0] == _SENDER}
+        known = {each: module for each, module in sys.modules.copy().items() if each.partition(".")[0] == _SENDER}
         for each in known:
             del sys.modules[each]
         sys.modules[_SENDER] = None  # type: ignore[assignment]  # what Python takes for "not installed"

@@ -74,11 +74,11 @@ def _tell_all() -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for column in ("name", "camera", "made", "error before", "after", "size"):
-        table.add_column(column, no_wrap=column == "name")  # it is copied from here
+    for column in ("name", "camera", "made", "error", "size"):
+        table.add_column(column, no_wrap=column != "camera")  # the name is copied from here
     for each in found:
         size = f"{each.path.stat().st_size / 1e3:.0f} kB"
-        words = (each.name, each.camera, each.made, f"{each.before:.1f}", f"{each.after:.1f}", size)
+        words = (each.name, each.camera, each.made, f"{each.before:.1f} to {each.after:.1f}", size)
         table.add_row(*map(printable, words))
     Console().print(table)
     click.echo(printable(f"folder: {files.folder()}"))

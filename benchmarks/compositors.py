@@ -7,6 +7,7 @@ same run; a blur or a cut-out is compared to that blend too, although it does mo
 
 Rows of a look are of the whole composer, at 1280x720 over a plate, each beside
 "as it is" in turn: what more it takes is its own.
+Rows of only-me are processor time on top of the engine's.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ from rvm_live.core import transfer
 from rvm_live.core.errors import UnavailableError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.look import Look
+from rvm_live.core.only_me import OnlyMe
 from rvm_live.core.registry import COMPOSITORS
+from rvm_live.core.settings import EngineSettings
+from rvm_live.engines.base import Engine, EngineInfo
+from rvm_live.engines.only_me.engine import OnlyMeEngine
 
 SIZES = ((1280, 720), (1920, 1080))
 COLUMNS = ("backend and layer", "size", "median ms", "p95 ms", "times NumPy")
@@ -105,7 +110,55 @@ def _at_size(width: int, height: int, count: int, device: str, refusals: dict[st
         median = statistics.median(timings)
         p95 = float(np.percentile(timings, 95))
         rows.append((f"look, {look.words or 'as it is'}", size, median, p95, naive.median / median))
+    for label, timings in _kept(width, height, count).items():
+        median = statistics.median(timings)
+        p95 = float(np.percentile(timings, 95))
+        rows.append((f"only-me, {label}", size, median, p95, naive.median / max(median, 1e-6)))
     return rows
+
+
+def _kept(width: int, height: int, count: int) -> dict[str, list[float]]:
+    """Milliseconds of processor time that ``--only-me`` takes of every frame, on top of the engine's."""
+    image = _scene(width, height).image
+    middles = {"one person": (0.3,), "two people": (0.3, 0.7), "two who touch": (0.42, 0.58)}
+    timings: dict[str, list[float]] = {}
+    for label, places in middles.items():
+        picture, alpha = image // 8, np.zeros((height, width), np.uint8)
+        for number, place in enumerate(places):
+            at = slice(height // 4, None), slice(round((place - 0.1) * width), round((place + 0.1) * width))
+            picture[at] += np.uint8([120, 20 + 160 * number, 60])
+            alpha[at] = 255
+        ready = _Ready(EngineSettings())
+        engine = OnlyMeEngine(ready, OnlyMe(True))
+        apart = alpha.copy()
+        apart[:, width // 2 - width // 40 : width // 2 + width // 40] = 0
+        found = timings[label] = []
+        for number in range(count + 3):
+            frame = Frame(picture, number, 0, number * 33_333_333)
+            ready.given = Matte(frame, alpha if number else apart)  # they come as two
+            started = time.thread_time()
+            engine.matte(frame)
+            if number >= 3:
+                found.append((time.thread_time() - started) * 1e3)
+    return timings
+
+
+class _Ready(Engine):
+    """Has a matte already."""
+
+    given: Matte
+
+    def open(self) -> EngineInfo:
+        return self.info
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo("ready", "", "cpu", "", "fp32")
+
+    def reset(self) -> None: ...
+
+    def matte(self, frame: Frame) -> Matte:
+        return self.given
 
 
 class _Still(Background):

@@ -11,8 +11,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from rvm_live.backgrounds.parse import parse
+from rvm_live.compositing.composer import Composer
+from rvm_live.core.controls import Control, Controls
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.frames import LEAST_ALPHA, Frame, Matte
+from rvm_live.core.framing import Framing
 from rvm_live.core.only_me import OnlyMe, parse_person
 from rvm_live.core.settings import EngineSettings
 from rvm_live.core.stillness import LastMatte
@@ -21,6 +25,10 @@ from rvm_live.engines.only_me.engine import OnlyMeEngine
 from rvm_live.engines.only_me.tracker import FADE_S
 from rvm_live.engines.select import AutoEngine
 from rvm_live.finishing.estimate import Estimate, Found
+from rvm_live.sinks.window.hotkeys import ViewState
+from rvm_live.sinks.window.toolkits.base import Press
+from rvm_live.sinks.window.window import WindowSink
+from tests.support.program import call
 
 Bytes = NDArray[np.uint8]
 WIDTH, HEIGHT = 320, 180
@@ -305,6 +313,70 @@ def test_it_goes_on_from_its_states_to_the_byte() -> None:
 def test_who_cannot_be_meant_is_refused(wish: str) -> None:
     with pytest.raises(SettingsError, match="a person is largest, left, right, or a place"):
         parse_person(wish)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_middle_click_means_who_is_there(mirror: bool, follow: bool) -> None:
+    """Where they are in what was captured: the window may be another size, show a mirror, and follow people."""
+    asked = OnlyMe()
+    view = ViewState(mirror=mirror)
+    controls = Controls(
+        [
+            Control("only_me", lambda: asked.on, lambda on: setattr(asked, "on", on), kind="switch"),
+            Control("person", lambda: asked.person, lambda who: setattr(asked, "person", who), check=parse_person),
+        ]
+    )
+    window = WindowSink(view, controls=controls, size=(WIDTH, HEIGHT))
+    image, alpha, _ = scene(*people())
+    composer = Composer(parse("color:#00ff00"), framing=Framing(zoom=1.5, shift=(0.1, 0.0)) if follow else None)
+    composer.open(WIDTH, HEIGHT, "cpu")
+    composite = composer.compose(Matte(Frame(image, 0, 0, 0), alpha))
+    window._size = (2 * WIDTH, 2 * HEIGHT + 100)  # bars above and below
+    window._take(Press(300, 300, "middle"))
+    assert not asked.on  # there is nobody yet
+    window._composite = composite
+    window._take(Press(100, 10, "middle"))
+    assert not asked.on  # that is a bar
+    for number, person in enumerate(people()):
+        x, y = person.middle / WIDTH, 0.75
+        if follow:  # the frame's middle, enlarged, and moved to the right
+            x, y = (x - 0.5) * 1.5 + 0.5 + 0.1, (y - 0.5) * 1.5 + 0.5
+        x = 1 - x if mirror else x
+        window._take(Press(round(x * 2 * WIDTH), 50 + round(y * 2 * HEIGHT), "middle"))
+        assert asked.on
+        assert Run(asked.person)(*people()) == [float(number == 0), float(number == 1)]
+    composer.close()
+
+
+def test_files_have_one_person_too(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / "in" / f"{number:03}.png"), scene(*people())[0])
+    asked = ("batch", tmp_path / "in", "--engine", "tests.engines.test_only_me:Grounded", "--container", "png")
+    for out, more in (("all", ()), ("left", ("--only-me", "--person", "left"))):
+        done = call(*asked, "--write", "alpha", "-o", tmp_path / out, *more)
+        assert done.code == 0, done
+        alphas = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted((tmp_path / out).rglob("*.png"))]
+        assert len(alphas) == 4
+        _, everybody, (left, _) = scene(*people())
+        for alpha in alphas:
+            expected = everybody if out == "all" else everybody * left
+            assert np.count_nonzero(cv2.absdiff(alpha, expected) > 8) < 0.01 * alpha.size
+    assert "made of other people" in call(*asked, "--write", "alpha", "-o", tmp_path / "left").out
+    done = call(*asked, "--only-me", "--person", "tallest", "-o", tmp_path / "none")
+    assert done.code == 2
+    assert "a person is largest, left, right" in done.err
+
+
+class Grounded(Given):
+    """Sees whoever is not of the drawn room's grey."""
+
+    def prepare(self, width: int, height: int) -> None: ...
+
+    def matte(self, frame: Frame) -> Matte:
+        apart = cv2.absdiff(frame.image, np.full_like(frame.image, 134)).max(axis=2)
+        return Matte(frame, np.where(apart > 20, 255, 0).astype(np.uint8))
 
 
 def frames_of(path: Path) -> list[Bytes]:

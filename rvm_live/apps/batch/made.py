@@ -31,6 +31,7 @@ _TOLD = {
     "input": "of another file",
     "background": "over another background",
     "look": "with another look",
+    "only me": "of other people",
     "engine": "with another engine, other weights or another ratio",
     "quality": "at another quality",
     "output": "in another format",

@@ -97,8 +97,9 @@ class OnlyMeEngine(DelegatingEngine):
 
 def _smaller(picture: Bytes, size: tuple[int, int]) -> Bytes:
     """A picture or alpha at a smaller size; of large ones not every pixel counts."""
-    step = max(1, max(picture.shape[:2]) // (4 * SIDE))
-    return np.asarray(cv2.resize(np.ascontiguousarray(picture[::step, ::step]), size, interpolation=cv2.INTER_AREA))
+    if max(picture.shape[:2]) > 4 * SIDE:
+        picture = cv2.resize(picture, (4 * size[0], 4 * size[1]), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
 def _small_alpha(matte: Matte, picture: Bytes, size: tuple[int, int]) -> Bytes:

@@ -27,7 +27,7 @@ __all__ = ["OnlyMeEngine"]
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 _STATES = 4
-"""Arrays of the tracker's memory beside two of each person."""
+"""Arrays of the tracker's memory beside three of each person."""
 
 
 class OnlyMeEngine(DelegatingEngine):

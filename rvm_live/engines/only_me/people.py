@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Part", "Person", "meant", "packed"]
+__all__ = ["KEEP_S", "Part", "Person", "meant", "packed"]
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _BESIDE = 2
+KEEP_S = 3.0
+"""About how long somebody who is partly hidden goes on as before."""
 
 
 @dataclass
@@ -33,6 +36,8 @@ class Person:
         since_s: seconds since they came.
         gone_s: seconds for which they were not seen; 0: they are.
         behind: the mark of who hides them; 0: nobody.
+        touch_s: seconds since they touch somebody.
+        shape: how far each pixel was from them before, moved on with them since, float32 (h, w).
         part_of: the mark of whom they came away from; 0: nobody.
     """
 
@@ -48,18 +53,43 @@ class Person:
     gone_s: float = 0.0
     behind: int = 0
     part_of: int = 0
+    touch_s: float = 0.0
+    shape: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    def reach(self, marks: NDArray[np.uint8], passed_s: float) -> Floats:
+        """How far each pixel is from where they must be by now, who touch somebody: float32 (h, w).
+
+        The line between two who touch drifts; what they were before, moved on, holds it for a while.
+
+        Args:
+            marks: the map of people a moment before.
+            passed_s: seconds since then.
+        """
+        away = cv2.distanceTransform((marks != self.mark).astype(np.uint8), cv2.DIST_L2, 3)
+        if not self.touch_s:
+            self.shape = away
+        height, width = marks.shape
+        self.touch_s += passed_s
+        step = np.array([[1, 0, self.right_s * width * passed_s], [0, 1, self.down_s * height * passed_s]])
+        away, self.shape = (
+            cv2.warpAffine(each, step, (width, height), borderMode=cv2.BORDER_REPLICATE) for each in (away, self.shape)
+        )
+        trust = float(np.exp(-self.touch_s / KEEP_S))
+        return np.asarray((1 - trust) * away + trust * self.shape, np.float32)
 
     @property
     def row(self) -> list[float]:
         place = [self.mark, self.area, self.x, self.y, self.right_s, self.down_s]
-        return [*place, self.weight, self.since_s, self.gone_s, self.behind, self.part_of]
+        return [*place, self.weight, self.since_s, self.gone_s, self.touch_s, self.behind, self.part_of]
 
     @classmethod
-    def of(cls, row: NDArray[np.float64], colours: Floats) -> Person:
-        mark, area, x, y, right_s, down_s, weight, since_s, gone_s, behind, part_of = (float(each) for each in row)
+    def of(cls, row: NDArray[np.float64], colours: Floats, shape: Floats) -> Person:
+        mark, area, x, y, right_s, down_s, weight, since_s, gone_s, touch_s, behind, part_of = (
+            float(each) for each in row
+        )
         place = {"area": area, "x": x, "y": y, "right_s": right_s, "down_s": down_s}
-        since = {"weight": weight, "since_s": since_s, "gone_s": gone_s}
-        return cls(int(mark), colours, **place, **since, behind=int(behind), part_of=int(part_of))
+        since = {"weight": weight, "since_s": since_s, "gone_s": gone_s, "touch_s": touch_s}
+        return cls(int(mark), colours, **place, **since, behind=int(behind), part_of=int(part_of), shape=shape)
 
 
 @dataclass

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.engines.only_me.colours import alike, bins_of, histogram, likelihood
-from rvm_live.engines.only_me.people import Part, Person, meant, packed
+from rvm_live.engines.only_me.people import KEEP_S, Part, Person, meant, packed
 
 __all__ = ["FADE_S", "SIDE", "Tracker", "small_size"]
 
@@ -34,8 +34,6 @@ _KNOWN, _SAME = 0.6, 0.35
 """How alike the colours must be of somebody who is found again anywhere, or at the same place."""
 _AGAIN_S, _YOUNG_S, _FORGET_S, _EMPTY_S, _YIELD_S = 2.0, 1.5, 20.0, 0.5, 1.0
 _ABOVE = 5.0
-_KEEP_S = 1.5
-"""About how long somebody who is partly hidden goes on as before."""
 _LEARN = 0.05
 _SMALL, _LARGER = 0.025, 4.0
 _MOST = 24
@@ -219,10 +217,7 @@ class Tracker:
         cost = -likelihood(bins, person.colours)
         if hidden:
             return np.asarray(cost + _PER_PIXEL * _HIDDEN, np.float32)
-        away = cv2.distanceTransform((self._marks != person.mark).astype(np.uint8), cv2.DIST_L2, 3)
-        height, width = self._marks.shape
-        step = np.array([[1, 0, person.right_s * width * passed_s], [0, 1, person.down_s * height * passed_s]])
-        away = cv2.warpAffine(away, step, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        away = person.reach(self._marks, passed_s)
         return np.asarray(cost + _PER_PIXEL * np.minimum(away, _REACH), np.float32)
 
     def _apart(self, own: Sequence[Part]) -> tuple[list[Part], list[Part]]:
@@ -305,9 +300,10 @@ class Tracker:
             known, seen_before = person.area > 0, person.gone_s == 0
             person.gone_s, person.behind = 0.0, 0
             if person.mark in shared:  # half of them may be hidden, and what was divided is never quite theirs
-                person.right_s *= _KEEP_S / (_KEEP_S + passed_s)
-                person.down_s *= _KEEP_S / (_KEEP_S + passed_s)
+                person.right_s *= KEEP_S / (KEEP_S + passed_s)
+                person.down_s *= KEEP_S / (KEEP_S + passed_s)
                 continue
+            person.touch_s = 0.0
             if known and seen_before and passed_s > 0:
                 person.right_s += 0.2 * ((person.x - before[0]) / passed_s - person.right_s)
                 person.down_s += 0.2 * ((person.y - before[1]) / passed_s - person.down_s)
@@ -384,6 +380,7 @@ class Tracker:
             self._marks.astype(np.float32),
             *(packed(np.array(person.row, np.float64)) for person in self._people),
             *(person.colours for person in self._people),
+            *(person.shape for person in self._people),
         ]
 
     def remember(self, memory: Sequence[Floats]) -> None:
@@ -394,7 +391,9 @@ class Tracker:
         chosen, self._empty_s, self._yield_s, begun = (float(each) for each in now.view(np.float64))
         self._chosen, self._begun = int(chosen), bool(begun)
         self._marks = marks.astype(np.uint8)
-        half = len(people) // 2
+        count = len(people) // 3
+        parts = (people[count * part : count * (part + 1)] for part in range(3))
         self._people = [
-            Person.of(row.view(np.float64), look.copy()) for row, look in zip(people[:half], people[half:], strict=True)
+            Person.of(row.view(np.float64), colours.copy(), shape.copy())
+            for row, colours, shape in zip(*parts, strict=True)
         ]

@@ -24,6 +24,7 @@ NAMES = (
         "gpu",
         "int8",
         "live",
+        "low-light",
         "outputs",
         "people",
     ),

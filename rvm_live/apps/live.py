@@ -15,18 +15,18 @@ from rvm_live.apps.aside import Aside
 from rvm_live.apps.assembly import Assembly, failover, reconnecting
 from rvm_live.apps.live_camera import OnDemand, camera_for
 from rvm_live.apps.live_controls import CHANGING, live_controls, profile_control
+from rvm_live.apps.live_low_light import low_light_control
 from rvm_live.apps.live_page import LivePage
 from rvm_live.apps.live_people import People
 from rvm_live.apps.live_recording import hearing, recording_for
 from rvm_live.apps.live_streams import streams_for
 from rvm_live.apps.live_weights import WeightsFetch
-from rvm_live.apps.preflight import DEFAULT_FOLDER, at_home, check_outputs, overflow_of, refuse_live, without_display
+from rvm_live.apps.preflight import DEFAULT_FOLDER, at_home, backgrounds_of, check_outputs, overflow_of, without_display
 from rvm_live.apps.remembered import remembering
 from rvm_live.apps.report import LiveReport, Ran
 from rvm_live.apps.steering.server import steered
 from rvm_live.apps.steering.summary import summary
 from rvm_live.backgrounds.own import OwnBackgrounds
-from rvm_live.backgrounds.parse import default_cycle, parse
 from rvm_live.core.camera_in_use import CameraInUse
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.frames import Composite
@@ -47,6 +47,7 @@ from rvm_live.sinks.window.window import ViewState, WindowActions, WindowSink
 from rvm_live.sources.base import SourceInfo
 from rvm_live.sources.camera.opencv_logging import silence_backends
 from rvm_live.sources.factory import open_source
+from rvm_live.sources.low_light import LowLight, LowLightSource
 from rvm_live.sources.switched import SwitchedSource
 from rvm_live.system import atomic_write, gpu
 from rvm_live.system.atomic_write import write_whole
@@ -139,11 +140,10 @@ class _App:
         )
         self.page = None if settings.web is None else LivePage(settings, tell, clock)
         people = People(settings, lambda: "" if self.source.info is None else self.source.info.label)
-        away = parse(settings.away)[0] if settings.away else None
-        backgrounds = default_cycle(settings.backgrounds)
-        refuse_live([*backgrounds, *([away] if away else [])], settings.source)
+        self.low_light = LowLight(on=settings.low_light == "auto")
+        backgrounds, away = backgrounds_of(settings)
         parts = Assembly(
-            self.source,
+            LowLightSource(self.source, self.low_light),
             people.engine(engine, notices),
             backgrounds,
             overflow=overflow,
@@ -190,7 +190,7 @@ class _App:
             lambda: self.pipeline.stop("stopped"),
             self.own,
             self.camera if settings.source.realtime else None,
-            people.controls(),
+            [*people.controls(), low_light_control(self.low_light)],
         )
         self.pipeline = parts.pipeline(
             self._sinks(tell, clock),
@@ -331,6 +331,7 @@ class _App:
             repeats=snapshot.repeated,
             background=self.composer.background_label,
             framing=self.composer.framing.words,
+            low_light=self.low_light.gain,
             look=self.composer.look.words,
             recording=self.recording.path,
             sound=self.recording.sound,
@@ -386,6 +387,7 @@ class _App:
             engine.device_name if engine else "",
             self.recording.failure,
             self.camera.delay_ms,
+            self.low_light.most,
         )
 
 

@@ -68,6 +68,7 @@ def live_controls(
     ``virtual_camera``  the result is a camera to other programs
     ``paused``          the camera rests and the background stays
     ``privacy``         the background alone is seen, on every output
+    ``low_light``       ``auto``: dark pictures are made brighter and less noisy; ``off``
     ``follow``          all people together stay in the middle of the picture
     ``zoom``            how much larger the person is, 0.5 to 4
     ``shift``           how far the person is moved, to the right and down, in pictures: ``(0.2, 0)``

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.live import LiveBackground
+from rvm_live.backgrounds.parse import default_cycle, parse
 from rvm_live.core.errors import SettingsError, SinkError
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import LiveSettings, SourceSettings
@@ -22,6 +23,7 @@ from rvm_live.system import atomic_write, folders
 __all__ = [
     "DEFAULT_FOLDER",
     "at_home",
+    "backgrounds_of",
     "check_outputs",
     "check_writable",
     "overflow_of",
@@ -122,6 +124,18 @@ def overflow_of(settings: LiveSettings, source: Source) -> Overflow:
     raise SettingsError(
         f"--no-realtime takes every frame, but {settings.source.source!r} does not wait: use a file, or leave it out"
     )
+
+
+def backgrounds_of(settings: LiveSettings) -> tuple[list[Background], Background | None]:
+    """What ``b`` goes through, and what is shown in place of the background alone.
+
+    Raises:
+        SettingsError, BackgroundError: one of them cannot be used.
+    """
+    backgrounds = default_cycle(settings.backgrounds)
+    away = parse(settings.away)[0] if settings.away else None
+    refuse_live([*backgrounds, *([away] if away else [])], settings.source)
+    return backgrounds, away
 
 
 def refuse_live(backgrounds: Iterable[Background], source: SourceSettings) -> None:

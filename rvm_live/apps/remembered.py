@@ -31,6 +31,7 @@ KEPT = (
     "zoom",
     "shift",
     "match",
+    "low_light",
     "light_wrap",
     "blend",
     "grow",

@@ -40,6 +40,7 @@ class LiveReport:
         device_name: what its maker calls the device.
         camera_ms: how old pictures were when other programs got them from the virtual camera, milliseconds from the
             grab, the median; 0 where none took any.
+        low_light: how many times brighter shadows were made at most; 1.0: none were.
         failure: what was asked for and failed while the run went on, one line; empty if nothing did.
     """
 
@@ -52,6 +53,7 @@ class LiveReport:
     device_name: str = field(default="", compare=False)
     failure: str = ""
     camera_ms: float = 0.0
+    low_light: float = 1.0
 
     def as_json(self) -> dict[str, Any]:
         """The documented form of ``--stats-json``; latencies in milliseconds."""
@@ -76,4 +78,5 @@ class LiveReport:
             "streams": list(self.streams),
             "failure": self.failure or None,
             "virtual_camera_ms": round(self.camera_ms, 3) or None,
+            **({"low_light_gain": round(self.low_light, 2)} if self.low_light > 1 else {}),
         }

@@ -15,7 +15,7 @@ import cloup
 from rvm_live.apps.report import LiveReport
 from rvm_live.cli import values
 from rvm_live.cli.layers import Layers
-from rvm_live.cli.looks import LOOK_OPTIONS, look_from
+from rvm_live.cli.looks import LOOK_OPTIONS, LOW_LIGHT_OPTION, look_from
 from rvm_live.cli.options import ONLY_ME, engine_option, engine_settings, source_option, source_settings
 from rvm_live.cli.params import OnePerLine, PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
@@ -98,7 +98,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]",
         ),
     ],
-    "Fitting the background": LOOK_OPTIONS,
+    "Fitting the background": [LOW_LIGHT_OPTION, *LOOK_OPTIONS],
     "Camera, file or stream": [
         source_option("source", aliases=("-i", "--input", "--camera", "--webcam")),
         click.option("--size", callback=size_text, help="Size of the camera's picture, such as 1280x720."),
@@ -260,6 +260,7 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
         engine=engine_settings(options),
         adaptive=options["adaptive"],
         scene_reset=options["scene_reset"],
+        low_light=options["low_light"],
         learned=options["learned"],
         compositor=options["compositor"],
         backgrounds=tuple(options["backgrounds"]),
@@ -389,6 +390,7 @@ def report_text(report: LiveReport) -> str:
     for stage in STAGES:
         track = snapshot.latency_ms.get(stage, Percentiles())
         lines.append(f"  {stage:<11}{track.p50:7.1f} {track.p95:7.1f} {track.p99:7.1f}")
+    lines += [f"  low light   shadows up to {report.low_light:.1f} times brighter"] * (report.low_light > 1)
     if report.camera_ms:
         lines.append(f"  camera      {report.camera_ms:.0f} ms from the grab to other programs")
     lines += [f"  fallback    {line}" for line in report.fallbacks]

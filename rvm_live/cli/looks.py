@@ -8,12 +8,18 @@ from typing import Any, TypeVar
 
 import click
 
-from rvm_live.core.look import BLENDS, Look
+from rvm_live.core.look import BLENDS, LOW_LIGHT, Look
 
-__all__ = ["LOOK_OPTIONS", "look_from", "look_options"]
+__all__ = ["LOOK_OPTIONS", "LOW_LIGHT_OPTION", "look_from", "look_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+LOW_LIGHT_OPTION = click.option(
+    "--low-light",
+    type=click.Choice(LOW_LIGHT),
+    default=LOW_LIGHT[0],
+    help="Make dark pictures brighter and less noisy, for the network and the viewer.  [default: off]",
+)
 LOOK_OPTIONS = [
     click.option(
         "--match",

@@ -7,10 +7,12 @@ from typing import Literal, TypeAlias, get_args
 
 from rvm_live.core.errors import SettingsError
 
-__all__ = ["BLENDS", "LIMITS", "MATCHED", "Blend", "Look"]
+__all__ = ["BLENDS", "LIMITS", "LOW_LIGHT", "MATCHED", "Blend", "Look"]
 
 Blend: TypeAlias = Literal["gamma", "linear"]
 BLENDS: tuple[Blend, ...] = get_args(Blend)
+LOW_LIGHT = ("off", "auto")
+"""What is done to dark pictures."""
 LIMITS = {
     "match": (0.0, 100.0),
     "light_wrap": (0.0, 100.0),

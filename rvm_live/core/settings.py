@@ -13,7 +13,7 @@ from rvm_live.core.camera_in_use import CameraInUse
 from rvm_live.core.colors import parse_color
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.framing import Framing
-from rvm_live.core.look import Look
+from rvm_live.core.look import LOW_LIGHT, Look
 from rvm_live.core.only_me import PEOPLE, parse_person
 from rvm_live.core.things import CHAIR
 from rvm_live.core.validation import check_fields
@@ -283,6 +283,7 @@ class LiveSettings:
         adaptive: in real time, move the downsample ratio so that matting keeps up; a ratio of the user's stays.
         learned: ``lite`` uses what it has learnt before the camera, where it has.
         scene_reset: forget the matting state at a cut.
+        low_light: ``auto``: dark pictures are made brighter and less noisy; ``off``: they are left as they come.
         compositor: ``auto`` or a name from the registry.
         backgrounds: specifications such as ``blur:25``; the first is shown first. Empty: the built-in ones.
         display: view shown first, one of :data:`DISPLAY_MODES`.
@@ -324,6 +325,7 @@ class LiveSettings:
     adaptive: bool = True
     learned: bool = True
     scene_reset: bool = True
+    low_light: str = LOW_LIGHT[0]
     compositor: str = "auto"
     backgrounds: tuple[str, ...] = ()
     display: str = DISPLAY_MODES[0]
@@ -359,14 +361,12 @@ class LiveSettings:
     def __post_init__(self) -> None:
         check_fields(self)
         _check_class("compositor", self.compositor)
-        _require(
-            self.display in DISPLAY_MODES,
-            f"unknown display mode {self.display!r}: choose one of {', '.join(DISPLAY_MODES)}",
-        )
-        _require(
-            self.statistics in STATISTICS,
-            f"unknown statistics {self.statistics!r}: choose one of {', '.join(STATISTICS)}",
-        )
+        for name, value, choices in (
+            ("display mode", self.display, DISPLAY_MODES),
+            ("statistics", self.statistics, STATISTICS),
+            ("low light", self.low_light, LOW_LIGHT),
+        ):
+            _require(value in choices, f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
         _require(
             self.web is not None or not (self.open_page or self.web_origins),
             "--open and --web-origin are for the page: add --web",

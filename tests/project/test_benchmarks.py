@@ -49,6 +49,7 @@ QUICK = {
     "gpu": ("gpu-quick", "--quick", "--device", "cpu", "--frames", "5"),
     "int8": ("int8", "--width", "128"),
     "live": ("live", "--seconds", "2", "--steady", "0"),
+    "low-light": ("low_light", "--quick", "--frames", "3", "--data", CLIPS),
     "outputs": ("outputs", "--pictures", "12", "--rounds", "1", "--seconds", "0"),
     "people": ("people", "--quick", "--people", PEOPLE),
     "pipeline": ("pipeline", "--seconds", "0.3", "--count", "50"),

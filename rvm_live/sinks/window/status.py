@@ -40,6 +40,7 @@ class Status:
         repeats: frames shown again because nothing new came.
         background: short name.
         framing: where the person is to be, e.g. ``follow · zoom 1.5``; empty where the frame is shown as it is.
+        low_light: how many times brighter shadows are made than they came.
         look: how the person is to fit the background, e.g. ``match 60 · linear``; empty where nothing is asked for.
         recording: path that is being written, or None.
         sound: how the microphone is that is recorded: ``on``, ``muted``, ``lost`` or ``opening``; empty where none is.
@@ -76,6 +77,7 @@ class Status:
     repeats: int = 0
     background: str = ""
     framing: str = ""
+    low_light: float = 1.0
     look: str = ""
     recording: str | None = None
     sound: str = ""
@@ -142,6 +144,7 @@ def statistics_rows(status: Status, display: str) -> list[Row]:
         if width or status.source
         else None,
         Row("Framing", status.framing, rank=13) if status.framing else None,
+        Row("Low light", f"shadows x{status.low_light:.1f}", rank=13) if status.low_light >= 1.05 else None,
         Row("Look", status.look, rank=13) if status.look else None,
         Row("View", display, rank=12),
         Row("Recording", joined(PurePath(status.recording).name, _SOUND[status.sound]), colour=RED, rank=9)

@@ -1,0 +1,187 @@
+"""Dark pictures made brighter and less noisy, before anything looks at them: the network and the viewer see the same.
+
+Two steps, for as long as it is dark and no longer:
+
+* **noise**: each pixel is averaged with those before it, ``o = p + k (c - p)``, the less of the new one the less has
+  moved there (recursive temporal filter, gated by motion). What moves by more than the noise is the new picture alone.
+* **brightness**: in linear light ``y = g x / (1 + (g - 1) x)``: the gain g in the shadows, at most 4, none in the
+  lights, so that nothing is cut off. It is the g that brings the picture's lights to a given level, and follows within
+  seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rvm_live.sources.base import Grab, Source, SourceInfo
+
+__all__ = ["MOST_GAIN", "LowLight", "LowLightSource"]
+
+MOST_GAIN = 4.0
+ENOUGH = 125
+"""Grey level of its lights, which a tenth of a picture reaches, from which it is bright enough: nothing is done to it.
+A mean would take a bright person before a dark wall for a dark picture, which is harmed by more light."""
+WANTED = 150
+_LIGHTS = 0.9
+_FOLLOW_S = 1.5
+_GAP_S = 1.0
+_OFF = 1.03
+_LEAST = 0.25
+"""Of the new picture where nothing moved: the noise is 0.38 of what it was."""
+_EVERY = 4
+_STEPS = 4095
+
+
+class LowLight:
+    """Looks at each picture in turn; on one thread, but for the attributes.
+
+    Attributes:
+        on: may be changed by any thread.
+        gain: in the shadows now; 1.0: the picture is as it came.
+        most: the largest gain so far.
+    """
+
+    def __init__(self, on: bool = False) -> None:
+        self.on = on
+        self.gain = self.most = 1.0
+        self._given: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
+        self._before: NDArray[np.uint8] | None = None
+        self._small: NDArray[np.float32] | None = None
+        self._noise = 1.0
+        self._seen_ns: int | None = None
+        self._table: tuple[float, NDArray[np.uint8]] = (1.0, np.arange(256, dtype=np.uint8))
+
+    def __call__(self, image: NDArray[np.uint8], captured_ns: int) -> NDArray[np.uint8]:
+        """The picture as it is to be matted and shown; itself where it is bright enough, or this is off.
+
+        Args:
+            image: uint8 (H, W, 3) BGR; not written to.
+            captured_ns: monotonic time of the grab.
+        """
+        if not self.on:
+            self._seen_ns, self.gain, self._given = None, 1.0, None
+            return image
+        if self._given is None or not _same(self._given[0], image):
+            self._given = image, self._made(image, captured_ns)
+        return self._given[1]
+
+    def _made(self, image: NDArray[np.uint8], captured_ns: int) -> NDArray[np.uint8]:
+        passed = math.inf if self._seen_ns is None else (captured_ns - self._seen_ns) / 1e9
+        self._seen_ns = captured_ns
+        self._follow(image, passed)
+        if self.gain < _OFF:
+            self._before = self._small = None
+            return image
+        self.most = max(self.most, self.gain)
+        if passed > _GAP_S or self._before is None or self._before.shape != image.shape:
+            self._before = self._small = None
+        calm = self._calmed(image)
+        gain = round(self.gain, 2)
+        if self._table[0] != gain:
+            self._table = (gain, _curve(gain))
+        lifted: NDArray[np.uint8] = cv2.LUT(calm, self._table[1])
+        return lifted
+
+    def _follow(self, image: NDArray[np.uint8], passed: float) -> None:
+        """Set the gain to what the picture needs, within seconds; at once at the beginning and after a gap."""
+        levels = np.bincount(image[::_EVERY, ::_EVERY, 1].ravel(), minlength=256)
+        wanted = _gain_for(levels)
+        share = 1.0 if passed > _GAP_S else 1 - math.exp(-passed / _FOLLOW_S)
+        self.gain *= (wanted / self.gain) ** share
+
+    def _calmed(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        height, width = image.shape[:2]
+        size = (max(width // _EVERY, 1), max(height // _EVERY, 1))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
+        before, small_before = self._before, self._small
+        if before is None or small_before is None:
+            self._before, self._small = image, grey
+            return image
+        moved = cv2.absdiff(grey, small_before)
+        # Most of a picture stands still: there the difference is noise.
+        self._noise += 0.2 * (max(float(np.median(moved)), 0.3) - self._noise)
+        moved = cv2.blur(cv2.dilate(moved, np.ones((3, 3), np.uint8)), (3, 3))
+        limit = 5 * self._noise
+        share = np.clip((moved - limit) / limit, _LEAST, 1)
+        self._small = small_before + share * (grey - small_before)
+        share = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
+        calm: NDArray[np.uint8] = cv2.blendLinear(image, before, share, 1 - share)
+        self._before = calm
+        return calm
+
+
+class LowLightSource(Source):
+    """Hands out what another source delivers, brighter and less noisy where it is dark.
+
+    Args:
+        source: whose pictures they are.
+        low_light: what is done to them.
+    """
+
+    def __init__(self, source: Source, low_light: LowLight) -> None:
+        self._source, self._low_light = source, low_light
+        self.on_demand = source.on_demand
+
+    @property
+    def trouble(self) -> str:  # type: ignore[override]
+        return self._source.trouble
+
+    def go_on(self, before: Source) -> None:
+        self._source.go_on(before)
+
+    def prepare(self, ended: Callable[[], bool] = lambda: False) -> None:
+        self._source.prepare(ended)
+
+    def open(self) -> SourceInfo:
+        return self._source.open()
+
+    def read(self) -> Grab:
+        grab = self._source.read()
+        image = self._low_light(grab.image, grab.captured_ns if grab.media_ns is None else grab.media_ns)
+        return grab if image is grab.image else replace(grab, image=image)
+
+    def release(self) -> None:
+        self._source.release()
+
+
+def _same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    """Whether a source repeats itself, which most do not: some pixels tell that at once."""
+    few = (slice(None, None, 16), slice(None, None, 16))
+    if one is other or one.shape != other.shape:
+        return one is other
+    return np.array_equal(one[few], other[few]) and np.array_equal(one, other)
+
+
+def _gain_for(levels: NDArray[np.int64]) -> float:
+    """The gain that brings the lights to the wanted level.
+
+    Args:
+        levels: how many pixels have each, (256,).
+    """
+    lights = int(np.searchsorted(np.cumsum(levels), _LIGHTS * levels.sum()))
+    if lights >= ENOUGH:
+        return 1.0
+    now, wanted = _light(np.array([max(lights, 1), WANTED]))
+    return float(min(wanted * (1 - now) / (now * (1 - wanted)), MOST_GAIN))
+
+
+def _light(level: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Linear light, 0 to 1, of grey levels (IEC 61966-2-1)."""
+    share = np.asarray(level, np.float64) / 255
+    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+
+
+def _curve(gain: float) -> NDArray[np.uint8]:
+    """Level -> level, uint8 (256,)."""
+    light = _light(np.arange(256))
+    light = gain * light / (1 + (gain - 1) * light)
+    level = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    curve: NDArray[np.uint8] = np.rint(level * 255).astype(np.uint8)
+    return curve

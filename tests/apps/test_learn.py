@@ -21,13 +21,14 @@ from rvm_live.core.errors import SettingsError, SourceUnavailableError, WeightsE
 from rvm_live.core.notices import Notices
 from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.failover import FailoverEngine
-from rvm_live.engines.lite import learned
+from rvm_live.engines.lite import adapt, learned
 from rvm_live.engines.lite.adapt import Verdict
 from rvm_live.engines.lite.engine import EMBEDDED
 from rvm_live.engines.lite.learned import Learned
 from rvm_live.sources.demo.scenery import Scenery
 from rvm_live.sources.factory import open_source
 from rvm_live.sources.switched import SwitchedSource
+from tests.project.test_imports import loaded_by
 from tests.support.engines import LeftHalfEngine
 from tests.support.program import Outcome, call
 
@@ -73,7 +74,7 @@ def said(*words: str) -> Outcome:
 def test_somebody_is_learnt_listed_found_and_forgotten(
     somebody: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "learnt", better(app.learnt))
+    monkeypatch.setattr(adapt, "learnt", better(adapt.learnt))
     done = said("--source", str(somebody), "--weights", str(weights), "--minutes", "0.05")
     assert done.code == 0, done.out + done.err
     (kept,) = learned.listed()
@@ -99,7 +100,7 @@ def better(learnt: object) -> object:
 
 @pytest.mark.slow
 def test_what_is_no_better_is_not_kept(somebody: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "learnt", lambda base, *args, **words: (base, Verdict(3.0, 3.1, 8.0, 7.0)))
+    monkeypatch.setattr(adapt, "learnt", lambda base, *args, **words: (base, Verdict(3.0, 3.1, 8.0, 7.0)))
     done = said("--source", str(somebody), "--weights", str(weights), "--minutes", "0.05")
     assert done.code == 0, done.out + done.err
     assert "not kept" in (done.out + done.err)
@@ -242,3 +243,8 @@ def test_a_source_that_opens_is_the_camera_in_use(nobody: Path) -> None:
         assert source.in_use.now == (info.label, info.label)
     finally:
         source.release()
+
+
+def test_what_is_refused_waits_for_no_torch() -> None:
+    asked = "from rvm_live.apps.learn.learn import LearnSettings, learn"
+    assert loaded_by(asked) & {"torch", "openvino"} == set()

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,12 +16,13 @@ from rvm_live.apps.learn.places import places
 from rvm_live.apps.learn.watch import watch
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.settings import EngineSettings, SourceSettings
-from rvm_live.engines.lite.adapt import Tuning, Verdict, learnt
 from rvm_live.engines.lite.engine import EMBEDDED
 from rvm_live.engines.lite.learned import Learned, path_for, save
-from rvm_live.engines.lite.weights import load_network
 from rvm_live.system import threads
 from rvm_live.weights.files import file_bytes
+
+if TYPE_CHECKING:
+    from rvm_live.engines.lite.adapt import Verdict
 
 __all__ = ["LEAST_S", "MOST_S", "LearnSettings", "Result", "learn"]
 
@@ -87,6 +89,9 @@ def learn(
         RvmLiveError: no weights, no camera, nobody in the picture; the message tells.
     """
     seen = watch(settings.source, settings.engine, settings.seconds, empty_room, told)
+    from rvm_live.engines.lite.adapt import Tuning, learnt  # torch, which takes seconds to load, is needed only now
+    from rvm_live.engines.lite.weights import load_network
+
     base = load_network()
     learn_at, guards = places()
     ended = threading.Event()

@@ -47,7 +47,7 @@ def composed(cache: Path, count: int = 96, time: int = 4, *, beside: bool = Fals
     """People of the development set before places of the development set, always the same; or with things, too, that
     stand close beside them."""
     mixture = Mixture(plain=0.0, empty=0.05, strength=0.6, dressed=0.0, held=0.0, hidden=0.0, second=0.1, decoys=0.0)
-    mixture = mixture._replace(alike=0.0, shrunk=0.0, crowd=0.0, beside=0.6 if beside else 0.0)
+    mixture = mixture._replace(alike=0.0, shrunk=0.0, beside=0.6 if beside else 0.0)
     sampler = Sampler(cache, "development", _SEED, mixture)
     name = "beside" if beside else "composed"
     return [Case(f"{name} {n}", *sampler.draw(*_SIZE, time)) for n in range(count)]

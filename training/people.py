@@ -24,7 +24,7 @@ Bytes = NDArray[np.uint8]
 Random = np.random.Generator
 
 SHARES = {
-    "congress": 0.16,
+    "congress": 0.13,
     "echomimic_v2": 0.09,
     "facechain": 0.03,
     "human": 0.12,

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from training.augment import Light, outline, shaded
 from training.backgrounds import HEIGHT, WIDTH
-from training.beside import put
 from training.painting import paint
 from training.people import People
 from training.things import Things
@@ -98,10 +97,6 @@ class Places:
         random = self._random
         height, width = place[0].shape[:2]
         for _ in range(int(random.integers(1, 4))):
-            if random.random() < 0.25:
-                where = random.uniform(0, width), random.uniform(0, height)
-                place = put(random, place, where, random.integers(0, 256, 3, np.uint8))[0]
-                continue
             if len(self._things) and random.random() < 0.4:
                 place = self._put(place, 1.2)
                 continue

@@ -36,7 +36,7 @@ class Mixture(NamedTuple):
     plain: float = 0.15
     empty: float = 0.08
     second: float = 0.22
-    crowd: float = 0.08
+    crowd: float = 0.0
     dressed: float = 0.4
     held: float = 0.12
     hidden: float = 0.08
@@ -45,7 +45,7 @@ class Mixture(NamedTuple):
     shadow: float = 0.25
     relit: float = 0.3
     alike: float = 0.08
-    beside: float = 0.45
+    beside: float = 0.0
     shrunk: float = 0.35
     strength: float = 1.0
 

@@ -116,7 +116,7 @@ class Trainer:
         certainty: float = 0.1,
         outline: float = 3.0,
         device: str = "cpu",
-        agreement: float = 1.0,
+        agreement: float = 0.0,
     ) -> None:
         old = pretrained(network)
         self.network = network.train().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -186,6 +186,11 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=4, help="sequences of a batch")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0, help="of the samples")
+    parser.add_argument(
+        "--beside", type=float, default=0.0, help="odds of a lamp, a plant and the like beside somebody"
+    )
+    parser.add_argument("--crowd", type=float, default=0.0, help="share of crowds")
+    parser.add_argument("--agreement", type=float, default=0.0, help="weight of what is apart between two sizes")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, help="processes that draw samples; else one, or with a GPU one a core")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -244,7 +249,9 @@ def main(arguments: list[str] | None = None) -> None:
         return
     trainer, frames, before, seeds = resumed
     torch.manual_seed(chosen.seed + frames)
-    batches = Batches(cache, chosen.seed + frames, chosen.time, chosen.batch, Mixture())
+    trainer.agreement = chosen.agreement
+    mixture = Mixture(beside=chosen.beside, crowd=chosen.crowd)
+    batches = Batches(cache, chosen.seed + frames, chosen.time, chosen.batch, mixture)
     loader = DataLoader(
         batches,
         batch_size=None,

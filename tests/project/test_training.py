@@ -426,7 +426,7 @@ def test_alpha_agrees_between_two_sizes_of_the_same_pictures(folder: Path) -> No
     """What is apart is added to the loss in a quarter of the steps, and only what is wrong counts."""
     torch.manual_seed(0)
     pictures, alpha = next(iter(Batches(folder, 0, 2, 2, Mixture(), {(128, 96): 1.0})))
-    trainer = Trainer(LiteNetwork(), 2)
+    trainer = Trainer(LiteNetwork(), 2, agreement=1.0)
     shown, truth = measure.tensors(pictures.numpy()), alpha[:, None].float() / 255
     found = trainer.network(shown, time=2)[0]
     apart = trainer._apart(shown, found, truth)

@@ -124,6 +124,15 @@ def test_a_camera_that_moved_is_told_and_nothing_of_the_room_is_seen(home: Path,
     assert "the room fits its pictures again" in run.told[1]
 
 
+def test_where_it_had_moved_before_nothing_of_the_room_is_seen_for_a_frame(home: Path, empty: Bytes) -> None:
+    rooms.keep(Room("camera 0 (X)", empty, with_chair(empty)))
+    run = Run()
+    moved = np.roll(with_chair(empty), 14, axis=1)
+    for _ in range(20):
+        assert (run(moved).host().alpha == run.inner.alpha).all()
+    assert "the camera has moved" in run.told[0]
+
+
 def test_a_lamp_moves_no_camera(home: Path, empty: Bytes) -> None:
     rooms.keep(Room("camera 0 (X)", empty, with_chair(empty)))
     run = Run()

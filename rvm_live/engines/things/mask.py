@@ -98,6 +98,8 @@ class RoomWatch:
         if found is None:
             return
         self._looks.append(found)
+        if len(self._looks) == 1:  # until it is known that they fit nothing of the room is shown
+            self.trouble = found
         if len(self._looks) == _TIMES and len(set(self._looks)) == 1:
             self.trouble = found
 

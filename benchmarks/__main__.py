@@ -1,6 +1,6 @@
 """``python -m benchmarks NAME [OPTIONS]``; ``all`` runs every one, ``performance`` writes their results into
-docs/performance.md, and ``scaling`` those of ``presets`` into docs/scaling.md. ``first-minutes`` needs Xvfb, ``learn``
-an hour: they are not among ``all``."""
+docs/performance.md, and ``scaling`` those of ``presets`` into docs/scaling.md. ``alternatives`` needs a C++
+compiler, ``first-minutes`` Xvfb, ``learn`` an hour: they are not among ``all``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAMES = (
     ),
     *("pipeline", "presets", "quality", "rot", "screens", "threads", "window"),
 )
-ALONE = ("first-minutes", "learn")
+ALONE = ("alternatives", "first-minutes", "learn")
 PAGES = ("performance", "scaling")
 
 

@@ -197,7 +197,7 @@ def test_the_delay_is_that_of_pictures_which_were_made() -> None:
     settings = LiveSettings(engine=EngineSettings(engine="tests.support.engines:LeftHalfEngine"), backgrounds=("red",))
     late, found = delay.measure(settings, 40)
     assert late is not None, found
-    assert 0 < late.picture_ms <= late.late_ms and late.audio_ms == round(late.picture_ms + 500 / 30)
+    assert 0 < late.picture_ms <= late.late_ms and abs(late.audio_ms - (late.picture_ms + 500 / 30)) <= 1  # rounded
     assert "1280x720" in late.measured_on and found.state in ("good", "note")
     late, found = delay.measure(LiveSettings(engine=EngineSettings(engine="onnx")))
     assert late is None and "not measured" in found.detail

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -78,6 +78,8 @@ def parse(spec: str) -> list[Background]:
     if _ADDRESS.match(text):
         if not text.partition("://")[2].strip("/"):
             raise SettingsError(f"the address {text!r} names no host")
+        if PurePosixPath(re.split(r"[?#]", text)[0]).suffix.lower() in PICTURES:
+            raise SettingsError(f"a picture cannot be at an address: save {text} as a file and name that")
         return [LiveBackground(*_without_fit(text))]
     if kind == "camera" and colon and not os.path.lexists(text):
         if not value.strip():

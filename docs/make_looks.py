@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/looks.md: the demo's person, without and with each look.
+"""Makes pictures of looks.md, backgrounds.md and people-and-things.md: the demo's person, without and with each.
 
 RVM_LIVE_WEIGHTS=path/to/weights python docs/make_looks.py
 """
@@ -6,6 +6,7 @@ RVM_LIVE_WEIGHTS=path/to/weights python docs/make_looks.py
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -23,8 +24,12 @@ from rvm_live.compositing.composer import Composer  # noqa: E402
 from rvm_live.core.frames import Frame, Matte  # noqa: E402
 from rvm_live.core.look import Look  # noqa: E402
 from rvm_live.core.notices import Notices  # noqa: E402
+from rvm_live.core.only_me import OnlyMe  # noqa: E402
 from rvm_live.core.settings import EngineSettings, SourceSettings  # noqa: E402
+from rvm_live.engines.base import Engine  # noqa: E402
+from rvm_live.engines.only_me.engine import OnlyMeEngine  # noqa: E402
 from rvm_live.sources.demo.demo import DemoSource  # noqa: E402
+from rvm_live.sources.low_light import LowLight  # noqa: E402
 
 Picture = NDArray[np.uint8]
 
@@ -32,22 +37,51 @@ IMAGES = ROOT / "docs" / "images"
 ASSETS = ROOT / "assets" / "backgrounds"
 SIZE = (1280, 720)
 FRAMES = 70
+PERIOD_NS = 41_666_667
 LARGEST = 150_000
 """Bytes of a picture."""
 
 
-def person() -> Matte:
-    """The matte of the demo's last frame."""
+def demo() -> Iterator[Picture]:
+    """The demo's pictures."""
     source = DemoSource(SourceSettings("demo", *SIZE, 24.0, realtime=False))
     source.open()
-    engine = failover(EngineSettings(), Notices(), live=False)
+    for _ in range(FRAMES):
+        yield source.read().image
+    source.release()
+
+
+def cut_out(pictures: Iterable[Picture], only: OnlyMe | None = None) -> Matte:
+    """The matte of the last of them."""
+    engine: Engine = failover(EngineSettings(), Notices(), live=False)
+    if only is not None:
+        engine = OnlyMeEngine(engine, only)
     engine.open()
-    for number in range(FRAMES):
-        matte = engine.matte(Frame(source.read().image, number, 0, 0, number * 41_666_667))
+    for number, image in enumerate(pictures):
+        matte = engine.matte(Frame(image, number, 0, 0, number * PERIOD_NS))
     host = matte.host()
     made = Matte(matte.frame, host.alpha, host.colour)
     engine.close()
-    source.release()
+    return made
+
+
+def darkened(pictures: Iterable[Picture]) -> Iterator[Picture]:
+    """A twelfth of their light, with the noise that such pictures have."""
+    noise = np.random.default_rng(1)
+    for image in pictures:
+        light = (image / 255.0) ** 2.2 / 12
+        coded = (light + noise.normal(0, 1, image.shape) * np.sqrt(light / 8000 + 1e-6)).clip(0, 1) ** (1 / 2.2)
+        yield (coded * 255).round().astype(np.uint8)
+
+
+def twice(matte: Matte) -> Picture:
+    """The person two times before a wall."""
+    made: Picture = cv2.resize(cv2.imread(str(ASSETS / "studio.jpg")), SIZE, interpolation=cv2.INTER_AREA)
+    for left in (-80, 560):
+        there = np.array([[0.6, 0, left], [0, 0.6, 0.4 * SIZE[1]]])
+        alpha, image = (cv2.warpAffine(plane, there, SIZE) for plane in (matte.alpha, matte.frame.image))
+        share = alpha[..., None] / 255.0
+        made = (share * image + (1 - share) * made).round().astype(np.uint8)
     return made
 
 
@@ -86,7 +120,7 @@ def save(name: str, rows: list[list[tuple[Picture, str]]], width: int) -> None:
 
 
 def main() -> None:
-    matte = person()
+    matte = cut_out(demo())
     x, y, wide, _ = cv2.boundingRect(np.where(matte.alpha > 127, 255, 0).astype(np.uint8))
     head = np.s_[max(y - 30, 0) : y + 210, x + wide // 2 - 160 : x + wide // 2 + 160]
     rim = np.s_[max(y - 8, 0) : y + 112, x + wide // 2 - 120 : x + wide // 2 + 40]
@@ -117,6 +151,23 @@ def main() -> None:
              (Look(grow=12), "--grow 12")],
         )
     ], 400)  # fmt: skip
+    save("blur", [[
+        (composed(matte, parse(words)[0], Look()), f"--background {words}") for words in ("blur:20", "blur:lens:20")
+    ]], 640)  # fmt: skip
+    dark = list(darkened(demo()))
+    lit = LowLight(on=True)
+    bright = [lit(image, number * PERIOD_NS) for number, image in enumerate(dark)]
+    save("dark", [[
+        (dark[-1], "a twelfth of the light"),
+        (composed(cut_out(dark), picture("studio"), Look()), "--low-light off"),
+        (composed(cut_out(bright), picture("studio"), Look()), "--low-light auto"),
+    ]], 426)  # fmt: skip
+    two = [twice(matte)] * FRAMES
+    save("only-me", [[
+        (two[-1], "two people"),
+        (composed(cut_out(two), picture("mountains"), Look()), "as it is"),
+        (composed(cut_out(two, OnlyMe(True, "left")), picture("mountains"), Look()), "--only-me --person left"),
+    ]], 426)  # fmt: skip
     screen = composed(matte, ColorBackground("#30b050"), Look())
     matte = Matte(Frame(screen, 0, 0, 0), matte.alpha)
     save("despill", [[

@@ -221,7 +221,7 @@ def test_that_the_cut_out_is_simple_is_told_once_and_in_the_window_alone(display
     assert re.fullmatch(r"\d+ s · \d+\.\d fps · \d+ ms\n", done.out), "what runs is what was asked for"
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_the_run_in_good_order(
     display: Display, room: Path, tmp_path: Path, number: signal.Signals, code: int

@@ -142,6 +142,7 @@ def said(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home / "said"
 
 
+@pytest.mark.slow
 def test_files_that_are_dropped_are_worked_off_and_told(home: Path, said: Path) -> None:
     """By another program's reading of the entry, where there is one, as a file manager would start it."""
     clip = make_movie(home / "my clip.mp4", frames=4)

@@ -153,6 +153,7 @@ def facts_in(path: Path) -> dict[str, str]:
     return load_torchscript(path)[1]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_says_what_it_is(exported: dict[str, Path], weights: Path, form: str) -> None:
     told = facts_in(exported[form])
@@ -191,6 +192,7 @@ def test_nothing_but_the_files_is_left(exported: dict[str, Path]) -> None:
     assert len(list(folder.iterdir())) == 4
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("size", [(240, 134), (134, 100)])
 def test_the_torchscript_engine_runs_it_at_any_size(
     exported: dict[str, Path], weights: Path, video: NDArray[np.uint8], size: tuple[int, int]
@@ -210,8 +212,8 @@ def test_the_torchscript_engine_runs_it_at_any_size(
     ours.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.few(1)
 def test_half_precision(weights: Path, tmp_path: Path, form: str) -> None:
     settings = settings_for(tmp_path, form, weights, half=True)
     report = export(settings)

@@ -97,6 +97,7 @@ def test_rhythm_of_next_to_nothing(stamps: list[int]) -> None:
 # --------------------------------------------------------------------------------------------------------- measuring
 
 
+@pytest.mark.slow
 def test_stream_is_measured() -> None:
     with MjpegServer(width=160, height=120, fps=25) as server:
         report = probe("--source", server.url, "--seconds", "1.5")
@@ -131,6 +132,7 @@ def test_stream_that_ends_is_measured_up_to_there() -> None:
     assert seen == sorted(set(seen))
 
 
+@pytest.mark.slow
 def test_real_clip_is_measured(data: Path) -> None:
     report = probe("--source", data / "clips" / "webcam" / "liveportrait_s18.mp4", "--seconds", "0.7")
     source = report["source"]

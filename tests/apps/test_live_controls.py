@@ -98,6 +98,7 @@ def test_of_blurs_that_were_tried_one_stays(tmp_path: Path) -> None:
         assert app.controls.background == "blur 25"
 
 
+@pytest.mark.slow
 def test_a_folder_of_ones_own_joins_the_backgrounds_and_is_looked_at_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,6 +279,7 @@ def test_weights_are_fetched_while_the_picture_goes_on_and_then_used(
     assert (tmp_path / "cache").is_dir()
 
 
+@pytest.mark.slow
 def test_where_no_server_can_be_reached_one_is_told_to_try_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_room_is_taken_through_a_camera_and_kept(capsys: pytest.CaptureFixture[str]) -> None:
     with MjpegServer() as camera:
         camera.shown = EMPTY

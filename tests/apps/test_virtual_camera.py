@@ -70,6 +70,7 @@ def test_privacy_acts_at_once(kept: KeptCamera, tmp_path: Path) -> None:
         assert until(lambda: not alone(kept.picture()))
 
 
+@pytest.mark.slow
 def test_while_it_is_paused_the_background_is_seen(kept: KeptCamera, tmp_path: Path) -> None:
     with camera_of(tmp_path) as app:
         assert until(lambda: len(kept.sent) > 20 and not alone(kept.picture()))
@@ -90,6 +91,7 @@ def still(app: Any) -> bool:
     return captured(app) <= before + 1
 
 
+@pytest.mark.slow
 def test_while_nobody_watches_capture_and_matting_rest(kept: KeptCamera, tmp_path: Path) -> None:
     with camera_of(tmp_path) as app:
         kept.watched = False

@@ -110,7 +110,7 @@ def test_signals_at_once_need_no_more_stack_than_there_is() -> None:
     assert out in {"left interrupted\n", "left terminated\n", "left hung up\n"}
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["time.sleep(60)", IN_C], ids=["in Python", "hanging in C"])
 def test_one_that_comes_later_ends_it_at_once(body: str) -> None:
     process = child(body)
@@ -124,6 +124,7 @@ def test_one_that_comes_later_ends_it_at_once(body: str) -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 def test_what_nohup_ignores_stays_ignored() -> None:
     process = child("stopped.wait(1.5)", preexec_fn=lambda: signal.signal(HUP, signal.SIG_IGN))
     send(process, (HUP,))

@@ -628,7 +628,7 @@ composer.close()
 """
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "expected"),
     [

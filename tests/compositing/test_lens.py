@@ -84,6 +84,7 @@ def test_no_pattern_of_lines_keeps_more_contrast_than_under_the_gaussian() -> No
             assert (kept <= np.maximum(gauss, 0.01) + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_lines_are_no_better_seen_than_through_the_gaussian(compositor: Compositor) -> None:  # noqa: F811
     """The same on pictures, with its tables, its grid and what is bright counting for more."""
     x = np.arange(SIZE[1])

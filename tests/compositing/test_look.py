@@ -96,6 +96,7 @@ def test_as_it_is_nothing_is_touched_and_nothing_loaded() -> None:
     assert Look().plain and Look(grow=3, shrink=3).plain and not Look().words
 
 
+@pytest.mark.slow
 def test_without_a_look_none_of_it_is_imported() -> None:
     code = (
         "import numpy as np, sys; from rvm_live.backgrounds.color import ColorBackground as C\n"

@@ -213,7 +213,7 @@ def test_auto_takes_the_quickest_in_live_video_and_the_cpu_for_files(
     assert set(core.compiled) == {"CPU"}
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 def test_auto_gives_a_device_of_openvinos_to_openvino(weights: Path, machine: Callable[..., StandIn]) -> None:
     machine()
     engine = AutoEngine(EngineSettings(weights=weights, device="npu"))

@@ -292,9 +292,9 @@ def test_a_frame_goes_up_once(at_start: Make, frames: list[Frame], name: str) ->
 # RVM
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("case", ["full", "half"])
-@pytest.mark.few(1)
 def test_rvm_agrees_with_the_official_network(data: Path, weights: Path, video: NDArray[np.uint8], case: str) -> None:
     """The engine folds, turns and lays out the network anew: none of that may show."""
     reference = np.load(data / "reference" / "real_mobilenetv3_fast_guided_filter.npz")
@@ -489,6 +489,7 @@ def test_torchscript_results_of_another_size_are_scaled(tmp_path: Path, video: N
     assert matte.foreground.shape == (270, 480, 3)
 
 
+@pytest.mark.slow
 def test_torchscript_rvm_agrees_with_the_engine(make: Make, frames: list[Frame]) -> None:
     with opened(make("torchscript rvm")) as theirs, opened(make("rvm")) as ours:
         for frame in frames[:3]:

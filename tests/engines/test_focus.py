@@ -353,6 +353,7 @@ def test_a_change_too_small_for_the_gate_ends_the_rest_at_once() -> None:
     assert networks.runs == before + 1
 
 
+@pytest.mark.slow
 def test_a_jump_is_never_skipped_and_shows_no_room() -> None:
     """Whatever the person does right after the network ran, or while it rests."""
     for waited in range(MOST_SKIPPED + 1):
@@ -448,10 +449,10 @@ def plain(weights: Path, clip: list[Frame]) -> list[Floats]:
         engine.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "asked", [{"box": True}, {"gate": True}, {"box": True, "gate": True}, {"keep_up": True, "box": True}]
 )
-@pytest.mark.few(1)
 def test_alpha_is_that_of_the_whole_picture(
     weights: Path, clip: list[Frame], plain: list[Floats], asked: dict[str, bool]
 ) -> None:
@@ -529,6 +530,7 @@ def test_a_shifted_state_is_as_good_as_one_that_was_always_there(
     assert apart["moved"] < 8e-3 and apart["moved"] < 0.8 * apart["empty"]
 
 
+@pytest.mark.slow
 def test_a_bridge_is_the_same_network(weights: Path, clip: list[Frame]) -> None:
     engine = engine_of(weights)
     try:
@@ -598,6 +600,7 @@ def test_who_goes_on_from_a_state_finds_the_same(weights: Path, clip: list[Frame
         engine.close()
 
 
+@pytest.mark.slow
 def test_another_size_begins_with_the_whole_picture(weights: Path, clip: list[Frame]) -> None:
     engine = engine_of(weights, box=True)
     try:
@@ -666,6 +669,7 @@ def test_on_torch_an_old_model_lights_nothing_far_from_the_person(weights: Path,
     assert found[36:70, 1196:1230].max() < 8
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", ["onnx", "torchscript"])
 def test_models_of_ones_own_rest_where_nothing_moves(
     kind: str, weights: Path, clip: list[Frame], tmp_path: Path
@@ -716,8 +720,8 @@ def test_models_of_ones_own_rest_where_nothing_moves(
             engine.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [{"box": True}, {"keep_up": True, "box": True}])
-@pytest.mark.few(1)
 def test_lite_looks_where_the_person_is_and_goes_on_from_its_state(clip: list[Frame], asked: dict[str, bool]) -> None:
     found = []
     for each in ({}, asked):

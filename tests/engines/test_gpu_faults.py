@@ -163,6 +163,7 @@ def test_looking_at_an_error_imports_no_torch() -> None:
     assert "torch" not in vars(device_errors)
 
 
+@pytest.mark.slow
 def test_files_after_the_one_that_lost_the_gpu_are_left_for_another_process(tmp_path: Path) -> None:
     for name in "abcd":
         make_movie(tmp_path / f"{name}.mp4", frames=6, sound=())

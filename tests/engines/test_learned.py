@@ -94,6 +94,7 @@ def found(engine: LiteEngine) -> np.ndarray:
     return np.array(engine.matte(Frame(picture, 0, 0, 0)).host().alpha)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("runtime", ["torch", "openvino"])
 def test_the_engine_uses_what_was_learnt_before_the_camera_in_use(
     runtime: str, monkeypatch: pytest.MonkeyPatch
@@ -125,6 +126,7 @@ def test_the_engine_uses_what_was_learnt_before_the_camera_in_use(
         engine.close(), plain.close()
 
 
+@pytest.mark.slow
 def test_what_other_weights_learnt_is_left_alone_and_that_is_told() -> None:
     kept(base="0" * 64)
     camera = CameraInUse()

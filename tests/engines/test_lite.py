@@ -116,6 +116,7 @@ def test_packing_changes_nothing() -> None:
             torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_openvino_moves_no_pixels_about() -> None:
     """No transposed or reordered picture, and nothing left to the slow code that every processor understands."""
     openvino = pytest.importorskip("openvino")
@@ -158,6 +159,7 @@ def test_it_finds_the_person_offline(person: list[Frame], monkeypatch: pytest.Mo
     assert mattes[-1].foreground is None
 
 
+@pytest.mark.slow
 def test_it_cuts_out_the_demo_as_make_run_shows_it() -> None:
     pytest.importorskip("skimage")
     source = DemoSource(SourceSettings(source="demo", width=1280, height=720, fps=30))

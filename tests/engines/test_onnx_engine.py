@@ -107,6 +107,7 @@ def test_it_agrees_with_the_plain_network_on_a_real_clip(fixed: Path, weights: P
             assert apart(a.foreground, b.foreground) < 1e-3
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("size", "ratio"), [((240, 134), 0.5), ((140, 240), 0.4)])
 def test_a_file_for_any_size_with_a_ratio_for_input(
     flexible: Path, weights: Path, video: NDArray[np.uint8], size: tuple[int, int], ratio: float
@@ -130,6 +131,7 @@ def test_where_the_ratio_is_left_open_it_follows_the_published_rule(flexible: Pa
         assert engine.info.downsample_ratio == 1.0
 
 
+@pytest.mark.slow
 def test_half_precision_is_the_files(weights: Path, tmp_path: Path, video: NDArray[np.uint8]) -> None:
     path = save_fixed(weights, tmp_path / "half.onnx", 96, 80, 0.5, half=True)
     with opened(onnx_engine(path), 96, 80) as ours, opened(rvm_engine(weights), 96, 80) as theirs:
@@ -198,6 +200,7 @@ def test_a_failure_is_one_line_and_forgets_the_state(
 # Frames of another size
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("size", "inner"),
     [((480, 268), (240, 134)), ((120, 67), (240, 134)), ((300, 100), (240, 80)), ((90, 134), (90, 134))],
@@ -493,6 +496,7 @@ def test_without_onnx_runtime(fixed: Path, monkeypatch: pytest.MonkeyPatch) -> N
         onnx_engine(fixed).open()
 
 
+@pytest.mark.slow
 def test_it_leaves_no_trace_and_reports_to_nobody(fixed: Path, tmp_path: Path) -> None:
     """Left to itself, ONNX Runtime from 1.29 on writes an identifier and a queue of events to the user's cache."""
     code = (

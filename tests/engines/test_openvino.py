@@ -61,8 +61,8 @@ def run(engine: Any, frames: list[Frame]) -> tuple[NDArray[np.float32], NDArray[
     return alphas, np.stack([host.foreground for host in hosts]).astype(np.float32) / 255
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [0.25, 1.0])
-@pytest.mark.few(1)
 def test_without_the_foreground_the_composite_of_the_cameras_own_pixels_is_the_same(
     weights: Path, clip: list[Frame], ratio: float
 ) -> None:
@@ -163,6 +163,7 @@ def test_the_same_call_takes_the_same_ratio_whatever_the_machine_does(
         assert session.info.downsample_ratio == downsample_ratio(None, *size)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("milliseconds", [0.01, 900.0], ids=["idle", "swamped"])
 def test_files_are_never_made_in_a_hurry(
     weights: Path, data: Path, monkeypatch: pytest.MonkeyPatch, milliseconds: float
@@ -322,6 +323,7 @@ def test_a_run_reports_to_nobody(weights: Path, tmp_path: Path, monkeypatch: pyt
 LOUD = {"openvino", "nncf", "onnxruntime"}
 
 
+@pytest.mark.slow
 def test_what_reports_its_use_is_imported_quietly() -> None:
     loud = {path.name for path in sources() if {n.split(".")[0] for n in imports_of(path)} & LOUD}
     assert loud == set(), "import it with rvm_live.system.telemetry_off.import_quietly"

@@ -112,6 +112,7 @@ def test_dropped_the_matte_is_as_it_was(home: Path, empty: Bytes, kind: str) -> 
     assert (matte.host().alpha == run.inner.alpha).all()
 
 
+@pytest.mark.slow
 def test_a_camera_that_moved_is_told_and_nothing_of_the_room_is_seen(home: Path, empty: Bytes) -> None:
     rooms.keep(Room("camera 0 (X)", empty, with_chair(empty)))
     run, chair = Run(), with_chair(empty)

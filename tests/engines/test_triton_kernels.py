@@ -32,6 +32,7 @@ def test_the_kernels_pass_their_own_checks(told: Any) -> None:
     assert told["checks"] == [None, None]
 
 
+@pytest.mark.slow
 def test_the_steps_at_full_size_are_those_of_torch(told: Any) -> None:
     for case in told["full size"]:
         assert case["shrunk"] < 1e-5
@@ -50,6 +51,7 @@ def test_a_kernel_that_is_wrong_is_found_out(told: Any) -> None:
     assert blend.startswith("the blend is off by ")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("capability", [75, 86, 90])
 def test_the_kernels_compile_for(capability: int) -> None:
     """Down to the GPU's machine code; needs no GPU."""

@@ -475,6 +475,7 @@ def bomb(path: Path, side: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no resource module")
 def test_a_picture_bomb_is_not_decoded_however_it_is_called(tmp_path: Path) -> None:
     path = bomb(tmp_path / "bomb.mp4", 12_000)

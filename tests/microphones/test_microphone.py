@@ -149,7 +149,7 @@ def test_a_flash_and_a_tone_are_in_step(
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
 @pytest.mark.parametrize(("ppm", "jitter_ms", "gap_s"), [(0, 4, 0), (1500, 2, 0), (-1500, 2, 0), (0, 1, 0.5)])
-@pytest.mark.few(4)
+@pytest.mark.few(1)
 def test_sound_follows_the_clock_of_the_picture(
     tmp_path: Path, suffix: str, ppm: int, jitter_ms: float, gap_s: float
 ) -> None:
@@ -177,6 +177,7 @@ def test_sound_follows_the_clock_of_the_picture(
     assert track.drift_s * 1000 == pytest.approx(-ppm * seconds / 1000, abs=10)
 
 
+@pytest.mark.slow
 def test_a_slow_microphone_is_silent_first_and_then_in_its_place(tmp_path: Path) -> None:
     """Recording is switched on while the program runs: the picture does not wait."""
     microphone = MadeUp({-1: lambda: time.sleep(0.7)}, late_s=0.1)
@@ -484,6 +485,7 @@ def test_what_cannot_be_heard_is_one_line_before_anything_starts(
     assert os.listdir(tmp_path) == ["clip.mp4"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks ALSA")
 def test_alsa_writes_nothing_past_the_program(tmp_path: Path) -> None:
     """Of its own, which stands in a fresh process: with and without a server that is not there."""

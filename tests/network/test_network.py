@@ -85,9 +85,9 @@ def test_parity_in_double_precision_on_any_processor(data: Path, variant: str, r
         assert largest <= 2e-2, f"{name}: {largest}"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("case", ["full", "half"])
-@pytest.mark.few(1)
 def test_real_weights_on_real_frames(data: Path, real: MattingNetwork, case: str) -> None:
     reference = np.load(data / "reference" / "real_mobilenetv3_fast_guided_filter.npz")
     ratio = float(reference[f"{case}_ratio"])
@@ -106,7 +106,7 @@ def test_real_weights_on_real_frames(data: Path, real: MattingNetwork, case: str
 
 @pytest.mark.parametrize("ratio", [1.0, 0.5])
 @pytest.mark.parametrize(("variant", "refiner"), NETWORKS)
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 def test_sequence_equals_frame_by_frame(data: Path, variant: str, refiner: str, ratio: float) -> None:
     network = formula_network(data, variant, refiner).double()
     src = torch.rand(2, 3, 3, 34, 51, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -175,6 +175,7 @@ def test_the_linear_model_follows_the_order_of_colours(data: Path, refiner: str)
     assert with_mean(src).shape == (1, 4, 60, 80)
 
 
+@pytest.mark.few(1)
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(("variant", "refiner"), [NETWORKS[0], NETWORKS[3]])
 def test_can_be_scripted(data: Path, variant: str, refiner: str) -> None:

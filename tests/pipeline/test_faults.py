@@ -75,6 +75,7 @@ def test_a_stream_that_is_cut_comes_back() -> None:
     assert told[1].endswith("is back")
 
 
+@pytest.mark.slow
 def test_a_stream_that_stalls_comes_back_when_it_delivers_again() -> None:
     with MjpegServer() as serving, reconnected(serving.url) as source:
         source.read()

@@ -221,6 +221,7 @@ def test_a_stream_that_accepts_and_sends_nothing_can_be_left() -> None:
         released_within(source, source.open, entered, 3)
 
 
+@pytest.mark.slow
 def test_a_stream_that_never_delivers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rvm_live.sources.stream.OPEN_TIMEOUT_MS", 2000)
     with MjpegServer() as serving:
@@ -349,6 +350,7 @@ def test_a_program_with_a_hung_model_ends_with_its_files_finished(tmp_path: Path
         assert sum(1 for _ in container.decode(video=0)) >= 4
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signal here")
 def test_a_closed_terminal_ends_the_run_in_good_order(tmp_path: Path) -> None:
     recording = tmp_path / "out.mp4"
@@ -465,6 +467,7 @@ def test_the_window_is_up_while_a_camera_opens_and_takes_keys(display: Display) 
             assert finish(process).code == 0
 
 
+@pytest.mark.slow
 def test_while_a_camera_opens_it_is_the_users_background_that_is_seen(display: Display, tmp_path: Path) -> None:
     picture = np.zeros((90, 160, 3), np.uint8)
     picture[:] = (40, 160, 220)
@@ -503,6 +506,7 @@ def test_the_program_can_be_left_while_a_camera_opens(display: Display) -> None:
     assert done.code == 0, done.err
 
 
+@pytest.mark.slow
 def test_when_the_display_goes_away_the_recording_is_finished(tmp_path: Path) -> None:
     recording = tmp_path / "out.mp4"
     options = ["--source", "demo", "--engine", "tests.support.engines:LeftHalfEngine", "--record", recording]

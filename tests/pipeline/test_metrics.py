@@ -88,6 +88,7 @@ def show(pacer: Pacer, clock: FakeClock, arrival_ns: int) -> int:
     return clock.now_ns()
 
 
+@pytest.mark.slow
 @given(st.floats(20, 120), st.integers(0, 2**32 - 1))
 def test_the_pace_does_not_drift(fps: float, seed: int) -> None:
     rng = np.random.default_rng(seed)

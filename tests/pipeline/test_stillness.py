@@ -297,6 +297,7 @@ def test_a_matte_that_turned_out_bad_is_made_anew(still: Path) -> None:
     assert len(sink.composites) == 10
 
 
+@pytest.mark.slow
 def test_a_recording_of_a_still_picture_has_its_rate(still: Path, tmp_path: Path) -> None:
     done = call(
         *("--source", still, "--headless", "--frames", "40", "--fps", "40", "--record", tmp_path / "still.mp4"),

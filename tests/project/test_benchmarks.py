@@ -337,7 +337,7 @@ def test_committed_results_name_no_folder_and_have_their_plot() -> None:
     assert {"compare", "compositors", "cpu", "live", "pipeline"} <= set(found)
     for name, result in found.items():
         assert not foldered(result), name
-        assert result["command"].startswith(f"python -m benchmarks {result['benchmark']}"), name
+        assert result["command"].startswith(f"python -m benchmarks {result['benchmark'].replace('_', '-')}"), name
         assert (report.RESULTS / f"{name}.png").exists(), name
 
 
@@ -353,7 +353,7 @@ def test_what_cannot_run_here_is_left_out_of_all(
         raise UnavailableError("no such device")
 
     for name in program.NAMES:
-        module = import_module(f"benchmarks.{name}")
+        module = import_module(f"benchmarks.{name.replace('-', '_')}")
         monkeypatch.setattr(module, "run", unavailable if name == "gpu" else lambda rest, name=name: ran.append(name))
     start(monkeypatch, "--results", str(tmp_path), "all")
     assert ran == [name for name in program.NAMES if name != "gpu"]

@@ -149,6 +149,7 @@ BASE: dict[tuple[str, ...], list[str]] = {
     ("hwtest",): ["--quick", "--seconds", "0.2", "--source", "{t}/clip.mp4"],
     ("learn",): ["--offline", "--source", "{t}/clip.mp4"],
     ("monitor",): ["--seconds", "0.02"],
+    ("room",): ["--list"],
     ("soak",): [*ENGINE, "--frames", "100", "--source", "{t}/clip.mp4"],
     ("stress",): ["--minutes", "0.01", "--configs", "lite/lite/auto/64x64/1"],
     ("tidy",): ["{t}/folder"],
@@ -625,7 +626,7 @@ def test_a_number_of_cores_that_is_none_is_told_on_one_line(
 ENVIRONMENT = [each for each in [*TEXTS, *PATHS, *SPECS] if "\0" not in each and "\ud800" not in each]
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["RVM_LIVE_WEIGHTS", "RVM_LIVE_CACHE", "RVM_LIVE_WEIGHTS_URL"])
 def test_any_environment_is_taken_or_one_line(
     name: str, things: Path, empty: Callable[[], Path], monkeypatch: pytest.MonkeyPatch

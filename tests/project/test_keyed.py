@@ -56,6 +56,7 @@ def filmed(at: int, screen: tuple[int, int, int] = GREEN, noise: float = 1.5) ->
     return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("screen", [GREEN, BLUE])
 def test_a_known_alpha_is_found_again(screen: tuple[int, int, int]) -> None:
     found = key([filmed(at, screen) for at in range(8)])
@@ -235,6 +236,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path, *mo
     return found
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_what_the_user_sees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: Path
 ) -> None:

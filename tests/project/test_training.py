@@ -422,6 +422,7 @@ def test_half_of_the_sequences_begin_with_an_old_state(folder: Path) -> None:
     assert Trainer(LiteNetwork(), 1)._remembered(pictures.shape) == []
 
 
+@pytest.mark.slow
 def test_alpha_agrees_between_two_sizes_of_the_same_pictures(folder: Path) -> None:
     """What is apart is added to the loss in a quarter of the steps, and only what is wrong counts."""
     torch.manual_seed(0)

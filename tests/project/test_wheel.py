@@ -53,6 +53,7 @@ def test_it_is_the_wheel_that_runs(installed: Path, tmp_path: Path) -> None:
     assert str(installed.parent) in done.stdout
 
 
+@pytest.mark.slow
 def test_the_command_starts(installed: Path, tmp_path: Path) -> None:
     done = run(installed, "-m", "rvm_live", "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -161,6 +161,7 @@ def test_a_reader_that_hangs_holds_up_nobody(inside: Session) -> None:
         other.close()
 
 
+@pytest.mark.slow
 def test_pipewire_dies_and_comes_back(inside: Session) -> None:
     with fed() as feed:
         feed.picture = plain(PERSON)

@@ -703,6 +703,7 @@ def test_an_error_at_the_end_is_raised_by_close() -> None:
     assert writer.ended == ["finish", "rescue"] and recorder.saved is None
 
 
+@pytest.mark.slow
 def test_an_encoder_that_hangs_does_not_hang_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rvm_live.sinks.recording.recorder._CLOSE_SECONDS", 0.1)
     writer = Slow()

@@ -58,7 +58,7 @@ def decoded(path: Path) -> list[NDArray[np.uint8]]:
 # What arrives ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["rtmp", "tcp", "udp"])
 def test_every_picture_arrives_with_its_colours(scheme: str, tmp_path: Path) -> None:
     port = free_port(socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM)

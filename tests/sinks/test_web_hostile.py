@@ -450,7 +450,7 @@ def test_more_than_a_few_viewers_are_turned_away(page: Served) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/stream.mjpg", "/api/v1/watch", "/api/v1/events"])
 def test_one_that_never_reads_is_let_go(page: Served, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And nobody else waits for it."""

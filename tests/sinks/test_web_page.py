@@ -96,6 +96,7 @@ def test_the_token_leaves_the_address_and_no_script_sees_the_cookie(page: Page, 
     halves(page, PERSON, BACKGROUND)
 
 
+@pytest.mark.slow
 def test_the_gallery_changes_the_background(page: Page) -> None:
     page.click('.tile[data-name="color #0000ff"]')
     halves(page, PERSON, BLUE)
@@ -148,6 +149,7 @@ def test_mirror_privacy_pause(page: Page, server: Served) -> None:
     halves(page, PERSON, BACKGROUND)
 
 
+@pytest.mark.slow
 def test_the_matte(page: Page) -> None:
     page.click("#view-matte")
     halves(page, (255, 255, 255), (0, 0, 0))

@@ -234,7 +234,7 @@ def test_keys_work_where_the_layout_has_no_latin_letters(screen: Display, tmp_pa
         subprocess.run(["setxkbmap", "us"], env=screen.env, check=True)
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @window
 @pytest.mark.parametrize("caps", [False, True])
 def test_keys_are_where_a_latin_layout_prints_them(caps: bool) -> None:
@@ -413,6 +413,7 @@ def test_the_picture_follows_the_windows_size_whole_and_undistorted(screen: Disp
         assert app.end() == (0, "")
 
 
+@pytest.mark.slow
 @window
 def test_f_fills_the_screen_and_gives_it_back(screen: Display) -> None:
     with running(screen, frame=[640, 360], size=[640, 360]) as app:
@@ -426,6 +427,7 @@ def test_f_fills_the_screen_and_gives_it_back(screen: Display) -> None:
         assert app.end() == (0, "")
 
 
+@pytest.mark.slow
 @window
 def test_it_can_start_in_full_screen(screen: Display) -> None:
     with running(screen, fullscreen=True) as app:
@@ -507,9 +509,9 @@ def test_the_bar_comes_with_the_mouse_and_goes(screen: Display) -> None:
         assert app.end() == (0, "")
 
 
+@pytest.mark.slow
 @window
 @pytest.mark.parametrize("size", [(480, 270), (1280, 720), (640, 360)])
-@pytest.mark.few(1)
 def test_what_is_clicked_happens(screen: Display, size: tuple[int, int], tmp_path: Path) -> None:
     """The buttons are found as a user finds them: from left to right, until each has done something."""
     with running(screen, frame=size, size=size, save=str(tmp_path / "shot.png")) as app:
@@ -623,6 +625,7 @@ def test_on_every_screen_it_fits_is_whole_and_every_button_can_be_clicked(
             assert app.end() == (0, "")
 
 
+@pytest.mark.slow
 @window
 def test_the_wheel_changes_the_background_and_not_the_picture(screen: Display) -> None:
     with running(screen, frame=[640, 360], size=[640, 360]) as app:
@@ -640,6 +643,7 @@ def test_the_wheel_changes_the_background_and_not_the_picture(screen: Display) -
         assert app.end() == (0, "")
 
 
+@pytest.mark.slow
 @window
 def test_a_double_click_is_full_screen_and_a_right_click_the_help(screen: Display) -> None:
     with running(screen, frame=[640, 360], size=[640, 360]) as app:
@@ -862,6 +866,7 @@ def listener(answer: bytes | None) -> Iterator[str]:
             thread.join()
 
 
+@pytest.mark.few(1)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="X displays are Linux's")
 @pytest.mark.parametrize(
     ("answer", "words"),

@@ -41,10 +41,10 @@ def seen(picture: NDArray[np.uint8]) -> bool:
     return picture.size > 0 and share(picture, FOREGROUND) > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.window
 @pytest.mark.parametrize("how", [("windowminimize", "windowactivate"), ("windowunmap", "windowmap")])
 @pytest.mark.parametrize("fullscreen", [False, True])
-@pytest.mark.few(1)
 def test_a_window_put_aside_goes_on_and_comes_back(managed: Display, how: tuple[str, str], fullscreen: bool) -> None:
     with running(managed, frame=[640, 360], size=[640, 360], count=True, fullscreen=fullscreen) as app:
         window = managed.window()
@@ -63,6 +63,7 @@ def test_a_window_put_aside_goes_on_and_comes_back(managed: Display, how: tuple[
         assert app.end() == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.window
 def test_full_screen_covers_all_and_gives_the_size_back(managed: Display) -> None:
     with running(managed, frame=[640, 360], size=[640, 360]) as app:

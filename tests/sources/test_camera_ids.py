@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from rvm_live.apps.live_controls import _Cameras
+from rvm_live.backgrounds.color import ColorBackground
+from rvm_live.compositing.composer import Composer
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.settings import SourceSettings
 from rvm_live.sources.camera import camera
@@ -69,7 +71,7 @@ def test_what_is_listed_opens_a_camera(known: list[Camera]) -> None:
 def test_the_control_takes_what_is_listed(known: list[Camera], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rvm_live.apps.live_controls.list_cameras", lambda: known)
     source = SwitchedSource(SourceSettings("demo"), open_source, lambda words: None, lambda info: None)
-    control = _Cameras(source, lambda: None)
+    control = _Cameras(source, lambda: None, Composer([ColorBackground("red")]))
     assert control.check(BY_PATH) == control.check("98") == "camera 98 (HD Pro C920)"
     assert control.check("pro") == "camera 97 (HD Pro C920)"
     for nonsense in ("", "  ", "none", 99, None):

@@ -839,6 +839,7 @@ def test_demo_never_stands_still() -> None:
     assert np.abs(demo.frame_at(0)[1].astype(int) - demo.frame_at(90)[1]).mean() > 1
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("width", "height"), [(16, 16), (97, 65), (320, 180), (1280, 720), (180, 320), (64, 480)])
 def test_demo_at_any_size(width: int, height: int) -> None:
     demo = open_demo(width=width, height=height)
@@ -997,6 +998,7 @@ def test_factory_refusals(spec: str, said: str, tmp_path: Path, monkeypatch: pyt
 # --------------------------------------------------------------------------------------------- the guard and scaling
 
 
+@pytest.mark.slow
 def test_guard_never_frees_while_busy() -> None:
     """Two threads race, many times: the resource is freed exactly once, and never under its user."""
     for _ in range(300):

@@ -75,6 +75,7 @@ def test_the_entry_alone_changes_settings_of_the_process() -> None:
         "system/threads.py",
         "apps/batch/worker.py",
         "cli/batch.py",
+        "cli/check.py",
         "cli/doctor.py",
         "cli/live.py",
         "cli/soak.py",

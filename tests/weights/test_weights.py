@@ -265,6 +265,7 @@ def test_order_settings_then_environment_then_cache(
         w.resolve(EngineSettings(weights=tmp_path / "none"))
 
 
+@pytest.mark.slow
 def test_in_a_folder_official_names_come_first(data: Path, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "a-broken.pth").write_text("<html>")
     (tmp_path / "b.pth").write_bytes(weights.read_bytes())
@@ -494,6 +495,7 @@ def test_a_server_that_nobody_vouches_for_is_refused(
     assert cache_files() == []
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("gone", ["the file", "the cache", "the file is altered"])
 def test_what_was_fetched_first_is_remembered_and_a_change_is_refused(
     gone: str, official: bytes, mirror: Answering, data: Path
@@ -649,6 +651,7 @@ def test_the_command_pulls_lists_verifies_and_finds(official: bytes, mirror: Ans
     assert "weights pull resnet50" in text
 
 
+@pytest.mark.slow
 def test_the_command_knows_the_weights_that_runs_use(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,5 +205,5 @@ def _over(worst: Worst) -> NDArray[np.uint8]:
 
 
 def _data(picture: NDArray[np.uint8]) -> str:
-    _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    _, encoded = cv2.imencode(".jpeg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode('ascii')}"

@@ -370,6 +370,7 @@ def test_a_monitor_beside_each_file(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "gpu_output_clip.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_without_weights_it_says_why_lite_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "cache"))
     clip = make_movie(tmp_path / "clip.mp4", frames=3)

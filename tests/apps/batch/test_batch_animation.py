@@ -97,6 +97,7 @@ def test_a_variable_rate_stays_and_what_browsers_would_slow_down_is_left_out(tmp
     assert lengths == [20] * 30
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", ["gif", "webp"])
 def test_what_is_too_long_or_too_large_is_refused_before_anything_is_written(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch

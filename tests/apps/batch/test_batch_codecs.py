@@ -54,7 +54,7 @@ NAMED = {
 """What players look at to know a picture track: its tag where the container has one, profile and pixel format."""
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("container", "codec"), [(c, n) for c, names in FITTING.items() for n in names])
 def test_every_codec_in_every_container_it_fits(tmp_path: Path, container: str, codec: str) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=40, size=(128, 80))
@@ -293,6 +293,7 @@ def test_chunks_by_size() -> None:
     assert chunk_for(3, 3840, 2160) == 3
 
 
+@pytest.mark.slow
 def test_chunked_files_are_those_of_single_frames(weights: Path, tmp_path: Path) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=21, size=(160, 96), sound=())
     made = {}

@@ -138,7 +138,7 @@ def ratio(clip: Path, out: Path) -> tuple[str | Path, ...]:
     return (clip, "--downsample-ratio", "0.5")
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("other", "said"),
     [
@@ -202,6 +202,7 @@ def test_it_survives_a_moved_folder_and_is_no_input_itself(clip: Path, tmp_path:
                 assert (done.code, last(done)) == (0, KEPT), done
 
 
+@pytest.mark.slow
 def test_another_track_is_made_beside_those_that_are_there(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert work(clip, "-o", out).code == 0
@@ -232,6 +233,7 @@ def test_a_header_that_counts_more_frames_than_decode_is_no_reason_to_do_it_anew
     assert (out / "output_clip.mp4").stat().st_mtime_ns == stamp
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_it_wrote_its_record_can_be_taken_up(tmp_path: Path, clip: Path) -> None:
     out = tmp_path / "out"
     code = (

@@ -123,6 +123,7 @@ def test_what_has_no_end_is_passed_over_in_folders(special: dict[str, Path], tmp
     assert find([str(tmp_path)]) == find([str(tmp_path / "*.mp4")]) == [tmp_path / "clip.mp4"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no modes")
 def test_a_folder_that_cannot_be_read_is_told(clip: Path, request: pytest.FixtureRequest) -> None:
     """Root may read everything, so a process of somebody else looks."""
@@ -172,6 +173,7 @@ def test_what_can_be_no_name_is_refused(text: str) -> None:
 # What an earlier run has made
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("out", ["out", "deep/out", "."])
 def test_a_second_run_does_not_take_what_the_first_has_made(out: str, tmp_path: Path, clip: Path) -> None:
     (tmp_path / "in").mkdir()
@@ -259,6 +261,7 @@ def test_no_two_outputs_share_a_name_on_any_file_system(
         assert len(set(every)) == len(every) == 2 * len(paths)
 
 
+@pytest.mark.slow
 def test_many_files_of_one_name_take_no_time(tmp_path: Path) -> None:
     for number in range(1500):
         (tmp_path / "in" / str(number)).mkdir(parents=True)
@@ -361,6 +364,7 @@ def test_any_folder_may_take_the_outputs(out: str, tmp_path: Path, clip: Path, m
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_name_is_a_name_and_nothing_goes_to_a_shell(
     tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -544,6 +548,7 @@ def commands(path: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_nothing_in_the_program_goes_to_a_shell(tmp_path: Path) -> None:
     assert {str(path): told for path in (ROOT / "rvm_live").rglob("*.py") if (told := commands(path))} == {}
     bad = tmp_path / "bad.py"

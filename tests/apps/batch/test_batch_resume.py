@@ -131,6 +131,7 @@ def test_what_was_made_with_other_settings_is_not_mixed_in(left: tuple[Path, Pat
     assert first[..., 0].mean() > first[..., 2].mean() + 50
 
 
+@pytest.mark.slow
 def test_a_damaged_segment_is_done_again(left: tuple[Path, Path]) -> None:
     clip, out = left
     damaged = out / ".output_clip.parts" / "composite-00001.mp4"
@@ -248,6 +249,7 @@ def test_ctrl_c_keeps_what_is_whole_for_later(tmp_path: Path) -> None:
     assert not hidden(out)
 
 
+@pytest.mark.slow
 def test_a_second_run_in_the_same_folder_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
     clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 6), tmp_path / "out"
     other = make_movie(tmp_path / "other.mp4", frames=2)
@@ -317,6 +319,7 @@ def test_segments_count_only_when_every_track_has_written_them(tmp_path: Path) -
     shutil.rmtree(tmp_path / "parts", ignore_errors=True)
 
 
+@pytest.mark.slow
 def test_a_signal_while_the_segments_are_joined(tmp_path: Path) -> None:
     clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 4), tmp_path / "out"
     with start("batch", "-o", out, *FILM, *REMEMBERING, clip) as process:

@@ -79,6 +79,7 @@ def test_ctrl_c_is_told_whatever_is_being_done(
     assert not hidden(tmp_path / "out")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("number", CODES)
 def test_the_exit_code_and_the_word_are_the_signals(
     number: signal.Signals, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -156,6 +157,7 @@ def stop_while_matting(clip: Path, out: Path, patch: pytest.MonkeyPatch, *option
         return call("batch", *HALF, clip, "-o", out, "--force", *options)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("other", [(), ("--container", "mkv")], ids=["the same output", "another container"])
 def test_an_interrupted_run_leaves_the_good_ones_records_alone(
     other: tuple[str, ...], clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

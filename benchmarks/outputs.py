@@ -125,6 +125,7 @@ class Read(VirtualCamera):
         self._watch.start()
         while not self.watched:
             time.sleep(0.01)
+            self.idle()
 
     def close(self, *, failed: bool) -> None:
         super().close(failed=failed)

@@ -38,6 +38,7 @@ from rvm_live.cli.batch import _line, _name
 from rvm_live.cli.params import one_line, printable
 from rvm_live.cli.progress import Bar, Lines
 from rvm_live.core.errors import SettingsError, SourceUnavailableError, TidyError
+from rvm_live.core.look import Look
 from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings, parse_ratio
 from rvm_live.sinks.window.display import probe
 from rvm_live.sinks.window.hotkeys import HOTKEYS, action_for
@@ -496,14 +497,16 @@ def roughly(kind: str) -> st.SearchStrategy[Any]:
         "tuple[float, float]": st.tuples(reals, reals),
         "tuple[int, int] | None": st.none() | st.tuples(numbers, numbers),
         "tuple[str, ...]": st.lists(words, max_size=3).map(tuple),
+        "Look": st.just(Look(match=60, blend="linear")),
+        "CameraInUse | None": st.none(),
         "tuple[Config, ...]": st.just(()) | st.just((Config("lite", "lite", "auto", 64, 64),)),
     }
-    kind = re.sub(r"\b(EngineName|DeviceName|(Foreground|Model|Precision) \| str)\b", "str", kind)  # for editors
+    kind = re.sub(r"\b(EngineName|DeviceName|(Blend|Foreground|Model|Precision) \| str)\b", "str", kind)  # for editors
     return known[kind]
 
 
 SETTINGS = [
-    SourceSettings, EngineSettings, LiveSettings, BatchSettings, ExportSettings, HwTestSettings, SoakSettings,
+    SourceSettings, EngineSettings, LiveSettings, BatchSettings, ExportSettings, HwTestSettings, Look, SoakSettings,
     StressSettings,
 ]  # fmt: skip
 

@@ -190,6 +190,7 @@ def test_the_room_is_never_shown(display: Display, room: Path) -> None:
     assert any(person > 0.05 for _, person in seen), "then the person"
 
 
+@pytest.mark.slow
 def test_a_person_is_cut_out_of_a_real_clip(display: Display, data: Path, weights: Path, tmp_path: Path) -> None:
     clip = data / "clips" / "webcam" / "volcomix_Doctor_26732.mp4"
     report = tmp_path / "report.json"

@@ -175,6 +175,7 @@ def test_a_short_clip_is_looked_at_whole() -> None:
     assert firsts(Numbered(0), None) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 def test_windows_of_a_long_clip_are_few_and_spread_over_all_of_it(known: bool) -> None:
     count = 12_000

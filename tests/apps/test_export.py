@@ -153,7 +153,7 @@ def facts_in(path: Path) -> dict[str, str]:
     return load_torchscript(path)[1]
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_says_what_it_is(exported: dict[str, Path], weights: Path, form: str) -> None:
     told = facts_in(exported[form])
@@ -234,6 +234,7 @@ def test_half_precision(weights: Path, tmp_path: Path, form: str) -> None:
         engine.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variant", "refiner", "forms"),
     [
@@ -242,7 +243,6 @@ def test_half_precision(weights: Path, tmp_path: Path, form: str) -> None:
         ("resnet50", "deep_guided_filter", tuple(FORMATS)),
     ],
 )
-@pytest.mark.few(1)
 def test_every_network(data: Path, tmp_path: Path, variant: str, refiner: str, forms: tuple[str, ...]) -> None:
     save_file(formula_network(data, variant, refiner).state_dict(), tmp_path / "w.safetensors")
     weights = load(tmp_path / "w.safetensors")

@@ -207,7 +207,7 @@ def test_no_weights_is_told_before_the_camera_is_opened(monkeypatch: pytest.Monk
         watch(SourceSettings("gone.mp4"), EngineSettings(), 5.0, None, lambda what, share: None)
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(("option", "told"), [((), "lite (learned)"), (("--no-learned",), "lite")])
 def test_a_live_run_uses_what_was_learnt_before_its_camera(
     option: tuple[str, ...], told: str, nobody: Path, tmp_path: Path

@@ -99,7 +99,7 @@ def assert_private(told: dict[str, Any], *, window: bool = True) -> None:
     assert told["frozen in the recording"] <= 0.5 + SLACK_S, told
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.window
 @pytest.mark.expects_errors
 @pytest.mark.parametrize(

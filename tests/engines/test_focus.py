@@ -503,6 +503,7 @@ def test_a_real_second_person_who_walks_in_is_seen_as_in_the_whole_picture(
     assert theirs > 0.4
 
 
+@pytest.mark.slow
 def test_a_shifted_state_is_as_good_as_one_that_was_always_there(
     weights: Path, clip: list[Frame], plain: list[Floats]
 ) -> None:
@@ -574,7 +575,7 @@ def test_live_a_box_waits_for_no_compiler(weights: Path, clip: list[Frame], monk
         engine.close()
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [{}, {"box": True}, {"box": True, "gate": True}])
 def test_who_goes_on_from_a_state_finds_the_same(weights: Path, clip: list[Frame], asked: dict[str, bool]) -> None:
     """As a run of files does that was killed."""

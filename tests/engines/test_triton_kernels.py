@@ -16,6 +16,7 @@ import torch
 from tests.conftest import ROOT, missing
 
 pytest.importorskip("triton", reason="Triton is not installed: it comes with torch's CUDA builds for Linux")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +28,10 @@ def told() -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.slow
 def test_the_kernels_pass_their_own_checks(told: Any) -> None:
     assert told["checks"] == [None, None]
 
 
-@pytest.mark.slow
 def test_the_steps_at_full_size_are_those_of_torch(told: Any) -> None:
     for case in told["full size"]:
         assert case["shrunk"] < 1e-5

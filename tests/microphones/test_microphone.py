@@ -133,6 +133,7 @@ def length(path: Path) -> tuple[float, float]:
 # In step ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "suffix", [each if each == ".mp4" else pytest.param(each, marks=pytest.mark.slow) for each in CONTAINERS]
 )

@@ -89,6 +89,7 @@ def test_every_benchmark_has_a_quick_run() -> None:
     assert set(program.ALONE) <= names
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     "name",

@@ -55,6 +55,7 @@ def played(source: ReconnectingSource, seconds: float) -> tuple[list[int], list[
 # ------------------------------------------------------------------------------------------------------- segments
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "segment_s", "fragmented", "begun"),
     [

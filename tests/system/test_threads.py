@@ -184,6 +184,7 @@ print(*sorted({cores for (_, cores), looks in seen.items() if looks > 20}))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or (os.cpu_count() or 1) < 2, reason="needs Linux, two cores")
 @pytest.mark.parametrize(
     ("work", "what"),
@@ -195,7 +196,6 @@ print(*sorted({cores for (_, cores), looks in seen.items() if looks > 20}))
     ],
     ids=["lite", "openvino", "onnx", "calibrate"],
 )
-@pytest.mark.few(2)
 def test_no_thread_is_tied_to_a_core(weights: Path, work: str, what: str) -> None:
     """Tied to the first core, two workers with a core each would share it and leave the other idle."""
     status = Path("/proc/self/status").read_text()

@@ -274,6 +274,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_the_first_goes_on(tmp_pa
     assert not (out / ".rvm-live.lock").exists()
 
 
+@pytest.mark.slow
 def test_without_resume_a_run_begins_at_the_beginning(left: tuple[Path, Path]) -> None:
     clip, out = left
     done = call("batch", clip, "-o", out, *FILM, *REMEMBERING)

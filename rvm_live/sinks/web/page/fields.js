@@ -61,7 +61,14 @@ function number(name, index) {
   Object.assign(input, { type: "range", min: least, max: most, step: (most - least) / 100 || "any" });
   input.addEventListener("change", () => {
     const value = Number(input.value);
-    told(state.set({ [name]: index === undefined ? value : state.controls[name].with(index, value) }));
+    const before = state.controls[name];
+    // What is wished of the other slider before this is answered has it in it.
+    const wish = (state.controls[name] = index === undefined ? value : before.with(index, value));
+    const refused = (error) => {
+      state.controls[name] = before;
+      throw error;
+    };
+    told(state.set({ [name]: wish }).catch(refused));
   });
   return input;
 }

@@ -10,6 +10,9 @@ class State extends EventTarget {
   recordings = [];
   status = {};
   connected = false;
+  #asked = Promise.resolve();
+  #events = 0;
+  #heard = {};
 
   listen() {
     const source = new EventSource(`${API}/events`);
@@ -22,7 +25,11 @@ class State extends EventTarget {
       Object.assign(this, all);
       this.connected = true;
     });
-    on("controls", (changes) => Object.assign(this.controls, changes));
+    on("controls", (changes) => {
+      Object.assign(this.controls, changes);
+      this.#events += 1;
+      for (const name of Object.keys(changes)) this.#heard[name] = this.#events;
+    });
     for (const part of ["choices", "backgrounds", "recordings", "status"]) on(part, (now) => (this[part] = now));
     source.onerror = () => {
       this.connected = false;
@@ -34,9 +41,13 @@ class State extends EventTarget {
 
   /** Change controls; rejects with the reason where one cannot be so. What is in force comes by the events. */
   async set(wishes) {
-    const state = await this.ask("controls", wishes);
-    // Of the rest the events may have told something newer meanwhile.
-    for (const name of Object.keys(wishes)) if (name in state) this.controls[name] = state[name];
+    const asked = this.#asked.then(() => this.ask("controls", wishes)); // in the order in which it was wished
+    this.#asked = asked.catch(() => {});
+    const before = this.#events;
+    const state = await asked;
+    // What events have told meanwhile is newer.
+    const silent = (name) => !(this.#heard[name] > before);
+    for (const name of Object.keys(wishes)) if (name in state && silent(name)) this.controls[name] = state[name];
     this.#tell("controls");
   }
 

@@ -28,6 +28,7 @@ from rvm_live.media.alpha_bleed import bleed
 from rvm_live.pipeline.fan_out import Fresh
 from rvm_live.sinks.factory import check_recording_path, open_recorder
 from rvm_live.sinks.recording.recorder import Recorder
+from rvm_live.sinks.recording.recording_switch import RecordingSwitch
 from rvm_live.sinks.recording.snapshot import cut_out, save_png
 from rvm_live.sinks.recording.video_file import SUFFIXES, VideoFile
 from rvm_live.sinks.recording.writers import PngSequence, Shot, Writer
@@ -803,3 +804,16 @@ def test_a_recording_is_told_in_the_log(tmp_path: Path, caplog: pytest.LogCaptur
     with caplog.at_level(logging.INFO, "rvm_live"):
         record(tmp_path / "take.mp4", [disc(0)])
     assert f"recorded {tmp_path / 'take.mp4'}" in caplog.text
+
+
+def test_one_that_is_ended_before_a_picture_came_is_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    switch = RecordingSwitch(lambda path: open_recorder(path, fps=30.0, policy=BLOCK), None, told.append)
+    switch.open()
+    switch.use(path := str(tmp_path / "clip.mp4"))
+    switch.idle()
+    switch.use(None)
+    switch.idle()
+    assert told == [f"nothing was recorded to {path}: no picture had come yet"]
+    assert not switch.saved and not list(tmp_path.iterdir())
+    switch.close(failed=False)

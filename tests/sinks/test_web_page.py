@@ -213,11 +213,8 @@ def test_switches_come_by_themselves(page: Page, server: Served, name: str) -> N
 def test_two_numbers_have_two_sliders(page: Page, server: Served) -> None:
     page.evaluate("document.getElementById('more').open = true")
     page.click("#control-shift-1", 0.75)
-    assert waited(lambda: server.values["shift"][1] != 0)
-    time.sleep(1)
     page.click("#control-shift-0", 0.25)
     assert waited(lambda: 0 not in server.values["shift"])
-    time.sleep(1)  # the page has its answers: one that comes late takes back what an event has told since
     right, down = server.values["shift"]
     assert -0.7 < right < -0.3 and 0.3 < down < 0.7
     page.evaluate("document.activeElement.blur()")

@@ -67,6 +67,9 @@ def test_the_page_is_the_whole_interface(tmp_path: Path) -> None:
             "c.dispatchEvent(new Event('change')) })()"
         )
         tab.wait(f"(([r, g, b]) => b > 200 && r < 60 && g < 60)({corner})")
+        tab.wait(
+            "parseFloat(document.getElementById('fps').textContent) > 0", 120
+        )  # a recording holds what is composed
         tab.click("#record")
         tab.wait("document.getElementById('clock').textContent >= '00:01'")
         tab.click("#record")

@@ -127,7 +127,10 @@ class RecordingSwitch(PictureSink):
             wanted = self._wanted
         if wanted == self._running:
             return
+        ended = self._recorder
         self._end(failed=False)
+        if ended is not None and ended.saved is None and not ended.failure:
+            self._told(f"nothing was recorded to {self._running}: no picture had come yet")
         self._running = wanted
         if wanted is None:
             return

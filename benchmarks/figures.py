@@ -105,6 +105,17 @@ def _camera(found: Found) -> list[str]:
     return [*made, *_output(whole, "1280x720", columns[1:], found)]
 
 
+_LOOKS = ("match 60", "light wrap 50", "linear", "shrink 2", "soften 4", "grow 4", "despill")
+
+
+def _looks(found: Found) -> list[str]:
+    ms = {
+        row["backend and layer"]: row["median ms"] for row in found["compositors"]["rows"] if row["size"] == "1280x720"
+    }
+    seen = ("look, as it is", *(f"look, {name}" for name in _LOOKS), "only-me, one person", "only-me, two who touch")
+    return [f"{ms[name]:.1f}" for name in seen]
+
+
 def _low_light(what: str, light: str, found: Found) -> list[str]:
     row = next(row for row in found["low_light"]["rows"] if (row["what"], row["light"]) == (what, light))
     mad, flicker = (
@@ -175,6 +186,12 @@ CLAIMS = (
         _int8,
     ),
     Claim("docs/quality.md", _EDGE_ROWS, _edges),
+    Claim(
+        "docs/looks.md",
+        "| as it is | {} | " + " ".join(f"| {name} | {{}} |" for name in _LOOKS) + " | `--only-me`, one person | {} | "
+        "| `--only-me`, two who touch | {} |",
+        _looks,
+    ),
     Claim("docs/performance.md", _FINISHING_ROWS, _finishing),
     *(
         Claim("docs/quality.md", f"| {what} | {light} |" + " {} |" * 4, partial(_low_light, what, light))

@@ -19,6 +19,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.finishing.light import decoded, encoded
+
 __all__ = ["LEVELS", "LEVEL_STEPS", "LIGHT", "STRETCH", "disc"]
 
 STRETCH = 0.9
@@ -27,23 +29,11 @@ RADIUS, RIM = 2.5, 0.62
 LEVEL_STEPS = 65535
 _SAMPLES = 8
 
-
-def _light() -> NDArray[np.float32]:
-    """Stretched light of each level, float32 (256,)."""
-    level = np.arange(256) / 255
-    linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
-    return (linear / (1 - STRETCH * linear)).astype(np.float32)
-
-
-def _levels() -> NDArray[np.uint8]:
-    """Level of linear light, in ``LEVEL_STEPS`` steps from 0 to 1, uint8; off by a twentieth of a level at most."""
-    linear = np.arange(LEVEL_STEPS + 1) / LEVEL_STEPS
-    level = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    found: NDArray[np.uint8] = np.rint(level * 255).astype(np.uint8)
-    return found
-
-
-LIGHT, LEVELS = _light(), _levels()
+_LINEAR = decoded(np.arange(256.0))
+LIGHT: NDArray[np.float32] = (_LINEAR / (1 - STRETCH * _LINEAR)).astype(np.float32)
+"""Stretched light of each level, float32 (256,)."""
+LEVELS = encoded((np.arange(LEVEL_STEPS + 1) / LEVEL_STEPS).astype(np.float32))
+"""Level of linear light, in ``LEVEL_STEPS`` steps from 0 to 1, uint8; off by a twentieth of a level at most."""
 
 
 @lru_cache(maxsize=8)

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.finishing.light import decoded, encoded
 from rvm_live.sources.base import Grab, Source, SourceInfo
 
 __all__ = ["MOST_GAIN", "LowLight", "LowLightSource"]
@@ -168,20 +169,11 @@ def _gain_for(levels: NDArray[np.int64]) -> float:
     lights = int(np.searchsorted(np.cumsum(levels), _LIGHTS * levels.sum()))
     if lights >= ENOUGH:
         return 1.0
-    now, wanted = _light(np.array([max(lights, 1), WANTED]))
+    now, wanted = decoded(np.array([max(lights, 1.0), WANTED]))
     return float(min(wanted * (1 - now) / (now * (1 - wanted)), MOST_GAIN))
-
-
-def _light(level: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Linear light, 0 to 1, of grey levels (IEC 61966-2-1)."""
-    share = np.asarray(level, np.float64) / 255
-    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
 
 
 def _curve(gain: float) -> NDArray[np.uint8]:
     """Level -> level, uint8 (256,)."""
-    light = _light(np.arange(256))
-    light = gain * light / (1 + (gain - 1) * light)
-    level = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    curve: NDArray[np.uint8] = np.rint(level * 255).astype(np.uint8)
-    return curve
+    light = decoded(np.arange(256.0))
+    return encoded((gain * light / (1 + (gain - 1) * light)).astype(np.float32))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rvm_live.core.frames import Frame, Matte
 
-__all__ = ["LastComposite", "LastMatte", "LastPicture"]
+__all__ = ["LastComposite", "LastMatte", "LastPicture", "same_picture"]
 
 Picture = NDArray[np.uint8]
 
@@ -34,7 +34,7 @@ class LastPicture:
     def settled(self, grabbed: Picture, mirrored: bool, picture: Picture) -> Picture:
         """The array that ``picture`` is to travel as: itself, or that of the one before, where they are equal."""
         before = self._picture
-        if before is None or not _same_picture(before, picture):
+        if before is None or not same_picture(before, picture):
             before = picture
         self._grabbed, self._mirrored, self._picture = grabbed, mirrored, before
         return before
@@ -81,7 +81,8 @@ class LastComposite:
         return behind == self.behind and matte.same_as(self.matte)
 
 
-def _same_picture(one: Picture, other: Picture) -> bool:
+def same_picture(one: Picture, other: Picture) -> bool:
+    """Whether they are equal, byte for byte."""
     # A coarse grid settles nearly every case in microseconds; only look-alikes are compared in full.
     if one.shape != other.shape or not np.array_equal(one[::16, ::16], other[::16, ::16]):
         return False

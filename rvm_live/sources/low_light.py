@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.stillness import same_picture
 from rvm_live.finishing.light import decoded, encoded
 from rvm_live.sources.base import Grab, Source, SourceInfo
 
@@ -68,7 +69,7 @@ class LowLight:
         if not self.on:
             self._seen_ns, self.gain, self._given = None, 1.0, None
             return image
-        if self._given is None or not _same(self._given[0], image):
+        if self._given is None or not same_picture(self._given[0], image):
             self._given = image, self._made(image, captured_ns)
         return self._given[1]
 
@@ -150,14 +151,6 @@ class LowLightSource(Source):
 
     def release(self) -> None:
         self._source.release()
-
-
-def _same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    """Whether a source repeats itself, which most do not: some pixels tell that at once."""
-    few = (slice(None, None, 16), slice(None, None, 16))
-    if one is other or one.shape != other.shape:
-        return one is other
-    return np.array_equal(one[few], other[few]) and np.array_equal(one, other)
 
 
 def _gain_for(levels: NDArray[np.int64]) -> float:

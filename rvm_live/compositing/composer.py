@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ from rvm_live.core.notices import Notices
 from rvm_live.core.registry import COMPOSITORS
 from rvm_live.core.stillness import LastComposite
 from rvm_live.weights import consent
+
+if TYPE_CHECKING:
+    from rvm_live.compositing.lighting import Lighting
 
 __all__ = ["Composer"]
 
@@ -329,8 +333,7 @@ class Composer:
         """The matte over a layer: as it is ``made`` already, or was of the matte before where that is the same."""
         found = made.get((layer, pixels)) or self._last.get((layer, pixels))
         placed = self._placed(matte, layer)
-        own = next((name for name in self._cycles if self._behind[name] == layer != self._shown), "")
-        lighting = self._looking.lighting(matte, layer, own, self._cycles.get(own, self._cycle).name)
+        lighting = self._lighting(matte, layer)
         behind = (self._back_ends.name, None if lighting is None else lighting.key)
         if found is None or not found.shows(placed, behind):
             if pixels == BGR:
@@ -341,9 +344,17 @@ class Composer:
         made[layer, pixels] = found
         return found.image
 
+    def _lighting(self, matte: Matte, layer: Layer) -> Lighting | None:
+        """How light falls over a layer; None where nobody asks."""
+        if self._looking.now.plain:
+            return None  # before a name is looked for, among hundreds of backgrounds
+        own = next((name for name in self._cycles if self._behind[name] == layer != self._shown), "")
+        return self._looking.lighting(matte, layer, own, self._cycles.get(own, self._cycle).name)
+
     def _apply_requests(self) -> None:
         chosen = self._chosen
-        self._cycle.choose(chosen)
+        if chosen:
+            self._cycle.choose(chosen)
         self._back_ends.apply_request()
         if chosen == self._chosen:  # else there is a newer wish already
             self._chosen = ""

@@ -66,8 +66,8 @@ class Looking:
             self._notices.fallback(f"the matte's edge failed ({words_of(error)}): it is shown as it is")
             return matte
 
-    def lighting(self, matte: Matte, layer: Layer, output: str, background: str) -> Lighting | None:
-        """How light falls; None where nobody asks.
+    def lighting(self, matte: Matte, layer: Layer, output: str, background: str) -> Lighting:
+        """How light falls.
 
         Args:
             matte: of this frame, not yet moved.
@@ -78,8 +78,6 @@ class Looking:
         Raises:
             MatteError: the matte cannot be read.
         """
-        if self.now.plain:
-            return None
         from rvm_live.compositing.lighting import Glows, Lighting
 
         if self._glows is None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rvm_live.backgrounds.base import Background, Layer, Plate
 from rvm_live.backgrounds.blur import BlurBackground
 from rvm_live.backgrounds.color import ColorBackground
+from rvm_live.backgrounds.cycle import BackgroundCycle
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.cpu import CpuCompositor
@@ -94,6 +95,17 @@ def test_as_it_is_nothing_is_touched_and_nothing_loaded() -> None:
     np.testing.assert_array_equal(one.image, other.image)
     assert one.matte is matte is other.matte
     assert Look().plain and Look(grow=3, shrink=3).plain and not Look().words
+
+
+def test_a_frame_without_a_look_names_no_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be hundreds, and each frame would go through all of them."""
+    composer = composer_of(None)
+    try:
+        monkeypatch.setattr(BackgroundCycle, "_named", lambda self: pytest.fail("a frame asked for names"))
+        composer.compose(matte_of())
+    finally:
+        monkeypatch.undo()
+        composer.close()
 
 
 @pytest.mark.slow

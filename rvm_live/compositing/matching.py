@@ -170,6 +170,7 @@ class Matcher:
         self._person: _Person | None = None
         self._behind: dict[str, tuple[str, Measured]] = {}
         self._still: Plates[Measured] = Plates()
+        self._looked_behind: dict[str, tuple[str, int, Measured]] = {}
         self._seen: _Person | None = None
         self._epoch, self._looked_ns, self._moment_ns = -1, 0, 0
         self._followed_ns: dict[str, int] = {}
@@ -191,7 +192,7 @@ class Matcher:
         if not isinstance(layer, Plate):
             return None  # a blur is the same light
         self._look(matte, moment_ns)
-        now = self._still.get(layer, lambda gone: measured(_light_of(layer.image)))
+        now = self._seen_behind(layer, output, name, moment_ns)
         if self._person is None or now.deviation < _FLAT:
             return None
         past = moment_ns - self._followed_ns.get(output, moment_ns)  # 0: asked again for the same frame
@@ -201,6 +202,14 @@ class Matcher:
         now = _followed(before[1], now, past) if follow and before is not None else now
         self._behind[output] = name, now
         return table_of(affine(self._person.of, self._person.skin, now, share))
+
+    def _seen_behind(self, layer: Plate, output: str, name: str, moment_ns: int) -> Measured:
+        """Measure what is behind from time to time, and another background at once."""
+        before = self._looked_behind.get(output)
+        if before is None or before[0] != name or not 0 < moment_ns - before[1] < _EVERY_NS:
+            now = self._still.get(layer, lambda gone: measured(_light_of(layer.image)))
+            before = self._looked_behind[output] = name, moment_ns, now
+        return before[2]
 
     def _look(self, matte: Matte, moment_ns: int) -> None:
         """Measure the person from time to time, and follow it."""

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Background, Blur, Clear, Layer, Plate
+from rvm_live.compositing import matching
 from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.matching import LUMA, Affine, Matcher, Measured, affine, measured, table_of
 from rvm_live.compositing.output import Output
@@ -177,6 +178,18 @@ def test_one_that_moves_is_followed_over_seconds() -> None:
     share = (steps[36] - int(first[1, level])) / (int(final[1, level]) - int(first[1, level]))
     assert 0.5 < share < 0.95, "after the time constant of 1.5 s most is done, not all"
     assert len(set(steps[-40:])) == 1, "and then it rests"
+
+
+def test_a_film_behind_is_measured_a_few_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Bytes] = []
+    look = matching._light_of
+    monkeypatch.setattr(matching, "_light_of", lambda image: seen.append(image) or look(image))
+    matcher = Matcher()
+    for frame in range(50):
+        table(matcher, Plate(BRIGHT.image, frame), frame * 0.04)
+    assert len(seen) == 10
+    table(matcher, Plate(DIM.image, 50), 1.96, "b")
+    assert len(seen) == 11, "another one at once"
 
 
 def test_nothing_pumps_where_a_little_changes() -> None:

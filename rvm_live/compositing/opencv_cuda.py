@@ -185,7 +185,7 @@ class OpenCvCudaCompositor(Compositor):
 
 
 class _CudaBlur:
-    """The frame's surroundings without the person, for one size; steps as in :mod:`compositors.common`."""
+    """The frame's surroundings without the person, for one size; steps as in :mod:`rvm_live.compositing.common`."""
 
     def __init__(self, api: Any, plan: BlurPlan, width: int, height: int) -> None:
         self.plan = plan

@@ -82,7 +82,7 @@ class TorchCompositor(Compositor):
         return self._plates.get(plate, lambda gone: transfer.upload(plate.image, self._device))
 
     def _blurred(self, matte: TensorMatte, layer: Blur) -> torch.Tensor:
-        """The frame's surroundings without the person, float (H, W, 3); steps as in ``compositors.common``."""
+        """The frame's surroundings without the person, float (H, W, 3), as :mod:`rvm_live.compositing.common` says."""
         height, width = matte.alpha.shape
         plan = plan_blur(width, height, layer.strength, layer.lens)
         values = _weighted(matte, plan)

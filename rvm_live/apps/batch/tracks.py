@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.apps.batch.settings import KEYED
 from rvm_live.core.errors import QueueClosed, SinkError
 from rvm_live.core.frames import Composite
 from rvm_live.core.queues import Overflow
@@ -41,28 +42,28 @@ def _cut_out(composite: Composite) -> NDArray[np.uint8]:
     return composite.image if composite.transparent else composite.outputs[CUT_OUT]
 
 
-def _key(composite: Composite) -> NDArray[np.uint8]:
+def _key(cut_out: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """How much of each pixel the fill is to cover."""
-    return np.ascontiguousarray(_cut_out(composite)[..., 3])
+    return np.ascontiguousarray(cut_out[..., 3])
 
 
-def _fill(composite: Composite) -> NDArray[np.uint8]:
+def _fill(cut_out: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The person's colours multiplied by the key, black elsewhere: what a mixer adds to the rest of the background."""
-    colour, key = _cut_out(composite)[..., :3], _key(composite)
-    return np.asarray(cv2.multiply(np.ascontiguousarray(colour), cv2.merge((key, key, key)), scale=1 / 255), np.uint8)
+    colour, key = np.ascontiguousarray(cut_out[..., :3]), _key(cut_out)
+    return np.asarray(cv2.multiply(colour, cv2.merge((key, key, key)), scale=1 / 255), np.uint8)
 
 
-def _straight_fill(composite: Composite) -> NDArray[np.uint8]:
+def _straight_fill(cut_out: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The person's colours as they are, carried on beyond the edge, so that a mixer that multiplies finds no black."""
-    return np.ascontiguousarray(bleed(_cut_out(composite))[..., :3])
+    return np.ascontiguousarray(bleed(cut_out)[..., :3])
 
 
-def _fill_and_key(composite: Composite) -> NDArray[np.uint8]:
-    return _side_by_side(_fill(composite), _key(composite))
+def _fill_and_key(cut_out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return _side_by_side(_fill(cut_out), _key(cut_out))
 
 
-def _straight_fill_and_key(composite: Composite) -> NDArray[np.uint8]:
-    return _side_by_side(_straight_fill(composite), _key(composite))
+def _straight_fill_and_key(cut_out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return _side_by_side(_straight_fill(cut_out), _key(cut_out))
 
 
 def _side_by_side(fill: NDArray[np.uint8], key: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -73,11 +74,12 @@ PICTURE_OF: dict[str, Callable[[Composite], NDArray[np.uint8]]] = {
     "composite": _composite,
     "alpha": _alpha,
     "foreground": _foreground,
-    "fill": _fill,
-    "key": _key,
-    "fill-key": _fill_and_key,
+    **dict.fromkeys(KEYED, _cut_out),
 }
-_STRAIGHT = {"fill": _straight_fill, "fill-key": _straight_fill_and_key}
+"""What is taken of a composite, on the thread of the run."""
+_MADE = {"fill": _fill, "key": _key, "fill-key": _fill_and_key}
+"""What takes longer, and is made of that on the track's own thread."""
+_STRAIGHT = {**_MADE, "fill": _straight_fill, "fill-key": _straight_fill_and_key}
 
 
 class Track:
@@ -98,7 +100,7 @@ class Track:
         self, what: str, writer: Writer, size: tuple[int, int] | None = None, *, straight: bool = False
     ) -> None:
         self.what, self.writer = what, writer
-        self._picture = _STRAIGHT.get(what, PICTURE_OF[what]) if straight else PICTURE_OF[what]
+        self._make = (_STRAIGHT if straight else _MADE).get(what)
         self.notes: list[str] = []
         self._size = (2 * size[0], size[1]) if size is not None and what == "fill-key" else size
         self.saved = False
@@ -115,7 +117,7 @@ class Track:
             SinkError: the writer failed.
         """
         try:
-            self._worker.queue.put(replace(Shot.of(composite), image=self._picture(composite), seq=number))
+            self._worker.queue.put(replace(Shot.of(composite), image=PICTURE_OF[self.what](composite), seq=number))
         except QueueClosed:
             self.check()
             raise SinkError(f"{self.writer.path} is closed") from None
@@ -139,6 +141,9 @@ class Track:
         if error is not None:
             raise SinkError(f"cannot write {self.writer.path}: {error}") from error
 
+    def _made(self, shot: Shot) -> Shot:
+        return shot if self._make is None else replace(shot, image=self._make(shot.image))
+
     def _fitted(self, shot: Shot) -> Shot:
         height, width = shot.image.shape[:2]
         if self._size is None or (width, height) == self._size:
@@ -151,7 +156,7 @@ class Track:
     def _work(self) -> None:
         try:
             for shot in self._worker.items():
-                self.writer.write(self._fitted(shot))
+                self.writer.write(self._fitted(self._made(shot)))
             if self._keep:
                 self.saved = self.writer.finish()
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rvm_live.apps.batch import tracks
+from rvm_live.media.alpha_bleed import bleed
 from tests.support.movies import inside, make_movie, names, pictures
 from tests.support.program import call
 
@@ -77,6 +80,22 @@ def test_side_by_side_is_one_film_of_twice_the_width(tmp_path: Path, soft: tuple
         assert picture.shape == (64, 192, 3)
         assert np.array_equal(picture[:, :96], fill)
         assert all(np.array_equal(picture[:, 96:, channel], key) for channel in range(3))
+
+
+def test_each_is_made_on_the_thread_that_writes_it(
+    tmp_path: Path, soft: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_on: list[threading.Thread] = []
+
+    def watched(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        made_on.append(threading.current_thread())
+        return bleed(image)
+
+    monkeypatch.setattr(tracks, "bleed", watched)
+    work(soft[0], "-o", tmp_path / "out", "--straight", "--container", "mkv", "--write", "fill,fill-key")
+    assert len(made_on) == 8
+    assert len({thread.ident for thread in made_on}) == 2
+    assert threading.current_thread() not in made_on
 
 
 def test_they_go_into_films_without_alpha_and_keep_the_sound(tmp_path: Path) -> None:

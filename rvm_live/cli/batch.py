@@ -27,7 +27,6 @@ from rvm_live.cli.params import PlacePath, one_line, place_text, printable
 from rvm_live.cli.progress import Bar, Lines
 from rvm_live.cli.words import WithWords
 from rvm_live.core.errors import SettingsError
-from rvm_live.core.only_me import PEOPLE
 from rvm_live.core.registry import ENGINES
 from rvm_live.system.atomic_write import no_empty_folders
 
@@ -87,9 +86,7 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 @click.option("--seq-chunk", type=int, help="Frames matted at once.  [default: 8; 6 from 2160 lines on]")
 @click.option("--memory-limit", help="GPU memory that this process may use, such as 10GB.")
 @engine_options(foreground={}, steady={}, box={}, gate={"shown": "off"}, key={})
-@look_options
-@click.option("--only-me", is_flag=True, help="Of several people keep one alone.")
-@click.option("--person", metavar="WHICH", default=PEOPLE[0], help="As live.  [default: largest]")
+@look_options(match={}, light_wrap={}, blend={}, grow={}, shrink={}, soften={}, despill={}, only_me={}, person={})
 @click.option("--straight", is_flag=True, help="EXR and fills with colours that are not multiplied by alpha.")
 @click.option("--name-template", help="With {prefix}, {name} and {stem}.  [default in a folder: {prefix}{name}]")
 @click.option("--fps", type=float, default=25.0, help="Frames per second of numbered pictures.  [default: 25]")

@@ -15,19 +15,13 @@ import cloup
 from rvm_live.apps.report import LiveReport
 from rvm_live.cli import values
 from rvm_live.cli.layers import Layers
-from rvm_live.cli.looks import LOOK_OPTIONS, LOW_LIGHT_OPTION, look_from
-from rvm_live.cli.options import ONLY_ME, engine_option, engine_settings, source_option, source_settings
+from rvm_live.cli.looks import LOW_LIGHT_OPTION, look_from, look_option
+from rvm_live.cli.options import engine_option, engine_settings, source_option, source_settings
 from rvm_live.cli.params import OnePerLine, PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
 from rvm_live.core.errors import SettingsError, SinkError
 from rvm_live.core.framing import parse_shift
-from rvm_live.core.settings import (
-    DISPLAY_MODES,
-    MODELS,
-    STATISTICS,
-    EngineSettings,
-    LiveSettings,
-)
+from rvm_live.core.settings import DISPLAY_MODES, MODELS, STATISTICS, EngineSettings, LiveSettings
 from rvm_live.core.things import CHAIR
 from rvm_live.core.words import network_words
 from rvm_live.pipeline.metrics import STAGES, Percentiles
@@ -78,7 +72,8 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             default="0,0",
             help="Move the person to the right and down, in pictures: 0.2,0.  [default: 0,0]",
         ),
-        *ONLY_ME,
+        look_option("only_me", hotkey="i"),
+        look_option("person"),
         click.option(
             "--chair",
             type=click.Choice(CHAIR),
@@ -98,7 +93,11 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             help="auto, opencv-cuda, torch or cpu (key g).  [default: auto]",
         ),
     ],
-    "Fitting the background": [LOW_LIGHT_OPTION, *LOOK_OPTIONS],
+    "Fitting the background": [
+        LOW_LIGHT_OPTION,
+        look_option("match", hotkey="l"),
+        *map(look_option, ("light_wrap", "blend", "grow", "shrink", "soften", "despill")),
+    ],
     "Camera, file or stream": [
         source_option("source", aliases=("-i", "--input", "--camera", "--webcam")),
         click.option("--size", callback=size_text, help="Size of the camera's picture, such as 1280x720."),

@@ -17,23 +17,24 @@ import click
 from rvm_live.cli import values
 from rvm_live.cli.params import PlacePath
 from rvm_live.cli.words import Aliased
-from rvm_live.core.only_me import PEOPLE
 from rvm_live.core.settings import MODELS, EngineSettings, Foreground, SourceSettings, parse_ratio
 
 __all__ = [
-    "ONLY_ME",
+    "Table",
     "engine_option",
     "engine_options",
     "engine_settings",
+    "option_of",
+    "options_of",
     "source_option",
     "source_options",
     "source_settings",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
-_Table = Mapping[str, Mapping[str, Any]]
+Table = Mapping[str, Mapping[str, Any]]
 
-_SOURCE: _Table = {
+_SOURCE: Table = {
     "source": {
         "cls": Aliased,
         "default": "auto",
@@ -53,7 +54,7 @@ _SOURCE: _Table = {
         "help": "Play a file at its own rate, or take every frame of it as fast as they are worked off.",
     },
 }
-_ENGINE: _Table = {
+_ENGINE: Table = {
     "engine": {
         "default": "auto",
         "shell_complete": values.engines,
@@ -101,23 +102,14 @@ _ENGINE: _Table = {
     },
 }
 """Field of the settings -> what click.option takes; ``names``: of the option, where it is not called as the field is;
-``shown``: the default in words, where it is none of click's."""
+``shown``: the default in words, where it is none of click's; ``hotkey``: of the window, where the command has one."""
 
 
-ONLY_ME = (
-    click.option("--only-me", is_flag=True, help="Of several people keep one alone (key i)."),
-    click.option(
-        "--person",
-        metavar="WHICH",
-        default=PEOPLE[0],
-        help="Who that is: largest, left, right, or a place in the picture, 0.3,0.5.  [default: largest]",
-    ),
-)
-"""Who of several people stays."""
-
-
-def _option(table: _Table, field: str, changes: Mapping[str, Any]) -> Callable[[F], F]:
+def option_of(table: Table, field: str, changes: Mapping[str, Any]) -> Callable[[F], F]:
+    """One option of a table, with what is otherwise here than for the other commands."""
     said = {**table[field], **changes}
+    if hotkey := said.pop("hotkey", ""):
+        said["help"] = f"{said['help'].removesuffix('.')} (key {hotkey})."
     names = said.pop("names", (f"--{field.replace('_', '-')}",))
     shown = said.pop("shown", said.get("default", ""))
     if isinstance(shown, float):
@@ -127,10 +119,12 @@ def _option(table: _Table, field: str, changes: Mapping[str, Any]) -> Callable[[
     return click.option(*names, field, **said)
 
 
-def _options(table: _Table, taken: _Table) -> Callable[[F], F]:
+def options_of(table: Table, taken: Table) -> Callable[[F], F]:
+    """Several of them, as they stand in the help: field -> changes."""
+
     def decorate(function: F) -> F:
         for field, changes in reversed([*taken.items()]):
-            function = _option(table, field, changes)(function)
+            function = option_of(table, field, changes)(function)
         return function
 
     return decorate
@@ -142,14 +136,15 @@ def engine_option(field: str, **changes: Any) -> Callable[[F], F]:
     Args:
         field: of :class:`~rvm_live.core.settings.EngineSettings`.
         changes: what is otherwise here than for the other commands: ``help`` without the default, ``default``,
-            ``shown`` (the default in words), ``names`` (of the option), or what else :func:`click.option` takes.
+            ``shown`` (the default in words), ``hotkey`` (of the window), ``names`` (of the option), or what else
+            :func:`click.option` takes.
     """
-    return _option(_ENGINE, field, changes)
+    return option_of(_ENGINE, field, changes)
 
 
 def engine_options(**taken: Mapping[str, Any]) -> Callable[[F], F]:
     """Several of :func:`engine_option`, as they stand in the help: field -> changes."""
-    return _options(_ENGINE, taken)
+    return options_of(_ENGINE, taken)
 
 
 def engine_settings(options: Mapping[str, Any]) -> EngineSettings:
@@ -169,12 +164,12 @@ def engine_settings(options: Mapping[str, Any]) -> EngineSettings:
 
 def source_option(field: str, **changes: Any) -> Callable[[F], F]:
     """As :func:`engine_option`, of :class:`~rvm_live.core.settings.SourceSettings`."""
-    return _option(_SOURCE, field, changes)
+    return option_of(_SOURCE, field, changes)
 
 
 def source_options(**taken: Mapping[str, Any]) -> Callable[[F], F]:
     """As :func:`engine_options`, of a source."""
-    return _options(_SOURCE, taken)
+    return options_of(_SOURCE, taken)
 
 
 def source_settings(options: Mapping[str, Any], **more: Any) -> SourceSettings:

@@ -96,7 +96,7 @@ def live_controls(
         stop: ends the run.
         own: backgrounds that lie in the user's folders; None: looked for here.
         virtual_camera: one of the sinks; None: this run can have none.
-        people: who and what stays in the picture (:mod:`rvm_live.apps.live_people`).
+        people: who and what stays in the picture (:mod:`rvm_live.apps.live_people`), and other controls of this run.
     """
     cameras = _Cameras(source, reset, composer)
     own = OwnBackgrounds(composer.add_background) if own is None else own

@@ -39,6 +39,7 @@ from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.choice import EMBEDDED, Choice
+from rvm_live.engines.only_me.engine import OnlyMeEngine
 from rvm_live.engines.select import AutoEngine
 from rvm_live.media.suffixes import ANIMATIONS, PICTURE_FORMATS
 from rvm_live.pipeline.metrics import Snapshot
@@ -189,7 +190,8 @@ def matted(
     looking: Engine = engine
     if settings.box is not None:
         looking = RegionEngine(looking, settings.box, size)
-    looking = _only(settings, looking)
+    if settings.only_me:
+        looking = OnlyMeEngine(looking, OnlyMe(True, settings.person))
     if masks is not None:
         looking = MaskEngine(looking, masks, first + (0 if place is None else place.first))
     parts = Assembly(
@@ -247,15 +249,6 @@ def _masks(settings: BatchSettings, job: Job, facts: Facts) -> Masks | None:
         return None
     row = numbered(settings.mask) if settings.mask.is_dir() else ()
     return Masks(settings.mask, row, facts, (job.source, job.pictures), square=job.square)
-
-
-def _only(settings: BatchSettings, engine: Engine) -> Engine:
-    """The engine, with one person of several where that is asked for."""
-    if not settings.only_me:
-        return engine
-    from rvm_live.engines.only_me.engine import OnlyMeEngine  # only now: it needs OpenCV
-
-    return OnlyMeEngine(engine, OnlyMe(True, settings.person))
 
 
 def _source(

@@ -290,8 +290,10 @@ def test_a_still_picture_is_worked_out_again_where_somebody_else_is_meant() -> N
     for number in range(2, 20):
         last.remember(run.engine.matte(replace(later, captured_ns=number * STEP_NS)))
     assert last.again(later) is not None
-    run.asked.on = False
-    assert last.again(later) is None
+    for on in (False, True):
+        run.asked.on = on
+        assert last.again(later) is None
+        last.remember(run.engine.matte(replace(later, captured_ns=20 * STEP_NS)))
 
 
 def test_it_goes_on_from_its_states_to_the_byte() -> None:

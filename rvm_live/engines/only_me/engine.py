@@ -61,13 +61,11 @@ class OnlyMeEngine(DelegatingEngine):
 
     def _only(self, matte: Matte) -> Matte:
         asked, on = self._asked, self._asked.on
-        if not on and not self._was_on:
-            return matte.but(lasting=lambda: not asked.on)
         if on and not self._was_on:
             self._tracker.reset()
         self._was_on = on
         if not on:
-            return matte
+            return matte.but(lasting=lambda: not asked.on)
         matte.check()
         who = asked.asked
         frame = matte.frame

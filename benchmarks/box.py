@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -192,7 +191,6 @@ def run(arguments: list[str]) -> dict[str, Any]:
         "box",
         COLUMNS,
         rows,
-        instructions=os.environ.get("ONEDNN_MAX_CPU_ISA", "all there is"),
         precision=options.precision,
         left_out=left_out,
         each_clip=each,

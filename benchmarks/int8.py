@@ -49,8 +49,7 @@ def child(options: argparse.Namespace) -> None:
     clips = (grab(clip, count) for clip, count in ((options.source, CALIBRATED_ON), (options.check, CHECKED_ON)))
     seen, unseen = ([cv2.resize(frame.image, low) for frame in clip] for clip in clips)
     steps.calibrate(low, seen, refined=True)
-    names = ["fp32", *(["bf16"] if not os.environ.get("ONEDNN_MAX_CPU_ISA") and steps.has_bf16 else []), "int8"]
-    steps._hints["int8"] = "bf16" if "bf16" in names else "f32"
+    names = ["fp32", *(["bf16"] if steps.has_bf16 else []), "int8"]
     made = {name: steps.request(low, name, refined=True) for name in names}
     alphas: dict[str, list[Any]] = {name: [] for name in names}
     for picture in unseen:

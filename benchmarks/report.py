@@ -21,12 +21,17 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.plots import Chart, chart_of, draw
-from rvm_live.system.cpu_info import cpu_name
+from rvm_live.system.cpu_info import cpu_name, held_to
 
 __all__ = ["Chart", "Timing", "commanded", "host", "machine", "publish", "results", "summarise", "time_calls"]
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "openvino", "onnxruntime", "opencv-contrib-python", "numpy", "av")
+HELD_BY = (
+    *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "OPENCV_CPU_DISABLE", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"),
+    *("ATEN_CPU_CAPABILITY", "RVM_LIVE_CORES"),
+)
+"""Variables that take something of the processor away from a run."""
 _COMMAND: ContextVar[str] = ContextVar("_COMMAND", default="")
 _LOAD: ContextVar[float | None] = ContextVar("_LOAD", default=None)
 _FOLDER: ContextVar[Path] = ContextVar("_FOLDER", default=RESULTS)
@@ -72,6 +77,7 @@ def host() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
+        "instructions": f"held to {held_to()}" if held_to() else "all there is",
         "python": platform.python_version(),
     }
     for package in PACKAGES:
@@ -86,7 +92,8 @@ def machine(result: dict[str, Any]) -> str:
     """The machine of a result in a few words."""
     facts = result["host"]
     gpu = f", {result['device']}" if result["benchmark"].startswith("gpu") and "device" in result else ""
-    return f"{facts['cores']} cores of {facts['cpu']}{gpu}, {facts['system'].split()[0]}"
+    held = f" {instructions}" if (instructions := facts.get("instructions", "")).startswith("held") else ""
+    return f"{facts['cores']} cores of {facts['cpu']}{held}{gpu}, {facts['system'].split()[0]}"
 
 
 def _load() -> float | None:
@@ -96,11 +103,13 @@ def _load() -> float | None:
 
 @contextmanager
 def commanded(name: str, arguments: Sequence[str], folder: Path = RESULTS) -> Iterator[None]:
-    """Results published inside tell ``python -m benchmarks NAME ARGUMENTS`` as their command and go to ``folder``.
+    """Results published inside tell ``python -m benchmarks NAME ARGUMENTS`` as their command, behind the variables that
+    hold the processor to older instructions, and go to ``folder``.
 
     How busy the machine was before is written beside them.
     """
-    command = _COMMAND.set(" ".join(("python -m benchmarks", name, *map(_argument, arguments))))
+    held = (f"{variable}={os.environ[variable]}" for variable in HELD_BY if os.environ.get(variable))
+    command = _COMMAND.set(" ".join((*held, "python -m benchmarks", name, *map(_argument, arguments))))
     target, load = _FOLDER.set(folder), _LOAD.set(_load())
     try:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from rvm_live.system import gpu
 
-__all__ = ["accelerator_wanted", "cpu_name"]
+__all__ = ["accelerator_wanted", "cpu_name", "cpu_words", "held_to"]
 
 _PROCESSOR = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
 
@@ -28,6 +29,19 @@ def accelerator_wanted(asked: str) -> bool:
     import torch
 
     return torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+def held_to() -> str:
+    """The newest instructions that oneDNN, and so OpenVINO and torch, may use, in its own words, such as AVX2; empty
+    where nothing limits them. Source: oneDNN's CPU dispatcher control; its variable's older name holds, too."""
+    named = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
+    return "" if named.lower() in ("all", "default") else named.upper()
+
+
+def cpu_words() -> str:
+    """:func:`cpu_name`, and what it is held to."""
+    held = held_to()
+    return f"{cpu_name()}, held to {held}" if held else cpu_name()
 
 
 def cpu_name() -> str:

@@ -21,6 +21,7 @@ from rvm_live.core.errors import SettingsError, UnavailableError
 from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
 from rvm_live.engines import choice
+from rvm_live.engines.common.cpu_runtime import has_bf16
 from rvm_live.engines.common.device import downsample_ratio
 from rvm_live.engines.common.guided_upsampling import GuidedUpsampler
 from rvm_live.engines.common.ladder import (
@@ -32,6 +33,8 @@ from rvm_live.engines.common.ladder import (
     ratio_of,
     ratios_for,
 )
+from rvm_live.engines.common.micro_benchmark import quickest_hint
+from rvm_live.engines.lite.engine import LiteEngine
 from rvm_live.engines.rvm.openvino import engine as openvino
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
 from rvm_live.engines.rvm.openvino.engine import OpenVinoEngine
@@ -291,6 +294,48 @@ def test_bf16_is_not_named_where_the_processor_has_none(weights: Path, monkeypat
     engine = OpenVinoEngine(EngineSettings(weights=weights))
     assert engine.open().precision == "fp32"
     engine.close()
+
+
+@pytest.mark.parametrize(
+    ("variable", "named", "native"),
+    [
+        ("ONEDNN_MAX_CPU_ISA", "", True),
+        ("ONEDNN_MAX_CPU_ISA", "DEFAULT", True),
+        ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16", True),
+        ("ONEDNN_MAX_CPU_ISA", "AVX10_1_512_AMX", True),
+        ("ONEDNN_MAX_CPU_ISA", "a name that oneDNN does not know, and so ignores", True),
+        ("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI", False),
+        ("ONEDNN_MAX_CPU_ISA", "AVX2_VNNI_2", False),
+        ("ONEDNN_MAX_CPU_ISA", "avx2", False),
+        ("DNNL_MAX_CPU_ISA", "AVX2", False),
+    ],
+)
+def test_what_holds_the_kernels_to_older_instructions_holds_the_choice_of_precision(
+    variable: str, named: str, native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenVINO's own list of what the processor can does not heed it."""
+
+    class Core:
+        def get_property(self, *_: str) -> list[str]:
+            return ["FP32", "BF16"]
+
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.setenv(variable, named)
+    assert has_bf16(Core()) is native
+    assert quickest_hint(Core()) == ("bf16" if native else "f32")  # type: ignore[arg-type]
+
+
+def test_an_engine_held_to_older_instructions_takes_what_they_have(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    for make in (OpenVinoEngine, LiteEngine):
+        named = weights if make is OpenVinoEngine else None
+        engine = make(EngineSettings(weights=named))
+        assert engine.open().precision == "fp32"
+        engine.close()
+        with pytest.raises(UnavailableError, match="held to AVX2"):
+            make(EngineSettings(weights=named, precision="bf16")).open()
 
 
 ALONE = """

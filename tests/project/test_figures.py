@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.figures import CLAIMS, differences
-from benchmarks.report import RESULTS
+from benchmarks.report import HELD_BY, RESULTS, commanded, machine, publish
 from tests.conftest import ROOT
 
 
@@ -69,3 +69,21 @@ def test_a_result_that_changed_is_told_where_it_is_told_otherwise(
 def test_a_sentence_that_is_gone_is_told(copy: Path, page: str) -> None:
     (copy / page).write_text(re.sub(r"\d", "", (copy / page).read_text("utf-8")), "utf-8")
     assert any(line.startswith(f"{page}: nothing there reads") for line in differences(copy, copy / "results"))
+
+
+@pytest.mark.parametrize("held", [{}, {"ONEDNN_MAX_CPU_ISA": "AVX2", "NUMBA_CPU_NAME": "haswell"}])
+def test_a_table_tells_what_its_run_was_held_to(
+    held: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in HELD_BY:
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in held.items():
+        monkeypatch.setenv(variable, value)
+    with commanded("cpu", ["--frames", "3"], tmp_path):
+        result = publish("cpu", ("what", "median ms"), [("one", 1.0)])
+    assert result["host"]["instructions"] == ("held to AVX2" if held else "all there is")
+    assert ("held to AVX2" in machine(result)) is bool(held)
+    before = "ONEDNN_MAX_CPU_ISA=AVX2 NUMBA_CPU_NAME=haswell " if held else ""
+    assert result["command"] == f"{before}python -m benchmarks cpu --frames 3"
+    del result["host"]["instructions"]
+    assert "held" not in machine(result), "of a table that is older than this"

@@ -10,9 +10,22 @@ from __future__ import annotations
 from typing import Any
 
 from rvm_live.system import folders, threads
+from rvm_live.system.cpu_info import held_to
 from rvm_live.weights import cache_dir
 
-__all__ = ["onnx_options", "openvino_elsewhere", "openvino_options"]
+__all__ = ["has_bf16", "onnx_options", "openvino_elsewhere", "openvino_options"]
+
+_BEFORE_BF16 = ("sse41", "avx", "avx2", "avx2_vnni", "avx2_vnni_2", "avx512_core", "avx512_core_vnni")
+
+
+def has_bf16(core: Any) -> bool:
+    """Whether OpenVINO computes in bfloat16 natively here. It says so of the processor, also where its kernels are held
+    to older instructions.
+
+    Args:
+        core: ``openvino.Core``.
+    """
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") and held_to().lower() not in _BEFORE_BF16
 
 
 def openvino_options(hint: str, *, cached: bool = True) -> dict[str, Any]:

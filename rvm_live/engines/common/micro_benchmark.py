@@ -52,7 +52,7 @@ def rvm_ms(low: tuple[int, int] = (_WIDTH, _HEIGHT)) -> float | None:
 
 def quickest_hint(core: openvino.Core) -> str:
     """The precision that is quickest without calibration, in OpenVINO's words."""
-    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+    return "bf16" if cpu_runtime.has_bf16(core) else "f32"
 
 
 def int8_share(core: openvino.Core, hint: str) -> float:

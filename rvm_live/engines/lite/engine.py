@@ -17,6 +17,7 @@ from rvm_live.core.errors import EngineError, UnavailableError, words_of
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, States
+from rvm_live.engines.common import cpu_runtime
 from rvm_live.engines.common.guided_upsampling import GuidedUpsampler
 from rvm_live.engines.common.ladder import LEAST_LINES
 from rvm_live.engines.common.openvino_models import keep_if_possible, keep_state, kept, resized, shapes_of_states
@@ -27,7 +28,7 @@ from rvm_live.engines.lite.colours import Unmixer, contrast
 from rvm_live.engines.lite.inference import STATES, AnySize, OpenVinoRunner, Runner
 from rvm_live.finishing import one_pass
 from rvm_live.finishing.estimate import Common, Estimate, Found
-from rvm_live.system.cpu_info import cpu_name
+from rvm_live.system.cpu_info import cpu_name, cpu_words
 from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
 from rvm_live.weights import consent
@@ -177,9 +178,9 @@ class LiteEngine(Engine):
                 remarks = (slow,)
         else:
             core = openvino.Core()
-            has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+            has_bf16 = cpu_runtime.has_bf16(core)
         if precision == "bf16" and not has_bf16:
-            raise UnavailableError(f"no bf16 for lite on this CPU ({cpu_name()}): choose --precision auto or fp32")
+            raise UnavailableError(f"no bf16 for lite on this CPU ({cpu_words()}): choose --precision auto or fp32")
         if precision == "auto":
             precision = "bf16" if has_bf16 else "fp32"
         if self.settings.weights is None:

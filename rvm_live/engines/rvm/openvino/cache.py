@@ -82,7 +82,7 @@ class OpenVinoCache:
     def __init__(self, core: openvino.Core, weights: LoadedWeights, *, coloured: bool, device: str = CPU) -> None:
         self._core = core
         self._device = device
-        self.has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self.has_bf16 = cpu_runtime.has_bf16(core)
         self.best = "fp16" if device != CPU else "bf16" if self.has_bf16 else "fp32"
         # What is not quantised runs in the quickest precision there is.
         self._hints = {**_HINTS, "int8": "bf16" if self.has_bf16 else "f32"}

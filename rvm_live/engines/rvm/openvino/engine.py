@@ -23,7 +23,7 @@ from rvm_live.engines.focus.focus import Focus
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
 from rvm_live.engines.rvm.openvino.devices import CPU, Trial, choose, devices_for, name_of, pictures
 from rvm_live.finishing.estimate import Common, Estimate, Found
-from rvm_live.system.cpu_info import cpu_name
+from rvm_live.system.cpu_info import cpu_name, cpu_words
 from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
 from rvm_live.weights import load, resolve
@@ -88,7 +88,7 @@ class OpenVinoEngine(Engine):
         elif self._on_cpu and precision == "fp16":
             precision = self._cache.best  # it was meant for what is not used
         elif precision == "bf16" and not half:
-            raise UnavailableError(f"this CPU ({cpu_name()}) has no bf16: choose --precision auto or fp32")
+            raise UnavailableError(f"this CPU ({cpu_words()}) has no bf16: choose --precision auto or fp32")
         elif not self._on_cpu and precision in ("bf16", "int8"):
             raise UnavailableError(f"precision {precision} is for the cpu: on {asked} choose auto, fp16 or fp32")
         self._precision = precision

@@ -174,7 +174,7 @@ _CHECK_ROWS = {
 CLAIMS = (
     Claim(
         "README.md",
-        "shows {} to {} unique frames a second at 1280×720, {} to {} ms after the camera gave them "  # noqa: RUF001
+        "shows {} to {} unique frames a second at 1280×720, with a latency of {} to {} ms from the camera "  # noqa: RUF001
         "(p50; `python -m benchmarks {}`, {};",
         _live,
     ),

@@ -22,7 +22,7 @@ from rvm_live.core.errors import KeptError, RvmLiveError, SettingsError, SinkErr
 from rvm_live.core.settings import EngineOptions, EngineSettings
 from rvm_live.media.suffixes import CONTAINERS
 from rvm_live.system import atomic_write
-from rvm_live.system.atomic_write import explain
+from rvm_live.system.atomic_write import writing
 from rvm_live.system.folders import at_home
 
 if TYPE_CHECKING:
@@ -141,10 +141,8 @@ def convert(
     with _folder_beside(into) as folder:
         done = _worked_off(replace(settings, output=folder / into.name), tell)
         _check_free(what, into, overwrite)
-        try:
+        with writing(into):
             atomic_write.replace(done.outputs[0], into)
-        except OSError as error:
-            raise explain(error, into) from error
     tell(done.frames, done.frames)
     return Conversion(into, done.frames, time.monotonic() - began, done.notes, done.ran)
 
@@ -166,10 +164,8 @@ def _check_free(source: Path, into: Path, overwrite: bool) -> None:
         raise SinkError(f"{into} is a folder: name a file in it")
     if not into.parent.is_dir():
         raise SinkError(f"cannot write {into}: there is no folder {into.parent}")
-    try:
+    with writing(into):
         atomic_write.refuse_special(into)
-    except OSError as error:
-        raise explain(error, into) from error
     if into.exists() and into.samefile(source):
         raise KeptError(f"{into} is the source itself: choose another output")
     if os.path.lexists(into) and not overwrite:
@@ -179,10 +175,8 @@ def _check_free(source: Path, into: Path, overwrite: bool) -> None:
 @contextmanager
 def _folder_beside(path: Path) -> Iterator[Path]:
     """A hidden folder on the same disk, gone with all that is in it when the block ends; ours while it is there."""
-    try:
+    with writing(path):
         folder = tempfile.TemporaryDirectory(prefix=".rvm-live-", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise explain(error, path) from error
     with folder, left_lock(Path(folder.name)):
         yield Path(folder.name)
 

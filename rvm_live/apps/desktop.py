@@ -92,10 +92,8 @@ def remove() -> list[Path]:
     """
     there = [path for path in (*_files([]), *_links()) if os.path.lexists(path)]
     for path in there:
-        try:
+        with atomic_write.writing(path):
             _unlink(path)
-        except OSError as error:
-            raise atomic_write.explain(error, path) from error
     return there
 
 
@@ -120,13 +118,11 @@ def notify(title: str, body: str) -> bool:
 
 
 def _write(path: Path, data: bytes) -> None:
-    try:
+    with atomic_write.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write.write(path, data)
         if path.parent.name == "MacOS":
             path.chmod(0o755)
-    except OSError as error:
-        raise atomic_write.explain(error, path) from error
 
 
 def _unlink(path: Path) -> None:

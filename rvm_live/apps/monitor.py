@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import MonitorError
+from rvm_live.core.errors import MonitorError, told_as
 from rvm_live.media import plots
 from rvm_live.system import atomic_write, gpu
 
@@ -119,13 +119,11 @@ class Monitor:
         import psutil  # type: ignore[import-untyped]
 
         psutil.cpu_percent()  # the next call tells the load since this one
-        try:
+        with told_as(MonitorError, f"cannot write {self.path}"):
             atomic_write.refuse_special(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._part.open("w", newline="", encoding="utf-8")
             csv.writer(self._file).writerow(COLUMNS)
-        except OSError as error:
-            raise MonitorError(f"cannot write {self.path}: {error.strerror or error}") from error
         self._began_ns = self._clock.now_ns()
         self.reason = gpu.why_not(self._which())
         self._take()

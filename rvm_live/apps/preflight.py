@@ -11,7 +11,7 @@ from pathlib import Path
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.live import LiveBackground
 from rvm_live.backgrounds.parse import default_cycle, parse
-from rvm_live.core.errors import SettingsError, SinkError
+from rvm_live.core.errors import SettingsError, SinkError, told_as
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import LiveSettings, SourceSettings
 from rvm_live.sinks.camera.outputs import devices_for
@@ -67,12 +67,8 @@ def without_display(settings: LiveSettings) -> tuple[LiveSettings, str]:
 
 
 def _default_recording() -> str:
-    try:
+    with told_as(SinkError, f"no recording can be made in {Path.cwd()}", "; name a place with --record PATH"):
         DEFAULT_FOLDER.mkdir(exist_ok=True)
-    except OSError as error:
-        raise SinkError(
-            f"no recording can be made in {Path.cwd()}: {error.strerror}; name a place with --record PATH"
-        ) from error
     return str(DEFAULT_FOLDER / f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}.mp4")
 
 
@@ -86,10 +82,8 @@ def check_writable(path: Path) -> None:
         raise SinkError(f"cannot write {path}: it is a folder: name a file")
     if not path.parent.is_dir():
         raise SinkError(f"cannot write {path}: there is no folder {path.parent}")
-    try:
+    with told_as(SinkError, f"cannot write {path}"):
         atomic_write.refuse_special(path)
-    except OSError as error:
-        raise SinkError(f"cannot write {path}: {error.strerror}") from error
 
 
 def check_outputs(settings: LiveSettings) -> None:

@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from rvm_live.core.errors import SettingsError, SinkError, TidyError
+from rvm_live.core.errors import SettingsError, SinkError, TidyError, told_as
 from rvm_live.system import atomic_write
 from rvm_live.system.file_locks import Lock
 
@@ -147,10 +147,8 @@ def remove_left(folder: Path, names: Iterable[str]) -> None:
         TidyError: it cannot be removed.
     """
     for name in names:
-        try:
+        with told_as(TidyError, f"cannot remove {folder / name}"):
             shutil.rmtree(folder / name)
-        except OSError as error:
-            raise TidyError(f"cannot remove {folder / name}: {error.strerror or error}") from error
 
 
 def left_lock(folder: Path) -> Lock:
@@ -286,7 +284,7 @@ def _same(one: Path, other: Path) -> bool:
 def _rename(folder: Path, old: str, new: str) -> None:
     """Rename without ever overwriting: a link first, where the file system has links."""
     source, target = folder / old, folder / new
-    try:
+    with told_as(TidyError, f"cannot rename {old} to {new}", "; `--undo` takes back what was renamed"):
         if _same(source, target):  # two spellings of one name
             os.rename(source, target)
             return
@@ -302,10 +300,6 @@ def _rename(folder: Path, old: str, new: str) -> None:
             os.rename(source, target)
         else:
             os.unlink(source)
-    except OSError as error:
-        raise TidyError(
-            f"cannot rename {old} to {new}: {error.strerror or error}; `--undo` takes back what was renamed"
-        ) from error
 
 
 def _read_log(folder: Path) -> list[dict[str, Any]]:
@@ -332,12 +326,10 @@ def _is_name(text: str) -> bool:
 
 def _write_log(folder: Path, runs: list[dict[str, Any]]) -> None:
     path = folder / LOG
-    try:
+    with told_as(TidyError, f"cannot write the undo log {path}", "; nothing was renamed"):
         if not runs:
             path.unlink(missing_ok=True)
             return
         atomic_write.write(
             path, json.dumps({"runs": runs}, ensure_ascii=False, indent=1).encode("utf-8", "surrogateescape")
         )
-    except OSError as error:
-        raise TidyError(f"cannot write the undo log {path}: {error.strerror or error}; nothing was renamed") from error

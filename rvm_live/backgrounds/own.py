@@ -14,7 +14,7 @@ import platformdirs
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.parse import from_path, in_folder
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import BackgroundError
+from rvm_live.core.errors import BackgroundError, told_as
 from rvm_live.system.folders import settings_folder
 
 __all__ = ["OwnBackgrounds", "own_folders"]
@@ -64,12 +64,10 @@ class OwnBackgrounds:
             BackgroundError: it cannot be kept, or holds nothing to show.
         """
         folder = self._folders[0]
-        try:
+        with told_as(BackgroundError, f"it cannot be kept in {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
             path = _free(folder, name)
             shutil.move(file, path)
-        except OSError as error:
-            raise BackgroundError(f"it cannot be kept in {folder}: {error.strerror or error}") from error
         (found,) = from_path(path)
         self._known.add(path)
         return str(self._add(found))

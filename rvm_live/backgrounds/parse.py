@@ -21,7 +21,7 @@ from rvm_live.backgrounds.slides import DEFAULT_S, SlideShow
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VideoBackground
 from rvm_live.core.colors import NAMES
-from rvm_live.core.errors import BackgroundError, SettingsError
+from rvm_live.core.errors import BackgroundError, SettingsError, told_as
 from rvm_live.core.registry import BACKGROUNDS
 from rvm_live.media.image_headers import is_animation
 from rvm_live.media.suffixes import FILMS, PICTURES, RAW_PICTURES
@@ -188,10 +188,8 @@ def _slides(value: str, spec: str) -> SlideShow:
 
 def _path(text: str, spec: str) -> list[Background]:
     path, fit = _split_fit(text)
-    try:
+    with told_as(BackgroundError, f"cannot read the background {path}"):
         is_folder, exists = path.is_dir() and bool(text), path.exists() and bool(text)
-    except OSError as error:
-        raise BackgroundError(f"cannot read the background {path}: {error.strerror or error}") from error
     if is_folder:
         return _folder(path, fit)
     kind = _kind(path)
@@ -226,10 +224,8 @@ def _file(path: Path, fit: str, kind: str) -> Background:
 
 
 def _folder(folder: Path, fit: str) -> list[Background]:
-    try:
+    with told_as(BackgroundError, f"cannot read the background folder {folder}"):
         found: list[Background] = [*in_folder(folder, fit)]
-    except OSError as error:
-        raise BackgroundError(f"cannot read the background folder {folder}: {error.strerror or error}") from error
     if not found:
         raise BackgroundError(f"the background folder {folder} holds no image and no video")
     return found

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Background, Plate
 from rvm_live.backgrounds.fit import check_fit, fit_image, placed
-from rvm_live.core.errors import BackgroundError, QueueClosed, words_of
+from rvm_live.core.errors import BackgroundError, QueueClosed, told_as, words_of
 from rvm_live.core.queues import Overflow
 from rvm_live.core.worker import Worker
 from rvm_live.media.colour import bgr_of
@@ -210,7 +210,6 @@ def _converted(
     upright = reshaped((facts.width, facts.height), facts.pixel)
     width, height = upright if size is None else placed(upright, size, fit, pixel)
     stored = (height, width) if facts.orientation.transposed else (width, height)
-    try:
+    words = "it holds a picture that cannot be converted"
+    with told_as(BackgroundError, words, of=(av.FFmpegError, ValueError)):  # pixels of a kind that is not known
         return facts.orientation.upright(bgr_of(frame, stored, exact=exact))
-    except (av.FFmpegError, ValueError) as error:  # pixels of a kind that FFmpeg cannot convert
-        raise BackgroundError(f"it holds a picture that cannot be converted: {words_of(error)}") from error

@@ -19,7 +19,7 @@ import click
 
 from rvm_live.cli.line import Line
 from rvm_live.cli.params import PlacePath, printable
-from rvm_live.core.errors import MonitorError, RvmLiveError, UnavailableError
+from rvm_live.core.errors import MonitorError, RvmLiveError, UnavailableError, told_as
 from rvm_live.system.atomic_write import no_empty_folders
 
 if TYPE_CHECKING:
@@ -137,10 +137,8 @@ def _told(sample: Sample) -> str:
 def _started(command: list[str]) -> subprocess.Popen[Any] | None:
     if not command:
         return None
-    try:
+    with told_as(MonitorError, f"cannot run {command[0]}"):
         return subprocess.Popen(command)
-    except OSError as error:
-        raise MonitorError(f"cannot run {command[0]}: {error.strerror or error}") from error
 
 
 class _Stopped(threading.Event):

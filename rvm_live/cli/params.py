@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from rvm_live.core.errors import SinkError
+from rvm_live.core.errors import SinkError, told_as
 from rvm_live.system.atomic_write import no_empty_folders
 
 __all__ = [
@@ -163,8 +163,6 @@ def made_folder(path: Path) -> Iterator[None]:
         SinkError: it cannot be made.
     """
     with no_empty_folders(path):
-        try:
+        with told_as(SinkError, f"cannot make the folder {path}"):
             path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"cannot make the folder {path}: {error.strerror or error}") from error
         yield

@@ -158,10 +158,8 @@ def write(path: Path, text: str) -> None:
         mode = stat.S_IMODE(os.stat(target).st_mode)
     except OSError:
         mode = 0o600
-    try:
+    with atomic_write.writing(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise atomic_write.explain(error, path) from error
     atomic_write.write_whole(target, text.encode())
     with suppress(OSError):
         os.chmod(target, mode)

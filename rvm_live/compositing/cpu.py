@@ -14,7 +14,7 @@ from rvm_live.compositing.base import Compositor
 from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_layer, plan_blur
 from rvm_live.compositing.lens import LEVEL_STEPS, LEVELS, LIGHT, STRETCH
 from rvm_live.compositing.lighting import Lighting
-from rvm_live.core.errors import CompositorError, words_of
+from rvm_live.core.errors import CompositorError, told_as
 from rvm_live.core.frames import Matte
 from rvm_live.finishing import one_pass
 from rvm_live.finishing.compiled import kernels
@@ -97,10 +97,8 @@ class CpuCompositor(Compositor):
         made = self._in_one_pass(matte, layer, source_foreground, lighting)
         if made is not None:
             return made
-        try:
+        with told_as(CompositorError, "OpenCV failed", of=cv2.error):
             return self._composite(matte, layer, source_foreground, lighting)
-        except cv2.error as error:
-            raise CompositorError(f"OpenCV failed: {words_of(error)}") from error
 
     def close(self) -> None:
         self._scratch = None

@@ -17,7 +17,7 @@ from rvm_live.compositing.base import Compositor
 from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, Plates, check_layer, plan_blur
 from rvm_live.compositing.lens import LEVEL_STEPS, LEVELS, LIGHT, STRETCH
 from rvm_live.core import transfer
-from rvm_live.core.errors import CompositorError, UnavailableError, words_of
+from rvm_live.core.errors import CompositorError, UnavailableError, told_as, words_of
 from rvm_live.core.frames import Matte, TensorMatte
 
 __all__ = ["TorchCompositor", "usable_device"]
@@ -51,12 +51,10 @@ class TorchCompositor(Compositor):
 
     def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> NDArray[np.uint8]:
         check_layer(layer, matte.frame)
-        try:
-            with torch.inference_mode(), self._on_stream():
-                result = self._composite(matte.tensor(self._device), layer, source_foreground)
-                return transfer.download(result)
-        except RuntimeError as error:
-            raise CompositorError(f"torch failed on {self._device}: {words_of(error)}") from error
+        failed = told_as(CompositorError, f"torch failed on {self._device}", of=RuntimeError)
+        with failed, torch.inference_mode(), self._on_stream():
+            result = self._composite(matte.tensor(self._device), layer, source_foreground)
+            return transfer.download(result)
 
     def close(self) -> None:
         self._plates.clear()
@@ -159,10 +157,8 @@ def usable_device(name: str) -> torch.device:
             built = "finds no CUDA device" if torch.version.cuda else "is built without CUDA"
             raise UnavailableError(f"this torch ({torch.__version__}) {built}")
         device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
-    try:
+    with told_as(UnavailableError, f"torch cannot use {name}", of=(RuntimeError, AssertionError, NotImplementedError)):
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UnavailableError(f"torch cannot use {name}: {words_of(error)}") from error
     return device
 
 

@@ -30,7 +30,8 @@ it as it is and exits with 2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 __all__ = [
     "BackgroundError",
@@ -53,6 +54,7 @@ __all__ = [
     "TidyError",
     "UnavailableError",
     "WeightsError",
+    "told_as",
     "words_of",
 ]
 
@@ -167,3 +169,25 @@ def words_of(error: BaseException) -> str:
     telling = [line for line in lines if not line.endswith(":")] or lines
     said = telling[-1 if "Traceback" in text else 0].removeprefix(f"{kind}: ")[:300]
     return said if " " in said else f"{kind}: {said}".removesuffix(": ")
+
+
+@contextmanager
+def told_as(
+    kind: type[RvmLiveError],
+    words: str,
+    after: str = "",
+    *,
+    of: type[Exception] | tuple[type[Exception], ...] = OSError,
+) -> Iterator[None]:
+    """Raise what the system or a library refuses in the block as ``kind``, on one line: ``words: No such file``.
+
+    Args:
+        kind: of the error.
+        words: what cannot be done.
+        after: added at the end, such as what to do about it.
+        of: what is raised in the block.
+    """
+    try:
+        yield
+    except of as error:
+        raise kind(f"{words}: {words_of(error)}{after}") from error

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from rvm_live.core import transfer
 from rvm_live.core.clock import SYSTEM_CLOCK
-from rvm_live.core.errors import EngineError, WeightsError, words_of
+from rvm_live.core.errors import EngineError, WeightsError, told_as, words_of
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo
@@ -256,11 +256,9 @@ def _load(path: Path, device: torch.device) -> Any:
     if not any("/code/" in name for name in names):
         hint = "a checkpoint: run it with --engine rvm" if any(n.endswith("data.pkl") for n in names) else "an archive"
         raise WeightsError(f"model {path} is not a TorchScript model but {hint}")
-    try:
-        with warnings.catch_warnings():
-            # Deprecated for making new models; reading those that people have is the point here.
-            for kind in (DeprecationWarning, FutureWarning):  # which of them depends on torch's version
-                warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated", category=kind)
-            return torch.jit.load(io.BytesIO(data), map_location=device).eval()  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError) as error:
-        raise WeightsError(f"model {path} cannot be read as TorchScript: {words_of(error)}") from error
+    unreadable = told_as(WeightsError, f"model {path} cannot be read as TorchScript", of=(RuntimeError, ValueError))
+    with unreadable, warnings.catch_warnings():
+        # Deprecated for making new models; reading those that people have is the point here.
+        for kind in (DeprecationWarning, FutureWarning):  # which of them depends on torch's version
+            warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated", category=kind)
+        return torch.jit.load(io.BytesIO(data), map_location=device).eval()  # type: ignore[no-untyped-call]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -12,11 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.errors import SinkError, words_of
 from rvm_live.media.alpha_bleed import bleed
 from rvm_live.media.ffmpeg import address
+from rvm_live.system.atomic_write import writing
 from rvm_live.system.threads import no_real_time
 
-__all__ = ["Encoder", "Recipe", "Writable"]
+__all__ = ["Encoder", "Recipe", "Writable", "encoding"]
 
 _BT709 = 1  # ISO/IEC 23091-2: primaries, transfer and matrix all have the number 1
 _LIMITED = 1
@@ -209,3 +212,19 @@ class Encoder:
             self._began = packet.dts if self._began is None else self._began
             packet.duration = self._durations.pop(packet.pts, packet.duration) or self._usual
             self.container.mux(packet)
+
+
+@contextmanager
+def encoding(path: Path) -> Iterator[None]:
+    """Turn the library's and the system's errors in the block into one clear line.
+
+    Raises:
+        SinkError: there was one.
+    """
+    try:
+        with writing(path):  # PyAV's own errors are OSErrors where they come from the system
+            yield
+    except SinkError:
+        raise
+    except Exception as error:
+        raise SinkError(f"cannot encode {path}: {words_of(error)}") from error

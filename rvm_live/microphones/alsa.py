@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import SourceLostError, SourceUnavailableError, words_of
+from rvm_live.core.errors import SourceLostError, SourceUnavailableError, told_as, words_of
 from rvm_live.microphones.base import MOST_AGE_NS, RATE, Microphone, Mono, Sound
 
 __all__ = ["AlsaMicrophone", "alsa_devices"]
@@ -99,10 +99,8 @@ class AlsaMicrophone(Microphone):
         raise SourceUnavailableError(f"cannot open the microphone {self.name!r}: {words_of(failed)}") from failed
 
     def read(self) -> Sound:
-        try:
+        with told_as(SourceLostError, f"the microphone {self.name!r} is gone", of=Exception):
             frame = next(self._frames)
-        except Exception as error:
-            raise SourceLostError(f"the microphone {self.name!r} is gone: {words_of(error)}") from error
         now_ns, day_ns = _times(self._clock)
         age_ns = day_ns - round(frame.pts * frame.time_base * 1_000_000_000)
         if 0 <= age_ns < MOST_AGE_NS:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import SourceLostError, SourceUnavailableError, words_of
+from rvm_live.core.errors import SourceLostError, SourceUnavailableError, told_as, words_of
 from rvm_live.microphones.base import MOST_AGE_NS, Microphone, Mono, Sound
 from rvm_live.system.installed import adding
 
@@ -65,7 +65,8 @@ class PortAudioMicrophone(Microphone):
         library = _library()
         self._mono = Mono()
         device = None if self.name == "default" else self.name
-        try:
+        # PortAudio's errors, and ValueError for a name
+        with told_as(SourceUnavailableError, f"cannot open the microphone {self.name!r}", of=Exception):
             about = library.query_devices(device, "input")
             # As the device has it: some interfaces take nothing else.
             self._rate, self._channels = round(about["default_samplerate"]), min(2, about["max_input_channels"])
@@ -78,8 +79,6 @@ class PortAudioMicrophone(Microphone):
                 callback=self._hear,
             )
             self._stream.start()
-        except Exception as error:  # PortAudio's, and ValueError for a name
-            raise SourceUnavailableError(f"cannot open the microphone {self.name!r}: {words_of(error)}") from error
 
     def _hear(self, data: Any, frames: int, when: Any, status: Any) -> None:
         """Called by PortAudio; must not wait."""

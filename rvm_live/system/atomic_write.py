@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rvm_live.core.errors import SinkError
 
-__all__ = ["explain", "flush", "no_empty_folders", "refuse_special", "replace", "write", "write_whole"]
+__all__ = ["explain", "flush", "no_empty_folders", "refuse_special", "replace", "write", "write_whole", "writing"]
 
 _CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """What a file system answers that knows no flushing."""
@@ -107,6 +107,15 @@ def explain(error: OSError, path: Path | str) -> SinkError:
     return SinkError(f"cannot write {path}: {error.strerror or error}")
 
 
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Raise what the system refuses in the block as a :class:`~rvm_live.core.errors.SinkError`: see :func:`explain`."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, path) from error
+
+
 def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Write ``data`` beside ``path`` and rename it: the file is there whole or not at all; where it is ``durable``,
     after a power cut, too.
@@ -114,10 +123,8 @@ def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
     Raises:
         SinkError: it cannot be written.
     """
-    try:
+    with writing(path):
         write(path, data, durable=durable)
-    except OSError as error:
-        raise explain(error, path) from error
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from rvm_live.core.errors import SinkError
+from rvm_live.core.errors import SinkError, told_as
 
 __all__ = ["Lock"]
 
@@ -76,10 +76,8 @@ class Lock:
             SinkError: somebody else has it, or the file cannot be made.
         """
         while self._file is None:
-            try:
+            with told_as(SinkError, f"cannot write {self.path}"):
                 file = self._opened()
-            except OSError as error:
-                raise SinkError(f"cannot write {self.path}: {error.strerror or error}") from error
             if self._is_there(file):
                 self._file = file
             else:

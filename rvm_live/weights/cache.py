@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from rvm_live.core.errors import WeightsError
+from rvm_live.core.errors import WeightsError, told_as
 from rvm_live.system import atomic_write, folders
 from rvm_live.weights.catalog import KNOWN, PINNED, KnownWeights, known
 from rvm_live.weights.download import Progress, fetch
@@ -118,15 +118,11 @@ def pull(model: str | None = None, progress: Progress | None = None) -> Path:
             if check_record(path, data):
                 return path
     url = weights.url
-    try:
+    with told_as(WeightsError, f"cannot write to the cache {path.parent}", "; set RVM_LIVE_CACHE to another folder"):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
-    except OSError as error:
-        raise WeightsError(
-            f"cannot write to the cache {path.parent}: {error.strerror or error}; set RVM_LIVE_CACHE to another folder"
-        ) from error
     part = Path(name)
     try:
         fetch(url, part, progress)

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvm_live.core.errors import WeightsError
+from rvm_live.core.errors import WeightsError, told_as
 from rvm_live.core.settings import EngineSettings
 from rvm_live.system.folders import at_home, tell_once
 from rvm_live.weights.cache import Status, cache_dir, cached, check_record, list_known, pull, write_record
@@ -91,10 +91,8 @@ def locate(settings: EngineSettings) -> Path | None:
 
 def _find(folder: Path, model: str | None) -> Path:
     """The file in ``folder`` that holds ``model``, or any model if that is None."""
-    try:
+    with told_as(WeightsError, f"weights folder {folder} cannot be read"):
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    except OSError as error:
-        raise WeightsError(f"weights folder {folder} cannot be read: {error.strerror or error}") from error
     if not files:
         raise WeightsError(f"weights folder {folder} holds no .pth or .safetensors file")
     wanted = [model] if model else [DEFAULT_MODEL, *(name for name in KNOWN if name != DEFAULT_MODEL)]

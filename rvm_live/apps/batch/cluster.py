@@ -20,7 +20,7 @@ from rvm_live.apps.batch.inputs import Job
 from rvm_live.apps.batch.matting import Shared
 from rvm_live.apps.batch.report import Done
 from rvm_live.apps.batch.worker import Worker
-from rvm_live.core.errors import SettingsError, UnavailableError
+from rvm_live.core.errors import SettingsError, UnavailableError, told_as
 from rvm_live.core.registry import looks_in_own_folder
 from rvm_live.engines.choice import EMBEDDED
 from rvm_live.system.installed import adding
@@ -282,7 +282,5 @@ def _weights(shared: Shared) -> tuple[str, bytes] | None:
     if ":" in engine.engine and engine.weights is None:
         return None  # an engine of the user's own
     path: Path = weights.resolve(engine)
-    try:
+    with told_as(SettingsError, f"weights {path} cannot be read"):
         return path.name, path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"weights {path} cannot be read: {error.strerror or error}") from error

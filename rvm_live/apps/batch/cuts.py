@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rvm_live.apps.batch.spans import Span
-from rvm_live.core.errors import SettingsError
+from rvm_live.core.errors import SettingsError, told_as
 
 __all__ = ["Cut", "cuts_of", "read_cuts"]
 
@@ -48,11 +48,8 @@ def read_cuts(path: Path) -> list[Cut]:
     Raises:
         SettingsError: it cannot be read, or says what cannot be; names the line.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise SettingsError(f"the list of cuts {path} cannot be read: {error.strerror or error}") from error
+    with told_as(SettingsError, f"the list of cuts {path} cannot be read"), path.open("rb") as file:
+        data = file.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES or b"\0" in data:
         raise SettingsError(f"{path} is no list of cuts: text is wanted, CSV or EDL, of 4 MB at most")
     try:

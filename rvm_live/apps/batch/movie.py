@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,14 +17,14 @@ from rvm_live.apps.batch.companions import Plan
 from rvm_live.apps.batch.joining import join
 from rvm_live.apps.batch.media import Facts
 from rvm_live.apps.batch.segments import Segments
-from rvm_live.core.errors import SinkError, words_of
-from rvm_live.media.encoder import Encoder, Recipe
+from rvm_live.core.errors import SinkError
+from rvm_live.media.encoder import Encoder, Recipe, encoding
 from rvm_live.media.exr import encode_exr
 from rvm_live.media.suffixes import PICTURE_FORMATS
 from rvm_live.sinks.recording.snapshot import encode_png
 from rvm_live.sinks.recording.writers import Shot, Writer
 from rvm_live.system import atomic_write
-from rvm_live.system.atomic_write import explain, write_whole
+from rvm_live.system.atomic_write import write_whole, writing
 
 __all__ = ["MovieWriter", "PictureFile", "PictureFolder"]
 
@@ -72,7 +71,7 @@ class MovieWriter(Writer):
         self._last = self._written[-1][-1] if self._written else -1
 
     def write(self, shot: Shot) -> None:
-        with self._told():
+        with encoding(self.path):
             encoder = self._encoder or self._opened(shot.image)
             base = self._facts.time_base
             pts = round(Fraction(shot.media_ns or 0, 1_000_000_000) / base)
@@ -84,7 +83,7 @@ class MovieWriter(Writer):
 
     def finish(self) -> bool:
         try:
-            with self._told():
+            with encoding(self.path):
                 if self._pts:
                     self._end_segment()
                 if not self._written:
@@ -148,17 +147,6 @@ class MovieWriter(Writer):
         self._pts = []
         self._segments.done(self._track, number, self._written[number])
 
-    @contextlib.contextmanager
-    def _told(self) -> Any:
-        try:
-            yield
-        except SinkError:
-            raise
-        except OSError as error:
-            raise explain(error, self.path) from error
-        except Exception as error:
-            raise SinkError(f"cannot encode {self.path}: {words_of(error)}") from error
-
 
 class PictureFolder(Writer):
     """A folder of ``000000.png``, ``000001.png``, ...; it appears under its name when the last picture is in it.
@@ -181,10 +169,8 @@ class PictureFolder(Writer):
 
     def write(self, shot: Shot) -> None:
         if self._count == 0:
-            try:
+            with writing(self.path):
                 self._folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise explain(error, self.path) from error
         name = picture_name(self.path, shot.seq, self._kind)
         write_whole(self._folder / name, _encoded(shot.image, self._kind, self._straight))
         self._count += 1
@@ -200,12 +186,10 @@ class PictureFolder(Writer):
             self._end_segment()
         if self._number == 0:
             return False
-        try:
+        with writing(self.path):
             if self.path.is_dir():
                 shutil.rmtree(self.path)
             atomic_write.replace(self._folder, self.path)
-        except OSError as error:
-            raise explain(error, self.path) from error
         return True
 
     def rescue(self) -> None:
@@ -240,10 +224,8 @@ class PictureFile(Writer):
         if not self._written:
             return False
         self._segments.done(self._track, 0, [0])
-        try:
+        with writing(self.path):
             atomic_write.replace(self._part, self.path)
-        except OSError as error:
-            raise explain(error, self.path) from error
         return True
 
     def rescue(self) -> None:

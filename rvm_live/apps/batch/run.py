@@ -15,7 +15,7 @@ from rvm_live.apps.batch.report import BatchReport, Done
 from rvm_live.apps.batch.settings import PRESETS, BatchSettings
 from rvm_live.backgrounds.live import LiveBackground
 from rvm_live.backgrounds.parse import parse
-from rvm_live.core.errors import SettingsError, SinkError
+from rvm_live.core.errors import SettingsError, SinkError, told_as
 from rvm_live.engines.choice import choose
 from rvm_live.engines.licences import check_licences
 from rvm_live.sources.camera.opencv_logging import silence_backends
@@ -63,10 +63,8 @@ def run(
     if note:
         tell({"event": "note", "text": note})
     for folder in dict.fromkeys(job.folder for job in todo):
-        try:
+        with told_as(SinkError, f"cannot make the folder {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"cannot make the folder {folder}: {error.strerror or error}") from error
     shared = Shared(settings, engine, choice, tell)
     found: dict[int, Done] = {}
 

@@ -23,7 +23,7 @@ from rvm_live.apps.batch.media import count_frames
 from rvm_live.core.errors import RvmLiveError, SinkError
 from rvm_live.engines.base import States
 from rvm_live.system import atomic_write
-from rvm_live.system.atomic_write import explain, write_whole
+from rvm_live.system.atomic_write import write_whole, writing
 
 __all__ = ["Segments"]
 
@@ -64,7 +64,7 @@ class Segments:
         Raises:
             SinkError: the folder cannot be made or read.
         """
-        try:
+        with writing(self.folder):
             if resume and self.folder.is_dir():
                 self._find()
             if self.pts:
@@ -75,8 +75,6 @@ class Segments:
                 shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True, exist_ok=True)
             write_whole(self.folder / _ABOUT, json.dumps(self._about).encode(), durable=True)
-        except OSError as error:
-            raise explain(error, self.folder) from error
 
     @property
     def ours(self) -> bool:
@@ -165,13 +163,11 @@ class Segments:
             if len(there) < len(self._tracks):
                 return
             del self._waiting[number]
-            try:
+            with writing(self.folder):
                 for each in self._tracks:
                     files = self._files(each, number, len(pts))
                     for path in filter(Path.exists, (*files, files[0].parent)):
                         atomic_write.flush(path)
-            except OSError as error:
-                raise explain(error, self.folder) from error
             write_whole(self.folder / _record(number), json.dumps({"pts": pts}).encode(), durable=True)
             self.pts.append(pts)
             for file in self.folder.glob("state-*.npz"):

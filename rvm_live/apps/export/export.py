@@ -11,6 +11,7 @@ from rvm_live import __version__
 from rvm_live.core.errors import EngineError, SettingsError, SinkError, words_of
 from rvm_live.core.settings import EngineSettings
 from rvm_live.system import atomic_write
+from rvm_live.system.atomic_write import writing
 from rvm_live.system.folders import at_home
 
 if TYPE_CHECKING:
@@ -199,18 +200,15 @@ def _check_place(parts: tuple[Path, ...], *, replace: bool) -> None:
 
 def _write_beside(path: Path, content: bytes) -> Path:
     """Write a file that is to be renamed to ``path`` when it is whole; nothing is left if that fails."""
-    from rvm_live.system.atomic_write import explain
 
     beside = path.with_name(f".{path.name}.part")
-    try:
+    with writing(path):
         try:
             atomic_write.refuse_special(path)
             beside.write_bytes(content)
         except OSError:
             beside.unlink(missing_ok=True)
             raise
-    except OSError as error:
-        raise explain(error, path) from error
     return beside
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rvm_live import __version__
 from rvm_live.core.clock import SYSTEM_CLOCK
-from rvm_live.core.errors import EngineError, UnavailableError, words_of
+from rvm_live.core.errors import EngineError, UnavailableError, told_as, words_of
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, States
@@ -354,10 +354,8 @@ class LiteEngine(Engine):
     def restore(self, states: States) -> None:
         if self._now is None:
             raise EngineError("the engine is not ready")
-        try:
+        with told_as(EngineError, "the state does not fit the engine", of=(RuntimeError, ValueError)):
             self._now[0].go_on(states)
-        except (RuntimeError, ValueError) as error:
-            raise EngineError(f"the state does not fit the engine: {words_of(error)}") from error
 
     def close(self) -> None:
         self._runners.close()

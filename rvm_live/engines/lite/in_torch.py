@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rvm_live.core.errors import EngineError, words_of
+from rvm_live.core.errors import EngineError, told_as
 from rvm_live.engines.common.openvino_models import converted
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
 
@@ -52,10 +52,8 @@ def openvino_model(network: LiteNetwork) -> Any:
     width, height = _EXAMPLE
     states = [torch.zeros(shape) for shape in state_shapes(width, height)]
     picture = torch.zeros((1, height, width, 3), dtype=torch.uint8)
-    try:
+    with told_as(EngineError, "OpenVINO refuses the network", of=RuntimeError):
         return converted(_Packed(network).eval(), (picture, *states))
-    except RuntimeError as error:
-        raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
 
 
 class TorchRunner:

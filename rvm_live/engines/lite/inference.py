@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.core.errors import EngineError, words_of
+from rvm_live.core.errors import EngineError, told_as
 from rvm_live.engines.common import cpu_runtime
 from rvm_live.system.telemetry_off import import_quietly
 
@@ -112,7 +112,5 @@ class Bridge:
 
 
 def _compiled(core: Any, model: Any, precision: str) -> Any:
-    try:
+    with told_as(EngineError, "OpenVINO refuses the network", of=RuntimeError):
         return core.compile_model(model, "CPU", cpu_runtime.openvino_options(_HINTS[precision]))
-    except RuntimeError as error:
-        raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error

@@ -83,11 +83,9 @@ def save(path: Path, told: Learned, changed: Mapping[str, NDArray[np.float16]]) 
 
     words = {name: value for name, value in asdict(told).items() if name != "path"}
     data = packed(dict(changed), metadata={_KEY: json.dumps(words)})
-    try:
+    with atomic_write.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         atomic_write.write(path, data, private=True)
-    except OSError as error:
-        raise atomic_write.explain(error, path) from error
     return replace(told, path=path)
 
 
@@ -164,8 +162,6 @@ def forget(name: str) -> list[str]:
         known = ", ".join(path.stem for path in every)
         raise SettingsError(f"nothing was learnt of {name!r}: " + (f"there is {known}" if known else "nothing at all"))
     for path in chosen:
-        try:
+        with atomic_write.writing(path):
             path.unlink()
-        except OSError as error:
-            raise atomic_write.explain(error, path) from error
     return [path.stem for path in chosen]

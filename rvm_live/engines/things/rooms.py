@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.core.errors import SinkError
+from rvm_live.core.errors import SinkError, told_as
 from rvm_live.system import folders
 from rvm_live.system.atomic_write import write_whole
 
@@ -58,12 +58,10 @@ def keep(room: Room) -> None:
     nothing = np.zeros((0, 0, 3), np.uint8)
     about = np.frombuffer(f"{room.taken}\n{room.label}".encode(), np.uint8)
     np.savez_compressed(file, about=about, empty=room.empty, things=nothing if room.things is None else room.things)
-    try:
+    with told_as(SinkError, f"the pictures of the room cannot be kept: {path}"):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(path, file.getvalue())
         path.chmod(0o600)
-    except OSError as error:
-        raise SinkError(f"the pictures of the room cannot be kept: {path}: {error.strerror or error}") from error
 
 
 def load(label: str) -> Room | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rvm_live.core.errors import SinkError
 from rvm_live.core.frames import Composite
-from rvm_live.system.atomic_write import explain, write_whole
+from rvm_live.system.atomic_write import write_whole, writing
 
 __all__ = ["cut_out", "encode_png", "save_png"]
 
@@ -46,8 +46,6 @@ def save_png(composite: Composite, path: Path) -> None:
     Raises:
         SinkError: it cannot be written.
     """
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise explain(error, path) from error
     write_whole(path, encode_png(cut_out(composite)))

@@ -8,19 +8,17 @@ import os
 import time
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.core.errors import SinkError, words_of
-from rvm_live.media.encoder import Encoder, Recipe
+from rvm_live.media.encoder import Encoder, Recipe, encoding
 from rvm_live.sinks.recording.times import TICKS, Times
 from rvm_live.sinks.recording.unfinished import keep_unfinished, part_path, place_lock
 from rvm_live.sinks.recording.writers import Shot, Writer, fit_into, over_black
 from rvm_live.system import atomic_write
-from rvm_live.system.atomic_write import explain
 
 if TYPE_CHECKING:
     from rvm_live.sinks.recording.listening import Listener
@@ -115,7 +113,7 @@ class VideoFile(Writer):
         self._lock.take()
 
     def write(self, shot: Shot) -> None:
-        with self._told():
+        with encoding(self.path):
             encoder = self._encoder or self._opened(shot)
             self._look()
             tick, lasts = self._times.tick(shot)
@@ -127,13 +125,13 @@ class VideoFile(Writer):
 
     def idle(self) -> None:
         if self._listener is not None and self._encoder is not None:
-            with self._told():
+            with encoding(self.path):
                 self._hear(self._listener.clock.now_ns() - _EARLY_NS)
 
     def finish(self) -> bool:
         saved = self._encoder is not None
         if self._encoder is not None:
-            with self._told():
+            with encoding(self.path):
                 self._hear_out()
                 self._encoder.flush()
                 self._encoder.close()
@@ -163,18 +161,6 @@ class VideoFile(Writer):
         if self._there:
             os.stat(self._part)
         self._there = self._part.exists()  # it is made when the first pictures leave the encoder
-
-    @contextlib.contextmanager
-    def _told(self) -> Any:
-        """Turn the library's and the system's errors into one clear line."""
-        try:
-            yield
-        except SinkError:
-            raise
-        except OSError as error:  # PyAV's own errors are OSErrors where they come from the system
-            raise explain(error, self.path) from error
-        except Exception as error:
-            raise SinkError(f"cannot encode {self.path}: {words_of(error)}") from error
 
     def _opened(self, shot: Shot) -> Encoder:
         kind = self._kind

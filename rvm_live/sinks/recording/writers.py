@@ -15,7 +15,7 @@ from rvm_live.media.scaling import Box, fit, scale_to
 from rvm_live.sinks.base import Shot
 from rvm_live.sinks.recording.snapshot import encode_png
 from rvm_live.sinks.recording.unfinished import place_lock
-from rvm_live.system.atomic_write import explain, write_whole
+from rvm_live.system.atomic_write import write_whole, writing
 
 __all__ = ["PngSequence", "Shot", "Writer", "fit_into", "over_black"]
 
@@ -102,10 +102,8 @@ class PngSequence(Writer):
 
     def write(self, shot: Shot) -> None:
         if self._count == 0:
-            try:
+            with writing(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise explain(error, self.path) from error
             self._lock.take()
         write_whole(self.path / f"{shot.seq:06d}.png", encode_png(shot.image))
         self._count += 1

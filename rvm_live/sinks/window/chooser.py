@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from rvm_live.core.errors import SettingsError
+from rvm_live.core.errors import SettingsError, told_as
 
 __all__ = ["Chooser"]
 
@@ -61,12 +61,10 @@ class Chooser:
         """
         if self._thread is not None and self._thread.is_alive():
             return
-        try:
+        with told_as(SettingsError, "the file chooser cannot be started"):
             self._process = subprocess.Popen(
                 _command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
-        except OSError as error:
-            raise SettingsError(f"the file chooser cannot be started: {error.strerror or error}") from error
         self._thread = threading.Thread(target=self._wait, args=(self._process,), name="rvm-chooser", daemon=True)
         self._thread.start()
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import EndOfSource, SourceLostError, SourceUnavailableError, words_of
+from rvm_live.core.errors import EndOfSource, SourceLostError, SourceUnavailableError, told_as, words_of
 from rvm_live.core.settings import SourceSettings
 from rvm_live.media.colour import bgr_of
 from rvm_live.media.facts import UnreadableVideo, brought_to, facts_of_frame
@@ -192,12 +192,9 @@ class VideoFileSource(Source):
         facts = facts_of_frame(frame, None if self._reading is None else self._reading.stream)
         if self._pixel is None:
             self._pixel = facts.pixel
-        try:
+        words = f"{self._name} holds a picture that cannot be converted"
+        with told_as(SourceLostError, words, of=(av.error.FFmpegError, ValueError)):  # pixels of an unknown kind
             image = brought_to(bgr_of(frame, exact=not self._settings.realtime), facts, self._pixel)
-        except (av.error.FFmpegError, ValueError) as error:  # pixels of a kind that FFmpeg cannot convert
-            raise SourceLostError(
-                f"{self._name} holds a picture that cannot be converted: {words_of(error)}"
-            ) from error
         return fit_inside(image, (self._settings.width, self._settings.height))
 
     def _free(self) -> None:
@@ -210,12 +207,9 @@ class VideoFileSource(Source):
 def _check_readable(path: Path) -> None:
     if path.is_dir():
         raise SourceUnavailableError(f"{path} is a folder: name one video or image file in it")
-    try:
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise SourceUnavailableError(f"{path} is empty")
-    except OSError as error:
-        raise SourceUnavailableError(f"cannot read {path}: {error.strerror or error}") from error
+    with told_as(SourceUnavailableError, f"cannot read {path}"), path.open("rb") as file:
+        if not file.read(1):
+            raise SourceUnavailableError(f"{path} is empty")
 
 
 def _file_name(target: str) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rvm_live import __version__
 from rvm_live.core.clock import SYSTEM_CLOCK
-from rvm_live.core.errors import EngineError, UnavailableError, words_of
+from rvm_live.core.errors import EngineError, UnavailableError, told_as
 from rvm_live.engines.common import cpu_runtime
 from rvm_live.engines.common.ladder import state_shapes
 from rvm_live.engines.common.openvino_models import (
@@ -134,10 +134,8 @@ class OpenVinoCache:
         self._bridges.join()
         coarse, model = self._bridges.now(_key((0, 0), refined, precision, within))
         shapes = state_shapes(self._weights.variant, *low)
-        try:
+        with told_as(EngineError, "OpenVINO refuses the network", of=RuntimeError):
             return OpenVinoRequest(coarse, model, import_quietly("openvino").Tensor, low, shapes)
-        except RuntimeError as error:
-            raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
 
     def build_bridge(self, precision: str, *, refined: bool, within: tuple[int, int]) -> None:
         """Compile what :meth:`bridge` needs, on a thread of its own."""
@@ -151,22 +149,18 @@ class OpenVinoCache:
 
     def _fixed(self, key: _Key) -> OpenVinoRequest:
         shapes = state_shapes(self._weights.variant, *key.low)
-        try:
+        with told_as(EngineError, "OpenVINO refuses the network", of=RuntimeError):
             coarse, model = self._models(key)
             coarse = resized(coarse, key.low, shapes)
             if key.precision != "int8":  # OpenVINO cannot keep the state of a quantised network
                 keep_state(coarse, len(shapes))
             compiled = self._compiled((coarse, resized(model, key.low)), key.precision)
             return OpenVinoRequest(*compiled, import_quietly("openvino").Tensor)
-        except RuntimeError as error:
-            raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
 
     def _any(self, key: _Key) -> tuple[Any, Any]:
-        try:
+        with told_as(EngineError, "OpenVINO refuses the network", of=RuntimeError):
             coarse, model = self._models(key)
             return self._compiled((resized(coarse, None), resized(model, None)), key.precision)
-        except RuntimeError as error:
-            raise EngineError(f"OpenVINO refuses the network: {words_of(error)}") from error
 
     def _compiled(self, models: tuple[Any, Any], precision: str) -> tuple[Any, Any]:
         """The network and the guided filter's model."""
@@ -229,13 +223,12 @@ class OpenVinoCache:
         model, worst = quantise(self._core, network, pictures, shapes)
         name = self._name("int8", refined=refined, low=low)
         shutil.rmtree(folder() / name, ignore_errors=True)
-        try:
+        with told_as(
+            EngineError,
+            f"the calibrated network cannot be kept in {folder()}",
+            "; set RVM_LIVE_CACHE to another folder",
+        ):
             keep(name, model)
-        except OSError as error:
-            raise EngineError(
-                f"the calibrated network cannot be kept in {folder()}: {error.strerror or error}; "
-                "set RVM_LIVE_CACHE to another folder"
-            ) from error
         return worst
 
     def _name(self, part: str, *, refined: bool, low: tuple[int, int] | None = None) -> str:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from rvm_live.core.clock import SYSTEM_CLOCK
-from rvm_live.core.errors import EngineError, NoMemoryError, UnavailableError, words_of
+from rvm_live.core.errors import EngineError, NoMemoryError, UnavailableError, told_as, words_of
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo, Rung, States
@@ -90,7 +90,7 @@ class RvmEngine(Engine):
         self._dtype = torch.float16 if precision == "fp16" else torch.float32
         # oneDNN and cuDNN are both at their fastest with the channels innermost.
         self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
-        try:
+        with told_as(UnavailableError, f"device {device} cannot be used", of=RuntimeError):
             self._lane = Lane(device)
             with self._lane.work():
                 network = network.to(device, self._dtype)
@@ -99,8 +99,6 @@ class RvmEngine(Engine):
                 if device.type == "cuda":
                     self._full_size = best_for(device)
                 self._lane.finish()
-        except RuntimeError as error:
-            raise UnavailableError(f"device {device} cannot be used: {words_of(error)}") from error
         self._device = device
         self._network = network
         self._steps = Prepared(self._made, "recording", beside=device.type == "cuda")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
-from rvm_live.core.errors import DisplayError, words_of
+from rvm_live.core.errors import DisplayError, told_as, words_of
 from rvm_live.sinks.window.display import Screen, prepare_qt, probe
 from rvm_live.sinks.window.toolkits import cocoa
 from rvm_live.sinks.window.toolkits.base import Closed, Event, Key, Motion, Press, Release, Toolkit
@@ -68,10 +68,8 @@ class OpenCvToolkit(Toolkit):
         return self._screen if self._title else probe()
 
     def show(self, canvas: NDArray[np.uint8]) -> None:
-        try:
+        with told_as(DisplayError, "the window failed", of=cv2.error):
             cv2.imshow(self._title, canvas)
-        except cv2.error as error:
-            raise DisplayError(f"the window failed: {words_of(error)}") from error
 
     def events(self) -> list[Event]:
         for _ in range(_KEYS_AT_ONCE):

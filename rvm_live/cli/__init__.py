@@ -46,52 +46,58 @@ from rvm_live.system.folders import stand_in_for_home
 __all__ = ["main"]
 
 _COMMANDS = {
-    "batch": ("rvm_live.cli.batch:batch", "Matte files and folders, with their sound."),
-    "calibrate": ("rvm_live.cli.calibrate:calibrate", "Prepare --precision int8 on pictures of your own."),
+    "batch": ("rvm_live.cli.batch:batch", "Cut people out of files and folders, with their sound."),
+    "calibrate": (
+        "rvm_live.cli.calibrate:calibrate",
+        "Prepare --precision int8 with pictures from your camera or clip.",
+    ),
     "cameras": ("rvm_live.cli.cameras:cameras", "List the cameras and microphones of this machine."),
-    "check": ("rvm_live.cli.check:check", "Judge the cut-out on footage of your own."),
-    "completion": ("rvm_live.cli.completion:completion", "Let the tab key complete commands, options and values."),
+    "check": ("rvm_live.cli.check:check", "Measure the quality of the cut-out on your own footage."),
+    "completion": (
+        "rvm_live.cli.completion:completion",
+        "Set up the Tab key to complete commands, options and values.",
+    ),
     "config": ("rvm_live.cli.config:config", "Show, save and edit your settings."),
-    "ctl": ("rvm_live.cli.ctl:ctl", "Steer a running program: ctl background beach."),
-    "desktop": ("rvm_live.cli.desktop:desktop", "Put rvm-live among your programs, with an icon."),
-    "doctor": ("rvm_live.cli.doctor:doctor", "Tell what works on this machine, and what to do about the rest."),
-    "engines": ("rvm_live.cli.engines:engines", "List the engines, their licences, and what runs here."),
+    "ctl": ("rvm_live.cli.ctl:ctl", "Control a running rvm-live: ctl background beach."),
+    "desktop": ("rvm_live.cli.desktop:desktop", "Add rvm-live, with an icon, to your desktop's programs."),
+    "doctor": ("rvm_live.cli.doctor:doctor", "Check what works on this machine and how to fix the rest."),
+    "engines": ("rvm_live.cli.engines:engines", "List the engines, their licences and what runs here."),
     "export": ("rvm_live.cli.export:export", "Write the network to an ONNX, OpenVINO or TorchScript file."),
-    "help": ("rvm_live.cli.cameras:help_", "Show this, or the help of a command."),
-    "hwtest": ("rvm_live.cli.hwtest:hwtest", "Probe the camera and this machine."),
-    "learn": ("rvm_live.cli.learn:learn", "Let lite, the embedded engine, learn you before your camera."),
-    "monitor": ("rvm_live.cli.monitor:monitor", "Record GPU and CPU over time, alone or around a command."),
-    "room": ("rvm_live.cli.room:room", "Keep a chair or a microphone in the picture: --chair keep."),
+    "help": ("rvm_live.cli.cameras:help_", "Show this help, or the help of a command."),
+    "hwtest": ("rvm_live.cli.hwtest:hwtest", "Test the camera and this machine."),
+    "learn": ("rvm_live.cli.learn:learn", "Train lite, the embedded engine, on you and your camera."),
+    "monitor": ("rvm_live.cli.monitor:monitor", "Record GPU and CPU load over time, also while a command runs."),
+    "room": ("rvm_live.cli.room:room", "Keep a chair or a microphone in the picture (--chair keep)."),
     "soak": (
         "rvm_live.cli.soak:soak",
-        "Run the live pipeline for hours, with faults, and tell whether it leaks or slows down.",
+        "Run live video for hours, with faults, to find leaks and slowdowns.",
     ),
-    "stress": ("rvm_live.cli.stress:stress", "Put the GPU or CPU under load and tell what it can do."),
+    "stress": ("rvm_live.cli.stress:stress", "Load the GPU or CPU fully and measure what it can do."),
     "tidy": ("rvm_live.cli.tidy:tidy", "Give the files of a folder short, safe, unique names."),
-    "weights": ("rvm_live.cli.weights:weights", "List, pull, verify and locate RVM's weights."),
+    "weights": ("rvm_live.cli.weights:weights", "List, download, verify and locate RVM's weights."),
 }
 
 
 _LABORATORY = ("calibrate", "export", "hwtest", "monitor", "soak", "stress", "tidy")
 _QUICK: dict[str, list[tuple[str, str | Callable[[int], str]]]] = {
     "Start": [
-        ("rvm-live [FILE|CAMERA|URL]", "into a window; by default the first camera"),
+        ("rvm-live [FILE|CAMERA|URL]", "show in a window; default: the first camera"),
         ("rvm-live batch FILES -o FOLDER", "cut people out of files, with their sound"),
     ],
     "Picture": [
         ("-b, --background WHAT", "red, #00ff88, transparent, a file or folder"),
-        ("--blur[=1-100]", "the room out of focus"),
+        ("--blur[=1-100]", "blur the room"),
     ],
     "Camera": [
-        ("--size 1280x720, --fps 30", "ask it for these"),
-        ("--mirror / --no-mirror", "how the window shows it"),
+        ("--size 1280x720, --fps 30", "ask the camera for these"),
+        ("--mirror / --no-mirror", "show it in the window as in a mirror"),
     ],
     "Recording": [
         ("-o, --record FILE", ".mp4, .mov, .webm or folder/; --audio: sound"),
-        ("--duration SECONDS, --headless", "stop after so long; open no window"),
+        ("--duration SECONDS, --headless", "stop after this time; open no window"),
     ],
     "Quality": [
-        ("--engine lite|rvm|...", "what cuts out; by default the best here"),
+        ("--engine lite|rvm|...", "the engine; default: the best one here"),
     ],
 }
 """The first 24 lines of the help."""
@@ -125,7 +131,7 @@ class _LazyGroup(cloup.Group):
         return name if name in _COMMANDS else None
 
     def format_params(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """What most people need; with ``--help-all`` every option, in its group."""
+        """Write the help that most people need; with ``--help-all`` every option, in its group."""
         whole = ctx.meta.get(_WHOLE, False)
         sections = [HelpSection(title, rows) for title, rows in ({} if whole else _QUICK).items()]
         if whole:
@@ -136,7 +142,7 @@ class _LazyGroup(cloup.Group):
         written = ensure_is_cloup_formatter(formatter)
         written.write_many_sections(sections, aligned=True)
         if not whole:
-            written.write("\nMore: rvm-live --help-all; of a command: rvm-live help COMMAND\n")
+            written.write("\nMore: rvm-live --help-all. For a command: rvm-live help COMMAND\n")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         told: dict[str, list[tuple[str, str | Callable[[int], str]]]] = {"Commands": [], "Laboratory": []}
@@ -166,14 +172,14 @@ class _LazyGroup(cloup.Group):
             raise
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Options, or commands, or, where none begins so, files."""
+        """Complete options or commands; files if none of them begins so."""
         if incomplete.startswith("-"):
             return click.Command.shell_complete(self, ctx, incomplete)
         told = [(name, summary) for name, (_, summary) in sorted(_COMMANDS.items()) if name.startswith(incomplete)]
         return [CompletionItem(name, help=help) for name, help in told] or [CompletionItem(incomplete, type="file")]
 
     def _settle(self, ctx: click.Context, args: list[str]) -> None:
-        """Read the user's settings file, where what is to be done depends on it."""
+        """Read the user's settings file, if the command depends on it."""
         given, words, _ = self.make_parser(ctx).parse_args(list(args))
         command = words[0] if words else ""
         asking = self.get_help_option(ctx)
@@ -191,22 +197,22 @@ class _LazyGroup(cloup.Group):
         layers.keep(ctx)
 
     def configured(self, ctx: click.Context) -> Callable[[str], click.Command | None]:
-        """Commands whose options may stand in a settings file."""
+        """The commands whose options may be in a settings file."""
         return lambda name: None if name in _WITHOUT_SETTINGS else self.get_command(ctx, name)
 
     def _with_source(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """A word that is no command names the source; options may stand before and behind it."""
+        """A word that is not a command names the source; options may come before and after it."""
         while True:
             given, words, _ = self.make_parser(ctx).parse_args(list(args))
             if not words or (words[0] in _COMMANDS and _WORD not in ctx.meta):
                 return args
             word, options = words[0], args[: len(args) - len(words)]
             if word in _COMMANDS:
-                raise click.UsageError(f"a source ({ctx.meta[_WORD]!r}) or the command {word!r}, not both")
+                raise click.UsageError(f"give a source ({ctx.meta[_WORD]!r}) or the command {word!r}, not both")
             if (command := looks_like_a_command(word, _COMMANDS)) is not None:
                 raise click.UsageError(f"unknown command {word!r}: did you mean {command!r}?")
             if "source" in given:
-                raise click.UsageError(f"one source at a time: {given['source']!r}, or {word!r}?")
+                raise click.UsageError(f"only one source can be used, not both {given['source']!r} and {word!r}")
             ctx.meta[_WORD] = word
             ended = options[-1:] == ["--"]  # what follows are words, whatever they look like
             args = [*options[: len(options) - ended], f"--source={word}", *["--"] * ended, *words[1:]]
@@ -245,20 +251,20 @@ def cli(ctx: click.Context, /, **options: object) -> None:
         word = str(ctx.meta.get(_WORD, ""))
         if not word.replace("-", "").isalpha():
             raise
-        raise SourceUnavailableError(f"{error}; nor is it a command (rvm-live --help)") from error
+        raise SourceUnavailableError(f"{error}; it is not a command either (rvm-live --help lists them)") from error
 
 
 name_in_environment(cli)
 
 
 def _said(ctx: click.Context) -> list[str]:
-    """Controls that the command line or the environment sets."""
+    """The controls that the command line or the environment sets."""
     sources = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     return [CONTROL_OF.get(name, name) for name in ctx.params if ctx.get_parameter_source(name) in sources]
 
 
 class _OneLine(logging.Formatter):
-    """A record as one line, whatever the names of files in it are made of."""
+    """Formats a log record as one line, whatever characters file names contain."""
 
     def format(self, record: logging.LogRecord) -> str:
         return one_line(super().format(record))
@@ -274,7 +280,7 @@ def _set_up_logging(level: str, *, debug: bool) -> None:
 
 
 def _keep_log() -> None:
-    """Keep what is told of this run for `rvm-live doctor --bundle`, a little more of it than the terminal shows."""
+    """Keep a log of this run for `rvm-live doctor --bundle`, with a little more than the terminal shows."""
     log = logging.getLogger("rvm_live")
     for handler in log.handlers:
         handler.setLevel(log.level)
@@ -284,10 +290,11 @@ def _keep_log() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit. An understood error is one line on standard error and exit code 2.
+    """Run the command line and exit. An expected error is one line on standard error and exit code 2.
 
     Args:
-        arguments: None: those of the process, which then ends even if a thread hangs in a driver.
+        arguments: words of the command line; None: those of the process, which then ends even if a thread hangs in a
+            driver.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
@@ -324,7 +331,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 1
     except Exception as error:
         text = " ".join(str(error).split()) or "no message"
-        _fail(f"unexpected {type(error).__name__}: {text} (run again with --debug for the traceback)", debug=debug)
+        _fail(f"unexpected {type(error).__name__}: {text} (run again with --debug to see the traceback)", debug=debug)
         code = 1
     code = code if isinstance(code, int) else 0
     if arguments is None:
@@ -355,7 +362,7 @@ def _leave(code: int) -> None:
 
 
 def _show_every_name() -> None:
-    """File names need not be text: what cannot be encoded is written out rather than an error of its own."""
+    """Write characters that cannot be encoded as escapes: file names need not be valid text."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

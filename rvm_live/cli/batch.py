@@ -41,7 +41,7 @@ _STATES = {"done": "done", "failed": "failed", "interrupted": "unfinished"}
 
 
 class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click take none
-    """A preset, by what it is or was called."""
+    """A preset, by its present or a former name."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return super().convert(OLD_NAMES.get(value, value), param, ctx)
@@ -50,23 +50,44 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 @click.command(cls=WithWords)
 @click.argument("inputs", nargs=-1, metavar="INPUT...")
 @click.option(
-    "-o", "--output", type=PlacePath(), help="A file (cut.mov), or a folder.  [default: clip.cutout.mov beside each]"
+    "-o",
+    "--output",
+    type=PlacePath(),
+    help="A file (cut.mov) or a folder.  [default: clip.cutout.mov next to each input]",
 )
-@click.option("--quality", type=_Quality(list(PRESETS)), default="standard", help="[default: standard]")
-@click.option("--write", "written", default="composite", help=f"{', '.join(WRITABLE)}.  [default: composite]")
-@click.option("-b", "--background", default="transparent", callback=place_text, help="As live.  [default: transparent]")
+@click.option(
+    "--quality",
+    type=_Quality(list(PRESETS)),
+    default="standard",
+    help="Speed against quality; resnet, high and ultra are slower.  [default: standard]",
+)
+@click.option(
+    "--write",
+    "written",
+    default="composite",
+    help=f"What to write, separated by commas: {', '.join(WRITABLE)}.  [default: composite]",
+)
+@click.option(
+    "-b",
+    "--background",
+    default="transparent",
+    callback=place_text,
+    help="The background, as for live video.  [default: transparent]",
+)
 @click.option(
     "--container",
     type=click.Choice(CONTAINERS),
     default="auto",
-    help="[default: mov; mp4 over a background; png for a still]",
+    help="File format.  [default: mov; mp4 with a background; png for a still picture]",
 )
-@click.option("--codec", type=click.Choice(CODEC_NAMES), default="auto", help="[default: the container's]")
+@click.option(
+    "--codec", type=click.Choice(CODEC_NAMES), default="auto", help="Video codec.  [default: depends on the container]"
+)
 @click.option(
     "--hwaccel",
     type=click.Choice(["none", "auto"]),
     default="none",
-    help="Let a GPU decode and encode.  [default: none]",
+    help="auto: let a GPU decode and encode.  [default: none]",
 )
 @engine_options(
     engine={},
@@ -74,42 +95,58 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
     weights={},
     device={},
     precision={},
-    downsample_ratio={"shown": "the preset's", "help": "A number in (0, 1]."},
+    downsample_ratio={"shown": "the preset's", "help": "A number above 0, at most 1."},
 )
-@click.option("--start", metavar="WHEN", help="Of each film: 250 (frames), 10.5s, 00:00:10.500 or 00:00:10:12.")
-@click.option("--end", metavar="WHEN", help="The first frame after the part that is taken, said as --start.")
-@click.option("--cuts", type=PlacePath(home=True), metavar="FILE", help="Parts of films, CSV or EDL: a file of each.")
-@click.option("--region", metavar="X,Y,W,H", help="Look for people in this rectangle alone; nobody is outside.")
 @click.option(
-    "--mask", type=PlacePath(home=True), help="Still or film: white is the person, black is not, grey as found."
+    "--start", metavar="WHEN", help="Where to start in each film: 250 (frame), 10.5s, 00:00:10.500 or 00:00:10:12."
 )
-@click.option("--seq-chunk", type=int, help="Frames matted at once.  [default: 8; 6 from 2160 lines on]")
-@click.option("--memory-limit", help="GPU memory that this process may use, such as 10GB.")
+@click.option("--end", metavar="WHEN", help="Where to stop, written like --start; this frame is not included.")
+@click.option(
+    "--cuts",
+    type=PlacePath(home=True),
+    metavar="FILE",
+    help="A list of parts of films (CSV or EDL); each part becomes a file.",
+)
+@click.option(
+    "--region", metavar="X,Y,W,H", help="Look for people only in this rectangle; the rest becomes background."
+)
+@click.option(
+    "--mask",
+    type=PlacePath(home=True),
+    help="A picture or film: white is always person, black never, grey is left to the engine.",
+)
+@click.option("--seq-chunk", type=int, help="Frames matted at once.  [default: 8; 6 from a height of 2160 pixels]")
+@click.option("--memory-limit", help="Most GPU memory that this process may use, such as 10GB.")
 @engine_options(foreground={}, steady={}, box={}, gate={"shown": "off"}, key={})
 @look_options(match={}, light_wrap={}, blend={}, grow={}, shrink={}, soften={}, despill={}, only_me={}, person={})
-@click.option("--straight", is_flag=True, help="EXR and fills with colours that are not multiplied by alpha.")
-@click.option("--name-template", help="With {prefix}, {name} and {stem}.  [default in a folder: {prefix}{name}]")
+@click.option("--straight", is_flag=True, help="Write EXR and fill without multiplying colours by alpha.")
+@click.option(
+    "--name-template", help="Name of outputs, with {prefix}, {name} and {stem}.  [default in a folder: {prefix}{name}]"
+)
 @click.option("--fps", type=float, default=25.0, help="Frames per second of numbered pictures.  [default: 25]")
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped.")
-@click.option("--force", is_flag=True, help="Overwrite outputs that exist, whatever they were made from.")
+@click.option("--force", is_flag=True, help="Overwrite outputs that exist, whatever made them.")
 @click.option(
     "--segment",
     type=float,
     default=20.0,
-    help="Seconds of video between the points where --resume goes on.  [default: 20]",
+    help="Seconds of video between the points where --resume can continue.  [default: 20]",
 )
-@click.option("--watch", is_flag=True, help="Go on with whatever is put into the folders INPUT, until Ctrl-C.")
-@click.option("--jobs", type=PlacePath(), help="A TOML file of several runs, each with settings of its own.")
-@click.option("--monitor", is_flag=True, help="Record GPU and processor beside each output, as CSV and plot.")
-@click.option("--workers", type=int, default=1, help="Processes on this machine, through Ray.  [default: 1]")
-@click.option("--ray", metavar="[=ADDRESS]", help="Work on the Ray cluster at ADDRESS, or start one here.")
+@click.option("--watch", is_flag=True, help="Wait for new files in the INPUT folders, until Ctrl-C.")
+@click.option("--jobs", type=PlacePath(), help="A TOML file with several runs, each with its own settings.")
+@click.option("--monitor", is_flag=True, help="Record GPU and CPU load next to each output, as CSV and plot.")
+@click.option(
+    "--workers", type=int, default=1, help="Number of processes on this machine; more than 1 needs Ray.  [default: 1]"
+)
+@click.option("--ray", metavar="[=ADDRESS]", help="Use the Ray cluster at ADDRESS, or start one here.")
 @engine_options(offline={}, require_licence={})
-@click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line, for programs.")
 @click.pass_context
 def batch(ctx: click.Context, /, **options: Any) -> None:
-    """Cut people out of files, folders and patterns, with their sound and their time stamps.
+    """Cut people out of files, folders and patterns. Sound and time stamps are kept.
 
-    Exit code 0: all done; 1: some failed; 2: nothing could be started; 130: interrupted (143, 129: by TERM, HUP).
+    Exit code 0: all files are done; 1: some failed; 2: nothing was started; 130: interrupted (143 by SIGTERM, 129 by
+    SIGHUP).
     """
     from rvm_live.apps.batch.inbox import watch
     from rvm_live.apps.batch.report import BatchReport
@@ -119,7 +156,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
 
     if options["jobs"] is not None:
         if options["inputs"] or options["watch"]:
-            raise SettingsError("--jobs names the inputs of every job itself: leave out INPUT and --watch")
+            raise SettingsError("the --jobs file names the inputs of every job: leave out INPUT and --watch")
         asked = [_settings(job) for job in jobs_of(options["jobs"], ctx)]
     else:
         asked = [_settings(options)]
@@ -186,7 +223,7 @@ def _summary(report: BatchReport) -> str:
     told = [f"{count} {word}" for word, count in counts.items() if count or word == "done"]
     kept = sum(each.state == "kept" for each in report.files)
     if kept:
-        told.append(f"{kept} kept, --force overwrites {'it' if kept == 1 else 'them'}")
+        told.append(f"{kept} kept (--force overwrites {'it' if kept == 1 else 'them'})")
     return ", ".join([*told, *([report.stopped] if report.stopped else [])])
 
 
@@ -208,7 +245,7 @@ def _line(event: dict[str, Any]) -> str:
 
 
 class _Json(Lines):
-    """Every event, one a line."""
+    """Prints every event as JSON, one per line."""
 
     def __call__(self, event: dict[str, Any]) -> None:
         if event["event"] != "stopping":

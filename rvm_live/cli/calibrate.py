@@ -19,26 +19,26 @@ _MOST_FRAMES = 1000
 
 @click.command()
 @source_options(
-    source={"help": "A camera, clip or URL that shows you as in use."},
-    width={"help": "Pixels asked of the camera, as in use."},
-    height={"help": "Pixels asked of the camera, as in use."},
+    source={"help": "A camera, clip or URL that shows you as in daily use."},
+    width={"help": "Width in pixels, as in daily use."},
+    height={"help": "Height in pixels, as in daily use."},
     fps={"default": 30.0},
 )
-@click.option("--frames", type=int, default=60, help="Frames to calibrate on.  [default: 60]")
+@click.option("--frames", type=int, default=60, help="Number of frames to calibrate with.  [default: 60]")
 @engine_options(
     model={},
     weights={},
-    downsample_ratio={"help": "One ratio; auto: every size the program moves between.", "shown": ""},
+    downsample_ratio={"help": "One ratio; auto: every size that the program may use.", "shown": ""},
     offline={},
 )
 def calibrate(**options: Any) -> None:
-    """Prepare --precision int8 for one size of frame, on pictures of your own.
+    """Prepare --precision int8 for one frame size, with pictures from your camera or clip.
 
-    It pays on CPUs without bfloat16; whether it does here is measured, and auto takes it where it does. Nothing leaves
+    It helps on CPUs without bfloat16. The gain is measured here, and auto uses it if it is faster. Nothing leaves
     this machine.
     """
     if options["frames"] > _MOST_FRAMES:
-        raise SettingsError(f"frames {options['frames']} is out of range: at most {_MOST_FRAMES} are held in memory")
+        raise SettingsError(f"frames {options['frames']} is out of range: it must be at most {_MOST_FRAMES}")
     from rvm_live.apps.calibrate import run
     from rvm_live.sources.camera.opencv_logging import silence_backends
 
@@ -47,16 +47,16 @@ def calibrate(**options: Any) -> None:
     made = run(source, engine, options["frames"], done=_tell)
     taken = [each for each in made if each.taken]
     if len(taken) == len(made):
-        click.echo("ready: auto takes it in live video from now on; files with --precision int8")
+        click.echo("ready: auto uses it for live video from now on; for files use --precision int8")
     elif taken:
-        click.echo("ready: auto takes those that pay in live video; all with --precision int8")
+        click.echo("ready: auto uses the faster sizes for live video; --precision int8 uses all of them")
     else:
-        click.echo("ready, but it does not pay on this processor: auto does not take it, --precision int8 does")
+        click.echo("ready, but not faster on this CPU: auto does not use it, --precision int8 does")
 
 
 def _tell(each: Calibrated) -> None:
     width, height = each.low
     click.echo(
-        f"{width}x{height} (ratio {each.ratio:.3g}): alpha is {each.worst * 1e3:.2f}e-3 from single precision, "
-        f"in {each.share:.2f} of the time"
+        f"{width}x{height} (ratio {each.ratio:.3g}): alpha differs by {each.worst * 1e3:.2f}e-3 from single precision "
+        f"and takes {each.share:.2f} of its time"
     )

@@ -14,12 +14,12 @@ __all__ = ["cameras", "help_"]
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the cameras as one JSON document.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cameras(as_json: bool) -> None:
     """List the cameras of this machine, each with the number that opens it, and its microphones by name.
 
-    The name or a part of it, and the id at the end of the line, open it as well, wherever a source is named; the id
-    stays the same when cameras are plugged in in another order. The exit code is 0 where there is one, and 1 where
+    The name, a part of it, or the id at the end of the line also opens the camera, wherever a source is named. The id
+    stays the same when cameras are plugged in in another order. The exit code is 0 if there is a camera, and 1 if
     there is none.
     """
     from rvm_live.sources.camera.camera import list_cameras, unlisted_cameras
@@ -38,16 +38,16 @@ def cameras(as_json: bool) -> None:
         named = f" or: rvm-live {shlex.quote(found[0].name)}" if found[0].name else ""
         click.echo(printable(f"open one with: rvm-live {found[0].index}{named}"), err=True)
     elif unlisted_cameras():
-        click.echo("this system does not tell which cameras there are: try `rvm-live 0`, `rvm-live 1`", err=True)
+        click.echo("this system cannot list its cameras: try `rvm-live 0` or `rvm-live 1`", err=True)
     else:
-        click.echo("there is no camera here (why one may be missing: `rvm-live hwtest`)", err=True)
+        click.echo("no camera was found (`rvm-live doctor` may tell why)", err=True)
     for name, told in _microphones():
         click.echo(printable(f"microphone for --record: --audio={shlex.quote(name)}  {told}"), err=True)
     sys.exit(0 if found else 1)
 
 
 def _microphones() -> list[tuple[str, str]]:
-    """Those that can be named; none where nobody can be asked."""
+    """Names of microphones; empty if the system cannot be asked."""
     from rvm_live.core.errors import RvmLiveError
     from rvm_live.microphones.factory import list_microphones
 
@@ -70,6 +70,8 @@ def help_(ctx: click.Context, command: str | None) -> None:
         return
     known = above.command.get_command(above, command)
     if known is None:
-        raise click.UsageError(f"there is no command {command!r}: {', '.join(above.command.list_commands(above))}")
+        raise click.UsageError(
+            f"unknown command {command!r}: choose one of {', '.join(above.command.list_commands(above))}"
+        )
     with click.Context(known, parent=above, info_name=command) as inner:
         click.echo(known.get_help(inner))

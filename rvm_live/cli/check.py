@@ -21,9 +21,15 @@ __all__ = ["check"]
 @click.command()
 @click.argument("clip", metavar="CLIP|CAMERA|demo")
 @click.option(
-    "-o", "--output", type=PlacePath(home=True), default=Path("check.html"), help="The page.  [default: check.html]"
+    "-o",
+    "--output",
+    type=PlacePath(home=True),
+    default=Path("check.html"),
+    help="The HTML report to write.  [default: check.html]",
 )
-@click.option("--seconds", type=float, help="Look at so many from the beginning.  [default: a film whole; else 10]")
+@click.option(
+    "--seconds", type=float, help="Look at this many seconds from the start.  [default: the whole film; otherwise 10]"
+)
 @source_options(width={}, height={}, fps={"default": 30.0})
 @engine_options(
     engine={},
@@ -38,12 +44,12 @@ __all__ = ["check"]
     offline={},
     require_licence={},
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def check(clip: str, output: Path, as_json: bool, **options: Any) -> None:
-    """Judge the cut-out on footage of your own, of which nobody knows the truth.
+    """Measure the quality of the cut-out on your own footage, without a reference matte.
 
-    Told are figures that rank mattes as the truth does, where that is known; a page has them over time, and the frames
-    that look worst. Nothing leaves this machine.
+    The figures rank mattes in the same order as a true reference does. An HTML page shows them over time, with the
+    frames that look worst. Nothing leaves this machine.
     """
     from rvm_live.apps.check.page import page
     from rvm_live.apps.check.run import CheckSettings
@@ -96,7 +102,7 @@ def table(report: Report) -> list[str]:
             values = "".join(f"{value:8.2f}" for value in (found.mean, found.p95, found.most))
             lines.append(f"{each.title:<14}{values}  {usual:<15}{each.unit}")
     if "disagreement" not in report.summary:
-        lines.append(f"{'disagreement':<14}not to be had: this engine works at one size alone")
+        lines.append(f"{'disagreement':<14}cannot be measured: this engine works at one size only")
     if report.worst:
         places = ", ".join(f"{each.judged.seconds:.1f} s" for each in report.worst)
         lines += ["", f"looks worst at {places}"]

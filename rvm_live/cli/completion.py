@@ -29,7 +29,7 @@ _SLOW_S = 20.0
 
 
 class _PowerShell(ShellComplete):
-    """What click has for the other shells."""
+    """Completion for PowerShell, like click's own for the other shells."""
 
     name = "powershell"
     source_template = r"""
@@ -65,13 +65,13 @@ add_completion_class(_PowerShell)
 
 @click.command()
 @click.argument("shell", type=click.Choice(_SHELLS), required=False)
-@click.option("--print", "printed", is_flag=True, help="Print the script, and install nothing.")
-@click.option("--remove", is_flag=True, help="Take it out again.")
+@click.option("--print", "printed", is_flag=True, help="Print the script; install nothing.")
+@click.option("--remove", is_flag=True, help="Remove it.")
 @click.pass_context
 def completion(ctx: click.Context, shell: str | None, printed: bool, remove: bool) -> None:
-    """Let the tab key complete commands, options, cameras, profiles and files; SHELL is by default the one you use.
+    """Set up the Tab key to complete commands, options, cameras, profiles and files. SHELL: by default the one you use.
 
-    A file with the script, and, but for fish, a line in the file that your shell reads at its start.
+    It writes a file with the script and, except for fish, adds a line to the file that your shell reads at its start.
     """
     shell = shell or _own_shell()
     kind = get_completion_class(shell)
@@ -85,7 +85,7 @@ def completion(ctx: click.Context, shell: str | None, printed: bool, remove: boo
         _without(start)
         with suppress(FileNotFoundError):
             file.unlink()
-        click.echo(f"{_PROGRAM} is completed in {shell} no more")
+        click.echo(f"{_PROGRAM} is no longer completed in {shell}")
         return
     write(file, script)
     told = [str(file)]
@@ -94,7 +94,7 @@ def completion(ctx: click.Context, shell: str | None, printed: bool, remove: boo
         write(start, f"{before}{line}  {_MARK}\n")
         told.append(str(start))
     click.echo(printable("\n".join(told)))
-    click.echo(f"open a new {shell}; `{_PROGRAM} completion {shell} --remove` takes it out again")
+    click.echo(f"open a new {shell}; `{_PROGRAM} completion {shell} --remove` removes it")
 
 
 def _own_shell() -> str:
@@ -103,18 +103,18 @@ def _own_shell() -> str:
         return shell
     if sys.platform == "win32" or shell == "pwsh":
         return "powershell"
-    raise click.UsageError(f"your shell is not known: say `{_PROGRAM} completion {'|'.join(_SHELLS)}`")
+    raise click.UsageError(f"cannot tell which shell you use: write `{_PROGRAM} completion {'|'.join(_SHELLS)}`")
 
 
 def _places(shell: str) -> tuple[Path, Path | None, str]:
     """The file of the script, the one that the shell reads at its start, and the line for it.
 
     Raises:
-        SinkError: there is no home to put it into, or PowerShell does not tell where.
+        SinkError: there is no home folder, or PowerShell does not tell where its profile is.
     """
     home = Path(os.path.expanduser("~"))
     if not home.is_absolute():
-        raise SinkError(f"there is no home folder to put it into: use `{_PROGRAM} completion {shell} --print`")
+        raise SinkError(f"there is no home folder to write it to: use `{_PROGRAM} completion {shell} --print`")
     data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
     if shell == "fish":
         folder = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "fish" / "completions"
@@ -142,13 +142,13 @@ def _powershell_profile() -> Path:
     except (OSError, subprocess.SubprocessError):
         pass
     raise SinkError(
-        f"PowerShell does not tell where its profile is: put what `{_PROGRAM} completion powershell --print` "
+        f"PowerShell does not tell where its profile is: copy what `{_PROGRAM} completion powershell --print` "
         "prints into the file $PROFILE"
     )
 
 
 def _without(start: Path | None) -> str:
-    """What a shell's file holds without our line, which is taken out of it.
+    """Remove our line from a shell's file; returns the rest of its text.
 
     Raises:
         SinkError: it cannot be read or written.
@@ -160,7 +160,7 @@ def _without(start: Path | None) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
-        raise SinkError(f"cannot read {start}: {getattr(error, 'strerror', None) or 'it is no UTF-8'}") from error
+        raise SinkError(f"cannot read {start}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}") from error
     kept = "".join(line for line in text.splitlines(keepends=True) if not line.rstrip().endswith(_MARK))
     kept = kept if not kept or kept.endswith("\n") else kept + "\n"
     if kept != text:

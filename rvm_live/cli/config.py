@@ -1,4 +1,4 @@
-"""``rvm-live config``: what is in force and why, and the file that it stands in."""
+"""``rvm-live config``: the settings in force, where each comes from, and the file they are kept in."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _PLACES = frozenset({"source", "background", "away", "weights"})
 def config() -> None:
     """Show, save and edit your settings.
 
-    They stand in rvm-live.toml in your configuration folder. The command line counts for more than the environment
-    (RVM_LIVE_FPS=24), that for more than a --profile, and that for more than the file.
+    They are in rvm-live.toml in your configuration folder. The command line overrides the environment
+    (RVM_LIVE_FPS=24), which overrides a --profile, which overrides the file.
     """
 
 
 @config.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_context
 def show(ctx: click.Context, as_json: bool) -> None:
     """Show every setting, and where its value comes from.
 
-    `rvm-live --profile call config show` shows what that would start with.
+    `rvm-live --profile call config show` shows the values that this profile would start with.
     """
     program = _program(ctx)
     layers, rows = Layers.of(program), list(in_force(program))
@@ -58,7 +58,7 @@ def show(ctx: click.Context, as_json: bool) -> None:
 @config.command()
 @click.pass_context
 def path(ctx: click.Context) -> None:
-    """Print where your settings file lies, or would lie."""
+    """Print the path of your settings file, whether it exists or not."""
     click.echo(str(_file(_program(ctx))))
 
 
@@ -66,10 +66,10 @@ def path(ctx: click.Context) -> None:
 @click.argument("name")
 @click.pass_context
 def save(ctx: click.Context, name: str) -> None:
-    """Save what this command line says as the profile NAME.
+    """Save the options of this command line as the profile NAME.
 
-    `rvm-live config save desk --engine lite --blur --fps 24`: from then on --profile desk. What the environment and a
-    --profile say is saved, too. Other keys of the profile stay, and so do comments.
+    After `rvm-live config save desk --engine lite --blur --fps 24`, use --profile desk. Settings of the environment and
+    a --profile are saved, too. Other keys of the profile stay, and so do comments.
     """
     program = _program(ctx)
     if not name.strip() or not name.isprintable():
@@ -82,7 +82,9 @@ def save(ctx: click.Context, name: str) -> None:
         if source in wanted or row.origin.partition(":")[0] == profile
     }
     if not values:
-        raise click.UsageError(f"there is nothing to save: say it behind, such as `rvm-live config save {name} --blur`")
+        raise click.UsageError(
+            f"there is nothing to save: add the options, such as `rvm-live config save {name} --blur`"
+        )
     file = _file(program)
     save_table(file, ("profiles", name), values)
     click.echo(printable(f"{file}: [profiles.{name}] {', '.join(values)}"))
@@ -93,7 +95,7 @@ def save(ctx: click.Context, name: str) -> None:
 def edit(ctx: click.Context) -> None:
     """Open your settings file in an editor, and check it afterwards.
 
-    The editor is that of the environment variable VISUAL or EDITOR, else the system's.
+    The environment variable VISUAL or EDITOR names the editor; otherwise the system's is used.
     """
     program = _program(ctx)
     file = _file(program)
@@ -101,12 +103,12 @@ def edit(ctx: click.Context) -> None:
         write(file, TEMPLATE)
     click.edit(filename=str(file))
     load(program, file, True, "", program.command.configured(program))  # type: ignore[attr-defined]
-    click.echo(printable(f"{file}: it can be used"))
+    click.echo(printable(f"{file}: no errors"))
 
 
 def in_force(program: click.Context) -> Iterator[Given]:
-    """Every setting of the program with its value and where that came from, then those of commands that a file names;
-    addresses are without user names and passwords.
+    """Every setting of the program with its value and its origin, then those of commands that a file sets;
+    addresses are shown without user names and passwords.
 
     Args:
         program: the context of the program, its options parsed.
@@ -154,7 +156,7 @@ def _program(ctx: click.Context) -> click.Context:
 def _file(program: click.Context) -> Path:
     file, _, _ = choose(program, program.params)
     if file is None:
-        raise click.UsageError("--no-config leaves no file: leave it out (RVM_LIVE_NO_CONFIG, too)")
+        raise click.UsageError("--no-config turns the settings file off: leave it out, and unset RVM_LIVE_NO_CONFIG")
     return file
 
 
@@ -172,7 +174,7 @@ def _toml(value: Any) -> Any:
 
 
 def _lasting(key: str, value: Any) -> Any:
-    """A value as it will still mean the same when the program is started in another folder."""
+    """A value that means the same when the program is started in another folder: paths become absolute."""
     if key == "size":
         return f"{value[0]}x{value[1]}"
     value = _toml(value)

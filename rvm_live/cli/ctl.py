@@ -1,4 +1,4 @@
-"""``rvm-live ctl``: a running program, steered from outside."""
+"""``rvm-live ctl``: control a running program from outside."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _PLACES = ("image:", "video:", "slides:")
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
-@click.option("--pid", type=int, help="Number of the program's process, where several run.")
+@click.option("--pid", type=int, help="Process ID of the program, if several run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def ctl(words: tuple[str, ...], pid: int | None, as_json: bool) -> None:
-    """Steer a running program: rvm-live ctl background beach.
+    """Control a running rvm-live, for example: rvm-live ctl background beach.
 
     \b
-    status                what runs, and how
+    status                what runs now
     list                  every control, its value and its choices
-    NAME                  the value of a control
+    NAME                  show the value of a control
     NAME VALUE            change it: background beach, zoom 1.5, engine rvm
-    set NAME VALUE ...    change several: all of them, or none
+    set NAME VALUE ...    change several at once: all of them, or none
     next NAME, back NAME  the next of its choices, or the one before
-    record [PATH|off]     record, and stop; so do privacy, pause and follow: on, off
-    reset, stop           forget the matting state; end the run
-    programs              the programs that run, by their numbers
+    record [PATH|off]     start or stop recording; likewise privacy, pause, follow [on|off]
+    reset, stop           start the matting state anew; end the run
+    programs              list the running programs with their process IDs
 
-    Exit code 2 where none runs, and where it refuses.
+    Exit code 2 if no program runs, or if it refuses.
     """
     from rvm_live.apps.steering.client import program, programs
 
@@ -71,7 +71,7 @@ def _list(there: Program, rest: list[str]) -> Any:
 
 def _set(there: Program, rest: list[str]) -> Any:
     if not rest or len(rest) % 2:
-        raise SettingsError("set takes names and values in turn: set background beach zoom 1.5")
+        raise SettingsError("set needs a value after each name: set background beach zoom 1.5")
     names = [_name(each) for each in rest[::2]]
     wishes = {name: _wish(name, value) for name, value in zip(names, rest[1::2], strict=True)}
     now = there.ask("set", values=wishes)
@@ -81,14 +81,14 @@ def _set(there: Program, rest: list[str]) -> Any:
 def _next(steps: int) -> Callable[[Program, list[str]], Any]:
     def step(there: Program, rest: list[str]) -> Any:
         if len(rest) != 1:
-            raise SettingsError("say which control: next background")
+            raise SettingsError("name a control, such as: next background")
         return {_name(rest[0]): there.ask("step", name=_name(rest[0]), steps=steps)}
 
     return step
 
 
 def _control(there: Program, said: str, rest: list[str]) -> Any:
-    """Its value, or another one; of what is on or off, on where nothing is said."""
+    """Show a control's value or change it; a switch without a value is switched on."""
     name = _name(said)
     if not rest:
         known = {each["name"]: each for each in there.ask("list")}
@@ -113,7 +113,7 @@ def _name(said: str) -> str:
 
 
 def _wish(name: str, value: str) -> Any:
-    """A path means what it means here, not where the program was started."""
+    """Make a path absolute: it is meant from here, not from where the program was started."""
     if name == "recording" and value not in ("on", "off"):
         path = os.path.abspath(os.path.expanduser(value))
         return path + os.sep if value.endswith(("/", os.sep)) else path
@@ -125,7 +125,7 @@ def _wish(name: str, value: str) -> Any:
 
 def _nothing_more(rest: list[str]) -> None:
     if rest:
-        raise SettingsError(f"{' '.join(rest)!r} is too much")
+        raise SettingsError(f"{' '.join(rest)!r} is not expected here: leave it out")
 
 
 def _tell(answer: Any, as_json: bool) -> None:

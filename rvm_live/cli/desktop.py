@@ -1,4 +1,4 @@
-"""``rvm-live desktop``: the program among those of the desktop, and what is dropped on it there."""
+"""``rvm-live desktop``: the program's entry on the desktop, and files that are dropped on it."""
 
 from __future__ import annotations
 
@@ -19,34 +19,36 @@ _NAMED = 6
 
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILE...]")
-@click.option("--install", is_flag=True, help="Put it there, for this user.")
-@click.option("--remove", is_flag=True, help="Take it out again.")
-@click.option("--open", "opened", is_flag=True, help="What the entry does: the camera, or cut people out of FILEs.")
+@click.option("--install", is_flag=True, help="Add it, for this user.")
+@click.option("--remove", is_flag=True, help="Remove it.")
+@click.option(
+    "--open", "opened", is_flag=True, help="Do what the icon does: start the camera, or cut people out of FILEs."
+)
 @click.pass_context
 def desktop(ctx: click.Context, files: tuple[str, ...], install: bool, remove: bool, opened: bool) -> None:
     """Start rvm-live without a terminal: from the menu of programs, with an icon.
 
-    An entry on Linux, a link in the Start menu on Windows, an application in your own Applications on macOS; each
-    starts this copy of the program. Files that are dropped on the entry or link are worked off as by rvm-live batch.
+    It is an entry on Linux, a link in the Start menu on Windows, and an application in your Applications on macOS. Each
+    starts this copy of the program. Files that are dropped on it are processed as by rvm-live batch.
     """
     from rvm_live.apps import desktop as places
 
     if install + remove + opened != 1:
-        raise click.UsageError("say --install or --remove")
+        raise click.UsageError("use --install or --remove")
     if opened:
         ctx.exit(_worked_off(files) if files else _main([]))
     if files:
-        raise click.UsageError("files are for --open")
+        raise click.UsageError("FILEs can only be used with --open")
     for path in places.install() if install else (gone := places.remove()):
         click.echo(printable(str(path)))
     if install:
-        click.echo("rvm-live is among your programs now; `rvm-live desktop --remove` takes it out again")
+        click.echo("rvm-live is now among your programs; `rvm-live desktop --remove` removes it")
     else:
         click.echo(f"{len(gone)} files removed" if gone else "there was nothing to remove")
 
 
 def _main(arguments: Sequence[str]) -> int:
-    """The program once more, in this process; its exit code."""
+    """Run the program again in this process; returns its exit code."""
     from rvm_live.cli import main
 
     try:
@@ -57,7 +59,8 @@ def _main(arguments: Sequence[str]) -> int:
 
 
 def _worked_off(files: Sequence[str]) -> int:
-    """As ``rvm-live batch`` would, with the user's settings; told by the desktop, for nobody sees a terminal."""
+    """Process files as ``rvm-live batch`` does; a desktop notification reports the result, for nobody sees a
+    terminal."""
     from rvm_live.apps.desktop import notify
 
     named = ", ".join(Path(file).name for file in files[:_NAMED]) + (", ..." if len(files) > _NAMED else "")
@@ -70,14 +73,14 @@ def _worked_off(files: Sequence[str]) -> int:
     if code and not told:
         told = [one_line(line) for line in err.getvalue().splitlines()[-1:]]
     shown = told[:_NAMED] + ([f"and {len(told) - _NAMED} more"] if len(told) > _NAMED else [])
-    notify("rvm-live failed" if code else "rvm-live is done", "\n".join(shown))
+    notify("rvm-live failed" if code else "rvm-live has finished", "\n".join(shown))
     for line in told:
         click.echo(line)
     return code
 
 
 def _line(event: dict[str, object]) -> str:
-    """What became of a file; empty for other events."""
+    """The result of a file in one line; empty for other events."""
     if event["event"] != "file":
         return ""
     name = printable(Path(str(event["input"])).name)

@@ -1,4 +1,4 @@
-"""``rvm-live doctor``: what was found, on one page or as JSON, and in one file for whoever is asked for help."""
+"""``rvm-live doctor``: the findings on one page, as JSON, or in a file to send with a bug report."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _MARKS = {"good": "ok", "note": "note", "absent": "-", "bad": "BAD"}
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Leave out what takes seconds: opening the engine, measuring the delay.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a page.")
+@click.option("--quick", is_flag=True, help="Skip the slow checks: opening the engine, measuring the delay.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a page.")
 @click.option(
     "--bundle",
     type=PlacePath(home=True),
@@ -36,10 +36,10 @@ _MARKS = {"good": "ok", "note": "note", "absent": "-", "bad": "BAD"}
 )
 @click.pass_context
 def doctor(ctx: click.Context, quick: bool, as_json: bool, bundle: Path | None) -> None:
-    """Tell on one page what works on this machine: cameras, engine, outputs, and the programs that will see them.
+    """Show on one page what works on this machine: cameras, engine, outputs, and the programs that will see them.
 
-    For what does not it names the one thing to do. No camera is opened and nothing is fetched. Exit code 0 where all
-    works that is needed, 1 where something does not.
+    For each thing that does not work it says what to do. No camera is opened and nothing is downloaded. Exit code 0 if
+    all that is needed works, 1 if not.
     """
     from rvm_live.apps.doctor.examine import examine
     from rvm_live.sources.camera.opencv_logging import silence_backends
@@ -72,7 +72,7 @@ def doctor(ctx: click.Context, quick: bool, as_json: bool, bundle: Path | None) 
 
 
 def _settings(program: click.Context) -> tuple[LiveSettings, list[Finding]]:
-    """What a live run would start with; a settings file that cannot be used is a finding, not the end."""
+    """The settings of a live run; a settings file that cannot be used becomes a finding, not an error."""
     from rvm_live.apps.doctor.finding import Finding
 
     area, mend = "settings", "`rvm-live config edit`"
@@ -91,7 +91,7 @@ def _settings(program: click.Context) -> tuple[LiveSettings, list[Finding]]:
         told = error.format_message() if isinstance(error, click.ClickException) else str(error)
         return LiveSettings(), [Finding(area, "rvm-live.toml", "bad", told, mend)]
     there = layers.path is not None and layers.path.is_file()
-    words = str(layers.path) if there else "none; the program's own settings"
+    words = str(layers.path) if there else "none; the defaults are used"
     used = f", profile {layers.profile}" if layers.profile else ""
     return settings, [Finding(area, "rvm-live.toml", "good" if there else "absent", f"{words}{used}")]
 
@@ -122,17 +122,17 @@ def page(report: Report) -> str:
         told = f"{finding.name}: {finding.detail}" if finding.detail else finding.name
         lines.append(f"  {_MARKS[finding.state]:<5} {one_line(told)}")
         if finding.mend:
-            lines.append(f"        do: {one_line(finding.mend)}")
+            lines.append(f"        to do: {one_line(finding.mend)}")
     if programs := report.programs():
-        lines += ["", "programs that take a camera"]
+        lines += ["", "how other programs see the virtual camera"]
         width = max(map(len, programs))
         lines += [f"  {name:<{width}}  {one_line(how)}" for name, how in programs.items()]
     if report.delay is not None:
         lines += [
             "",
-            f"The picture is {report.delay.picture_ms:.0f} ms late. In OBS hold the microphone back by "
+            f"The picture is {report.delay.picture_ms:.0f} ms late. In OBS, delay the microphone by "
             f"{report.delay.audio_ms} ms: Edit, Advanced Audio Properties, Sync Offset.",
         ]
     bad = [finding.name for finding in report.findings if finding.state == "bad"]
-    lines += ["", f"does not work: {', '.join(bad)}" if bad else "everything that is needed works"]
+    lines += ["", f"does not work: {', '.join(bad)}" if bad else "everything that the program needs works"]
     return "\n".join(map(printable, lines))

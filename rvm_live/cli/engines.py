@@ -15,15 +15,15 @@ __all__ = ["engines"]
 
 @click.command()
 @engine_options(
-    weights={"help": "Weights to try them with: a file or a folder."},
-    device={"help": "Device to try them on: auto, cpu, cuda, cuda:N or mps."},
-    require_licence={"help": "Tell which would be refused: such as apache,mit,bsd."},
+    weights={"help": "Weights to test the engines with: a file or a folder."},
+    device={"help": "Device to test the engines on: auto, cpu, cuda, cuda:N or mps."},
+    require_licence={"help": "Show which would be refused if only these licences are allowed: apache,mit,bsd."},
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def engines(as_json: bool, **options: Any) -> None:
-    """List the engines: under which licences they and their weights are, what they need, and whether they run here.
+    """List the engines: the licences of each and of its weights, what it needs, and whether it runs here.
 
-    Each is opened once; nothing is downloaded. Exit code 1 where none of them runs, or may.
+    Each is opened once; nothing is downloaded. Exit code 1 if none of them runs or is allowed.
     """
     from rvm_live.apps.hwtest.machine import try_engines
     from rvm_live.core.errors import RvmLiveError

@@ -18,29 +18,29 @@ __all__ = ["export"]
 
 
 @click.command()
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="The runtime it is for.")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="Format of the file.")
 @engine_options(model={}, weights={}, offline={})
-@click.option("--width", type=int, default=1280, help="Width of the frames, pixels.  [default: 1280]")
-@click.option("--height", type=int, default=720, help="Height of the frames, pixels.  [default: 720]")
+@click.option("--width", type=int, default=1280, help="Width of the frames in pixels.  [default: 1280]")
+@click.option("--height", type=int, default=720, help="Height of the frames in pixels.  [default: 720]")
 @engine_options(
     downsample_ratio={
         "names": ("--ratio", "--downsample-ratio"),
-        "help": "auto: min(512 / longer side, 1); or a number in (0, 1].",
+        "help": "auto: min(512 / longer side, 1); or a number above 0, at most 1.",
     }
 )
-@click.option("--fp16", "half", is_flag=True, help="Half precision, for GPUs: half the size.")
+@click.option("--fp16", "half", is_flag=True, help="Half precision, for GPUs; the file is half as large.")
 @click.option(
     "-o",
     "--output",
     type=PlacePath(home=True),
-    help="The file, or a folder for it.  [default: rvm_MODEL_WIDTHxHEIGHT_rRATIO_PRECISION here]",
+    help="The file to write, or its folder.  [default: rvm_MODEL_WIDTHxHEIGHT_rRATIO_PRECISION here]",
 )
-@click.option("--force", "replace", is_flag=True, help="Replace a file that is there already.")
+@click.option("--force", "replace", is_flag=True, help="Overwrite a file that exists.")
 def export(**options: Any) -> None:
     """Write the network to a file for other programs, for frames of one size.
 
-    Recurrent states go in and come out: src, r1i to r4i; fgr, pha, r1o to r4o. The file is compared with the network
-    over a moving picture, in the runtime that it is for, before it is written.
+    Its inputs are src and the recurrent states r1i to r4i; its outputs are fgr, pha and r1o to r4o. The file is
+    compared with the network on a moving picture, in its own runtime, before it is written.
     """
     from rvm_live.apps.export.export import export as make
     from rvm_live.cli.weights import download_progress
@@ -68,6 +68,6 @@ def report_text(report: ExportReport) -> str:
             f"wrote {printable(' and '.join(map(str, report.files)))} ({size:.1f} MB)",
             f"  {facts['model']}, {facts['width']}x{facts['height']}, ratio {float(facts['downsample_ratio']):.4g}, "
             f"{facts['precision']}",
-            f"  checked over {report.frames} frames against the network; mean differences: {report.difference}",
+            f"  checked against the network on {report.frames} frames; mean differences: {report.difference}",
         ]
     )

@@ -18,25 +18,29 @@ __all__ = ["hwtest"]
 @source_options(
     source={
         "metavar": "N|URL|PATH",
-        "help": "A camera's number or name, a URL or a file; auto: the first camera that delivers.",
+        "help": "A camera's number or name, a URL or a file; auto: the first camera that delivers pictures.",
     },
     width={},
     height={},
     fps={},
     fourcc={},
 )
-@click.option("--seconds", type=float, help="How long to measure.  [default: 5; with --preview, until it is closed]")
-@click.option("--preview", is_flag=True, help="Show the picture with counter and time stamps; q, Esc or closing ends.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+@click.option(
+    "--seconds", type=float, help="Seconds to measure.  [default: 5; with --preview until the window is closed]"
+)
+@click.option(
+    "--preview", is_flag=True, help="Show the picture with a frame counter and time stamps; q or Esc ends it."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @engine_options(
     weights={"help": "Weights to measure with: a file or a folder."},
     device={"help": "Device to measure on: auto, cpu, cuda, cuda:N or mps."},
 )
-@click.option("--quick", is_flag=True, help="Leave out the camera's modes and the timing of the engine.")
+@click.option("--quick", is_flag=True, help="Skip the camera's modes and the timing of the engine.")
 def hwtest(as_json: bool, **options: Any) -> None:
-    """Probe cameras and this machine, and find out by measurement what to use here.
+    """Test cameras and this machine, and measure which settings to use here.
 
-    Nothing is downloaded. The exit code is 0 where a source delivered frames, and 1 where none did.
+    Nothing is downloaded. The exit code is 0 if a source delivered frames, and 1 if none did.
     """
     from rvm_live.apps.hwtest import HwTestSettings, run
     from rvm_live.sources.camera.opencv_logging import silence_backends

@@ -40,7 +40,7 @@ def print_report(report: HwTestReport, console: Console | None = None) -> None:
     for attempt in report.attempts:
         out.print(Padding(Text.assemble(("failed  ", "red"), attempt.reason), (0, 0, 0, 2)))
     if report.source is None:
-        out.print("  [bold red]no source delivered frames[/]; name a camera, file or URL with --source")
+        out.print("  [bold red]no source delivered frames[/]: name a camera, file or URL with --source")
     else:
         _source(out, report.source)
     if report.modes:
@@ -50,7 +50,7 @@ def print_report(report: HwTestReport, console: Console | None = None) -> None:
     _machine(out, report.machine)
     _heading(out, "Back ends")
     _back_ends(out, report.machine)
-    _heading(out, "To use here")
+    _heading(out, "Recommended here")
     _advice(out, report.advice)
 
 
@@ -196,7 +196,7 @@ def _advice(out: Console, advice: Advice) -> None:
         where = f"{best.model} at {best.width}x{best.height}, ratio {best.downsample_ratio:.3g}"
         what = f"{where}: {best.fps:.1f} fps measured"
         if advice.keeps_fps is None:
-            what += "; nothing tried here keeps 15 fps, this is the fastest"
+            what += "; nothing reaches 15 fps here, this is the fastest"
         else:
             what += f", the largest that keeps {advice.keeps_fps}"
         out.print(Padding(Text(what, style="bold"), (1, 0, 0, 2)))

@@ -43,7 +43,7 @@ def jobs_of(path: Path, ctx: click.Context) -> list[dict[str, Any]]:
         ctx: of the command whose options the keys are.
 
     Raises:
-        SettingsError: the file cannot be read, or a job says what there is not; names the line or the job.
+        SettingsError: the file cannot be read, or a job has an unknown key or a bad value; names the line or the job.
     """
     file = read(path, needed=True)
     unknown = set(file.values) - {"defaults", "job"}

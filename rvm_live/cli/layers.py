@@ -158,7 +158,7 @@ def choose(ctx: click.Context, given: Mapping[str, Any]) -> tuple[Path | None, b
 
     named = given.get("config")
     if named is not None and given.get("no_config"):
-        raise click.UsageError("say --config FILE or --no-config, not both")
+        raise click.UsageError("use --config FILE or --no-config, not both")
     profile = given.get("profile") or environment("profile") or ""
     if named is not None:
         return Path(options["config"].type_cast_value(ctx, named)).expanduser(), True, profile
@@ -192,12 +192,12 @@ def load(ctx: click.Context, path: Path | None, named: bool, profile: str, comma
     if not profile and "profile" in file.values:
         profile = file.values["profile"]
         if not isinstance(profile, str):
-            raise SettingsError(f"{file.place('profile')}: profile must be the name of one, as text")
+            raise SettingsError(f"{file.place('profile')}: profile must be a profile's name, as text")
     for name, values in BUILT_IN.items():
         layers.wishes[name] = reader.lay(values, lambda *keys: "", use=False)
     for name, values in own.items():  # all of them are looked at: what is wrong is told before it is needed
         if not isinstance(values, dict):
-            raise SettingsError(f"{file.place(_PROFILES, name)}: {name!r} is no profile: write [profiles.{name}]")
+            raise SettingsError(f"{file.place(_PROFILES, name)}: {name!r} is not a profile: write [profiles.{name}]")
         wishes = reader.lay(values, lambda *keys, name=name: file.place(_PROFILES, name, *keys), use=False)
         layers.wishes[name] = {**layers.wishes.get(name, {}), **wishes}
     if profile:
@@ -315,16 +315,16 @@ def _plain(option: click.Option, value: Any) -> Any:
     """
     if option.is_flag:
         if not isinstance(value, bool):
-            raise click.BadParameter(f"it is true or false, not {value!r}")
+            raise click.BadParameter(f"it must be true or false, not {value!r}")
         return value
     if isinstance(value, list) and not option.multiple:
-        raise click.BadParameter("it has one value, not a list")
+        raise click.BadParameter("it must be one value, not a list")
     several = value if isinstance(value, list) else [value]
     for each in several:
         if not isinstance(each, (str, int, float)) or isinstance(each, bool):
             said = str(each).lower() if isinstance(each, bool) else repr(each)
-            raise click.BadParameter(f"it is text or a number, not {said}")
+            raise click.BadParameter(f"it must be text or a number, not {said}")
     if isinstance(option.type, click.types.IntParamType) and any(isinstance(each, float) for each in several):
-        raise click.BadParameter(f"it is a whole number, not {value!r}")
+        raise click.BadParameter(f"it must be a whole number, not {value!r}")
     home = [os.path.expanduser(each) if isinstance(each, str) else each for each in several]  # as a shell does
     return home if option.multiple else home[0]

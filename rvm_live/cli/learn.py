@@ -19,22 +19,22 @@ __all__ = ["learn"]
 
 @click.command()
 @source_options(
-    source={"aliases": ("--camera",), "help": "A camera, clip or URL that shows you as in use."},
-    width={"help": "Pixels asked of the camera, as in use."},
-    height={"help": "Pixels asked of the camera, as in use."},
+    source={"aliases": ("--camera",), "help": "A camera, clip or URL that shows you as in daily use."},
+    width={"help": "Width in pixels, as in daily use."},
+    height={"help": "Height in pixels, as in daily use."},
     fps={"default": 30.0},
 )
-@click.option("--seconds", type=float, default=45.0, help="To look at you, 5 to 180.  [default: 45]")
-@click.option("--empty-room", is_flag=True, help="Then look at the room without you, too.")
-@click.option("--minutes", type=float, default=3.0, help="To learn, of one core.  [default: 3]")
-@click.option("--list", "list_", is_flag=True, help="List what was learnt, and leave it at that.")
-@click.option("--forget", metavar="NAME", help="Delete what was learnt: a name out of --list, a camera, or all.")
+@click.option("--seconds", type=float, default=45.0, help="Seconds to look at you, 5 to 180.  [default: 45]")
+@click.option("--empty-room", is_flag=True, help="Then also look at the room without you.")
+@click.option("--minutes", type=float, default=3.0, help="Minutes to learn, on one CPU core.  [default: 3]")
+@click.option("--list", "list_", is_flag=True, help="List what has been learnt; do nothing else.")
+@click.option("--forget", metavar="NAME", help="Delete what was learnt: a name from --list, a camera, or all.")
 @engine_options(model={}, weights={}, offline={})
 def learn(**options: Any) -> None:
-    """Let the network lite learn you, before your camera.
+    """Train the network lite on you and your camera.
 
-    Sit before it as in a call, and move as you do there. RVM, whose weights must be here, labels what is seen; lite
-    learns from that for some minutes, and what it has learnt is kept for this camera where it is better. No picture is
+    Sit in front of it as in a call, and move as you do there. RVM labels the pictures (its weights must be here); lite
+    learns from them for some minutes. The result is kept for this camera if it is better. No picture is
     kept, and nothing leaves this machine.
     """
     from rvm_live.engines.lite import learned as files
@@ -49,7 +49,7 @@ def learn(**options: Any) -> None:
         for name in gone:
             click.echo(printable(f"{name}: deleted"))
         if not gone:
-            click.echo("nothing was learnt yet")
+            click.echo("nothing has been learnt yet")
         return
     from rvm_live.apps.learn.learn import LearnSettings
     from rvm_live.apps.learn.learn import learn as run
@@ -68,7 +68,7 @@ def _tell_all() -> None:
 
     found = files.listed()
     if not found:
-        click.echo("nothing was learnt yet: `rvm-live learn` does")
+        click.echo("nothing has been learnt yet: run `rvm-live learn`")
         return
     from rich.console import Console
     from rich.table import Table
@@ -89,18 +89,21 @@ def _tell(result: Result) -> None:
     room = f", {result.empty} of the empty room" if result.empty else ""
     click.echo(printable(f"{result.source}: {result.moments} pictures of you{room}"))
     click.echo(
-        f"apart from RVM on the last fifth: {verdict.before:.1f} before, {verdict.after:.1f} after (thousandths of "
-        f"alpha); elsewhere {verdict.guard_before:.1f} and {verdict.guard_after:.1f}"
+        f"difference from RVM on the last fifth: {verdict.before:.1f} before, {verdict.after:.1f} after "
+        "(thousandths of "
+        f"alpha); on other people: {verdict.guard_before:.1f} and {verdict.guard_after:.1f}"
     )
     if result.learned is None:
-        click.echo("not kept: it is no better. More of you, in more light and poses, may help: --seconds, --empty-room")
+        click.echo(
+            "not kept, because it is not better. Try more poses and more light, a longer --seconds, or --empty-room"
+        )
     else:
         click.echo(printable(f"kept: {result.learned.path}"))
-        click.echo(f"lite uses it before this camera from now on; --forget {result.learned.name} deletes it")
+        click.echo(f"lite uses it with this camera from now on; --forget {result.learned.name} deletes it")
 
 
 class _Bar:
-    """How far it is, on standard error."""
+    """Shows progress on standard error."""
 
     def __init__(self, progress: Any) -> None:
         self._progress = progress
@@ -115,7 +118,7 @@ class _Bar:
         self._progress.update(self._task, completed=share)
 
     def empty_room(self) -> None:
-        """Wait until nobody is before the camera."""
+        """Wait until the user has left the picture."""
         self._progress.stop()
         click.prompt("leave the picture, then press Enter", default="", show_default=False, err=True)
         self._progress.start()

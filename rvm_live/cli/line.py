@@ -1,4 +1,4 @@
-"""One line that is written over itself on a terminal, and nothing anywhere else; the same beside a sign that turns."""
+"""A status line that overwrites itself on a terminal and is silent elsewhere, with or without a spinner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Line", "telling"]
 
 
 class Line:
-    """The newest of what is told, on a terminal that can take a line back.
+    """Shows the newest message in place of the last one, on a terminal that can erase a line.
 
     Args:
         console: None: standard error.
@@ -37,14 +37,14 @@ class Line:
             self._console.print(text, end="", markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
 
     def end(self) -> None:
-        """Leave the last one standing."""
+        """Finish, leaving the last line visible."""
         if self._on:
             self._console.print()
 
 
 @contextmanager
 def telling() -> Iterator[Callable[[str], None]]:
-    """Gives what tells, beside a sign that turns, what is being done now; it is gone at the end."""
+    """Yields a function that shows what is being done now, next to a spinner; the line is erased at the end."""
     from rich.console import Console
     from rich.markup import escape
 

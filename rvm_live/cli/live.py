@@ -41,12 +41,12 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             callback=place_text,
             shell_complete=values.backgrounds,
             help="transparent, blur:25 (or --blur[=25]), red, #00ff88, a picture, a video, a folder, slides:FOLDER, "
-            "camera:1 or an address; may be repeated (key b).",
+            "camera:1 or a URL; repeat it to have several (key b).",
         ),
         click.option(
             "--mirror/--no-mirror",
             default=None,
-            help="Show the picture in the window as a mirror does (key m).  [default: a camera's]",
+            help="Mirror the picture in the window (key m).  [default: on for a camera]",
         ),
         click.option(
             "--display",
@@ -54,23 +54,25 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             aliases=("--view",),
             type=click.Choice(DISPLAY_MODES),
             default=DISPLAY_MODES[0],
-            help="View shown first (key o).  [default: result]",
+            help="View to begin with (key o).  [default: result]",
         ),
         click.option(
             "--stats",
             "statistics",
             type=click.Choice(STATISTICS),
             default=STATISTICS[0],
-            help="What is told over the picture (key s).  [default: line]",
+            help="Statistics shown over the picture (key s).  [default: line]",
         ),
         click.option("--fullscreen", is_flag=True, help="Start in full screen (key f)."),
         click.option("--follow", is_flag=True, help="Keep people in the middle of the picture (key a)."),
-        click.option("--zoom", type=float, default=1.0, help="How much larger the person is, 0.5 to 4.  [default: 1]"),
+        click.option(
+            "--zoom", type=float, default=1.0, help="Make the person larger or smaller, 0.5 to 4.  [default: 1]"
+        ),
         click.option(
             "--shift",
             metavar="X,Y",
             default="0,0",
-            help="Move the person to the right and down, in pictures: 0.2,0.  [default: 0,0]",
+            help="Move the person right and down, as parts of the picture's size: 0.2,0.  [default: 0,0]",
         ),
         look_option("only_me", hotkey="i"),
         look_option("person"),
@@ -78,12 +80,12 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             "--chair",
             type=click.Choice(CHAIR),
             default=CHAIR[0],
-            help="keep: things stay that `rvm-live room --record` has taken.  [default: drop]",
+            help="keep: show the things that `rvm-live room --record` has recorded.  [default: drop]",
         ),
         click.option(
             "--away",
             callback=place_text,
-            help="A picture to show while privacy is on (key v).  [default: the background]",
+            help="Picture to show while privacy is on (key v).  [default: the background]",
         ),
         engine_option("foreground"),
         click.option(
@@ -103,7 +105,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         click.option("--size", callback=size_text, help="Size of the camera's picture, such as 1280x720."),
         source_option("width"),
         source_option("height"),
-        source_option("fps", help="Frames per second at most."),
+        source_option("fps", help="Most frames per second; a camera is asked for as many."),
         source_option("fourcc"),
         source_option("wait"),
         source_option("loop"),
@@ -113,16 +115,18 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         click.option(
             "--virtual-camera",
             metavar="[=DEVICE]",
-            help="Be a camera to other programs, too: auto, pipewire, v4l2loopback, obs, or a device.",
+            help="Be a camera for other programs: auto, pipewire, v4l2loopback, obs, or a device.",
         ),
         click.option(
             "--virtual-camera-size",
             callback=size_text,
             metavar="SIZE",
-            help="640x360, 1280x720 or 1920x1080.  [default: as the source]",
+            help="640x360, 1280x720 or 1920x1080.  [default: the source's size]",
         ),
         click.option(
-            "--always", is_flag=True, help="Keep camera and engine running while nobody watches and no window is open."
+            "--always",
+            is_flag=True,
+            help="Keep camera and engine running even if there is no window and nobody watches.",
         ),
     ],
     "Recording": [
@@ -137,26 +141,30 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         click.option(
             "--audio",
             metavar="[=MICROPHONE]",
-            help="Record a microphone, too: the system's own, or --audio=NAME out of `rvm-live cameras`.",
+            help="Also record the default microphone, or the one named by --audio=NAME (see `rvm-live cameras`).",
         ),
         click.option(
             "--stream",
             "streams",
             metavar="URL",
             multiple=True,
-            help="Stream the result to rtmp(s)://, udp:// or tcp:// (MPEG-TS), hls:FOLDER, whip+https://; repeatable.",
+            help="Stream the result to rtmp(s)://, udp:// or tcp:// (MPEG-TS), hls:FOLDER or whip+https://; may be "
+            "repeated.",
         ),
         click.option(
-            "--stream-bitrate", type=int, metavar="KBIT", help="Of its picture, but by WHIP.  [default: by its size]"
+            "--stream-bitrate",
+            type=int,
+            metavar="KBIT",
+            help="Bit rate of the streamed picture (not for WHIP).  [default: depends on its size]",
         ),
-        click.option("--mirror-output", is_flag=True, help="Flip left and right what is recorded, too."),
+        click.option("--mirror-output", is_flag=True, help="Also mirror what is recorded."),
         click.option(
             "--sink",
             "sinks",
             metavar="NAME[:ARGUMENT]",
             type=OnePerLine(),
             multiple=True,
-            help="One more output, of a plug-in or package.module:Class; may be repeated.",
+            help="One more output: a plug-in's name or package.module:Class; may be repeated.",
         ),
         click.option("--headless", is_flag=True, help="Open no window."),
         click.option("--duration", type=float, help="Stop after this many seconds."),
@@ -166,7 +174,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         click.option(
             "--web",
             metavar="[=HOST:PORT]",
-            help="Serve a page that shows and steers everything, on this machine alone or at an address of it.",
+            help="Serve a web page that shows and controls everything.  [default: for this machine only]",
         ),
         click.option("--open", "open_page", is_flag=True, help="Open the page in a browser."),
         click.option(
@@ -174,7 +182,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             "web_origins",
             metavar="URL",
             multiple=True,
-            help="Address of a proxy in front of the page, such as https://cam.example.org.",
+            help="Address under which a proxy serves the page, such as https://cam.example.org.",
         ),
     ],
     "Quality": [
@@ -187,11 +195,12 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         click.option(
             "--adaptive/--no-adaptive",
             default=True,
-            help="Move ratio and precision so that matting keeps up with --fps; what you fix stays.  [default: on]",
+            help="Change ratio and precision so that matting keeps up with --fps; options that you set stay.  "
+            "[default: on]",
         ),
         engine_option("fallback_lite"),
         click.option(
-            "--scene-reset/--no-scene-reset", default=True, help="Forget the matting state at a cut.  [default: on]"
+            "--scene-reset/--no-scene-reset", default=True, help="Start the matting state anew at a cut.  [default: on]"
         ),
         engine_option("steady"),
         engine_option("box"),
@@ -199,7 +208,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         click.option(
             "--learned/--no-learned",
             default=True,
-            help="Let lite use what it has learnt before this camera (rvm-live learn).  [default: on]",
+            help="Let lite use what it has learnt with this camera (rvm-live learn).  [default: on]",
         ),
         engine_option("key"),
         engine_option("offline"),
@@ -210,28 +219,28 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             "--profile",
             metavar="NAME",
             shell_complete=values.profiles,
-            help="call, stream, record, quality, saver, or one of your own.",
+            help="A set of settings: call, stream, record, quality, saver, or your own.",
         ),
         click.option(
-            "--config", type=PlacePath(home=True), metavar="FILE", help="Read that instead of your rvm-live.toml."
+            "--config", type=PlacePath(home=True), metavar="FILE", help="Read this file instead of your rvm-live.toml."
         ),
         click.option(
             "--remember/--no-remember",
             default=False,
-            help="Begin with the background, view and window of the last end.  [default: off]",
+            help="Start with the background, view and window of the last run.  [default: off]",
         ),
-        click.option("--no-config", is_flag=True, help="Read no rvm-live.toml."),
+        click.option("--no-config", is_flag=True, help="Do not read rvm-live.toml."),
     ],
-    "What is told": [
-        click.option("--report", is_flag=True, help="At the end, tell the latency of every stage, too."),
-        click.option("--stats-json", type=PlacePath(), help="Write the final report there, as JSON."),
+    "Reports": [
+        click.option("--report", is_flag=True, help="At the end, also print the latency of every stage."),
+        click.option("--stats-json", type=PlacePath(), help="Write the final report to this file, as JSON."),
         click.option(
             "--log-level",
             type=click.Choice(["debug", "info", "warning", "error"]),
             default="warning",
-            help="How much is told on standard error.  [default: warning]",
+            help="Least severe messages to print on standard error.  [default: warning]",
         ),
-        click.option("--debug", is_flag=True, help="Show tracebacks and everything in the log."),
+        click.option("--debug", is_flag=True, help="Print tracebacks and all log messages."),
     ],
 }
 
@@ -247,12 +256,12 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
     """Turn parsed options into validated settings.
 
     Raises:
-        SettingsError: a value is out of range, or the size said twice.
+        SettingsError: a value is out of range, or the size was given twice.
     """
     width, height = options["width"], options["height"]
     if options["size"] is not None:
         if width is not None or height is not None:
-            raise SettingsError("say the size with --size, or with --width and --height, not both ways")
+            raise SettingsError("give the size with --size, or with --width and --height, not both")
         width, height = options["size"]
     return LiveSettings(
         source=source_settings(options, width=width, height=height, mirror=options["mirror_output"]),
@@ -321,9 +330,9 @@ def run_live(options: Mapping[str, Any], layers: Layers) -> int:
 
 
 def ask_once(settings: EngineSettings) -> None:
-    """Ask on a terminal whether RVM's weights may be fetched, the first time that they are missing.
+    """Ask on a terminal whether RVM's weights may be downloaded, the first time that they are missing.
 
-    Where nobody can answer nothing is asked, nothing is fetched, and the embedded engine runs.
+    Without a terminal nothing is asked or downloaded, and the embedded engine runs.
     """
     from rvm_live.engines.choice import EMBEDDED, question_open
     from rvm_live.weights import KNOWN, consent
@@ -337,14 +346,14 @@ def ask_once(settings: EngineSettings) -> None:
         f"{urlsplit(known.url).hostname}.",
         err=True,
     )
-    answer = click.confirm("Fetch them now? This is asked once", default=True, err=True)
+    answer = click.confirm("Download them now? This is asked only once", default=True, err=True)
     consent.remember(answer)
 
 
 def report_line(report: LiveReport) -> str:
     """The report on one line, such as ``40 s · 29.8 fps · 42 ms · saved me.mp4, 11 MB``.
 
-    A line more for each thing that ran otherwise than it was asked for.
+    One more line for each thing that ran differently from what was asked for.
     """
     snapshot = report.snapshot
     parts = [f"{snapshot.elapsed_s:.0f} s"]
@@ -361,7 +370,7 @@ def report_line(report: LiveReport) -> str:
 
 
 def _size(path: Path) -> str:
-    """How large a file is, or all files of a folder."""
+    """Size of a file, or of all files in a folder, in words."""
     try:
         files = [each for each in path.iterdir() if each.is_file()] if path.is_dir() else [path]
         size = sum(file.stat().st_size for file in files)
@@ -391,7 +400,7 @@ def report_text(report: LiveReport) -> str:
         lines.append(f"  {stage:<11}{track.p50:7.1f} {track.p95:7.1f} {track.p99:7.1f}")
     lines += [f"  low light   shadows up to {report.low_light:.1f} times brighter"] * (report.low_light > 1)
     if report.camera_ms:
-        lines.append(f"  camera      {report.camera_ms:.0f} ms from the grab to other programs")
+        lines.append(f"  camera      {report.camera_ms:.0f} ms from capture to other programs")
     lines += [f"  fallback    {line}" for line in report.fallbacks]
     lines += [f"  stream      {line}" for line in report.streams]
     if report.recording:

@@ -1,4 +1,4 @@
-"""The options of who is seen and how that person is to fit the background, for live video and for files alike."""
+"""Options that choose the person and fit them to the background, for live video and for files."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ LOW_LIGHT_OPTION = click.option(
     "--low-light",
     type=click.Choice(LOW_LIGHT),
     default=LOW_LIGHT[0],
-    help="Make dark pictures brighter and less noisy, for the network and the viewer.  [default: off]",
+    help="auto: make dark pictures brighter and less noisy.  [default: off]",
 )
-"""Of live video alone."""
+"""Only for live video."""
 _AMOUNT: Mapping[str, Any] = {"type": float, "metavar": "N", "default": 0.0}
 _LOOKS: Table = {
     "match": {
         **_AMOUNT,
         "metavar": "[=N]",
-        "help": "Draw the person's light and colours towards the background's, 0 to 100; alone 60.",
+        "help": "Adapt the person's light and colours to the background, 0 to 100; 60 without a number.",
     },
-    "light_wrap": {**_AMOUNT, "help": "Let the background's light shine around the person's rim, 0 to 100."},
+    "light_wrap": {**_AMOUNT, "help": "Let the background's light shine over the person's edge, 0 to 100."},
     "blend": {
         "type": click.Choice(BLENDS),
         "default": BLENDS[0],
-        "help": "Mix person and background as pixels are coded, or as light.",
+        "help": "Blend in gamma-coded values or in linear light.",
     },
-    "grow": {**_AMOUNT, "help": "Let the person reach so many pixels further out, 0 to 20."},
-    "shrink": {**_AMOUNT, "help": "Or so many less."},
-    "soften": {**_AMOUNT, "help": "Soften the edge by so many pixels."},
-    "despill": {"is_flag": True, "help": "Take the room's colour off the person's rim."},
-    "only_me": {"is_flag": True, "help": "Of several people keep one alone."},
+    "grow": {**_AMOUNT, "help": "Move the person's edge outwards by this many pixels, 0 to 20."},
+    "shrink": {**_AMOUNT, "help": "Move the edge inwards by this many pixels, 0 to 20."},
+    "soften": {**_AMOUNT, "help": "Soften the edge over this many pixels, 0 to 20."},
+    "despill": {"is_flag": True, "help": "Remove the room's colour from the person's edge."},
+    "only_me": {"is_flag": True, "help": "If there are several people, keep only one."},
     "person": {
         "metavar": "WHICH",
         "default": PEOPLE[0],
-        "help": "Who that is: largest, left, right, or a place in the picture, 0.3,0.5.",
+        "help": "The person that --only-me keeps: largest, left, right, or a place such as 0.3,0.5.",
     },
 }
 
@@ -60,7 +60,7 @@ def look_options(**taken: Mapping[str, Any]) -> Callable[[F], F]:
 
 
 def look_from(options: Mapping[str, Any]) -> Look:
-    """What a command has parsed.
+    """Make a look from a command's parsed options.
 
     Raises:
         SettingsError: a value is out of range.

@@ -46,10 +46,14 @@ _SHOWN = {
 
 @click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
 @click.option("--name", help="Name of the files gpu_NAME.csv and gpu_NAME.png.  [default: the command's, or monitor]")
-@click.option("-o", "--output", type=PlacePath(), default=Path(), help="Folder.  [default: this one]")
+@click.option(
+    "-o", "--output", type=PlacePath(), default=Path(), help="Folder for the files.  [default: the current folder]"
+)
 @click.option("--interval", type=float, default=1.0, help="Seconds between samples.  [default: 1]")
-@click.option("--seconds", type=float, help="Stop after so long.  [default: at the command's end, or Ctrl-C]")
-@click.option("--gpu", "device", type=int, default=0, help="NVML's number of the card.  [default: 0]")
+@click.option(
+    "--seconds", type=float, help="Stop after this many seconds.  [default: when the command ends, or Ctrl-C]"
+)
+@click.option("--gpu", "device", type=int, default=0, help="Number of the GPU, as NVML counts.  [default: 0]")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def monitor(
@@ -63,15 +67,15 @@ def monitor(
 ) -> None:
     """Record load, memory, power and temperature over time, while COMMAND runs or until Ctrl-C.
 
-    Write -- before a COMMAND with options of its own; its exit code is passed on. Without an NVIDIA GPU the processor's
-    load and memory are recorded alone.
+    Write -- before a COMMAND that has options. Its exit code is passed on. Without an NVIDIA GPU only the CPU's
+    load and memory are recorded.
     """
     from rvm_live.apps import monitor as samples
     from rvm_live.system.signals import stopping_on_signals
 
     name = name or (Path(command[0]).stem if command else "monitor")
     if not name or Path(name).name != name:
-        raise click.UsageError(f"--name {name!r} must be a name, not a path: say where with --output")
+        raise click.UsageError(f"--name {name!r} must be a name, not a path: name the folder with --output")
     if seconds is not None and not 0 < seconds <= _LONGEST_S:
         raise click.UsageError(f"--seconds {seconds:g} is out of range: above 0, at most {_LONGEST_S:.0f} (30 days)")
     if not _LEAST_INTERVAL_S <= interval <= _LONGEST_INTERVAL_S:
@@ -81,7 +85,7 @@ def monitor(
     if not 0 <= device < _MOST_CARDS:
         raise click.UsageError(f"--gpu {device} is out of range: from 0 to {_MOST_CARDS - 1}")
     if command and shutil.which(command[0]) is None:
-        raise MonitorError(f"cannot run {command[0]}: there is no such program")
+        raise MonitorError(f"cannot run {command[0]}: the program was not found")
     path = output / f"gpu_{name}.csv"
     line, stopped = Line(), _Stopped()
     with (
@@ -94,7 +98,7 @@ def monitor(
     ):
         process = _started(list(command))
         if running.reason is not None:
-            click.echo(f"no GPU is recorded: {running.reason}", err=True)
+            click.echo(f"the GPU is not recorded: {running.reason}", err=True)
         code = _wait(process, seconds, stopped)
     line.end()
     for column, (mean, largest) in samples.summary(running.samples).items():
@@ -112,7 +116,7 @@ def monitor(
 
 @contextmanager
 def _without(path: Path) -> Iterator[None]:
-    """What was recorded of a command that never ran is of no use; a file of an earlier run is not touched before."""
+    """Remove the empty recording of a command that could not be started; files of earlier runs stay."""
     there = os.path.lexists(path)
     try:
         yield
@@ -124,7 +128,7 @@ def _without(path: Path) -> Iterator[None]:
 
 
 def _title(text: str) -> str:
-    """Words that a plot shows as they are: its font has letters."""
+    """A title that the plot's font can show."""
     plain = "".join(c if ord(c) < 0x250 else "?" for c in printable(text))
     return plain if len(plain) <= 100 else plain[:97] + "..."
 
@@ -142,7 +146,7 @@ def _started(command: list[str]) -> subprocess.Popen[Any] | None:
 
 
 class _Stopped(threading.Event):
-    """Set, with the reason, by the first signal."""
+    """An event that the first signal sets, with the reason."""
 
     reason = ""
 
@@ -152,7 +156,8 @@ class _Stopped(threading.Event):
 
 
 def _wait(process: subprocess.Popen[Any] | None, seconds: float | None, stopped: _Stopped) -> int:
-    """Until the command ends, the time is up, or a signal comes; the exit code, the command's if there is one."""
+    """Wait until the command ends, the time is up, or a signal comes; returns the exit code, the command's if there is
+    one."""
     if process is None:
         stopped.wait(seconds)
         return _CODES.get(stopped.reason, 0)
@@ -169,7 +174,7 @@ def _wait(process: subprocess.Popen[Any] | None, seconds: float | None, stopped:
 
 
 def _end(process: subprocess.Popen[Any], reason: str) -> None:
-    """Ask the command to end. At Ctrl-C the terminal has told it as well; on Windows nothing else could."""
+    """Ask the command to end. On Ctrl-C the terminal has already done so; on Windows only the terminal can."""
     with suppress(OSError):
         if reason != "interrupted":
             process.terminate()

@@ -1,6 +1,6 @@
 """The options of engines and sources, once for all commands, and the settings that they make.
 
-A command names those that it takes, in the order of its help, with what is otherwise there::
+A command lists its options in the order of its help, with what differs for it::
 
     @source_options(source={}, fps={"default": 30.0})
     @engine_options(weights={}, device={})
@@ -41,17 +41,17 @@ _SOURCE: Table = {
         "shell_complete": values.sources,
         "help": "auto, demo, a camera's number or name, a video or image file, or a URL.",
     },
-    "width": {"type": int, "help": "Pixels asked of the camera.", "shown": 1280},
-    "height": {"type": int, "help": "Pixels asked of the camera.", "shown": 720},
-    "fps": {"type": float, "default": 60.0, "help": "Frames per second asked of the camera."},
-    "fourcc": {"default": "MJPG", "help": "Pixel format asked of the camera."},
-    "wait": {"is_flag": True, "help": "Wait for a camera or stream that is not there yet."},
-    "loop": {"is_flag": True, "help": "Start a file over at its end."},
+    "width": {"type": int, "help": "Width in pixels that the camera is asked for.", "shown": 1280},
+    "height": {"type": int, "help": "Height in pixels that the camera is asked for.", "shown": 720},
+    "fps": {"type": float, "default": 60.0, "help": "Frames per second that the camera is asked for."},
+    "fourcc": {"default": "MJPG", "help": "Pixel format that the camera is asked for."},
+    "wait": {"is_flag": True, "help": "Wait if the camera or stream is not there yet."},
+    "loop": {"is_flag": True, "help": "Play a file again from its start when it ends."},
     "realtime": {
         "names": ("--realtime/--no-realtime",),
         "default": True,
         "shown": "",
-        "help": "Play a file at its own rate, or take every frame of it as fast as they are worked off.",
+        "help": "Play a file at its own rate, or process every frame as fast as possible.",
     },
 }
 _ENGINE: Table = {
@@ -64,11 +64,11 @@ _ENGINE: Table = {
     "weights": {"type": PlacePath(home=True), "help": "Weights: a file, or a folder that holds them."},
     "device": {"default": "auto", "help": "auto, cpu, cuda, cuda:N, mps, intel-gpu or npu."},
     "precision": {"default": "auto", "help": "auto, fp32, fp16 (GPU), bf16 or int8 (CPU)."},
-    "downsample_ratio": {"default": "auto", "help": "auto, or a number in (0, 1]."},
+    "downsample_ratio": {"default": "auto", "help": "auto, or a number above 0, at most 1."},
     "foreground": {
         "type": click.Choice(get_args(Foreground)),
         "default": "model",
-        "help": "The person's colours: estimated without spill, or the camera's own.",
+        "help": "The person's colours: estimated without the room's spill (model), or the camera's (source).",
     },
     "steady": {
         "names": ("--steady/--no-steady",),
@@ -79,34 +79,38 @@ _ENGINE: Table = {
     "box": {
         "names": ("--box/--no-box",),
         "default": None,
-        "help": "Look at a box around the person, not at the whole picture (CPU).",
+        "help": "Process only a box around the person, not the whole picture (CPU).",
         "shown": "off",
     },
     "gate": {
         "names": ("--gate/--no-gate",),
         "default": None,
-        "help": "Let the network look only when something moved.",
+        "help": "Run the network only when something has moved.",
         "shown": "live",
     },
-    "key": {"metavar": "COLOUR", "help": "The screen's colour for chroma, such as #00b140.", "shown": "found"},
+    "key": {
+        "metavar": "COLOUR",
+        "help": "Colour of the screen for --engine chroma, such as #00b140.",
+        "shown": "detected",
+    },
     "fallback_lite": {
         "names": ("--fallback-lite/--no-fallback-lite",),
         "default": True,
-        "help": "auto changes to lite where RVM's smallest size is too slow for 24 fps, and back.",
+        "help": "If RVM's smallest size is too slow for 24 fps, --engine auto uses lite while that lasts.",
         "shown": "on",
     },
     "offline": {"is_flag": True, "help": "Never download weights."},
     "require_licence": {
         "metavar": "LIST",
-        "help": "Refuse engines and weights under other licences than these, such as apache,mit,bsd.",
+        "help": "Allow only engines and weights under these licences, such as apache,mit,bsd.",
     },
 }
-"""Field of the settings -> what click.option takes; ``names``: of the option, where it is not called as the field is;
-``shown``: the default in words, where it is none of click's; ``hotkey``: of the window, where the command has one."""
+"""Field of the settings -> what click.option takes; ``names``: of the option, if it differs from the field's;
+``shown``: the default in words, if click does not know it; ``hotkey``: of the window, where the command has one."""
 
 
 def option_of(table: Table, field: str, changes: Mapping[str, Any]) -> Callable[[F], F]:
-    """One option of a table, with what is otherwise here than for the other commands."""
+    """One option of a table, changed for one command."""
     said = {**table[field], **changes}
     if hotkey := said.pop("hotkey", ""):
         said["help"] = f"{said['help'].removesuffix('.')} (key {hotkey})."
@@ -135,7 +139,7 @@ def engine_option(field: str, **changes: Any) -> Callable[[F], F]:
 
     Args:
         field: of :class:`~rvm_live.core.settings.EngineSettings`.
-        changes: what is otherwise here than for the other commands: ``help`` without the default, ``default``,
+        changes: what differs from the other commands: ``help`` without the default, ``default``,
             ``shown`` (the default in words), ``hotkey`` (of the window), ``names`` (of the option), or what else
             :func:`click.option` takes.
     """
@@ -148,7 +152,7 @@ def engine_options(**taken: Mapping[str, Any]) -> Callable[[F], F]:
 
 
 def engine_settings(options: Mapping[str, Any]) -> EngineSettings:
-    """Of what a command has parsed those that it has of an engine.
+    """Make engine settings from a command's parsed options.
 
     Raises:
         SettingsError: a value is out of range.
@@ -177,6 +181,6 @@ def source_settings(options: Mapping[str, Any], **more: Any) -> SourceSettings:
 
     Args:
         options: what was parsed.
-        more: fields for which the command has no option, or that hold whatever was said.
+        more: values for fields without an option; they override what was parsed.
     """
     return SourceSettings(**{**{field: options[field] for field in _SOURCE if field in options}, **more})

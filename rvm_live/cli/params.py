@@ -1,4 +1,4 @@
-"""What the commands' options share: paths that the system can take, and words that fit on one line of a terminal."""
+"""What the commands' options share: paths that the system accepts, and text that fits on one line of a terminal."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _KINDS = ("image:", "video:", "slides:")
 
 
 def printable(text: str) -> str:
-    """The text with everything written out that a terminal would obey instead of show."""
+    """The text with control characters written as escapes, so that a terminal shows instead of obeys them."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def one_line(text: str) -> str:
-    """A message as one line of a few hundred characters that a terminal shows as it is; its middle goes first."""
+    """A message as one printable line of a few hundred characters; a longer one loses its middle."""
     words = printable(" ".join(text.split())).split(" ")
     line = " ".join(words)
     if len(line) > _LONGEST_LINE:
@@ -56,26 +56,28 @@ def _cut(text: str, length: int) -> str:
 
 
 def check_words(arguments: Sequence[str]) -> None:
-    """Refuse what no shell can pass on, and what no program can.
+    """Refuse arguments that no program can take.
 
     Raises:
-        click.UsageError: an argument holds a zero byte.
+        click.UsageError: an argument contains a zero byte.
     """
     for argument in arguments:
         if "\0" in argument:
-            raise click.UsageError(f"an argument holds a zero byte: {argument!r}")
+            raise click.UsageError(f"an argument contains a zero byte: {argument!r}")
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
-    """Refuse paths in environment variables that the system cannot take, and addresses that are none.
+    """Refuse environment variables whose path or URL cannot be used.
 
     Raises:
-        click.UsageError: there is one.
+        click.UsageError: one of them cannot be used.
     """
     try:
         _ = urlsplit(environment.get("RVM_LIVE_WEIGHTS_URL", "")).port
     except ValueError as error:
-        raise click.UsageError("the environment variable RVM_LIVE_WEIGHTS_URL holds no address") from error
+        raise click.UsageError(
+            "the environment variable RVM_LIVE_WEIGHTS_URL is not a URL: set it to an https address, or unset it"
+        ) from error
     for name in _PATHS:
         reason = _unusable(environment.get(name, ""), home=name in ("RVM_LIVE_CONFIG", "RVM_LIVE_WEIGHTS"))
         if reason is not None:
@@ -83,14 +85,14 @@ def check_environment(environment: Mapping[str, str]) -> None:
 
 
 def _unusable(text: str, *, home: bool = False) -> str | None:
-    """Why no file can be called so; None if one can. ``home``: a tilde in front stands for a user's folder."""
+    """Why this cannot be a file's path; None if it can. ``home``: a tilde in front stands for a user's folder."""
     place = os.path.expanduser(text) if home else text
     if home and text.startswith("~") and place == text:
         return f"there is no user {text.partition('/')[0][1:]!r} with a home (a file of that name: ./{text})"
     try:
         os.lstat(place)
     except ValueError:
-        return "it holds a zero byte"
+        return "it contains a zero byte"
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             return os.strerror(error.errno).lower()
@@ -128,14 +130,15 @@ class PlacePath(click.Path):
 
 
 class OnePerLine(click.types.StringParamType):
-    """Text of an option that may be repeated; in the environment one a line, for paths hold spaces and colons."""
+    """Text of an option that may be repeated; in the environment one per line, because paths contain spaces and
+    colons."""
 
     def split_envvar_value(self, rv: str) -> list[str]:
         return [line for line in rv.splitlines() if line.strip()]
 
 
 def absolute_place(text: str) -> str:
-    """Words for a background, with what lies there by its whole path; as they are where nothing does."""
+    """A background's name with its path made absolute, if a file is there; otherwise unchanged."""
     kind = next((kind for kind in _KINDS if text.lower().startswith(kind)), "")
     place, query, fit = text[len(kind) :].partition("?fit=")
     every = ""
@@ -147,7 +150,7 @@ def absolute_place(text: str) -> str:
 
 
 def place_text(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-    """An option's callback: words that may be a path, or hold one behind ``image:``, ``video:`` or ``slides:``."""
+    """An option's callback for text that is a path, or has one after ``image:``, ``video:`` or ``slides:``."""
     for text in value if isinstance(value, tuple) else (value or "",):
         path = next((text[len(kind) :] for kind in _KINDS if text[: len(kind)].lower() == kind), text)
         if (reason := _unusable(path.partition("?fit=")[0])) is not None:
@@ -157,7 +160,7 @@ def place_text(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
 
 @contextmanager
 def made_folder(path: Path) -> Iterator[None]:
-    """Make a folder for results, and take it back where an error leaves it empty.
+    """Make a folder for results, and remove it if an error leaves it empty.
 
     Raises:
         SinkError: it cannot be made.

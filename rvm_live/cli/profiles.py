@@ -1,4 +1,4 @@
-"""The profiles that come along. A profile of the same name in the user's file is laid over its own."""
+"""The built-in profiles. A profile of the same name in the user's file overrides single keys of it."""
 
 from __future__ import annotations
 

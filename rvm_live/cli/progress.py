@@ -1,4 +1,4 @@
-"""What people see of a batch run while it works: how far it is, and above that what is done and what is to note."""
+"""Progress of a batch run for people: how far it is, and above that the finished files and notes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _RARELY_S = 30.0
 _LONG_S = 3.0
 """A preparation that takes longer is told where nobody watches, too."""
 _BAR, _NARROW = 20, 64
-_STOPPING = "stopping in good order (once more: at once)"
+_STOPPING = "finishing what is begun, then stopping (Ctrl-C again: stop at once)"
 
 
 @dataclass
 class _File:
-    """One at hand."""
+    """A file in progress."""
 
     name: str
     frames: int = 0
@@ -36,7 +36,7 @@ class _File:
 
 
 class HowFar:
-    """How far a run is, from its events, in words; percent, time and rate are those of the files at hand.
+    """Progress of a run in words, from its events; percent, time and rate are of the files in progress.
 
     Args:
         name: an event's file in words.
@@ -73,7 +73,7 @@ class HowFar:
 
     @property
     def part(self) -> float | None:
-        """Done of the files at hand, 0 to 1; None where nobody knows."""
+        """Finished part of the files in progress, 0 to 1; None if unknown."""
         files = [file for file in self._files.values() if file.preparing is None]
         of = [file.of for file in files if file.of]
         if not of or len(of) < len(files) or any(file.frames > (file.of or 0) for file in files):
@@ -82,7 +82,7 @@ class HowFar:
 
     @property
     def names(self) -> str:
-        """Of the files at hand."""
+        """Names of the files in progress."""
         return ", ".join(file.name for file in self._files.values())
 
     def __str__(self) -> str:
@@ -97,7 +97,7 @@ class HowFar:
             return " · ".join([*told, *(_preparing(file) for file in list(self._files.values())[:1])])
         frames, fps, part = sum(file.frames for file in files), sum(file.fps for file in files), self.part
         if part == 1.0:
-            return " · ".join([*told, "100 %", "putting it together"])
+            return " · ".join([*told, "100 %", "joining the parts"])
         if part is None:
             told.append(f"{frames} frames")
         else:
@@ -108,7 +108,7 @@ class HowFar:
 
 
 def _preparing(file: _File) -> str:
-    last = "" if file.last_time is None else f" ({_time(file.last_time)} the last time)"
+    last = "" if file.last_time is None else f" ({_time(file.last_time)} last time)"
     return f"preparing the network: {_time(file.preparing or 0)}{last}"
 
 
@@ -120,7 +120,7 @@ def _time(seconds: float) -> str:
 
 
 class Lines(logging.Handler):
-    """Plain lines, where nobody watches: one for every file, and rarely how far it is. Notes come once a run.
+    """Plain lines for logs: one per file, and now and then the progress. A note comes once per run.
 
     Args:
         line: what became of a file, in words.
@@ -145,7 +145,7 @@ class Lines(logging.Handler):
         self._preparing = False
 
     def __enter__(self) -> Lines:
-        """From now on what is logged is told here."""
+        """From now on log messages are shown here."""
         self._before, self._log.handlers[:] = self._log.handlers[:], [self]
         return self
 
@@ -164,7 +164,7 @@ class Lines(logging.Handler):
             self.moved(event)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """What a file has to note its line tells, too."""
+        """A note about a file is also in that file's line."""
         if record.levelno > logging.INFO and record.name == "rvm_live.core.notices":
             self.noticed(record.getMessage())
         elif record.levelno < logging.WARNING or self._first(record.getMessage()):
@@ -181,10 +181,10 @@ class Lines(logging.Handler):
             click.echo(one_line(text), err=True)
 
     def noticed(self, text: str) -> None:
-        """Something about the file at hand, as it comes."""
+        """A note about a file in progress, as it comes."""
 
     def moved(self, event: dict[str, Any]) -> None:
-        """It goes on."""
+        """Progress was made."""
         now_ns = self._clock.now_ns()
         if event["event"] == "preparing" and event["seconds"] >= _LONG_S and not self._preparing:
             self._preparing = True
@@ -194,7 +194,7 @@ class Lines(logging.Handler):
         click.echo(f"{self.how_far.names}: {self.how_far}", err=True)
 
     def _first(self, text: str) -> bool:
-        """Whether it has not been told in this run."""
+        """Whether this has not been shown in this run."""
         fresh = text not in self._told
         self._told.add(text)
         return fresh
@@ -206,7 +206,7 @@ class Lines(logging.Handler):
 
 
 class Bar(Lines):
-    """One line that stays below all others, on a terminal."""
+    """A progress line that stays below all others, on a terminal."""
 
     def __init__(
         self,

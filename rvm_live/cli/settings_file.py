@@ -26,13 +26,13 @@ _PLACE = re.compile(r"\s+at line \d+ col \d+$")
 _LARGEST = 1_000_000
 
 TEMPLATE = """\
-# Settings of rvm-live. A key is called as its option is, without the dashes: `rvm-live --help-all` lists them.
-# What is said on the command line or in the environment counts for more, and so does a profile (--profile NAME).
+# Settings of rvm-live. A key is the option's name without the dashes: `rvm-live --help-all` lists them.
+# The command line, the environment and a profile (--profile NAME) override these settings.
 #
 # background = ["blur", "beach.jpg"]
 # engine = "lite"
 # size = "1280x720"
-# profile = "call"          # in force where no other is named
+# profile = "call"          # used if no other profile is named
 #
 # [profiles.desk]
 # source = "HD Webcam C920"
@@ -48,10 +48,10 @@ class SettingsFile:
     """A file that was read.
 
     Attributes:
-        path: where it lies.
-        values: plain values of Python: what stands in it.
+        path: of the file.
+        values: its content as plain Python values.
         lines: (table, ..., key) -> line, from 1, as far as it can be told.
-        text: as it stands there; empty where there is no file.
+        text: its text; empty if there is no file.
     """
 
     path: Path
@@ -60,13 +60,13 @@ class SettingsFile:
     text: str = ""
 
     def place(self, *keys: str) -> str:
-        """Where a key stands, for people."""
+        """Where a key is, in words: file and line."""
         line = self.lines.get(keys)
         return str(self.path) if line is None else f"{self.path}, line {line}"
 
 
 def default_path() -> Path:
-    """Where it lies unless another one is named; it need not be there."""
+    """Path of the settings file unless another one is named; it need not exist."""
     return settings_folder() / "rvm-live.toml"
 
 
@@ -75,10 +75,10 @@ def read(path: Path, *, needed: bool) -> SettingsFile:
 
     Args:
         path: of it.
-        needed: it was named; else there need be none.
+        needed: it was named, so it must exist.
 
     Raises:
-        SettingsError: it cannot be read, or is no TOML: says the line and the column.
+        SettingsError: it cannot be read, or is not valid TOML: says the line and the column.
     """
     text = _text(path, needed=needed)
     if text is None:
@@ -91,7 +91,7 @@ def read(path: Path, *, needed: bool) -> SettingsFile:
             f"{path}, line {error.line}, column {error.col + 1}: {words[:1].lower()}{words[1:]}".rstrip(".")
         ) from error
     except (TOMLKitError, ValueError, RecursionError) as error:
-        raise SettingsError(f"{path} is no TOML: {error or type(error).__name__}") from error
+        raise SettingsError(f"{path} is not valid TOML: {error or type(error).__name__}") from error
     return SettingsFile(path, values, _lines(text), text)
 
 
@@ -101,7 +101,7 @@ def _text(path: Path, *, needed: bool) -> str | None:
         if not stat.S_ISREG(about.st_mode):
             raise SettingsError(f"the settings file {path} is a folder or a device: name a file with --config")
         if about.st_size > _LARGEST:
-            raise SettingsError(f"the settings file {path} is too large to be one")
+            raise SettingsError(f"the settings file {path} is larger than 1 MB: name another file with --config")
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         if needed:
@@ -115,7 +115,7 @@ def _text(path: Path, *, needed: bool) -> str | None:
 
 
 def _lines(text: str) -> dict[tuple[str, ...], int]:
-    """Where keys stand; those inside strings of several lines are taken along, which harms nobody."""
+    """Line of every key; lines inside multi-line strings are counted as keys too, which does no harm."""
     lines: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):
@@ -132,7 +132,7 @@ def save_table(path: Path, names: tuple[str, ...], values: Mapping[str, Any]) ->
     read the file stays as it is.
 
     Raises:
-        SettingsError: the file is no TOML, or has something else in that place.
+        SettingsError: the file is not valid TOML, or has something else in that place.
         SinkError: it cannot be written.
     """
     text = read(path, needed=False).text or TEMPLATE
@@ -141,7 +141,7 @@ def save_table(path: Path, names: tuple[str, ...], values: Mapping[str, Any]) ->
     for name in names:
         table = table.setdefault(name, tomlkit.table(is_super_table=name != names[-1]))
         if not isinstance(table, dict):
-            raise SettingsError(f"{path}: {name!r} is no table, so nothing can be saved in it")
+            raise SettingsError(f"{path}: {name!r} is not a table, so nothing can be saved in it")
     for key, value in values.items():
         table[key] = value
     write(path, tomlkit.dumps(document))

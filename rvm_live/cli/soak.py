@@ -1,4 +1,4 @@
-"""``rvm-live soak``: the live pipeline for hours, with faults on purpose, and whether it aged."""
+"""``rvm-live soak``: live video for hours, with faults on purpose, to find leaks and slowdowns."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ __all__ = ["soak"]
 
 
 @click.command()
-@click.option("--frames", type=int, help="Stop after so many frames were shown.")
-@click.option("--hours", type=float, help="Stop after so many hours.")
-@click.option("--faults", is_flag=True, help="Let camera and engine fail at random, by --seed.")
+@click.option("--frames", type=int, help="Stop after this many shown frames.")
+@click.option("--hours", type=float, help="Stop after this many hours.")
+@click.option(
+    "--faults", is_flag=True, help="Make the camera and the engine fail at random times that --seed determines."
+)
 @click.option("--seed", type=int, default=1, help="[default: 1]")
 @source_options(
-    source={"default": "demo", "shown": "demo, as fast as it goes"},
+    source={"default": "demo", "shown": "the demo, at full speed"},
     width={"default": 320, "shown": 320},
     height={"default": 180, "shown": 180},
 )
@@ -32,9 +34,10 @@ __all__ = ["soak"]
 @click.option("-o", "--output", type=PlacePath(), default=Path("soak"), help="[default: soak]")
 @click.pass_context
 def soak(ctx: click.Context, /, **options: Any) -> None:
-    """Run the live pipeline without a window for a long time; sample memory, threads, descriptors, queues, latency.
+    """Run live video without a window for a long time, and record memory, threads, file descriptors, queues and
+    latency.
 
-    Ends with a verdict, soak.csv and soak.png. Exit code 0 if nothing leaked or slowed down, 1 if something did, 130
+    It ends with a verdict, soak.csv and soak.png. Exit code 0 if nothing leaked or slowed down, 1 if something did, 130
     after Ctrl-C.
     """
     from rvm_live.apps.soak.run import Sample, SoakSettings, run
@@ -64,7 +67,7 @@ def soak(ctx: click.Context, /, **options: Any) -> None:
         f"{report.frames} frames in {report.seconds:.0f} s, {rate:.0f} fps, {report.engine}; {report.exit_reason}"
     )
     if settings.faults:
-        told = ", ".join(f"{count} x {kind}" for kind, count in sorted(report.faults.items())) or "none came up"
+        told = ", ".join(f"{count} x {kind}" for kind, count in sorted(report.faults.items())) or "no fault occurred"
         click.echo(f"faults: {told}")
     for finding in report.findings:
         click.echo(

@@ -37,17 +37,21 @@ _COLUMNS = (
 @click.option("--minutes", type=float, default=5.0, help="Minutes for all configurations together.  [default: 5]")
 @click.option("--configs", help="ENGINE/MODEL/PRECISION/SIZE/CHUNK[xBATCH], separated by commas.")
 @engine_options(device={})
-@click.option("--memory-limit", help="GPU memory to use at most, such as 10GB.")
+@click.option("--memory-limit", help="Most GPU memory to use, such as 10GB.")
 @click.option(
-    "--max-temperature", type=float, default=85.0, help="Degrees Celsius where it slows down, then stops.  [85]"
+    "--max-temperature",
+    type=float,
+    default=85.0,
+    help="Degrees Celsius at which the test slows down, then stops.  [85]",
 )
 @click.option("-o", "--output", type=PlacePath(), default=Path("stress"), help="[default: stress]")
 @click.pass_context
 def stress(ctx: click.Context, /, **options: Any) -> None:
-    """Run networks, precisions, frame sizes and chunks one after the other; tell speed, load, memory, power, heat.
+    """Run networks, precisions, frame sizes and chunks one after the other; measure speed, load, memory, power and
+    heat.
 
-    Ends with a table, stress.csv, stress.png and the setting that gets most out of this machine. Weights that are not
-    here are made up: they take the same time. Exit code 1 if nothing could run, 130 after Ctrl-C.
+    It ends with a table, stress.csv, stress.png and the fastest setting for this machine. Networks that are not
+    downloaded run with random weights, which take the same time. Exit code 1 if nothing could run, 130 after Ctrl-C.
     """
     from rvm_live.apps.stress.configs import parse
     from rvm_live.apps.stress.run import Row, StressSettings, run
@@ -113,12 +117,14 @@ def _show(report: StressReport) -> None:
     for note in report.notes:
         console.print(note, markup=False, highlight=False)
     if any(not row.real_weights for row in report.rows):
-        console.print("weights that are not here were made up: the speed is the same", highlight=False)
+        console.print(
+            "random weights were used for networks that are not downloaded: the speed is the same", highlight=False
+        )
     if report.reason:
         console.print(report.reason, markup=False, highlight=False)
     bests, live = report.bests, report.live()
     if bests:
-        console.print("most out of this machine, by network:")
+        console.print("highest throughput of this machine, by network:")
     for best in bests:
         console.print(f"  {best.config}, {best.megapixels_s:.0f} megapixels a second", highlight=False)
         console.print(f"    {_command(best)}", markup=False, highlight=False)
@@ -128,7 +134,7 @@ def _show(report: StressReport) -> None:
 
 
 def _command(row: Row, *, live: bool = False) -> str:
-    """The options that give this setting."""
+    """The command line for this setting."""
     engine, model, precision, _, many = row.config.split("/")
     chunk = many.partition("x")[0]
     named = "" if engine == "lite" else f" --model {model}"

@@ -18,15 +18,15 @@ __all__ = ["tidy"]
     "--max-length",
     type=int,
     default=DEFAULT_LENGTH,
-    help=f"Most characters in a name with its suffix, at least {LEAST_LENGTH}.  [default: {DEFAULT_LENGTH}]",
+    help=f"Greatest length of a name with its suffix, at least {LEAST_LENGTH}.  [default: {DEFAULT_LENGTH}]",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be renamed, and rename nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be renamed; rename nothing.")
 @click.option("--undo", is_flag=True, help="Undo the last run in this folder.")
 def tidy(folder: Path, max_length: int, dry_run: bool, undo: bool) -> None:
     """Give the files of FOLDER short, safe, unique names.
 
-    Spaces become underscores, extensions stay, nothing is overwritten; folders, links and hidden files are left alone.
-    Hidden folders that conversions left when they were killed are removed.
+    Spaces become underscores, extensions stay, and nothing is overwritten. Folders, links and hidden files are not
+    touched. Hidden folders left over from conversions that were killed are removed.
     """
     from rvm_live.apps import tidy as files
 
@@ -46,5 +46,5 @@ def tidy(folder: Path, max_length: int, dry_run: bool, undo: bool) -> None:
         click.echo(printable(f"{each.old} -> {each.new}"))
     would = "would be " if dry_run else ""
     for name in left:
-        click.echo(printable(f"{name}: left by a conversion that was killed, {would}removed"))
+        click.echo(printable(f"{name}: left over from a conversion that was killed, {would}removed"))
     click.echo(f"{len(planned)} {would}renamed")

@@ -1,4 +1,4 @@
-"""What the tab key offers for the values of options; nothing here is imported before it is pressed."""
+"""Values of options that the Tab key offers; imported only when it is pressed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["backgrounds", "compositors", "engines", "profiles", "sources"]
 
 
 def engines(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-    """Engines, plug-ins' too."""
+    """Engines, including plug-ins."""
     from rvm_live.core.registry import ENGINES
 
     return _beginning(["auto", *ENGINES.names()], incomplete)
@@ -25,7 +25,7 @@ def compositors(ctx: click.Context, param: click.Parameter, incomplete: str) -> 
 
 
 def profiles(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-    """Those that come along, and the user's own where the file can be read."""
+    """Built-in profiles, and the user's own if the settings file can be read."""
     from rvm_live.cli.profiles import BUILT_IN
     from rvm_live.cli.settings_file import default_path, read
     from rvm_live.core.errors import SettingsError
@@ -48,7 +48,7 @@ def sources(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 
 
 def backgrounds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-    """What needs no file, and files."""
+    """Backgrounds that need no file, and files."""
     from rvm_live.core.colors import NAMES
 
     return _beginning(["blur", "transparent", *NAMES], incomplete) or [CompletionItem(incomplete, type="file")]

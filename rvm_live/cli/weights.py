@@ -27,7 +27,7 @@ class _RichBar:
             from rich.console import Console
             from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-            columns = (TextColumn("fetching weights"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+            columns = (TextColumn("downloading weights"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self._task = self._bar.add_task("weights", total=total)
             self._bar.start()
@@ -40,17 +40,17 @@ class _RichBar:
 
 
 download_progress = _RichBar()
-"""Shows any download of weights."""
+"""Show progress if weights are downloaded."""
 
 
 @click.group()
 def weights() -> None:
-    """Fetch, list and check the network's weights."""
+    """Download, list and check the network's weights."""
 
 
 @weights.command("list")
 def list_() -> None:
-    """Show the official checkpoints, and which of them runs find."""
+    """List the official checkpoints, and which of them are here."""
     from rich.console import Console
     from rich.table import Table
 
@@ -75,9 +75,9 @@ def list_() -> None:
 @weights.command()
 @click.argument("model", type=_MODEL, default=MODELS[0])
 def pull(model: str) -> None:
-    """Fetch the official checkpoint of MODEL.
+    """Download the official checkpoint of MODEL.
 
-    It goes to the cache; if it lies there already, unaltered, nothing happens.
+    It is stored in the cache. If it is there already and unchanged, nothing happens.
     """
     from rvm_live.weights import pull as fetch
     from rvm_live.weights import verify as check
@@ -89,14 +89,14 @@ def pull(model: str) -> None:
 @weights.command()
 @click.argument("what", metavar="[MODEL|PATH]", type=PlacePath(home=True), default=MODELS[0])
 def verify(what: Path) -> None:
-    """Check a MODEL that runs find, or any file at PATH.
+    """Check the installed weights of MODEL, or any file at PATH.
 
-    One that was fetched is compared with its recorded SHA-256; both must hold a whole, usable checkpoint.
+    A downloaded file is compared with its recorded SHA-256. The file must be a complete, usable checkpoint.
     """
     from rvm_live.weights import verify as check
 
     found = check(str(what))
-    against = "matches the recorded one" if found.recorded else "nothing recorded to compare with"
+    against = "matches the recorded one" if found.recorded else "there is no recorded checksum to compare with"
     told = f"{found.path}: {found.variant}, {found.refiner}, {found.parameters:,} parameters, usable"
     click.echo(printable(told))
     click.echo(f"SHA-256 {found.sha256} ({against})")
@@ -107,7 +107,7 @@ def verify(what: Path) -> None:
 def path(model: str | None) -> None:
     """Print the file that a run would load.
 
-    Nothing is fetched; with MODEL, the file of that network.
+    Nothing is downloaded. With MODEL: the file of that network.
     """
     from rvm_live.core.settings import EngineSettings
     from rvm_live.weights import resolve

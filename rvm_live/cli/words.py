@@ -38,7 +38,7 @@ _SIZE = re.compile(r"(\d{1,6})[xX×,*](\d{1,6})")  # noqa: RUF001 (a sign that i
 
 
 class Aliased(click.Option):
-    """An option with more names than its help tells.
+    """An option with more names than its help shows.
 
     Args:
         aliases: those names, with their dashes.
@@ -84,7 +84,7 @@ def with_opposites(parser: Any, command: click.Command) -> Any:
 
 
 def said_in_full(arguments: Sequence[str], commands: Collection[str] = ()) -> list[str]:
-    """The arguments with values put in where they were left out, up to ``--`` or a command, whose own they are then."""
+    """The arguments with values filled in where they were left out, up to ``--`` or a command."""
     full = list(arguments)
     for number, word in enumerate(full):
         if word == "--" or word in commands:
@@ -97,8 +97,9 @@ def said_in_full(arguments: Sequence[str], commands: Collection[str] = ()) -> li
 
 
 def settings_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with ``--profile``, ``--config`` and ``--no-config`` in front, also where they stand behind a
-    command; of ``config save NAME`` every option that follows. What stands behind ``--`` or ``monitor`` is others'."""
+    """The arguments with ``--profile``, ``--config`` and ``--no-config`` moved to the front, even if they come after a
+    command; for ``config save NAME`` every option that follows. What comes after ``--`` or ``monitor`` is not
+    touched."""
     front: list[str] = []
     rest: list[str] = []
     words = list(arguments)
@@ -119,7 +120,7 @@ def settings_first(arguments: Sequence[str]) -> list[str]:
 
 
 def looks_like_a_command(word: str, commands: Collection[str]) -> str | None:
-    """The command that was probably meant by a word that names no file; None if none is close."""
+    """The command that a misspelt word probably means; None if none is close."""
     near = None if os.path.lexists(word) else get_close_matches(word.lower(), commands, 1, 0.75)
     return near[0] if near else None
 

@@ -374,7 +374,7 @@ def test_what_a_killed_one_leaves_is_found_by_tidy_and_what_is_in_use_is_not(tmp
     child.communicate()
     (tmp_path / "out" / ".rvm-live-other.part").mkdir()  # somebody may be about to use it
     for options, would in ((("--dry-run",), "would be "), ((), "")):
-        told = f"{left.name}: left by a conversion that was killed, {would}removed\n0 {would}renamed\n"
+        told = f"{left.name}: left over from a conversion that was killed, {would}removed\n0 {would}renamed\n"
         assert left.is_dir()
         assert call("tidy", tmp_path / "out", *options).out == told
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".rvm-live-other.part"]

@@ -251,7 +251,7 @@ def test_the_command_prints_a_table_or_json(tmp_path: Path) -> None:
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[-1] == str(tmp_path / "page.html")
     assert "file clip.mp4, 96x64: 16 frames judged, in 2 stretches" in done.out
-    assert "disagreement  not to be had" in done.out
+    assert "disagreement  cannot be measured" in done.out
     told = json.loads(call(*said, "--json").out)
     assert told["figures"]["flicker"] == {"unit": "pixels", "mean": 0.0, "p95": 0.0, "most": 0.0, "count": 16}
     assert told["engine"]["name"] == "pass-through" and len(told["frames"]) == 16

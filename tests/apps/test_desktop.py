@@ -108,7 +108,7 @@ def test_the_entry_is_valid_wherever_the_program_lies(folder: str, home: Path, m
 @pytest.mark.parametrize("arguments", [(), ("--install", "--remove")])
 def test_one_of_both_has_to_be_said(arguments: tuple[str, ...]) -> None:
     done = call("desktop", *arguments)
-    assert done.code == 2 and "say --install or --remove" in done.complaint
+    assert done.code == 2 and "use --install or --remove" in done.complaint
 
 
 def test_what_cannot_be_written_is_told_and_leaves_nothing(home: Path) -> None:
@@ -158,7 +158,7 @@ def test_files_that_are_dropped_are_worked_off_and_told(home: Path, said: Path) 
     gio = shutil.which("gio")
     start = [gio, "launch", str(entry)] if gio is not None else [*told_by(exec_of(entry)), "desktop", "--open"]
     subprocess.run([*start, str(clip), str(other)], env=environment, check=True, timeout=120, cwd=home)
-    assert Display.wait(lambda: said.exists() and "rvm-live is done" in said.read_text(), 120)
+    assert Display.wait(lambda: said.exists() and "rvm-live has finished" in said.read_text(), 120)
     assert len(pictures(home / "my clip.cutout.mp4", "gray")) == 4
     assert len(pictures(home / "b&b.cutout.mp4", "gray")) == 4
     words = said.read_text()
@@ -188,7 +188,7 @@ def test_without_files_the_entry_starts_the_camera(monkeypatch: pytest.MonkeyPat
     assert call("desktop", "--open").code == 3
     assert started == ["auto"]
     done = call("desktop", "--install", "a.mp4")
-    assert done.code == 2 and "files are for --open" in done.complaint
+    assert done.code == 2 and "FILEs can only be used with --open" in done.complaint
 
 
 # Other systems, by what they read ----------------------------------------------------------------------------

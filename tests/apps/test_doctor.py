@@ -226,8 +226,10 @@ def test_the_exit_code_is_for_scripts(monkeypatch: Patch, broken: bool) -> None:
         monkeypatch.setattr(module, name, lambda: [found])
     done = call("doctor", "--quick")
     assert done.code == int(broken) and done.err == ""
-    assert "        do: do this" in done.out
-    assert done.out.splitlines()[-1].startswith("does not work: one" if broken else "everything that is needed works")
+    assert "        to do: do this" in done.out
+    assert done.out.splitlines()[-1].startswith(
+        "does not work: one" if broken else "everything that the program needs works"
+    )
     report = json.loads(call("doctor", "--quick", "--json").out)
     assert report["healthy"] is not broken and report["findings"][-1]["mend"] == "do this" and report["delay"] is None
 

@@ -82,7 +82,7 @@ def test_without_a_gpu_it_says_so_and_records_the_processor(tmp_path: Path) -> N
     ) as process:
         done = finish(process)
     assert done.code == 0
-    assert "no GPU is recorded: " in done.err
+    assert "the GPU is not recorded: " in done.err
     (path,) = tmp_path.glob("gpu_python*.csv")
     found = read_samples(path)
     assert len(found) >= 3

@@ -71,10 +71,10 @@ def test_a_room_is_taken_through_a_camera_and_kept(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ([], "say what to do"),
-        (["--props"], "say what to do"),
-        (["--record", "--list"], "say what to do"),
-        (["--forget", "attic"], "no room 'attic' is kept"),
+        ([], "choose what to do"),
+        (["--props"], "choose what to do"),
+        (["--record", "--list"], "choose what to do"),
+        (["--forget", "attic"], "there is no recorded room 'attic'"),
         (["--record", "--seconds", "1e9"], "out of range"),
         (["--record", "--source", "7"], "camera 7"),
         (["--record", "--source", "auto", "--seconds", "0"], "there is no camera"),

@@ -244,9 +244,9 @@ def test_the_command_says_what_is_so_now(
         for words, complaint in (
             (["zoom", "9"], "zoom is a number from 0.5 to 4, not '9'"),
             (["zom", "2"], "there is no control 'zom': did you mean zoom?"),
-            (["set", "zoom"], "set takes names and values in turn"),
-            (["status", "now"], "'now' is too much"),
-            (["next"], "say which control"),
+            (["set", "zoom"], "set needs a value after each name"),
+            (["status", "now"], "'now' is not expected here"),
+            (["next"], "name a control"),
         ):
             code, told = spoken(capsys, *words)
             assert code == 2 and complaint in told, words

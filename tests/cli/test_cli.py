@@ -174,12 +174,12 @@ BAD_VALUES = {
     "report folder": (["--stats-json", "/no/such/report.json"], "/no/such"),
     "option": (["--no-such-option"], "--no-such-option"),
     "command": (["bacth"], "unknown command 'bacth': did you mean 'batch'?"),
-    "two sources": (["dance"], "one source at a time"),
+    "two sources": (["dance"], "only one source can be used"),
     "address as background": (["-b", "https://a.example/b//c.jpg?d=1"], "save https://a.example/b//c.jpg?d=1 as"),
     "address as picture": (["-b", "image:file:///a/b.jpg"], "save file:///a/b.jpg as"),
     "bare colour": (["-b", "#12345"], "unknown colour '#12345'"),
     "size": (["--size", "1280"], "'1280' is not a size: write it like 1280x720"),
-    "size twice": (["--size", "96x64", "--width", "96"], "not both ways"),
+    "size twice": (["--size", "96x64", "--width", "96"], "--width and --height, not both"),
     "blur without a number": (["--blur=much"], "blur strength 'much'"),
 }
 

@@ -139,7 +139,7 @@ def test_words_of_powershell_are_read() -> None:
 
 def test_what_cannot_be_done_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELL", "/bin/tcsh")
-    assert "your shell is not known" in call("completion").complaint
+    assert "cannot tell which shell you use" in call("completion").complaint
     monkeypatch.setenv("SHELL", "/bin/bash")
     (home / ".bashrc").mkdir()
     assert "cannot read" in call("completion").complaint

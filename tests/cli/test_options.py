@@ -15,16 +15,16 @@ from rvm_live.core.settings import EngineSettings, SourceSettings
 from tests.conftest import ROOT
 
 OWN_HELP = {
-    ("", "fps"): "at most",  # it limits the display, too
-    ("calibrate", "source"): "shows you as in use",
-    ("calibrate", "width"): "as in use",
-    ("calibrate", "height"): "as in use",
+    ("", "fps"): "Most frames per second",  # it limits the display, too
+    ("calibrate", "source"): "shows you as in daily use",
+    ("calibrate", "width"): "as in daily use",
+    ("calibrate", "height"): "as in daily use",
     ("calibrate", "downsample_ratio"): "One ratio",
-    ("batch", "downsample_ratio"): "A number in (0, 1]",  # ``auto`` is the preset's there
+    ("batch", "downsample_ratio"): "A number above 0, at most 1",  # ``auto`` is the preset's there
     ("export", "downsample_ratio"): "min(512 / longer side, 1)",
-    ("learn", "source"): "shows you as in use",
-    ("learn", "width"): "as in use",
-    ("learn", "height"): "as in use",
+    ("learn", "source"): "shows you as in daily use",
+    ("learn", "width"): "as in daily use",
+    ("learn", "height"): "as in daily use",
     ("hwtest", "source"): "first camera that delivers",
     ("hwtest", "weights"): "to measure with",
     ("hwtest", "device"): "to measure on",

@@ -71,7 +71,7 @@ def test_a_number_and_a_name_are_cameras() -> None:
     assert "camera 97" in call(*QUICK[:3], "97").err
     done = call(*QUICK[:3], "Nobody")
     assert done.code == 2
-    assert "'Nobody'" in done.complaint and "nor is it a command" in done.complaint
+    assert "'Nobody'" in done.complaint and "it is not a command either" in done.complaint
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_all_of_the_help_names_every_option_in_a_group_and_what_the_short_one_na
     for option in cli.params:
         assert isinstance(option, click.Option)
         assert option.hidden or option.opts[-1] in whole, option
-    for heading in ("Picture:", "Camera, file or stream:", "Recording:", "Quality:", "What is told:", "Laboratory:"):
+    for heading in ("Picture:", "Camera, file or stream:", "Recording:", "Quality:", "Reports:", "Laboratory:"):
         assert f"\n{heading}\n" in whole
     assert "--webcam" not in whole and "--no-stats" not in whole
     parser = cli.make_parser(click.Context(cli))
@@ -150,7 +150,7 @@ def test_help_version_and_cameras_are_words_too() -> None:
     assert call("help").out == call("-h").out == call("--help").out
     assert call("help", "tidy").out == call("tidy", "-h").out
     assert call("-V").out == call("--version").out
-    assert "no command 'nothing'" in call("help", "nothing").complaint
+    assert "unknown command 'nothing'" in call("help", "nothing").complaint
     done = call("cameras")
     assert (done.code == 0) == bool(done.out)
     assert done.err

@@ -96,7 +96,7 @@ def test_alpha_is_that_of_the_plain_network_on_another_clip(
 def test_auto_takes_it_once_it_is_calibrated_where_it_pays(
     made: subprocess.CompletedProcess[str], weights: Path, share: str, taken: bool
 ) -> None:
-    assert "of the time" in made.stdout
+    assert "of its time" in made.stdout
     kept = [path for path in folder().glob("*-256x144-int8-*") if (path / "share.txt").is_file()]
     assert len(kept) == 1, "it is not measured when it is calibrated"
     told = kept[0] / "share.txt"

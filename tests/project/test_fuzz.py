@@ -359,7 +359,7 @@ FOUND: dict[str, tuple[list[str], str]] = {
     "an engine above the package": (["--engine", "..:x"], "unknown engine '..:x'"),
     "a compositor above the package": (["--compositor", ".x:y"], "unknown compositor '.x:y'"),
     "a device in other digits": (["--device", "cuda:\u0663"], "unknown device"),
-    "a zero byte": (["--source", "a\0b"], "an argument holds a zero byte"),
+    "a zero byte": (["--source", "a\0b"], "an argument contains a zero byte"),
     "weights with a name too long": (["--weights", "x" * 300], "too long"),
     "weights of nobody": (["--weights", "~nobody-of-that-name/x"], "no user 'nobody-of-that-name'"),
     "weights that never come": (["--engine", "onnx", "--weights", "{t}/pipe"], "a device or a pipe"),

@@ -111,7 +111,9 @@ def _table(report: Report) -> str:
     for each in FIGURES:
         if (found := report.summary.get(each.name)) is None:
             if each.name == "disagreement":
-                rows.append(f'<tr><td>{each.title}<td colspan="6">not to be had: this engine works at one size alone')
+                rows.append(
+                    f'<tr><td>{each.title}<td colspan="6">cannot be measured: this engine works at one size only'
+                )
             continue
         mark = "bad" if found.mean > each.usual[1] else "good"
         values = "".join(f"<td>{value:.2f}" for value in (found.p95, found.most))

@@ -155,7 +155,7 @@ def test_a_job_counts_for_more_than_what_lies_below_and_less_than_the_command_li
         ("[[job]]\ninputs = ['x.mp4']\nquality = 'best'", "job 1: quality: 'best' is not one of"),
         ("[[job]]\noutput = 'x'", "there is nothing to work on"),
         ("quality = 'high'\n[[job]]\ninputs = ['x.mp4']", "line 1: there is no 'quality': only [defaults] and [[job]]"),
-        ("[[job]]\ninputs = ['x.mp4']\nforce = 1", "force: it is true or false"),
+        ("[[job]]\ninputs = ['x.mp4']\nforce = 1", "force: it must be true or false"),
         ("[[job]]\ninputs = ['x.mp4', 5]", "job 1: inputs are files and folders, as text"),
         ("[[job]]\ninputs = ['x.mp4']\nwatch = true", "job 1: unknown key 'watch'"),
     ],

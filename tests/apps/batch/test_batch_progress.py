@@ -58,7 +58,7 @@ def test_the_line_tells_file_part_time_and_rate() -> None:
     far.hear(preparing(3.2, None))
     assert str(far) == "1 of 4 · preparing the network: 3 s"
     far.hear(preparing(5.0, 12.3))
-    assert str(far) == "1 of 4 · preparing the network: 5 s (12 s the last time)"
+    assert str(far) == "1 of 4 · preparing the network: 5 s (12 s last time)"
     far.hear(progress(0, 5, 400))
     assert str(far) == "1 of 4 · 1 %"
     clock.advance(7.8)
@@ -66,7 +66,7 @@ def test_the_line_tells_file_part_time_and_rate() -> None:
     assert str(far) == "1 of 4 · 38 % · 13 s left · 19 fps"
     clock.advance(10)
     far.hear(progress(0, 400, 400))
-    assert str(far) == "1 of 4 · 100 % · putting it together"
+    assert str(far) == "1 of 4 · 100 % · joining the parts"
     far.hear({"event": "file", "number": 0})
     assert str(far) == "2 of 4"
     for number in range(1, 4):
@@ -99,7 +99,7 @@ def test_several_files_at_once_are_one_line() -> None:
     assert str(far) == "2-3 of 5 · 25 % · 30 s left · 10 fps"
     assert far.names == "1.mp4, 2.mp4"
     far.hear({"event": "stopping"})
-    assert str(far) == "2-3 of 5 · stopping in good order (once more: at once)"
+    assert str(far) == "2-3 of 5 · finishing what is begun, then stopping (Ctrl-C again: stop at once)"
 
 
 @pytest.mark.parametrize(

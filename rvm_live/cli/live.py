@@ -65,9 +65,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         ),
         click.option("--fullscreen", is_flag=True, help="Start in full screen (key f)."),
         click.option("--follow", is_flag=True, help="Keep people in the middle of the picture (key a)."),
-        click.option(
-            "--zoom", type=float, default=1.0, help="Make the person larger or smaller, 0.5 to 4.  [default: 1]"
-        ),
+        click.option("--zoom", type=float, default=1.0, help="Size of the person, 0.5 to 4.  [default: 1]"),
         click.option(
             "--shift",
             metavar="X,Y",
@@ -123,11 +121,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             metavar="SIZE",
             help="640x360, 1280x720 or 1920x1080.  [default: the source's size]",
         ),
-        click.option(
-            "--always",
-            is_flag=True,
-            help="Keep camera and engine running even if there is no window and nobody watches.",
-        ),
+        click.option("--always", is_flag=True, help="Keep camera and engine running without a window or viewer."),
     ],
     "Recording": [
         click.option(
@@ -148,14 +142,10 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
             "streams",
             metavar="URL",
             multiple=True,
-            help="Stream the result to rtmp(s)://, udp:// or tcp:// (MPEG-TS), hls:FOLDER or whip+https://; may be "
-            "repeated.",
+            help="Send the result to rtmp(s)://, udp:// or tcp:// (MPEG-TS), hls:FOLDER or whip+https://; repeatable.",
         ),
         click.option(
-            "--stream-bitrate",
-            type=int,
-            metavar="KBIT",
-            help="Bit rate of the streamed picture (not for WHIP).  [default: depends on its size]",
+            "--stream-bitrate", type=int, metavar="KBIT", help="Bit rate of the picture (not WHIP).  [default: by size]"
         ),
         click.option("--mirror-output", is_flag=True, help="Also mirror what is recorded."),
         click.option(
@@ -195,8 +185,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         click.option(
             "--adaptive/--no-adaptive",
             default=True,
-            help="Change ratio and precision so that matting keeps up with --fps; options that you set stay.  "
-            "[default: on]",
+            help="Change ratio and precision to keep up with --fps; options that you set stay.  [default: on]",
         ),
         engine_option("fallback_lite"),
         click.option(

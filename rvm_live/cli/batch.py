@@ -118,7 +118,20 @@ class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click t
 @click.option("--seq-chunk", type=int, help="Frames matted at once.  [default: 8; 6 from a height of 2160 pixels]")
 @click.option("--memory-limit", help="Most GPU memory that this process may use, such as 10GB.")
 @engine_options(foreground={}, steady={}, box={}, gate={"shown": "off"}, key={})
-@look_options(match={}, light_wrap={}, blend={}, grow={}, shrink={}, soften={}, despill={}, only_me={}, person={})
+@look_options(
+    low_light={},
+    match={},
+    light_wrap={},
+    blend={},
+    grow={},
+    shrink={},
+    soften={},
+    despill={},
+    only_me={},
+    person={},
+    chair={},
+)
+@click.option("--room", metavar="NAME", help="The room that --chair keep is about.  [default: the only one recorded]")
 @click.option("--straight", is_flag=True, help="Write EXR and fill without multiplying colours by alpha.")
 @click.option(
     "--name-template", help="Name of outputs, with {prefix}, {name} and {stem}.  [default in a folder: {prefix}{name}]"
@@ -204,6 +217,9 @@ def _settings(options: Mapping[str, Any]) -> BatchSettings:
         straight=options["straight"],
         only_me=options["only_me"],
         person=options["person"],
+        low_light=options["low_light"],
+        chair=options["chair"],
+        room=options["room"],
         seq_chunk=options["seq_chunk"],
         segment_seconds=options["segment"],
         workers=options["workers"],

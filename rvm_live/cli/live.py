@@ -15,14 +15,13 @@ import cloup
 from rvm_live.apps.report import LiveReport
 from rvm_live.cli import values
 from rvm_live.cli.layers import Layers
-from rvm_live.cli.looks import LOW_LIGHT_OPTION, look_from, look_option
+from rvm_live.cli.looks import look_from, look_option
 from rvm_live.cli.options import engine_option, engine_settings, source_option, source_settings
 from rvm_live.cli.params import OnePerLine, PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
 from rvm_live.core.errors import SettingsError, SinkError
 from rvm_live.core.framing import parse_shift
 from rvm_live.core.settings import DISPLAY_MODES, MODELS, STATISTICS, EngineSettings, LiveSettings
-from rvm_live.core.things import CHAIR
 from rvm_live.core.words import network_words
 from rvm_live.pipeline.metrics import STAGES, Percentiles
 
@@ -74,12 +73,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         ),
         look_option("only_me", hotkey="i"),
         look_option("person"),
-        click.option(
-            "--chair",
-            type=click.Choice(CHAIR),
-            default=CHAIR[0],
-            help="keep: show the things that `rvm-live room --record` has recorded.  [default: drop]",
-        ),
+        look_option("chair"),
         click.option(
             "--away",
             callback=place_text,
@@ -94,7 +88,7 @@ _GROUPS: dict[str, list[Callable[[Any], Any]]] = {
         ),
     ],
     "Fitting the background": [
-        LOW_LIGHT_OPTION,
+        look_option("low_light"),
         look_option("match", hotkey="l"),
         *map(look_option, ("light_wrap", "blend", "grow", "shrink", "soften", "despill")),
     ],

@@ -11,20 +11,19 @@ import click
 from rvm_live.cli.options import Table, option_of, options_of
 from rvm_live.core.look import BLENDS, LOW_LIGHT, Look
 from rvm_live.core.only_me import PEOPLE
+from rvm_live.core.things import CHAIR
 
-__all__ = ["LOW_LIGHT_OPTION", "look_from", "look_option", "look_options"]
+__all__ = ["look_from", "look_option", "look_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-LOW_LIGHT_OPTION = click.option(
-    "--low-light",
-    type=click.Choice(LOW_LIGHT),
-    default=LOW_LIGHT[0],
-    help="auto: make dark pictures brighter and less noisy.  [default: off]",
-)
-"""Only for live video."""
 _AMOUNT: Mapping[str, Any] = {"type": float, "metavar": "N", "default": 0.0}
 _LOOKS: Table = {
+    "low_light": {
+        "type": click.Choice(LOW_LIGHT),
+        "default": LOW_LIGHT[0],
+        "help": "auto: make dark pictures brighter and less noisy.",
+    },
     "match": {
         **_AMOUNT,
         "metavar": "[=N]",
@@ -45,6 +44,11 @@ _LOOKS: Table = {
         "metavar": "WHICH",
         "default": PEOPLE[0],
         "help": "The person that --only-me keeps: largest, left, right, or a place such as 0.3,0.5.",
+    },
+    "chair": {
+        "type": click.Choice(CHAIR),
+        "default": CHAIR[0],
+        "help": "keep: show the things that `rvm-live room --record` has recorded.",
     },
 }
 

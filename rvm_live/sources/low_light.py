@@ -12,8 +12,9 @@ Two steps, for as long as it is dark and no longer:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,6 +39,7 @@ _LEAST = 0.25
 """Of the new picture where nothing moved: the noise is 0.38 of what it was."""
 _EVERY = 4
 _STEPS = 4095
+_NONE = np.empty(0, np.uint8)
 
 
 class LowLight:
@@ -72,6 +74,23 @@ class LowLight:
         if self._given is None or not same_picture(self._given[0], image):
             self._given = image, self._made(image, captured_ns)
         return self._given[1]
+
+    @property
+    def memory(self) -> list[NDArray[Any]]:
+        """All that the next picture depends on, for :meth:`remember`."""
+        seen = [] if self._seen_ns is None else [self._seen_ns]
+        given, made = (None, None) if self._given is None else self._given
+        pictures = (given, None if made is given else made, self._before, self._small)
+        numbers = [np.array([self.gain, self.most, self._noise]), np.array(seen, np.int64)]
+        return [*numbers, *(_NONE if each is None else each for each in pictures)]
+
+    def remember(self, memory: Sequence[NDArray[Any]]) -> None:
+        """Go on from what :attr:`memory` was."""
+        (self.gain, self.most, self._noise), seen = (each.tolist() for each in memory[:2])
+        given, made, before, small = (each if each.size else None for each in memory[2:])
+        self._seen_ns = seen[0] if seen else None
+        self._given = None if given is None else (given, given if made is None else made)
+        self._before, self._small = before, small
 
     def _made(self, image: NDArray[np.uint8], captured_ns: int) -> NDArray[np.uint8]:
         passed = math.inf if self._seen_ns is None else (captured_ns - self._seen_ns) / 1e9
@@ -124,10 +143,10 @@ class LowLightSource(Source):
 
     Args:
         source: whose pictures they are.
-        low_light: what is done to them.
+        low_light: what is done to them, a :class:`LowLight` or what stands for one.
     """
 
-    def __init__(self, source: Source, low_light: LowLight) -> None:
+    def __init__(self, source: Source, low_light: Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]) -> None:
         self._source, self._low_light = source, low_light
         self.on_demand = source.on_demand
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from rvm_live.core.errors import EngineError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices
 from rvm_live.core.settings import EngineSettings
@@ -132,6 +133,33 @@ def test_where_it_had_moved_before_nothing_of_the_room_is_seen_for_a_frame(home:
     for _ in range(20):
         assert (run(moved).host().alpha == run.inner.alpha).all()
     assert "the camera has moved" in run.told[0]
+
+
+def test_after_a_cut_the_first_look_decides(home: Path, empty: Bytes) -> None:
+    rooms.keep(Room("camera 0 (X)", empty, with_chair(empty)))
+    run, chair = Run(), with_chair(empty)
+    elsewhere = np.roll(chair, 14, axis=1)
+    run(chair, 20)
+    for scene, seen in ((elsewhere, 0), (chair, 255), (elsewhere, 0)):
+        run.engine.reset()
+        assert run(scene).host().alpha[240, 150] == seen
+
+
+@pytest.mark.slow
+def test_what_it_has_seen_can_be_written_down_and_taken_up(home: Path, empty: Bytes) -> None:
+    rooms.keep(Room("camera 0 (X)", empty, with_chair(empty)))
+    runs, moved = (Run(), Run()), np.roll(with_chair(empty), 14, axis=1)
+    runs[0](with_chair(empty), 16)
+    runs[0](moved, 20)
+    states = runs[0].engine.states()
+    assert states is not None
+    runs[1].seq = runs[0].seq
+    runs[1].engine.restore(states)
+    found = [[int(run(moved).host().alpha[240, 150]) for _ in range(30)] for run in runs]
+    assert found[0] == found[1]
+    assert set(found[0]) == {0, 255}
+    with pytest.raises(EngineError, match="does not fit"):
+        runs[1].engine.restore([])
 
 
 def test_a_lamp_moves_no_camera(home: Path, empty: Bytes) -> None:

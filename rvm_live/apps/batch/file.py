@@ -76,6 +76,8 @@ def _worked_off(shared: Shared, job: Job, number: int) -> Done:
             notices.fallback(f"went on at frame {worked.resumed}, where an earlier run was stopped")
         for note in worked.notes:
             notices.fallback(note)
+        if worked.low_light > 1:
+            notices.remark(f"dark pictures made brighter: shadows by up to {worked.low_light:.1f} times")
         state = "done" if worked.whole else "interrupted"
     except KeptError as failure:  # the log that is there is that of what is there
         return Done(job, "failed", error=str(failure), seconds=time.monotonic() - began)
@@ -100,6 +102,7 @@ def _worked_off(shared: Shared, job: Job, number: int) -> Done:
         lost=lost,
         ran=worked.ran if worked else None,
         kind=kind,
+        low_light=worked.low_light if worked else 1.0,
     )
     if job.logged:
         with suppress(OSError, SinkError):

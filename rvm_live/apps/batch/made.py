@@ -32,6 +32,8 @@ _TOLD = {
     "background": "over another background",
     "look": "with another look",
     "only me": "of other people",
+    "low light": "with dark pictures treated otherwise",
+    "room": "with the things of another room",
     "engine": "with another engine, other weights or another ratio",
     "quality": "at another quality",
     "output": "in another format",
@@ -146,11 +148,19 @@ def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | No
         **({} if settings.box is None else {"region": str(settings.box)}),
         **({} if settings.mask is None else {"mask": fingerprint(_files(settings.mask))}),
         **({"only me": parse_person(settings.person)} if settings.only_me else {}),
+        **({"low light": settings.low_light} if settings.lit else {}),
+        **({"room": fingerprint([_room(settings.room)])} if settings.kept else {}),
     }
 
 
 def _files(path: Path) -> list[Path]:
     return sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+
+
+def _room(name: str | None) -> Path:
+    from rvm_live.engines.things import rooms
+
+    return rooms.path_of(rooms.find(name).label)
 
 
 def _background(spec: str) -> Any:

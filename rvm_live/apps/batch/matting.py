@@ -18,6 +18,7 @@ from rvm_live.apps.batch.codecs import recipe_for
 from rvm_live.apps.batch.companions import plan
 from rvm_live.apps.batch.inputs import Job, numbered
 from rvm_live.apps.batch.lending import Lender
+from rvm_live.apps.batch.low_light import LIGHT, FilmLight
 from rvm_live.apps.batch.made import Made
 from rvm_live.apps.batch.mask import MaskEngine, Masks
 from rvm_live.apps.batch.media import Facts
@@ -37,14 +38,18 @@ from rvm_live.core.notices import Notices
 from rvm_live.core.only_me import OnlyMe
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings, SourceSettings
+from rvm_live.core.things import Things
 from rvm_live.engines.base import Engine, EngineInfo
 from rvm_live.engines.choice import EMBEDDED, Choice
 from rvm_live.engines.only_me.engine import OnlyMeEngine
 from rvm_live.engines.select import AutoEngine
+from rvm_live.engines.things import rooms
+from rvm_live.engines.things.engine import ThingsEngine
 from rvm_live.media.suffixes import ANIMATIONS, PICTURE_FORMATS
 from rvm_live.pipeline.metrics import Snapshot
 from rvm_live.pipeline.pipeline import Pipeline
 from rvm_live.sinks.recording.writers import Writer
+from rvm_live.sources.low_light import LowLightSource
 from rvm_live.sources.video.numbered import NumberedSource
 from rvm_live.sources.video.video import VideoFileSource
 
@@ -114,6 +119,7 @@ class Worked:
         decoder: what decoded.
         encoder: what encoded.
         notes: what differs from what was asked for.
+        low_light: how many times brighter shadows were made at most; 1.0: none were.
     """
 
     ran: Ran
@@ -125,6 +131,7 @@ class Worked:
     decoder: str
     encoder: str
     notes: tuple[str, ...]
+    low_light: float = 1.0
 
 
 def segments_of(shared: Shared, job: Job, facts: Facts, made: Made) -> Segments:
@@ -140,7 +147,8 @@ def segments_of(shared: Shared, job: Job, facts: Facts, made: Made) -> Segments:
         "hardware": settings.hardware,
         "frames": [length, chunk],
     }
-    return Segments(job.folder / f".{job.stem}.parts", settings.write, length, about)
+    needs = (LIGHT,) if settings.lit else ()
+    return Segments(job.folder / f".{job.stem}.parts", settings.write, length, about, needs)
 
 
 def matted(
@@ -177,9 +185,14 @@ def matted(
     start = segments.start
     # Frames before a part are there for the network to find its person, as after a break; whole chunks of them.
     before = 0 if place is None else place.first // chunk * chunk
-    first = start - min(start + before, -(-LEAD_IN // chunk) * chunk)
+
+    def begins(start: int) -> int:
+        return start - min(start + before, -(-LEAD_IN // chunk) * chunk)
+
+    first = begins(start)
 
     source = _source(shared, job, facts, first, place)
+    light = FilmLight(segments, begins) if settings.lit else None
     encoder, writers = _writers(shared, job, facts, outputs, segments, lambda: source.end_ns, place)
     tracks = [
         Track(what, writer, size, straight=settings.straight)
@@ -190,12 +203,11 @@ def matted(
     looking: Engine = engine
     if settings.box is not None:
         looking = RegionEngine(looking, settings.box, size)
-    if settings.only_me:
-        looking = OnlyMeEngine(looking, OnlyMe(True, settings.person))
+    looking = _people(settings, looking, notices)
     if masks is not None:
         looking = MaskEngine(looking, masks, first + (0 if place is None else place.first))
     parts = Assembly(
-        source,
+        source if light is None else LowLightSource(source, light),
         CheckpointEngine(looking, segments, first),
         parse(settings.background)[:1],
         overflow=Overflow.BLOCK,
@@ -241,6 +253,7 @@ def matted(
         decoder=source.decoder,
         encoder=encoder,
         notes=tuple(note for part in (source, tracks[0], *writers) for note in getattr(part, "notes", ())),
+        low_light=1.0 if light is None else light.low_light.most,
     )
 
 
@@ -249,6 +262,16 @@ def _masks(settings: BatchSettings, job: Job, facts: Facts) -> Masks | None:
         return None
     row = numbered(settings.mask) if settings.mask.is_dir() else ()
     return Masks(settings.mask, row, facts, (job.source, job.pictures), square=job.square)
+
+
+def _people(settings: BatchSettings, engine: Engine, notices: Notices) -> Engine:
+    """The engine, with one person of several, and with the room's things, where that is asked for."""
+    if settings.only_me:
+        engine = OnlyMeEngine(engine, OnlyMe(True, settings.person))
+    if settings.kept:
+        label = rooms.find(settings.room).label
+        engine = ThingsEngine(engine, Things(settings.chair), lambda: label, notices)
+    return engine
 
 
 def _source(

@@ -28,6 +28,7 @@ class Done:
         lost: it failed in a way that leaves this process without its GPU: another process must go on.
         ran: what did the work, None where nothing did.
         kind: name of the error's class.
+        low_light: how many times brighter shadows were made at most; 1.0: none were.
     """
 
     job: Job
@@ -42,6 +43,7 @@ class Done:
     lost: bool = False
     ran: Ran | None = None
     kind: str = ""
+    low_light: float = 1.0
 
     @property
     def fps(self) -> float:

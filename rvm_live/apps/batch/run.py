@@ -51,6 +51,10 @@ def run(
     background = parse(settings.background)[0]  # bad ones are told before anything begins
     if isinstance(background, LiveBackground):
         raise SettingsError(f"{background.label} is live, and a film's moments do not come again: name a file")
+    if settings.kept:
+        from rvm_live.engines.things import rooms
+
+        rooms.find(settings.room)
     engine = replace(
         settings.engine,
         model=settings.engine.model or _asked(settings),
@@ -147,4 +151,5 @@ def _event(done: Done, number: int) -> dict[str, Any]:
         "error": done.error,
         "notes": list(done.notes),
         "ran": None if done.ran is None else asdict(done.ran),
+        **({"low_light_gain": round(done.low_light, 2)} if done.low_light > 1 else {}),
     }

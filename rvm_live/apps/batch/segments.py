@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rvm_live.apps.batch.media import count_frames
 from rvm_live.core.errors import RvmLiveError, SinkError
-from rvm_live.engines.base import States
 from rvm_live.system import atomic_write
 from rvm_live.system.atomic_write import write_whole, writing
 
 __all__ = ["Segments"]
 
 _ABOUT = "about.json"
+_ENGINE = "state"
 
 
 class Segments:
@@ -38,14 +39,18 @@ class Segments:
         tracks: names of what is written.
         length: frames of a segment.
         about: what they depend on; segments made of something else are of no use.
+        needs: kinds of state without which no run goes on; that of an engine, ``state``, is not always there.
 
     Attributes:
         pts: time stamps of the frames in whole segments, in the units of the input.
         note: why segments that were there are not used; empty otherwise.
     """
 
-    def __init__(self, folder: Path, tracks: Sequence[str], length: int, about: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, tracks: Sequence[str], length: int, about: dict[str, Any], needs: Sequence[str] = ()
+    ) -> None:
         self.folder, self.length = folder, length
+        self._needs = tuple(needs)
         self.pts: list[list[int]] = []
         self.note = ""
         self._tracks = tuple(tracks)
@@ -96,10 +101,11 @@ class Segments:
                 self._tell("pictures are")
                 break
             self.pts.append(stamps)
-        if self._state_path(len(self.pts)).exists():  # else the engine writes none down
-            while self.pts and self.states() is None:
-                self.pts.pop()
-                self._tell("recurrent state is")
+        engine = self._state_path(_ENGINE, len(self.pts)).exists()  # else it writes none down
+        kinds = (*self._needs, *([_ENGINE] if engine else []))
+        while self.pts and any(self.states(kind) is None for kind in kinds):
+            self.pts.pop()
+            self._tell("recurrent state is")
 
     def _tell(self, what: str) -> None:
         self.note = f"segment {len(self.pts) + 1} of an earlier run is done again: its {what} damaged"
@@ -170,31 +176,32 @@ class Segments:
                         atomic_write.flush(path)
             write_whole(self.folder / _record(number), json.dumps({"pts": pts}).encode(), durable=True)
             self.pts.append(pts)
-            for file in self.folder.glob("state-*.npz"):
-                if int(file.stem.removeprefix("state-")) < number:
-                    file.unlink(missing_ok=True)
+            for kind in (_ENGINE, *self._needs):
+                for file in self.folder.glob(f"{kind}-*.npz"):
+                    if int(file.stem.removeprefix(f"{kind}-")) < number:
+                        file.unlink(missing_ok=True)
 
-    def keep(self, number: int, states: States) -> None:
-        """Remember the engine's state before the first frame of a segment.
+    def keep(self, number: int, states: Sequence[NDArray[Any]], kind: str = _ENGINE) -> None:
+        """Remember a state before the first frame of a segment, or the frames that lead there.
 
         Raises:
             SinkError: it cannot be written.
         """
         data = io.BytesIO()
         np.savez(data, *states)
-        write_whole(self._state_path(number), data.getvalue(), durable=True)
+        write_whole(self._state_path(kind, number), data.getvalue(), durable=True)
 
-    def states(self) -> States | None:
-        """The engine's state before the first frame that is not done; None where nothing is known of it."""
+    def states(self, kind: str = _ENGINE) -> list[NDArray[Any]] | None:
+        """The state before the first frame that is not done; None where nothing is known of it."""
         try:
-            data = io.BytesIO(self._state_path(len(self.pts)).read_bytes())
+            data = io.BytesIO(self._state_path(kind, len(self.pts)).read_bytes())
             with np.load(data, allow_pickle=False) as file:
                 return [file[name] for name in sorted(file.files, key=lambda name: int(name.removeprefix("arr_")))]
         except Exception:  # whatever a damaged archive makes its readers raise
             return None
 
-    def _state_path(self, number: int) -> Path:
-        return self.folder / f"state-{number:05d}.npz"
+    def _state_path(self, kind: str, number: int) -> Path:
+        return self.folder / f"{kind}-{number:05d}.npz"
 
     def end(self, *, keep: bool) -> None:
         """Remove the folder, unless there is something in it worth keeping."""

@@ -10,9 +10,10 @@ from string import Formatter
 from rvm_live.apps.batch.region import Region
 from rvm_live.apps.batch.spans import Span
 from rvm_live.core.errors import SettingsError
-from rvm_live.core.look import Look
+from rvm_live.core.look import LOW_LIGHT, Look
 from rvm_live.core.only_me import PEOPLE, parse_person
 from rvm_live.core.settings import MODELS, EngineSettings
+from rvm_live.core.things import CHAIR
 from rvm_live.core.validation import check_fields
 from rvm_live.engines.common.ladder import LEAST_LINES, ratio_of
 
@@ -151,6 +152,9 @@ class BatchSettings:
         straight: EXR and fills keep colours that are not multiplied by alpha.
         only_me: of several people one alone stays.
         person: which, as in :class:`~rvm_live.core.settings.LiveSettings`.
+        low_light: ``auto``: dark pictures are made brighter and less noisy; ``off``: they are left as they come.
+        chair: ``keep``: things of the room stay in the picture, or ``drop``.
+        room: the room they are of, by the name of its camera or a part of it; None: the only one that is kept.
         published: the engine's published ratio is taken, whatever the quality.
         start: of the part of each film that is taken, as :meth:`~rvm_live.apps.batch.spans.Mark.parse` takes it; None:
             its beginning.
@@ -186,6 +190,9 @@ class BatchSettings:
     straight: bool = False
     only_me: bool = False
     person: str = PEOPLE[0]
+    low_light: str = LOW_LIGHT[0]
+    chair: str = CHAIR[0]
+    room: str | None = None
     published: bool = False
     start: str | None = None
     end: str | None = None
@@ -221,6 +228,9 @@ class BatchSettings:
         )
         require(0.01 <= self.fps <= 1000, f"{self.fps:g} frames per second are out of range: from 0.01 to 1000")
         parse_person(self.person)
+        for name, value, choices in (("low light", self.low_light, LOW_LIGHT), ("chair", self.chair, CHAIR)):
+            require(value in choices, f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
+        require(self.room is None or self.kept, "--room is for the things of a room: add --chair keep")
         require(1 <= self.workers <= 256, f"{self.workers} workers are out of range: from 1 to 256")
         require(8 <= self.max_name <= 200, f"max name {self.max_name} is out of range: from 8 to 200 characters")
         if self.name_template is not None:
@@ -253,6 +263,16 @@ class BatchSettings:
     def box(self) -> Region | None:
         """The region, read."""
         return None if self.region is None else Region.parse(self.region)
+
+    @property
+    def lit(self) -> bool:
+        """Whether dark pictures are made brighter."""
+        return self.low_light == "auto"
+
+    @property
+    def kept(self) -> bool:
+        """Whether things of the room stay."""
+        return self.chair == "keep"
 
     @property
     def transparent(self) -> bool:

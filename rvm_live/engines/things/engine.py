@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from rvm_live.core import transfer
 from rvm_live.core.clock import SYSTEM_CLOCK
+from rvm_live.core.errors import EngineError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices
 from rvm_live.core.things import Things
-from rvm_live.engines.base import Engine
+from rvm_live.engines.base import Engine, States
 from rvm_live.engines.delegating import DelegatingEngine
 from rvm_live.engines.things import rooms
 from rvm_live.engines.things.mask import RoomWatch, things_in
@@ -44,6 +45,22 @@ class ThingsEngine(DelegatingEngine):
         self._mask: Bytes | None = None
         self._watch: RoomWatch | None = None
         self._on_device: Any = None
+        self._memory: States | None = None
+
+    def reset(self) -> None:
+        self._inner.reset()
+        if self._watch is not None:  # another scene may be another room
+            self._watch.begin()
+
+    def states(self) -> States | None:
+        own = self._inner.states()
+        return None if own is None else [*own, np.zeros(0, np.float32) if self._watch is None else self._watch.memory]
+
+    def restore(self, states: States) -> None:
+        if not states or states[-1].ndim != 1:
+            raise EngineError("the state does not fit the engine")
+        self._inner.restore(states[:-1])
+        self._memory, self._for = states[-1:], None
 
     def matte(self, frame: Frame) -> Matte:
         return self._with(self._inner.matte(frame))
@@ -89,6 +106,9 @@ class ThingsEngine(DelegatingEngine):
             empty, things = cv2.flip(empty, 1), cv2.flip(things, 1)
         self._mask = things_in(empty, things)
         self._watch = RoomWatch(empty, things, self._mask)
+        if self._memory is not None:
+            self._watch.remember(self._memory[0])
+            self._memory = None
 
     def _tell(self, trouble: str) -> None:
         if trouble:

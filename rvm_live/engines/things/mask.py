@@ -22,6 +22,8 @@ _EVERY, _TIMES = 15, 3
 _FITS, _CLOSER = 0.45, 0.06
 _SEEN = 0.08
 _FLAT = 1.5
+_AS_IT_WAS, _MOVED, _TAKEN = "", "the camera has moved", "the things are no longer where they were"
+_FOUND = (_AS_IT_WAS, _MOVED, _TAKEN)
 
 
 def things_in(empty: Bytes, things: Bytes) -> Bytes:
@@ -87,6 +89,23 @@ class RoomWatch:
     def _small(self, picture: Bytes) -> Bytes:
         return np.asarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA), np.uint8)
 
+    def begin(self) -> None:
+        """Another scene begins: its first look decides."""
+        self._looks.clear()
+        self._frames = 0
+
+    @property
+    def memory(self) -> Floats:
+        """What is remembered of the frames so far, float32 (n), for :meth:`remember`."""
+        return np.array([self._frames % _EVERY, *map(_FOUND.index, (self.trouble, *self._looks))], np.float32)
+
+    def remember(self, memory: Floats) -> None:
+        """Go on from what :attr:`memory` was."""
+        self._frames, trouble, *looks = map(int, memory) if len(memory) else (0, 0)
+        self.trouble = _FOUND[trouble]
+        self._looks.clear()
+        self._looks.extend(_FOUND[each] for each in looks)
+
     def look(self, image: Bytes, alpha: Bytes) -> None:
         """Take in a frame, uint8 (H, W, 3) BGR, and the person's alpha, uint8 (h, w) of any size."""
         self._frames += 1
@@ -114,7 +133,7 @@ class RoomWatch:
         steps = [(x, y) for y in (-2, -1, 0, 1, 2) for x in (-2, -1, 0, 1, 2)]
         fits = {step: _alike(np.roll(detail, step[::-1], (0, 1))[around], self._detail[around]) for step in steps}
         if fits[0, 0] < _FITS or max(fits.values()) > fits[0, 0] + _CLOSER:
-            return "the camera has moved"
+            return _MOVED
         things = free & self._mask
         if np.count_nonzero(things) >= 0.3 * np.count_nonzero(self._mask):
             # The light may be another now: it is told by what is around them.
@@ -122,8 +141,8 @@ class RoomWatch:
             now = np.asarray(np.clip(small * gains, 0, 255), np.uint8)
             off, on = (_distance(now, each)[things].mean() for each in (self._empty, self._things))
             if off < 0.6 * on:
-                return "the things are no longer where they were"
-        return ""
+                return _TAKEN
+        return _AS_IT_WAS
 
 
 def _detail(picture: Bytes) -> Floats:

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.core.errors import SinkError, told_as
+from rvm_live.core.errors import SettingsError, SinkError, told_as
 from rvm_live.system import folders
 from rvm_live.system.atomic_write import write_whole
 
-__all__ = ["Room", "forget", "keep", "load", "path_of", "rooms"]
+__all__ = ["Room", "find", "forget", "keep", "load", "path_of", "rooms"]
 
 Bytes = NDArray[np.uint8]
 
@@ -76,6 +76,26 @@ def rooms() -> list[Room]:
     except OSError:
         return []
     return [room for room in map(_read, paths) if room is not None]
+
+
+def find(name: str | None) -> Room:
+    """The one room with things that goes by a name, or a part of one; None: the only one there is.
+
+    Raises:
+        SettingsError: there is none, or more than one.
+    """
+    known = [room for room in rooms() if room.things is not None]
+    if not known:
+        raise SettingsError("no room with things in it is kept: take one with `rvm-live room --record`")
+    meant = [room for room in known if name is None or name.casefold() in room.label.casefold()]
+    meant = [room for room in meant if room.label == name] or meant
+    if len(meant) != 1:
+        labels = ", ".join(room.label for room in meant or known)
+        told = (
+            "more than one room is kept" if name is None else f"{name!r} is {'more than one' if meant else 'no'} room"
+        )
+        raise SettingsError(f"{told}: name one of them with --room: {labels}")
+    return meant[0]
 
 
 def forget(label: str) -> bool:

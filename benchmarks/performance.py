@@ -14,13 +14,13 @@ PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 BEGIN = "<!-- Between these marks: written by `python -m benchmarks performance`. -->"
 END = "<!-- benchmarks: end -->"
 SHOWN = {
-    "quality": "How good alpha is, and how long it takes: against people filmed before a plain screen and put before "
-    "other places; MAD in thousandths of full alpha, dtSSD (flicker) in hundredths, less is better. All rows, how it "
-    "is measured, and what follows: [quality.md](quality.md).",
-    "compare": "Matting beside others: every frame of a real clip to each in turn, milliseconds a frame (medians). "
-    "Differences are those from the plain network's alpha, in thousandths.",
-    "live": "The whole program on its demo, which gives 60 frames a second, at a ratio it chose itself; and with the "
-    "embedded engine, on one that gives 66:",
+    "quality": "How good alpha is, and how long it takes: people filmed before a plain screen and placed before other "
+    "backgrounds; MAD in thousandths of full alpha, dtSSD (flicker) in hundredths, lower is better. All rows, the method "
+    "and the conclusions: [quality.md](quality.md).",
+    "compare": "Matting compared with others: every frame of a real clip is given to each in turn; milliseconds per "
+    "frame (medians). The last column is the difference from the plain network's alpha, in thousandths.",
+    "live": "The whole program on its demo at 60 frames a second, at a ratio it chose itself; and with the embedded "
+    "engine at 66:",
     "gpu": "The live path on a GPU, from the frame in host memory to the composite in host memory:",
 }
 LABELS = {

@@ -15,8 +15,8 @@ BEGIN = "<!-- Between these marks: written by `python -m benchmarks performance`
 END = "<!-- benchmarks: end -->"
 SHOWN = {
     "quality": "How good alpha is, and how long it takes: people filmed before a plain screen and placed before other "
-    "backgrounds; MAD in thousandths of full alpha, dtSSD (flicker) in hundredths, lower is better. All rows, the method "
-    "and the conclusions: [quality.md](quality.md).",
+    "backgrounds; MAD in thousandths of full alpha, dtSSD (flicker) in hundredths, lower is better. All rows, the "
+    "method and the conclusions: [quality.md](quality.md).",
     "compare": "Matting compared with others: every frame of a real clip is given to each in turn; milliseconds per "
     "frame (medians). The last column is the difference from the plain network's alpha, in thousandths.",
     "live": "The whole program on its demo at 60 frames a second, at a ratio it chose itself; and with the embedded "

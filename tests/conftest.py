@@ -149,6 +149,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setattr("rvm_live.engines.select.rvm_ms", lambda: None)
         patch.setattr("rvm_live.pipeline.stages.Pressure", lambda: lambda: False)
         patch.setenv("RVM_LIVE_FALLBACK_LITE", "0")
+        # A live run opens the backgrounds that might be switched to, which takes it longer than all else in most tests.
+        patch.setattr("rvm_live.backgrounds.cycle._READY_COUNT", 1)
         yield
 
 

@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.display import Display, open_display
+from tests.support.pictures import share_of
 from tests.support.program import finish, start
 
 GREEN = (0, 255, 0)
@@ -50,7 +51,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def share(picture: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int = 12) -> float:
     """Part of the picture that has a colour."""
-    return float((np.abs(picture.astype(int) - colour).max(axis=2) <= tolerance).mean())
+    return share_of(picture, colour, tolerance)
 
 
 def changed(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
@@ -156,6 +157,7 @@ def test_keys_do_what_they_say(display: Display, room: Path, tmp_path: Path) -> 
     assert told["ran"]["compositor"] != "opencv-cuda"
 
 
+@pytest.mark.slow
 def test_escape_quits(display: Display, room: Path) -> None:
     with start("--source", room, "--loop", *half(), env=display.env) as process:
         display.window()

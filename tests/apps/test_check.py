@@ -366,6 +366,14 @@ class ShakyEngine(PassThroughEngine):
         return alpha
 
 
+class HarmfulEngine(ShakyEngine):
+    """Likewise, but its edge jumps where the ratio is large."""
+
+    def alpha(self, frame: Frame) -> np.ndarray:
+        alpha = super().alpha(frame)
+        return np.roll(alpha, 3 * (frame.seq % 2) if self._info.downsample_ratio > 0.5 else 0, axis=1) | alpha
+
+
 SHAKY = EngineSettings(engine="tests.apps.test_check:ShakyEngine", foreground="source")
 
 
@@ -389,6 +397,15 @@ def test_what_was_tried_and_does_not_help_is_not_told_as_help(tmp_path: Path) ->
     assert [(each.option, each.helps) for each in advice.tried] == [("--downsample-ratio 1", False)]
     assert advice.best is None
     assert next(iter(advice.words())).startswith("No setting that was tried")
+
+
+def test_what_mends_one_figure_and_harms_another_is_not_told_as_help(tmp_path: Path) -> None:
+    advice = advised(clip(tmp_path / "clip.mp4"), engine="tests.apps.test_check:HarmfulEngine")
+    (tried,) = advice.tried
+    assert tried.option == "--downsample-ratio 0.6" and tried.after is not None
+    assert tried.after < 0.9 * tried.before and not tried.helps
+    assert tried.instead.startswith("flicker rises to")
+    assert advice.best is None
 
 
 def test_steadying_is_tried_against_flicker(tmp_path: Path) -> None:

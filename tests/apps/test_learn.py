@@ -14,7 +14,7 @@ from rvm_live.apps.doctor import machine
 from rvm_live.apps.learn import learn as app
 from rvm_live.apps.learn.learn import LearnSettings
 from rvm_live.apps.learn.places import places
-from rvm_live.apps.learn.watch import LEAST_MOMENTS, watch
+from rvm_live.apps.learn.watch import LEAST_MOMENTS, Watched, watch
 from rvm_live.apps.live_engines import LiveEngines
 from rvm_live.core.controls import Controls
 from rvm_live.core.errors import SettingsError, SourceUnavailableError, WeightsError
@@ -25,6 +25,8 @@ from rvm_live.engines.lite import adapt, learned
 from rvm_live.engines.lite.adapt import Verdict
 from rvm_live.engines.lite.engine import EMBEDDED
 from rvm_live.engines.lite.learned import Learned
+from rvm_live.engines.lite.lessons import Recording
+from rvm_live.sources.base import SourceInfo
 from rvm_live.sources.demo.scenery import Scenery
 from rvm_live.sources.factory import open_source
 from rvm_live.sources.switched import SwitchedSource
@@ -105,6 +107,16 @@ def test_what_is_no_better_is_not_kept(somebody: Path, weights: Path, monkeypatc
     assert done.code == 0, done.out + done.err
     assert "not kept" in (done.out + done.err)
     assert not learned.folder().exists()
+
+
+@pytest.mark.parametrize("after", [3.1, 2.9])
+def test_what_is_judged_no_better_is_never_written(after: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = Recording(*(np.zeros((10, 18, 32, *more), np.uint8) for more in ((3,), (3,), ())))
+    seen = Watched(SourceInfo("a camera", "camera", *SIZE, 30.0, True), recording, [])
+    monkeypatch.setattr(app, "watch", lambda *args: seen)
+    monkeypatch.setattr(adapt, "learnt", lambda base, *args, **words: (base, Verdict(3.0, after, 8.0, 7.0)))
+    result = app.learn(LearnSettings(SourceSettings("demo")))
+    assert (result.learned is not None) == learned.folder().exists() == (after < 3)
 
 
 @pytest.mark.slow

@@ -381,6 +381,13 @@ def test_a_failing_background_becomes_a_plain_colour_in_the_same_frame(bench: Be
     assert failing.log == ["", "open", "close"]
 
 
+@pytest.fixture
+def several_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the program: what the other tests would only wait for."""
+    monkeypatch.setattr("rvm_live.backgrounds.cycle._READY_COUNT", 12)
+
+
+@pytest.mark.usefixtures("several_ready")
 def test_a_background_that_cannot_be_opened_is_told_and_left_out(bench: Bench) -> None:
     failing = Failing(good=9, opens=False)
     subject, notices = composer(bench, [ColorBackground("red"), failing, ColorBackground("blue")])
@@ -405,6 +412,7 @@ def test_a_plate_of_the_wrong_size_is_the_backgrounds_fault(bench: Bench) -> Non
     subject.close()
 
 
+@pytest.mark.usefixtures("several_ready")
 def test_many_backgrounds_are_opened_when_they_come_up(bench: Bench) -> None:
     backgrounds = [Failing(good=99) for _ in range(30)]
     subject, _ = composer(bench, list(backgrounds))

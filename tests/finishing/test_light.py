@@ -112,3 +112,5 @@ def test_white_is_not_made_brighter_and_black_gets_the_glow() -> None:
     glow, full = np.full_like(colour, 90), np.full((1, 2), 255, np.uint8)
     assert coloured(colour, full, Light(rim=full, glow=glow)).tolist() == [[[255] * 3, [90] * 3]]
     assert coloured(colour, full, Light(rim=0 * full, glow=glow)).tolist() == colour.tolist()
+    grey = coloured(np.full_like(colour, 188), full, Light(rim=full, glow=glow))
+    assert (grey == encoded(DECODED[188:189] + DECODED[90] * (1 - DECODED[188]))).all()

@@ -32,6 +32,7 @@ from tests.support.clock import FakeClock
 from tests.support.display import Display, open_display
 from tests.support.engines import LeftHalfEngine, PassThroughEngine
 from tests.support.mjpeg import MjpegServer
+from tests.support.pictures import share_of
 from tests.support.program import finish, start
 
 ROOM = (200, 0, 200)
@@ -488,7 +489,7 @@ def display() -> Iterator[Display]:
 
 
 def share(picture: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int = 40) -> float:
-    return float((np.abs(picture.astype(int) - colour).max(axis=2) <= tolerance).mean())
+    return share_of(picture, colour, tolerance)
 
 
 def test_in_the_window_a_person_does_not_freeze_and_the_room_is_never_seen(display: Display) -> None:

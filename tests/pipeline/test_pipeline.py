@@ -212,7 +212,7 @@ def test_reset_and_mirror_start_a_new_epoch() -> None:
 
 def test_frames_from_before_a_reset_are_not_shown_after_it() -> None:
     """With every queue full of old frames, a reset throws them away instead of showing them late."""
-    source = PatternSource(frames=4000)
+    source = PatternSource(frames=1500)
     seen: list[int] = []
     pipeline: Pipeline
 

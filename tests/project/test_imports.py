@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from dataclasses import dataclass, field
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -61,19 +63,55 @@ def sources() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py"))
 
 
+@dataclass
+class Read:
+    """What a file imports, looks up and defines, each as often as it does.
+
+    Attributes:
+        imports: full names, those inside functions included, type checking excluded.
+        used: names that are looked up, as variables or as attributes.
+        defined: classes, and variables that something is assigned to.
+    """
+
+    imports: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set)
+    defined: list[str] = field(default_factory=list)
+
+    def take_in(self, node: ast.AST, *, typing: bool = False) -> None:
+        match node:
+            case ast.Import() if not typing:
+                self.imports.update(alias.name for alias in node.names)
+            case ast.ImportFrom(module=str()) if not typing:
+                self.imports.update(f"{node.module}.{alias.name}" for alias in node.names)
+            case ast.Attribute():
+                self.used.add(node.attr)
+            case ast.Name():
+                self.used.add(node.id)
+            case ast.ClassDef():
+                self.defined.append(node.name)
+            case ast.Assign(targets=[ast.Name(id=name), *_]) | ast.AnnAssign(target=ast.Name(id=name)):
+                self.defined.append(name)
+            case ast.If() if "TYPE_CHECKING" in ast.unparse(node.test):
+                for child in node.body:
+                    self.take_in(child, typing=True)
+                for child in node.orelse:
+                    self.take_in(child, typing=typing)
+                return
+        for child in ast.iter_child_nodes(node):
+            self.take_in(child, typing=typing)
+
+
+@cache
+def read(path: Path) -> Read:
+    """A file, parsed once for all tests."""
+    found = Read()
+    found.take_in(ast.parse(path.read_text("utf-8")))
+    return found
+
+
 def imports_of(path: Path) -> set[str]:
     """Full names of everything a file imports, those inside functions included, type checking excluded."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            node.body = [ast.Pass()]
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
+    return read(path).imports
 
 
 def floor_of(room: str) -> int:
@@ -123,12 +161,7 @@ def test_a_library_is_imported_in_its_one_room(what: str, home: str) -> None:
 
 def calls(*names: str) -> set[str]:
     """Files in which one of ``names`` is called or looked up as an attribute."""
-    return {
-        str(path.relative_to(PACKAGE))
-        for path in sources()
-        for node in ast.walk(ast.parse(path.read_text()))
-        if (isinstance(node, ast.Attribute) and node.attr in names) or (isinstance(node, ast.Name) and node.id in names)
-    }
+    return {str(path.relative_to(PACKAGE)) for path in sources() if read(path).used & set(names)}
 
 
 def test_windows_are_touched_in_one_module() -> None:
@@ -147,19 +180,8 @@ def test_modules_stay_short() -> None:
 
 @pytest.mark.parametrize("name", ["Step", "Model"])
 def test_a_name_that_could_be_many_things_means_one(name: str) -> None:
-    named = ast.ClassDef | ast.Assign | ast.AnnAssign
-    found = [
-        str(path.relative_to(PACKAGE))
-        for path in sources()
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, named) and name in (getattr(node, "name", ""), getattr(_target(node), "id", ""))
-    ]
+    found = [str(path.relative_to(PACKAGE)) for path in sources() for each in read(path).defined if each == name]
     assert len(found) == 1, found
-
-
-def _target(node: ast.AST) -> ast.AST | None:
-    targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
-    return targets[0]
 
 
 def test_the_list_of_rooms_in_the_architecture_is_true() -> None:

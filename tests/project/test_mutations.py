@@ -45,7 +45,7 @@ def unfit(mutation: Mutation) -> str:
     if not mutation.broken.endswith("."):
         return "what it breaks is not told in a sentence"
     for test in mutation.tests:
-        path, _, name = test.partition("::")
+        path, _, name = test.partition("[")[0].partition("::")
         if name and f"FunctionDef(name='{name}'" not in read(ROOT / path)[1]:
             return f"there is no {test}"
     return ""

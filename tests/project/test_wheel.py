@@ -60,6 +60,7 @@ def test_the_command_starts(installed: Path, tmp_path: Path) -> None:
     assert "--background" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_backgrounds_travel_along(installed: Path, tmp_path: Path) -> None:
     code = "from rvm_live.backgrounds.builtin import builtin\nfor b in builtin(): print(b.label)"
     done = run(installed, "-c", code, cwd=tmp_path)

@@ -17,6 +17,7 @@ from rvm_live.apps.live_controls import profile_control
 from rvm_live.backgrounds.own import OwnBackgrounds
 from tests.conftest import ROOT
 from tests.support.chromium import Browser, Page, open_browser
+from tests.support.pictures import share_of
 from tests.support.waiting import until as waited
 from tests.support.web import BACKGROUND, PERSON, ROOM, Served, served
 
@@ -65,7 +66,7 @@ def seen(page: Page) -> NDArray[np.uint8]:
 
 
 def share(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> float:
-    return float((np.abs(picture.astype(int) - colour).max(axis=2) < 45).mean())
+    return share_of(picture, colour, 44)
 
 
 def until(page: Page, wanted: Any, seconds: float = 20) -> NDArray[np.uint8]:

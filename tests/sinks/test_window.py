@@ -45,7 +45,7 @@ from rvm_live.system.gpu import GpuReading
 from tests.conftest import ROOT, missing
 from tests.support.clock import FakeClock
 from tests.support.display import Display, open_display
-from tests.support.pictures import BACKGROUND, CAMERA, FOREGROUND, make_composite
+from tests.support.pictures import BACKGROUND, CAMERA, FOREGROUND, make_composite, share_of
 from tests.support.window_app import STATUS
 
 window = pytest.mark.window
@@ -53,8 +53,7 @@ window = pytest.mark.window
 
 def share(picture: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int = 24) -> float:
     """Which part of the pixels has about this colour."""
-    near = np.abs(picture.astype(np.int16) - np.int16(colour)).max(axis=2) <= tolerance
-    return float(near.mean())
+    return share_of(picture, colour, tolerance)
 
 
 def pinkish(picture: NDArray[np.uint8]) -> float:

@@ -23,6 +23,7 @@ from tests.conftest import ROOT, missing
 from tests.support.display import Display, open_display
 from tests.support.dragging import drag_onto
 from tests.support.mirror import certificate, serving
+from tests.support.pictures import share_of
 
 pytestmark = pytest.mark.window
 
@@ -36,7 +37,7 @@ def display() -> Iterator[Display]:
 
 
 def share(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> float:
-    return float((np.abs(picture.astype(int) - colour).max(axis=2) <= 16).mean())
+    return share_of(picture, colour, 16)
 
 
 class Program:

@@ -104,7 +104,7 @@ def code(trap: Path) -> dict[str, bytes]:
 def archive(records: Mapping[str, bytes], root: str = "archive", method: int = zipfile.ZIP_STORED) -> bytes:
     """A zip file as ``torch.save`` makes them."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as file:
+    with zipfile.ZipFile(buffer, "w", method, compresslevel=1) as file:
         for name, data in {"version": b"3\n", **records}.items():
             file.writestr(f"{root}/{name}", data)
     return buffer.getvalue()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.frames import LEAST_ALPHA, Composite, Frame, Matte, Stamps
 
-__all__ = ["BACKGROUND", "CAMERA", "FOREGROUND", "disc_alpha", "make_composite"]
+__all__ = ["BACKGROUND", "CAMERA", "FOREGROUND", "disc_alpha", "make_composite", "share_of"]
 
 CAMERA = (255, 0, 255)
 """BGR of every pixel of the camera's picture: magenta, which nothing else has."""
@@ -52,3 +53,9 @@ def make_composite(
         image = foreground * share + np.float32(BACKGROUND) * (1 - share) + 0.5
     stamps = Stamps(captured, captured + 1_000_000, captured + 2_000_000, captured + 3_000_000, captured + 4_000_000)
     return Composite(np.ascontiguousarray(image.astype(np.uint8)), matte, stamps, "cpu", "color")
+
+
+def share_of(picture: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int) -> float:
+    """Which part of the pixels, (H, W, 3), is within so many levels of a colour."""
+    near = cv2.inRange(picture, *(tuple(each + by for each in colour) for by in (-tolerance, tolerance)))
+    return cv2.countNonZero(near) / near.size

@@ -57,6 +57,7 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS, ids=["mp4", "mkv", "png"])
 @pytest.mark.parametrize("resume", [(), ("--resume",)], ids=["plain", "resume"])
+@pytest.mark.few(3)
 def test_the_same_file_with_the_same_settings_is_kept_and_told(
     clip: Path, tmp_path: Path, kind: tuple[str, ...], resume: tuple[str, ...]
 ) -> None:

@@ -16,7 +16,7 @@ from rvm_live.backgrounds.live import LiveBackground
 from rvm_live.backgrounds.own import OwnBackgrounds
 from rvm_live.backgrounds.parse import from_path, parse
 from rvm_live.compositing.composer import Composer
-from rvm_live.core.controls import Control, Controls, number, one_of, trigger, truth
+from rvm_live.core.controls import Control, Controls, amount, attribute, choice, one_of, switch, trigger, truth
 from rvm_live.core.errors import BackgroundError, SettingsError
 from rvm_live.core.framing import LARGEST, SMALLEST, Framing, parse_shift
 from rvm_live.core.look import BLENDS, LIMITS
@@ -142,21 +142,12 @@ def live_controls(
                 kind="text",
                 text="a path; on: one named by the time; off",
             ),
-            Control(
-                "paused",
-                lambda: source.paused,
-                _restarting(source.pause, reset),
-                check=truth("paused"),
-                kind="switch",
-                text="the camera rests",
-            ),
-            Control(
+            switch("paused", lambda: source.paused, _restarting(source.pause, reset), "the camera rests"),
+            switch(
                 "privacy",
                 lambda: composer.private,
                 composer.hide,
-                check=truth("privacy"),
-                kind="switch",
-                text="the background alone is seen, on every output",
+                "the background alone is seen, on every output",
             ),
             *([] if virtual_camera is None else [_virtual_camera(virtual_camera)]),
             *_framing(composer.framing),
@@ -194,14 +185,7 @@ def profile_control(profiles: Mapping[str, Mapping[str, Any]], first: str, contr
         controls.set(**wishes)
         now[0] = name
 
-    return Control(
-        "profile",
-        lambda: now[0],
-        apply,
-        check=one_of("profile", lambda: list(profiles)),
-        choices=lambda: list(profiles),
-        text="several controls at once",
-    )
+    return choice("profile", lambda: now[0], apply, list(profiles), "several controls at once")
 
 
 def _virtual_camera(camera: VirtualCamera) -> Control:
@@ -211,62 +195,37 @@ def _virtual_camera(camera: VirtualCamera) -> Control:
             devices_for(camera.words)
         return on
 
-    return Control(
-        "virtual_camera",
-        lambda: camera.on,
-        camera.use,
-        check=check,
-        kind="switch",
-        text="the result is a camera to other programs",
-    )
+    text = "the result is a camera to other programs"
+    return switch("virtual_camera", lambda: camera.on, camera.use, text, check=check)
 
 
 def _framing(framing: Framing) -> list[Control]:
-    def control(name: str, **more: Any) -> Control:
-        return Control(name, lambda: getattr(framing, name), lambda value: setattr(framing, name, value), **more)
-
+    zoom, shift = attribute(framing, "zoom"), attribute(framing, "shift")
     return [
-        control("follow", check=truth("follow"), kind="switch", text="all people stay in the middle of the picture"),
-        control(
-            "zoom",
-            check=number("zoom", SMALLEST, LARGEST),
-            kind="number",
-            limits=(SMALLEST, LARGEST),
-            text="how much larger the person is",
-        ),
-        control(
-            "shift",
-            check=parse_shift,
-            kind="number",
-            limits=(-1.0, 1.0),
-            text="how far the person is moved: right, down",
-        ),
+        switch("follow", *attribute(framing, "follow"), "all people stay in the middle of the picture"),
+        amount("zoom", *zoom, (SMALLEST, LARGEST), "how much larger the person is"),
+        amount("shift", *shift, (-1.0, 1.0), "how far the person is moved: right, down", check=parse_shift),
     ]
 
 
 def _look(composer: Composer) -> list[Control]:
-    def control(name: str, **more: Any) -> Control:
+    def part(name: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
         def apply(value: Any) -> None:
             composer.look = replace(composer.look, **{name: value})
 
-        return Control(name, lambda: getattr(composer.look, name), apply, **more)
+        return lambda: getattr(composer.look, name), apply
 
-    def amount(name: str, text: str) -> Control:
-        return control(name, check=number(name, *LIMITS[name]), kind="number", limits=LIMITS[name], text=text)
+    def much(name: str, text: str) -> Control:
+        return amount(name, *part(name), LIMITS[name], text)
 
     return [
-        amount("match", "the person's light and colours drawn towards the background's"),
-        amount("light_wrap", "the background's light over the person's rim"),
-        control(
-            "blend",
-            check=one_of("blend", lambda: BLENDS),
-            choices=lambda: BLENDS,
-            text="how person and background are mixed",
-        ),
-        amount("grow", "pixels that the person reaches further out"),
-        amount("shrink", "pixels that the person reaches less far out"),
-        amount("soften", "pixels over which the edge is softened"),
-        control("despill", check=truth("despill"), kind="switch", text="the room's colour is taken off the rim"),
+        much("match", "the person's light and colours drawn towards the background's"),
+        much("light_wrap", "the background's light over the person's rim"),
+        choice("blend", *part("blend"), BLENDS, "how person and background are mixed"),
+        much("grow", "pixels that the person reaches further out"),
+        much("shrink", "pixels that the person reaches less far out"),
+        much("soften", "pixels over which the edge is softened"),
+        switch("despill", *part("despill"), "the room's colour is taken off the rim"),
     ]
 
 

@@ -10,7 +10,7 @@ from platform import machine
 from typing import Any
 
 from rvm_live import weights
-from rvm_live.core.controls import Control, number, one_of, truth
+from rvm_live.core.controls import Control, number, one_of, switch, truth
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.registry import ENGINES
 from rvm_live.core.settings import EngineSettings
@@ -85,26 +85,18 @@ class LiveEngines:
             self._switch("steady", self.steady, "alpha averaged over time where nothing moves"),
             self._switch("box", lambda: self._engine.asked.box_wanted, "the network looks at a box around the person"),
             self._switch("gate", lambda: self._engine.asked.gate_wanted, "the network looks only when something moved"),
-            Control(
+            switch(
                 "learned",
                 lambda: self._engine.asked.camera is not None,
                 lambda wish: self._use(camera=self._source.in_use if wish else None),
-                check=truth("learned"),
-                kind="switch",
-                text="lite uses what it has learnt before this camera",
+                "lite uses what it has learnt before this camera",
             ),
         ]
 
     def _switch(self, name: str, get: Callable[[], bool], text: str) -> Control:
         """Of a setting that is also ``auto``."""
-        return Control(
-            name,
-            get,
-            lambda wish: self._use(**{name: wish}),
-            check=lambda wish: None if wish in (None, _AUTO) else truth(name)(wish),
-            kind="switch",
-            text=text,
-        )
+        or_auto = {"check": lambda wish: None if wish in (None, _AUTO) else truth(name)(wish)}
+        return switch(name, get, lambda wish: self._use(**{name: wish}), text, **or_auto)
 
     # The engine ---------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rvm_live.core.controls import Control, one_of
+from rvm_live.core.controls import Control, choice
 from rvm_live.core.look import LOW_LIGHT
 from rvm_live.sources.low_light import LowLight
 
@@ -15,11 +15,5 @@ def low_light_control(low_light: LowLight) -> Control:
     def apply(name: str) -> None:
         low_light.on = name == "auto"
 
-    return Control(
-        "low_light",
-        lambda: LOW_LIGHT[low_light.on],
-        apply,
-        check=one_of("low_light", lambda: LOW_LIGHT),
-        choices=lambda: LOW_LIGHT,
-        text="dark pictures are made brighter and less noisy",
-    )
+    text = "dark pictures are made brighter and less noisy"
+    return choice("low_light", lambda: LOW_LIGHT[low_light.on], apply, LOW_LIGHT, text)

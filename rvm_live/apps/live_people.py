@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rvm_live.core.controls import Control, one_of, truth
+from rvm_live.core.controls import Control, attribute, one_of, switch
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.notices import Notices
 from rvm_live.core.only_me import PEOPLE, OnlyMe, parse_person
@@ -36,32 +36,12 @@ class People:
         return ThingsEngine(OnlyMeEngine(inner, self._only_me), self._things, self._label, notices)
 
     def controls(self) -> list[Control]:
-        asked, things = self._only_me, self._things
+        person, chair = attribute(self._only_me, "person"), attribute(self._things, "chair")
+        who, what = "who stays: largest, left, right, or a place", "things of the room stay, or go"
         return [
-            Control(
-                "only_me",
-                lambda: asked.on,
-                lambda on: setattr(asked, "on", on),
-                check=truth("only_me"),
-                kind="switch",
-                text="of several people one alone stays",
-            ),
-            Control(
-                "person",
-                lambda: asked.person,
-                lambda person: setattr(asked, "person", person),
-                check=parse_person,
-                choices=lambda: PEOPLE,
-                text="who stays: largest, left, right, or a place",
-            ),
-            Control(
-                "chair",
-                lambda: things.chair,
-                lambda chair: setattr(things, "chair", chair),
-                check=self._chair,
-                choices=lambda: CHAIR,
-                text="things of the room stay, or go",
-            ),
+            switch("only_me", *attribute(self._only_me, "on"), "of several people one alone stays"),
+            Control("person", *person, check=parse_person, choices=lambda: PEOPLE, text=who),
+            Control("chair", *chair, check=self._chair, choices=lambda: CHAIR, text=what),
         ]
 
     def _chair(self, wish: object) -> str:

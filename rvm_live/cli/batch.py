@@ -21,12 +21,13 @@ from rvm_live.apps.batch.settings import (
 )
 from rvm_live.cli.jobs_file import jobs_of
 from rvm_live.cli.live import ask_once
-from rvm_live.cli.looks import look_from, look_options
-from rvm_live.cli.options import engine_options, engine_settings
+from rvm_live.cli.looks import look_options
+from rvm_live.cli.options import engine_options, engine_settings, settings_of
 from rvm_live.cli.params import PlacePath, one_line, place_text, printable
 from rvm_live.cli.progress import Bar, Lines
 from rvm_live.cli.words import WithWords
 from rvm_live.core.errors import SettingsError
+from rvm_live.core.look import Look
 from rvm_live.core.registry import ENGINES
 from rvm_live.system.atomic_write import no_empty_folders
 
@@ -198,37 +199,14 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _settings(options: Mapping[str, Any]) -> BatchSettings:
-    return BatchSettings(
-        inputs=options["inputs"],
-        output=options["output"],
-        quality=options["quality"],
+    return settings_of(
+        BatchSettings,
+        options,
         engine=engine_settings(options),
         write=tuple(dict.fromkeys(each.strip() for each in options["written"].split(",") if each.strip())),
-        background=options["background"],
-        look=look_from(options),
-        container=options["container"],
-        name_template=options["name_template"],
-        resume=options["resume"],
-        force=options["force"],
-        fps=options["fps"],
-        monitor=options["monitor"],
-        codec=options["codec"],
+        look=settings_of(Look, options),
         hardware=options["hwaccel"] == "auto",
-        straight=options["straight"],
-        only_me=options["only_me"],
-        person=options["person"],
-        low_light=options["low_light"],
-        chair=options["chair"],
-        room=options["room"],
-        seq_chunk=options["seq_chunk"],
         segment_seconds=options["segment"],
-        workers=options["workers"],
-        ray=options["ray"],
-        start=options["start"],
-        end=options["end"],
-        cuts=options["cuts"],
-        region=options["region"],
-        mask=options["mask"],
         memory_limit=None if options["memory_limit"] is None else parse_memory(options["memory_limit"]),
     )
 

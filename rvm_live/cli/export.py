@@ -8,7 +8,7 @@ import click
 
 from rvm_live.apps.export.export import FORMATS, ExportSettings
 from rvm_live.cli.line import telling
-from rvm_live.cli.options import engine_options, engine_settings
+from rvm_live.cli.options import engine_options, engine_settings, settings_of
 from rvm_live.cli.params import PlacePath, printable
 
 if TYPE_CHECKING:
@@ -45,15 +45,7 @@ def export(**options: Any) -> None:
     from rvm_live.apps.export.export import export as make
     from rvm_live.cli.weights import download_progress
 
-    settings = ExportSettings(
-        form=options["form"],
-        engine=engine_settings(options),
-        width=options["width"],
-        height=options["height"],
-        half=options["half"],
-        output=options["output"],
-        replace=options["replace"],
-    )
+    settings = settings_of(ExportSettings, options, engine=engine_settings(options))
     with telling() as tell:
         report = make(settings, tell=tell, progress=download_progress)
     click.echo(report_text(report))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rvm_live.cli.line import telling
-from rvm_live.cli.options import engine_options, engine_settings, source_options, source_settings
+from rvm_live.cli.options import engine_options, engine_settings, settings_of, source_options, source_settings
 
 __all__ = ["hwtest"]
 
@@ -45,13 +45,8 @@ def hwtest(as_json: bool, **options: Any) -> None:
     from rvm_live.apps.hwtest import HwTestSettings, run
     from rvm_live.sources.camera.opencv_logging import silence_backends
 
-    settings = HwTestSettings(
-        source=source_settings(options),
-        engine=engine_settings(options),
-        seconds=options["seconds"],
-        preview=options["preview"],
-        quick=options["quick"],
-    )
+    source, engine = source_settings(options), engine_settings(options)
+    settings = settings_of(HwTestSettings, options, source=source, engine=engine)
     silence_backends()
     with telling() as tell:
         tell("starting")

@@ -15,12 +15,13 @@ import cloup
 from rvm_live.apps.report import LiveReport
 from rvm_live.cli import values
 from rvm_live.cli.layers import Layers
-from rvm_live.cli.looks import look_from, look_option
-from rvm_live.cli.options import engine_option, engine_settings, source_option, source_settings
+from rvm_live.cli.looks import look_option
+from rvm_live.cli.options import engine_option, engine_settings, settings_of, source_option, source_settings
 from rvm_live.cli.params import OnePerLine, PlacePath, one_line, place_text, printable
 from rvm_live.cli.words import Aliased, size_text
 from rvm_live.core.errors import SettingsError, SinkError
 from rvm_live.core.framing import parse_shift
+from rvm_live.core.look import Look
 from rvm_live.core.settings import DISPLAY_MODES, MODELS, STATISTICS, EngineSettings, LiveSettings
 from rvm_live.core.words import network_words
 from rvm_live.pipeline.metrics import STAGES, Percentiles
@@ -246,43 +247,13 @@ def settings_from(options: Mapping[str, Any]) -> LiveSettings:
         if width is not None or height is not None:
             raise SettingsError("give the size with --size, or with --width and --height, not both")
         width, height = options["size"]
-    return LiveSettings(
+    return settings_of(
+        LiveSettings,
+        options,
         source=source_settings(options, width=width, height=height, mirror=options["mirror_output"]),
         engine=engine_settings(options),
-        adaptive=options["adaptive"],
-        scene_reset=options["scene_reset"],
-        low_light=options["low_light"],
-        learned=options["learned"],
-        compositor=options["compositor"],
-        backgrounds=tuple(options["backgrounds"]),
-        display=options["display"],
-        statistics=options["statistics"],
-        mirror=options["mirror"],
-        follow=options["follow"],
-        zoom=options["zoom"],
         shift=parse_shift(options["shift"]),
-        look=look_from(options),
-        only_me=options["only_me"],
-        person=options["person"],
-        chair=options["chair"],
-        away=options["away"],
-        headless=options["headless"],
-        fullscreen=options["fullscreen"],
-        record=options["record"],
-        streams=tuple(options["streams"]),
-        stream_bitrate=options["stream_bitrate"],
-        sinks=tuple(options["sinks"]),
-        web=options["web"],
-        web_origins=tuple(options["web_origins"]),
-        open_page=options["open_page"],
-        virtual_camera=options["virtual_camera"],
-        virtual_camera_size=options["virtual_camera_size"],
-        always=options["always"],
-        audio=options["audio"],
-        frames=options["frames"],
-        duration=options["duration"],
-        stats_json=options["stats_json"],
-        remember=options["remember"],
+        look=settings_of(Look, options),
         said=tuple(options.get("said", ())),
     )
 

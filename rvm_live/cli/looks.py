@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any, TypeVar
 
 import click
 
 from rvm_live.cli.options import Table, option_of, options_of
-from rvm_live.core.look import BLENDS, LOW_LIGHT, Look
+from rvm_live.core.look import BLENDS, LOW_LIGHT
 from rvm_live.core.only_me import PEOPLE
 from rvm_live.core.things import CHAIR
 
-__all__ = ["look_from", "look_option", "look_options"]
+__all__ = ["look_option", "look_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,12 +60,3 @@ def look_option(field: str, **changes: Any) -> Callable[[F], F]:
 def look_options(**taken: Mapping[str, Any]) -> Callable[[F], F]:
     """As :func:`~rvm_live.cli.options.engine_options`."""
     return options_of(_LOOKS, taken)
-
-
-def look_from(options: Mapping[str, Any]) -> Look:
-    """Make a look from a command's parsed options.
-
-    Raises:
-        SettingsError: a value is out of range.
-    """
-    return Look(**{each.name: options[each.name] for each in fields(Look) if each.name in options})

@@ -10,6 +10,7 @@ A command lists its options in the order of its help, with what differs for it::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, TypeVar, get_args
 
 import click
@@ -26,12 +27,14 @@ __all__ = [
     "engine_settings",
     "option_of",
     "options_of",
+    "settings_of",
     "source_option",
     "source_options",
     "source_settings",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S")
 Table = Mapping[str, Mapping[str, Any]]
 
 _SOURCE: Table = {
@@ -184,3 +187,18 @@ def source_settings(options: Mapping[str, Any], **more: Any) -> SourceSettings:
         more: values for fields without an option; they override what was parsed.
     """
     return SourceSettings(**{**{field: options[field] for field in _SOURCE if field in options}, **more})
+
+
+def settings_of(kind: Callable[..., S], options: Mapping[str, Any], **more: Any) -> S:
+    """Of what a command has parsed the settings, a dataclass, whose fields are called as its options are.
+
+    Args:
+        kind: the dataclass.
+        options: what was parsed.
+        more: fields that are called otherwise, or are made of several options.
+
+    Raises:
+        SettingsError: a value is out of range.
+    """
+    same = {field.name: options[field.name] for field in fields(kind) if field.name in options}  # type: ignore[arg-type]
+    return kind(**{**same, **more})

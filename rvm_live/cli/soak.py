@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvm_live.cli.line import Line
-from rvm_live.cli.options import engine_options, engine_settings, source_options, source_settings
+from rvm_live.cli.options import engine_options, engine_settings, settings_of, source_options, source_settings
 from rvm_live.cli.params import PlacePath, made_folder, printable
 from rvm_live.core.errors import UnavailableError
 
@@ -46,15 +46,8 @@ def soak(ctx: click.Context, /, **options: Any) -> None:
     from rvm_live.system import threads
 
     demo = options["source"] == "demo"
-    settings = SoakSettings(
-        frames=options["frames"],
-        hours=options["hours"],
-        faults=options["faults"],
-        seed=options["seed"],
-        source=source_settings(options, fps=1000.0 if demo else 60.0, realtime=not demo),
-        engine=engine_settings(options),
-        output=options["output"],
-    )
+    source = source_settings(options, fps=1000.0 if demo else 60.0, realtime=not demo)
+    settings = settings_of(SoakSettings, options, source=source, engine=engine_settings(options))
     silence_backends()
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rvm_live.apps.batch.settings import parse_memory
-from rvm_live.cli.options import engine_options, engine_settings
+from rvm_live.cli.options import engine_options, engine_settings, settings_of
 from rvm_live.cli.params import PlacePath, made_folder, printable
 from rvm_live.core.errors import UnavailableError
 
@@ -60,13 +60,12 @@ def stress(ctx: click.Context, /, **options: Any) -> None:
     from rvm_live.system.signals import stopping_on_signals
 
     limit = options["memory_limit"]
-    settings = StressSettings(
-        minutes=options["minutes"],
+    settings = settings_of(
+        StressSettings,
+        options,
         configs=() if options["configs"] is None else parse(options["configs"]),
         device=engine_settings(options).device,  # refuses what is none
         memory_limit=None if limit is None else parse_memory(limit),
-        max_temperature=options["max_temperature"],
-        output=options["output"],
     )
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))

@@ -11,14 +11,17 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from rvm_live.core.errors import SettingsError
 
-__all__ = ["Control", "Controls", "number", "one_of", "trigger", "truth"]
+__all__ = ["Control", "Controls", "amount", "attribute", "choice", "number", "one_of", "switch", "trigger", "truth"]
 
 _log = logging.getLogger("rvm_live")
+
+_ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ class Controls:
             SettingsError: there is no such control, or it cannot have that value; nothing was changed.
         """
         with self._lock:
-            meant = [(control, control.check(wish)) for control, wish in self._paired(wishes)]
+            asked = [(self._control(name), wish) for name, wish in wishes.items()]
+            meant = [(control, control.check(wish)) for control, wish in asked]
             before = self.state()
             for control, value in meant:
                 control.apply(value)
@@ -197,9 +201,6 @@ class Controls:
             raise SettingsError(f"there is no control {name!r}: {told}")
         return control
 
-    def _paired(self, wishes: Mapping[str, Any]) -> list[tuple[Control, Any]]:
-        return [(self._control(name), wish) for name, wish in wishes.items()]
-
     def _tell(self, changes: Mapping[str, Any]) -> None:
         if not changes:
             return
@@ -215,20 +216,9 @@ def truth(name: str) -> Callable[[Any], bool]:
     """A check for what is on or off."""
 
     def check(wish: Any) -> bool:
-        words = {
-            "on": True,
-            "true": True,
-            "yes": True,
-            "1": True,
-            "off": False,
-            "false": False,
-            "no": False,
-            "0": False,
-        }
-        if isinstance(wish, bool):
-            return wish
-        if isinstance(wish, str) and wish.strip().lower() in words:
-            return words[wish.strip().lower()]
+        word = wish.strip().lower() if isinstance(wish, str) else ""
+        if isinstance(wish, bool) or word in _ON + _OFF:
+            return wish is True or word in _ON
         raise SettingsError(f"{name} is on or off, not {wish!r}")
 
     return check
@@ -264,6 +254,36 @@ def number(name: str, least: float, greatest: float, *, auto: bool = False) -> C
         return value
 
     return check
+
+
+def attribute(owner: object, name: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    """How a control reads and applies what is an attribute of something."""
+    return partial(getattr, owner, name), partial(setattr, owner, name)
+
+
+def switch(name: str, read: Callable[[], bool], apply: Callable[[bool], None], text: str, **more: Any) -> Control:
+    """A control of what is on or off; ``more``: other attributes of :class:`Control`."""
+    return Control(name, read, apply, text=text, kind="switch", **{"check": truth(name), **more})
+
+
+def choice(
+    name: str, read: Callable[[], str], apply: Callable[[str], None], choices: Sequence[str], text: str
+) -> Control:
+    """A control of one out of several names, which are always the same."""
+    return Control(name, read, apply, check=one_of(name, lambda: choices), choices=lambda: choices, text=text)
+
+
+def amount(
+    name: str,
+    read: Callable[[], Any],
+    apply: Callable[[Any], None],
+    limits: tuple[float, float],
+    text: str,
+    **more: Any,
+) -> Control:
+    """A control of a number, or of several; ``more`` as in :func:`switch`."""
+    check = number(name, *limits)
+    return Control(name, read, apply, text=text, kind="number", limits=limits, **{"check": check, **more})
 
 
 def trigger(name: str, do: Callable[[], None], text: str = "") -> Control:

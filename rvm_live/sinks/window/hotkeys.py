@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rvm_live.core.controls import Control, one_of, truth
+from rvm_live.core.controls import Control, attribute, choice, switch
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.frames import Composite
 from rvm_live.core.settings import DISPLAY_MODES, STATISTICS
@@ -115,35 +115,12 @@ class ViewState:
 def view_controls(view: ViewState) -> list[Control]:
     """The controls of a window: ``view``, ``statistics``, ``fullscreen`` and ``mirror``."""
 
-    def control(name: str, attribute: str, **more: object) -> Control:
-        return Control(
-            name,
-            lambda: getattr(view, attribute),
-            lambda value: setattr(view, attribute, value),
-            **more,  # type: ignore[arg-type]
-        )
-
+    display, statistics = attribute(view, "display"), attribute(view, "statistics")
     return [
-        control(
-            "view",
-            "display",
-            check=one_of("view", lambda: DISPLAY_MODES),
-            choices=lambda: DISPLAY_MODES,
-            text="what the window shows",
-        ),
-        control(
-            "statistics",
-            "statistics",
-            check=one_of("statistics", lambda: STATISTICS),
-            choices=lambda: STATISTICS,
-            text="what the window tells over the picture",
-        ),
-        control(
-            "fullscreen", "fullscreen", check=truth("fullscreen"), kind="switch", text="the window fills the screen"
-        ),
-        control(
-            "mirror", "mirror", check=truth("mirror"), kind="switch", text="the window shows the picture as a mirror"
-        ),
+        choice("view", *display, DISPLAY_MODES, "what the window shows"),
+        choice("statistics", *statistics, STATISTICS, "what the window tells over the picture"),
+        switch("fullscreen", *attribute(view, "fullscreen"), "the window fills the screen"),
+        switch("mirror", *attribute(view, "mirror"), "the window shows the picture as a mirror"),
     ]
 
 

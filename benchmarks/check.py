@@ -29,12 +29,12 @@ from benchmarks.report import Chart, publish
 from rvm_live.apps.check.figures import Look, measured, motion
 from rvm_live.apps.check.subject import Subject
 from rvm_live.apps.check.windows import WARM_UP, Window
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import RvmLiveError, UnavailableError
 from rvm_live.core.settings import EngineSettings
 
 __all__ = ["BREAKS", "LEAST", "broken", "holes", "islands", "misplaced", "run", "softness", "spearman"]
 
-Picture = NDArray[np.uint8]
 Means = dict[str, dict[str, float]]
 
 SIZE, QUICK_SIZE, FRAMES = (1280, 720), (320, 180), 24
@@ -105,7 +105,7 @@ def _subjects() -> dict[str, Subject]:
         raise UnavailableError(f"RVM and lite are compared, and one does not run: {error}") from error
 
 
-def _judged(window: Window, truth: list[Picture], subjects: dict[str, Subject]) -> Means:
+def _judged(window: Window, truth: list[Bytes], subjects: dict[str, Subject]) -> Means:
     """Subject -> the means of every figure, and of what the truth says."""
     mattes, others = {}, {}
     for name, subject in subjects.items():
@@ -166,7 +166,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(below + ((values[None] == values[:, None]).sum(1) - 1) / 2, np.float64)
 
 
-def broken(alphas: list[Picture], kind: str) -> list[Picture]:
+def broken(alphas: list[Bytes], kind: str) -> list[Bytes]:
     """Mattes with a fault.
 
     Args:
@@ -232,5 +232,5 @@ def misplaced(look: Look) -> float:
     return 100.0 - 100.0 * float((weight * slope / (strongest + 8)).sum()) / total
 
 
-def _disc(radius: int) -> Picture:
+def _disc(radius: int) -> Bytes:
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)))

@@ -19,19 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.compare import program_threads
 from benchmarks.keyed.key import key
 from benchmarks.keyed.scenes import SIZE, layers
 from benchmarks.quality.clips import grabbed, keyed_settings
 from benchmarks.report import publish
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import RvmLiveError, SourceError
 from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.select import AutoEngine
-
-Picture = NDArray[np.uint8]
 
 COLUMNS = ("what", "foreground", "edge, grey levels", "colours alone, grey levels", "median ms", "clips")
 PLATES = ((0, 0, 0), (255, 255, 255), (0, 200, 0))
@@ -39,7 +37,7 @@ LOW, HIGH = 12, 243
 FRAMES = 8
 
 
-def edge_error(colours: Picture, alpha: Picture, true_colours: Picture, true_alpha: Picture) -> float:
+def edge_error(colours: Bytes, alpha: Bytes, true_colours: Bytes, true_alpha: Bytes) -> float:
     """Mean absolute difference of composites in grey levels, over the true edge and all plates; NaN without an edge.
 
     Args:
@@ -109,7 +107,7 @@ def _median(found: list[tuple[float, float, float]]) -> float:
 
 
 def _matted(
-    settings: EngineSettings, frames: list[tuple[Picture, Picture, Picture]]
+    settings: EngineSettings, frames: list[tuple[Bytes, Bytes, Bytes]]
 ) -> tuple[str, list[tuple[float, float, float]]]:
     """Name, and for every frame the error of all, of the colours alone, and milliseconds."""
     engine = AutoEngine(settings)

@@ -23,7 +23,6 @@ import av
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from benchmarks.keyed.scenes import SIZE, covering
@@ -32,6 +31,7 @@ from benchmarks.quality.metrics import mad
 from benchmarks.report import Chart, publish
 from rvm_live import open_engine
 from rvm_live.apps.learn.places import places
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import UnavailableError
 from rvm_live.engines.lite.adapt import Tuning, learnt
 from rvm_live.engines.lite.engine import ratio_for, trained_size
@@ -43,8 +43,7 @@ from training.clips import DEVELOPMENT, decoded, moving
 
 __all__ = ["run"]
 
-Picture = NDArray[np.uint8]
-Pair = tuple[Picture, "Picture | None"]
+Pair = tuple[Bytes, "Bytes | None"]
 
 COLUMNS = ("clip", "truth", "lite", "learned", "RVM 0.4", "learned / lite", "kept", "guard before", "guard after")
 _HALF = 80
@@ -55,9 +54,9 @@ class _Halves(NamedTuple):
     """A clip, labelled: what is learnt from, and pictures and truth to measure on, with RVM's alpha."""
 
     first: Recording
-    second: list[Picture]
-    truth: list[Picture]
-    teacher: list[Picture]
+    second: list[Bytes]
+    truth: list[Bytes]
+    teacher: list[Bytes]
 
 
 def _clips(folder: Path, quick: bool) -> dict[str, tuple[str, Any]]:
@@ -85,7 +84,7 @@ def _plain(path: Path) -> Iterator[Pair]:
 def _labelled(pairs: Sequence[Pair]) -> _Halves:
     low = trained_size(*SIZE, ratio_for(*SIZE))
     recorder, middle = Recorder(low), len(pairs) // 2
-    teacher: list[Picture] = []
+    teacher: list[Bytes] = []
     with open_engine("openvino", device="cpu", precision="fp32", downsample_ratio=_TEACHER) as engine:
         for number, (picture, _) in enumerate(pairs):
             if number == middle:
@@ -112,7 +111,7 @@ def _measured(network: LiteNetwork | None, halves: _Halves) -> float:
     return _apart(found, halves.truth)
 
 
-def _apart(found: list[Picture], truth: list[Picture]) -> float:
+def _apart(found: list[Bytes], truth: list[Bytes]) -> float:
     return float(np.mean([mad(one, other) for one, other in zip(found, truth, strict=True)]))
 
 

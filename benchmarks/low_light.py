@@ -16,21 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.compare import program_threads
 from benchmarks.quality.clips import keyed_clips
 from benchmarks.quality.metrics import Quality, Scorer, mean_of
 from benchmarks.quality.subjects import EngineSubject, Subject
 from benchmarks.report import Chart, publish, summarise
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import RvmLiveError, UnavailableError
 from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings
 from rvm_live.sources.low_light import LowLight
 
 __all__ = ["darkened", "run"]
-
-Picture = NDArray[np.uint8]
 
 LIGHTS = {"as shot": 1.0, "a fifth": 0.2, "a tenth": 0.1}
 ELECTRONS, OWN_NOISE = 2000.0, 4.0
@@ -39,7 +37,7 @@ SIZE, FRAMES = (1280, 720), 10
 _FRAME_NS = 40_000_000
 
 
-def darkened(image: Picture, light: float, chance: np.random.Generator) -> Picture:
+def darkened(image: Bytes, light: float, chance: np.random.Generator) -> Bytes:
     """A picture as a sensor takes it in so much of its light.
 
     Args:
@@ -52,7 +50,7 @@ def darkened(image: Picture, light: float, chance: np.random.Generator) -> Pictu
     counted = chance.poisson(linear * ELECTRONS) + chance.normal(0, OWN_NOISE, linear.shape)
     linear = np.clip(counted / ELECTRONS, 0, 1)
     level = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    dark: Picture = np.rint(level * 255).astype(np.uint8)
+    dark: Bytes = np.rint(level * 255).astype(np.uint8)
     return dark
 
 
@@ -130,7 +128,7 @@ def _subjects(size: tuple[int, int], refusals: dict[str, str], *, quick: bool) -
     return team
 
 
-def _with_low_light(pictures: list[Picture], spent: list[float]) -> list[Picture]:
+def _with_low_light(pictures: list[Bytes], spent: list[float]) -> list[Bytes]:
     """As they would come after a second: the first is seen twice."""
     low_light, seen = LowLight(on=True), []
     for number, picture in enumerate([pictures[0], *pictures]):
@@ -140,7 +138,7 @@ def _with_low_light(pictures: list[Picture], spent: list[float]) -> list[Picture
     return seen[1:]
 
 
-def _scored(subject: Subject, pictures: list[Picture], truth: list[Picture]) -> Quality:
+def _scored(subject: Subject, pictures: list[Bytes], truth: list[Bytes]) -> Quality:
     subject.reset()
     scorer = Scorer(every=len(pictures))  # Grad and Conn are not asked for
     for number, (picture, alpha) in enumerate(zip(pictures, truth, strict=True)):

@@ -30,10 +30,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.report import publish
 from benchmarks.viewer import BITS, SIDE, number_in
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import UnavailableError
 from rvm_live.core.queues import Overflow
@@ -46,7 +46,6 @@ from rvm_live.sinks.web.sink import OUTPUT, WebSink
 SIZES = ((1280, 720), (1920, 1080))
 FPS = 30
 COLUMNS = ("what", "picture", "processor ms", "of a core at 30 fps %", "latency p50 ms", "latency p95 ms")
-Picture = NDArray[np.uint8]
 Arrivals = dict[int, float]
 
 
@@ -217,22 +216,22 @@ OUTPUTS: dict[str, Callable[[tuple[int, int]], Any]] = {
 """What it is called -> makes it: (width, height) -> a context manager that gives an :class:`Opened`."""
 
 
-def _numbered(base: Picture, number: int) -> Picture:
+def _numbered(base: Bytes, number: int) -> Bytes:
     """A copy with the number in 16 squares of its first rows, 1 to 65535."""
-    image: Picture = base.copy()
+    image: Bytes = base.copy()
     for bit in range(BITS):
         image[:SIDE, bit * SIDE : (bit + 1) * SIDE] = 255 if number >> bit & 1 else 0
     return image
 
 
-def _pictures(size: tuple[int, int]) -> list[Picture]:
+def _pictures(size: tuple[int, int]) -> list[Bytes]:
     width, height = size
     small = np.random.default_rng(0).integers(0, 255, (36, 64, 3), np.uint8)
     base = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
     return [np.ascontiguousarray(np.roll(base, 8 * shift, axis=1)) for shift in range(4)]
 
 
-def feed(opened: Opened, pictures: list[Picture], count: int) -> tuple[float, list[float]]:
+def feed(opened: Opened, pictures: list[Bytes], count: int) -> tuple[float, list[float]]:
     """Give it so many pictures; returns milliseconds of the processor a picture, and latencies."""
     sink, given = opened.sink, dict[int, float]()
     sink.open()
@@ -254,7 +253,7 @@ def feed(opened: Opened, pictures: list[Picture], count: int) -> tuple[float, li
     return 1e3 * spent / count, latencies
 
 
-def conversions() -> dict[str, Callable[[Picture], object]]:
+def conversions() -> dict[str, Callable[[Bytes], object]]:
     """Ways from BGR to I420."""
     import av
     from av.video.reformatter import VideoReformatter
@@ -310,7 +309,7 @@ print(json.dumps(told))
 """
 
 
-def _processor_ms(way: Callable[[Picture], object], picture: Picture, count: int) -> float:
+def _processor_ms(way: Callable[[Bytes], object], picture: Bytes, count: int) -> float:
     way(picture)
     before = time.process_time()
     for _ in range(count):

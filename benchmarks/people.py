@@ -20,19 +20,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.compare import program_threads
 from benchmarks.quality.subjects import EngineSubject, SelfieSubject, Subject
 from benchmarks.report import Chart, publish
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import RvmLiveError, UnavailableError
 from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings
 from training.clips import decoded, moving, people, split_of
 
 __all__ = ["KINDS", "kind_of", "run", "shown"]
-
-Picture = NDArray[np.uint8]
 
 KINDS = ("portrait", "half body with hands", "whole body", "group")
 COLUMNS = ("what", "mean", "median", "worst", *KINDS, "pictures")
@@ -56,7 +54,7 @@ def kind_of(name: str) -> str:
     return KINDS[0]
 
 
-def shown(path: Path) -> list[Picture]:
+def shown(path: Path) -> list[Bytes]:
     """Some frames of 1280x720: a clip's first ones, or a still that drifts."""
     width, height = SIZE
     spare_x, spare_y = DRIFT * LOOKS * 2, DRIFT * LOOKS
@@ -94,7 +92,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
     subjects += [EngineSubject(EngineSettings(engine="openvino", precision="fp32", downsample_ratio=0.25))]
     if options.mediapipe_python:
         subjects += [SelfieSubject(options.mediapipe_python, landscape=each) for each in (False, True)]
-    found: dict[str, list[Picture]] = {}
+    found: dict[str, list[Bytes]] = {}
     refusals: dict[str, str] = {}
     with program_threads():
         for subject in subjects:
@@ -131,7 +129,7 @@ def _chosen(folder: Path) -> list[tuple[str, Path]]:
     return found
 
 
-def _last(subject: Subject, path: Path) -> Picture:
+def _last(subject: Subject, path: Path) -> Bytes:
     subject.reset()
     alpha = np.zeros(0, np.uint8)
     for number, picture in enumerate(shown(path)):
@@ -139,7 +137,7 @@ def _last(subject: Subject, path: Path) -> Picture:
     return np.array(alpha)
 
 
-def _row(name: str, labels: list[str], truth: list[Picture], alphas: list[Picture]) -> tuple[Any, ...]:
+def _row(name: str, labels: list[str], truth: list[Bytes], alphas: list[Bytes]) -> tuple[Any, ...]:
     apart = [float(cv2.absdiff(a, b).mean()) / 255 * 1e3 for a, b in zip(alphas, truth, strict=True)]
     kinds: dict[str, list[float]] = defaultdict(list)
     for label, value in zip(labels, apart, strict=True):
@@ -149,7 +147,7 @@ def _row(name: str, labels: list[str], truth: list[Picture], alphas: list[Pictur
     return (name, *(round(value, 1) for value in told), *by_kind, len(apart))
 
 
-def _sheet(path: Path, chosen: list[tuple[str, Path]], found: dict[str, list[Picture]]) -> None:
+def _sheet(path: Path, chosen: list[tuple[str, Path]], found: dict[str, list[Bytes]]) -> None:
     """Each picture, and what everybody made of it over green."""
     rows = []
     for number, (name, still) in enumerate(chosen):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.compare import program_threads
 from benchmarks.report import publish
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import RvmLiveError, UnavailableError
 from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings, SourceSettings
@@ -42,8 +43,6 @@ COLUMNS = (
 _EARLY, _TIMED, _ROUNDS = 100, 60, 15
 _LEAST_NORMAL = float(np.finfo(np.float32).tiny)
 _EXACT_SHARE = 10  # double precision is slow: a tenth of the frames
-
-Picture = NDArray[np.uint8]
 
 
 def run(arguments: list[str]) -> dict[str, Any]:
@@ -92,7 +91,7 @@ def _settling(matte: Callable[[], NDArray[Any]], count: int) -> tuple[Any, ...]:
     return (*(None if each is None else int(each.max()) for each in changes), off)
 
 
-def _engine(name: str, picture: Picture, count: int) -> tuple[Any, ...]:
+def _engine(name: str, picture: Bytes, count: int) -> tuple[Any, ...]:
     ratio = None if name == "lite" else 1.0
     engine = AutoEngine(EngineSettings(engine=name, device="cpu", downsample_ratio=ratio, steady=False))
     try:
@@ -112,7 +111,7 @@ def _engine(name: str, picture: Picture, count: int) -> tuple[Any, ...]:
     return name, count, *settled, float(np.median(ratios)), tiny
 
 
-def _exact(picture: Picture, count: int) -> tuple[Any, ...]:
+def _exact(picture: Bytes, count: int) -> tuple[Any, ...]:
     """RVM's network in double precision, in torch, frame by frame."""
     import torch
 

@@ -14,15 +14,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from training.cache import DEFAULT_CACHE
 from training.clips import DEVELOPMENT_BACKGROUNDS, decoded
 from training.painting import paint
 
 __all__ = ["HEIGHT", "WIDTH", "collage", "main", "without_people"]
-
-Bytes = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 448, 288
 _PUBLIC: tuple[str, ...] = (

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from training.augment import Light, shaded
 from training.painting import paint, shelves
 
 __all__ = ["KINDS", "beside", "put"]
 
-Bytes = NDArray[np.uint8]
 Random = np.random.Generator
 Point = tuple[float, float]
 

@@ -20,12 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live import open_engine
+from rvm_live.core.arrays import Bytes
 from training.clips import MISLABELLED, decoded, moving, people, split_of
 from training.jury import Jury
 
 __all__ = ["DEFAULT_CACHE", "Teachers", "label", "main", "runs_of", "size_for"]
-
-Bytes = NDArray[np.uint8]
 
 DEFAULT_CACHE = Path("~/.cache/rvm-live/training")
 LONGEST = {True: 448, False: 512}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import av
 import cv2
-import numpy as np
-from numpy.typing import NDArray
+
+from rvm_live.core.arrays import Bytes
 
 __all__ = [
     "DEVELOPMENT",
@@ -22,8 +22,6 @@ __all__ = [
     "people",
     "split_of",
 ]
-
-Bytes = NDArray[np.uint8]
 
 TRUTH = ("webcam/liveportrait_d0", "webcam/grid_")
 """Never seen, never looked at while training: the truth made by chroma key comes from these."""

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from rvm_live.core.arrays import Floats
 from rvm_live.engines.lite.network import LiteNetwork, _Block, _Conv, _Up, _Weights
 
 __all__ = ["MODELS", "constants", "layers", "load_start", "pretrained"]
@@ -28,8 +29,6 @@ MODELS = {
 _CONVOLUTION, _DEPTHWISE, _DEQUANTIZE, _CUSTOM = 3, 4, 6, 32
 """Operators' numbers in TensorFlow Lite's schema; the custom one is a transposed convolution with a bias."""
 _HALF = 1
-
-Floats = NDArray[np.float32]
 
 
 class _Table:

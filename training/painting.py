@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
+
 __all__ = ["PAINTERS", "paint", "shelves"]
 
-Bytes = NDArray[np.uint8]
 Random = np.random.Generator
 Colour = tuple[int, int, int]
 

@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from training.clips import MISLABELLED, NO_CUT_OUTS
 
 __all__ = ["SHARES", "Layer", "People", "widened"]
 
-Bytes = NDArray[np.uint8]
 Random = np.random.Generator
 
 SHARES = {

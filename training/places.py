@@ -6,8 +6,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from training.augment import Light, outline, shaded
 from training.backgrounds import HEIGHT, WIDTH
 from training.painting import paint
@@ -16,7 +16,6 @@ from training.things import Things
 
 __all__ = ["Places"]
 
-Bytes = NDArray[np.uint8]
 Random = np.random.Generator
 
 _FRESH = 0.1

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from training.augment import Camera, Light, attached, outline, shaded
 from training.beside import beside
 from training.people import Layer, People
@@ -17,7 +17,6 @@ from training.places import Places
 
 __all__ = ["Mixture", "Sampler", "Sequence"]
 
-Bytes = NDArray[np.uint8]
 Random = np.random.Generator
 
 _KERNELS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST)

@@ -16,14 +16,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from training.augment import Light
 from training.cache import DEFAULT_CACHE
 
 __all__ = ["SIDE", "Things", "icons", "main"]
 
-Bytes = NDArray[np.uint8]
 Random = np.random.Generator
 
 SIDE = 128

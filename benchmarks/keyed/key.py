@@ -14,15 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.keyed.person import keyed
 from benchmarks.keyed.screen import screen_of
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import SourceError
 
 __all__ = ["KeyReport", "Keyed", "key"]
-
-Picture = NDArray[np.uint8]
 
 WIDEST_BAND = 0.06
 """Part of the picture that may be neither person nor screen: more than hair explains is a bad key."""
@@ -63,13 +61,13 @@ class Keyed:
         pictures: the frames as they were shot, cut like these.
     """
 
-    foreground: list[Picture]
-    alpha: list[Picture]
+    foreground: list[Bytes]
+    alpha: list[Bytes]
     report: KeyReport
-    pictures: list[Picture]
+    pictures: list[Bytes]
 
 
-def key(frames: Sequence[Picture], name: str = "the clip", count: int | None = None) -> Keyed:
+def key(frames: Sequence[Bytes], name: str = "the clip", count: int | None = None) -> Keyed:
     """Cut the person out of a clip.
 
     Args:
@@ -107,7 +105,7 @@ def key(frames: Sequence[Picture], name: str = "the clip", count: int | None = N
     return Keyed([each[:rows] for each in foreground], [each[:rows] for each in alpha], report, pictures)
 
 
-def _judged(noise: float, contrast: float, band: float, screen: float, alpha: list[Picture]) -> KeyReport:
+def _judged(noise: float, contrast: float, band: float, screen: float, alpha: list[Bytes]) -> KeyReport:
     faults = []
     if noise > MOST_NOISE:
         faults.append(f"its screen is uneven by {noise:.1f} grey levels, more than {MOST_NOISE:g}")
@@ -126,7 +124,7 @@ def _judged(noise: float, contrast: float, band: float, screen: float, alpha: li
 # Where the picture is -------------------------------------------------------------------------------------------
 
 
-def _inside(frames: Sequence[Picture]) -> tuple[int, int, int, int]:
+def _inside(frames: Sequence[Bytes]) -> tuple[int, int, int, int]:
     """Top, bottom, left, right without strips that stay black, and a few pixels more (codecs smear their edge)."""
     brightest = np.max([frame.max(2) for frame in frames[:: max(1, len(frames) // 8)]], axis=0)
     lit = brightest > _BLACK
@@ -137,7 +135,7 @@ def _inside(frames: Sequence[Picture]) -> tuple[int, int, int, int]:
     return int(rows[0]) + margin, int(rows[-1]) + 1 - margin, int(columns[0]) + margin, int(columns[-1]) + 1 - margin
 
 
-def _uncut_rows(alpha: list[Picture]) -> int:
+def _uncut_rows(alpha: list[Bytes]) -> int:
     """How many rows from the top have the person clear of both sides in every frame; all, if that leaves too few."""
     touched = np.max([np.maximum(each[:, :2].max(1), each[:, -2:].max(1)) for each in alpha], axis=0) > 24
     height = len(touched)

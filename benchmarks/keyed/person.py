@@ -6,11 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["keyed", "tint_of"]
+from rvm_live.core.arrays import Bytes, Floats, Mask
 
-Picture = NDArray[np.uint8]
-Plane = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+__all__ = ["keyed", "tint_of"]
 
 _SURE_SCREEN = 3.5
 """So many standard deviations from the screen are still screen; three times as many are not."""
@@ -22,7 +20,7 @@ _DOUBT = 150.0
 """Squared grey levels that alpha must explain to rise from 0 to 1."""
 
 
-def keyed(frame: Picture, plate: Plane, spread: NDArray[np.float64]) -> tuple[Picture, Picture, float, float]:
+def keyed(frame: Bytes, plate: Floats, spread: NDArray[np.float64]) -> tuple[Bytes, Bytes, float, float]:
     """Cut the person out of one frame.
 
     Args:
@@ -63,7 +61,7 @@ def keyed(frame: Picture, plate: Plane, spread: NDArray[np.float64]) -> tuple[Pi
     return _bytes(mixed), _bytes(alpha * 255), band, contrast
 
 
-def tint_of(colour: Plane, plate: Plane) -> tuple[Plane, Plane]:
+def tint_of(colour: Floats, plate: Floats) -> tuple[Floats, Floats]:
     """How much of the screen's tint a colour has (1: as much as the screen, 0: none, below: the opposite), and how much
     of another tint, in the same unit."""
     screen = plate - _grey(plate)[..., None]
@@ -74,14 +72,14 @@ def tint_of(colour: Plane, plate: Plane) -> tuple[Plane, Plane]:
     return np.asarray(tint, np.float32), np.asarray(other, np.float32)
 
 
-def _despilled(colour: Plane, near: Plane, plate: Plane) -> Plane:
+def _despilled(colour: Floats, near: Floats, plate: Floats) -> Floats:
     """Without more of the screen's tint than the person's colours near by have."""
     screen = plate - _grey(plate)[..., None]
     excess = np.maximum(tint_of(colour, plate)[0] - np.maximum(tint_of(near, plate)[0], 0.0), 0.0)
     return np.asarray(colour - excess[..., None] * screen, np.float32)
 
 
-def _body(clear: Mask, tint: Plane, size: Plane) -> Mask:
+def _body(clear: Mask, tint: Floats, size: Floats) -> Mask:
     """The largest region that is clearly no screen, with the holes in it that are no screen either."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(clear.astype(np.uint8), connectivity=4)
     if count < 2:
@@ -101,9 +99,9 @@ def _body(clear: Mask, tint: Plane, size: Plane) -> Mask:
     return np.asarray(body)
 
 
-def _unmixed(picture: Plane, plate: Plane, core: Mask, reach: int) -> tuple[Plane, Plane]:
+def _unmixed(picture: Floats, plate: Floats, core: Mask, reach: int) -> tuple[Floats, Floats]:
     """Alpha and the colour of the person, from whichever colour near by explains each pixel best."""
-    best: Plane | None = None
+    best: Floats | None = None
     alpha = np.zeros(core.shape, np.float32)
     colour = np.zeros_like(picture)
     seen = _less_chroma(picture - plate)
@@ -122,13 +120,13 @@ def _unmixed(picture: Plane, plate: Plane, core: Mask, reach: int) -> tuple[Plan
     return alpha, cv2.bilateralFilter(colour, 5, 40, 1.5)
 
 
-def _less_chroma(differs: Plane) -> Plane:
+def _less_chroma(differs: Floats) -> Floats:
     """Codecs keep colour at half the size and smear it; brightness is what is sharp."""
     grey = _grey(differs)[..., None]
     return np.asarray(grey + 0.5 * (differs - grey), np.float32)
 
 
-def _candidates(picture: Plane, core: Mask, reach: int) -> list[Plane]:
+def _candidates(picture: Floats, core: Mask, reach: int) -> list[Floats]:
     """Pictures of the person's colours carried outward from the core: averages near and far, darkest and nearest."""
     found = []
     weight = core.astype(np.float32)
@@ -161,7 +159,7 @@ def _nearest(region: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return where[..., 0], where[..., 1]
 
 
-def _without_specks(alpha: Plane) -> Plane:
+def _without_specks(alpha: Floats) -> Floats:
     """What does not hang together with the person, however faintly, is noise of the screen."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.04).astype(np.uint8), connectivity=8)
     if count < 2:
@@ -170,15 +168,15 @@ def _without_specks(alpha: Plane) -> Plane:
     return np.where(labels == largest, alpha, 0).astype(np.float32)
 
 
-def _dot(one: Plane, other: Plane) -> Plane:
+def _dot(one: Floats, other: Floats) -> Floats:
     return np.asarray(np.einsum("...c,...c->...", one, other), np.float32)
 
 
-def _squares(vectors: Plane) -> Plane:
+def _squares(vectors: Floats) -> Floats:
     return _dot(vectors, vectors)
 
 
-def _grey(colour: Plane) -> Plane:
+def _grey(colour: Floats) -> Floats:
     return np.asarray(np.einsum("...c->...", colour) / 3, np.float32)
 
 
@@ -186,5 +184,5 @@ def _disc(radius: int) -> NDArray[np.uint8]:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))  # type: ignore[no-any-return]
 
 
-def _bytes(values: Plane) -> Picture:
+def _bytes(values: Floats) -> Bytes:
     return np.ascontiguousarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))

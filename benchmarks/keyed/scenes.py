@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.keyed.key import Keyed
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import SourceError
 from rvm_live.media.colour import bgr_of
 from rvm_live.media.facts import Orientation
 
 __all__ = ["KINDS", "SIZE", "Setting", "covering", "layers", "scene"]
-
-Picture = NDArray[np.uint8]
 
 SIZE = (1280, 720)
 KINDS = ("still", "moving", "busy")
@@ -47,7 +46,7 @@ class Setting:
     seed: int
 
 
-def scene(person: Keyed, setting: Setting, size: tuple[int, int] = SIZE) -> Iterator[tuple[Picture, Picture]]:
+def scene(person: Keyed, setting: Setting, size: tuple[int, int] = SIZE) -> Iterator[tuple[Bytes, Bytes]]:
     """The frames: picture uint8 (H, W, 3) BGR and its alpha uint8 (H, W).
 
     Raises:
@@ -57,7 +56,7 @@ def scene(person: Keyed, setting: Setting, size: tuple[int, int] = SIZE) -> Iter
         yield picture, alpha
 
 
-def layers(person: Keyed, setting: Setting, size: tuple[int, int] = SIZE) -> Iterator[tuple[Picture, Picture, Picture]]:
+def layers(person: Keyed, setting: Setting, size: tuple[int, int] = SIZE) -> Iterator[tuple[Bytes, Bytes, Bytes]]:
     """As :func:`scene`, and with each frame the person's own colours, straight, uint8 (H, W, 3) BGR."""
     width, height = size
     rng = np.random.default_rng(setting.seed)
@@ -85,7 +84,7 @@ def layers(person: Keyed, setting: Setting, size: tuple[int, int] = SIZE) -> Ite
 _PAD = 8
 
 
-def _padded(alpha: Picture) -> Picture:
+def _padded(alpha: Bytes) -> Bytes:
     """Nothing beyond the sides and the top, more of the same beyond the bottom."""
     sides = cv2.copyMakeBorder(alpha, _PAD, 0, _PAD, _PAD, cv2.BORDER_CONSTANT, value=0)
     return cv2.copyMakeBorder(sides, 0, _PAD, 0, 0, cv2.BORDER_REPLICATE)  # type: ignore[no-any-return]
@@ -109,7 +108,7 @@ def _way(rng: np.random.Generator, count: int, reach: float) -> NDArray[np.float
     return np.asarray(smooth[12 : 12 + count] * reach, np.float32)
 
 
-def _filmed(picture: NDArray[np.float32], rng: np.random.Generator) -> Picture:
+def _filmed(picture: NDArray[np.float32], rng: np.random.Generator) -> Bytes:
     """With a sensor's noise, and through JPEG."""
     # Drawn at half the size and blown up, half of it: a camera's own filters leave grain, not single pixels.
     height, width = picture.shape[:2]
@@ -148,7 +147,7 @@ def _backgrounds(
 
 def _played(path: Path, size: tuple[int, int], count: int) -> Iterator[NDArray[np.float32]]:
     """The first frames of a video, and back again where it is too short."""
-    seen: list[Picture] = []
+    seen: list[Bytes] = []
     try:
         with av.open(str(path)) as container:
             for decoded in container.decode(video=0):
@@ -166,7 +165,7 @@ def _played(path: Path, size: tuple[int, int], count: int) -> Iterator[NDArray[n
         yield seen[place if turn else -1 - place].astype(np.float32)
 
 
-def covering(picture: Picture, size: tuple[int, int]) -> Picture:
+def covering(picture: Bytes, size: tuple[int, int]) -> Bytes:
     """Scaled and cropped in the middle."""
     width, height = size
     scale = max(width / picture.shape[1], height / picture.shape[0])

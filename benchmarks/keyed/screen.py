@@ -6,18 +6,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats, Mask
 from rvm_live.core.errors import SourceError
 
 __all__ = ["screen_of"]
 
-Picture = NDArray[np.uint8]
-Plane = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-
 _NOISE_FLOOR = 1.2
 
 
-def screen_of(frames: list[Picture], name: str) -> tuple[Plane, NDArray[np.float64], float]:
+def screen_of(frames: list[Bytes], name: str) -> tuple[Floats, NDArray[np.float64], float]:
     """The screen's colour everywhere, also behind the person: the median over time where it is seen, a smooth surface
     fitted to that elsewhere.
 
@@ -66,12 +63,12 @@ def screen_of(frames: list[Picture], name: str) -> tuple[Plane, NDArray[np.float
     return plate, spread, float(closer.mean())
 
 
-def _chromaticity(colour: Plane) -> Plane:
+def _chromaticity(colour: Floats) -> Floats:
     """Each channel's part of the sum: what stays when the light changes."""
     return colour / np.maximum(colour.sum(-1, keepdims=True), 1.0)  # type: ignore[no-any-return]
 
 
-def _surface(plate: Plane, known: Mask) -> Plane:
+def _surface(plate: Floats, known: Mask) -> Floats:
     """A polynomial of the fourth degree through the known pixels of each channel."""
     height, width = known.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
@@ -85,7 +82,7 @@ def _surface(plate: Plane, known: Mask) -> Plane:
     return np.asarray((flat @ solved).reshape(height, width, 3), np.float32)
 
 
-def _blended(plate: Plane, smooth: Plane, known: Mask) -> Plane:
+def _blended(plate: Floats, smooth: Floats, known: Mask) -> Floats:
     """The plate where it is known, continued from there by the surface plus what the plate differs from it near by."""
     weight = known.astype(np.float32)
     differs = (plate - smooth) * weight[..., None]

@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.compare import program_threads
 from benchmarks.plain import PlainEngine
@@ -33,11 +32,11 @@ from benchmarks.quality.clips import Clip, agreement_clips, dataset_clips, keyed
 from benchmarks.quality.metrics import Quality, Scorer, mean_of
 from benchmarks.quality.subjects import EngineSubject, Subject, Wanted, subjects
 from benchmarks.report import Chart, publish
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import RvmLiveError, SettingsError, UnavailableError
 from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings
 
-Picture = NDArray[np.uint8]
 Done = dict[str, Any]  # subject -> family, quality, milliseconds
 
 COLUMNS = ("what", "truth", "MAD e-3", "MSE e-3", "Grad", "Conn", "dtSSD e-2", "median ms", "p95 ms", "clips", "family")
@@ -234,7 +233,7 @@ class _Team:
         self._open.clear()
 
 
-def _stand_in(frames: list[Frame]) -> list[Picture]:
+def _stand_in(frames: list[Frame]) -> list[Bytes]:
     """The plain network's alpha at the published ratio."""
     plain = EngineSubject(EngineSettings(device="cpu"), PlainEngine)
     plain.open(frames[0].width, frames[0].height)
@@ -244,7 +243,7 @@ def _stand_in(frames: list[Frame]) -> list[Picture]:
         plain.close()
 
 
-def _one(subject: Subject, frames: list[Frame], truth: list[Picture], every: int) -> tuple[Quality, list[float]]:
+def _one(subject: Subject, frames: list[Frame], truth: list[Bytes], every: int) -> tuple[Quality, list[float]]:
     """How good a subject is on a clip, and its milliseconds."""
     subject.reset()
     scorer, times = Scorer(every), []

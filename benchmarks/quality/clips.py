@@ -8,10 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.keyed.key import key
 from benchmarks.keyed.scenes import KINDS, Setting, covering, scene
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import EndOfSource, SettingsError, SourceUnavailableError
 from rvm_live.core.settings import SourceSettings
 from rvm_live.sources.factory import open_source
@@ -27,8 +27,7 @@ __all__ = [
     "shot_before_a_screen",
 ]
 
-Picture = NDArray[np.uint8]
-Pair = tuple[Picture, "Picture | None"]
+Pair = tuple[Bytes, "Bytes | None"]
 
 KEYED, AGREEMENT = "keyed", "plain network"
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -94,7 +93,7 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
 
 
-def _read(path: Path, how: int) -> Picture:
+def _read(path: Path, how: int) -> Bytes:
     picture = cv2.imread(str(path), how)
     if picture is None:
         raise SourceUnavailableError(f"{path} is not a picture that can be read")
@@ -169,10 +168,10 @@ def _plain(path: Path, count: int | None, size: tuple[int, int]) -> Callable[[],
     return frames
 
 
-def grabbed(path: Path, count: int | None) -> list[Picture]:
+def grabbed(path: Path, count: int | None) -> list[Bytes]:
     """The first frames of a file."""
     source = open_source(SourceSettings(str(path), realtime=False))
-    images: list[Picture] = []
+    images: list[Bytes] = []
     try:
         source.open()
         while count is None or len(images) < count:

@@ -14,29 +14,30 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
+
 __all__ = ["Quality", "Scorer", "conn", "dtssd", "grad", "mad", "mean_of", "mse"]
 
 GRAD_SIGMA = 1.4
 CONN_STEP = 0.1
 CONN_CUT = 0.15
 
-Matte8 = NDArray[np.uint8]
 Real = NDArray[np.float64]
 
 
-def mad(predicted: Matte8, truth: Matte8) -> float:
+def mad(predicted: Bytes, truth: Bytes) -> float:
     """Mean absolute difference, times 1000."""
     first, second = _pair(predicted, truth)
     return float(np.abs(first - second).mean()) * 1e3
 
 
-def mse(predicted: Matte8, truth: Matte8) -> float:
+def mse(predicted: Bytes, truth: Bytes) -> float:
     """Mean squared difference, times 1000."""
     first, second = _pair(predicted, truth)
     return float(np.square(first - second).mean()) * 1e3
 
 
-def grad(predicted: Matte8, truth: Matte8) -> float:
+def grad(predicted: Bytes, truth: Bytes) -> float:
     """Squared difference of the gradients' magnitudes, summed, over 1000 (Rhemann et al., CVPR 2009).
 
     Each matte is stretched to 0-1 first; the gradient is its convolution with the first derivative of a Gaussian with
@@ -46,7 +47,7 @@ def grad(predicted: Matte8, truth: Matte8) -> float:
     return float(np.square(_magnitude(first) - _magnitude(second)).sum()) / 1e3
 
 
-def conn(predicted: Matte8, truth: Matte8) -> float:
+def conn(predicted: Bytes, truth: Bytes) -> float:
     """Difference of the degrees of connectedness, summed, over 1000 (Rhemann et al., CVPR 2009).
 
     For each pixel the highest threshold (in steps of 0.1) at which it still belongs to the largest 4-connected region
@@ -64,7 +65,7 @@ def conn(predicted: Matte8, truth: Matte8) -> float:
     return float(np.abs(_lack(first - reached) - _lack(second - reached)).sum()) / 1e3
 
 
-def dtssd(predicted: Matte8, truth: Matte8, predicted_before: Matte8, truth_before: Matte8) -> float:
+def dtssd(predicted: Bytes, truth: Bytes, predicted_before: Bytes, truth_before: Bytes) -> float:
     """Root mean squared difference of the changes since the frame before, times 100 (Erofeev et al., BMVC 2015)."""
     first, second = _pair(predicted, truth)
     first_before, second_before = _pair(predicted_before, truth_before)
@@ -96,9 +97,9 @@ class Scorer:
         self._every = every
         self._rows: list[tuple[float, float, float, float]] = []
         self._changes: list[float] = []
-        self._before: tuple[Matte8, Matte8] | None = None
+        self._before: tuple[Bytes, Bytes] | None = None
 
-    def add(self, predicted: Matte8, truth: Matte8) -> None:
+    def add(self, predicted: Bytes, truth: Bytes) -> None:
         """Score the next frame: both uint8 (H, W)."""
         shape = (math.nan, math.nan)
         if len(self._rows) % self._every == 0:
@@ -125,7 +126,7 @@ def _mean(values: Iterable[float]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-def _pair(one: Matte8, other: Matte8) -> tuple[Real, Real]:
+def _pair(one: Bytes, other: Bytes) -> tuple[Real, Real]:
     """Both in 0-1, checked."""
     if one.shape != other.shape or one.ndim != 2:
         raise ValueError(f"mattes of {one.shape} and {other.shape}: both must be (height, width), of one size")

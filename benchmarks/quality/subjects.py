@@ -11,10 +11,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.plain import PlainEngine
 from benchmarks.selfie.model import Selfie
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import RvmLiveError, UnavailableError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.registry import ENGINES
@@ -27,8 +27,7 @@ from rvm_live.engines.smoothing import TemporalSmoother
 
 __all__ = ["POSTS", "After", "EngineSubject", "SelfieSubject", "Subject", "subjects"]
 
-Picture = NDArray[np.uint8]
-Post = Callable[[Picture, Picture], Picture]
+Post = Callable[[Bytes, Bytes], Bytes]
 _FRAMES_ON_A_RUNG = 5
 
 
@@ -54,7 +53,7 @@ class Subject:
     def reset(self) -> None:
         """A new clip begins."""
 
-    def matte(self, frame: Frame) -> tuple[float, Picture]:
+    def matte(self, frame: Frame) -> tuple[float, Bytes]:
         """Milliseconds, and alpha uint8 (H, W) in host memory."""
         raise NotImplementedError
 
@@ -102,7 +101,7 @@ class EngineSubject(Subject):
         self._ready().reset()
         self._seen = 0
 
-    def matte(self, frame: Frame) -> tuple[float, Picture]:
+    def matte(self, frame: Frame) -> tuple[float, Bytes]:
         engine = self._ready()
         if self._moving and self._seen % _FRAMES_ON_A_RUNG == 0:
             rungs = engine.rungs
@@ -142,7 +141,7 @@ class SelfieSubject(Subject):
         self._selfie = Selfie(self._python, landscape=self._landscape, width=width, height=height)
         return self._selfie.name
 
-    def matte(self, frame: Frame) -> tuple[float, Picture]:
+    def matte(self, frame: Frame) -> tuple[float, Bytes]:
         if self._selfie is None:
             raise UnavailableError("it is not open")
         return self._selfie.matte(frame)
@@ -176,7 +175,7 @@ class After(Subject):
         self._subject.reset()
         self._post = self._make()
 
-    def matte(self, frame: Frame) -> tuple[float, Picture]:
+    def matte(self, frame: Frame) -> tuple[float, Bytes]:
         took, alpha = self._subject.matte(frame)
         began = time.perf_counter_ns()
         alpha = self._post(frame.image, alpha)
@@ -203,7 +202,7 @@ class Unrefined(Subject):
     def reset(self) -> None:
         self._inner.reset()
 
-    def matte(self, frame: Frame) -> tuple[float, Picture]:
+    def matte(self, frame: Frame) -> tuple[float, Bytes]:
         began = time.perf_counter_ns()
         low = int(frame.width * self._ratio), int(frame.height * self._ratio)
         small = cv2.resize(frame.image, low, interpolation=cv2.INTER_LINEAR)
@@ -218,7 +217,7 @@ class Unrefined(Subject):
 def guided(radius: int) -> Callable[[], Post]:
     """A guided filter at full size (He et al. 2010), on the picture's brightness."""
 
-    def post(picture: Picture, alpha: Picture) -> Picture:
+    def post(picture: Bytes, alpha: Bytes) -> Bytes:
         grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32) / 255
         values, side = alpha.astype(np.float32) / 255, (2 * radius + 1,) * 2
         mean_x, mean_y = cv2.blur(grey, side), cv2.blur(values, side)
@@ -245,7 +244,7 @@ def steadied() -> Post:
     """What ``--steady`` does."""
     smoother = TemporalSmoother()
 
-    def post(picture: Picture, alpha: Picture) -> Picture:
+    def post(picture: Bytes, alpha: Bytes) -> Bytes:
         return np.asarray(smoother(Matte(Frame(picture, 0, 0, 0), alpha)).alpha)
 
     return post

@@ -14,6 +14,7 @@ from rvm_live.compositing.base import Compositor
 from rvm_live.compositing.common import GREY, PRIOR, ROUND_UP, BlurPlan, check_layer, plan_blur
 from rvm_live.compositing.lens import LEVEL_STEPS, LEVELS, LIGHT, STRETCH
 from rvm_live.compositing.lighting import Lighting
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import CompositorError, told_as
 from rvm_live.core.frames import Matte
 from rvm_live.finishing import one_pass
@@ -22,7 +23,6 @@ from rvm_live.finishing.light import NO_LIGHT, Light, coloured, over_linear
 
 __all__ = ["CpuCompositor", "Scratch", "blurred"]
 
-Bytes = NDArray[np.uint8]
 _MOST_THREADS = 2
 """A pass takes a millisecond or two; more threads gain nothing."""
 GREY_PRIOR = np.float32(GREY * PRIOR)

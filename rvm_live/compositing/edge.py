@@ -19,13 +19,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.core.frames import LEAST_ALPHA, Matte
 from rvm_live.core.look import Look
 
 __all__ = ["Edges", "carried", "despilled", "edged", "moved", "softened"]
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 _REDUCE, _BOX = 4, 5
 _REACH = _REDUCE * (_BOX // 2)

@@ -12,16 +12,14 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Plate
 from rvm_live.compositing.common import Plates
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.look import Look
 from rvm_live.finishing.light import DECODED, Light, encoded
 
 __all__ = ["Glows", "Lighting", "glow_of", "rim_of"]
-
-Bytes = NDArray[np.uint8]
 
 _RIM = 1 / 90
 """Standard deviation by which alpha is blurred for the rim, in heights of the picture."""

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Layer, Plate
 from rvm_live.compositing.common import Plates
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.frames import Matte
 from rvm_live.finishing.light import DECODED, encoded
 
 __all__ = ["Affine", "Matcher", "Measured", "affine", "measured", "table_of"]
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float64]
+Exact = NDArray[np.float64]
 
 LUMA = np.array([0.0722, 0.7152, 0.2126])
 """Luminance of light, B, G and R (BT.709)."""
@@ -72,7 +72,7 @@ class Measured(NamedTuple):
         deviation: of that.
     """
 
-    light: Floats
+    light: Exact
     known: float
     mean: float
     middle: float
@@ -82,8 +82,8 @@ class Measured(NamedTuple):
 class Affine(NamedTuple):
     """``F' = gain F + offset`` of light, each (3,) for B, G and R."""
 
-    gain: Floats
-    offset: Floats
+    gain: Exact
+    offset: Exact
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class _Person:
     """The person as it is followed; skin: its mean light, (3,), or None."""
 
     of: Measured
-    skin: Floats | None
+    skin: Exact | None
 
     def towards(self, seen: _Person, past_ns: int) -> _Person:
         """A step on the way to what is seen now; skin that is not seen any more is remembered."""
@@ -101,7 +101,7 @@ class _Person:
         return _Person(_followed(self.of, seen.of, past_ns), skin)
 
 
-def measured(light: Floats) -> Measured:
+def measured(light: Exact) -> Measured:
     """Measure pixels of light, (n, 3) BGR, 0 to 1."""
     luminance = np.maximum(light @ LUMA, _DARKEST)
     logs = np.log2(luminance)
@@ -115,7 +115,7 @@ def measured(light: Floats) -> Measured:
     )
 
 
-def affine(person: Measured, skin: Floats | None, behind: Measured, share: float) -> Affine:
+def affine(person: Measured, skin: Exact | None, behind: Measured, share: float) -> Affine:
     """The step that draws a person towards a background.
 
     Args:
@@ -146,7 +146,7 @@ def table_of(step: Affine) -> Bytes:
     return encoded(light.astype(np.float32))
 
 
-def _held(skin: Floats, colour: Floats) -> float:
+def _held(skin: Exact, colour: Exact) -> float:
     """How much of a change of colour skin allows, 0 to 1."""
 
     def turned(part: float) -> float:
@@ -247,7 +247,7 @@ def _person_in(matte: Matte) -> _Person | None:
     return _Person(person, np.maximum(bright.mean(axis=0), 1e-4))
 
 
-def _light_of(image: Bytes) -> Floats:
+def _light_of(image: Bytes) -> Exact:
     small: Bytes = cv2.resize(image, _small(image), interpolation=cv2.INTER_AREA)
     return DECODED[small].astype(np.float64).reshape(-1, 3)
 
@@ -266,7 +266,7 @@ def _followed(before: Measured, now: Measured, past_ns: int) -> Measured:
     )
 
 
-def _towards(before: Floats, now: Floats, past_ns: int) -> Floats:
+def _towards(before: Exact, now: Exact, past_ns: int) -> Exact:
     """A step on the way; what is near already stays where it is."""
     if float(np.abs(now - before).max()) < _DEAD:
         return before

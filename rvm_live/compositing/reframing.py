@@ -13,15 +13,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from rvm_live.compositing.following import WHOLE, Box, Follower, Placement, coarse, people_in, within
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.framing import Framing
 
 __all__ = ["Reframer", "reframed"]
-
-Picture = NDArray[np.uint8]
 
 
 class Reframer:
@@ -116,7 +114,7 @@ def _on_host(matte: Matte) -> bool:
     return isinstance(matte.alpha, np.ndarray) or matte.alpha.device.type == "cpu"
 
 
-def _moved(alpha: Picture, colour: Picture, placement: Placement) -> tuple[Picture, Picture]:
+def _moved(alpha: Bytes, colour: Bytes, placement: Placement) -> tuple[Bytes, Bytes]:
     """Alpha and colour, uint8 (H, W) and (H, W, 3), new; of the person's surroundings nothing is touched."""
     moved_alpha, moved_colour = np.zeros_like(alpha), np.zeros_like(colour)
     height, width = alpha.shape
@@ -165,7 +163,7 @@ class _Warp:
         y = scale * top + move[1] - upper + (scale - 1) / 2
         self._matrix = np.array([[scale, 0, x], [0, scale, y]])
 
-    def __call__(self, colour: Picture, alpha: Picture | None = None) -> tuple[Picture, Picture]:
+    def __call__(self, colour: Bytes, alpha: Bytes | None = None) -> tuple[Bytes, Bytes]:
         """Colour, uint8 (h, w, 3), and alpha, uint8 (h, w), as they go into the picture."""
         packed = cv2.cvtColor(
             colour, cv2.COLOR_BGR2BGRA
@@ -185,7 +183,7 @@ class _Reframed(Frame):
     def of(frame: Frame, placement: Placement) -> Frame:
         width, height = frame.width, frame.height
 
-        def make() -> Picture:
+        def make() -> Bytes:
             moved = np.zeros((height, width, 3), np.uint8)
             warp = _Warp(placement, (width, height), (0, 0, width, height))
             if warp.seen:
@@ -211,7 +209,7 @@ class _Reframed(Frame):
         return placement.x + (x - 0.5) / placement.scale, placement.y + (y - 0.5) / placement.scale
 
     @cached_property
-    def image(self) -> Picture:
+    def image(self) -> Bytes:
         return self.__dict__["_once"].picture  # type: ignore[no-any-return]
 
     @property
@@ -226,9 +224,9 @@ class _Reframed(Frame):
 class _Once:
     """A picture that is made when it is first wanted."""
 
-    def __init__(self, make: Callable[[], Picture]) -> None:
+    def __init__(self, make: Callable[[], Bytes]) -> None:
         self._make = make
 
     @cached_property
-    def picture(self) -> Picture:
+    def picture(self) -> Bytes:
         return self._make()

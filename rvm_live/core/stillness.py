@@ -10,28 +10,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.frames import Frame, Matte
 
 __all__ = ["LastComposite", "LastMatte", "LastPicture", "same_picture"]
-
-Picture = NDArray[np.uint8]
 
 
 class LastPicture:
     """The picture that was captured last; for the capture thread alone."""
 
     def __init__(self) -> None:
-        self._grabbed: Picture | None = None
+        self._grabbed: Bytes | None = None
         self._mirrored = False
-        self._picture: Picture | None = None
+        self._picture: Bytes | None = None
 
-    def known(self, grabbed: Picture, mirrored: bool) -> Picture | None:
+    def known(self, grabbed: Bytes, mirrored: bool) -> Bytes | None:
         """What became of the array that the source handed out, where it is the one it handed out before."""
         return self._picture if grabbed is self._grabbed and mirrored == self._mirrored else None
 
-    def settled(self, grabbed: Picture, mirrored: bool, picture: Picture) -> Picture:
+    def settled(self, grabbed: Bytes, mirrored: bool, picture: Bytes) -> Bytes:
         """The array that ``picture`` is to travel as: itself, or that of the one before, where they are equal."""
         before = self._picture
         if before is None or not same_picture(before, picture):
@@ -74,14 +72,14 @@ class LastComposite:
 
     matte: Matte
     behind: object
-    image: Picture
+    image: Bytes
 
     def shows(self, matte: Matte, behind: object) -> bool:
         """Whether it is what these would make."""
         return behind == self.behind and matte.same_as(self.matte)
 
 
-def same_picture(one: Picture, other: Picture) -> bool:
+def same_picture(one: Bytes, other: Bytes) -> bool:
     """Whether they are equal, byte for byte."""
     # A coarse grid settles nearly every case in microseconds; only look-alikes are compared in full.
     if one.shape != other.shape or not np.array_equal(one[::16, ::16], other[::16, ::16]):

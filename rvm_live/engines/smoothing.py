@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import EngineError
 from rvm_live.core.frames import Frame, Matte
@@ -24,8 +25,6 @@ from rvm_live.finishing.estimate import Estimate
 from rvm_live.system.buffer_pool import BufferPool
 
 __all__ = ["KEPT", "STILL", "SmoothedEngine", "TemporalSmoother"]
-
-Bytes = NDArray[np.uint8]
 
 KEPT = 0.6
 """Share of the alpha before, where nothing moves."""

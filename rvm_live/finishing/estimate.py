@@ -8,16 +8,13 @@ from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.finishing import one_pass
 from rvm_live.finishing.compiled import kernels
 from rvm_live.finishing.light import NO_LIGHT, Light
 
 __all__ = ["Common", "Estimate", "Found", "Reference", "Steadier"]
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 
 class Found(NamedTuple):

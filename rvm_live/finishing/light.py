@@ -14,10 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BOUNDS", "DECODED", "FIRST", "NO_LIGHT", "STEPS", "Light", "coloured", "decoded", "encoded", "over_linear"]
+from rvm_live.core.arrays import Bytes, Floats
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+__all__ = ["BOUNDS", "DECODED", "FIRST", "NO_LIGHT", "STEPS", "Light", "coloured", "decoded", "encoded", "over_linear"]
 
 STEPS = 4096
 """Of the table; no two bounds are as near to each other as two of its steps."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.finishing.compiled import kernels
 from rvm_live.finishing.light import NO_LIGHT, Light
 from rvm_live.system.buffer_pool import BufferPool
@@ -23,8 +24,6 @@ __all__ = [
     "alpha_of", "made_of", "shrunk", "weighed", "yuv_of",
 ]  # fmt: skip
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 OVER, STRAIGHT, COLOURS = 0, 1, 2
 """What is made: the person over a plate; BGRA; the person's colours alone."""

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "fit", "fit_inside", "scale_to", "size_inside"]
+from rvm_live.core.arrays import Bytes
 
-Picture = NDArray[np.uint8]
+__all__ = ["Box", "fit", "fit_inside", "scale_to", "size_inside"]
 
 
 def size_inside(width: int, height: int, box: tuple[int | None, int | None]) -> tuple[int, int]:
@@ -61,7 +61,7 @@ def fit(width: int, height: int, into: Box) -> Box:
     )
 
 
-def scale_to(image: Picture, width: int, height: int) -> Picture:
+def scale_to(image: Bytes, width: int, height: int) -> Bytes:
     """``image`` (any number of channels) in another size; itself where it has that size.
 
     Area averaging is slow except at whole factors: halves come first, then bilinear within a factor of two.
@@ -71,5 +71,5 @@ def scale_to(image: Picture, width: int, height: int) -> Picture:
         image = cv2.resize(even, (even.shape[1] // 2, even.shape[0] // 2), interpolation=cv2.INTER_AREA)
     if image.shape[:2] == (height, width):
         return image
-    scaled: Picture = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    scaled: Bytes = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     return scaled

@@ -23,8 +23,8 @@ import av
 import av.error
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from rvm_live.media.avif import layout_of
 from rvm_live.media.colour import bgr_of
 from rvm_live.media.ffmpeg import opened
@@ -42,8 +42,6 @@ from rvm_live.media.tone_mapping import kind_of
 
 __all__ = ["Still", "as_film", "check", "decode"]
 
-_Image = NDArray[np.uint8]
-
 _MOST_MOVING = 8 * MOST_PIXELS  # of all pictures of an animation together
 _AT_ONCE = MOST_PIXELS // 4
 _RATE = 25  # of a film that is one picture
@@ -57,11 +55,11 @@ class Still(NamedTuple):
         told: what a person is to know of it, a predicate; empty: nothing.
     """
 
-    image: _Image
+    image: Bytes
     told: str = ""
 
 
-def decode(encoded: _Image) -> Still:
+def decode(encoded: Bytes) -> Still:
     """Decode a picture, of an animation the first.
 
     Args:
@@ -85,7 +83,7 @@ def decode(encoded: _Image) -> Still:
     return Still(_upright(image, transposed=number >= 5, mirrored=mirrored))
 
 
-def check(encoded: _Image) -> None:
+def check(encoded: Bytes) -> None:
     """Find out, more cheaply than :func:`decode`, whether a picture can be decoded.
 
     Raises:
@@ -141,7 +139,7 @@ def _coded(data: bytes, wanted: set[int]) -> dict[int, Any]:
     return found
 
 
-def _upright(image: _Image, *, transposed: bool, mirrored: str) -> _Image:
+def _upright(image: Bytes, *, transposed: bool, mirrored: str) -> Bytes:
     turned = cv2.transpose(image) if transposed else image
     if mirrored:
         turned = cv2.flip(turned, {"x": 1, "y": 0, "xy": -1}[mirrored])
@@ -214,7 +212,7 @@ def _film(path: Path, _identity: tuple[int, ...]) -> bytes | None:
     return file.getvalue()
 
 
-def _animation(encoded: _Image) -> Iterator[tuple[_Image, int]]:
+def _animation(encoded: Bytes) -> Iterator[tuple[Bytes, int]]:
     """Pictures, and how long each is seen, milliseconds."""
     width, height = size_of(encoded.tobytes())
     at_once = max(1, _AT_ONCE // (width * height))

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from rvm_live.apps.live_controls import profile_control
 from rvm_live.compositing.cpu import CpuCompositor
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import EngineError, SettingsError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices
@@ -26,8 +26,6 @@ from tests.support.engines import LeftHalfEngine
 from tests.support.everywhere import SIZE, everywhere
 from tests.support.videos import make_video
 from tests.support.waiting import until
-
-Picture = NDArray[np.uint8]
 
 PERSON = (40, 80, 200)
 """Of every pixel that the camera gives, BGR."""
@@ -46,7 +44,7 @@ class TellingEngine(LeftHalfEngine):
     def info(self) -> EngineInfo:
         return dataclasses.replace(self._info, downsample_ratio=self.settings.downsample_ratio or 0.5)
 
-    def alpha(self, frame: Frame) -> Picture:
+    def alpha(self, frame: Frame) -> Bytes:
         alpha = np.zeros(frame.image.shape[:2], np.uint8)
         share = self.settings.downsample_ratio or 0.5
         alpha[:, : round(frame.width * share)] = 255 if self.settings.device in ("auto", "cpu") else 120
@@ -62,7 +60,7 @@ class RightHalfEngine(LeftHalfEngine):
         self.epochs.append(frame.epoch)
         return super().matte(frame)
 
-    def alpha(self, frame: Frame) -> Picture:
+    def alpha(self, frame: Frame) -> Bytes:
         return np.ascontiguousarray(super().alpha(frame)[:, ::-1])
 
 
@@ -79,7 +77,7 @@ class NowhereEngine(LeftHalfEngine):
 class FlickeringEngine(LeftHalfEngine):
     """Everything is the person, more so in every second frame."""
 
-    def alpha(self, frame: Frame) -> Picture:
+    def alpha(self, frame: Frame) -> Bytes:
         return np.full(frame.image.shape[:2], 255 if self.frames_since_reset % 2 else 155, np.uint8)
 
 
@@ -88,7 +86,7 @@ class MarkedCompositor(CpuCompositor):
 
     name = "marked"
 
-    def composite(self, *given: Any, **named: Any) -> Picture:
+    def composite(self, *given: Any, **named: Any) -> Bytes:
         image = super().composite(*given, **named)
         image[-8:, :8] = 255
         return image
@@ -114,7 +112,7 @@ def still(tmp_path: Path) -> SourceSettings:
 def has(colour: tuple[int, int, int], x: float, y: float = 0.25) -> Any:
     """Whether there is that colour at a place, as shares of the picture."""
 
-    def test(picture: Picture) -> bool:
+    def test(picture: Bytes) -> bool:
         pixel = picture[round(y * (SIZE[1] - 1)), round(x * (SIZE[0] - 1)), :3]
         return bool(np.abs(pixel.astype(int) - colour).max() <= 2)
 

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import pytest
 from av.stream import Disposition
-from numpy.typing import NDArray
 from PIL import Image
 
 from rvm_live.backgrounds import builtin as shipped
@@ -30,7 +29,6 @@ from rvm_live.backgrounds.video import VideoBackground
 from rvm_live.core.colors import parse_color
 from rvm_live.core.errors import BackgroundError, SettingsError
 
-Bytes = NDArray[np.uint8]
 SECOND = 1_000_000_000
 
 

@@ -20,13 +20,12 @@ from rvm_live.compositing.cpu import CpuCompositor
 from rvm_live.compositing.opencv_cuda import OpenCvCudaCompositor
 from rvm_live.compositing.torch import TorchCompositor
 from rvm_live.core import transfer
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import CompositorError, MatteError, UnavailableError
 from rvm_live.core.frames import LEAST_ALPHA, Frame, Matte
 from tests.conftest import missing
 from tests.support.fast import FastCpu
 from tests.support.opencv_cuda import FakeCuda
-
-Bytes = NDArray[np.uint8]
 
 BACKENDS = ("cpu", "cpu in one pass", "torch", "opencv-cuda on a stand-in")
 SIZES = ((1, 1), (1, 9), (13, 1), (2, 2), (3, 5), (17, 33), (90, 160), (121, 203))

@@ -16,13 +16,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 import rvm_live
 from rvm_live.apps.batch.codecs import recipe_for
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
 from rvm_live.backgrounds.transparent import checkerboard
 from rvm_live.compositing.base import Compositor
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.frames import Composite, Frame, Matte, Stamps
 from rvm_live.core.queues import Overflow
 from rvm_live.media.encoder import Encoder
@@ -31,8 +31,6 @@ from rvm_live.sinks.recording.snapshot import save_png
 from rvm_live.sinks.window.views import render
 from tests.compositing.test_compositors import compositor, opened  # noqa: F401 - a fixture
 from tests.support.program import call
-
-Bytes = NDArray[np.uint8]
 
 FAINT = 8
 ENGINE = "tests.support.engines:FaintEngine"

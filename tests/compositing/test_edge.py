@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.backgrounds.transparent import TransparentBackground
@@ -16,13 +15,12 @@ from rvm_live.compositing import edge
 from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.edge import carried, despilled, edged, moved, softened
 from rvm_live.core import transfer
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.frames import LEAST_ALPHA, Composite, Frame, Matte
 from rvm_live.core.framing import Framing
 from rvm_live.core.look import Look
 from rvm_live.core.notices import Notices
 from tests.support.clock import FakeClock
-
-Bytes = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 160, 96
 ROOM, PERSON = (0, 0, 255), (200, 60, 0)

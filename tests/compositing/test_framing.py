@@ -8,7 +8,6 @@ import re
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from rvm_live.backgrounds.blur import BlurBackground
 from rvm_live.backgrounds.color import ColorBackground
@@ -27,14 +26,13 @@ from rvm_live.compositing.following import (
     within,
 )
 from rvm_live.compositing.output import Output
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.frames import Composite, Frame, Matte
 from rvm_live.core.framing import Framing, parse_shift
 from rvm_live.core.notices import Notices
 from tests.conftest import ROOT
 from tests.support.clock import FakeClock
-
-Picture = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 160, 96
 ROOM, PERSON, BEHIND = (0, 0, 255), (255, 0, 0), (0, 255, 0)
@@ -70,7 +68,7 @@ def composed(framing: Framing, matte: Matte, background: object = None, **option
         composer.close()
 
 
-def box_in(picture: Picture) -> tuple[int, int, int, int]:
+def box_in(picture: Bytes) -> tuple[int, int, int, int]:
     """Of the person's colour, where it is more than half of what is seen."""
     share = picture[..., 0] * (picture[..., 3] / 255 if picture.shape[2] == 4 else 1.0)
     rows, columns = np.nonzero(share > 127)

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Background, Layer, Plate
 from rvm_live.backgrounds.blur import BlurBackground
@@ -22,14 +21,13 @@ from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.cpu import CpuCompositor
 from rvm_live.compositing.lighting import Glows, Lighting, glow_of, rim_of
 from rvm_live.compositing.output import Output
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.frames import Composite, Frame, Matte
 from rvm_live.core.look import Look
 from rvm_live.core.notices import Notices
 from tests.support.clock import FakeClock
 from tests.support.fast import FastCpu
-
-Bytes = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 160, 96
 ROOM, PERSON = (0, 0, 255), (200, 60, 0)

@@ -13,6 +13,7 @@ from rvm_live.compositing import matching
 from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.matching import LUMA, Affine, Matcher, Measured, affine, measured, table_of
 from rvm_live.compositing.output import Output
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.controls import Control, Controls, number
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.frames import Frame, Matte
@@ -22,8 +23,6 @@ from rvm_live.finishing.light import DECODED, decoded, encoded
 from rvm_live.sinks.window.commands import Commands
 from rvm_live.sinks.window.hotkeys import ViewState, WindowActions
 from tests.support.clock import FakeClock
-
-Bytes = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 160, 96
 SECOND = 1_000_000_000

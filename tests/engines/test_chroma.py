@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import EngineError, SettingsError, UnavailableError
 from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings
@@ -17,7 +17,6 @@ from rvm_live.engines.chroma.engine import ChromaEngine
 from rvm_live.engines.chroma.screen import find_key
 from tests.support.program import call
 
-Picture = NDArray[np.uint8]
 WIDTH, HEIGHT = 480, 320
 SCREENS = {
     "green": (70, 180, 60),
@@ -33,11 +32,11 @@ def opened(**settings: object) -> ChromaEngine:
     return engine
 
 
-def frames(*pictures: Picture, step_ns: int = 33_000_000) -> list[Frame]:
+def frames(*pictures: Bytes, step_ns: int = 33_000_000) -> list[Frame]:
     return [Frame(picture, seq, 0, seq * step_ns) for seq, picture in zip(count(), pictures, strict=False)]
 
 
-def person(width: int = WIDTH, height: int = HEIGHT) -> tuple[Picture, Picture]:
+def person(width: int = WIDTH, height: int = HEIGHT) -> tuple[Bytes, Bytes]:
     """Foreground of skin, dark hair and a grey pullover, and alpha with a soft edge of six pixels and a few hairs."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     x, y = x / width * WIDTH, y / height * HEIGHT
@@ -53,9 +52,7 @@ def person(width: int = WIDTH, height: int = HEIGHT) -> tuple[Picture, Picture]:
     return cv2.GaussianBlur(colour, (0, 0), 2), alpha
 
 
-def before(
-    screen: tuple[int, int, int], *, noise: float = 0.0, uneven: float = 0.0
-) -> tuple[Picture, Picture, Picture]:
+def before(screen: tuple[int, int, int], *, noise: float = 0.0, uneven: float = 0.0) -> tuple[Bytes, Bytes, Bytes]:
     """Picture, and the foreground and alpha it was mixed of."""
     colour, alpha = person()
     light = 1 + uneven * np.linspace(-1, 1, WIDTH, dtype=np.float32)[None, :, None]
@@ -66,7 +63,7 @@ def before(
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8), colour, alpha
 
 
-def error(found: Picture, truth: Picture) -> float:
+def error(found: Bytes, truth: Bytes) -> float:
     """Mean absolute difference, thousandths."""
     return float(np.abs(found.astype(np.float32) - truth).mean() / 255 * 1000)
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.core.errors import EngineError
 from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings
@@ -32,9 +32,6 @@ from rvm_live.engines.torchscript import TorchScriptEngine
 from tests.support.onnx_files import save_fixed
 from tests.support.scripted import save_scripted
 from tests.support.videos import read_frames
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 SIZE = (320, 180)
 SKIN, ROOM = 230, 60

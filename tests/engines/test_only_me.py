@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.parse import parse
 from rvm_live.compositing.composer import Composer
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.controls import Control, Controls
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.frames import LEAST_ALPHA, Frame, Matte
@@ -30,7 +31,6 @@ from rvm_live.sinks.window.toolkits.base import Press
 from rvm_live.sinks.window.window import WindowSink
 from tests.support.program import call
 
-Bytes = NDArray[np.uint8]
 WIDTH, HEIGHT = 320, 180
 STEP_NS = 33_333_333
 RED, BLUE, GREEN = (40, 40, 200), (200, 90, 30), (60, 170, 60)

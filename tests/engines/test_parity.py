@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from benchmarks.plain import PlainEngine
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.registry import ENGINES
 from rvm_live.core.settings import EngineSettings
@@ -26,8 +26,6 @@ from tests.conftest import missing
 from tests.support.scripted import save_module
 from tests.support.threads import torch_threads  # noqa: F401
 from tests.support.videos import read_frames
-
-Bytes = NDArray[np.uint8]
 
 FRAMES, STRIDE = 12, 3
 """Every third frame of the clip, so that something happens from one to the next."""

@@ -9,15 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from rvm_live import open_engine
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.select import AutoEngine
 from rvm_live.engines.smoothing import KEPT, SmoothedEngine, TemporalSmoother
-
-Bytes = NDArray[np.uint8]
 
 
 def picture(seed: int = 0) -> Bytes:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import EngineError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.notices import Notices
@@ -22,7 +22,6 @@ from rvm_live.engines.things.mask import things_in
 from rvm_live.engines.things.rooms import Room
 from tests.engines.test_only_me import Given
 
-Bytes = NDArray[np.uint8]
 WIDTH, HEIGHT = 640, 360
 CHAIR = (slice(150, 330), slice(80, 230))
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.frames import LEAST_ALPHA
 from rvm_live.finishing import one_pass
 from rvm_live.finishing.light import BOUNDS, DECODED, FIRST, STEPS, Light, coloured, decoded, encoded, over_linear
 from tests.support.fast import fast
 
-Bytes = NDArray[np.uint8]
 Exact = NDArray[np.float64]
 
 

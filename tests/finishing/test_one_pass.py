@@ -22,6 +22,7 @@ from rvm_live.backgrounds.parse import parse
 from rvm_live.compositing import cpu
 from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.cpu import CpuCompositor
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.core.errors import MatteError
 from rvm_live.core.frames import LEAST_ALPHA, Frame, Matte
 from rvm_live.core.notices import Notices
@@ -36,9 +37,6 @@ from rvm_live.finishing.estimate import Common, Estimate, Found
 from rvm_live.media.colour import yuv_of
 from tests.conftest import ROOT
 from tests.support.fast import FastCpu, fast
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 SIZES = st.sampled_from(
     [(1, 1), (1, 40), (37, 1), (2, 2), (16, 32), (33, 65), (48, 64), (72, 128), (121, 203), (90, 97)]

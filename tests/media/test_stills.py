@@ -15,13 +15,13 @@ import av
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from rvm_live.backgrounds.base import Plate
 from rvm_live.backgrounds.image import ImageBackground
 from rvm_live.backgrounds.parse import parse
 from rvm_live.backgrounds.video import VideoBackground
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import BackgroundError, SourceUnavailableError
 from rvm_live.core.settings import SourceSettings
 from rvm_live.media.ffmpeg import open_file
@@ -33,13 +33,11 @@ from rvm_live.sources.video.video import VideoFileSource
 from tests.support.avif_files import coded, put_together
 from tests.support.program import call
 
-Picture = NDArray[np.uint8]
-
 CORNERS = ((20, 40, 220), (40, 200, 40), (220, 60, 30), (200, 200, 200))
 """BGR: top left, top right, bottom left, bottom right."""
 
 
-def drawn(width: int = 96, height: int = 64) -> Picture:
+def drawn(width: int = 96, height: int = 64) -> Bytes:
     """Four corners of different colours, so that every turn and mirror can be told."""
     image = np.empty((height, width, 3), np.uint8)
     for number, colour in enumerate(CORNERS):
@@ -49,7 +47,7 @@ def drawn(width: int = 96, height: int = 64) -> Picture:
     return image
 
 
-def corners(image: Picture) -> list[tuple[int, ...]]:
+def corners(image: Bytes) -> list[tuple[int, ...]]:
     height, width = image.shape[:2]
     places = [
         (height // 4, width // 4),
@@ -60,12 +58,12 @@ def corners(image: Picture) -> list[tuple[int, ...]]:
     return [tuple(int(value) for value in image[place]) for place in places]
 
 
-def near(image: Picture, wanted: Picture) -> None:
+def near(image: Bytes, wanted: Bytes) -> None:
     assert image.shape == wanted.shape
     assert np.abs(np.array(corners(image)) - np.array(corners(wanted))).max() <= 6
 
 
-def background(path: Path, width: int = 0, height: int = 0) -> Picture:
+def background(path: Path, width: int = 0, height: int = 0) -> Bytes:
     """What is seen of it, at its own size unless another is given."""
     made = ImageBackground(path, "stretch")
     made.check()
@@ -80,7 +78,7 @@ def background(path: Path, width: int = 0, height: int = 0) -> Picture:
     return layer.image
 
 
-def source(path: Path) -> Picture:
+def source(path: Path) -> Bytes:
     made = open_source(SourceSettings(str(path), realtime=False))
     assert isinstance(made, ImageSource)
     try:
@@ -90,11 +88,11 @@ def source(path: Path) -> Picture:
         made.release()
 
 
-def film(path: Path) -> Picture:
+def film(path: Path) -> Bytes:
     """As a batch reads it."""
     with open_file(path) as container:
         (frame,) = container.decode(video=0)
-        image: Picture = frame.to_ndarray(format="bgr24")
+        image: Bytes = frame.to_ndarray(format="bgr24")
         return image
 
 
@@ -154,7 +152,7 @@ WAYS: dict[str, tuple[str, Callable[[int], bytes]]] = {
 }
 
 
-def upright(number: int) -> Picture:
+def upright(number: int) -> Bytes:
     """What Pillow makes of it."""
     tagged = io.BytesIO()
     Image.fromarray(drawn()[..., ::-1]).save(tagged, "PNG", exif=exif(number))
@@ -164,7 +162,7 @@ def upright(number: int) -> Picture:
 @READERS
 @pytest.mark.parametrize("number", range(1, 9))
 @pytest.mark.parametrize("way", WAYS)
-def test_a_picture_lies_as_it_says(tmp_path: Path, read: Callable[[Path], Picture], way: str, number: int) -> None:
+def test_a_picture_lies_as_it_says(tmp_path: Path, read: Callable[[Path], Bytes], way: str, number: int) -> None:
     suffix, make = WAYS[way]
     path = tmp_path / f"a{suffix}"
     path.write_bytes(make(number))
@@ -216,7 +214,7 @@ def quartered() -> list[bytes]:
 
 
 @READERS
-def test_a_tiled_avif_is_shown_whole(tmp_path: Path, read: Callable[[Path], Picture]) -> None:
+def test_a_tiled_avif_is_shown_whole(tmp_path: Path, read: Callable[[Path], Bytes]) -> None:
     path = tmp_path / "a.avif"
     path.write_bytes(put_together(quartered(), 2, (240, 120)))  # the last tiles stick out
     image = read(path)
@@ -225,7 +223,7 @@ def test_a_tiled_avif_is_shown_whole(tmp_path: Path, read: Callable[[Path], Pict
 
 
 @READERS
-def test_a_tiled_avif_is_turned_and_mirrored_as_a_whole(tmp_path: Path, read: Callable[[Path], Picture]) -> None:
+def test_a_tiled_avif_is_turned_and_mirrored_as_a_whole(tmp_path: Path, read: Callable[[Path], Bytes]) -> None:
     path = tmp_path / "a.avif"
     turned = struct.pack(">I4sB", 9, b"irot", 1) + struct.pack(">I4sB", 9, b"imir", 0)
     path.write_bytes(put_together(quartered(), 2, (256, 128), turned=turned))
@@ -248,7 +246,7 @@ def test_tiles_that_are_not_there_or_too_many_are_refused(tmp_path: Path, monkey
 
 @READERS
 @pytest.mark.parametrize("told", ["limited", "full"])
-def test_a_grey_avif_has_its_black_and_white(tmp_path: Path, read: Callable[[Path], Picture], told: str) -> None:
+def test_a_grey_avif_has_its_black_and_white(tmp_path: Path, read: Callable[[Path], Bytes], told: str) -> None:
     ramp = np.repeat(np.linspace(0, 255, 8).round().astype(np.uint8), 16)[None].repeat(64, axis=0)
     path = tmp_path / "a.avif"
     path.write_bytes(coded(ramp, range=told, quality=100))
@@ -392,7 +390,7 @@ def test_a_batch_takes_tiles_turns_and_animations(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (4, 1080), (1080, 4), (7, 9), (2, 3)])
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp"])
 def test_a_side_of_less_than_eight_pixels(
-    tmp_path: Path, read: Callable[[Path], Picture], size: tuple[int, int], suffix: str
+    tmp_path: Path, read: Callable[[Path], Bytes], size: tuple[int, int], suffix: str
 ) -> None:
     path = tmp_path / f"a{suffix}"
     cv2.imwrite(str(path), np.full((size[1], size[0], 3), (30, 60, 200), np.uint8))

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rvm_live.cli.live import live_options, settings_from
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.frames import Composite, Frame
 from rvm_live.core.queues import Overflow
 from rvm_live.core.settings import EngineSettings
@@ -23,8 +24,6 @@ from tests.support.composers import DirectComposer, ListSink
 from tests.support.engines import PassThroughEngine
 from tests.support.sources import PatternSource
 from tests.support.videos import read_frames
-
-Picture = NDArray[np.uint8]
 
 CLIPS = (
     "webcam/liveportrait_d9.mp4",
@@ -39,19 +38,19 @@ CLIPS = (
 
 
 @pytest.fixture(scope="module")
-def shots(data: Path) -> dict[str, list[Picture]]:
+def shots(data: Path) -> dict[str, list[Bytes]]:
     """The first frames of real clips, at half their size."""
     clips = {name: read_frames(data / "clips" / name, 6) for name in CLIPS}
     return {name: [cv2.resize(frame.image, None, fx=0.5, fy=0.5) for frame in frames] for name, frames in clips.items()}
 
 
-def cuts(pictures: list[Picture]) -> list[int]:
+def cuts(pictures: list[Bytes]) -> list[int]:
     """Where the detector sees one."""
     detector = SceneDetector()
     return [number for number, picture in enumerate(pictures) if detector.is_cut(picture)]
 
 
-def test_a_cut_between_any_two_clips_is_seen_at_its_frame(shots: dict[str, list[Picture]]) -> None:
+def test_a_cut_between_any_two_clips_is_seen_at_its_frame(shots: dict[str, list[Bytes]]) -> None:
     found = {}
     for one, other in combinations(shots, 2):
         found[one, other] = cuts(shots[one] + shots[other])
@@ -84,20 +83,20 @@ def test_somebody_who_comes_in_is_no_cut(data: Path) -> None:
     assert cuts(pictures) == []
 
 
-def bytes_of(picture: NDArray[np.floating]) -> Picture:
+def bytes_of(picture: NDArray[np.floating]) -> Bytes:
     return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
 
 
-def sideways(picture: Picture) -> NDArray[np.floating]:
+def sideways(picture: Bytes) -> NDArray[np.floating]:
     return np.linspace(0.35, 1.6, picture.shape[1])[None, :, None]
 
 
-def in_the_dark(picture: Picture) -> Picture:
+def in_the_dark(picture: Bytes) -> Bytes:
     noise = np.random.default_rng(0).normal(0, 3, picture.shape)
     return bytes_of(picture * 0.06 + noise)
 
 
-LIGHTS: dict[str, Callable[[Picture], Picture]] = {
+LIGHTS: dict[str, Callable[[Bytes], Bytes]] = {
     "flash": lambda picture: bytes_of(picture * 3.0),
     "flash that washes out": lambda picture: bytes_of(picture * 2.0 + 60),
     "flash that leaves nothing": lambda picture: np.full_like(picture, 255),
@@ -111,7 +110,7 @@ LIGHTS: dict[str, Callable[[Picture], Picture]] = {
 
 
 @pytest.mark.parametrize("light", LIGHTS)
-def test_light_is_no_cut(shots: dict[str, list[Picture]], light: str) -> None:
+def test_light_is_no_cut(shots: dict[str, list[Bytes]], light: str) -> None:
     change = LIGHTS[light]
     for name, pictures in shots.items():
         once = [*pictures[:3], change(pictures[3]), *pictures[4:]]
@@ -120,18 +119,18 @@ def test_light_is_no_cut(shots: dict[str, list[Picture]], light: str) -> None:
         assert (name, cuts(once), cuts(lasting), cuts(switched_back)) == (name, [], [], [])
 
 
-def test_a_cut_behind_a_flash_or_a_black_frame_is_seen(shots: dict[str, list[Picture]]) -> None:
+def test_a_cut_behind_a_flash_or_a_black_frame_is_seen(shots: dict[str, list[Bytes]]) -> None:
     one, other = shots[CLIPS[0]], shots[CLIPS[1]]
     for between in (np.zeros_like(one[0]), np.full_like(one[0], 255)):
         assert cuts([*one, between, *other]) == [7]
 
 
-def test_a_picture_that_stays_dark_is_where_the_next_scene_is_compared_to(shots: dict[str, list[Picture]]) -> None:
+def test_a_picture_that_stays_dark_is_where_the_next_scene_is_compared_to(shots: dict[str, list[Bytes]]) -> None:
     dark = [np.zeros_like(shots[CLIPS[0]][0])] * 40
     assert cuts([*shots[CLIPS[0]], *dark, *dark]) == []
 
 
-def test_frames_of_any_size(shots: dict[str, list[Picture]]) -> None:
+def test_frames_of_any_size(shots: dict[str, list[Bytes]]) -> None:
     rng = np.random.default_rng(0)
     for size in ((1, 1), (2, 3), (17, 2), (720, 16)):
         assert cuts([rng.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(2)]) == []
@@ -146,7 +145,7 @@ def test_frames_of_any_size(shots: dict[str, list[Picture]]) -> None:
 class Film(PatternSource):
     """Hands out prepared pictures, one per read."""
 
-    def __init__(self, pictures: list[Picture]) -> None:
+    def __init__(self, pictures: list[Bytes]) -> None:
         super().__init__(pictures[0].shape[1], pictures[0].shape[0], frames=len(pictures), live=False)
         self.pictures = pictures
 
@@ -156,7 +155,7 @@ class Film(PatternSource):
         return Grab(self.pictures[number], number * 40_000_000, number * 40_000_000)
 
 
-def played(pictures: list[Picture], engine: object, *, scene_reset: bool) -> list[Composite]:
+def played(pictures: list[Bytes], engine: object, *, scene_reset: bool) -> list[Composite]:
     sink = ListSink()
     pipeline = Pipeline(
         Film(pictures),
@@ -171,13 +170,13 @@ def played(pictures: list[Picture], engine: object, *, scene_reset: bool) -> lis
 
 
 @pytest.fixture(scope="module")
-def two_people(shots: dict[str, list[Picture]]) -> list[Picture]:
+def two_people(shots: dict[str, list[Bytes]]) -> list[Bytes]:
     """Six frames of one, six of the other, of one size."""
     both = shots["webcam/volcomix_Doctor_26732.mp4"] + shots["webcam/liveportrait_s18.mp4"]
     return [cv2.resize(picture, (448, 252), interpolation=cv2.INTER_AREA) for picture in both]
 
 
-def test_a_cut_starts_an_epoch_and_resets_the_engine_once(two_people: list[Picture]) -> None:
+def test_a_cut_starts_an_epoch_and_resets_the_engine_once(two_people: list[Bytes]) -> None:
     engine = PassThroughEngine()
     shown = played(two_people, engine, scene_reset=True)
     assert [composite.epoch for composite in shown] == [0] * 6 + [1] * 6
@@ -185,7 +184,7 @@ def test_a_cut_starts_an_epoch_and_resets_the_engine_once(two_people: list[Pictu
     assert calls == ["reset", *["matte"] * 6, "reset", *["matte"] * 6]
 
 
-def test_scene_reset_can_be_switched_off(two_people: list[Picture]) -> None:
+def test_scene_reset_can_be_switched_off(two_people: list[Bytes]) -> None:
     shown = played(two_people, PassThroughEngine(), scene_reset=False)
     assert {composite.epoch for composite in shown} == {0}
 
@@ -205,7 +204,7 @@ def test_the_option_reaches_the_settings() -> None:
     assert [settings.scene_reset for settings in seen] == [True, False]  # type: ignore[attr-defined]
 
 
-def fresh(weights: Path, picture: Picture) -> Picture:
+def fresh(weights: Path, picture: Bytes) -> Bytes:
     """Alpha of a picture by an engine that has never seen another."""
     engine = RvmEngine(EngineSettings(weights=weights, device="cpu", downsample_ratio=0.5))
     engine.open()
@@ -215,7 +214,7 @@ def fresh(weights: Path, picture: Picture) -> Picture:
         engine.close()
 
 
-def test_no_ghost_of_the_old_person_is_left_after_a_cut(two_people: list[Picture], weights: Path) -> None:
+def test_no_ghost_of_the_old_person_is_left_after_a_cut(two_people: list[Bytes], weights: Path) -> None:
     settings = EngineSettings(weights=weights, device="cpu", downsample_ratio=0.5)
     expected = fresh(weights, two_people[6]).astype(int)
     reset = played(two_people[2:7], RvmEngine(settings), scene_reset=True)[4].matte.host().alpha

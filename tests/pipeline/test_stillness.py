@@ -16,12 +16,12 @@ import av
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Background, Blur, Clear, Layer, Plate
 from rvm_live.backgrounds.color import ColorBackground
 from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.cpu import CpuCompositor
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.frames import Composite, Frame, Matte
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
@@ -39,7 +39,6 @@ from tests.support.engines import LeftHalfEngine
 from tests.support.program import call
 from tests.support.sources import numbered
 
-Bytes = NDArray[np.uint8]
 LIVE, FILES = Overflow.DROP_OLDEST, Overflow.BLOCK
 
 

@@ -21,12 +21,11 @@ from benchmarks.quality.clips import dataset_clips, keyed_clips
 from benchmarks.quality.metrics import mad
 from benchmarks.quality.subjects import POSTS, EngineSubject
 from benchmarks.report import commanded
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import SettingsError, SourceError, UnavailableError
 from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings
 from tests.support.videos import read_frames
-
-Picture = NDArray[np.uint8]
 
 SKIN = (110, 140, 190)
 HAIR = (35, 40, 45)
@@ -46,7 +45,7 @@ def person(at: int, width: int = 240, height: int = 200) -> tuple[NDArray[np.flo
     return colour, alpha.astype(np.float32)
 
 
-def filmed(at: int, screen: tuple[int, int, int] = GREEN, noise: float = 1.5) -> Picture:
+def filmed(at: int, screen: tuple[int, int, int] = GREEN, noise: float = 1.5) -> Bytes:
     """That person before a screen that is darker towards its corners."""
     colour, alpha = person(at)
     rows, columns = np.mgrid[-1 : 1 : alpha.shape[0] * 1j, -1 : 1 : alpha.shape[1] * 1j]
@@ -101,7 +100,7 @@ def test_only_so_many_frames_are_cut_out() -> None:
     ],
     ids=["nothing", "black", "grey", "noisy", "nobody"],
 )
-def test_a_bad_key_is_refused(frames: list[Picture], why: str) -> None:
+def test_a_bad_key_is_refused(frames: list[Bytes], why: str) -> None:
     with pytest.raises(SourceError, match=why) as told:
         key(frames, "this.mp4")
     assert "\n" not in str(told.value)

@@ -9,14 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from numpy.typing import NDArray
 
 from benchmarks.quality.metrics import Quality, Scorer, conn, dtssd, grad, mad, mean_of, mse
+from rvm_live.core.arrays import Bytes
 
-Matte8 = NDArray[np.uint8]
 
-
-def matte(*rows: list[int]) -> Matte8:
+def matte(*rows: list[int]) -> Bytes:
     return np.array(rows, np.uint8)
 
 
@@ -149,7 +147,7 @@ MATTES = arrays(np.uint8, (7, 9), elements=st.integers(0, 255))
 
 @settings(max_examples=40, deadline=None)
 @given(MATTES, MATTES)
-def test_invariances(one: Matte8, other: Matte8) -> None:
+def test_invariances(one: Bytes, other: Bytes) -> None:
     """Who is the truth does not matter; nor do mirroring both and turning both by a right angle."""
     for measure in ALL:
         value = measure(one, other)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from rvm_live.engines.lite.engine import EMBEDDED
 from rvm_live.engines.lite.losses import laplacian, matting_loss, outline_loss, settled
 from rvm_live.engines.lite.network import LiteNetwork
@@ -31,8 +32,6 @@ from training.people import SHARES, People, _weighed, widened
 from training.sample import Mixture, Sampler
 from training.train import Batches, Trainer, rate_at
 from training.weights import Mean, read_checkpoint, write_checkpoint
-
-Bytes = NDArray[np.uint8]
 
 
 def painted_person(shift: int) -> Bytes:

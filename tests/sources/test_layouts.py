@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from rvm_live.sources.camera.layouts import UnknownLayoutError, as_bgr
 from tests.support.capture import FakeDevice
 from tests.support.program import call
 
-Bytes = NDArray[np.uint8]
 WIDTH, HEIGHT = 64, 48
 SIZE = (WIDTH, HEIGHT)
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from rvm_live.apps.report import LiveReport, Ran
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.frames import Frame
 from rvm_live.core.queues import Overflow
@@ -22,21 +22,20 @@ from tests.support.composers import DirectComposer, ListSink
 from tests.support.engines import LeftHalfEngine
 from tests.support.sources import PatternSource
 
-Picture = NDArray[np.uint8]
 SIZE = (96, 160)
 FRAME_NS = 33_000_000
 
 
-def flat(level: int) -> Picture:
+def flat(level: int) -> Bytes:
     return np.full((*SIZE, 3), level, np.uint8)
 
 
-def noisy(level: int, seed: int, spread: float = 4.0) -> Picture:
+def noisy(level: int, seed: int, spread: float = 4.0) -> Bytes:
     values = np.random.default_rng(seed).normal(level, spread, (*SIZE, 3))
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def after(pictures: list[Picture], low_light: LowLight) -> list[Picture]:
+def after(pictures: list[Bytes], low_light: LowLight) -> list[Bytes]:
     return [low_light(each, number * FRAME_NS) for number, each in enumerate(pictures)]
 
 
@@ -159,7 +158,7 @@ class DarkSource(PatternSource):
 
     def __init__(self, frames: int) -> None:
         super().__init__(frames=frames)
-        self.gave: list[Picture] = []
+        self.gave: list[Bytes] = []
 
     def read(self) -> Grab:
         grab = super().read()
@@ -172,9 +171,9 @@ class Watching(LeftHalfEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[Picture] = []
+        self.seen: list[Bytes] = []
 
-    def alpha(self, frame: Frame) -> Picture:
+    def alpha(self, frame: Frame) -> Bytes:
         self.seen.append(frame.image)
         return super().alpha(frame)
 

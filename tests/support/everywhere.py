@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from rvm_live.apps.assembly import failover
 from rvm_live.apps.live import _App
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.notices import Notices
 from rvm_live.core.queues import Overflow
@@ -26,8 +25,6 @@ from tests.support.waiting import until
 
 __all__ = ["SIZE", "Drawn", "Everywhere", "Taken", "everywhere", "going"]
 
-Picture = NDArray[np.uint8]
-
 SIZE = (160, 96)
 """Of all frames, pixels."""
 
@@ -38,7 +35,7 @@ class Taken(PictureSink):
     name = "taken"
 
     def __init__(self) -> None:
-        self.newest: Picture | None = None
+        self.newest: Bytes | None = None
         self.closed: list[bool] = []
 
     def open(self) -> None:
@@ -58,7 +55,7 @@ class Drawn(Toolkit):
     """A window that nobody sees: what was shown last, and keys to press."""
 
     name = "drawn"
-    canvas: ClassVar[Picture | None] = None
+    canvas: ClassVar[Bytes | None] = None
     pressed: ClassVar[list[Event]] = []
 
     def open(self, title: str, size: tuple[int, int]) -> None:
@@ -72,7 +69,7 @@ class Drawn(Toolkit):
     def screen(self) -> Screen:
         return Screen(None, (1920, 1080))
 
-    def show(self, canvas: Picture) -> None:
+    def show(self, canvas: Bytes) -> None:
         type(self).canvas = canvas
 
     def events(self) -> list[Event]:
@@ -102,16 +99,16 @@ class Everywhere:
         self.app, self.taken, self.stills = app, taken, stills
         self.controls = app.controls
 
-    def pictures(self) -> dict[str, Picture | None]:
+    def pictures(self) -> dict[str, Bytes | None]:
         """The window's, the recording's and the sink's newest picture, each of the frames' size."""
-        found: dict[str, Picture | None] = {"window": Drawn.canvas, "taken": self.taken.newest, "recorded": None}
+        found: dict[str, Bytes | None] = {"window": Drawn.canvas, "taken": self.taken.newest, "recorded": None}
         for path in sorted(self.stills.glob("*.png"))[::-1]:
             found["recorded"] = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
             if found["recorded"] is not None:  # else it is being written
                 break
         return found
 
-    def show(self, test: Callable[[Picture], bool], seconds: float = 20) -> bool:
+    def show(self, test: Callable[[Bytes], bool], seconds: float = 20) -> bool:
         """Whether every output comes to show a picture that passes."""
 
         def all_do() -> bool:

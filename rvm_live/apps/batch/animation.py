@@ -12,13 +12,13 @@ import av
 import av.error
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from rvm_live.apps.batch.codecs import CODECS
 from rvm_live.apps.batch.companions import Plan
 from rvm_live.apps.batch.media import Facts
 from rvm_live.apps.batch.movie import MovieWriter
 from rvm_live.apps.batch.segments import Segments
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import SettingsError, SinkError
 from rvm_live.media.alpha_bleed import bleed
 from rvm_live.media.ffmpeg import address, open_file
@@ -34,8 +34,6 @@ _GIF_BASE, _WEBP_BASE = Fraction(1, 100), Fraction(1, 1000)
 _SHORTEST = 2
 """Hundredths of a second: browsers show what is shorter for ten."""
 _WEBP = {"quality": "80", "compression_level": "4"}
-
-Picture = NDArray[np.uint8]
 
 
 def check_animation(container: str, size: tuple[int, int], seconds: float | None) -> None:
@@ -101,7 +99,7 @@ class AnimationWriter(MovieWriter):
         return stamps[-1] + 1 / self._facts.rate if end is None else end * self._facts.time_base
 
 
-def _pictures(files: Sequence[Path]) -> Iterator[Picture]:
+def _pictures(files: Sequence[Path]) -> Iterator[Bytes]:
     """Each picture of the segments, BGRA or BGR."""
     for path in files:
         with open_file(path) as file:
@@ -111,13 +109,13 @@ def _pictures(files: Sequence[Path]) -> Iterator[Picture]:
                 yield frame.to_ndarray(format="bgra" if clear else "gray" if grey else "bgr24")
 
 
-def _as_bgra(picture: Picture) -> Picture:
+def _as_bgra(picture: Bytes) -> Bytes:
     if picture.ndim == 2:
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGRA), np.uint8)
     return picture if picture.shape[2] == 4 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2BGRA), np.uint8)
 
 
-def _frame(picture: Picture, pts: int, base: Fraction) -> Any:
+def _frame(picture: Bytes, pts: int, base: Fraction) -> Any:
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="bgra")
     frame.pts, frame.time_base = pts, base
     return frame
@@ -170,7 +168,7 @@ def _gif(path: Path, files: Sequence[Path], stamps: Sequence[Fraction], end: Fra
     return [f"{left_out} of {len(stamps)} frames left out: a GIF shows 50 a second at most"] if left_out else []
 
 
-def _hard(picture: Picture) -> Picture:
+def _hard(picture: Bytes) -> Bytes:
     """With alpha of 0 and 255 alone, and no colour where it is 0."""
     image = _as_bgra(picture)
     return np.where(image[..., 3:] >= _HALF, image | np.array([0, 0, 0, 255], np.uint8), 0).astype(np.uint8)

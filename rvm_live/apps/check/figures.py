@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
+
 __all__ = [
     "FIGURES",
     "SIDE",
@@ -28,9 +30,6 @@ __all__ = [
     "motion",
     "reduced",
 ]
-
-Picture = NDArray[np.uint8]
-Real = NDArray[np.float32]
 
 SIDE = 1280
 _SOLID = 128
@@ -85,13 +84,13 @@ class Look:
         outline: how long their outline is, pixels, at least 1.
     """
 
-    image: Picture
-    alpha: Picture
-    solid: Picture
+    image: Bytes
+    alpha: Bytes
+    solid: Bytes
     outline: float
 
     @classmethod
-    def of(cls, image: Picture, alpha: Picture) -> Look:
+    def of(cls, image: Bytes, alpha: Bytes) -> Look:
         """Bring both to the size."""
         image, alpha = reduced(image), reduced(alpha)
         solid = (alpha >= _SOLID).astype(np.uint8)
@@ -103,7 +102,7 @@ class Look:
         return max(float(self.alpha.sum(dtype=np.int64)) / 255, 1.0)
 
 
-def reduced(picture: Picture) -> Picture:
+def reduced(picture: Bytes) -> Bytes:
     """A picture or matte at the size at which figures are worked out; a small one stays as it is."""
     height, width = picture.shape[:2]
     if max(height, width) <= SIDE:
@@ -112,13 +111,13 @@ def reduced(picture: Picture) -> Picture:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
-def outline_of(solid: Picture) -> float:
+def outline_of(solid: Bytes) -> float:
     """Sides of pixels between the person and the rest, inside the picture; at least 1."""
     across = np.count_nonzero(solid[:, 1:] != solid[:, :-1])
     return float(max(across + np.count_nonzero(solid[1:] != solid[:-1]), 1))
 
 
-def disagreement(look: Look, other: Picture) -> float:
+def disagreement(look: Look, other: Bytes) -> float:
     """What another reading of the same picture differs by, % of the person's area.
 
     Args:
@@ -139,12 +138,12 @@ class Motion:
         known: bool (h, w): it was seen there.
     """
 
-    x: Real
-    y: Real
+    x: Floats
+    y: Floats
     known: NDArray[np.bool_]
 
 
-def motion(image: Picture, before: Picture) -> Motion:
+def motion(image: Bytes, before: Bytes) -> Motion:
     """Optical flow by dense inverse search (Kroeger et al., ECCV 2016), there and back; what does not come back to
     where it began, or looked otherwise there, was covered.
 
@@ -178,7 +177,7 @@ class Change:
         pixels: of the look, for each of these.
     """
 
-    by: Real
+    by: Floats
     known: NDArray[np.bool_]
     pixels: float
 
@@ -207,7 +206,7 @@ def area_jump(look: Look, changed: Change) -> float:
 
 
 def measured(
-    look: Look, before: Look | None = None, moved: Motion | None = None, other: Picture | None = None
+    look: Look, before: Look | None = None, moved: Motion | None = None, other: Bytes | None = None
 ) -> dict[str, float]:
     """Every figure that can be had of a frame, by its name."""
     found: dict[str, float] = {}
@@ -219,11 +218,11 @@ def measured(
     return found
 
 
-def _half(picture: Picture, size: Sequence[int] = ()) -> Picture:
+def _half(picture: Bytes, size: Sequence[int] = ()) -> Bytes:
     height, width = picture.shape
     wanted = tuple(size) or (max(1, width // 2), max(1, height // 2))
     return np.asarray(cv2.resize(picture, wanted, interpolation=cv2.INTER_AREA))
 
 
-def _disc(radius: int) -> Picture:
+def _disc(radius: int) -> Bytes:
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)))

@@ -7,15 +7,11 @@ import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rvm_live.apps.check.figures import FIGURES, Look, measured, motion
 from rvm_live.apps.check.windows import Window
+from rvm_live.core.arrays import Bytes
 
 __all__ = ["Judged", "Summary", "judged", "score", "summed"]
-
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class Summary:
     count: int
 
 
-def judged(window: Window, alphas: list[Picture], others: list[Picture] | None) -> Iterator[tuple[int, Judged]]:
+def judged(window: Window, alphas: list[Bytes], others: list[Bytes] | None) -> Iterator[tuple[int, Judged]]:
     """The figures of the frames of a window that are judged, with their places in it."""
     before: Look | None = None
     for place in range(max(0, window.judged.start - 1), len(window.images)):

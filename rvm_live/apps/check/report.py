@@ -5,18 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rvm_live.apps.check.advice import Advice
 from rvm_live.apps.check.figures import FIGURES
 from rvm_live.apps.check.judging import Judged, Summary
+from rvm_live.core.arrays import Bytes
 from rvm_live.engines.base import EngineInfo
 from rvm_live.sources.base import SourceInfo
 
 __all__ = ["Report", "Worst"]
-
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,8 +27,8 @@ class Worst:
     """
 
     judged: Judged
-    image: Picture
-    alpha: Picture
+    image: Bytes
+    alpha: Bytes
     why: str
 
 

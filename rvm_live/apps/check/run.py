@@ -10,13 +10,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from rvm_live.apps.check.advice import Sample, advise
 from rvm_live.apps.check.judging import Judged, judged, score, summed
 from rvm_live.apps.check.report import Report, Worst
 from rvm_live.apps.check.subject import Subject, other_ratio
 from rvm_live.apps.check.windows import Window, spread, thinned
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import SettingsError
 from rvm_live.core.settings import EngineSettings, SourceSettings
 from rvm_live.core.validation import check_fields
@@ -24,8 +24,6 @@ from rvm_live.sources.base import Source, SourceInfo
 from rvm_live.sources.factory import open_source
 
 __all__ = ["ENDLESS_SECONDS", "CheckSettings", "check"]
-
-Picture = NDArray[np.uint8]
 
 ENDLESS_SECONDS = 10.0
 """How long a camera, a stream or the demo is looked at, where nobody says."""
@@ -137,13 +135,13 @@ def _opened(settings: CheckSettings, stack: ExitStack) -> tuple[Source, SourceIn
     return source, source.open()
 
 
-def _stretch(window: Window, alphas: list[Picture], found: list[tuple[int, Judged]]) -> _Stretch:
+def _stretch(window: Window, alphas: list[Bytes], found: list[tuple[int, Judged]]) -> _Stretch:
     place, worst = max(found, key=lambda each: score(each[1].figures)[0])
     image, alpha = (_small(each) for each in (window.images[place], alphas[place]))
     return _Stretch([each for _, each in found], Worst(worst, image, alpha, score(worst.figures)[1]))
 
 
-def _small(picture: Picture) -> Picture:
+def _small(picture: Bytes) -> Bytes:
     height, width = picture.shape[:2]
     scale = min(1.0, _THUMBNAIL / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rvm_live.apps.check.windows import Window
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import RvmLiveError
 from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings
@@ -16,8 +14,6 @@ from rvm_live.engines.base import EngineInfo, close_failed
 from rvm_live.engines.select import AutoEngine, engine_for
 
 __all__ = ["OTHER", "Subject", "other_ratio"]
-
-Picture = NDArray[np.uint8]
 
 OTHER = 1.5
 """The other reading is made at so many times the ratio: a larger one, which is mostly nearer to the truth; where that
@@ -55,7 +51,7 @@ class Subject:
         """What runs."""
         return self.engine.info
 
-    def alphas(self, window: Window) -> list[Picture]:
+    def alphas(self, window: Window) -> list[Bytes]:
         """Alpha of each picture, uint8 (H, W), from an empty memory on.
 
         Raises:

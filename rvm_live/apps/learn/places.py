@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from rvm_live.backgrounds.builtin import assets
+from rvm_live.core.arrays import Bytes
 from rvm_live.sources.demo.scenery import Scenery
 
 __all__ = ["places"]
-
-Bytes = NDArray[np.uint8]
 
 _GUARDS = ("leaves",)
 _SIDE = 640

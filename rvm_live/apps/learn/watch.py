@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rvm_live import weights
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import EndOfSource, SettingsError, SourceUnavailableError, UnavailableError, WeightsError
 from rvm_live.core.settings import EngineSettings, SourceSettings
@@ -20,8 +18,6 @@ from rvm_live.sources.base import Source, SourceInfo
 from rvm_live.sources.factory import open_source
 
 __all__ = ["LEAST_MOMENTS", "Watched", "watch"]
-
-Bytes = NDArray[np.uint8]
 
 LEAST_MOMENTS = 60
 """With somebody in them."""

@@ -8,15 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.core.frames import LEAST_ALPHA
 from rvm_live.engines.chroma.screen import Key
 from rvm_live.engines.common.dirty_rectangles import changed
 from rvm_live.system.buffer_pool import BufferPool
 
 __all__ = ["Keyer"]
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 _ZERO, _ONE = 80, 120
 """No chroma of the screen's, and as much more as the screen has, in 8 bits: colours opposite to it have room below,

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from rvm_live.core.arrays import Bytes, Floats
 
 __all__ = ["Key", "find_key"]
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 _SIDE = 160
 """Longer side of the picture that is searched, pixels."""

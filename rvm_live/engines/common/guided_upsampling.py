@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.finishing.estimate import Found
 from rvm_live.system.buffer_pool import BufferPool
 
@@ -17,9 +17,6 @@ __all__ = ["GuidedUpsampler"]
 
 _BAND = 80
 """Lines worked on at a time at 1280 pixels a line: what they need stays in the processor's cache."""
-
-Floats = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
 
 
 class GuidedUpsampler:

@@ -8,17 +8,14 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.core.errors import EngineError
 from rvm_live.engines.focus.motion_gate import RECENT, MotionGate, frames_seen
 from rvm_live.engines.focus.person_box import PersonBox
 from rvm_live.engines.focus.region import Region, moved, placed, whole
 
 __all__ = ["Focus", "Network"]
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 _MEAN = np.full((1, 3), 1 / 3, np.float32)
 

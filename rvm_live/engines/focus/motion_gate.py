@@ -8,14 +8,11 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.engines.focus.person_box import SETTLE
 
 __all__ = ["MOST_SKIPPED", "MOST_STILL", "MOVED", "RECENT", "STILL", "MotionGate", "StillGate", "frames_seen"]
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 MOVED = 0.03
 """Part of the person that must have moved since the network last ran before it runs again."""

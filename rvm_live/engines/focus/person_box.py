@@ -7,14 +7,11 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.engines.focus.region import Region, around, whole
 
 __all__ = ["MARGIN", "SETTLE", "PersonBox"]
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 SETTLE = 8
 """Frames at the beginning that are seen as a whole: what a network misses of somebody there it may miss for good."""

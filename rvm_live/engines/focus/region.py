@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Floats
 from rvm_live.core.errors import EngineError
 
 __all__ = ["GRID", "Region", "around", "moved", "placed", "whole"]
-
-Floats = NDArray[np.float32]
 
 GRID = 16
 """A cell of the deepest level of the networks, in pixels they see: at each level a region begins at a whole cell."""

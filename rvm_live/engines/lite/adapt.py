@@ -14,15 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from rvm_live.engines.lite.lessons import Lessons, Recording
 from rvm_live.engines.lite.losses import matting_loss, settled
 from rvm_live.engines.lite.network import LiteNetwork
 
 __all__ = ["Tuning", "Verdict", "adapted", "error_of", "found_in", "judged", "learnt", "tunable"]
-
-Bytes = NDArray[np.uint8]
 
 _KEPT = ("encode2.", "encode4.", "encode8.")
 _DEEP = ("encode16.", "deeper.")

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.engines.common.dirty_rectangles import changed, enlarged
 from rvm_live.system.buffer_pool import BufferPool
 
 __all__ = ["Unmixer", "contrast"]
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 _REACHES = (9.0, 9.0, 1.6)
 """How far each blur reaches, in per cent of the small picture's longer side. The authors take 90 pixels, then 6; a

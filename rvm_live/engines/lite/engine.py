@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from rvm_live import __version__
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import EngineError, UnavailableError, told_as, words_of
 from rvm_live.core.frames import Frame, Matte
@@ -52,8 +52,6 @@ _WARM_UP_FRAMES = 2
 _EPSILON = 1e-5
 _KEPT_SIZES = 4
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 _Key = tuple[tuple[int, int], bool]
 """Width and height the network works at, and whether the frame is larger."""
 

@@ -7,17 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.core.errors import EngineError, told_as
 from rvm_live.engines.common.openvino_models import converted
 from rvm_live.engines.lite.network import LiteNetwork, state_shapes
 
 __all__ = ["TorchRunner", "openvino_model"]
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 _EXAMPLE = (320, 176)
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.core.errors import EngineError, told_as
 from rvm_live.engines.common import cpu_runtime
 from rvm_live.system.telemetry_off import import_quietly
 
 __all__ = ["STATES", "AnySize", "Bridge", "OpenVinoRunner", "Runner"]
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 STATES = 3
 """Recurrent states of the network."""

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
+
 __all__ = ["Lessons", "Recorder", "Recording", "painted_out"]
 
-Bytes = NDArray[np.uint8]
 Random = np.random.Generator
 
 _NONE = 8

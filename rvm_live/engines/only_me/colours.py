@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
+
 __all__ = ["alike", "bins_of", "histogram", "likelihood"]
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Bins = NDArray[np.int32]
 
 _LIGHT, _TINT, _STEP = 6, 10, 9

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from rvm_live.core import transfer
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import EngineError
 from rvm_live.core.frames import Frame, Matte
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OnlyMeEngine"]
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 _STATES = 4
 """Arrays of the tracker's memory beside three of each person."""
 

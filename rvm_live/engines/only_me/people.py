@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KEEP_S", "Part", "Person", "meant", "packed"]
+from rvm_live.core.arrays import Floats, Mask
 
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+__all__ = ["KEEP_S", "Part", "Person", "meant", "packed"]
 
 _BESIDE = 2
 KEEP_S = 3.0

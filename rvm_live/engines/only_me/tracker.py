@@ -8,13 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.engines.only_me.colours import alike, bins_of, histogram, likelihood
 from rvm_live.engines.only_me.people import KEEP_S, Part, Person, meant, packed
 
 __all__ = ["FADE_S", "SIDE", "Tracker", "small_size"]
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 SIDE = 160
 """Longer side of what is looked at, pixels; the lengths below are in them."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from rvm_live.core import transfer
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.clock import SYSTEM_CLOCK
 from rvm_live.core.errors import EngineError
 from rvm_live.core.frames import Frame, Matte
@@ -21,8 +21,6 @@ from rvm_live.engines.things import rooms
 from rvm_live.engines.things.mask import RoomWatch, things_in
 
 __all__ = ["ThingsEngine"]
-
-Bytes = NDArray[np.uint8]
 
 
 class ThingsEngine(DelegatingEngine):

@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RoomWatch", "things_in"]
+from rvm_live.core.arrays import Bytes, Floats
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+__all__ = ["RoomWatch", "things_in"]
 
 _APART = 9.0
 """Distance in CIE L*a*b* from which something else is there; lightness counts half, for shadows are no things."""

@@ -10,15 +10,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import SettingsError, SinkError, told_as
 from rvm_live.system import folders
 from rvm_live.system.atomic_write import write_whole
 
 __all__ = ["Room", "find", "forget", "keep", "load", "path_of", "rooms"]
-
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import SinkError
 from rvm_live.sinks.base import PictureSink, Shot, Surroundings
@@ -25,8 +25,6 @@ _AGAIN_NS = 1_000_000_000
 _REMEMBERED = 300
 _TAKEN, _TRIES = 3, 60
 """Of the background at the end so many pictures are taken, in so many periods at most."""
-
-Picture = NDArray[np.uint8]
 
 
 class VirtualCamera(PictureSink):
@@ -77,7 +75,7 @@ class VirtualCamera(PictureSink):
         self._label = ""
         self._steady = SteadyRate(self.rate)
         self._newest: Shot | None = None
-        self._made: dict[bool, Picture] = {}
+        self._made: dict[bool, Bytes] = {}
         self._delays_ms: deque[float] = deque(maxlen=_REMEMBERED)
 
     def meet(self, around: Surroundings) -> None:
@@ -196,7 +194,7 @@ class VirtualCamera(PictureSink):
         if shot is not None and new and self.watched is not False:
             self._delays_ms.append((self._clock.now_ns() - shot.captured_ns) / 1e6)
 
-    def _attempt(self, device: CameraDevice, picture: Picture) -> bool:
+    def _attempt(self, device: CameraDevice, picture: Bytes) -> bool:
         try:
             return device.send(picture)
         except SinkError as error:
@@ -239,15 +237,15 @@ class VirtualCamera(PictureSink):
 
     # Pictures -------------------------------------------------------------------------------------------------
 
-    def _background(self, clear: bool) -> Picture:
+    def _background(self, clear: bool) -> Bytes:
         return self._formed(self._around.background(*self.size), clear)
 
-    def _shown(self, shot: Shot, clear: bool) -> Picture:
+    def _shown(self, shot: Shot, clear: bool) -> Bytes:
         if clear not in self._made:
             self._made[clear] = self._formed(shot.image, clear)
         return self._made[clear]
 
-    def _formed(self, image: Picture, clear: bool) -> Picture:
+    def _formed(self, image: Bytes, clear: bool) -> Bytes:
         """A picture in the size and pixels of a device."""
         image = fit_into(image, *self.size)
         if clear:

@@ -7,14 +7,12 @@ import zlib
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import SinkError
 from rvm_live.media.scaling import Box, fit, scale_to
 
 __all__ = ["carried_outward", "jpeg", "mask_png", "reduced"]
-
-Bytes = NDArray[np.uint8]
 
 _QUALITY = 85
 _MOST = Box(0, 0, 1920, 1080)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from rvm_live.backgrounds.transparent import checkerboard
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.frames import Composite
 from rvm_live.media.scaling import Box, fit, scale_to
 from rvm_live.sinks.window import panel
@@ -27,8 +27,6 @@ __all__ = [
     "result",
     "split_at",
 ]
-
-Picture = NDArray[np.uint8]
 
 _OPENING = (1280, 720)
 _SMALLEST = 360
@@ -52,26 +50,26 @@ def opening_size(frame: tuple[int, int], screen: Screen, wanted: tuple[int, int]
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def over_checkerboard(image: Picture) -> Picture:
+def over_checkerboard(image: Bytes) -> Bytes:
     """A BGRA picture with straight alpha over the checkerboard, uint8 (H, W, 3)."""
     height, width = image.shape[:2]
     alpha = cv2.merge([cv2.extractChannel(image, 3)] * 3)
     colour = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)
     front = cv2.multiply(colour, alpha, scale=1 / 255)
     back = cv2.multiply(checkerboard(width, height), cv2.bitwise_not(alpha), scale=1 / 255)
-    shown: Picture = cv2.add(front, back, dst=front)
+    shown: Bytes = cv2.add(front, back, dst=front)
     return shown
 
 
-def plain(image: Picture) -> Picture:
+def plain(image: Bytes) -> Bytes:
     """``image`` as BGR: as it is, grey made BGR, or over the checkerboard where it has alpha."""
     if image.ndim == 2:
-        grey: Picture = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        grey: Bytes = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
         return grey
     return over_checkerboard(image) if image.shape[2] == 4 else image
 
 
-def _place(canvas: Picture, image: Picture, into: Box) -> Box:
+def _place(canvas: Bytes, image: Bytes, into: Box) -> Box:
     """Put ``image`` into ``into``, whole, in its own shape and as large as it gets."""
     height, width = image.shape[:2]
     box = fit(width, height, into)
@@ -81,14 +79,14 @@ def _place(canvas: Picture, image: Picture, into: Box) -> Box:
     return box
 
 
-def _canvas(width: int, height: int, image: Picture) -> Picture:
+def _canvas(width: int, height: int, image: Bytes) -> Bytes:
     """Room for a picture; black only where the picture will leave bars."""
     if fit(image.shape[1], image.shape[0], Box(0, 0, width, height)) == (0, 0, width, height):
         return np.empty((height, width, 3), np.uint8)
     return np.zeros((height, width, 3), np.uint8)
 
 
-def picture(image: Picture, width: int, height: int) -> Picture:
+def picture(image: Bytes, width: int, height: int) -> Bytes:
     """Any picture (grey, BGR, BGRA), letterboxed to ``width`` x ``height``; new, that it may be drawn on."""
     if image.ndim == 3 and fit(image.shape[1], image.shape[0], Box(0, 0, width, height)) == (0, 0, width, height):
         scaled = scale_to(plain(image), width, height)
@@ -98,17 +96,17 @@ def picture(image: Picture, width: int, height: int) -> Picture:
     return canvas
 
 
-def result(composite: Composite, width: int, height: int) -> Picture:
+def result(composite: Composite, width: int, height: int) -> Bytes:
     """The finished picture, over a checkerboard where it is transparent."""
     return picture(composite.image, width, height)
 
 
-def matte(composite: Composite, width: int, height: int) -> Picture:
+def matte(composite: Composite, width: int, height: int) -> Bytes:
     """Alpha as grey: white is the person."""
     return picture(composite.matte.host().alpha, width, height)
 
 
-def comparison(composite: Composite, width: int, height: int, split: float = 0.5, *, mirror: bool = False) -> Picture:
+def comparison(composite: Composite, width: int, height: int, split: float = 0.5, *, mirror: bool = False) -> Bytes:
     """One picture: what the camera saw to the left of a line, the result of that very frame to the right."""
     canvas = _turned(picture(composite.image, width, height), mirror)
     box = fit(composite.frame.width, composite.frame.height, Box(0, 0, width, height))
@@ -147,13 +145,13 @@ def place_at(
 _VIEWS = {"matte": matte, "result": result}
 
 
-def _turned(image: Picture, mirror: bool) -> Picture:
+def _turned(image: Bytes, mirror: bool) -> Bytes:
     return cv2.flip(image, 1) if mirror else image
 
 
 def render(
     composite: Composite, display: str, width: int, height: int, split: float = 0.5, *, mirror: bool = False
-) -> Picture:
+) -> Bytes:
     """Draw one view.
 
     Args:

@@ -10,11 +10,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from rvm_live.core.arrays import Bytes
 
 __all__ = ["UnknownLayoutError", "as_bgr"]
-
-Bytes = NDArray[np.uint8]
 
 _PACKED = {"UYVY": cv2.COLOR_YUV2BGR_UYVY, "YVYU": cv2.COLOR_YUV2BGR_YVYU}  # else YUYV
 _PLANES = {

@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from rvm_live.apps.batch.segments import Segments
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import SinkError
 from rvm_live.engines.things import rooms
 from rvm_live.engines.things.rooms import Room
@@ -19,7 +19,6 @@ from rvm_live.sources.low_light import LowLight
 from tests.support.movies import make_movie
 from tests.support.program import Outcome, call
 
-Bytes = NDArray[np.uint8]
 WIDTH, HEIGHT = 160, 96
 CHAIR = (slice(50, 90), slice(100, 140))
 REMEMBERING = ("--engine", "tests.support.engines:RememberingEngine", "--background", "#000000")

@@ -79,6 +79,11 @@ def _people(what: str, found: Found) -> list[str]:
     return [f"{value:.0f}" if value > 40 else f"{value:.1f}" for value in values]
 
 
+def _people_agreed(what: str, found: Found) -> list[str]:
+    row = next(row for row in found["people"]["rows"] if row["what"].startswith(what))
+    return [str(row[column]) for column in people.COLUMNS[people.COLUMNS.index("pictures") + 1 :]]
+
+
 def _check(name: str, found: Found) -> list[str]:
     row = next(row for row in found["check"]["rows"] if row["figure"] == name)
     ranks = [f"{row[column]:.2f}" for column in ("of four", "of seven")]
@@ -205,6 +210,10 @@ CLAIMS = (
     Claim("docs/quality.md", "A dark frame takes {} ms of one core", lambda found: [_dark_ms(found)]),
     *(
         Claim("docs/quality.md", f"| {row} |" + " {} |" * 7, partial(_people, what))
+        for row, what in _PEOPLE_ROWS.items()
+    ),
+    *(
+        Claim("docs/quality.md", f"| {row}, by the jury |" + " {} |" * 7, partial(_people_agreed, what))
         for row, what in _PEOPLE_ROWS.items()
     ),
     *(

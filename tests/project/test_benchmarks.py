@@ -11,11 +11,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from benchmarks import __main__ as program
-from benchmarks import int8, performance, report, scaling, threads
+from benchmarks import int8, people, performance, report, scaling, threads
 from benchmarks.plots import Chart, chart_of, draw
 from benchmarks.selfie.model import Selfie
 from rvm_live.core.errors import EngineError, UnavailableError
@@ -163,8 +164,6 @@ def mediapipe(folder: Path, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_worker_gives_each_frame_its_alpha(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import numpy as np
-
     mediapipe(tmp_path, WORKING, monkeypatch)
     rng = np.random.default_rng(0)
     selfie = Selfie(sys.executable, landscape=True, width=64, height=36)
@@ -213,8 +212,6 @@ def test_an_interpreter_that_is_not_there_is_a_reason(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import numpy as np
-
     mediapipe(tmp_path, WORKING.replace("return made(", "raise SystemExit; return made("), monkeypatch)
     selfie = Selfie(sys.executable, landscape=False, width=64, height=36)
     try:
@@ -222,6 +219,36 @@ def test_a_worker_that_dies_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
             selfie.matte(Frame(np.zeros((36, 64, 3), np.uint8), 0, 0, 0))
     finally:
         selfie.close()
+
+
+# People
+
+
+def test_a_label_is_safe_where_every_juror_says_so_nearby() -> None:
+    label = np.zeros((60, 80), np.uint8)
+    label[:, :40] = 255  # a person on the left
+    near, far, soft = label.copy(), label.copy(), label.copy()
+    near[:, 40:52], far[:, 40:60], soft[:, 60:] = 255, 255, 20
+    assert people.safe(label, [label, near, soft]).all()  # an outline lies 12 pixels elsewhere; a tenth is nothing
+    unsafe = ~people.safe(label, [near, far])  # 20 pixels: those that are 12 from any place where it says the same
+    assert unsafe[:, 40:48].all() and not unsafe[:, :40].any() and not unsafe[:, 48:].any()
+    soft[:, 60:] = 100  # neither a person nor none, and no outline near
+    assert not people.safe(soft, [label])[:, 60:].any() and people.safe(soft, [label])[:, :60].all()
+    assert (people.safe(label, [label, np.zeros_like(label)]) == (label == 0)).all()  # one sees nobody
+
+
+def test_of_the_jury_s_columns_what_is_unsafe_is_left_out() -> None:
+    good, half = np.full((4, 10), 51, np.uint8), np.full((4, 10), 51, np.uint8)
+    half[:, 5:] = 255  # where nobody agrees
+    agreed, doubted = np.ones((4, 10), np.bool_), np.ones((4, 10), np.bool_)
+    doubted[:, 5:] = False
+    row = people._row("lite", ["human/group-1", "congress/K1"], [good, half], [agreed, doubted])
+    told = dict(zip(people.COLUMNS, row, strict=True))
+    assert (told["group"], told["portrait"], told["worst"], told["pictures"]) == (200.0, 600.0, 600.0, 2)
+    assert (told["safe mean"], told["safe worst"]) == (200.0, 200.0)
+    assert (told["agreed mean"], told["agreed worst"], told["agreed"]) == (200.0, 200.0, 1)
+    alone = dict(zip(people.COLUMNS, people._row("lite", ["congress/K1"], [half], []), strict=True))  # without a jury
+    assert alone["mean"] == 600.0 and {alone[name] for name in people.COLUMNS[9:]} == {None}
 
 
 # Reports

@@ -111,7 +111,7 @@ class LiveEngines:
             return asked
         if self._engine.changing:
             return self.names()[-1]
-        return _FAMILY.get(self._running, self._running)
+        return _RVM if self._running == "onnx" else _FAMILY.get(self._running, self._running)
 
     def check(self, wish: Any) -> str:
         if wish == _RVM and _RVM not in self.names():

@@ -154,6 +154,11 @@ class Engine(ABC):
         """Whether :meth:`matte_chunk` gains anything over :meth:`matte`."""
         return False
 
+    @property
+    def succession(self) -> bool:
+        """Whether something better is ready, which takes over at the next :meth:`reset`: a new epoch is wanted."""
+        return False
+
     def states(self) -> States | None:
         """Copies of the recurrent state after the last frame; None where the engine cannot tell it."""
         return None

@@ -57,6 +57,10 @@ class DelegatingEngine(Engine):
     def chunked(self) -> bool:
         return self._inner.chunked
 
+    @property
+    def succession(self) -> bool:
+        return self._inner.succession
+
     def states(self) -> States | None:
         return self._inner.states()
 

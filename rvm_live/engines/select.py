@@ -81,11 +81,12 @@ class AutoEngine(DelegatingEngine):
                 self._inner = ResortEngine(first, AutoEngine, above, below)
                 return self.info
             try:
-                _, inner, self.refusals = ENGINES.first(choice.names, self._opened)
+                name, inner, self.refusals = ENGINES.first(choice.names, self._opened)
             except UnavailableError as error:
                 if not choice.reason:
                     raise
                 raise UnavailableError(f"{error}; {choice.reason}", error.reasons) from error
+            inner = self._with_rival(name, inner)
         else:
             inner = self._opened(self.settings.engine)
         self._inner = inner
@@ -93,6 +94,15 @@ class AutoEngine(DelegatingEngine):
             self._known = not consent.first_time(consent.NO_OPENVINO, of="told")
         self._steady(inner)
         return self.info
+
+    def _with_rival(self, name: str, inner: Engine) -> Engine:
+        """With the same network in another runtime beside it, where that may be quicker."""
+        from rvm_live.engines.onnx import rival  # only now: it needs OpenCV
+
+        if not rival.possible(self.settings, inner.info):
+            return inner
+        make = ENGINES.fitting(name, self.settings)
+        return rival.RivalEngine(inner, make, weights.resolve(self.settings), self.settings)
 
     def use_steady(self, wanted: bool | None) -> None:
         """Average alpha over time from the next frame on, or no more; None: with ``lite``."""

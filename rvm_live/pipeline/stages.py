@@ -34,6 +34,7 @@ GAP_NS = 1_000_000_000
 BAD_NS = 3_000_000_000
 """A live run ends where no matte could be used for longer than this."""
 _SOON_S, _LOOK_S, _IDLE_S = 0.3, 0.05, 0.2
+_TELL_EVERY = 60
 _USUAL_SIZE = (1280, 720)
 
 
@@ -166,6 +167,7 @@ class MattingStage(Stage):
         if self._adaptive_fps is not None:
             governor = Governor(self._engine, self._adaptive_fps, pressure=Pressure())
         epoch = None
+        renewed = False
         while True:
             frames = self._next()
             if is_stale(frames[0].epoch, self._epoch, self.inlet):
@@ -179,8 +181,13 @@ class MattingStage(Stage):
                 epoch = frames[0].epoch
             with self.busy():
                 mattes = [self._engine.matte(frames[0])] if self._chunk == 1 else self._engine.matte_chunk(frames)
+            if begins or frames[0].seq % _TELL_EVERY == 0:
+                self._tell(self._engine.info)  # of another size it may have something else to say, or by now
             if begins:
-                self._tell(self._engine.info)  # of another size it may have something else to say
+                renewed = False
+            elif not renewed and getattr(self._engine, "succession", False):
+                renewed = True
+                self._renew()  # another engine, another epoch
             self.last.remember(mattes[-1])
             for matte in mattes:
                 self.outlet.put(matte)

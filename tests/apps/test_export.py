@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from rvm_live import __version__
-from rvm_live.apps.export import convert, verify
-from rvm_live.apps.export.convert import INPUTS, OUTPUTS, Shape, make
+from rvm_live.apps.export import verify
 from rvm_live.apps.export.export import FORMATS, ExportSettings, export
 from rvm_live.apps.export.verify import TOLERANCES, Difference, differences, moving_picture
 from rvm_live.core.errors import EngineError, SettingsError, SinkError
 from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings
+from rvm_live.engines.common import fixed_network
+from rvm_live.engines.common.fixed_network import INPUTS, OUTPUTS, Shape, make
 from rvm_live.engines.common.ladder import state_shapes
 from rvm_live.engines.onnx.providers import runtime
 from rvm_live.engines.rvm.torch.engine import RvmEngine
@@ -266,7 +267,7 @@ def test_ratios_that_single_precision_would_round_to_another_size(weights: Path,
 def test_the_scale_in_a_file_leads_to_the_networks_own_size(side: int) -> None:
     for ratio in (0.7, 0.29, 0.3, 0.6, 0.58, 0.07, 512 / 1920, 512 / 1000, 0.4, 1 / 3):
         low = int(side * ratio)
-        scale = convert._scale(side, low, ratio)
+        scale = fixed_network._scale(side, low, ratio)
         assert int(np.floor(np.float32(side) * np.float32(scale))) == low
         assert abs(scale - ratio) < 1e-6
 
@@ -275,13 +276,13 @@ def test_the_scale_in_a_file_leads_to_the_networks_own_size(side: int) -> None:
 
 
 def spoil_a_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = convert.fold_batch_norm
+    real = fixed_network.fold_batch_norm
 
     def spoiled(network: MattingNetwork) -> None:
         real(network)
         network.decoder.decode1.gru.hh[0].weight[0, 0, 1, 1] += 0.5
 
-    monkeypatch.setattr(convert, "fold_batch_norm", spoiled)
+    monkeypatch.setattr(fixed_network, "fold_batch_norm", spoiled)
 
 
 @pytest.mark.few(1)
@@ -301,12 +302,12 @@ def test_a_file_that_is_something_else_is_not_written(
 def test_a_file_that_forgets_its_state_is_not_written(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = convert.FixedNetwork.forward
+    real = fixed_network.FixedNetwork.forward
 
     def forgetful(self: Any, src: Any, *states: Any) -> Any:
         return real(self, src, *(state * 0 for state in states))
 
-    monkeypatch.setattr(convert.FixedNetwork, "forward", forgetful)
+    monkeypatch.setattr(fixed_network.FixedNetwork, "forward", forgetful)
     with pytest.raises(EngineError, match="not what the network is"):
         export(settings_for(tmp_path, "onnx", weights))
     assert list(tmp_path.iterdir()) == []
@@ -315,7 +316,7 @@ def test_a_file_that_forgets_its_state_is_not_written(
 def test_a_file_that_does_not_run_is_not_written(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convert, "make", lambda *_: {".onnx": b"\x08\x08nonsense"})
+    monkeypatch.setattr(fixed_network, "make", lambda *_: {".onnx": b"\x08\x08nonsense"})
     with pytest.raises(EngineError, match="does not run, so it was not written") as caught:
         export(settings_for(tmp_path, "onnx", weights))
     assert "\n" not in str(caught.value)
@@ -361,7 +362,7 @@ def test_the_moving_picture_moves_and_shows_a_person(weights: Path) -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of writing: what is written was not made by a network."""
     made = {"onnx": [".onnx"], "openvino": [".xml", ".bin"]}
-    monkeypatch.setattr(convert, "make", lambda form, *_: {suffix: suffix.encode() for suffix in made[form]})
+    monkeypatch.setattr(fixed_network, "make", lambda form, *_: {suffix: suffix.encode() for suffix in made[form]})
     monkeypatch.setattr(verify, "differences", lambda *_: Difference(0, 0, 0))
 
 
@@ -467,7 +468,7 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(
         raise AssertionError("the work was begun")
 
     monkeypatch.setattr(Path, "write_bytes", refuse)
-    monkeypatch.setattr(convert, "make", forbidden)
+    monkeypatch.setattr(fixed_network, "make", forbidden)
     with pytest.raises(SinkError, match=r"cannot write .*\.onnx: Permission denied"):
         export(settings_for(tmp_path, "onnx", weights))
     assert list(tmp_path.iterdir()) == []

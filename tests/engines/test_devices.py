@@ -16,8 +16,9 @@ from rvm_live.core.frames import Frame
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import EngineInfo
 from rvm_live.engines.common.device import choose_device
+from rvm_live.engines.common.trial import APART, Trial, choose
 from rvm_live.engines.rvm.openvino import engine as openvino_engine
-from rvm_live.engines.rvm.openvino.devices import APART, Trial, choose, devices_for, name_of, pictures
+from rvm_live.engines.rvm.openvino.devices import devices_for, name_of, pictures
 from rvm_live.engines.rvm.openvino.engine import OpenVinoEngine
 from rvm_live.engines.select import AutoEngine
 from rvm_live.system.cpu_info import accelerator_wanted

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rvm_live.apps.export.convert import INPUTS, OUTPUTS, Shape, make
+from rvm_live.engines.common.fixed_network import INPUTS, OUTPUTS, Shape, make
 from rvm_live.network.network import MattingNetwork
 from rvm_live.weights import load
 

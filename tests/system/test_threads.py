@@ -151,7 +151,7 @@ from pathlib import Path
 import numpy as np
 import rvm_live
 from rvm_live.apps.export.verify import differences
-from rvm_live.apps.export.convert import Shape, make
+from rvm_live.engines.common.fixed_network import Shape, make
 from rvm_live.weights import load
 
 name, _, exported = sys.argv[1].partition(" ")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rvm_live import __version__
 from rvm_live.core.errors import EngineError, SettingsError, SinkError, words_of
 from rvm_live.core.settings import EngineSettings
 from rvm_live.system import atomic_write
@@ -15,9 +14,8 @@ from rvm_live.system.atomic_write import writing
 from rvm_live.system.folders import at_home
 
 if TYPE_CHECKING:
-    from rvm_live.apps.export.convert import Shape
     from rvm_live.apps.export.verify import Difference
-    from rvm_live.weights import LoadedWeights
+    from rvm_live.engines.common.fixed_network import Shape
 
 __all__ = ["FORMATS", "ExportReport", "ExportSettings", "export"]
 
@@ -103,16 +101,16 @@ def export(
         SinkError: the file cannot be written.
     """
     _check_output(settings)
-    from rvm_live.apps.export.convert import Shape, make, require
     from rvm_live.apps.export.verify import FRAMES, TOLERANCES, differences
     from rvm_live.engines.common.device import downsample_ratio
+    from rvm_live.engines.common.fixed_network import Shape, facts_of, make, require
     from rvm_live.weights import load, resolve
 
     require(settings.form)
     weights = load(resolve(settings.engine, progress=progress))
     ratio = downsample_ratio(settings.engine.downsample_ratio, settings.width, settings.height)
     shape = Shape(settings.width, settings.height, ratio, settings.half)
-    facts = _facts(weights, shape, settings.form)
+    facts = facts_of(weights, shape, settings.form)
     path = _place(settings, _name(weights.variant, shape) + FORMATS[settings.form][0])
     parts = _parts(path, settings.form)
     _check_place(parts, replace=settings.replace)
@@ -133,29 +131,6 @@ def export(
         )
     _write(parts, list(files.values()))
     return ExportReport(parts, facts, found, FRAMES)
-
-
-def _facts(weights: LoadedWeights, shape: Shape, form: str) -> dict[str, str]:
-    """What the file says about itself."""
-    from rvm_live.engines.common.ladder import state_shapes
-
-    kind = "float16" if shape.half and form != "openvino" else "float32"
-    states = ", ".join("x".join(map(str, each)) for each in state_shapes(weights.variant, *shape.low))
-    picture = f"{shape.height}x{shape.width}"
-    return {
-        "made_by": f"rvm-live {__version__}",
-        "model": weights.variant,
-        "refiner": weights.refiner,
-        "width": str(shape.width),
-        "height": str(shape.height),
-        "downsample_ratio": repr(shape.ratio),
-        "precision": "fp16" if shape.half else "fp32",
-        "weights_sha256": weights.sha256,
-        "inputs": f"src: a frame, {kind} 1x3x{picture}, RGB in 0-1; r1i to r4i: recurrent states, {kind} {states}, "
-        "zeros for the first frame of a video, then r1o to r4o of the frame before.",
-        "outputs": f"fgr: foreground, {kind} 1x3x{picture}, straight RGB in 0-1; pha: alpha, {kind} 1x1x{picture}, in "
-        "0-1; r1o to r4o: the new states.",
-    }
 
 
 def _name(variant: str, shape: Shape) -> str:

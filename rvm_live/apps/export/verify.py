@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rvm_live.apps.export.convert import INPUTS, OUTPUTS, Shape
 from rvm_live.engines.common.cpu_runtime import onnx_options, openvino_options
+from rvm_live.engines.common.fixed_network import INPUTS, OUTPUTS, Shape
 from rvm_live.engines.common.ladder import state_shapes
 from rvm_live.engines.onnx.providers import runtime
 from rvm_live.network.network import MattingNetwork

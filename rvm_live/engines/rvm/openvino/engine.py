@@ -19,9 +19,10 @@ from rvm_live.engines.common.device import downsample_ratio
 from rvm_live.engines.common.guided_upsampling import GuidedUpsampler
 from rvm_live.engines.common.ladder import FACTORS, choose_side, low_size, median_ms, ratio_of, rungs_for, state_shapes
 from rvm_live.engines.common.openvino_request import OpenVinoRequest
+from rvm_live.engines.common.trial import Trial, choose
 from rvm_live.engines.focus.focus import Focus
 from rvm_live.engines.rvm.openvino.cache import OpenVinoCache
-from rvm_live.engines.rvm.openvino.devices import CPU, Trial, choose, devices_for, name_of, pictures
+from rvm_live.engines.rvm.openvino.devices import CPU, devices_for, name_of, pictures
 from rvm_live.finishing.estimate import Common, Estimate, Found
 from rvm_live.system.cpu_info import cpu_name, cpu_words
 from rvm_live.system.installed import adding

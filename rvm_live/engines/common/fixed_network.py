@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rvm_live import __version__
 from rvm_live.core.errors import EngineError, UnavailableError, words_of
 from rvm_live.engines.common.ladder import low_size, state_shapes
 from rvm_live.engines.common.openvino_models import converted
@@ -27,7 +28,7 @@ from rvm_live.system.installed import adding
 from rvm_live.system.telemetry_off import import_quietly
 from rvm_live.weights import LoadedWeights
 
-__all__ = ["INPUTS", "OUTPUTS", "FixedNetwork", "Shape", "make", "require"]
+__all__ = ["INPUTS", "OUTPUTS", "FixedNetwork", "Shape", "facts_of", "make", "require"]
 
 INPUTS = ("src", "r1i", "r2i", "r3i", "r4i")
 OUTPUTS = ("fgr", "pha", "r1o", "r2o", "r3o", "r4o")
@@ -144,6 +145,27 @@ def require(form: str) -> None:
             import_quietly(package)
         except ImportError as error:
             raise UnavailableError(f"--format {form} needs {package}: {adding(form)}") from error
+
+
+def facts_of(weights: LoadedWeights, shape: Shape, form: str) -> dict[str, str]:
+    """What a file says about itself."""
+    kind = "float16" if shape.half and form != "openvino" else "float32"
+    states = ", ".join("x".join(map(str, each)) for each in state_shapes(weights.variant, *shape.low))
+    picture = f"{shape.height}x{shape.width}"
+    return {
+        "made_by": f"rvm-live {__version__}",
+        "model": weights.variant,
+        "refiner": weights.refiner,
+        "width": str(shape.width),
+        "height": str(shape.height),
+        "downsample_ratio": repr(shape.ratio),
+        "precision": "fp16" if shape.half else "fp32",
+        "weights_sha256": weights.sha256,
+        "inputs": f"src: a frame, {kind} 1x3x{picture}, RGB in 0-1; r1i to r4i: recurrent states, {kind} {states}, "
+        "zeros for the first frame of a video, then r1o to r4o of the frame before.",
+        "outputs": f"fgr: foreground, {kind} 1x3x{picture}, straight RGB in 0-1; pha: alpha, {kind} 1x1x{picture}, in "
+        "0-1; r1o to r4o: the new states.",
+    }
 
 
 def make(form: str, weights: LoadedWeights, shape: Shape, facts: Mapping[str, str]) -> dict[str, bytes]:

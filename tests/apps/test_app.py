@@ -174,22 +174,26 @@ def test_closing_the_window_quits(display: Display, room: Path, tmp_path: Path) 
     assert json.loads(report.read_text())["exit_reason"] == "window closed"
 
 
-def test_the_room_is_never_shown(display: Display, room: Path) -> None:
+def test_the_room_is_never_shown(display: Display, room: Path, tmp_path: Path) -> None:
     """Before the first matte, while it runs, and when the engine fails: no magenta, ever, in any screenshot."""
-    options = ["--source", room, "--loop", *half("SlowThenFailingEngine"), "--background", "color:#00ff00"]
-    with start(*options, env=display.env) as process:
+    options = ["--source", room, "--loop", *half("LedEngine"), "--background", "color:#00ff00"]
+    with start(*options, env={**display.env, "LED": str(tmp_path)}) as process:
         display.window()
-        seen = []
+        alone, person = 0, 0
         while process.poll() is None:
             picture = display.screenshot()
             assert share(picture, ROOM, 40) == 0
-            seen.append((share(picture, GREEN), share(picture, PERSON)))
-            time.sleep(0.02)
+            somebody = share(picture, PERSON) > 0.05
+            person += somebody
+            alone += share(picture, GREEN) > 0.3 and not somebody
+            if alone == 5:  # the background, before the first matte
+                (tmp_path / "open").touch()
+            if person == 5:
+                (tmp_path / "fail").touch()
         done = finish(process)
     assert done.code == 2
     assert done.err.splitlines()[-1] == "rvm-live: error: the engine failed on purpose"
-    assert any(green > 0.3 and person == 0 for green, person in seen), "the background alone, before the first matte"
-    assert any(person > 0.05 for _, person in seen), "then the person"
+    assert alone >= 5 and person >= 5
 
 
 @pytest.mark.slow

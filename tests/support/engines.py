@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +18,7 @@ from rvm_live.core.errors import EngineError, NoMemoryError
 from rvm_live.core.frames import Frame, Matte
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.base import Engine, EngineInfo
+from tests.support.waiting import until
 
 __all__ = [
     "AlwaysFailsEngine",
@@ -28,6 +31,7 @@ __all__ = [
     "HangingEngine",
     "HungryEngine",
     "LateFault",
+    "LedEngine",
     "LeftHalfEngine",
     "LosesItsDeviceEngine",
     "NanEngine",
@@ -36,7 +40,6 @@ __all__ = [
     "RememberingEngine",
     "SaysWhereEngine",
     "SlowEngine",
-    "SlowThenFailingEngine",
     "SlowToOpenEngine",
     "WrongSizeEngine",
 ]
@@ -138,15 +141,16 @@ class FailingEngine(PassThroughEngine):
         return super().matte(frame)
 
 
-class SlowThenFailingEngine(LeftHalfEngine):
-    """Takes a second and a half to open, works for thirty frames, then raises :class:`EngineError`."""
+class LedEngine(LeftHalfEngine):
+    """Is open when there is a file ``open`` in the folder that ``LED`` in the environment names, and raises
+    :class:`EngineError` when there is one called ``fail``."""
 
     def open(self) -> EngineInfo:
-        time.sleep(1.5)
+        assert until((Path(os.environ["LED"]) / "open").exists)
         return super().open()
 
     def matte(self, frame: Frame) -> Matte:
-        if self.calls.count("matte") >= 30:
+        if (Path(os.environ["LED"]) / "fail").exists():
             raise EngineError("the engine failed on purpose")
         return super().matte(frame)
 

@@ -24,6 +24,7 @@ class MjpegServer:
         url: where the stream is.
         clients: connections so far.
         answered: those that were served.
+        sent: pictures so far, to all of them.
         garbled: send pictures that are none.
         frozen: send the same picture again and again.
         delay_s: seconds until a client is answered.
@@ -42,6 +43,7 @@ class MjpegServer:
         self.delay_s = 0.0
         self.silent = False
         self.answered = 0
+        self.sent = 0
         self.shown: Any = None
         self.room: tuple[int, int, int] | None = None
         self._stalled = threading.Event()
@@ -105,6 +107,7 @@ class MjpegServer:
                 head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
                 request.wfile.write(head.encode() + data.tobytes() + b"\r\n")
                 number += 1
+                self.sent += 1
                 due += 1 / self.fps
                 time.sleep(max(0.0, due - time.monotonic()))
         except (BrokenPipeError, ConnectionResetError):

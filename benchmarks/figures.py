@@ -180,7 +180,7 @@ CLAIMS = (
     Claim(
         "README.md",
         "shows {} to {} unique frames a second at 1280×720, with a latency of {} to {} ms from the camera "  # noqa: RUF001
-        "(p50; `python -m benchmarks {}`, {};",
+        "(p50; `python -m benchmarks {}`, {}).",
         _live,
     ),
     Claim(

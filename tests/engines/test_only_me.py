@@ -390,7 +390,7 @@ def frames_of(path: Path) -> list[Bytes]:
     return frames
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("person", ["left", "right"])
 def test_two_people_at_a_desk(data: Path, person: str) -> None:
     """A real clip: of a man and a woman side by side one stays, whole, and of the other nothing is seen."""

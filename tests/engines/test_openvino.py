@@ -90,6 +90,7 @@ def test_without_the_foreground_the_composite_of_the_cameras_own_pixels_is_the_s
         assert apart.max() <= 2 and apart.mean() < 0.01
 
 
+@pytest.mark.slow
 def test_a_session_may_ask_for_alpha_alone(weights: Path, clip: list[Frame]) -> None:
     with open_engine("openvino", weights=weights, downsample_ratio=0.2, foreground="source") as session:
         matte = session.matte(clip[0].image)

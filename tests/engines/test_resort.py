@@ -34,7 +34,7 @@ def move(engine: Engine, rung: Rung) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 def test_the_real_ones_change_places(weights: Path, data: Path) -> None:
     frames = read_frames(data / "clips" / "webcam" / "volcomix_Doctor_26732.mp4", 8)
     engine = AutoEngine(EngineSettings(weights=weights, device="cpu", keep_up=True))

@@ -175,7 +175,7 @@ def test_the_linear_model_follows_the_order_of_colours(data: Path, refiner: str)
     assert with_mean(src).shape == (1, 4, 60, 80)
 
 
-@pytest.mark.few(1)
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(("variant", "refiner"), [NETWORKS[0], NETWORKS[3]])
 def test_can_be_scripted(data: Path, variant: str, refiner: str) -> None:

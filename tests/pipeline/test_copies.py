@@ -87,6 +87,7 @@ def test_what_is_mirrored_or_goes_to_a_camera_is_one_picture_more() -> None:
     assert told == [SOURCE, "stages._mirrored", STEADY, ALPHA_PLANE, PICTURE, "one_pass.yuv_of"]
 
 
+@pytest.mark.slow
 def test_live_with_openvino_a_frame_is_the_sources_alpha_and_the_result(weights: Path) -> None:
     asked = EngineSettings("openvino", device="cpu", precision="fp32", downsample_ratio=0.2, weights=weights)
     assert settled(Way(asked)) == [SOURCE, ALPHA_PLANE, PICTURE]

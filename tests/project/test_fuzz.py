@@ -698,8 +698,9 @@ def test_any_undo_log_is_obeyed_or_refused(tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["os:system", "os.path:join", "sys:exit", "os:environ"])
-def test_an_engine_is_a_class(name: str, empty: Callable[[], Path]) -> None:
-    done = check((), ["--source", "demo", "--headless", "--frames", "1", "--engine", name], empty())
+def test_an_engine_is_a_class(name: str, things: Path, empty: Callable[[], Path]) -> None:
+    source = ["--source", str(things / "clip.mp4")]
+    done = check((), [*source, "--headless", "--frames", "1", "--engine", name], empty())
     assert done.code == 2
     assert "is not a class" in done.complaint
 

@@ -395,6 +395,7 @@ def test_no_network_is_told_soon_and_names_both_ways(monkeypatch: pytest.MonkeyP
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
+    monkeypatch.setattr("rvm_live.weights.download._BACKOFF_SECONDS", 0.05)
     for url in (f"https://127.0.0.1:{port}", "https://weights.invalid"):
         monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", url)
         started = time.monotonic()

@@ -95,7 +95,7 @@ class BackEnds:
             self._later["torch"] = (width, height, device)
         for name in names:
             self._try(name, width, height, device)
-        if device == "cpu" and not self._timed:
+        if not self._timed:
             kernels.wait()  # the same file gives the same bytes again, from its first frame on
         if not self._compositors:
             told = "; ".join(f"{name}: {reason}" for name, reason in self.refusals.items())

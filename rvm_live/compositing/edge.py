@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,13 +23,19 @@ from numpy.typing import NDArray
 from rvm_live.core.arrays import Bytes, Floats
 from rvm_live.core.frames import LEAST_ALPHA, Matte
 from rvm_live.core.look import Look
+from rvm_live.finishing import one_pass
+from rvm_live.finishing.one_pass import CELL, LEAST_SUM
 
 __all__ = ["Edges", "carried", "despilled", "edged", "moved", "softened"]
 
-_REDUCE, _BOX = 4, 5
-_REACH = _REDUCE * (_BOX // 2)
+Box = tuple[slice, slice]
+"""Lines and columns of a picture."""
+
+_BOX = 5
+_REACH = CELL * (_BOX // 2)
 """Pixels by which one box carries colours further."""
-_LEAST = 1e-3
+_FAR_IN = 250
+_AS_IT_IS: Bytes = np.arange(256, dtype=np.uint8)
 _SURE: Bytes = np.maximum(np.rint(255 * (np.arange(256) / 255) ** 4), 4).astype(np.uint8)
 _SURE[:LEAST_ALPHA] = 0
 """What a pixel of each alpha counts where colours are carried outwards: the more it is the person's, the more."""
@@ -95,14 +102,15 @@ def edged(matte: Matte, look: Look, *, source_foreground: bool = False) -> Matte
     box = _around(host.alpha, max(margin, _AROUND if look.despill else 0))
     if box is None:
         return replace(matte, alpha=host.alpha, foreground=colour, image=None, ready=None)
-    before, part = np.ascontiguousarray(host.alpha[box]), np.ascontiguousarray(colour[box])
+    before = np.ascontiguousarray(host.alpha[box])
     alpha = softened(moved(before, outwards), look.soften)
     alpha[alpha < LEAST_ALPHA] = 0
+    colours = np.array(colour, order="C")
     if look.despill:
-        part = despilled(part, before, np.ascontiguousarray(image[box]), _RIM * host.alpha.shape[0])
-    part, alpha = _own(part, before, alpha, margin)
-    whole, colours = np.zeros_like(host.alpha), np.array(colour, order="C")
-    whole[box], colours[box] = alpha, part
+        _despill(colours, box, before, image, _RIM * host.alpha.shape[0])
+    _own(colours, box, before, alpha, margin)
+    whole = np.zeros_like(host.alpha)
+    whole[box] = alpha
     return replace(matte, alpha=whole, foreground=colours, image=None, ready=None)
 
 
@@ -124,7 +132,7 @@ def softened(alpha: Bytes, pixels: float) -> Bytes:
 
 
 def carried(colour: Bytes, weight: Bytes, reach: float) -> tuple[Floats, Floats]:
-    """Colours continued into where they do not count, at a quarter of the size.
+    """Colours continued into where they do not count, of cells of 4 x 4 pixels.
 
     Args:
         colour: uint8 (H, W, 3).
@@ -134,16 +142,8 @@ def carried(colour: Bytes, weight: Bytes, reach: float) -> tuple[Floats, Floats]
     Returns:
         Colour, float32 (h, w, 3), 0 where nothing reaches; and by what it is carried there, float32 (h, w).
     """
-    size = (max(1, colour.shape[1] // _REDUCE), max(1, colour.shape[0] // _REDUCE))
-    weighted = np.multiply(colour, cv2.merge((weight, weight, weight)), dtype=np.uint16)
-    top = cv2.resize(weighted, size, interpolation=cv2.INTER_AREA).astype(np.float32) * np.float32(1 / 255)
-    whole = np.multiply(weight, np.uint8(255), dtype=np.uint16)
-    bottom = cv2.resize(whole, size, interpolation=cv2.INTER_AREA).astype(np.float32) * np.float32(1 / 255)
-    for _ in range(1 + math.ceil(reach / _REACH)):
-        top, bottom = cv2.blur(top, (_BOX, _BOX)), cv2.blur(bottom, (_BOX, _BOX))
-    spread = top * (255 / np.maximum(bottom, _LEAST))[..., None]
-    spread[bottom < _LEAST] = 0
-    return np.asarray(spread, np.float32), np.asarray(bottom, np.float32)
+    found = _carried(colour, _whole(weight), weight, weight, _AS_IT_IS, reach, None)
+    return found[..., :3], found[..., 3]
 
 
 def despilled(colour: Bytes, alpha: Bytes, image: Bytes, rim: float) -> Bytes:
@@ -155,27 +155,79 @@ def despilled(colour: Bytes, alpha: Bytes, image: Bytes, rim: float) -> Bytes:
         image: the frame's, uint8 (H, W, 3).
         rim: how far in, pixels.
     """
-    outside, _ = carried(image, np.asarray(cv2.LUT(alpha, _NOBODY)), _AROUND)
+    made = np.array(colour, order="C")
+    _despill(made, _whole(alpha), alpha, image, rim)
+    return made
+
+
+def _despill(colour: Bytes, box: Box, alpha: Bytes, image: Bytes, rim: float) -> None:
+    """That, in place, of a box of the pictures; ``alpha`` is that of the box."""
     height, width = alpha.shape
-    size = (max(1, width // _REDUCE), max(1, height // _REDUCE))
-    small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), max(rim / _REDUCE, 0.3), borderType=cv2.BORDER_REPLICATE)
-    inside = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    padded = _padded(alpha, cv2.BORDER_REPLICATE)
+    small = cv2.resize(padded, _cells(alpha), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), max(rim / CELL, 0.3), borderType=cv2.BORDER_REPLICATE)
+    inside = cv2.resize(small, padded.shape[::-1], interpolation=cv2.INTER_LINEAR)[:height, :width]
+    inside = np.ascontiguousarray(inside)
+    at_rim = cv2.bitwise_and(cv2.compare(alpha, 0, cv2.CMP_GT), cv2.compare(inside, _FAR_IN, cv2.CMP_LT))
+    touched = _touched(at_rim)
+    outside = _carried(image, box, alpha, alpha, _NOBODY, _AROUND, touched)
     # What is further in counts most, and the rim itself, whose colour is in doubt, next to nothing.
-    own, there = carried(colour, np.asarray(cv2.LUT(np.minimum(alpha, inside), _SURE)), _AROUND)
-    hue = outside - outside.mean(axis=2, keepdims=True)
+    own = _carried(colour, box, alpha, inside, _SURE, _AROUND, touched)
+    if one_pass.done(lambda module: module.hued(outside, own, _HUE, _FULL_HUE)) and one_pass.done(
+        lambda module: module.cleaned(colour, *_corner(box), alpha, inside, _FAR_IN, touched, own)
+    ):
+        return
+    hue = outside[..., :3] - outside[..., :3].mean(axis=2, keepdims=True)
     strong = np.sqrt((hue * hue).sum(axis=2, keepdims=True))
-    counts = np.clip((strong - _HUE) / (_FULL_HUE - _HUE), 0, 1) * (there >= _LEAST)[..., None]
+    counts = np.clip((strong - _HUE) / (_FULL_HUE - _HUE), 0, 1) * (own[..., 3:] >= LEAST_SUM)
     hue *= np.sqrt(counts) / np.maximum(strong, 1)  # so that what is taken away, where it is in twice, has the share
-    at = np.flatnonzero((alpha > 0) & (inside < 250))
-    model = _sampled(np.concatenate((hue, (own * hue).sum(axis=2, keepdims=True)), axis=2), at, alpha.shape)
+    at = np.flatnonzero(at_rim)
+    where = np.divmod(at, width)
+    model = _sampled(np.concatenate((hue, (own[..., :3] * hue).sum(axis=2, keepdims=True)), axis=2), where)
     s, limit = model[:, :3], model[:, 3:]
     share = np.minimum((255 - inside.reshape(-1)[at, None].astype(np.float32)) * np.float32(2 / 255), 1)
-    front = colour.reshape(-1, 3)[at].astype(np.float32)
+    front = colour[box][where].astype(np.float32)
     front -= share * np.maximum((front * s).sum(axis=1, keepdims=True) - limit, 0) * s
-    made = np.array(colour, order="C")
-    made.reshape(-1, 3)[at] = np.clip(front + 0.5, 0, 255).astype(np.uint8)
-    return made
+    colour[box][where] = np.clip(front + 0.5, 0, 255).astype(np.uint8)
+
+
+def _carried(
+    colour: Bytes, box: Box, alpha: Bytes, limit: Bytes, table: Bytes, reach: float, touched: Bytes | None
+) -> Floats:
+    """As :func:`carried`, float32 (h, w, 4), of a box of colours.
+
+    Args:
+        colour: uint8 (H, W, 3).
+        box: where in it.
+        alpha: of the box, uint8.
+        limit: of both the least counts, likewise.
+        table: level -> how much it counts.
+        reach: as there.
+        touched: cells in which it is asked for; None: all.
+    """
+    many, (width, height) = 1 + math.ceil(reach / _REACH), _cells(alpha)
+    sums: Floats = np.empty((height, width, 4), np.float32)
+    wanted = np.ones((height, width), np.uint8)
+    if touched is not None:
+        around = 2 * (many * (_BOX // 2) + 1) + 1
+        wanted = cv2.dilate(touched, np.ones((1, around), np.uint8))
+        wanted = cv2.dilate(wanted, np.ones((around, 1), np.uint8))
+    if not one_pass.done(
+        lambda module: module.summed(
+            np.ascontiguousarray(colour), *_corner(box), np.ascontiguousarray(alpha), limit, table, wanted, sums
+        )
+    ):
+        weight = cv2.LUT(np.minimum(alpha, limit), table)
+        weighted = np.multiply(colour[box], cv2.merge((weight, weight, weight)), dtype=np.uint16)
+        parts = weighted, np.multiply(weight, np.uint8(255), dtype=np.uint16)
+        means = [cv2.resize(_padded(each), (width, height), interpolation=cv2.INTER_AREA) for each in parts]
+        sums = cv2.merge([*cv2.split(means[0]), means[1]]).astype(np.float32) * np.float32(1 / 255)
+    for _ in range(many):
+        sums = cv2.blur(sums, (_BOX, _BOX))
+    if not one_pass.done(lambda module: module.spread(sums)):
+        there = sums[..., 3:]
+        sums[..., :3] *= np.where(there < LEAST_SUM, 0, 255 / np.maximum(there, LEAST_SUM))
+    return sums
 
 
 def _around(alpha: Bytes, margin: int) -> tuple[slice, slice] | None:
@@ -184,10 +236,41 @@ def _around(alpha: Bytes, margin: int) -> tuple[slice, slice] | None:
     height, width = alpha.shape
     if not wide:
         return None
+    # In whole cells, so that a person who moves is not cut into others.
     return (
-        slice(max(y - margin, 0), min(y + high + margin, height)),
-        slice(max(x - margin, 0), min(x + wide + margin, width)),
+        slice(max(y - margin, 0) // CELL * CELL, min(_up(y + high + margin), height)),
+        slice(max(x - margin, 0) // CELL * CELL, min(_up(x + wide + margin), width)),
     )
+
+
+def _whole(alpha: Bytes) -> Box:
+    return slice(0, alpha.shape[0]), slice(0, alpha.shape[1])
+
+
+def _corner(box: Box) -> tuple[int, int]:
+    return box[0].start, box[1].start
+
+
+def _up(pixels: int) -> int:
+    return -(-pixels // CELL) * CELL
+
+
+def _cells(picture: Bytes) -> tuple[int, int]:
+    """How many columns and lines of cells."""
+    return -(-picture.shape[1] // CELL), -(-picture.shape[0] // CELL)
+
+
+def _touched(at: Bytes) -> Bytes:
+    """Cells in which something is, uint8."""
+    return np.asarray(cv2.resize(_padded(at), _cells(at), interpolation=cv2.INTER_AREA))
+
+
+def _padded(picture: NDArray[Any], border: int = cv2.BORDER_CONSTANT) -> NDArray[Any]:
+    """To whole cells, with zeros or as it ends."""
+    down, right = -picture.shape[0] % CELL, -picture.shape[1] % CELL
+    if not (down or right):
+        return picture
+    return np.asarray(cv2.copyMakeBorder(picture, 0, down, 0, right, border))
 
 
 def _by(alpha: Bytes, pixels: int, out: bool) -> Bytes:
@@ -200,31 +283,32 @@ def _by(alpha: Bytes, pixels: int, out: bool) -> Bytes:
     return made
 
 
-def _own(colour: Bytes, before: Bytes, alpha: Bytes, reach: int) -> tuple[Bytes, Bytes]:
-    """Colours for where alpha became more, uint8 (H, W, 3), and alpha, which stays as it was where there are none."""
-    more = np.flatnonzero(alpha > before)
-    if not len(more):
-        return colour, alpha
-    small, there = carried(colour, np.asarray(cv2.LUT(before, _SURE)), reach)
-    model = _sampled(np.dstack((small, there)), more, alpha.shape)
-    old, new = (each.reshape(-1)[more, None].astype(np.float32) for each in (before, alpha))
-    own = colour.reshape(-1, 3)[more]
-    mixed = np.clip((old * own + (new - old) * model[:, :3]) / new + 0.5, 0, 255).astype(np.uint8)
-    reached = model[:, 3] >= _LEAST
-    made, kept = np.array(colour, order="C"), alpha.copy()
-    made.reshape(-1, 3)[more] = np.where(reached[:, None], mixed, own)
-    kept.reshape(-1)[more] = np.where(reached, new[:, 0].astype(np.uint8), old[:, 0].astype(np.uint8))
-    return made, kept
+def _own(colour: Bytes, box: Box, before: Bytes, alpha: Bytes, reach: int) -> None:
+    """Colours for where alpha became more, and alpha, which stays as it was where there are none; both in place."""
+    more = cv2.compare(alpha, before, cv2.CMP_GT)
+    if not cv2.hasNonZero(more):
+        return
+    touched = _touched(more)
+    model = _carried(colour, box, before, before, _SURE, reach, touched)
+    if one_pass.done(lambda module: module.mixed(colour, *_corner(box), before, alpha, touched, model)):
+        return
+    where = np.nonzero(more)
+    found = _sampled(model, where)
+    old, new = (each[where][:, None].astype(np.float32) for each in (before, alpha))
+    own = colour[box][where]
+    mixed = np.clip((old * own + (new - old) * found[:, :3]) / new + 0.5, 0, 255).astype(np.uint8)
+    reached = found[:, 3] >= LEAST_SUM
+    colour[box][where] = np.where(reached[:, None], mixed, own)
+    alpha[where] = np.where(reached, alpha[where], before[where])
 
 
-def _sampled(small: Floats, at: NDArray[np.intp], shape: tuple[int, ...]) -> Floats:
-    """Of a smaller picture, float32 (h, w, n), what is at pixels of a larger one, by their numbers, (many, n)."""
-    rows = -(-len(at) // _ROW)
+def _sampled(small: Floats, where: tuple[NDArray[np.intp], ...]) -> Floats:
+    """Of cells, float32 (h, w, n), what is at pixels, by their lines and columns, (many, n)."""
+    many = len(where[0])
+    rows = -(-many // _ROW)
     places = np.zeros(rows * _ROW, np.float32), np.zeros(rows * _ROW, np.float32)
-    for place, where, full, low in zip(
-        places, np.divmod(at, shape[1])[::-1], shape[::-1], small.shape[1::-1], strict=True
-    ):
-        place[: len(at)] = (where + 0.5) * (low / full) - 0.5
+    for place, at in zip(places, where[::-1], strict=True):
+        place[:many] = (at + 0.5) / CELL - 0.5
     x, y = (place.reshape(rows, _ROW) for place in places)
     found = cv2.remap(small, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(found.reshape(rows * _ROW, -1)[: len(at)], np.float32)
+    return np.asarray(found.reshape(rows * _ROW, -1)[:many], np.float32)

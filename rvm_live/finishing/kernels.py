@@ -42,8 +42,9 @@ from rvm_live.finishing.lines import (
 )
 from rvm_live.finishing.one_pass import COLOURS, COLUMNS, GIVEN, LINEAR, LINES, OVER, STRAIGHT
 from rvm_live.finishing.planes import shrunk, weighed, yuv
+from rvm_live.finishing.rims import cleaned, hued, mixed, spread, summed
 
-__all__ = ["alpha_kinds", "finish", "shrunk", "weighed", "yuv"]
+__all__ = ["alpha_kinds", "cleaned", "finish", "hued", "mixed", "shrunk", "spread", "summed", "weighed", "yuv"]
 
 _NOBODY, _ALL, _SOME = 0, 1, 2
 _LEAST = LEAST_ALPHA

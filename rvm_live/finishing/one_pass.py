@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rvm_live.finishing.estimate import Found
 
 __all__ = [
-    "COLOURS", "COLUMNS", "GIVEN", "LINEAR", "LINES", "NOBODY_ELSE", "OVER", "STRAIGHT", "UNMIXED", "Workers", "all_of",
-    "alpha_of", "made_of", "shrunk", "weighed", "yuv_of",
+    "CELL", "COLOURS", "COLUMNS", "GIVEN", "LEAST_SUM", "LINEAR", "LINES", "NOBODY_ELSE", "OVER", "STRAIGHT", "UNMIXED",
+    "Workers", "all_of", "alpha_of", "done", "made_of", "shrunk", "weighed", "yuv_of",
 ]  # fmt: skip
 
 
@@ -31,6 +31,10 @@ GIVEN, UNMIXED, LINEAR = 0, 1, 2
 """Whose colours the person has: those of a picture; that one's without the room's; those of a linear model of it."""
 LINES, COLUMNS = 16, 32
 """Of a block; bands of so many lines are worked off one after another."""
+CELL = 4
+"""Pixels on each side of a cell, in which colours are carried over the person's edge."""
+LEAST_SUM = 1e-3
+"""By which they are carried somewhere, of 255, from which on they count there."""
 _ALPHA_ALONE = -1
 
 
@@ -139,6 +143,12 @@ def yuv_of(image: Bytes, kind: str) -> Bytes | None:
         return None
     planes = np.empty((height * 3 // 2, width), np.uint8)
     return planes if _done(lambda: module.yuv(np.ascontiguousarray(image), planes, kind == "nv12")) else None
+
+
+def done(work: Callable[[Any], object]) -> bool:
+    """Have the kernels' module do something; False where it is not there, or fails, which ends its use."""
+    module = kernels.module
+    return module is not None and _done(lambda: work(module))
 
 
 def _done(work: Callable[[], object]) -> bool:

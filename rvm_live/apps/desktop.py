@@ -22,6 +22,7 @@ from pathlib import Path
 import platformdirs
 
 from rvm_live import __version__
+from rvm_live.apps import droplet
 from rvm_live.core.errors import RvmLiveError, UnavailableError
 from rvm_live.system import atomic_write, folders
 
@@ -48,6 +49,7 @@ $link.WorkingDirectory = $env:USERPROFILE
 $link.WindowStyle = 7
 $link.Save()
 """
+_SAY = ("on run told", "display notification (item 2 of told) with title (item 1 of told)", "end run")
 _LINK_LIMIT_S = 120.0
 _NOTIFY_LIMIT_S = 10.0
 
@@ -71,7 +73,7 @@ def install() -> list[Path]:
     try:
         for path, content in files.items():
             _write(path, content())
-        return [*files, *_link(command, *files)]
+        return [*_droplet(command), *files, *_link(command, *files)]
     except RvmLiveError:
         for path in files:
             if path not in there:
@@ -90,10 +92,13 @@ def remove() -> list[Path]:
         UnavailableError: the user has no home.
         SinkError: something cannot be removed.
     """
-    there = [path for path in (*_files([]), *_links()) if os.path.lexists(path)]
+    dropped = [path for app in _droplets() for path in droplet.files_of(app)]
+    there = [path for path in (*_files([]), *_links(), *dropped) if os.path.lexists(path)]
     for path in there:
         with atomic_write.writing(path):
             _unlink(path)
+    for app in _droplets():
+        shutil.rmtree(app, ignore_errors=True)  # folders without a file
     return there
 
 
@@ -107,10 +112,13 @@ def notify(title: str, body: str) -> bool:
     Returns:
         Whether there was a way to.
     """
-    program = shutil.which("notify-send")
-    if program is None:
+    if sys.platform == "darwin":
+        command = ["osascript", *(part for line in _SAY for part in ("-e", line)), title, body]
+    else:
+        told = title, html.escape(body, quote=False)
+        command = ["notify-send", f"--app-name={_NAME}", f"--icon={_NAME}", "--", *told]
+    if shutil.which(command[0]) is None:
         return False
-    command = [program, f"--app-name={_NAME}", f"--icon={_NAME}", "--", title, html.escape(body, quote=False)]
     try:
         return subprocess.run(command, capture_output=True, timeout=_NOTIFY_LIMIT_S).returncode == 0
     except (OSError, ValueError, subprocess.TimeoutExpired):
@@ -148,7 +156,7 @@ def _files(command: Sequence[str]) -> Files:
     if sys.platform == "win32":
         return {folders.settings_folder() / f"{_NAME}.ico": _ico}
     if sys.platform == "darwin":
-        inside = home / "Applications" / f"{_NAME}.app" / "Contents"
+        inside = _application(home) / "Contents"
         return {
             inside / "Resources" / f"{_NAME}.icns": _icns,
             inside / "MacOS" / _NAME: lambda: _stub(command),
@@ -207,6 +215,22 @@ def _png(side: int) -> bytes:
 
 
 # macOS -------------------------------------------------------------------------------------------------------
+
+
+def _application(home: Path) -> Path:
+    return home / "Applications" / f"{_NAME}.app"
+
+
+def _droplets() -> list[Path]:
+    """Where files can be dropped: an application beside that of the camera."""
+    home = Path(os.path.expanduser("~"))
+    return [_application(home).with_name(f"{_NAME} files.app")] if sys.platform == "darwin" else []
+
+
+def _droplet(command: Sequence[str]) -> list[Path]:
+    for app in _droplets():
+        droplet.put(app, [*command, *_OPEN], app.with_name(f"{_NAME}.app"))
+    return _droplets()
 
 
 def _stub(command: Sequence[str]) -> bytes:

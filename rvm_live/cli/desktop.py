@@ -29,7 +29,8 @@ def desktop(ctx: click.Context, files: tuple[str, ...], install: bool, remove: b
     """Start rvm-live without a terminal: from the menu of programs, with an icon.
 
     It is an entry on Linux, a link in the Start menu on Windows, and an application in your Applications on macOS. Each
-    starts this copy of the program. Files that are dropped on it are processed as by rvm-live batch.
+    starts this copy of the program. Files that are dropped on it are processed as by rvm-live batch; on macOS, drop
+    them on the application "rvm-live files".
     """
     from rvm_live.apps import desktop as places
 

@@ -194,8 +194,26 @@ def test_without_files_the_entry_starts_the_camera(monkeypatch: pytest.MonkeyPat
 # Other systems, by what they read ----------------------------------------------------------------------------
 
 
-def test_on_macos_it_is_an_application(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+OSACOMPILE = """#!/bin/sh
+printf '%s\\n' "$@" > "$HOME/told"
+[ "$1" = -o ] && mkdir -p "$2/Contents/MacOS" "$2/Contents/Resources/Scripts" "$2/Contents/Empty" || exit 1
+cp "$3" "$2/Contents/Resources/Scripts/main.scpt" && ln -s applet "$2/Contents/MacOS/droplet"
+"""
+
+
+def on_macos(home: Path, monkeypatch: pytest.MonkeyPatch, compiler: str | None = OSACOMPILE) -> None:
+    """macOS, with a stand-in for what makes applications of scripts."""
     monkeypatch.setattr(sys, "platform", "darwin")
+    folder = home.with_name("bin")
+    folder.mkdir()
+    if compiler is not None:
+        (folder / "osacompile").write_text(compiler)
+        (folder / "osacompile").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def test_on_macos_it_is_an_application(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_macos(home, monkeypatch)
     program = home / "it's here" / "rvm-live"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\npwd\nprintf '%s\\n' \"$@\"\n")
@@ -204,7 +222,9 @@ def test_on_macos_it_is_an_application(home: Path, monkeypatch: pytest.MonkeyPat
     before = files_in(home)
     made = desktop.install()
     contents = home / "Applications" / "rvm-live.app" / "Contents"
-    assert {path.relative_to(contents).as_posix() for path in made} == {
+    droplet = home / "Applications" / "rvm-live files.app"
+    assert made[0] == droplet
+    assert {path.relative_to(contents).as_posix() for path in made[1:]} == {
         "Info.plist", "MacOS/rvm-live", "Resources/rvm-live.icns",
     }  # fmt: skip
     told = plistlib.loads((contents / "Info.plist").read_bytes())
@@ -220,9 +240,87 @@ def test_on_macos_it_is_an_application(home: Path, monkeypatch: pytest.MonkeyPat
         sides.append(picture.shape)
         place += size
     assert sides == [(side, side, 4) for side in (32, 64, 128, 256, 512)]
-    assert len(desktop.remove()) == 3
-    assert files_in(home) == before and not (home / "Applications" / "rvm-live.app").exists()
-    assert (home / "Applications").is_dir()
+    assert desktop.install() == made  # again: in its own place
+    assert len(desktop.remove()) == 5
+    assert files_in(home) - {"told"} == before
+    assert not any((home / "Applications").iterdir())
+
+
+def by_applescript(script: str, dropped: list[str]) -> list[str]:
+    """The shell command of a script's ``on open``, as AppleScript makes it; its ``quoted form of`` is a shell's."""
+    (literal,) = re.findall(r'^\t\tdo shell script "((?:[^"\\]|\\.)*)" & theFiles$', script, re.MULTILINE)
+    text = re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t", "r": "\r"}.get(found[1], found[1]), literal)
+    quoted = ("'" + path.replace("'", "'\\''") + "'" for path in dropped)
+    return ["/bin/sh", "-c", text + "".join(f" {each}" for each in quoted)]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_what_is_dropped_on_macos_reaches_the_program_as_it_is(
+    folder: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_macos(home, monkeypatch)
+    program = home / folder / "rvm-live"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\npwd\nprintf '%s\\0' \"$@\"\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program.with_name("python")))
+    app = desktop.install()[0]
+    script = (app / "Contents" / "Resources" / "Scripts" / "main.scpt").read_text(encoding="utf-8")
+    told = (home / "told").read_text().splitlines()
+    assert told[0] == "-o" and Path(told[1]).name == app.name and Path(told[1]).parent.parent == app.parent
+    dropped = [
+        "/a b/c.mp4",
+        "/it's.mov",
+        '/say "hi".mov',
+        "/-o",
+        "-rf",
+        "/m\u00fcller \u4e2d.mp4",
+        "/$HOME`x`;|&.png",
+        "/a\nb",
+    ]
+    done = subprocess.run(by_applescript(script, dropped), capture_output=True, text=True, cwd="/")
+    where, _, rest = done.stdout.partition("\n")
+    assert (where, done.stderr) == (str(home), "")
+    assert rest.split("\0")[:-1] == ["desktop", "--open", "--", *dropped]
+    (opened,) = re.findall(r'^\tdo shell script "open " & quoted form of "(.*)"$', script, re.MULTILINE)
+    assert opened == str(home / "Applications" / "rvm-live.app"), "alone it is the camera"
+    assert script.splitlines()[0] == "on run" and "on open theItems" in script
+
+
+@pytest.mark.parametrize(
+    ("compiler", "words"),
+    [
+        (None, "osacompile, which is part of macOS, is not there"),
+        ("#!/bin/sh\necho 'script:3: syntax\nerror' >&2; exit 1\n", "made no application: script:3: syntax error"),
+        ("#!/bin/sh\nexit 0\n", "osacompile made no application: exit code 0"),
+    ],
+)
+def test_on_macos_without_a_compiler_that_works_nothing_is_left(
+    home: Path, monkeypatch: pytest.MonkeyPatch, compiler: str | None, words: str
+) -> None:
+    on_macos(home, monkeypatch, compiler)
+    done = call("desktop", "--install")
+    assert done.code == 2 and words in done.complaint and len(done.err.strip().splitlines()) == 1
+    assert files_in(home) == set()
+    (home.with_name("bin") / "osacompile").write_text(OSACOMPILE)
+    (home.with_name("bin") / "osacompile").chmod(0o755)
+    made = desktop.install()
+    (home.with_name("bin") / "osacompile").write_text("#!/bin/sh\nexit 3\n")
+    with pytest.raises(UnavailableError, match="exit code 3"):
+        desktop.install()
+    assert all(path.exists() for path in made), "what was there stays"
+
+
+def test_on_macos_notifications_are_its_own(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_macos(home, monkeypatch)
+    assert not desktop.notify("rvm-live is done", "a.mp4")
+    program = home.with_name("bin") / "osascript"
+    program.write_text('#!/bin/sh\nprintf \'%s\\n\' "$@" > "$HOME/said"\n')
+    program.chmod(0o755)
+    assert desktop.notify("rvm-live is done", '-a & "b".mp4: done')
+    said = (home / "said").read_text().splitlines()
+    assert said[-2:] == ["rvm-live is done", '-a & "b".mp4: done']
+    assert said[1] == "on run told" and "display notification" in said[3]
 
 
 def on_windows(home: Path, monkeypatch: pytest.MonkeyPatch, code: int = 0) -> list[dict[str, str]]:

@@ -217,7 +217,7 @@ def test_the_bounds_see_a_lost_state_and_a_late_frame(
             self.reset()
             return super().matte(frame)
 
-    size = SIZES[0]
+    size = SIZES[1]
     theirs = truth(size)
     asked = EngineSettings(weights=weights, device="cpu", downsample_ratio=size.ratio)
     forgetful = run(Forgetful(asked), clip(size))

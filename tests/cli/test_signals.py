@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import indent
 
@@ -15,7 +16,7 @@ import pytest
 
 from rvm_live.system.signals import TOGETHER_S, stopping_on_signals
 from tests.conftest import ROOT
-from tests.support.program import finish, start
+from tests.support.program import Outcome, finish, start
 from tests.support.videos import make_video
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
@@ -163,13 +164,17 @@ def test_no_signal_at_any_time_prints_a_traceback(program: str, tmp_path: Path) 
     clip = tmp_path / "clip.mp4"
     if program == "batch":
         make_video(clip, frames=60)
-    for step in range(8):
-        out = tmp_path / f"out{step}"
-        words = [word.format(clip=clip, out=out) for word in PROGRAMS[program]]
+
+    def at(step: int) -> Outcome:
+        words = [word.format(clip=clip, out=tmp_path / f"out{step}") for word in PROGRAMS[program]]
         with start(*words, env={**os.environ, "PYTHONFAULTHANDLER": "1"}) as process:  # where a crash was
             time.sleep(0.05 + 0.6 * step)
             send(process, TOGETHER[step % len(TOGETHER)])
-            done = finish(process)
+            return finish(process)
+
+    with ThreadPoolExecutor(2) as both:  # most of it is waiting
+        ended = list(both.map(at, range(8)))
+    for step, done in enumerate(ended):
         assert "Traceback" not in done.err and "Exception ignored" not in done.err, (step, done.err)
         assert "unexpected" not in done.err, (step, done.err)
         assert done.code in (0, 1, 130, 143, 129, -INT, -TERM, -HUP), (step, done)

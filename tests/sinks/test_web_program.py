@@ -199,7 +199,7 @@ def three_viewers(tmp_path: Path, seconds: float) -> None:
 
 @pytest.mark.slow
 def test_three_viewers_of_whom_one_stalls_cost_matting_nothing(tmp_path: Path) -> None:
-    three_viewers(tmp_path, 60)
+    three_viewers(tmp_path, 36)
 
 
 @pytest.mark.stress

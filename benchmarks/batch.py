@@ -1,23 +1,31 @@
 """Files: the overlapping stages of ``rvm-live batch`` beside a loop that reads, mattes and writes in turn.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks batch [--source demo|CLIP] [--frames 150] [--width 1280 --height 720]
+        [--rounds 1] [--cases 5] [--against FOLDER]
 
 Both use the same source, engine, compositor and encoder, on the same file, without sound; the clip is made before the
 clock starts, and the engine is warm. *Bare engine* is matting alone, on pictures in memory. Targets: at least twice the
 loop where encoding and decoding matter, at least nine tenths of the bare engine where matting is the bottleneck. With
 one core for matting the loop leaves the other to the encoder's own threads alone.
+
+``--against`` names a checkout of another commit, whose loop then runs in the place of this one's, with all of its own
+code, in the same precision. Of several rounds in turns the medians are told.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import av
@@ -89,22 +97,24 @@ def run(arguments: list[str]) -> dict[str, Any]:
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=720)
     parser.add_argument("--frames", type=int, default=150)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--against", type=Path, help="a checkout of another commit, whose loop is taken")
+    parser.add_argument("--cases", type=int, default=len(CASES), help="how many of the cases, from the first")
     options = parser.parse_args(arguments)
     rows: list[tuple[Any, ...]] = []
     refusals: dict[str, str] = {}
     with program_threads(), tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         frames = grab(options)
-        for case in CASES:
+        for case in CASES[: options.cases]:
             settings = EngineSettings(engine=case.engine, device="cpu", downsample_ratio=case.ratio)
             label = f"{case.engine}, {case.ratio or 'own'}, {case.container}"
             label += f", {case.cores} core for matting" if case.cores else ""
             few = frames[: max(12, round(len(frames) * case.share))]
             clip = clip_of(scratch / "clip.mp4", [frame.image for frame in few])
+            rounds = []
             try:
                 with _cores(case.cores):
-                    bare = _bare(settings, few)
-                    loop = _loop(settings, clip, case.container, scratch / f"loop.{case.container}")
                     to = BatchSettings(
                         (str(clip),),
                         scratch / "out",
@@ -113,10 +123,19 @@ def run(arguments: list[str]) -> dict[str, Any]:
                         container=case.container,
                         force=True,
                     )
-                    batch, _ = rate_of(to)
+                    for _ in range(options.rounds):
+                        bare, precision = _bare(settings, few)
+                        settings = replace(settings, precision=precision)
+                        path = scratch / f"loop.{case.container}"
+                        if options.against is None:
+                            loop = _loop(settings, clip, case.container, path)
+                        else:
+                            loop = _theirs(options.against, settings, clip, case.container, path)
+                        rounds.append((loop, rate_of(to)[0], bare))
             except RvmLiveError as error:
                 refusals[label] = str(error)
                 continue
+            loop, batch, bare = (median(rates) for rates in zip(*rounds, strict=True))
             rows.append((label, loop, batch, bare, batch / loop, batch / bare))
     if not rows:
         raise UnavailableError("; ".join(refusals.values()))
@@ -128,7 +147,15 @@ def run(arguments: list[str]) -> dict[str, Any]:
         frames=len(frames),
         size=f"{options.width}x{options.height}",
         refusals=refusals,
+        rounds=options.rounds,
+        against=None if options.against is None else _commit(options.against),
     )
+
+
+def _commit(tree: Path) -> str:
+    """What a checkout holds."""
+    command = ["git", "-C", str(tree), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or tree.name
 
 
 @contextmanager
@@ -161,13 +188,14 @@ def clip_of(path: Path, pictures: list[NDArray[np.uint8]]) -> Path:
     return path
 
 
-def _bare(settings: EngineSettings, frames: list[Frame]) -> float:
+def _bare(settings: EngineSettings, frames: list[Frame]) -> tuple[float, Any]:
+    """Its rate, and the precision it works in."""
     engine = _opened(settings, frames[0].width, frames[0].height)
     try:
         began = time.perf_counter()
         for frame in frames:
             engine.matte(frame).host()
-        return len(frames) / (time.perf_counter() - began)
+        return len(frames) / (time.perf_counter() - began), engine.info.precision
     finally:
         engine.close()
 
@@ -208,6 +236,29 @@ def _loop(settings: EngineSettings, clip: Path, container: str, path: Path) -> f
     composer.close()
     engine.close()
     return count / took
+
+
+_THEIRS = """
+import sys
+from pathlib import Path
+from benchmarks.batch import EngineSettings, _loop
+from benchmarks.compare import program_threads
+engine, ratio, precision, clip, container, path = sys.argv[1:]
+settings = EngineSettings(engine=engine, device="cpu", downsample_ratio=float(ratio) or None, precision=precision)
+with program_threads():
+    print(_loop(settings, Path(clip), container, Path(path)))
+"""
+
+
+def _theirs(tree: Path, settings: EngineSettings, clip: Path, container: str, path: Path) -> float:
+    """:func:`_loop` of another commit, with its own code."""
+    asked = (settings.engine, str(settings.downsample_ratio or 0), settings.precision, str(clip), container, str(path))
+    environment = {**os.environ, "PYTHONPATH": str(tree), "RVM_LIVE_CACHE": str(path.parent / "theirs")}
+    command = [sys.executable, "-c", _THEIRS, *asked]
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UnavailableError(f"the loop of {tree.name} failed: {done.stderr.strip().splitlines()[-1]}")
+    return float(done.stdout.split()[-1])
 
 
 def rate_of(settings: BatchSettings) -> tuple[float, str]:

@@ -12,10 +12,12 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import click
 import cv2
 import pytest
 from numpy.typing import NDArray
 
+from rvm_live.cli import cli
 from tests.conftest import ROOT
 from tests.support.onnx_files import save_fixed
 from tests.support.parts import write_parts
@@ -160,14 +162,53 @@ def test_the_exported_network_runs_in_another_program(data: Path, weights: Path,
     assert 0.05 < (alpha > 200).mean() < 0.9
 
 
-@pytest.mark.parametrize(
-    "path", ["README.md", "CHANGELOG.md", *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")))]
-)
+PAGES = [
+    "README.md",
+    "CHANGELOG.md",
+    "training/README.md",
+    "rvm_live/engines/lite/MODEL_CARD.md",
+    *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))),
+]
+
+
+def anchors_of(page: Path) -> set[str]:
+    """What its headings are called in links, as on GitHub."""
+    headings = re.findall(
+        r"^#+ (.*)", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE), re.M
+    )
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES)
 def test_links_and_pictures_exist(path: str) -> None:
-    text = (ROOT / path).read_text()
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+    page = ROOT / path
+    for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text()):
         if "://" not in target:
-            assert (ROOT / path).parent.joinpath(target).exists(), f"{path} points to {target}, which is not there"
+            led = page.parent / target if target else page
+            assert led.exists(), f"{path} points to {target}, which is not there"
+            assert not anchor or anchor in anchors_of(led), f"{target} has no heading {anchor}, to which {path} points"
+
+
+@pytest.mark.parametrize("path", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_files_and_tests_named_in_the_pages_exist(path: str) -> None:
+    text = (ROOT / path).read_text()
+    for name in re.findall(r"`((?:tests|tools|benchmarks|training|docs|rvm_live)/[\w/.-]+\.\w+)", text):
+        assert (ROOT / name).exists(), name
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    assert set(re.findall(r"\b(test_\w+\.py)", text)) <= {file.name for file in files}
+    bodies = "".join(file.read_text() for file in files)
+    for name in re.findall(r"::(test_\w+)", text):
+        assert f"def {name}" in bodies, name
+
+
+@pytest.mark.parametrize(("command", "page"), [(None, "options.md"), ("batch", "batch.md")])
+def test_every_option_is_on_its_page(command: str | None, page: str) -> None:
+    asked = cli if command is None else cli.get_command(click.Context(cli), command)
+    assert asked is not None
+    told = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", (ROOT / "docs" / page).read_text()))
+    for option in (each for each in asked.params if isinstance(each, click.Option) and not each.hidden):
+        names = {*option.opts, *option.secondary_opts}
+        assert names & (told | {"--help"}), f"{'/'.join(sorted(names))} is not in docs/{page}"
 
 
 def test_tests_named_in_the_architecture_exist() -> None:

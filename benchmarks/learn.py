@@ -45,7 +45,18 @@ __all__ = ["run"]
 
 Pair = tuple[Bytes, "Bytes | None"]
 
-COLUMNS = ("clip", "truth", "lite", "learned", "RVM 0.4", "learned / lite", "kept", "guard before", "guard after")
+COLUMNS = (
+    "clip",
+    "truth",
+    "lite",
+    "learned",
+    "RVM 0.4",
+    "learned / lite",
+    "learned / RVM 0.4",
+    "kept",
+    "guard before",
+    "guard after",
+)
 _HALF = 80
 _TEACHER = 0.4
 
@@ -136,20 +147,26 @@ def _row(name: str, truth: str, pairs: Sequence[Pair], tuning: Tuning) -> tuple[
     return (name, truth, *numbers, verdict.better, round(verdict.guard_before, 1), round(verdict.guard_after, 1))
 
 
-def _means(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    means = []
+def _beside_the_teacher(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row with what was learned as a multiple of the teacher's error, where there is truth for both."""
+    after, teacher = row[3:5]
+    return (*row[:6], None if teacher is None else round(after / teacher, 2), *row[6:])
+
+
+def _summaries(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """For each kind of truth the mean, the median and the worst of every column; the ratios beside the mean are those
+    of the means."""
+    kept, made = COLUMNS.index("kept"), []
     for truth in dict.fromkeys(row[1] for row in rows):
-        inside = [row for row in rows if row[1] == truth]
-        numbers = [
-            None
-            if any(row[place] is None for row in inside)
-            else round(float(np.mean([row[place] for row in inside])), 2)
-            for place in (2, 3, 4)
-        ]
-        guards = [round(float(np.mean([row[place] for row in inside])), 1) for place in (7, 8)]
-        kept = f"{sum(row[6] for row in inside)} of {len(inside)}"
-        means.append((f"mean, {truth}", truth, *numbers, round(numbers[1] / numbers[0], 2), kept, *guards))  # type: ignore[operator]
-    return means
+        columns = list(zip(*(row for row in rows if row[1] == truth), strict=True))
+        for what, over in (("mean", np.mean), ("median", np.median), ("worst", np.max)):
+            found: list[Any] = [None if None in each else round(float(over(each)), 2) for each in columns[2:]]
+            row = [f"{what}, {truth}", truth, *found]
+            if what == "mean":
+                row[5], row[6] = (None if row[place] is None else round(row[3] / row[place], 2) for place in (2, 4))
+            row[kept] = f"{sum(columns[kept])} of {len(columns[kept])}"
+            made.append(tuple(row))
+    return made
 
 
 def run(arguments: list[str]) -> dict[str, Any]:
@@ -184,6 +201,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
             if options.resume:
                 with options.resume.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(done[name]) + "\n")
-    rows = [done[name] for name in chosen]
+    rows = [_beside_the_teacher(done[name]) for name in chosen]
     chart = Chart(("lite", "learned", "RVM 0.4"), labels=("clip",), unit="MAD, thousandths")
-    return publish("learn", COLUMNS, [*rows, *_means(rows)], chart=chart, minutes=options.minutes, rate=options.rate)
+    told = [*rows, *_summaries(rows)]
+    return publish("learn", COLUMNS, told, chart=chart, minutes=options.minutes, rate=options.rate)

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import __main__ as program
-from benchmarks import int8, people, performance, report, scaling, threads
+from benchmarks import int8, learn, people, performance, report, scaling, threads
 from benchmarks.plots import Chart, chart_of, draw
 from benchmarks.selfie.model import Selfie
 from rvm_live.core.errors import EngineError, UnavailableError
@@ -249,6 +249,25 @@ def test_of_the_jury_s_columns_what_is_unsafe_is_left_out() -> None:
     assert (told["agreed mean"], told["agreed worst"], told["agreed"]) == (200.0, 200.0, 1)
     alone = dict(zip(people.COLUMNS, people._row("lite", ["congress/K1"], [half], []), strict=True))  # without a jury
     assert alone["mean"] == 600.0 and {alone[name] for name in people.COLUMNS[9:]} == {None}
+
+
+# Learning one user
+
+
+def test_what_clips_gained_is_told_by_mean_median_and_worst() -> None:
+    rows = [
+        ("a", "keyed", 10.0, 4.0, 4.0, 0.4, True, 20.0, 9.0),
+        ("b", "keyed", 20.0, 8.0, 5.0, 0.4, True, 21.0, 8.0),
+        ("c", "keyed", 6.0, 9.0, 3.0, 1.5, False, 25.0, 30.0),
+        ("d", "RVM 0.4", 5.0, 4.0, None, 0.8, True, 20.0, 9.0),
+    ]
+    told = [learn._beside_the_teacher(row) for row in rows]
+    assert [row[6] for row in told] == [1.0, 1.6, 3.0, None]
+    mean, median, worst, *others = learn._summaries(told)
+    assert mean == ("mean, keyed", "keyed", 12.0, 7.0, 4.0, 0.58, 1.75, "2 of 3", 22.0, 15.67)
+    assert median == ("median, keyed", "keyed", 10.0, 8.0, 4.0, 0.4, 1.6, "2 of 3", 21.0, 9.0)
+    assert worst == ("worst, keyed", "keyed", 20.0, 9.0, 5.0, 1.5, 3.0, "2 of 3", 25.0, 30.0)
+    assert {row[2:] for row in others} == {(5.0, 4.0, None, 0.8, None, "1 of 1", 20.0, 9.0)}
 
 
 # Reports

@@ -12,12 +12,16 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import pytest
 
 from rvm_live.cli import cli
 from tests.support.clock import FakeClock
+
+if TYPE_CHECKING:
+    from tests.support.display import Display
 
 _CLASS = re.compile(r"tests\.[a-z_.]+:[A-Za-z]+")
 _CURRENT = "PYTEST_CURRENT_TEST"
@@ -211,3 +215,12 @@ def no_error_logs(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixtu
         return
     errors = [r.getMessage() for r in caplog.get_records("call") if r.levelno >= logging.ERROR]
     assert not errors, f"unexpected errors in the log: {errors}"
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[Display]:
+    """A screen of the module's own."""
+    from tests.support.display import open_display
+
+    with open_display() as opened:
+        yield opened

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rvm_live.core.errors import SettingsError
+from rvm_live.core.validation import check_choice
 
 __all__ = ["FITS", "check_fit", "fit_image", "placed"]
 
@@ -23,8 +23,7 @@ def check_fit(fit: str) -> str:
     Raises:
         SettingsError: it is not one of :data:`FITS`.
     """
-    if fit not in FITS:
-        raise SettingsError(f"unknown fit {fit!r}: choose one of {', '.join(FITS)}")
+    check_choice("fit", fit, FITS)
     return fit
 
 

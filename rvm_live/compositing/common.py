@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,10 +152,4 @@ def made_up(width: int, height: int, device: str) -> Matte:
     from rvm_live.core import transfer
 
     placed = transfer.upload(image, device)
-    ready: Any = None
-    if device.startswith("cuda"):
-        import torch
-
-        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        ready.record(torch.cuda.current_stream(placed.device))
-    return Matte(frame, transfer.upload(alpha, device), placed, placed, ready)
+    return Matte(frame, transfer.upload(alpha, device), placed, placed, transfer.mark(placed.device))

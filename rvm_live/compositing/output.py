@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rvm_live.backgrounds.base import Background
 from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.core.errors import SettingsError
+from rvm_live.core.validation import check_choice
 from rvm_live.finishing import one_pass
 
 __all__ = ["BGR", "Output", "Pixels", "in_pixels"]
@@ -45,8 +46,7 @@ class Output:
     wanted: Callable[[], bool] = _always
 
     def __post_init__(self) -> None:
-        if self.pixels not in get_args(Pixels):
-            raise SettingsError(f"unknown pixels {self.pixels!r}: choose one of {', '.join(get_args(Pixels))}")
+        check_choice("pixels", self.pixels, get_args(Pixels))
         if self.pixels != BGR and isinstance(self.background, TransparentBackground):
             raise SettingsError(f"{self.pixels} holds no alpha: choose bgr, or another background")
 

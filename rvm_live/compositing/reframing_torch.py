@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rvm_live.compositing.following import Box, Placement, people_in
+from rvm_live.core import transfer
 from rvm_live.core.frames import Frame, Matte
 
 __all__ = ["Finder", "reframed_on_device"]
@@ -38,9 +39,7 @@ class Finder:
             if cells.device.type == "cuda":
                 host = torch.empty(cells.shape, dtype=torch.uint8, pin_memory=True)
                 host.copy_(cells, non_blocking=True)
-                event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-                event.record(torch.cuda.current_stream(cells.device))
-                self._coming = host, event
+                self._coming = host, transfer.mark(cells.device)
             else:
                 self._coming = cells.cpu(), None
         return self._box
@@ -71,10 +70,5 @@ def reframed_on_device(matte: Matte, frame: Frame, placement: Placement, *, sour
     share = moved[..., 3:4]
     whole = torch.where(share > 0.5, moved[..., :3] * (255 / share.clamp(min=0.5)), 0.0)
     soft, own, image = (each.round().clamp(0, 255).to(torch.uint8) for each in (share[..., 0], whole, moved[..., 4:]))
-    ready = None
-    if device.type == "cuda":
-        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        ready.record(torch.cuda.current_stream(device))
-    return Matte(
-        frame, soft, own.contiguous(), image.contiguous(), ready, matte.started_ns, matte.finished_ns, matte.elapsed_ns
-    )
+    ready, times = transfer.mark(device), (matte.started_ns, matte.finished_ns, matte.elapsed_ns)
+    return Matte(frame, soft, own.contiguous(), image.contiguous(), ready, *times)

@@ -290,6 +290,11 @@ class Matte:
             foreground = transfer.array_u8(foreground)
         return TensorMatte(alpha, place(foreground), image)
 
+    def alpha_here(self) -> Any:
+        """Alpha, a tensor, in the order of the current CUDA stream's work."""
+        self._wait(self.alpha)
+        return self.alpha
+
     def _wait(self, tensor: Any) -> None:
         """Order the current CUDA stream after the engine's work, and keep its memory from early reuse."""
         if tensor.device.type != "cuda":

@@ -16,7 +16,7 @@ from rvm_live.core.framing import Framing
 from rvm_live.core.look import LOW_LIGHT, Look
 from rvm_live.core.only_me import PEOPLE, parse_person
 from rvm_live.core.things import CHAIR
-from rvm_live.core.validation import check_fields
+from rvm_live.core.validation import check_choice, check_fields, require
 
 __all__ = [
     "DISPLAY_MODES",
@@ -41,9 +41,9 @@ Model: TypeAlias = Literal["mobilenetv3", "resnet50"]
 Foreground: TypeAlias = Literal["model", "source"]
 
 DISPLAY_MODES = ("result", "comparison", "matte")
+"""In the order in which the ``o`` key goes through them; the first is the default and shows no camera pixel."""
 STATISTICS = ("line", "table", "off")
 """What the window tells over the picture: a line in a corner, the table with every stage, nothing."""
-"""In the order in which the ``o`` key goes through them; the first is the default and shows no camera pixel."""
 CAMERA_SIZES = ((640, 360), (1280, 720), (1920, 1080))
 """What a virtual camera may have, width and height in pixels: all that its makers on every system take."""
 
@@ -77,11 +77,6 @@ _CLASS = re.compile(rf"[\w.-]+|{_NAME}(\.{_NAME})*:{_NAME}(\.{_NAME})*")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise SettingsError(message)
-
-
 def parse_ratio(text: str) -> float | None:
     """Read a downsample ratio: ``auto`` gives None, otherwise a number in (0, 1].
 
@@ -99,14 +94,14 @@ def parse_ratio(text: str) -> float | None:
 
 
 def _check_ratio(ratio: float | None) -> None:
-    _require(
+    require(
         ratio is None or 0.0 < ratio <= 1.0,
         f"downsample ratio {ratio} is out of range: it must be above 0 and at most 1 (or 'auto')",
     )
 
 
 def _check_class(kind: str, name: str) -> None:
-    _require(
+    require(
         _CLASS.fullmatch(name) is not None,
         f"unknown {kind} {name!r}: write auto, a name, or package.module:Class",
     )
@@ -199,29 +194,24 @@ class EngineSettings:
         if ratio == "auto":  # as on the command line
             object.__setattr__(self, "downsample_ratio", None)
         check_fields(self)
-        _require(bool(self.engine), "the engine's name is empty")
+        require(bool(self.engine), "the engine's name is empty")
         _check_class("engine", self.engine)
-        _require(
-            self.model is None or self.model in MODELS,
-            f"unknown model {self.model!r}: choose one of {', '.join(MODELS)}",
-        )
-        _require(
+        if self.model is not None:
+            check_choice("model", self.model, MODELS)
+        require(
             _DEVICE.fullmatch(self.device) is not None,
             f"unknown device {self.device!r}: choose auto, cpu, mps, cuda, cuda:N, intel-gpu or npu",
         )
-        _require(
-            self.precision in get_args(Precision),
-            f"unknown precision {self.precision!r}: choose one of {', '.join(get_args(Precision))}",
-        )
+        check_choice("precision", self.precision, get_args(Precision))
         if self.key is not None:
             parse_color(self.key)
         for licence in self.require_licence:
-            _require(
+            require(
                 licence in LICENCES,
                 f"unknown licence {licence!r} for --require-licence: choose of {', '.join(LICENCES)}",
             )
         _check_ratio(self.downsample_ratio)
-        _require(
+        require(
             self.foreground in get_args(Foreground),
             f"unknown foreground {self.foreground!r}: choose model or source",
         )
@@ -259,15 +249,15 @@ class SourceSettings:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        _require(bool(self.source.strip()), "the source's name is empty")
+        require(bool(self.source.strip()), "the source's name is empty")
         _check_address(self.source)
         for name, side in (("width", self.width), ("height", self.height)):
-            _require(
+            require(
                 side is None or 16 <= side <= MAX_SIDE,
                 f"{name} {side} is out of range: it must be between 16 and {MAX_SIDE} pixels",
             )
-        _require(1.0 <= self.fps <= MAX_FPS, f"fps {self.fps:g} is out of range: it must be between 1 and {MAX_FPS:g}")
-        _require(
+        require(1.0 <= self.fps <= MAX_FPS, f"fps {self.fps:g} is out of range: it must be between 1 and {MAX_FPS:g}")
+        require(
             len(self.fourcc) == 4 and self.fourcc.isascii(),
             f"fourcc {self.fourcc!r} must be four characters, such as MJPG or YUYV",
         )
@@ -361,40 +351,37 @@ class LiveSettings:
     def __post_init__(self) -> None:
         check_fields(self)
         _check_class("compositor", self.compositor)
-        for name, value, choices in (
-            ("display mode", self.display, DISPLAY_MODES),
-            ("statistics", self.statistics, STATISTICS),
-            ("low light", self.low_light, LOW_LIGHT),
-        ):
-            _require(value in choices, f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
-        _require(
+        check_choice("display mode", self.display, DISPLAY_MODES)
+        check_choice("statistics", self.statistics, STATISTICS)
+        check_choice("low light", self.low_light, LOW_LIGHT)
+        require(
             self.web is not None or not (self.open_page or self.web_origins),
             "--open and --web-origin are for the page: add --web",
         )
         if self.virtual_camera is not None:
-            _require(
+            require(
                 bool(self.virtual_camera.strip()), "the virtual camera's name is empty: --virtual-camera alone is auto"
             )
-            _require(self.source.realtime, "a virtual camera is live: leave out --no-realtime")
+            require(self.source.realtime, "a virtual camera is live: leave out --no-realtime")
         known = ", ".join(f"{width}x{height}" for width, height in CAMERA_SIZES)
-        _require(self.virtual_camera_size in (None, *CAMERA_SIZES), f"a virtual camera has one of these sizes: {known}")
+        require(self.virtual_camera_size in (None, *CAMERA_SIZES), f"a virtual camera has one of these sizes: {known}")
         Framing(self.follow, self.zoom, self.shift)
         parse_person(self.person)
-        _require(self.chair in CHAIR, f"unknown chair {self.chair!r}: choose one of {', '.join(CHAIR)}")
+        check_choice("chair", self.chair, CHAIR)
         if self.audio is not None:
-            _require(bool(self.audio.strip()), "the microphone's name is empty: --audio alone takes the system's own")
-            _require(self.source.realtime, "--audio records what is heard while it runs: leave out --no-realtime")
-            _require(
+            require(bool(self.audio.strip()), "the microphone's name is empty: --audio alone takes the system's own")
+            require(self.source.realtime, "--audio records what is heard while it runs: leave out --no-realtime")
+            require(
                 self.record is not None or bool(self.streams) or not self.headless or self.web is not None,
                 "--audio records a microphone beside the picture: say where to, with --record or --stream",
             )
-        _require(not self.streams or self.source.realtime, "--stream sends what happens now: leave out --no-realtime")
-        _require(
+        require(not self.streams or self.source.realtime, "--stream sends what happens now: leave out --no-realtime")
+        require(
             self.stream_bitrate is None or 100 <= self.stream_bitrate <= 100_000,
             f"stream bitrate {self.stream_bitrate} is out of range: 100 to 100000 kbit/s",
         )
-        _require(self.frames is None or self.frames >= 1, f"frames {self.frames} is out of range: at least 1")
-        _require(
+        require(self.frames is None or self.frames >= 1, f"frames {self.frames} is out of range: at least 1")
+        require(
             self.duration is None or 0 < self.duration < 1e9,
             f"duration {self.duration} is out of range: it must be above 0 seconds",
         )

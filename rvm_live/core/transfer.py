@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TransferCount", "array_u8", "counts", "download", "tensor_u8", "upload"]
+__all__ = ["TransferCount", "array_u8", "counts", "download", "mark", "tensor_u8", "upload"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,17 @@ def download(tensor: torch.Tensor) -> NDArray[Any]:
     done.synchronize()
     landed: NDArray[Any] = host.numpy()
     return landed
+
+
+def mark(device: torch.device) -> Any:
+    """An event behind all that was asked of the device on its current stream; None where it has none."""
+    import torch
+
+    if device.type != "cuda":
+        return None
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event.record(torch.cuda.current_stream(device))
+    return event
 
 
 def array_u8(values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from rvm_live.core.errors import SettingsError
 
-__all__ = ["check_fields", "check_has"]
+__all__ = ["check_choice", "check_fields", "check_has", "require"]
 
 _KINDS: dict[Any, tuple[type | tuple[type, ...], str]] = {
     str: (str, "text"),
@@ -35,6 +35,26 @@ def check_fields(settings: Any) -> None:
         if not _fits(value, hint):
             words = " or ".join(dict.fromkeys(_words(hint)))
             raise SettingsError(f"{field.name.replace('_', ' ')} must be {words}, not {_shown(value)}")
+
+
+def require(condition: bool, message: str) -> None:
+    """Refuse settings that do not meet a condition.
+
+    Raises:
+        SettingsError: they do not; with the message.
+    """
+    if not condition:
+        raise SettingsError(message)
+
+
+def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse what is none of the names that there are.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    known = tuple(choices)
+    require(value in known, f"unknown {what} {value!r}: choose one of {', '.join(known)}")
 
 
 def check_has(value: object, what: str, kind: str, names: Iterable[str]) -> None:

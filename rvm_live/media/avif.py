@@ -1,4 +1,7 @@
-"""How the picture of an AVIF file is put together: of which coded pictures, and how it is turned (ISO/IEC 23008-12)."""
+"""How the picture of an AVIF file is put together: of which coded pictures, and how it is turned (ISO/IEC 23008-12).
+
+Our own reader, for no library here tells it: PyAV decodes the coded pictures, and says nothing of tiles and turns.
+"""
 
 from __future__ import annotations
 

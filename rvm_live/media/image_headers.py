@@ -1,4 +1,8 @@
-"""What the headers of picture files tell: size, format, EXIF, whether they move; read where OpenCV's decoders read."""
+"""What the headers of picture files tell: size, format, EXIF, whether they move; read where OpenCV's decoders read.
+
+Our own reader, for no library here does it: OpenCV and PyAV tell the size of a picture only with the memory for it
+already taken, and what they decode has to be found by the same rules by which they find it.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from rvm_live.core.errors import SettingsError
+from rvm_live.core.validation import check_choice
 
 __all__ = ["DEFAULT_MODEL", "KNOWN", "MODELS_LICENCE", "PINNED", "RELEASE", "KnownWeights", "known"]
 
@@ -69,6 +69,5 @@ def known(model: str | None) -> KnownWeights:
         SettingsError: there is no such model.
     """
     name = model or DEFAULT_MODEL
-    if name not in KNOWN:
-        raise SettingsError(f"unknown model {name!r}: choose one of {', '.join(KNOWN)}")
+    check_choice("model", name, KNOWN)
     return KNOWN[name]

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from urllib.parse import urljoin, urlsplit
 
 from rvm_live.core.beside import beside
-from rvm_live.core.errors import NoNetworkError, WeightsError
+from rvm_live.core.errors import NoNetworkError, WeightsError, words_of
 
 __all__ = ["Progress", "fetch", "no_way_out"]
 
@@ -140,7 +140,7 @@ def _attempt(url: str, target: Path, progress: Progress | None) -> tuple[bool, b
         reached = "Read timed out" in str(error)
         return True, reached, "no connection; is there a network?" if not reached else "the connection stalled"
     except (requests.exceptions.RequestException, ValueError) as error:
-        return False, True, str(error).splitlines()[0] if str(error) else type(error).__name__
+        return False, True, words_of(error)
     size = target.stat().st_size
     if bar.total and size < bar.total:
         return True, True, f"only {size} of {bar.total} bytes came"

@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -15,19 +14,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.display import Display, open_display
+from tests.support.display import Display
 from tests.support.pictures import share_of
 from tests.support.program import finish, start
 
 GREEN = (0, 255, 0)
 PERSON = (200, 120, 40)  # blue, green, red
 ROOM = (200, 0, 200)
-
-
-@pytest.fixture(scope="module")
-def display() -> Iterator[Display]:
-    with open_display() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from rvm_live.sinks.window.hotkeys import ViewState, view_controls
 from rvm_live.sinks.window.views import opening_size
 from tests.apps.test_live_controls import running
 from tests.conftest import ROOT
-from tests.support.display import Display, open_display
+from tests.support.display import Display
 from tests.support.program import call
 
 REMEMBER = LiveSettings(remember=True)
@@ -162,12 +162,6 @@ def test_a_window_larger_than_the_screen_fits_into_it() -> None:
     assert opening_size((640, 360), screen, (500, 400)) == (500, 400)
     assert opening_size((640, 360), screen, (5000, 400)) == (1280, 400)
     assert opening_size((640, 360), Screen(), (5000, 400)) == (5000, 400)
-
-
-@pytest.fixture(scope="module")
-def display() -> Iterator[Display]:
-    with open_display() as opened:
-        yield opened
 
 
 @contextmanager

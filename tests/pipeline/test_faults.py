@@ -29,7 +29,7 @@ from rvm_live.sources.factory import open_source
 from rvm_live.sources.reconnecting import ReconnectingSource, same_camera
 from tests.support import engines
 from tests.support.clock import FakeClock
-from tests.support.display import Display, open_display
+from tests.support.display import Display
 from tests.support.engines import LeftHalfEngine, PassThroughEngine
 from tests.support.mjpeg import MjpegServer
 from tests.support.pictures import share_of
@@ -480,12 +480,6 @@ def test_nothing_stands_for_longer_than_half_a_second() -> None:
     timeout.shown()
     clock.advance(3.01)
     assert timeout.over, "three seconds at most, however slow the source"
-
-
-@pytest.fixture(scope="module")
-def display() -> Iterator[Display]:
-    with open_display() as opened:
-        yield opened
 
 
 def share(picture: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int = 40) -> float:

@@ -178,7 +178,7 @@ def test_modules_stay_short() -> None:
     assert long == {}
 
 
-@pytest.mark.parametrize("name", ["Step", "Model"])
+@pytest.mark.parametrize("name", ["Step", "Model", "Worker"])
 def test_a_name_that_could_be_many_things_means_one(name: str) -> None:
     found = [str(path.relative_to(PACKAGE)) for path in sources() for each in read(path).defined if each == name]
     assert len(found) == 1, found

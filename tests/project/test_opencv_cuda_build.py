@@ -281,47 +281,41 @@ def sdist_of(folder: Path, version: str) -> Path:
     return folder / f"{top.name}.tar.gz"
 
 
-def run_build(tmp_path: Path, toolkit: Path, path: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+@pytest.fixture
+def build(
+    tmp_path: Path, toolkit: Path, programs: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., int]:
+    """Builds, with these options, where every program is."""
+    for name in PROGRAMS:
+        path = programs(name)
     monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin")
     places = ["--build", str(tmp_path / "build"), "--out", str(tmp_path / "dist"), "--cuda", str(toolkit)]
-    return main([*places, "--version", "9.9.9.9", "--gui", "none", "--arch", "9.0", *options])
+    return lambda *options: main([*places, "--version", "9.9.9.9", "--gui", "none", "--arch", "9.0", *options])
 
 
 def test_a_dry_run_leaves_nothing(
-    tmp_path: Path,
-    toolkit: Path,
-    programs: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, build: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in PROGRAMS:
-        path = programs(name)
-    assert run_build(tmp_path, toolkit, path, monkeypatch, "--dry-run") == 0
+    assert build("--dry-run") == 0
     assert "-DWITH_CUDA=ON" in capsys.readouterr().out
     assert not (tmp_path / "build").exists() and not (tmp_path / "dist").exists()
 
 
 def test_a_step_that_fails_shows_the_end_of_the_log(
-    tmp_path: Path,
-    toolkit: Path,
-    programs: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, programs: Callable[..., Path], build: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     sdist = sdist_of(tmp_path, "9.9.9.9")
     layout = Layout(tmp_path / "build")
     lay_npp(layout)
-    for name in PROGRAMS:
-        path = programs(name)
     programs("cmake", 'echo "the compiler is out of order"; exit 3')
-    assert run_build(tmp_path, toolkit, path, monkeypatch, "--sdist", str(sdist)) == 1
+    assert build("--sdist", str(sdist)) == 1
     told = capsys.readouterr()
     assert "cmake failed" in told.err and "the compiler is out of order" in told.err
     assert not (tmp_path / "dist").exists()
     # What was fetched and unpacked is kept: the next run goes on from there, without the archive.
     (layout.source / "kept").touch()
     sdist.unlink()
-    assert run_build(tmp_path, toolkit, path, monkeypatch) == 1
+    assert build() == 1
     told = capsys.readouterr()
     assert "cmake failed" in told.err and "unpacking" not in told.out and (layout.source / "kept").exists()
 
@@ -329,8 +323,8 @@ def test_a_step_that_fails_shows_the_end_of_the_log(
 @pytest.mark.slow
 def test_all_steps_with_a_cmake_that_stands_in(
     tmp_path: Path,
-    toolkit: Path,
     programs: Callable[..., Path],
+    build: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -338,15 +332,13 @@ def test_all_steps_with_a_cmake_that_stands_in(
     sdist = sdist_of(tmp_path, "9.9.9.9")
     layout = Layout(tmp_path / "build")
     lay_npp(layout)
-    for name in PROGRAMS:
-        path = programs(name)
     package = shlex.quote(str(layout.stage / "python" / "cv2"))
     lines = "for i in 1 2 3 4; do echo [$i/4] Building CXX object; done"
     install = f"mkdir -p {package}/python-3; echo ELF > {package}/python-3/cv2.abi3.so; touch {package}/__init__.py"
     programs("cmake", f'case "$1" in --build) {lines};; --install) {install};; esac')
     monkeypatch.setattr(build_opencv_cuda, "_report", lambda site: f"{sorted(p.name for p in site.iterdir())}\n")
     for _ in range(2):  # a second run replaces the first one's
-        assert run_build(tmp_path, toolkit, path, monkeypatch, "--sdist", str(sdist)) == 0
+        assert build("--sdist", str(sdist)) == 0
         told = capsys.readouterr().out
         assert re.findall(r"^ *(\d+) %$", told, re.MULTILINE) == ["25", "50", "75", "100"]
         assert "['cv2', 'nvidia', 'opencv_contrib_python-9.9.9.9+cuda13.0.dist-info']" in told

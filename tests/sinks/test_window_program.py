@@ -20,7 +20,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import ROOT, missing
-from tests.support.display import Display, open_display
+from tests.support.display import Display
 from tests.support.dragging import drag_onto
 from tests.support.mirror import certificate, serving
 from tests.support.pictures import share_of
@@ -28,12 +28,6 @@ from tests.support.pictures import share_of
 pytestmark = pytest.mark.window
 
 SEA, WOOD, FILM = (160, 90, 20), (30, 110, 60), (20, 160, 230)  # blue, green, red
-
-
-@pytest.fixture(scope="module")
-def display() -> Iterator[Display]:
-    with open_display() as opened:
-        yield opened
 
 
 def share(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> float:

@@ -40,7 +40,7 @@ from tests.conftest import ROOT
 from tests.support.capture import FakeDevice
 from tests.support.clock import FakeClock
 from tests.support.mjpeg import MjpegServer
-from tests.support.sources import numbered, read_number
+from tests.support.sources import numbered, read_number, reading
 from tests.support.videos import make_sound, make_video
 from tests.support.waiting import until
 
@@ -154,17 +154,7 @@ def test_contract_pictures_belong_to_the_reader(any_source: Source) -> None:
 def test_contract_release_unblocks_read(any_source: Source) -> None:
     """Whatever the reader is doing, it is out within two seconds, and by EndOfSource."""
     any_source.open()
-    ended: list[BaseException] = []
-
-    def reads() -> None:
-        try:
-            while True:
-                any_source.read()
-        except Exception as error:
-            ended.append(error)
-
-    reader = threading.Thread(target=reads, name="rvm-test-reader")
-    reader.start()
+    reader, ended = reading(any_source)
     time.sleep(0.05)
     any_source.release()
     reader.join(10)
@@ -240,17 +230,7 @@ def test_release_while_stream_is_stalled() -> None:
         source = UrlSource(settings(serving.url))
         source.open()
         serving.stall()
-        ended: list[BaseException] = []
-
-        def reads() -> None:
-            try:
-                while True:
-                    source.read()
-            except Exception as error:
-                ended.append(error)
-
-        reader = threading.Thread(target=reads, name="rvm-test-reader")
-        reader.start()
+        reader, ended = reading(source)
         time.sleep(0.3)  # it takes what was sent before, and then waits for the network
         began = time.monotonic()
         source.release()

@@ -21,7 +21,7 @@ from rvm_live.sources.stream import UrlSource
 from tests.support.hls import FPS, HlsServer
 from tests.support.mirror import Answer, send, serving
 from tests.support.mjpeg import MjpegServer
-from tests.support.sources import read_number
+from tests.support.sources import read_number, reading
 from tests.support.videos import make_video
 
 SECOND = 1_000_000_000
@@ -171,18 +171,7 @@ def test_a_film_whose_server_falls_silent_can_be_left(tmp_path: Path) -> None:
 
     with serving(answer) as (base, _):
         source = UrlSource(SourceSettings(f"{base}/clip"))
-        ended: list[BaseException] = []
-
-        def reads() -> None:
-            try:
-                source.open()
-                while True:
-                    source.read()
-            except Exception as error:
-                ended.append(error)
-
-        reader = threading.Thread(target=reads, name="rvm-test-reader")
-        reader.start()
+        reader, ended = reading(source, opens=True)
         time.sleep(1.5)
         source.release()
         reader.join(10)

@@ -1,13 +1,7 @@
 """A private X display (Xvfb) and a hand on its keyboard (xdotool); no window manager is needed.
 
-Use :func:`open_display` as a context manager, or inside a fixture::
-
-    @pytest.fixture(scope="module")
-    def display() -> Iterator[Display]:
-        with open_display() as opened:
-            yield opened
-
-and start the program with ``env=display.env``.
+Use :func:`open_display` as a context manager, or the fixture ``display``, and start the program with
+``env=display.env``.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from rvm_live.core.clock import SYSTEM_CLOCK, Clock
 from rvm_live.core.errors import EndOfSource, SourceLostError
 from rvm_live.sources.base import Grab, Source, SourceInfo
 
-__all__ = ["FailingSource", "PatternSource", "StuckSource", "draw_number", "numbered", "read_number"]
+__all__ = ["FailingSource", "PatternSource", "StuckSource", "draw_number", "numbered", "read_number", "reading"]
 
 BLOCK = 8
 SIDE = 4
@@ -200,3 +200,21 @@ class StuckSource(PatternSource):
             self._released.wait()
             raise EndOfSource
         return super().read()
+
+
+def reading(source: Source, *, opens: bool = False) -> tuple[threading.Thread, list[BaseException]]:
+    """A thread that reads a source to its end, or opens it first, and what ended it."""
+    ended: list[BaseException] = []
+
+    def reads() -> None:
+        try:
+            if opens:
+                source.open()
+            while True:
+                source.read()
+        except Exception as error:
+            ended.append(error)
+
+    reader = threading.Thread(target=reads, name="rvm-test-reader")
+    reader.start()
+    return reader, ended

@@ -73,7 +73,7 @@ def test_the_entry_alone_changes_settings_of_the_process() -> None:
     # A worker is the entry of a process of its own.
     assert users == {
         "system/threads.py",
-        "apps/batch/worker.py",
+        "apps/batch/actor.py",
         "cli/batch.py",
         "cli/check.py",
         "cli/doctor.py",

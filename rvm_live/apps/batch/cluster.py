@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from rvm_live import weights
+from rvm_live.apps.batch.actor import Actor
 from rvm_live.apps.batch.inputs import Job
 from rvm_live.apps.batch.matting import Shared
 from rvm_live.apps.batch.report import Done
-from rvm_live.apps.batch.worker import Worker
 from rvm_live.core.errors import SettingsError, UnavailableError, told_as
 from rvm_live.core.registry import looks_in_own_folder
 from rvm_live.engines.choice import EMBEDDED
@@ -167,7 +167,7 @@ class _Crew:
         self._count = max(1, min(most, files))
         # Once into the cluster's memory, from where every machine takes it once.
         self._weights = ray.put(_weights(shared))
-        self._actor = ray.remote(max_concurrency=2, max_restarts=0, **self._resources)(Worker)
+        self._actor = ray.remote(max_concurrency=2, max_restarts=0, **self._resources)(Actor)
         self._hands: list[_Hand] = []
 
     def run(self, tasks: deque[_Task], finished: Callable[[Done, int], None]) -> None:

@@ -14,7 +14,7 @@ from rvm_live.core.look import LOW_LIGHT, Look
 from rvm_live.core.only_me import PEOPLE, parse_person
 from rvm_live.core.settings import MODELS, EngineSettings
 from rvm_live.core.things import CHAIR
-from rvm_live.core.validation import check_fields
+from rvm_live.core.validation import check_choice, check_fields, require
 from rvm_live.engines.common.ladder import LEAST_LINES, ratio_of
 
 __all__ = [
@@ -203,21 +203,13 @@ class BatchSettings:
     def __post_init__(self) -> None:
         check_fields(self)
         object.__setattr__(self, "quality", OLD_NAMES.get(self.quality, self.quality))
-
-        def require(condition: bool, message: str) -> None:
-            if not condition:
-                raise SettingsError(message)
-
         require(bool(self.inputs), "there is nothing to work on: name files, folders or patterns")
-        require(self.quality in PRESETS, f"unknown quality {self.quality!r}: choose one of {', '.join(PRESETS)}")
+        check_choice("quality", self.quality, PRESETS)
         require(bool(self.write), "there is nothing to write: name at least one of " + ", ".join(WRITABLE))
         for name in self.write:
             require(name in WRITABLE, f"cannot write {name!r}: choose of {', '.join(WRITABLE)}")
-        require(
-            self.container in CONTAINERS,
-            f"unknown container {self.container!r}: choose one of {', '.join(CONTAINERS)}",
-        )
-        require(self.codec in CODEC_NAMES, f"unknown codec {self.codec!r}: choose one of {', '.join(CODEC_NAMES)}")
+        check_choice("container", self.container, CONTAINERS)
+        check_choice("codec", self.codec, CODEC_NAMES)
         require(
             self.seq_chunk is None or 1 <= self.seq_chunk <= 64,
             f"seq chunk {self.seq_chunk} is out of range: from 1 to 64 frames",
@@ -228,8 +220,8 @@ class BatchSettings:
         )
         require(0.01 <= self.fps <= 1000, f"{self.fps:g} frames per second are out of range: from 0.01 to 1000")
         parse_person(self.person)
-        for name, value, choices in (("low light", self.low_light, LOW_LIGHT), ("chair", self.chair, CHAIR)):
-            require(value in choices, f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
+        check_choice("low light", self.low_light, LOW_LIGHT)
+        check_choice("chair", self.chair, CHAIR)
         require(self.room is None or self.kept, "--room is for the things of a room: add --chair keep")
         require(1 <= self.workers <= 256, f"{self.workers} workers are out of range: from 1 to 256")
         require(8 <= self.max_name <= 200, f"max name {self.max_name} is out of range: from 8 to 200 characters")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rvm_live.core.errors import EngineError, SettingsError, SinkError, words_of
 from rvm_live.core.settings import EngineSettings
+from rvm_live.core.validation import check_choice
 from rvm_live.system import atomic_write
 from rvm_live.system.atomic_write import writing
 from rvm_live.system.folders import at_home
@@ -48,8 +49,7 @@ class ExportSettings:
     replace: bool = False
 
     def __post_init__(self) -> None:
-        if self.form not in FORMATS:
-            raise SettingsError(f"unknown format {self.form!r}: choose one of {', '.join(FORMATS)}")
+        check_choice("format", self.form, FORMATS)
         for name, side in (("width", self.width), ("height", self.height)):
             if not LEAST_LINES <= side <= LARGEST_SIDE:
                 raise SettingsError(

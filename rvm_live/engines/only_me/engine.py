@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,9 +17,6 @@ from rvm_live.core.transfer import array_u8
 from rvm_live.engines.base import Engine, States
 from rvm_live.engines.delegating import DelegatingEngine
 from rvm_live.engines.only_me.tracker import SIDE, Tracker, small_size
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["OnlyMeEngine"]
 
@@ -109,23 +105,10 @@ def _small_alpha(matte: Matte, picture: Bytes, size: tuple[int, int]) -> Bytes:
         return _smaller(array_u8(matte.alpha), size)
     import torch
 
-    alpha = _here(matte)
+    alpha = matte.alpha_here()
     values = alpha.float() if alpha.dtype == torch.uint8 else alpha.float() * 255
     small = torch.nn.functional.interpolate(values[None, None], size[::-1], mode="area")[0, 0]
     return transfer.download(small.round().clamp(0, 255).to(torch.uint8))
-
-
-def _here(matte: Matte) -> torch.Tensor:
-    """Alpha, in the order of this thread's work on its device."""
-    alpha: torch.Tensor = matte.alpha
-    if alpha.device.type == "cuda":
-        import torch
-
-        stream = torch.cuda.current_stream(alpha.device)
-        if matte.ready is not None:
-            stream.wait_event(matte.ready)
-        alpha.record_stream(stream)
-    return alpha
 
 
 def _weighed(matte: Matte, weights: Floats) -> Matte:
@@ -139,13 +122,9 @@ def _weighed(matte: Matte, weights: Floats) -> Matte:
         return matte.but(alpha=cv2.multiply(array_u8(matte.alpha), share, scale=1 / 255))
     import torch
 
-    alpha = _here(matte)
+    alpha = matte.alpha_here()
     small = transfer.upload(weights, alpha.device)[None, None]
     share = torch.nn.functional.interpolate(small, tuple(alpha.shape), mode="bilinear", align_corners=False)[0, 0]
     values = alpha.float() * share
     made = values.round().to(torch.uint8) if alpha.dtype == torch.uint8 else values.to(alpha.dtype)
-    ready = matte.ready
-    if alpha.device.type == "cuda":
-        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        ready.record(torch.cuda.current_stream(alpha.device))
-    return matte.but(alpha=made, ready=ready)
+    return matte.but(alpha=made, ready=transfer.mark(alpha.device))

@@ -147,10 +147,7 @@ class ThingsEngine(DelegatingEngine):
         more = self._on_device > known.alpha
         alpha = torch.maximum(known.alpha, self._on_device)
         colour = torch.where(more[..., None], known.image, known.colour)
-        ready = torch.cuda.Event() if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-        if ready is not None:
-            ready.record(torch.cuda.current_stream(device))
-        return matte.but(alpha=alpha, foreground=colour, image=known.image, ready=ready)
+        return matte.but(alpha=alpha, foreground=colour, image=known.image, ready=transfer.mark(device))
 
 
 _HOW = "take them with `rvm-live room --record`"

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rvm_live.core.controls import Control, attribute, choice, switch
-from rvm_live.core.errors import SettingsError
 from rvm_live.core.frames import Composite
 from rvm_live.core.settings import DISPLAY_MODES, STATISTICS
+from rvm_live.core.validation import check_choice
 from rvm_live.sinks.window.toolkits.base import Key
 
 __all__ = ["HOTKEYS", "Hotkey", "ViewState", "WindowActions", "action_for", "view_controls"]
@@ -106,10 +106,8 @@ class ViewState:
     split: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.display not in DISPLAY_MODES:
-            raise SettingsError(f"unknown display mode {self.display!r}: choose one of {', '.join(DISPLAY_MODES)}")
-        if self.statistics not in STATISTICS:
-            raise SettingsError(f"unknown statistics {self.statistics!r}: choose one of {', '.join(STATISTICS)}")
+        check_choice("display mode", self.display, DISPLAY_MODES)
+        check_choice("statistics", self.statistics, STATISTICS)
 
 
 def view_controls(view: ViewState) -> list[Control]:

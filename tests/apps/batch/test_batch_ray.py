@@ -65,7 +65,7 @@ def call(*arguments: str | Path, env: dict[str, str] | None = None) -> Outcome:
 
 def workers() -> list[psutil.Process]:
     """Processes of this program's workers."""
-    return [each for each in psutil.process_iter() if _name(each).startswith("ray::Worker")]
+    return [each for each in psutil.process_iter() if _name(each).startswith("ray::Actor")]
 
 
 def _name(process: psutil.Process) -> str:

@@ -21,11 +21,11 @@ from rvm_live.core.registry import look_in_own_folder
 from rvm_live.core.settings import EngineSettings
 from rvm_live.engines.choice import EMBEDDED, Choice, choose
 
-__all__ = ["Worker"]
+__all__ = ["Actor"]
 
 
-class Worker:
-    """An actor.
+class Actor:
+    """Works on the files that it is given.
 
     Args:
         settings: of the run.

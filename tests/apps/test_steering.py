@@ -23,6 +23,7 @@ from rvm_live.cli import main
 from rvm_live.core.controls import Control, Controls, number, one_of, truth
 from rvm_live.core.errors import SettingsError
 from tests.conftest import ROOT
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(not place.HAS_SOCKETS, reason="Unix sockets")
 
@@ -265,10 +266,7 @@ def test_a_real_program_is_steered(home: Path, tmp_path: Path, capsys: pytest.Ca
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as running:
-        deadline = time.monotonic() + 60
-        while not programs() and running.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        assert until(lambda: programs() or running.poll() is not None, 60)
         try:
             assert spoken(capsys, "background", "color #00ff00") == (0, "color #00ff00")
             assert spoken(capsys, "follow") == (0, "on")

@@ -23,6 +23,7 @@ from tests.conftest import ROOT
 from tests.support.clock import FakeClock
 from tests.support.nvml import build
 from tests.support.program import call, start
+from tests.support.waiting import until
 
 SMALL = "lite/lite/auto/320x192/1,rvm/mobilenetv3/fp32/320x192/2x2"
 
@@ -114,9 +115,7 @@ def test_what_does_not_fit_is_a_row_and_the_rest_goes_on(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_ctrl_c_ends_with_the_table_so_far(tmp_path: Path) -> None:
     with start("stress", "--minutes", "5", "--device", "cpu", "--configs", SMALL, "-o", tmp_path) as process:
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.glob(".samples*")) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: list(tmp_path.glob(".samples*")), 60)
         time.sleep(1.0)
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=120)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,16 +21,14 @@ from rvm_live.pipeline.adaptive import Governor, Move
 from tests.support.clock import FakeClock
 from tests.support.engines import PassThroughEngine
 from tests.support.videos import read_frames
+from tests.support.waiting import until
 
 ABOVE, BELOW = EngineSettings(engine="rvm"), EngineSettings(engine="lite")
 
 
 def move(engine: Engine, rung: Rung) -> None:
     """Move to a rung, waiting until it is ready."""
-    deadline = time.monotonic() + 120
-    while not engine.use_rung(rung):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert until(lambda: engine.use_rung(rung), 120)
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -27,6 +26,7 @@ from rvm_live.pipeline.adaptive import PATIENCE_S, Controller, Governor
 from tests.support.clock import FakeClock
 from tests.support.engines import PassThroughEngine
 from tests.support.videos import read_frames
+from tests.support.waiting import until
 
 RUNGS = rungs_for(1280, 720, ("fp32", "bf16"))
 COSTS = [rung.cost / RUNGS[-1].cost for rung in RUNGS]
@@ -486,10 +486,7 @@ def distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 
 def switch(engine: Engine, rung: Rung) -> None:
     """Move to a rung, waiting until it is ready."""
-    deadline = time.monotonic() + 60
-    while not engine.use_rung(rung):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert until(lambda: engine.use_rung(rung), 60)
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from tests.support.composers import DirectComposer, ListSink
 from tests.support.engines import PassThroughEngine
 from tests.support.pictures import make_composite
 from tests.support.sources import PatternSource, StuckSource
+from tests.support.waiting import until
 
 BLOCK, LIVE = Overflow.BLOCK, Overflow.DROP_OLDEST
 
@@ -79,10 +80,7 @@ def pipeline_of(*sinks: Any, source: Any = None, overflow: Overflow = LIVE, **op
 
 
 def wait_for(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    assert until(true, 20)
 
 
 def test_a_sink_lives_on_one_thread_of_its_own() -> None:

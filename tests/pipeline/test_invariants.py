@@ -45,18 +45,9 @@ from tests.support.movies import make_movie
 from tests.support.program import call
 from tests.support.sources import FailingSource, PatternSource, draw_number, read_number
 from tests.support.videos import read_frames
+from tests.support.waiting import until
 
 BOTH = pytest.mark.parametrize("overflow", list(Overflow))
-
-
-def until(true: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Whether ``true`` comes to hold in time."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 # 1. Alpha stays on its own frame.

@@ -37,6 +37,7 @@ from tests.support.clock import FakeClock
 from tests.support.composers import DirectComposer, ListSink
 from tests.support.engines import FailingEngine, LateFault, PassThroughEngine
 from tests.support.sources import FailingSource, PatternSource, StuckSource, read_number
+from tests.support.waiting import until
 
 BOTH = pytest.mark.parametrize("overflow", list(Overflow))
 
@@ -222,9 +223,7 @@ def test_frames_from_before_a_reset_are_not_shown_after_it() -> None:
         if len(seen) % 10 == 0:
             before = pipeline._epoch.current
             pipeline.reset()
-            deadline = time.monotonic() + 5
-            while pipeline._epoch.current == before and not pipeline.captured.closed and time.monotonic() < deadline:
-                time.sleep(0.0005)
+            until(lambda: pipeline._epoch.current != before or pipeline.captured.closed, 5)
 
     pipeline = Pipeline(source, PassThroughEngine(), DirectComposer(), [ListSink(on_write)])
     pipeline.run()
@@ -317,9 +316,7 @@ def test_an_error_anywhere_is_raised_by_run_and_every_thread_ends(failure: str, 
 
 def test_a_stage_that_fails_tells_the_one_before_it() -> None:
     with Pipeline(PatternSource(), BuggyEngine(), DirectComposer()) as pipeline:
-        deadline = time.monotonic() + 5
-        while not pipeline.captured.closed and time.monotonic() < deadline:
-            time.sleep(0.001)
+        until(lambda: pipeline.captured.closed, 5)
         assert isinstance(pipeline.captured.error, RuntimeError)
 
 

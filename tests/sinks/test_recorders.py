@@ -36,6 +36,7 @@ from tests.conftest import ROOT
 from tests.support.clock import FakeClock
 from tests.support.movies import named
 from tests.support.pictures import BACKGROUND, CAMERA, FOREGROUND, disc_alpha, make_composite
+from tests.support.waiting import until
 
 BLOCK, LIVE = Overflow.BLOCK, Overflow.DROP_OLDEST
 TRANSPARENT = (".mov", ".webm")
@@ -314,9 +315,7 @@ def test_while_it_records_the_file_is_hidden_and_the_old_one_stays(tmp_path: Pat
     recorder.open()
     for seq in range(12):
         recorder.write(disc(seq))
-    deadline = time.monotonic() + 10
-    while not leftovers(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: leftovers(tmp_path), 10)
     assert leftovers(tmp_path) == [".take.part.webm"] and path.read_bytes() == b"old"
     recorder.close(failed=False)
     assert leftovers(tmp_path) == [] and len(Film(path).pictures) == 12

@@ -21,6 +21,7 @@ from rvm_live.core.errors import SettingsError, SinkError
 from rvm_live.sinks.web.address import Address, check_origin
 from rvm_live.sinks.web.encoding import carried_outward, jpeg, mask_png
 from rvm_live.sinks.web.viewers import HEAD
+from tests.support.waiting import until
 from tests.support.web import BACKGROUND, PERSON, ROOM, Served, served
 
 
@@ -62,10 +63,7 @@ def near(picture: Any, colour: tuple[int, int, int]) -> bool:
 
 def left(page: Served) -> None:
     """Wait until the last one has been seen to leave."""
-    end = time.monotonic() + 10
-    while page.sink.watched:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    assert until(lambda: not page.sink.watched, 10)
 
 
 def test_the_picture_is_what_is_seen(page: Served) -> None:

@@ -25,6 +25,7 @@ from rvm_live.sinks.web import server as server_module
 from rvm_live.sinks.web import uploads, viewers
 from rvm_live.sinks.web.keys import Keys, Rate, Role
 from tests.support.clock import FakeClock
+from tests.support.waiting import until
 from tests.support.web import Served, served
 
 PICTURE = cv2.imencode(".png", np.full((9, 16, 3), 80, np.uint8))[1].tobytes()
@@ -444,10 +445,7 @@ def test_more_than_a_few_viewers_are_turned_away(page: Served) -> None:
             return [refused.value.status]
 
     assert asyncio.run(many()) == [503]
-    end = time.monotonic() + 10
-    while page.sink._server.wants("result"):
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    assert until(lambda: not page.sink._server.wants("result"), 10)
 
 
 @pytest.mark.slow
@@ -467,14 +465,9 @@ def test_one_that_never_reads_is_let_go(page: Served, path: str, monkeypatch: py
             time.sleep(0.2)
             assert page.ask("/api/v1/statistics").status == 200
             return  # what waits for it is bounded, and tiny: it may stay
-        end = time.monotonic() + 10
-        while not page.sink._server.wants("result"):
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        assert until(lambda: page.sink._server.wants("result"), 10)
         assert page.ask("/api/v1/snapshot?kind=result").status == 200
-        while page.sink._server.wants("result"):
-            assert time.monotonic() < end + 30
-            time.sleep(0.05)
+        assert until(lambda: not page.sink._server.wants("result"), 40)
 
 
 def test_a_flood_of_requests_is_slowed_down(page: Served, monkeypatch: pytest.MonkeyPatch) -> None:

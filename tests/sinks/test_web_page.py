@@ -116,10 +116,9 @@ def test_a_colour_and_a_blur_of_ones_own(page: Page, server: Served) -> None:
     assert share(picture[:, picture.shape[1] // 2 + 40 :], ROOM) > 0.5, "a flat room stays flat, blurred"
     page.click("#blur", 0.9)
     page.wait("document.getElementById('blur-value').textContent > 80")
-    end = time.monotonic() + 10
-    while server.controls.background.removeprefix("blur ") in ("20", server.controls.background):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    assert waited(
+        lambda: server.controls.background.removeprefix("blur ") not in ("20", server.controls.background), 10
+    )
     page.click('.tile[data-name="color #00ff00"]')
     halves(page, PERSON, BACKGROUND)
 
@@ -196,10 +195,7 @@ def test_lists(page: Page, server: Served, name: str, value: str) -> None:
         "s.dispatchEvent(new Event('change')) })()"
     )
     page.wait(f"document.getElementById('control-{name}').value === {json.dumps(value)}")
-    end = time.monotonic() + 10
-    while server.values[name] != value:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    assert waited(lambda: server.values[name] == value, 10)
 
 
 @pytest.mark.parametrize("name", ["follow", "virtual_camera"])

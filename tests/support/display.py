@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.support.waiting import until
+
 __all__ = ["Display", "Geometry", "open_display", "require_display"]
 
 TITLE = "rvm-live"
@@ -175,13 +177,8 @@ class Display:
 
     @staticmethod
     def wait(test: Callable[[], Any], timeout: float = 60.0) -> bool:
-        """Poll ``test`` until it is true; False if it did not become so in time."""
-        deadline = time.monotonic() + timeout
-        while not test():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.03)
-        return True
+        """As :func:`~tests.support.waiting.until`."""
+        return until(test, timeout, pause=0.03)
 
     def _windows(self, title: str) -> list[str]:
         """Visible windows of that title. xdotool's search by name passes over those of SDL: so by class, too."""

@@ -8,11 +8,11 @@ from collections.abc import Callable
 __all__ = ["until"]
 
 
-def until(true: Callable[[], object], seconds: float = 40.0) -> bool:
-    """Poll; False if it did not become true in time."""
+def until(true: Callable[[], object], seconds: float = 40.0, *, pause: float = 0.01) -> bool:
+    """Poll, with so many seconds between; False if it did not become true in time."""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
             return False
-        time.sleep(0.01)
+        time.sleep(pause)
     return True

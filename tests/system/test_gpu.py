@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +17,7 @@ from rvm_live.system.gpu import GpuReading, GpuSampler
 from tests.conftest import ROOT
 from tests.support.clock import FakeClock
 from tests.support.nvml import build
+from tests.support.waiting import until
 
 SHOW = """
 import dataclasses, json, threading
@@ -132,9 +132,7 @@ def test_the_sampler_follows_the_card_that_does_the_work_and_forgets_it_when_sto
     sampler = GpuSampler(lambda: next(cards, None), interval=0.005, reader=reader)
     sampler.start()
     assert sampler.latest == GpuReading("one") or len(seen) > 1
-    deadline = time.monotonic() + 10
-    while (len(seen) < 2 or sampler.latest is not None) and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until(lambda: len(seen) >= 2 and sampler.latest is None, 10)
     assert sampler.latest is None, "the work has gone to the CPU"
     sampler.stop()
     assert seen == [(threading.current_thread().name, "one"), ("rvm-gpu", "other")]

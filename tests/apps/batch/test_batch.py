@@ -27,6 +27,7 @@ from tests.conftest import ROOT
 from tests.support.movies import hidden, inside, make_movie, names, pictures, since_start
 from tests.support.program import call, finish, start
 from tests.support.videos import make_sound, make_video
+from tests.support.waiting import until
 
 HALF = ("--engine", "tests.support.engines:LeftHalfEngine", "--background", "color:#000000")
 
@@ -305,9 +306,7 @@ def slow(folder: Path) -> Path:
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(path.exists, 30)
     assert path.exists()
 
 

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from tests.conftest import ROOT
 from tests.support.engines import NotingEngine
 from tests.support.movies import make_movie
 from tests.support.program import call, start
+from tests.support.waiting import until
 
 NOTING = ("--engine", "tests.support.engines:NotingEngine", "--background", "color:#000000")
 REMEMBERING = ("--engine", "tests.support.engines:RememberingEngine")
@@ -108,9 +108,7 @@ def test_a_lent_engine_takes_up_a_state_like_a_fresh_one(tmp_path: Path) -> None
     options = ("--container", "mkv", "--background", "transparent", *FILM)
     expected = alone(folder, tmp_path / "alone", *REMEMBERING, *options)
     with start("batch", folder, "-o", out, *REMEMBERING, *options) as process:
-        deadline = time.monotonic() + 60
-        while not (out / ".output_1a.parts" / "00002.json").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: (out / ".output_1a.parts" / "00002.json").exists(), 60)
         process.send_signal(signal.SIGKILL)
         process.communicate()
     (out / "output_0a.mkv").unlink()

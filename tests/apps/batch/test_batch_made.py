@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import av
@@ -19,6 +18,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.support.movies import inside, make_movie
 from tests.support.program import Outcome, call, start
+from tests.support.waiting import until
 
 HALF = ("--engine", "tests.support.engines:LeftHalfEngine", "--background", "color:#000000")
 KEPT = "1 kept, --force overwrites it"
@@ -257,9 +257,7 @@ def test_a_forced_run_that_is_stopped_leaves_the_old_output_and_what_is_known_of
     before = tree(out)
     blue = ("batch", *HALF, "--engine", "tests.support.engines:SlowEngine", clip, "-o", out, "--segment", "1")
     with start(*blue, "--force") as process:
-        deadline = time.monotonic() + 30
-        while not list(out.glob(".*.parts/00000.json")) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: list(out.glob(".*.parts/00000.json")), 30)
         process.send_signal(signal.SIGKILL)
         process.communicate()
     assert list(out.glob(".*.parts/00000.json"))

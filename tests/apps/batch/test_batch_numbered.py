@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from rvm_live.apps.batch.inputs import jobs
 from rvm_live.apps.batch.settings import BatchSettings
 from tests.support.movies import inside, names, pictures
 from tests.support.program import call, start
+from tests.support.waiting import until
 
 HALF = ("--engine", "tests.support.engines:LeftHalfEngine", "--background", "color:#000000")
 REMEMBERING = ("--engine", "tests.support.engines:RememberingEngine")
@@ -110,9 +110,7 @@ def test_a_killed_run_over_a_row_goes_on_to_the_same_bytes(tmp_path: Path) -> No
     options = (folder, *REMEMBERING, "--segment", "1", "--seq-chunk", "5", "--container", "mkv", "--write", "alpha")
     assert call("batch", *options, "-o", tmp_path / "whole").code == 0
     with start("batch", *options, "-o", out) as process:
-        deadline = time.monotonic() + 60
-        while not (out / ".output_f.parts" / "00002.json").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: (out / ".output_f.parts" / "00002.json").exists(), 60)
         process.send_signal(signal.SIGKILL)
         process.communicate()
     done = call("batch", *options, "-o", out, "--resume", "--json")

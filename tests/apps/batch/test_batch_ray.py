@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.support.movies import hidden, inside, make_movie
 from tests.support.program import Outcome, finish, start
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'rvm-live[ray]'"
@@ -121,9 +121,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_file_goes_on(cluster: str, 
     out = tmp_path / "out"
     assert call("batch", tmp_path / "in", "-o", tmp_path / "alone", *FILM, *REMEMBERING).code == 0
     with start("batch", tmp_path / "in", "-o", out, *FILM, *REMEMBERING, f"--ray={cluster}", "--json") as process:
-        deadline = time.monotonic() + 90
-        while not (out / ".output_a.parts" / "00002.json").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: (out / ".output_a.parts" / "00002.json").exists(), 90)
         victims = workers()
         assert len(victims) == 2
         victims[0].send_signal(signal.SIGKILL)
@@ -152,9 +150,7 @@ def test_a_signal_ends_all_workers_in_good_order(
         make_movie(tmp_path / "in" / f"{name}.mp4", frames=24 * 12)
     out = tmp_path / "out"
     with start("batch", tmp_path / "in", "-o", out, *FILM, *REMEMBERING, f"--ray={cluster}") as process:
-        deadline = time.monotonic() + 90
-        while not list(out.glob(".*.parts/00001.json")) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: list(out.glob(".*.parts/00001.json")), 90)
         process.send_signal(number)
         done = finish(process, timeout=90)
     assert done.code == code, done.out + done.err
@@ -284,9 +280,7 @@ def test_a_cluster_of_our_own_hears_this_machine_alone(tmp_path: Path) -> None:
     slow = ("--engine", "tests.support.engines:SlowEngine")
     env = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
     with start("batch", tmp_path / "in", "-o", tmp_path / "out", *FILM, *slow, "--workers", "2", env=env) as process:
-        deadline = time.monotonic() + 90
-        while not list((tmp_path / "out").glob(".*.parts/*.mkv")) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        until(lambda: list((tmp_path / "out").glob(".*.parts/*.mkv")), 90)
         mine = {each.pid for each in psutil.Process(process.pid).children(recursive=True)} | {process.pid}
         tokens = {psutil.Process(pid).environ().get("RAY_AUTH_TOKEN", "") for pid in mine - {process.pid}}
         for pid in mine:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from rvm_live.apps.batch.segments import Segments
 from tests.support.movies import hidden, inside, make_movie, pictures, since_start
 from tests.support.program import call, finish, start
+from tests.support.waiting import until
 
 REMEMBERING = ("--engine", "tests.support.engines:RememberingEngine")
 COUNTING = ("--engine", "tests.support.engines:CountingEngine")
@@ -26,9 +26,7 @@ FILM = ("--segment", "1", "--seq-chunk", "6", "--background", "color:#000000")
 def killed(out: Path, *arguments: str | Path, segments: int = 3, sign: int = signal.SIGKILL) -> None:
     """Start a batch run, and end it when so many segments are whole."""
     with start("batch", "-o", out, *FILM, *arguments) as process:
-        deadline = time.monotonic() + 60
-        while not list(out.glob(f".*.parts/{segments - 1:05d}.json")) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: list(out.glob(f".*.parts/{segments - 1:05d}.json")), 60)
         process.send_signal(sign)
         process.communicate()
     assert list(out.glob(f".*.parts/{segments - 1:05d}.json")), "it was over too soon"
@@ -256,9 +254,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_the_first_goes_on(tmp_pa
     other = make_movie(tmp_path / "other.mp4", frames=2)
     assert call("batch", other, "-o", tmp_path / "elsewhere", *REMEMBERING).code == 0  # loads all that is needed
     with start("batch", "-o", out, *FILM, *REMEMBERING, clip) as process:
-        deadline = time.monotonic() + 60
-        while not (out / ".output_clip.parts" / "00001.json").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        until(lambda: (out / ".output_clip.parts" / "00001.json").exists(), 60)
         process.send_signal(signal.SIGSTOP)  # until the others have tried
         (tmp_path / "link").symlink_to(out)
         for arguments in ((clip, "-o", out), (clip, "-o", out, "--resume"), (other, "-o", tmp_path / "link")):
@@ -325,9 +321,7 @@ def test_segments_count_only_when_every_track_has_written_them(tmp_path: Path) -
 def test_a_signal_while_the_segments_are_joined(tmp_path: Path) -> None:
     clip, out = make_movie(tmp_path / "clip.mp4", frames=24 * 4), tmp_path / "out"
     with start("batch", "-o", out, *FILM, *REMEMBERING, clip) as process:
-        deadline = time.monotonic() + 30
-        while not (out / ".output_clip.parts" / "00002.json").exists() and time.monotonic() < deadline:
-            time.sleep(0.002)
+        until(lambda: (out / ".output_clip.parts" / "00002.json").exists(), 30)
         process.send_signal(signal.SIGINT)
         done = finish(process)
     assert done.code in (0, 130)

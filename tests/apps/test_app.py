@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tests.support.display import Display
 from tests.support.pictures import share_of
 from tests.support.program import finish, start
+from tests.support.videos import make_film
 
 GREEN = (0, 255, 0)
 PERSON = (200, 120, 40)  # blue, green, red
@@ -27,18 +28,12 @@ ROOM = (200, 0, 200)
 def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip whose left half is a person's colour and whose right half is a magenta room; a white bar moves."""
     path = tmp_path_factory.mktemp("room") / "room.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 640, 360, "bgr0"
-        for number in range(60):
-            picture = np.zeros((360, 640, 3), np.uint8)
-            picture[:, :320] = PERSON
-            picture[:, 320:] = ROOM
-            picture[100 + number * 2 : 110 + number * 2, 40:60] = 255
-            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
-            frame.pts = number
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    pictures = np.zeros((60, 360, 640, 3), np.uint8)
+    pictures[:, :, :320] = PERSON
+    pictures[:, :, 320:] = ROOM
+    for number, picture in enumerate(pictures):
+        picture[100 + number * 2 : 110 + number * 2, 40:60] = 255
+    make_film(path, pictures, codec="ffv1", pix_fmt="bgr0")
     return path
 
 

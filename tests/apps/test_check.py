@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -40,6 +39,7 @@ from rvm_live.sources.base import Grab, Source, SourceInfo
 from tests.support.chromium import open_browser
 from tests.support.engines import PassThroughEngine
 from tests.support.program import call
+from tests.support.videos import make_film
 
 GREY = np.full((160, 320, 3), 90, np.uint8)
 
@@ -211,13 +211,7 @@ BOX = EngineSettings(engine="tests.support.engines:LeftHalfEngine")
 
 
 def clip(path: Path, frames: int = 30, pictures: Sequence[np.ndarray] = ()) -> Path:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        for picture in pictures or [np.full((64, 96, 3), 40 + n * 5 % 200, np.uint8) for n in range(frames)]:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
-        container.mux(stream.encode(None))
-    return path
+    return make_film(path, pictures or [np.full((64, 96, 3), 40 + n * 5 % 200, np.uint8) for n in range(frames)])
 
 
 def test_a_matte_that_stands_still_is_beyond_reproach(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from rvm_live.backgrounds.transparent import TransparentBackground
 from rvm_live.backgrounds.video import VideoBackground
 from rvm_live.core.colors import parse_color
 from rvm_live.core.errors import BackgroundError, SettingsError
+from tests.support.videos import make_sound
 
 SECOND = 1_000_000_000
 
@@ -50,16 +51,6 @@ def clip(
         for level in levels:
             image = np.full((size[1], size[0], 3), level, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
-        container.mux(stream.encode())
-    return path
-
-
-def sound(path: Path) -> Path:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
-        frame.sample_rate = 8000
-        container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
 
@@ -215,7 +206,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("<html>not a video</html>" * 100)
     (tmp_path / "bare").mkdir()
     (tmp_path / "odd.xyz").write_text("?")
-    sound(tmp_path / "sound.wav")
+    make_sound(tmp_path / "sound.m4a")
     song_with_cover(tmp_path / "song.mp4")
     refused = {
         f"image:{tmp_path}/none.jpg": "there is no background image",
@@ -224,7 +215,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
         f"image:{tmp_path}/empty.jpg": "is empty",
         f"{tmp_path}/text.png": "is not a picture",
         f"{tmp_path}/text.mp4": "cannot read the background video",
-        f"video:{tmp_path}/sound.wav": "holds no moving picture, only sound",
+        f"video:{tmp_path}/sound.m4a": "holds no moving picture, only sound",
         f"{tmp_path}/song.mp4": "holds no moving picture, only sound",
         f"{tmp_path}/bare": "holds no image and no video",
         f"{tmp_path}/odd.xyz": "write image:.* or video:",

@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.mjpeg import MjpegServer
 from tests.support.program import call, finish, start
+from tests.support.videos import make_film, make_sound
 
 THROUGH = ["--engine", "tests.support.engines:LeftHalfEngine"]
 
@@ -29,13 +30,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_clip(path: Path, frames: int) -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        for number in range(frames):
-            picture = np.full((64, 96, 3), 40 + number * 5, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
-        container.mux(stream.encode(None))
+    make_film(path, [np.full((64, 96, 3), 40 + number * 5, np.uint8) for number in range(frames)])
 
 
 def headless(*arguments: str | Path) -> list[str | Path]:
@@ -200,12 +195,7 @@ def test_bad_input_is_one_clear_line(case: str, clip: Path, tmp_path: Path, monk
 def test_bad_files_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
-    with av.open(str(tmp_path / "sound.mp4"), "w") as container:
-        stream = container.add_stream("aac", rate=44100)
-        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-        sound.sample_rate = 44100
-        container.mux(stream.encode(sound))
-        container.mux(stream.encode(None))
+    make_sound(tmp_path / "sound.mp4")
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
     for name, word in {
         "empty.mp4": "empty",

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -24,6 +23,7 @@ from tests.support.display import Display
 from tests.support.dragging import drag_onto
 from tests.support.mirror import certificate, serving
 from tests.support.pictures import share_of
+from tests.support.videos import make_film
 
 pytestmark = pytest.mark.window
 
@@ -87,12 +87,7 @@ def test_what_is_dropped_becomes_the_background_and_is_answered(display: Display
     )
     cv2.imwrite(str(sea), np.full((90, 160, 3), SEA, np.uint8))
     wood.write_bytes(cv2.imencode(".jpg", np.full((90, 160, 3), WOOD, np.uint8))[1].tobytes())  # it needs no suffix
-    with av.open(str(film), "w") as container:
-        stream = container.add_stream("ffv1", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 160, 90, "bgr0"
-        for _ in range(10):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((90, 160, 3), FILM, np.uint8), "bgr24")))
-        container.mux(stream.encode(None))
+    make_film(film, [np.full((90, 160, 3), FILM, np.uint8)] * 10, fps=10, codec="ffv1", pix_fmt="bgr0")
     notes.write_text("bread, milk\n")
     bad.write_bytes(b"no picture")
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rvm_live.core.frames import Frame
 from tests.support.sources import numbered
 
-__all__ = ["make_sound", "make_video", "read_frames"]
+__all__ = ["beginning_of", "make_film", "make_sound", "make_video", "read_frames"]
 
 
 def make_video(
@@ -71,6 +71,38 @@ def make_video(
             frame.time_base = Fraction(1, fps) if times is None else Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
+
+
+def make_film(
+    path: Path,
+    pictures: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+    *,
+    fps: int = 30,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    muxer: str | None = None,
+) -> Path:
+    """Write pictures, uint8 (H, W, 3) BGR of one size, with the encoder's own settings."""
+    with av.open(str(path), "w", format=muxer) as container:
+        stream = container.add_stream(codec, rate=fps)
+        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], pix_fmt
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
+def beginning_of(source: Path, path: Path, frames: int, size: tuple[int, int]) -> Path:
+    """The beginning of a clip in another size, 25 frames a second."""
+    with av.open(str(source)) as file, av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for number, frame in zip(range(frames), file.decode(video=0), strict=False):
+            frame = frame.reformat(*size, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
     return path
 
 

@@ -8,10 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import pytest
 
 from rvm_live.compositing.back_ends import BackEnds
@@ -19,6 +17,7 @@ from tests.conftest import ROOT
 from tests.support.engines import NotingEngine
 from tests.support.movies import make_movie
 from tests.support.program import call, start
+from tests.support.videos import beginning_of
 from tests.support.waiting import until
 
 NOTING = ("--engine", "tests.support.engines:NotingEngine", "--background", "color:#000000")
@@ -57,18 +56,6 @@ def test_another_size_or_a_failure_begins_anew_and_none_is_left_open(tmp_path: P
     assert notes == ["open", big, "close", "open", small, "close", "open", bad, "close", "open", big, "close"]
 
 
-def film(source: Path, path: Path, frames: int) -> None:
-    """The beginning of a clip, small."""
-    with av.open(str(source)) as file, av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
-        for number, frame in zip(range(frames), file.decode(video=0), strict=False):
-            frame = frame.reformat(320, 180, "yuv420p")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode())
-
-
 def films(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(out.glob("*.mkv"))}
 
@@ -87,7 +74,7 @@ def test_the_bytes_are_those_of_each_file_alone(data: Path, weights: Path, tmp_p
     folder = tmp_path / "in"
     folder.mkdir()
     for number, source in enumerate(sorted((data / "clips" / "webcam").glob("*.mp4"))[:2]):
-        film(source, folder / f"{number}.mp4", 12 + number)
+        beginning_of(source, folder / f"{number}.mp4", 12 + number, (320, 180))
     shutil.copy(folder / "0.mp4", folder / "2.mp4")
     options = ("--engine", engine, "--device", "cpu", "--container", "mkv", "--background", "transparent", *FILM)
     if engine in ("openvino", "rvm"):

@@ -10,16 +10,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import psutil
 import pytest
 
 from tests.conftest import ROOT
 from tests.support.movies import hidden, inside, make_movie
 from tests.support.program import Outcome, finish, start
+from tests.support.videos import beginning_of
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(
@@ -79,14 +78,7 @@ def clips(folder: Path, data: Path) -> Path:
     """Three clips of a person, small, of different lengths."""
     folder.mkdir()
     for number, source in enumerate(sorted((data / "clips" / "webcam").glob("*.mp4"))[:3]):
-        with av.open(str(source)) as file, av.open(str(folder / f"{'abc'[number]}.mp4"), "w") as out:
-            stream = out.add_stream("libx264", rate=25)
-            stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
-            for count, frame in zip(range(60 + 30 * number), file.decode(video=0), strict=False):
-                frame = frame.reformat(320, 180, "yuv420p")
-                frame.pts, frame.time_base = count, Fraction(1, 25)
-                out.mux(stream.encode(frame))
-            out.mux(stream.encode())
+        beginning_of(source, folder / f"{'abc'[number]}.mp4", 60 + 30 * number, (320, 180))
     return folder
 
 

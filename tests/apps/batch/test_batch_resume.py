@@ -6,16 +6,15 @@ import json
 import os
 import shutil
 import signal
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
 from rvm_live.apps.batch.segments import Segments
 from tests.support.movies import hidden, inside, make_movie, pictures, since_start
 from tests.support.program import call, finish, start
+from tests.support.videos import beginning_of
 from tests.support.waiting import until
 
 REMEMBERING = ("--engine", "tests.support.engines:RememberingEngine")
@@ -88,15 +87,7 @@ def test_a_killed_run_gives_the_bytes_of_one_that_was_not(tmp_path: Path, more: 
 @pytest.mark.slow
 def test_with_the_embedded_network_too(data: Path, tmp_path: Path) -> None:
     source = sorted((data / "clips" / "webcam").glob("*.mp4"))[0]
-    clip = tmp_path / "person.mp4"
-    with av.open(str(source)) as file, av.open(str(clip), "w") as out:
-        stream = out.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
-        for number, frame in zip(range(200), file.decode(video=0), strict=False):
-            frame = frame.reformat(640, 360, "yuv420p")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode())
+    clip = beginning_of(source, tmp_path / "person.mp4", 200, (640, 360))
     options = ("--engine", "lite", "--background", "transparent", "--container", "mkv")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert call("batch", clip, "-o", whole, *FILM, *options).code == 0

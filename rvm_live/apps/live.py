@@ -15,7 +15,6 @@ from rvm_live.apps.aside import Aside
 from rvm_live.apps.assembly import Assembly, failover, reconnecting
 from rvm_live.apps.live_camera import OnDemand, camera_for
 from rvm_live.apps.live_controls import CHANGING, live_controls, profile_control
-from rvm_live.apps.live_low_light import low_light_control
 from rvm_live.apps.live_page import LivePage
 from rvm_live.apps.live_people import People
 from rvm_live.apps.live_recording import hearing, recording_for
@@ -190,7 +189,7 @@ class _App:
             lambda: self.pipeline.stop("stopped"),
             self.own,
             self.camera if settings.source.realtime else None,
-            [*people.controls(), low_light_control(self.low_light)],
+            [*people.controls(), self.low_light.control()],
         )
         self.pipeline = parts.pipeline(
             self._sinks(tell, clock),

@@ -20,6 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rvm_live.core.controls import Control, choice
+from rvm_live.core.look import LOW_LIGHT
 from rvm_live.core.stillness import same_picture
 from rvm_live.finishing.light import decoded, encoded
 from rvm_live.sources.base import Grab, Source, SourceInfo
@@ -60,6 +62,15 @@ class LowLight:
         self._noise = 1.0
         self._seen_ns: int | None = None
         self._table: tuple[float, NDArray[np.uint8]] = (1.0, np.arange(256, dtype=np.uint8))
+
+    def control(self) -> Control:
+        """``low_light``, ``auto`` or ``off``."""
+
+        def apply(name: str) -> None:
+            self.on = name == "auto"
+
+        text = "dark pictures are made brighter and less noisy"
+        return choice("low_light", lambda: LOW_LIGHT[self.on], apply, LOW_LIGHT, text)
 
     def __call__(self, image: NDArray[np.uint8], captured_ns: int) -> NDArray[np.uint8]:
         """The picture as it is to be matted and shown; itself where it is bright enough, or this is off.

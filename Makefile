@@ -5,10 +5,12 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TESTS  := $(VENV)/.ready-for-tests
 ARGS   ?=
-# Tests run in this many processes; WORKERS=0: in one, in the order of their names. Not --dist loadfile: where a process
-# ends unexpectedly the others may then wait for ever (xdist 3.8).
-WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --max-worker-restart 3
+# Tests run in WORKERS processes; WORKERS=0: in one, in the order of their names. The quick ones wait for programs,
+# windows and servers for a third of their time, so that three of them share two cores. Not --dist loadfile: where a
+# process ends unexpectedly the others may then wait for ever (xdist 3.8).
+test: WORKERS ?= 3
+test-all: WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --max-worker-restart 3
 # torch's build: auto (by whether an NVIDIA driver is there), cpu, cuda, or default (what pip gives).
 TORCH  ?= auto
 # Which Pythons the smoke test takes: all that are found, here (this one), or their paths.
@@ -18,7 +20,8 @@ PYTHONS ?= all
 
 help:
 	@echo "make run    set up and run rvm-live (ARGS='--source demo ...' passes options on; TORCH=cpu|cuda|default)"
-	@echo "make test   set up and run the tests (ARGS='-k queue' selects)"
+	@echo "make test   set up and run the quick tests (ARGS='-k queue' selects; WORKERS=2 where memory is short: 3 is the"
+	@echo "            default, of 2 GB each)"
 	@echo "make test-all   the slow ones, too (WORKERS=4: in four processes; 2 is the default), and the smoke test with"
 	@echo "            every Python found (PYTHONS=here: with this one)"
 	@echo "make smoke  the built wheel, without constraints, in an environment of its own: demo, file, batch, recording"

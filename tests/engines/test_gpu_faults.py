@@ -181,7 +181,7 @@ def test_files_after_the_one_that_lost_the_gpu_are_left_for_another_process(tmp_
     with start(*arguments, "--resume") as second:
         done = finish(second, 60)
     # A new process has its nine frames again: enough for b, and for half of c.
-    assert done.out.splitlines()[-1] == "1 done, 1 failed, 1 untouched, 1 kept, --force overwrites it", done.out
+    assert done.out.splitlines()[-1] == "1 done, 1 failed, 1 untouched, 1 kept (--force overwrites it)", done.out
     assert {len(inside(tmp_path / "out" / f"output_{name}.mp4").times) for name in "ab"} == {6}
 
 

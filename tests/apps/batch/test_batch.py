@@ -324,7 +324,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert not (out / "output_b.mp4").exists()
     done = call(*slowly, "--resume")
     assert done.code == 0, done.out
-    assert done.out.splitlines()[-1] == "1 done, 1 kept, --force overwrites it"
+    assert done.out.splitlines()[-1] == "1 done, 1 kept (--force overwrites it)"
     assert whole.stat().st_mtime_ns == stamp
     assert len(inside(out / "output_b.mp4").times) == 240
     assert not hidden(out)

@@ -21,7 +21,7 @@ from tests.support.program import Outcome, call, start
 from tests.support.waiting import until
 
 HALF = ("--engine", "tests.support.engines:LeftHalfEngine", "--background", "color:#000000")
-KEPT = "1 kept, --force overwrites it"
+KEPT = "1 kept (--force overwrites it)"
 
 
 def work(*arguments: str | Path) -> Outcome:

@@ -97,7 +97,7 @@ def test_the_rate_is_a_choice_and_part_of_what_it_is_made_of(tmp_path: Path) -> 
     for rate, seconds in (("24", 4 / 24), ("23.976", 4 / 23.976)):
         assert call("batch", folder, "-o", out, *HALF, "--fps", rate, "--force").code == 0
         assert inside(out / "output_f.mp4").seconds == pytest.approx(seconds, abs=1e-3)
-    assert "0 done, 1 kept, --force overwrites it" in call("batch", folder, "-o", out, *HALF, "--fps", "23.976").out
+    assert "0 done, 1 kept (--force overwrites it)" in call("batch", folder, "-o", out, *HALF, "--fps", "23.976").out
     assert "made of another file" in call("batch", folder, "-o", out, *HALF).out
     cv2.imwrite(str(folder / "f_0003.png"), np.full((64, 96, 3), 200, np.uint8))
     assert "made of another file" in call("batch", folder, "-o", out, *HALF, "--fps", "23.976").out
@@ -142,7 +142,7 @@ def test_pictures_of_another_size_are_fitted_in(tmp_path: Path) -> None:
 def test_rows_that_a_run_has_made_are_no_inputs_of_the_next(tmp_path: Path, out: str) -> None:
     folder = draw(tmp_path / "in", *row(4))
     options = ("-o", folder / out, *HALF, "--container", "png", "--write", "composite,alpha")
-    for said in ("1 done", "0 done, 1 kept, --force overwrites it"):
+    for said in ("1 done", "0 done, 1 kept (--force overwrites it)"):
         done = call("batch", folder, *options)
         assert done.out.splitlines()[-1] == said, done
 

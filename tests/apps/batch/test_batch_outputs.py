@@ -21,7 +21,7 @@ from tests.support.program import Outcome, call
 
 HALF = ("--engine", "tests.support.engines:LeftHalfEngine")
 GREEN = ("--background", "color:#00ff00")
-KEPT = "1 kept, --force overwrites it"
+KEPT = "1 kept (--force overwrites it)"
 
 
 def work(*arguments: str | Path) -> Outcome:
@@ -145,7 +145,7 @@ def test_without_an_output_it_lies_beside_the_clip_and_is_no_input_of_the_next_r
     for what in ([clip.parent], [clip.parent / "**" / "*"], as_a_shell(clip.parent)):
         done = work(*what)
         count = 2 if len(what) > 1 else 3
-        assert (done.code, last(done)) == (0, f"{count} kept, --force overwrites them"), done
+        assert (done.code, last(done)) == (0, f"{count} kept (--force overwrites them)"), done
     for path in clip.parent.rglob(".*"):
         path.unlink()
     done = work(*as_a_shell(clip.parent))

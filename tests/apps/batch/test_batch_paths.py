@@ -182,7 +182,7 @@ def test_a_second_run_does_not_take_what_the_first_has_made(out: str, tmp_path: 
     trees = []
     for named in (tmp_path / "in", tmp_path / "in", tmp_path / "in" / "**" / "*.mp4"):
         for how, said in (
-            ((), "0 done, 1 kept, --force overwrites it" if trees else "1 done"),
+            ((), "0 done, 1 kept (--force overwrites it)" if trees else "1 done"),
             (("--force",), "1 done"),
         ):
             done = work(named, *arguments, *how)

@@ -6,16 +6,18 @@ import logging
 import statistics
 import sys
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
+from rvm_live.core.arrays import Bytes
 from rvm_live.core.beside import beside
 from rvm_live.core.clock import Clock
 from rvm_live.core.errors import CompositorError, SettingsError, UnavailableError, words_of
 from rvm_live.core.frames import Matte
+from rvm_live.core.look import Look
 from rvm_live.core.notices import Notices
 from rvm_live.core.registry import COMPOSITORS
 from rvm_live.finishing.compiled import kernels
@@ -114,9 +116,12 @@ class BackEnds:
             )
         _log.info("compositor %s (%s)", self.name, self._told())
 
-    def serving(self, *, look: bool) -> str:
-        """Name of the one that composes: what a look asks for is the processor's."""
-        return LOOKS if look and not self._no_look else self.name
+    def serving(self, look: Look) -> str:
+        """Name of the one that composes: what a look asks for is the processor's, unless the one in use knows of light
+        and the edge is as it was."""
+        if look.plain or self._no_look:
+            return self.name
+        return self.name if not look.edge and _lights(self._compositors.get(self.name)) else LOOKS
 
     def compose(
         self, matte: Matte, layer: Layer, *, as_made: bool = False, lighting: Lighting | None = None
@@ -151,18 +156,17 @@ class BackEnds:
         raise CompositorError(f"every compositor failed ({told})")
 
     def _looking(self, matte: Matte, layer: Layer, as_made: bool, lighting: Lighting) -> NDArray[np.uint8] | None:
-        """By the processor's own; None where that fails, which ends its use for this."""
-        from rvm_live.compositing.cpu import CpuCompositor
-
+        """By whoever knows how; None where that fails, which ends its use for this."""
         try:
-            compositor = self._compositors.get(LOOKS)
-            if not isinstance(compositor, CpuCompositor):
+            serving = self.serving(lighting.look)
+            compositor: Any = self._compositors.get(serving)
+            if not _lights(compositor):
                 raise CompositorError(self.refusals.get(LOOKS, "the compositor cpu is not there"))
-            if self.name != LOOKS:
+            if self.name != serving:
                 tell = self._notices.fallback if self.name == self._wanted else self._notices.remark
                 tell(f"the look is the processor's work: cpu composes, not {self.name}")
             source = self._source_foreground and not as_made
-            image = compositor.composite(matte, layer, source_foreground=source, lighting=lighting)
+            image: Bytes = compositor.composite(matte, layer, source_foreground=source, lighting=lighting)
             self._tell(compositor)
             return image
         except Exception as error:
@@ -274,6 +278,10 @@ class BackEnds:
         measured = [f"{name} {self.timings[name]:.1f} ms" for name in self._compositors]
         later = [f"{name} when it is asked for" for name in self._later]
         return ", ".join([*measured, *later, *(f"{name}: {reason}" for name, reason in self.refusals.items())])
+
+
+def _lights(compositor: Compositor | None) -> bool:
+    return bool(getattr(compositor, "lights", False))
 
 
 def _quietly_close(compositor: Compositor) -> None:

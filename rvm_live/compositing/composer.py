@@ -293,7 +293,7 @@ class Composer:
     @property
     def backend(self) -> str:
         """Name of the back end that composes; empty before ``open``."""
-        return self._back_ends.serving(look=not self._looking.now.plain)
+        return self._back_ends.serving(self._looking.now)
 
     @property
     def background_label(self) -> str:

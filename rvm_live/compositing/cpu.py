@@ -65,6 +65,8 @@ class CpuCompositor(Compositor):
     """
 
     name = "cpu"
+    lights = True
+    """It knows how light falls."""
 
     def __init__(self, device: str = "cpu") -> None:
         super().__init__(device)

@@ -19,13 +19,14 @@ from rvm_live.core.arrays import Bytes
 from rvm_live.core.look import Look
 from rvm_live.finishing.light import DECODED, Light, encoded
 
-__all__ = ["Glows", "Lighting", "glow_of", "rim_of"]
+__all__ = ["GLOW", "REDUCE_ALPHA", "REDUCE_GLOW", "RIM", "Glows", "Lighting", "glow_of", "rim_of"]
 
-_RIM = 1 / 90
+RIM = 1 / 90
 """Standard deviation by which alpha is blurred for the rim, in heights of the picture."""
-_GLOW = 1 / 30
+GLOW = 1 / 30
 """Likewise the background."""
-_REDUCE_ALPHA, _REDUCE_GLOW = 4, 8
+REDUCE_ALPHA, REDUCE_GLOW = 4, 8
+"""How much smaller alpha and the background are blurred."""
 
 Glows = Plates[Bytes]
 """The light of backgrounds that stand still, worked out once."""
@@ -41,12 +42,12 @@ class Lighting:
     """
 
     def __init__(self, look: Look, glows: Glows, table: Bytes | None = None) -> None:
-        self._look, self._glows, self._table = look, glows, table
+        self.look, self._glows, self.table = look, glows, table
 
     @property
     def key(self) -> tuple[Look, bytes | None]:
         """What it is made of; equal where it is the same light."""
-        return self._look, None if self._table is None else self._table.tobytes()
+        return self.look, None if self.table is None else self.table.tobytes()
 
     def light(self, plate: Bytes, layer: Plate | None, alpha: Callable[[], Bytes]) -> Light:
         """The light.
@@ -56,11 +57,11 @@ class Lighting:
             layer: it, where it is a picture that may come again.
             alpha: gives the person's, uint8 (H, W); asked where it is needed.
         """
-        linear, share = self._look.blend == "linear", self._look.light_wrap / 100
+        linear, share = self.look.blend == "linear", self.look.light_wrap / 100
         if not share:
-            return Light(linear, self._table)
+            return Light(linear, self.table)
         glow = glow_of(plate) if layer is None else self._glows.get(layer, lambda gone: glow_of(plate))
-        return Light(linear, self._table, rim_of(alpha(), share), glow)
+        return Light(linear, self.table, rim_of(alpha(), share), glow)
 
 
 def rim_of(alpha: Bytes, share: float) -> Bytes:
@@ -71,8 +72,8 @@ def rim_of(alpha: Bytes, share: float) -> Bytes:
         share: of all of it, 0 to 1.
     """
     height, width = alpha.shape
-    small = _smaller(alpha, _REDUCE_ALPHA)
-    sigma = height * _RIM / _REDUCE_ALPHA
+    small = _smaller(alpha, REDUCE_ALPHA)
+    sigma = height * RIM / REDUCE_ALPHA
     small = cv2.GaussianBlur(small, (0, 0), max(sigma, 0.3), borderType=cv2.BORDER_REPLICATE)
     around = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.LUT(around, np.rint((255 - np.arange(256)) * share).astype(np.uint8)))
@@ -81,8 +82,8 @@ def rim_of(alpha: Bytes, share: float) -> Bytes:
 def glow_of(plate: Bytes) -> Bytes:
     """The light of a picture, blurred as light, uint8 (H, W, 3), as levels again."""
     height, width = plate.shape[:2]
-    light = DECODED[_smaller(plate, _REDUCE_GLOW)]
-    sigma = max(height * _GLOW / _REDUCE_GLOW, 0.3)
+    light = DECODED[_smaller(plate, REDUCE_GLOW)]
+    sigma = max(height * GLOW / REDUCE_GLOW, 0.3)
     light = cv2.GaussianBlur(light, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.resize(encoded(light), (width, height), interpolation=cv2.INTER_LINEAR))
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Layer, Plate
 from rvm_live.compositing.common import Plates
+from rvm_live.core import transfer
 from rvm_live.core.arrays import Bytes
 from rvm_live.core.frames import Matte
 from rvm_live.finishing.light import DECODED, encoded
@@ -226,10 +227,10 @@ class Matcher:
 
 
 def _person_in(matte: Matte) -> _Person | None:
-    image, alpha = matte.frame.image, matte.host().alpha
+    image = matte.frame.image
     size = _small(image)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    sure = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) >= _SURE
+    sure = _alpha_of(matte, size) >= _SURE
     if sure.sum() < _FEWEST:
         return None
     light = DECODED[small].astype(np.float64)
@@ -245,6 +246,27 @@ def _person_in(matte: Matte) -> _Person | None:
     luminance = bright @ LUMA
     bright = bright[luminance >= np.median(luminance)]  # hair may have the colour of skin, and is darker
     return _Person(person, np.maximum(bright.mean(axis=0), 1e-4))
+
+
+def _alpha_of(matte: Matte, size: tuple[int, int]) -> Bytes:
+    """Alpha at a small size, uint8 (h, w); from a device that alone comes down."""
+    if matte.deferred is not None or isinstance(matte.alpha, np.ndarray) or matte.alpha.device.type == "cpu":
+        return np.asarray(cv2.resize(matte.host().alpha, size, interpolation=cv2.INTER_AREA))
+    return _brought_down(matte, size)
+
+
+def _brought_down(matte: Matte, size: tuple[int, int]) -> Bytes:
+    import torch
+
+    alpha: torch.Tensor = matte.alpha
+    if alpha.device.type == "cuda":
+        stream = torch.cuda.current_stream(alpha.device)
+        if matte.ready is not None:
+            stream.wait_event(matte.ready)
+        alpha.record_stream(stream)
+    values = alpha.float() if alpha.dtype == torch.uint8 else alpha.float() * 255
+    small = torch.nn.functional.interpolate(values[None, None], size[::-1], mode="area")[0, 0]
+    return transfer.download(small.round().clamp(0, 255).to(torch.uint8))
 
 
 def _light_of(image: Bytes) -> Exact:

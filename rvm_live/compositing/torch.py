@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,10 @@ from rvm_live.compositing.lens import LEVEL_STEPS, LEVELS, LIGHT, STRETCH
 from rvm_live.core import transfer
 from rvm_live.core.errors import CompositorError, UnavailableError, told_as, words_of
 from rvm_live.core.frames import Matte, TensorMatte
+
+if TYPE_CHECKING:
+    from rvm_live.compositing.lighting import Lighting
+    from rvm_live.compositing.lighting_torch import TorchLight
 
 __all__ = ["TorchCompositor", "usable_device"]
 
@@ -41,6 +45,13 @@ class TorchCompositor(Compositor):
         self._plates: Plates[torch.Tensor] = Plates()
         self._smoothing: tuple[BlurPlan, torch.Tensor, torch.Tensor] | None = None
         self._lens: tuple[BlurPlan, list[torch.Tensor]] | None = None
+        self._light: TorchLight | None = None
+
+    @property
+    def lights(self) -> bool:
+        """Whether it knows how light falls: where mattes would have to come down for it. In main memory the processor's
+        own is quicker."""
+        return self._device.type != "cpu"
 
     def open(self) -> None:
         self._device = usable_device(self.device)
@@ -49,32 +60,49 @@ class TorchCompositor(Compositor):
             with torch.inference_mode(), self._on_stream():
                 self._blend = _quick_blend(self._device)
 
-    def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> NDArray[np.uint8]:
+    def composite(
+        self, matte: Matte, layer: Layer, *, source_foreground: bool = False, lighting: Lighting | None = None
+    ) -> NDArray[np.uint8]:
+        """As every compositor does; ``lighting`` tells how light falls, where that is asked for."""
         check_layer(layer, matte.frame)
         failed = told_as(CompositorError, f"torch failed on {self._device}", of=RuntimeError)
         with failed, torch.inference_mode(), self._on_stream():
-            result = self._composite(matte.tensor(self._device), layer, source_foreground)
+            result = self._composite(matte.tensor(self._device), layer, source_foreground, lighting)
             return transfer.download(result)
 
     def close(self) -> None:
         self._plates.clear()
-        self._smoothing = self._lens = self._stream = self._blend = None
+        self._smoothing = self._lens = self._stream = self._blend = self._light = None
 
     def _on_stream(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
 
-    def _composite(self, matte: TensorMatte, layer: Layer, source_foreground: bool) -> torch.Tensor:
+    def _composite(
+        self, matte: TensorMatte, layer: Layer, source_foreground: bool, lighting: Lighting | None
+    ) -> torch.Tensor:
         colour = matte.image if source_foreground else matte.colour
         alpha = matte.alpha.unsqueeze(-1)
         if isinstance(layer, Clear):
             return torch.cat((colour * (alpha > 0), alpha), dim=-1)
         plate = self._blurred(matte, layer) if isinstance(layer, Blur) else self._uploaded(layer)
+        if lighting is not None:
+            light = self._lighting()
+            colour = light.coloured(colour, matte.alpha, plate, layer, lighting)
+            if lighting.look.blend == "linear":
+                return light.over(colour, matte.alpha, plate)
         if self._blend is not None:
             return self._blend(colour, matte.alpha, plate)
         share = alpha.float().div_(255)
         # Each product is rounded by itself, as the CPU reference does; no exact half can occur (255 is odd).
         result = (colour * share).round_()
         return result.add_((plate * (1 - share)).round_()).to(torch.uint8)
+
+    def _lighting(self) -> TorchLight:
+        if self._light is None:
+            from rvm_live.compositing.lighting_torch import TorchLight
+
+            self._light = TorchLight(self._device)
+        return self._light
 
     def _uploaded(self, plate: Plate) -> torch.Tensor:
         return self._plates.get(plate, lambda gone: transfer.upload(plate.image, self._device))

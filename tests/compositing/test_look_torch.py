@@ -1,0 +1,158 @@
+"""The look where mattes lie on a device: what the processor makes of it, and nothing large comes down for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
+from rvm_live.compositing import matching
+from rvm_live.compositing.composer import Composer
+from rvm_live.compositing.cpu import CpuCompositor
+from rvm_live.compositing.lighting import Glows, Lighting
+from rvm_live.compositing.torch import TorchCompositor
+from rvm_live.core import transfer
+from rvm_live.core.arrays import Bytes
+from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.look import Look
+from rvm_live.core.notices import Notices
+from rvm_live.finishing.light import DECODED
+from tests.compositing.test_look import Still
+from tests.support.clock import FakeClock
+
+WIDTH, HEIGHT = 322, 182
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+TABLE: Bytes = np.stack([np.clip(np.arange(256) * gain + 4, 0, 255) for gain in (0.9, 1.0, 1.2)]).astype(np.uint8)
+LOOKS = [Look(blend="linear"), Look(light_wrap=100), Look(light_wrap=40, blend="linear"), Look(match=60)]
+
+
+def parts() -> tuple[Bytes, Bytes, Bytes]:
+    """A frame, every alpha around somebody, and their colours."""
+    rng = np.random.default_rng(3)
+    image, colour = rng.integers(0, 256, (2, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.ellipse(alpha, (150, 130), (60, 90), 0, 0, 360, 255, -1)
+    return image, np.asarray(cv2.GaussianBlur(alpha, (0, 0), 4), np.uint8), colour
+
+
+def matte_on(device: str, seq: int = 0) -> Matte:
+    image, alpha, colour = parts()
+    frame = Frame(image, seq, 0, seq * 33_000_000)
+    return Matte(frame, *(torch.from_numpy(each).to(device) for each in (alpha, colour, image)))
+
+
+def behind() -> Bytes:
+    rng = np.random.default_rng(4)
+    picture = cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    return np.ascontiguousarray(picture)
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    yield str(request.param)
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.words)
+@pytest.mark.parametrize("layer", [Plate(behind(), 1), Blur(25.0), Clear()], ids=["plate", "blur", "clear"])
+@pytest.mark.parametrize("source", [False, True])
+def test_it_is_what_the_processor_makes(device: str, look: Look, layer: Layer, source: bool) -> None:
+    """To the last bit but for rim and glow: a hundredth of white's light there, and half a level in the mean."""
+    made = []
+    for compositor in (CpuCompositor("cpu"), TorchCompositor(device)):
+        compositor.open()
+        asked = Lighting(look, Glows(), TABLE if look.match else None)
+        made.append(compositor.composite(matte_on(device), layer, source_foreground=source, lighting=asked).astype(int))
+        compositor.close()
+    apart = np.abs(made[0] - made[1])
+    if look.light_wrap:
+        assert np.abs(DECODED[made[0]] - DECODED[made[1]]).max() < 0.01 and apart.mean() < 0.5
+    else:
+        assert apart.max() <= (0 if isinstance(layer, Plate) else 1), "a blur is within a level anyway"
+    plain = TorchCompositor(device)
+    plain.open()
+    as_it_is = plain.composite(matte_on(device), layer, source_foreground=source)
+    plain.close()
+    assert (as_it_is != made[1]).any() is not isinstance(layer, Clear) or (isinstance(layer, Clear) and look.match)
+
+
+def test_the_glow_of_a_picture_that_stands_is_made_once(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compositor = TorchCompositor(device)
+    compositor.open()
+    plate, light = Plate(behind(), 1), Lighting(Look(light_wrap=50), Glows())
+    first = compositor.composite(matte_on(device), plate, lighting=light)
+    assert compositor._light is not None
+    kept = dict(compositor._light._glows._kept)
+    assert len(kept) == 1
+    np.testing.assert_array_equal(first, compositor.composite(matte_on(device), plate, lighting=light))
+    assert all(compositor._light._glows._kept[each] is glow for each, glow in kept.items())
+    compositor.close()
+
+
+@pytest.mark.parametrize("size", [(64, 36), (40, 64)])
+def test_small_alpha_is_the_same_from_a_device(device: str, size: tuple[int, int]) -> None:
+    small = matching._brought_down(matte_on(device), size).astype(int)
+    wanted = cv2.resize(parts()[1], size, interpolation=cv2.INTER_AREA)
+    assert small.shape == wanted.shape
+    assert np.abs(small - wanted).mean() < 1.5
+
+
+@pytest.fixture
+def as_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Main memory as if it were a device's, from which things have to come down."""
+    monkeypatch.setattr(TorchCompositor, "lights", True)
+    monkeypatch.setattr(matching, "_alpha_of", lambda matte, size: matching._brought_down(matte, size))
+
+
+def composer_of(look: Look, **more: Any) -> Composer:
+    composer = Composer([Still(behind())], compositor="torch", look=look, clock=FakeClock(), **more)
+    composer.open(WIDTH, HEIGHT, "cpu")
+    return composer
+
+
+@pytest.mark.parametrize("look", [*LOOKS, Look(match=80, light_wrap=50, blend="linear")], ids=lambda look: look.words)
+def test_a_frame_comes_down_once_and_what_composes_is_told(as_on_a_device: None, look: Look) -> None:
+    """Invariant 8, with a look: the finished picture, and a few times a second a small alpha for matching."""
+    notices = Notices()
+    composer = composer_of(look, notices=notices)
+    try:
+        composer.compose(matte_on("cpu"))  # the background goes up
+        matte = matte_on("cpu", 1)
+        before = transfer.counts()
+        composite = composer.compose(matte)
+        after = transfer.counts()
+        assert (after.uploads - before.uploads) <= (1 if look.match else 0)
+        assert after.downloads - before.downloads == 1
+        assert composite.backend == composer.backend == "torch" and notices.messages == ()
+    finally:
+        composer.close()
+
+
+def test_an_edge_is_the_processors_work_and_told(as_on_a_device: None) -> None:
+    notices = Notices()
+    composer = composer_of(Look(grow=2, blend="linear"), notices=notices)
+    try:
+        assert composer.compose(matte_on("cpu")).backend == "cpu"
+        assert "cpu composes, not torch" in notices.messages[0]
+    finally:
+        composer.close()
+
+
+def test_light_that_fails_on_a_device_is_told_and_the_picture_goes_on(
+    as_on_a_device: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(self: object) -> None:
+        raise RuntimeError("no light here")
+
+    monkeypatch.setattr(TorchCompositor, "_lighting", failing)
+    notices = Notices()
+    composer = composer_of(Look(blend="linear"), notices=notices)
+    try:
+        assert composer.compose(matte_on("cpu")).backend == "torch"
+        assert len(notices.fallbacks) == 1 and "the look failed" in notices.fallbacks[0]
+    finally:
+        composer.close()

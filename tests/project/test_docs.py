@@ -211,6 +211,10 @@ def test_every_option_is_on_its_page(command: str | None, page: str) -> None:
         assert names & (told | {"--help"}), f"{'/'.join(sorted(names))} is not in docs/{page}"
 
 
+def test_the_readme_stays_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 130
+
+
 def test_tests_named_in_the_architecture_exist() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     for file, name in re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?", text):

@@ -53,7 +53,8 @@ _hear_signals()
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a test marked ``few(n)`` so many cases are run by `make test`, spread evenly; the others are slow.
 
-    A test that is known to take long may take longer before it is said to hang.
+    A test that is known to take long may take longer before it is said to hang, as may one for which kernels may have to
+    be compiled.
     """
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
@@ -66,7 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if number not in kept:
                 item.add_marker("slow")
     for item in items:
-        if item.get_closest_marker("slow") or item.get_closest_marker("stress"):
+        compiles = isinstance(item, pytest.Function) and vars(item.module).keys() & {"fast", "FastCpu"}
+        if compiles or item.get_closest_marker("slow") or item.get_closest_marker("stress"):
             item.add_marker(pytest.mark.timeout(600), append=True)
 
 

@@ -53,8 +53,8 @@ _hear_signals()
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a test marked ``few(n)`` so many cases are run by `make test`, spread evenly; the others are slow.
 
-    A test that is known to take long may take longer before it is said to hang, as may one for which kernels may have to
-    be compiled.
+    A test that is known to take long may take longer before it is said to hang, as may one that may have to compile
+    kernels.
     """
     cases: dict[str, list[pytest.Item]] = {}
     for item in items:
@@ -96,6 +96,12 @@ class _Failures:
 
 @pytest.hookimpl(trylast=True)  # the reporter comes first
 def pytest_configure(config: pytest.Config) -> None:
+    import hypothesis  # not for the programs that tests start
+
+    # How quick this machine is at the moment is no property of the program.
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=slow)
+    hypothesis.settings.load_profile("suite")
     terminal = config.pluginmanager.getplugin("terminalreporter")
     several = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
     if os.environ.get("CI") and terminal is not None and several:

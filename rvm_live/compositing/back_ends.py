@@ -117,11 +117,10 @@ class BackEnds:
         _log.info("compositor %s (%s)", self.name, self._told())
 
     def serving(self, look: Look) -> str:
-        """Name of the one that composes: what a look asks for is the processor's, unless the one in use knows of light
-        and the edge is as it was."""
+        """Name of the one that composes: what a look asks for is the processor's, unless that one knows of light."""
         if look.plain or self._no_look:
             return self.name
-        return self.name if not look.edge and _lights(self._compositors.get(self.name)) else LOOKS
+        return self.name if _lights(self._compositors.get(self.name)) else LOOKS
 
     def compose(
         self, matte: Matte, layer: Layer, *, as_made: bool = False, lighting: Lighting | None = None

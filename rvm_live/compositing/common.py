@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from rvm_live.backgrounds.base import Layer, Plate
 from rvm_live.compositing.lens import disc
+from rvm_live.core.arrays import Floats
 from rvm_live.core.errors import CompositorError
 from rvm_live.core.frames import Frame, Matte
 
@@ -124,6 +125,14 @@ class Plates(Generic[T]):
     def clear(self) -> None:
         """Free them."""
         self._kept.clear()
+
+
+def on_clamped(kernel: NDArray[np.float64], length: int) -> Floats:
+    """The (length, length) matrix that convolves with a kernel; the border is continued."""
+    matrix, at = np.zeros((length, length), np.float32), np.arange(length)
+    for place, share in enumerate(kernel):
+        np.add.at(matrix, (at, np.clip(at + place - len(kernel) // 2, 0, length - 1)), np.float32(share))
+    return matrix
 
 
 def check_layer(layer: Layer, frame: Frame) -> None:

@@ -26,27 +26,30 @@ from rvm_live.core.look import Look
 from rvm_live.finishing import one_pass
 from rvm_live.finishing.one_pass import CELL, LEAST_SUM
 
-__all__ = ["Edges", "carried", "despilled", "edged", "moved", "softened"]
+__all__ = [
+    "AROUND", "BOX", "FAR_IN", "FULL_HUE", "HUE", "NOBODY", "REACH", "RIM", "SURE",
+    "Edges", "carried", "despilled", "edged", "moved", "softened",
+]  # fmt: skip
 
 Box = tuple[slice, slice]
 """Lines and columns of a picture."""
 
-_BOX = 5
-_REACH = CELL * (_BOX // 2)
+BOX = 5
+REACH = CELL * (BOX // 2)
 """Pixels by which one box carries colours further."""
-_FAR_IN = 250
+FAR_IN = 250
 _AS_IT_IS: Bytes = np.arange(256, dtype=np.uint8)
-_SURE: Bytes = np.maximum(np.rint(255 * (np.arange(256) / 255) ** 4), 4).astype(np.uint8)
-_SURE[:LEAST_ALPHA] = 0
+SURE: Bytes = np.maximum(np.rint(255 * (np.arange(256) / 255) ** 4), 4).astype(np.uint8)
+SURE[:LEAST_ALPHA] = 0
 """What a pixel of each alpha counts where colours are carried outwards: the more it is the person's, the more."""
-_NOBODY: Bytes = np.where(np.arange(256) < LEAST_ALPHA, 255, 0).astype(np.uint8)
-_RIM = 1 / 120
+NOBODY: Bytes = np.where(np.arange(256) < LEAST_ALPHA, 255, 0).astype(np.uint8)
+RIM = 1 / 120
 """How far in from the edge the room's colour is taken off, in heights of the picture."""
 _ROW = 1024
 """Of OpenCV's remap, which takes no long lines."""
-_AROUND = 32
+AROUND = 32
 """Pixels of the room beside the person that are looked at for its colour."""
-_HUE, _FULL_HUE = 6.0, 30.0
+HUE, FULL_HUE = 6.0, 30.0
 """Chroma of the room, grey levels: below the first it has no hue, from the second on all of it counts."""
 
 
@@ -79,9 +82,21 @@ class Edges:
         if before is not None and before[1] == look and matte.same_as(before[0]):
             made = before[2].again(matte.frame)
         else:
-            made = edged(matte, look, source_foreground=self._source_foreground and not as_made)
+            made = self._made(matte, look, self._source_foreground and not as_made)
         self._last[inside] = matte, look, made
         return made
+
+    def _made(self, matte: Matte, look: Look, source_foreground: bool) -> Matte:
+        if not on_device(matte):
+            return edged(matte, look, source_foreground=source_foreground)
+        from rvm_live.compositing.edge_torch import edged_on_device
+
+        return edged_on_device(matte, look, source_foreground=source_foreground)
+
+
+def on_device(matte: Matte) -> bool:
+    """Whether it would have to come down to main memory."""
+    return matte.deferred is None and not isinstance(matte.alpha, np.ndarray) and bool(matte.alpha.device.type != "cpu")
 
 
 def edged(matte: Matte, look: Look, *, source_foreground: bool = False) -> Matte:
@@ -99,7 +114,7 @@ def edged(matte: Matte, look: Look, *, source_foreground: bool = False) -> Matte
     colour = image if source_foreground else host.colour
     outwards = look.grow - look.shrink
     margin = math.ceil(max(outwards, 0)) + math.ceil(2 * look.soften) + 2
-    box = _around(host.alpha, max(margin, _AROUND if look.despill else 0))
+    box = _around(host.alpha, max(margin, AROUND if look.despill else 0))
     if box is None:
         return replace(matte, alpha=host.alpha, foreground=colour, image=None, ready=None)
     before = np.ascontiguousarray(host.alpha[box])
@@ -107,7 +122,7 @@ def edged(matte: Matte, look: Look, *, source_foreground: bool = False) -> Matte
     alpha[alpha < LEAST_ALPHA] = 0
     colours = np.array(colour, order="C")
     if look.despill:
-        _despill(colours, box, before, image, _RIM * host.alpha.shape[0])
+        _despill(colours, box, before, image, RIM * host.alpha.shape[0])
     _own(colours, box, before, alpha, margin)
     whole = np.zeros_like(host.alpha)
     whole[box] = alpha
@@ -168,18 +183,18 @@ def _despill(colour: Bytes, box: Box, alpha: Bytes, image: Bytes, rim: float) ->
     small = cv2.GaussianBlur(small, (0, 0), max(rim / CELL, 0.3), borderType=cv2.BORDER_REPLICATE)
     inside = cv2.resize(small, padded.shape[::-1], interpolation=cv2.INTER_LINEAR)[:height, :width]
     inside = np.ascontiguousarray(inside)
-    at_rim = cv2.bitwise_and(cv2.compare(alpha, 0, cv2.CMP_GT), cv2.compare(inside, _FAR_IN, cv2.CMP_LT))
+    at_rim = cv2.bitwise_and(cv2.compare(alpha, 0, cv2.CMP_GT), cv2.compare(inside, FAR_IN, cv2.CMP_LT))
     touched = _touched(at_rim)
-    outside = _carried(image, box, alpha, alpha, _NOBODY, _AROUND, touched)
+    outside = _carried(image, box, alpha, alpha, NOBODY, AROUND, touched)
     # What is further in counts most, and the rim itself, whose colour is in doubt, next to nothing.
-    own = _carried(colour, box, alpha, inside, _SURE, _AROUND, touched)
-    if one_pass.done(lambda module: module.hued(outside, own, _HUE, _FULL_HUE)) and one_pass.done(
-        lambda module: module.cleaned(colour, *_corner(box), alpha, inside, _FAR_IN, touched, own)
+    own = _carried(colour, box, alpha, inside, SURE, AROUND, touched)
+    if one_pass.done(lambda module: module.hued(outside, own, HUE, FULL_HUE)) and one_pass.done(
+        lambda module: module.cleaned(colour, *_corner(box), alpha, inside, FAR_IN, touched, own)
     ):
         return
     hue = outside[..., :3] - outside[..., :3].mean(axis=2, keepdims=True)
     strong = np.sqrt((hue * hue).sum(axis=2, keepdims=True))
-    counts = np.clip((strong - _HUE) / (_FULL_HUE - _HUE), 0, 1) * (own[..., 3:] >= LEAST_SUM)
+    counts = np.clip((strong - HUE) / (FULL_HUE - HUE), 0, 1) * (own[..., 3:] >= LEAST_SUM)
     hue *= np.sqrt(counts) / np.maximum(strong, 1)  # so that what is taken away, where it is in twice, has the share
     at = np.flatnonzero(at_rim)
     where = np.divmod(at, width)
@@ -205,11 +220,11 @@ def _carried(
         reach: as there.
         touched: cells in which it is asked for; None: all.
     """
-    many, (width, height) = 1 + math.ceil(reach / _REACH), _cells(alpha)
+    many, (width, height) = 1 + math.ceil(reach / REACH), _cells(alpha)
     sums: Floats = np.empty((height, width, 4), np.float32)
     wanted = np.ones((height, width), np.uint8)
     if touched is not None:
-        around = 2 * (many * (_BOX // 2) + 1) + 1
+        around = 2 * (many * (BOX // 2) + 1) + 1
         wanted = cv2.dilate(touched, np.ones((1, around), np.uint8))
         wanted = cv2.dilate(wanted, np.ones((around, 1), np.uint8))
     if not one_pass.done(
@@ -223,7 +238,7 @@ def _carried(
         means = [cv2.resize(_padded(each), (width, height), interpolation=cv2.INTER_AREA) for each in parts]
         sums = cv2.merge([*cv2.split(means[0]), means[1]]).astype(np.float32) * np.float32(1 / 255)
     for _ in range(many):
-        sums = cv2.blur(sums, (_BOX, _BOX))
+        sums = cv2.blur(sums, (BOX, BOX))
     if not one_pass.done(lambda module: module.spread(sums)):
         there = sums[..., 3:]
         sums[..., :3] *= np.where(there < LEAST_SUM, 0, 255 / np.maximum(there, LEAST_SUM))
@@ -289,7 +304,7 @@ def _own(colour: Bytes, box: Box, before: Bytes, alpha: Bytes, reach: int) -> No
     if not cv2.hasNonZero(more):
         return
     touched = _touched(more)
-    model = _carried(colour, box, before, before, _SURE, reach, touched)
+    model = _carried(colour, box, before, before, SURE, reach, touched)
     if one_pass.done(lambda module: module.mixed(colour, *_corner(box), before, alpha, touched, model)):
         return
     where = np.nonzero(more)

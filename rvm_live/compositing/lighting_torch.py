@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from rvm_live.backgrounds.base import Layer, Plate
-from rvm_live.compositing.common import Plates
+from rvm_live.compositing.common import Plates, on_clamped
 from rvm_live.compositing.lighting import GLOW, REDUCE_ALPHA, REDUCE_GLOW, RIM, Lighting
 from rvm_live.core import transfer
 from rvm_live.core.arrays import Bytes
@@ -110,10 +110,7 @@ class TorchLight:
 
     def _smoother(self, length: int, sigma: float, size: int) -> Tensor:
         if (length, size) not in self._smoothers:
-            kernel, matrix = cv2.getGaussianKernel(size, sigma)[:, 0], np.zeros((length, length), np.float32)
-            for place, share in enumerate(kernel):
-                at = np.arange(length)
-                np.add.at(matrix, (at, np.clip(at + place - size // 2, 0, length - 1)), np.float32(share))
+            matrix = on_clamped(cv2.getGaussianKernel(size, sigma)[:, 0], length)
             self._smoothers[length, size] = torch.from_numpy(matrix).to(self._device)
         return self._smoothers[length, size]
 

@@ -11,17 +11,22 @@ import pytest
 import torch
 
 from rvm_live.backgrounds.base import Blur, Clear, Layer, Plate
-from rvm_live.compositing import matching
+from rvm_live.compositing import edge, matching
 from rvm_live.compositing.composer import Composer
 from rvm_live.compositing.cpu import CpuCompositor
+from rvm_live.compositing.edge import edged
+from rvm_live.compositing.edge_torch import edged_on_device
 from rvm_live.compositing.lighting import Glows, Lighting
 from rvm_live.compositing.torch import TorchCompositor
 from rvm_live.core import transfer
 from rvm_live.core.arrays import Bytes
-from rvm_live.core.frames import Frame, Matte
+from rvm_live.core.frames import LEAST_ALPHA, Frame, Matte
 from rvm_live.core.look import Look
 from rvm_live.core.notices import Notices
 from rvm_live.finishing.light import DECODED
+from tests.compositing.test_edge import PERSON
+from tests.compositing.test_edge import matte_of as room_matte
+from tests.compositing.test_edge_kernels import scene
 from tests.compositing.test_look import Still
 from tests.support.clock import FakeClock
 
@@ -29,6 +34,10 @@ WIDTH, HEIGHT = 322, 182
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 TABLE: Bytes = np.stack([np.clip(np.arange(256) * gain + 4, 0, 255) for gain in (0.9, 1.0, 1.2)]).astype(np.uint8)
 LOOKS = [Look(blend="linear"), Look(light_wrap=100), Look(light_wrap=40, blend="linear"), Look(match=60)]
+
+
+EDGES = [Look(grow=4), Look(grow=1.5), Look(shrink=2), Look(soften=4), Look(despill=True),
+         Look(grow=20, soften=6, despill=True), Look(shrink=2.25, soften=20)]  # fmt: skip
 
 
 def parts() -> tuple[Bytes, Bytes, Bytes]:
@@ -44,6 +53,13 @@ def matte_on(device: str, seq: int = 0) -> Matte:
     image, alpha, colour = parts()
     frame = Frame(image, seq, 0, seq * 33_000_000)
     return Matte(frame, *(torch.from_numpy(each).to(device) for each in (alpha, colour, image)))
+
+
+def matte_in_a_green_room(device: str) -> Matte:
+    """Soft and noisy, with some of the room in the colours."""
+    plain = scene(WIDTH, HEIGHT, (0.4, 0.7))
+    given = plain.alpha, plain.foreground, plain.frame.image
+    return Matte(plain.frame, *(torch.from_numpy(each).to(device) for each in given))
 
 
 def behind() -> Bytes:
@@ -93,6 +109,39 @@ def test_the_glow_of_a_picture_that_stands_is_made_once(device: str, monkeypatch
     compositor.close()
 
 
+@pytest.mark.parametrize("look", EDGES, ids=lambda look: look.words)
+@pytest.mark.parametrize("source", [False, True])
+def test_an_edge_is_what_the_processor_makes(device: str, look: Look, source: bool) -> None:
+    """Alpha within a level, and colours, as much of them as is seen; three levels where a quarter is."""
+    matte = matte_in_a_green_room(device)
+    one = edged(matte, look, source_foreground=source).host()
+    other = edged_on_device(matte, look, source_foreground=source).host()
+    cut = LEAST_ALPHA - 1  # what is less is 0
+    assert np.abs(np.maximum(one.alpha, cut).astype(int) - np.maximum(other.alpha, cut)).max() <= 1
+    seen = (one.alpha > 0) & (other.alpha > 0)
+    apart = np.abs(one.colour.astype(int) - other.colour).max(axis=2)
+    assert (apart * (one.alpha / 255))[seen].max() <= 1 and apart[seen & (one.alpha >= 64)].max() <= 3
+    assert apart[seen].mean() < 0.1
+    given = matte_in_a_green_room(device).host()
+    np.testing.assert_array_equal(matte.host().alpha, given.alpha)
+    np.testing.assert_array_equal(matte.host().colour, given.colour)  # nothing that was handed in is written to
+
+
+@pytest.mark.parametrize("look", [Look(grow=8), Look(grow=20, soften=12, despill=True)], ids=lambda look: look.words)
+def test_what_is_new_is_the_persons_own_colour_on_a_device(device: str, look: Look) -> None:
+    """Invariant 2: the room is not seen, however far one goes; and nobody stays nobody."""
+    plain = room_matte()
+    frame = plain.frame
+    there = Matte(frame, *(torch.from_numpy(each).to(device) for each in (plain.alpha, plain.foreground, frame.image)))
+    made = edged_on_device(there, look).host()
+    seen = made.alpha > 0
+    assert seen.sum() > (plain.alpha > 0).sum()
+    assert np.abs(made.colour[seen].astype(int) - PERSON).max() <= 1
+    assert not (seen & (made.alpha < LEAST_ALPHA)).any()
+    nobody = Matte(frame, torch.zeros(frame.image.shape[:2], dtype=torch.uint8, device=device))
+    assert not edged_on_device(nobody, look).host().alpha.any()
+
+
 @pytest.mark.parametrize("size", [(64, 36), (40, 64)])
 def test_small_alpha_is_the_same_from_a_device(device: str, size: tuple[int, int]) -> None:
     small = matching._brought_down(matte_on(device), size).astype(int)
@@ -106,6 +155,7 @@ def as_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Main memory as if it were a device's, from which things have to come down."""
     monkeypatch.setattr(TorchCompositor, "lights", True)
     monkeypatch.setattr(matching, "_alpha_of", lambda matte, size: matching._brought_down(matte, size))
+    monkeypatch.setattr(edge, "on_device", lambda matte: True)
 
 
 def composer_of(look: Look, **more: Any) -> Composer:
@@ -114,7 +164,10 @@ def composer_of(look: Look, **more: Any) -> Composer:
     return composer
 
 
-@pytest.mark.parametrize("look", [*LOOKS, Look(match=80, light_wrap=50, blend="linear")], ids=lambda look: look.words)
+EVERYTHING = Look(match=80, light_wrap=50, blend="linear", grow=3, soften=2, despill=True)
+
+
+@pytest.mark.parametrize("look", [*LOOKS, *EDGES, EVERYTHING], ids=lambda look: look.words)
 def test_a_frame_comes_down_once_and_what_composes_is_told(as_on_a_device: None, look: Look) -> None:
     """Invariant 8, with a look: the finished picture, and a few times a second a small alpha for matching."""
     notices = Notices()
@@ -128,16 +181,6 @@ def test_a_frame_comes_down_once_and_what_composes_is_told(as_on_a_device: None,
         assert (after.uploads - before.uploads) <= (1 if look.match else 0)
         assert after.downloads - before.downloads == 1
         assert composite.backend == composer.backend == "torch" and notices.messages == ()
-    finally:
-        composer.close()
-
-
-def test_an_edge_is_the_processors_work_and_told(as_on_a_device: None) -> None:
-    notices = Notices()
-    composer = composer_of(Look(grow=2, blend="linear"), notices=notices)
-    try:
-        assert composer.compose(matte_on("cpu")).backend == "cpu"
-        assert "cpu composes, not torch" in notices.messages[0]
     finally:
         composer.close()
 

@@ -16,6 +16,9 @@ from packaging.requirements import Requirement
 
 from hatch_build import described
 from rvm_live import __version__
+from rvm_live.backgrounds import builtin
+from rvm_live.backgrounds.image import ImageBackground
+from rvm_live.backgrounds.video import VideoBackground
 from tests.conftest import ROOT
 from tools.dist import contents, leads_nowhere, make, of_sdist, unready
 from tools.smoke import matting
@@ -130,6 +133,17 @@ def test_a_release_needs_tag_changelog_and_address(
     monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
     monkeypatch.setenv("RVM_LIVE_HOME", where)
     assert len(unready(tag, changelog)) == missing
+
+
+def test_the_backgrounds_lie_in_the_wheel_where_the_program_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    for source, place in built["force-include"].items():
+        shutil.copytree(ROOT / source, tmp_path / place)
+    monkeypatch.setattr(builtin, "files", lambda package: tmp_path / package)
+    assert builtin.assets() == tmp_path / "rvm_live" / "_assets" / "backgrounds"
+    assert {type(each) for each in builtin.builtin()} >= {ImageBackground, VideoBackground}
 
 
 @pytest.mark.slow

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import cycle
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +34,8 @@ PROVIDERS = {"darwin": "Core ML", "win32": "DirectML"}
 _FIRST, _EVERY, _PICTURES = 90, 5, 4
 """Frames until the first picture is taken, from one to the next, and how many: by then a start is over."""
 _AGAIN = 900
+_TIMED = 60
+"""The last mattes of the first engine whose times count."""
 _SOMEBODY = 2.0
 """Mean alpha, of 255, from which a picture has somebody in it: two empty mattes agree whatever made them."""
 _failed: set[str] = set()
@@ -92,6 +97,7 @@ class RivalEngine(DelegatingEngine):
     def _begin(self) -> None:
         self._seen, self._next = 0, _FIRST
         self._pictures: list[NDArray[np.uint8]] = []
+        self._times: deque[float] = deque(maxlen=_TIMED)
         self._trial: Future[_Won | None] | None = None
         self._stop = threading.Event()
         self._given_up = PROVIDERS.get(sys.platform) in _failed
@@ -136,6 +142,8 @@ class RivalEngine(DelegatingEngine):
                 self._own.reset()
             raise
         if self._trial is None and not self._given_up:
+            if not matte.spared:
+                self._times.append((matte.finished_ns - matte.started_ns) / 1e6)
             self._look(frame)
         return matte
 
@@ -148,9 +156,8 @@ class RivalEngine(DelegatingEngine):
         self._pictures.append(frame.image)
         if len(self._pictures) == _PICTURES:
             pictures, self._pictures = self._pictures, []
-            ratio = self._own.info.downsample_ratio
-            stop = self._stop
-            self._trial = beside("rival", lambda: self._tried(pictures, ratio, stop))
+            taken_ms, stop = median(self._times) if self._times else 0.0, self._stop
+            self._trial = beside("rival", lambda: self._tried(pictures, taken_ms, stop))
             self._trial.add_done_callback(lambda trial: self._ended(trial, stop))
 
     def _ended(self, trial: Future[_Won | None], stop: threading.Event) -> None:
@@ -164,8 +171,11 @@ class RivalEngine(DelegatingEngine):
         else:
             self._notes += (f"ONNX Runtime's {PROVIDERS[sys.platform]} is not used: {words_of(error)}",)
 
-    def _tried(self, pictures: Sequence[NDArray[np.uint8]], ratio: float, stop: threading.Event) -> _Won | None:
-        """Make the file, compare, and open what won; None where the engine that runs is to go on."""
+    def _tried(self, pictures: Sequence[NDArray[np.uint8]], own_ms: float, stop: threading.Event) -> _Won | None:
+        """Make the file, compare, and open what won; None where the engine that runs is to go on.
+
+        The first engine's alpha is that of another one like it on the CPU: a Mac's GPU is for one thread alone.
+        """
         from rvm_live.engines.common.fixed_network import Shape
         from rvm_live.engines.onnx.engine import OnnxEngine
         from rvm_live.engines.onnx.kept import file_for
@@ -175,8 +185,7 @@ class RivalEngine(DelegatingEngine):
         path = file_for(self._weights, shape, stop)
         provider = PROVIDERS[sys.platform]
         here = self._own.info
-        files = replace(self.settings, keep_up=False, gate=False, device=here.device, precision=here.precision)
-        plain = replace(files, downsample_ratio=shape.ratio, box=False)
+        plain = replace(self.settings, keep_up=False, gate=False, box=False, device="cpu", downsample_ratio=shape.ratio)
         asked = replace(self.settings, engine="onnx", weights=path, model=None)
         run = f"{here.engine} on {here.device}"
 
@@ -184,16 +193,15 @@ class RivalEngine(DelegatingEngine):
             if stop.is_set():
                 raise UnavailableError("it is no longer wanted")
             if way == run:
-                _, alphas = _run(self._make(plain), pictures)
+                alphas, _ = _run(self._make(plain), pictures)
                 if max(float(alpha.mean()) for alpha in alphas) < _SOMEBODY:
                     raise _Nobody
-                taken_ms, _ = _run(self._make(replace(files, downsample_ratio=ratio)), pictures)
-            else:
-                try:
-                    taken_ms, alphas = _run(OnnxEngine(replace(asked, gate=False)), pictures, provider)
-                except WeightsError:
-                    path.unlink(missing_ok=True)  # damaged: made anew the next time
-                    raise
+                return Trial((), own_ms, alphas)
+            try:
+                alphas, taken_ms = _run(OnnxEngine(replace(asked, gate=False)), pictures, provider)
+            except WeightsError:
+                path.unlink(missing_ok=True)  # damaged: made anew the next time
+                raise
             return Trial((), taken_ms, alphas)
 
         chosen = choose("auto", [provider], attempt, own=run, runtime="ONNX Runtime")
@@ -244,13 +252,13 @@ def _open(engine: Engine, size: tuple[int, int], provider: str) -> None:
 
 def _run(
     engine: Engine, pictures: Sequence[NDArray[np.uint8]], provider: str = ""
-) -> tuple[float, list[NDArray[np.uint8]]]:
-    """Milliseconds a frame, and alpha of each picture, of an engine that is opened and closed for it."""
+) -> tuple[list[NDArray[np.uint8]], float]:
+    """Alpha of each picture, and with a provider milliseconds a frame; the engine is opened and closed for it."""
     try:
         _open(engine, (pictures[0].shape[1], pictures[0].shape[0]), provider)
         frames = [Frame(picture, number, 0, number) for number, picture in enumerate(pictures)]
         alphas = [np.array(engine.matte(frame).host().alpha) for frame in frames]
-        turns = iter(frames * 8)
-        return median_ms(lambda: engine.matte(next(turns)).host(), runs=10, clock=SYSTEM_CLOCK), alphas
+        turns = cycle(frames)
+        return alphas, median_ms(lambda: engine.matte(next(turns)).host(), clock=SYSTEM_CLOCK) if provider else 0.0
     finally:
         close_failed(engine)

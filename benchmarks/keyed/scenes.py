@@ -158,7 +158,7 @@ def _played(path: Path, size: tuple[int, int], count: int) -> Iterator[NDArray[n
     except (av.error.FFmpegError, OSError) as error:
         raise SourceError(f"the background {path.name} cannot be read: {error}") from error
     if not seen:
-        raise SourceError(f"the background {path.name} holds no picture")
+        raise SourceError(f"the background {path.name} contains no picture")
     for number in range(count - len(seen)):
         turn = number // len(seen) % 2
         place = number % len(seen)

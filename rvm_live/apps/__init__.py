@@ -1,4 +1,4 @@
-"""What a user asks for as a whole: settings in, a result out, nothing printed.
+"""The program's applications: settings in, a result out; they print nothing.
 
 May import backgrounds, compositing, core, engines, finishing, media, microphones, network, pipeline, sinks, sources,
 system, weights.

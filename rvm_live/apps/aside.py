@@ -1,4 +1,4 @@
-"""What the thread of a live run does beside showing pictures."""
+"""What the thread of a live run does besides showing pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOOK_NS = 200_000_000
 
 
 class Aside(Sink):
-    """Tells with the first picture how the run goes on: by then whatever was asked for has been looked at. And looks
+    """Reports with the first picture how the run continues: by then all settings have been checked. Also looks
     now and then for controls that have changed by themselves."""
 
     runs_on = "run"

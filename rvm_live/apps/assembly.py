@@ -1,4 +1,4 @@
-"""From settings to a pipeline, in one way for live video, files and long runs; an app says only what differs.
+"""Makes a pipeline from settings, in one way for live video, files and long runs; an app only says what differs.
 
 ::
 
@@ -38,7 +38,7 @@ __all__ = ["Assembly", "failover", "reconnecting"]
 def reconnecting(
     settings: SourceSettings, notices: Notices, clock: Clock = SYSTEM_CLOCK, make: Make | None = None
 ) -> ReconnectingSource:
-    """The source that the settings name, or that ``make`` makes of them, opened again when it is lost; that is told."""
+    """The source of the settings, or the one that ``make`` makes, opened again when it is lost; this is reported."""
     return ReconnectingSource(settings, make or open_source, notices.again, clock, notices.news)
 
 
@@ -50,17 +50,17 @@ def failover(
     progress: Any = None,
     around: Callable[[Engine], Engine] = lambda engine: engine,
 ) -> FailoverEngine:
-    """The engine that the settings name, its weights at hand, which goes on where it fails.
+    """The engine of the settings, with its weights, which continues after failures.
 
     Args:
         settings: what was asked for.
-        notices: told of what it does otherwise.
+        notices: list for fallbacks.
         live: it has to keep up.
-        progress: handed on to :func:`rvm_live.weights.resolve` for a download.
-        around: puts something around each engine that is made.
+        progress: passed on to :func:`rvm_live.weights.resolve` for a download.
+        around: wraps each engine that is made.
 
     Raises:
-        WeightsError: what was asked for cannot be had.
+        WeightsError: the weights that were asked for are not available.
     """
     first = engine_for(replace(settings, keep_up=live), progress)
     return FailoverEngine(lambda asked: around(first.again(asked)), first.settings, notices)
@@ -71,10 +71,10 @@ class Assembly:
 
     Args:
         source: where frames come from.
-        engine: how mattes are made; its settings say whose colours the composites have.
-        backgrounds: what is seen behind the person, at least one.
+        engine: how mattes are made; its settings choose the colours of the composites.
+        backgrounds: at least one.
         overflow: live video, or every frame of a file, which then gives the same bytes again.
-        notices: told of everything that runs otherwise than asked.
+        notices: list for everything that runs differently from what was asked.
         clock: monotonic time.
         compositor: as for :class:`~rvm_live.compositing.composer.Composer`; so are the rest.
 
@@ -128,8 +128,8 @@ class Assembly:
         scene_reset: bool = True,
         chunk: int = 1,
     ) -> Pipeline:
-        """The pipeline, not begun. The arguments are :class:`~rvm_live.pipeline.pipeline.Pipeline`'s; files, which lose
-        nothing, are neither slowed down to a rate nor matted at a smaller size to keep one."""
+        """The pipeline, not started. The arguments are :class:`~rvm_live.pipeline.pipeline.Pipeline`'s; files, which
+        lose nothing, are neither slowed down to a rate nor matted at a smaller size to keep one."""
         return Pipeline(
             self._source,
             self._engine,

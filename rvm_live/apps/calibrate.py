@@ -1,4 +1,4 @@
-"""Making the int8 networks from pictures of the user's own: settings in, one line a size out. Prints nothing."""
+"""Makes the int8 networks from the user's own pictures: settings in, one result per size out. Prints nothing."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run(
         RvmLiveError: the source, the weights or NNCF failed.
     """
     if frames < LEAST_FRAMES:
-        raise SettingsError(f"frames {frames} is out of range: calibration takes at least {LEAST_FRAMES}")
+        raise SettingsError(f"frames {frames} is out of range: calibration needs at least {LEAST_FRAMES}")
     require()
     made = OpenVinoEngine(replace(engine, engine="openvino", precision="fp32"))
     made.open()
@@ -92,7 +92,9 @@ def _grabbed(settings: SourceSettings, count: int) -> list[NDArray[np.uint8]]:
     finally:
         source.release()
     if len(pictures) < LEAST_FRAMES:
-        raise SettingsError(f"{settings.source} has {len(pictures)} frames: calibration takes at least {LEAST_FRAMES}")
+        raise SettingsError(
+            f"{settings.source} has only {len(pictures)} frames: calibration needs at least {LEAST_FRAMES}"
+        )
     if len({picture.shape for picture in pictures}) > 1:
-        raise SettingsError(f"the frames of {settings.source} change size: calibrate on another clip")
+        raise SettingsError(f"the frames of {settings.source} change their size: calibrate with another clip")
     return pictures

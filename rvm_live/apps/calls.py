@@ -1,4 +1,4 @@
-"""The calls that a program tries first: one picture, one stream. Each is a few lines over what is there."""
+"""The simplest calls for programs: one picture, one stream."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def cut_out(image: NDArray[Any] | str | os.PathLike[str], **options: Unpack[Engi
     :func:`rvm_live.open_engine`, and call ``composite()`` and ``reset()`` for each.
 
     Args:
-        image: uint8 (H, W, 3) BGR, or the path of a picture, which is turned as it says itself.
+        image: uint8 (H, W, 3) BGR, or the path of a picture, which is rotated as its EXIF says.
         options: as for :func:`rvm_live.open_engine`.
 
     Returns:
@@ -71,21 +71,22 @@ def stream(
         for frame in rvm_live.stream(0, background="beach.jpg"):
             frame.image, frame.alpha
 
-    Capturing, matting and compositing go on beside the loop, each in a thread of its own. A camera or an address gives
-    the newest frame there is, and what a slow loop does not take is dropped; a lost one is opened again. Of a file all
-    frames come, as fast as they are taken. Nothing is opened before the first frame is asked for; everything is closed
-    when the loop ends, by ``break`` or an error in it, too. (Whoever keeps the iterator calls its ``close()``.)
+    Capturing, matting and compositing run beside the loop, each in its own thread. A camera or a URL gives
+    the newest frame, and frames that a slow loop does not take are dropped; a lost source is opened again. Of a file
+    all frames come, as fast as they are taken. Nothing is opened before the first frame is asked for; everything is
+    closed when the loop ends, also by ``break`` or an error in it. (If you keep the iterator, call its ``close()``.)
 
     Args:
         source: as ``--source`` takes it: a camera's number or name, a file, an address, ``demo``, ``auto`` (the first
             camera, else the demo); or a :class:`~rvm_live.sources.base.Source`, whose ``on_demand`` tells whether it
             waits like a file.
         background: as ``--background`` takes it: a picture or film, ``blur``, ``color:#00ff88``, ``transparent``, ...
-        width: pixels asked of a camera; a file is scaled to fit inside. None: 1280 of a camera, a file's own.
+        width: pixels that a camera is asked for; a file is scaled to fit inside. None: 1280 for a camera, a file's own
+            width.
         height: likewise; None: 720.
-        fps: frames per second asked of a camera.
+        fps: frames per second that a camera is asked for.
         mirror: flip left and right.
-        notices: told of everything that runs otherwise than asked; None: the log ``rvm_live`` alone.
+        notices: list for everything that runs differently from what was asked; None: only the log ``rvm_live``.
         options: as for :func:`rvm_live.open_engine`; without a ratio a live source gets what the machine has time for.
 
     Yields:
@@ -138,5 +139,5 @@ def _source(source: object, width: int | None, height: int | None, fps: float, n
 
 def _text(value: object, what: str) -> str:
     if not isinstance(value, str | os.PathLike):
-        raise SettingsError(f"{what} is of the kind {type(value).__name__}: it must be a name or a path")
+        raise SettingsError(f"{what} is of type {type(value).__name__}: it must be a name or a path")
     return os.fspath(value)

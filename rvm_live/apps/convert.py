@@ -64,7 +64,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What became of a file.
+    """Result of a conversion.
 
     Attributes:
         output: the file that was written.
@@ -95,11 +95,11 @@ def convert(
 
         rvm_live.convert("clip.mp4", "cut.mov", on_progress=print)
 
-    Exactly ``output`` is written, whole or not at all; meanwhile a hidden folder lies beside it. Ctrl-C ends it with
-    ``KeyboardInterrupt``, and nothing is left. (What a kill leaves is removed by ``rvm-live tidy``.)
+    Only ``output`` is written, completely or not at all; meanwhile there is a hidden folder beside it. Ctrl-C ends it
+    with ``KeyboardInterrupt``, and nothing is left. (What a kill leaves is removed by ``rvm-live tidy``.)
 
     Args:
-        source: a film, or whatever else is read as one; or a still.
+        source: a film or anything that is read like one, or a still picture.
         output: its suffix tells the container: ``.mov`` (ProRes 4444), ``.mkv`` (FFV1), ``.webm`` (VP9) or ``.mp4``
             (H.264), of a still ``.png`` or ``.tiff``; its folder must be there.
         background: as ``--background`` takes it. None: transparent; ``.mp4`` keeps no alpha and needs one.
@@ -128,10 +128,10 @@ def convert(
         published=True,
     )
     if into.suffix.lower() not in CONTAINERS:
-        raise SettingsError(f"the suffix of {into.name} does not tell what to write: choose of {', '.join(CONTAINERS)}")
+        raise SettingsError(f"the suffix of {into.name} does not name a format: choose from {', '.join(CONTAINERS)}")
     parse_one(backdrop)
     if not what.is_file():
-        raise SourceUnavailableError(f"{what} is no file" if what.exists() else f"there is no file {what}")
+        raise SourceUnavailableError(f"{what} is not a file" if what.exists() else f"there is no file {what}")
     _check_free(what, into, overwrite)
 
     def tell(frames: int, total: int | None) -> None:
@@ -169,7 +169,7 @@ def _check_free(source: Path, into: Path, overwrite: bool) -> None:
     if into.exists() and into.samefile(source):
         raise KeptError(f"{into} is the source itself: choose another output")
     if os.path.lexists(into) and not overwrite:
-        raise KeptError(f"{into} exists: say overwrite=True to replace it, or choose another output")
+        raise KeptError(f"{into} exists: pass overwrite=True to replace it, or choose another output")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A start without a terminal: the program among those of the desktop, with its icon.
+"""Starting without a terminal: adds the program with its icon to the desktop.
 
 On Linux an entry and icons after freedesktop.org's Desktop Entry and Icon Theme specifications, on Windows a link in
 the Start menu, on macOS an application that starts this copy of the program. All of it is the user's alone.
@@ -29,7 +29,7 @@ from rvm_live.system import atomic_write, folders
 __all__ = ["install", "notify", "remove"]
 
 _NAME = "rvm-live"
-_WHAT = "Cut yourself out of the camera's picture and put another background behind you"
+_WHAT = "Put another background behind you in the camera's picture"
 _IDENTIFIER = "io.github.rvm-live"
 _OPEN = ("desktop", "--open")
 """What starts the camera, or works off the files that were dropped on it."""
@@ -152,7 +152,7 @@ def _command() -> list[str]:
 def _files(command: Sequence[str]) -> Files:
     home = Path(os.path.expanduser("~"))
     if not home.is_absolute() or Path(os.devnull) in home.parents:
-        raise UnavailableError("there is no home folder to put it in: set HOME")
+        raise UnavailableError("there is no home folder to write it to: set HOME")
     if sys.platform == "win32":
         return {folders.settings_folder() / f"{_NAME}.ico": _ico}
     if sys.platform == "darwin":
@@ -301,5 +301,5 @@ def _link(command: Sequence[str], *icons: Path) -> list[Path]:
             raise UnavailableError(f"PowerShell, which makes the link, does not run: {error}") from error
         if done.returncode != 0 or not link.is_file():
             why = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-            raise UnavailableError(f"Windows made no link {link}: {why[:200]}")
+            raise UnavailableError(f"Windows did not make the link {link}: {why[:200]}")
     return _links()

@@ -69,16 +69,16 @@ def run(
     Args:
         settings: what the user asked for.
         tell: called with one-line messages that are worth the user's attention at once.
-        progress: handed on to :func:`rvm_live.weights.resolve` for a download.
+        progress: passed on to :func:`rvm_live.weights.resolve` for a download.
         clock: monotonic time.
-        profiles: that can be changed to while it runs: name -> control -> value.
+        profiles: profiles to choose from during the run: name -> control -> value.
         profile: of these the one that the settings come from; empty: none.
 
     Returns:
         The report.
 
     Raises:
-        RvmLiveError: bad input, or a failure that was understood; nothing half-written is left behind.
+        RvmLiveError: bad input, or an expected failure; nothing half-written is left behind.
     """
     silence_backends()
     settings = at_home(settings)
@@ -244,12 +244,12 @@ class _App:
         return [*sinks, Aside(self._first_words, tell, lambda: self.controls.look(*CHANGING), clock)]
 
     def _rest(self, resting: bool) -> None:
-        """The camera's light goes out, and comes on again."""
+        """Release the camera, or take it again."""
         self.source.rest(resting)
         self.pipeline.reset()
 
     def _first_words(self) -> list[str]:
-        """What is told with the first picture: on it, where there is a window."""
+        """The messages shown with the first picture."""
         words = [self._no_window] if self._no_window else []
         engine = self.pipeline.engine_info
         shown, offline = self.window is not None, self.settings.engine.offline
@@ -267,14 +267,14 @@ class _App:
         self.pipeline.abandon("display gone", self.window)
         kept = ""
         if self.recording.saved:
-            kept = f"; {self.recording.failure or f'the recording {self.recording.saved[-1]} is whole'}"
-        tell(f"rvm-live: error: the display went away, and with it the window{kept}")
+            kept = f"; {self.recording.failure or f'the recording {self.recording.saved[-1]} is complete'}"
+        tell(f"rvm-live: error: the display was closed, and with it the window{kept}")
         os._exit(2)
 
     # Keys ---------------------------------------------------------------------------------------------------
 
     def _opened(self, source: SourceInfo) -> None:
-        """People know themselves from the mirror: so a camera's picture is shown, unless it was asked for otherwise."""
+        """Mirror a camera's picture in the window, unless the user chose otherwise."""
         if self.settings.mirror is None:
             self.view.mirror = source.kind == "camera" and not self.settings.source.mirror
 
@@ -289,7 +289,7 @@ class _App:
     def _fetched(self) -> None:
         self.controls.engine = "rvm"
         if self.window is not None and self.fetch.state:
-            self.window.tell("RVM is here: better edges from now on")
+            self.window.tell("RVM is ready: better edges from now on")
 
     def _chosen(self, path: Path) -> None:
         if self.window is not None:
@@ -353,7 +353,7 @@ class _App:
         return None if engine is None else gpu.card(engine.device)
 
     def _phase(self, opened: bool, ready: bool) -> str:
-        """What is being waited for, and since when."""
+        """The step that the run waits for, and since when."""
         if opened and ready:
             return self.source.trouble or self.pipeline.stuck
         doing = "opening the source" if not opened else "loading the model"

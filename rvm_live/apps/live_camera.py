@@ -1,4 +1,4 @@
-"""The virtual camera of a live run, and work only while somebody watches: what is seen by nobody is neither captured
+"""The virtual camera of a live run, and pausing while nobody watches: then nothing is captured
 nor matted."""
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def camera_size(settings: LiveSettings) -> tuple[int, int]:
 
 
 class OnDemand(Sink):
-    """Looks after the sinks, from the thread of the run, and lets the source rest while every one is unwatched.
+    """Watches the sinks, from the thread of the run, and pauses the source while none of them has a viewer.
 
     Args:
         sinks: told apart by :attr:`~rvm_live.sinks.base.Sink.watched`; one that does not know counts as watched.

@@ -53,36 +53,36 @@ def live_controls(
     """Everything that can be changed in a live run.
 
     ==================  ======================================================================================
-    ``background``      a name out of its choices, or a path, or whatever ``--background`` takes, which then joins them
+    ``background``      one of its choices, a path, or any value of ``--background``, which is then added to them
     ``compositor``      a back end that works here; ``auto``: the quickest
     ``camera``          a camera's name
     ``engine``          ``lite``, or ``rvm`` where its weights are at hand; or another name that ``--engine`` takes
     ``quality``         ``auto``, or the longer side of what RVM's network sees: ``quick`` 256, ``high`` 512 pixels
     ``ratio``           the same as a number in (0, 1], or ``auto``
     ``device``          ``cpu``, ``cuda:0``, ...; ``auto``: the best
-    ``steady``          alpha is averaged over time where nothing moves; ``auto``: with ``lite``
-    ``box``             the network looks at a box around the person; ``auto``: at the whole picture
-    ``gate``            it looks only when something moved; ``auto``: it does
-    ``learned``         ``lite`` uses what it has learnt before this camera
+    ``steady``          average alpha over time where nothing moves; ``auto``: with ``lite``
+    ``box``             process only a box around the person; ``auto``: the whole picture
+    ``gate``            run the network only when something has moved; ``auto``: yes
+    ``learned``         ``lite`` uses what it has learnt with this camera
     ``recording``       a path, True for one named by the time, None or False for none
-    ``virtual_camera``  the result is a camera to other programs
-    ``paused``          the camera rests and the background stays
-    ``privacy``         the background alone is seen, on every output
-    ``low_light``       ``auto``: dark pictures are made brighter and less noisy; ``off``
+    ``virtual_camera``  the result is a camera for other programs
+    ``paused``          the camera is released and the background stays
+    ``privacy``         every output shows only the background
+    ``low_light``       ``auto``: make dark pictures brighter and less noisy; ``off``
     ``follow``          all people together stay in the middle of the picture
-    ``zoom``            how much larger the person is, 0.5 to 4
-    ``shift``           how far the person is moved, to the right and down, in pictures: ``(0.2, 0)``
-    ``match``           how far the person's light and colours are drawn towards the background's, 0 to 100
-    ``light_wrap``      how much of the background's light lies over the person's rim, 0 to 100
-    ``blend``           person and background are mixed as pixels are coded, ``gamma``, or as light, ``linear``
-    ``grow``, ``shrink``   so many pixels the person reaches further out, or less, 0 to 20
-    ``soften``          over so many pixels to each side the edge is softened, 0 to 20
-    ``despill``         the room's colour is taken off the person's rim
-    ``only_me``         one person alone stays in the picture
+    ``zoom``            size of the person, 0.5 to 4
+    ``shift``           how far the person is moved right and down, as parts of the picture: ``(0.2, 0)``
+    ``match``           how far the person's light and colours are adapted to the background, 0 to 100
+    ``light_wrap``      how much of the background's light is over the person's edge, 0 to 100
+    ``blend``           blend in gamma-coded values, ``gamma``, or in linear light, ``linear``
+    ``grow``, ``shrink``   pixels by which the person's edge is moved outwards or inwards, 0 to 20
+    ``soften``          pixels to each side over which the edge is softened, 0 to 20
+    ``despill``         remove the room's colour from the person's edge
+    ``only_me``         keep only one person in the picture
     ``person``          which: ``largest``, ``left``, ``right``, or a place in the frame, ``0.3,0.5``
     ``chair``           ``keep``: things of the room stay, ``drop``
     ``profile``         several of these at once, where the program knows profiles
-    ``reset``, ``stop``  set to True, the matting state is forgotten; the run ends
+    ``reset``, ``stop``  set to True: start the matting state anew; end the run
     ``view``, ``statistics``, ``fullscreen``, ``mirror``   of the window
     ==================  ======================================================================================
 
@@ -114,7 +114,7 @@ def live_controls(
                 lambda meant: _show(composer, meant),
                 check=lambda wish: _background(composer, wish, source.settings),
                 choices=backgrounds,
-                text="what is behind the person",
+                text="the background behind the person",
             ),
             Control(
                 "compositor",
@@ -122,7 +122,7 @@ def live_controls(
                 composer.use_compositor,
                 check=lambda wish: _compositor(composer, wish),
                 choices=lambda: composer.working,
-                text="what puts the person over the background",
+                text="the compositor that puts the person over the background",
             ),
             Control(
                 "camera",
@@ -131,7 +131,7 @@ def live_controls(
                 check=cameras.check,
                 choices=cameras.names,
                 alone=lambda: "there is no other camera" if cameras.names() else "there is no camera",
-                text="where the picture comes from",
+                text="the camera",
             ),
             *LiveEngines(engine, source).controls(),
             Control(
@@ -140,29 +140,29 @@ def live_controls(
                 recording.use,
                 check=_recording(recording),
                 kind="text",
-                text="a path; on: one named by the time; off",
+                text="a path; on: a file named after the time; off: no recording",
             ),
-            switch("paused", lambda: source.paused, _restarting(source.pause, reset), "the camera rests"),
+            switch("paused", lambda: source.paused, _restarting(source.pause, reset), "the camera is released"),
             switch(
                 "privacy",
                 lambda: composer.private,
                 composer.hide,
-                "the background alone is seen, on every output",
+                "every output shows only the background",
             ),
             *([] if virtual_camera is None else [_virtual_camera(virtual_camera)]),
             *_framing(composer.framing),
             *_look(composer),
             *people,
-            trigger("reset", reset, "the matting state is forgotten"),
-            trigger("stop", stop, "the run ends"),
+            trigger("reset", reset, "start the matting state anew"),
+            trigger("stop", stop, "end the run"),
             *view_controls(view),
         ]
     )
 
 
 def profile_control(profiles: Mapping[str, Mapping[str, Any]], first: str, controls: Controls) -> Control:
-    """The control ``profile``: several others at once. What of a profile cannot be here is left out, which stands in
-    the log; what is no control, such as its size and rate, counts at the next start alone.
+    """The control ``profile``: sets several others at once. Values of a profile that are not possible here are left
+    out, which is logged; settings that are not controls, such as size and rate, only count at the next start.
 
     Args:
         profiles: name -> control -> value.
@@ -179,13 +179,13 @@ def profile_control(profiles: Mapping[str, Mapping[str, Any]], first: str, contr
             try:
                 controls.check(control, wish)
             except SettingsError as error:
-                _log.info("of the profile %s %s was left out: %s", name, control, error)
+                _log.info("profile %s: %s was left out: %s", name, control, error)
             else:
                 wishes[control] = wish
         controls.set(**wishes)
         now[0] = name
 
-    return choice("profile", lambda: now[0], apply, list(profiles), "several controls at once")
+    return choice("profile", lambda: now[0], apply, list(profiles), "a set of settings")
 
 
 def _virtual_camera(camera: VirtualCamera) -> Control:
@@ -195,16 +195,16 @@ def _virtual_camera(camera: VirtualCamera) -> Control:
             devices_for(camera.words)
         return on
 
-    text = "the result is a camera to other programs"
+    text = "the result is a camera for other programs"
     return switch("virtual_camera", lambda: camera.on, camera.use, text, check=check)
 
 
 def _framing(framing: Framing) -> list[Control]:
     zoom, shift = attribute(framing, "zoom"), attribute(framing, "shift")
     return [
-        switch("follow", *attribute(framing, "follow"), "all people stay in the middle of the picture"),
-        amount("zoom", *zoom, (SMALLEST, LARGEST), "how much larger the person is"),
-        amount("shift", *shift, (-1.0, 1.0), "how far the person is moved: right, down", check=parse_shift),
+        switch("follow", *attribute(framing, "follow"), "keep people in the middle of the picture"),
+        amount("zoom", *zoom, (SMALLEST, LARGEST), "size of the person"),
+        amount("shift", *shift, (-1.0, 1.0), "how far the person is moved, right and down", check=parse_shift),
     ]
 
 
@@ -219,20 +219,20 @@ def _look(composer: Composer) -> list[Control]:
         return amount(name, *part(name), LIMITS[name], text)
 
     return [
-        much("match", "the person's light and colours drawn towards the background's"),
-        much("light_wrap", "the background's light over the person's rim"),
+        much("match", "how far the person's light and colours are adapted to the background"),
+        much("light_wrap", "how much of the background's light is over the person's edge"),
         choice("blend", *part("blend"), BLENDS, "how person and background are mixed"),
-        much("grow", "pixels that the person reaches further out"),
-        much("shrink", "pixels that the person reaches less far out"),
+        much("grow", "pixels by which the edge is moved outwards"),
+        much("shrink", "pixels by which the edge is moved inwards"),
         much("soften", "pixels over which the edge is softened"),
-        switch("despill", *part("despill"), "the room's colour is taken off the rim"),
+        switch("despill", *part("despill"), "remove the room's colour from the edge"),
     ]
 
 
 def _background(composer: Composer, wish: Any, source: SourceSettings) -> str | list[Background]:
-    """The name that is meant, or what is new."""
+    """The background's name, or a new specification."""
     if not isinstance(wish, str | Path):
-        raise SettingsError(f"a background is a name, a path or what --background takes, not {wish!r}")
+        raise SettingsError(f"background must be a name, a path or a value of --background, not {wish!r}")
     if wish in composer.backgrounds:
         return str(wish)
     if not str(wish).strip():
@@ -314,7 +314,7 @@ class _Cameras:
         settings = replace(self._source.settings, source=str(named[name].index))
         for each in map(self._composer.background_named, self._composer.backgrounds):
             if isinstance(each, LiveBackground) and each.films(settings):
-                raise SettingsError(f"{each.label} is a background: name another camera")
+                raise SettingsError(f"{each.label} is used as a background: name another camera")
         return name
 
     def use(self, name: str) -> None:

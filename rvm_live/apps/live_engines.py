@@ -1,4 +1,4 @@
-"""What can be changed of matting while it goes on: the engine, its device, ratio and steadiness, and where it looks."""
+"""Controls of the matting during a run: the engine, its device, ratio, smoothing, box and gate."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LEAST_RATIO = 0.05
 class LiveEngines:
     """``lite``, RVM and the others, and how they work.
 
-    What is read is what works, or is about to: another engine is opened beside the present one, which goes on where
+    Values are those in use or being opened: another engine is opened beside the present one, which continues if
     that fails.
 
     Args:
@@ -54,7 +54,7 @@ class LiveEngines:
                 check=self.check,
                 choices=self.names,
                 alone=lambda: "RVM is not here yet: press w to fetch it",
-                text="what makes the matte",
+                text="the engine that makes the matte",
             ),
             Control(
                 "quality",
@@ -63,7 +63,7 @@ class LiveEngines:
                 check=self.check_quality,
                 choices=self.qualities,
                 alone=self.one_quality,
-                text="how much of the picture RVM's network sees",
+                text="size of the picture that RVM's network sees",
             ),
             Control(
                 "ratio",
@@ -72,7 +72,7 @@ class LiveEngines:
                 check=self.check_ratio,
                 kind="number",
                 limits=(_LEAST_RATIO, 1.0),
-                text="the same as a number, or auto: what keeps up",
+                text="the same as a number; auto: the largest that keeps up",
             ),
             Control(
                 "device",
@@ -80,16 +80,23 @@ class LiveEngines:
                 lambda device: self._use(device=device),
                 check=self.check_device,
                 choices=_devices,
-                text="where the network runs",
+                text="the device that the network runs on",
             ),
-            self._switch("steady", self.steady, "alpha averaged over time where nothing moves"),
-            self._switch("box", lambda: self._engine.asked.box_wanted, "the network looks at a box around the person"),
-            self._switch("gate", lambda: self._engine.asked.gate_wanted, "the network looks only when something moved"),
+            self._switch("steady", self.steady, "average alpha over time where nothing moves"),
+            self._switch("box", lambda: self._engine.asked.box_wanted, "process only a box around the person"),
+            self._switch(
+                "gate", lambda: self._engine.asked.gate_wanted, "run the network only when something has moved"
+            ),
+            self._switch("steady", self.steady, "average alpha over time where nothing moves"),
+            self._switch("box", lambda: self._engine.asked.box_wanted, "process only a box around the person"),
+            self._switch(
+                "gate", lambda: self._engine.asked.gate_wanted, "run the network only when something has moved"
+            ),
             switch(
                 "learned",
                 lambda: self._engine.asked.camera is not None,
                 lambda wish: self._use(camera=self._source.in_use if wish else None),
-                "lite uses what it has learnt before this camera",
+                "lite uses what it has learnt with this camera",
             ),
         ]
 
@@ -115,7 +122,7 @@ class LiveEngines:
 
     def check(self, wish: Any) -> str:
         if wish == _RVM and _RVM not in self.names():
-            raise SettingsError("RVM's weights are not here: `rvm-live weights pull` fetches them")
+            raise SettingsError("RVM's weights are not here: fetch them with `rvm-live weights pull`")
         # No package.module:Class but the one that was named at the start: whoever changes a control may be far away.
         return one_of("engine", lambda: list(dict.fromkeys([_AUTO, *ENGINES.names(), self._first.engine])))(wish)
 
@@ -161,7 +168,9 @@ class LiveEngines:
 
     def one_quality(self) -> str:
         """Why there is nothing to choose from, for people."""
-        return f"{self.name() or 'this engine'} has one quality: press {'e' if _RVM in self.names() else 'w'} for RVM"
+        return (
+            f"{self.name() or 'this engine'} has only one quality: press {'e' if _RVM in self.names() else 'w'} for RVM"
+        )
 
     def check_quality(self, wish: Any) -> str:
         if not self.qualities():
@@ -196,7 +205,7 @@ class LiveEngines:
             raise SettingsError(f"unknown device {wish!r}: choose one of {', '.join(_devices())}")
         EngineSettings(device=wish)
         if self.name() == EMBEDDED and wish not in (_AUTO, "cpu"):
-            raise SettingsError(f"{EMBEDDED} runs on the cpu alone: choose engine rvm for {wish}")
+            raise SettingsError(f"{EMBEDDED} runs only on the cpu: choose engine rvm for {wish}")
         return wish
 
     def steady(self) -> bool:
@@ -207,7 +216,7 @@ class LiveEngines:
 
 @lru_cache(maxsize=1)
 def _devices() -> tuple[str, ...]:
-    """What ``device`` can be here, found without torch, which takes seconds to load."""
+    """The choices of ``device`` here, found without torch, which takes seconds to load."""
     cards = 0
     while gpu.read(cards) is not None:
         cards += 1

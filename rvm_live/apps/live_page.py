@@ -1,4 +1,4 @@
-"""The page of a live run: where it is served, what it shows and steers, and who is told where it is."""
+"""The web page of a live run: where it is served, what it shows and controls, and how its address is reported."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LivePage:
         clock: monotonic time.
 
     Raises:
-        SettingsError: an address is none.
+        SettingsError: an address is wrong.
         UnavailableError: the extra is not installed.
     """
 
@@ -107,7 +107,7 @@ class LivePage:
 
     def _opened(self, page: str, source: str) -> None:
         self._tell(f"rvm-live: the page: {page}")
-        self._tell(f"rvm-live: for OBS, to look on alone: {source}")
+        self._tell(f"rvm-live: for OBS, view only: {source}")
         if self._settings.open_page:
             # The token stands in no command line, which everybody on this machine can read.
             self._led = _leading_to(page)

@@ -1,4 +1,4 @@
-"""Who and what of a live picture stays, and the controls of that."""
+"""Which people and things stay in a live picture, and their controls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["People"]
 
 
 class People:
-    """What is asked for of people and things.
+    """The user's choice of people and things.
 
     Args:
         settings: what it is at first.
@@ -37,9 +37,9 @@ class People:
 
     def controls(self) -> list[Control]:
         person, chair = attribute(self._only_me, "person"), attribute(self._things, "chair")
-        who, what = "who stays: largest, left, right, or a place", "things of the room stay, or go"
+        who, what = "the person to keep: largest, left, right, or a place", "keep or drop things of the room"
         return [
-            switch("only_me", *attribute(self._only_me, "on"), "of several people one alone stays"),
+            switch("only_me", *attribute(self._only_me, "on"), "if there are several people, keep only one"),
             Control("person", *person, check=parse_person, choices=lambda: PEOPLE, text=who),
             Control("chair", *chair, check=self._chair, choices=lambda: CHAIR, text=what),
         ]
@@ -47,5 +47,7 @@ class People:
     def _chair(self, wish: object) -> str:
         chair, label = one_of("chair", lambda: CHAIR)(wish), self._label()
         if chair == "keep" and label and ((room := rooms.load(label)) is None or room.things is None):
-            raise SettingsError(f"there are no pictures of the room by {label}: `rvm-live room --record` takes them")
+            raise SettingsError(
+                f"there are no pictures of the room from {label}: take them with `rvm-live room --record`"
+            )
         return chair

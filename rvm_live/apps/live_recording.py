@@ -22,7 +22,7 @@ __all__ = ["hearing", "recording_for"]
 
 
 def hearing(composer: Composer, source: SwitchedSource, notices: Notices) -> Callable[[str], Listener]:
-    """What makes the ears for a microphone; they hear nothing while the camera rests or nobody is to be seen."""
+    """Makes listeners for a microphone; they record nothing while the camera is released or nobody may be seen."""
 
     def listener(device: str) -> Listener:
         from rvm_live.microphones.factory import open_microphone

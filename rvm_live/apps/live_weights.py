@@ -17,7 +17,7 @@ __all__ = ["WeightsFetch"]
 class WeightsFetch:
     """Fetches the weights of RVM's default network once it is asked to, on a thread of its own, ``rvm-fetching``.
 
-    Asking is the consent; it is remembered as the answer to the question at the start is.
+    Asking for it is the consent; it is stored like the answer to the question at the start.
 
     Args:
         settings: of the run; ``offline`` forbids it.
@@ -46,9 +46,9 @@ class WeightsFetch:
             return self.state
         if weights.locate(self._settings) is not None:
             self._ready()
-            return "RVM is here: it is used from now on"
+            return "RVM is ready and used from now on"
         if self._settings.offline:
-            raise SettingsError("nothing may be fetched: start it without --offline")
+            raise SettingsError("downloads are switched off: start rvm-live without --offline")
         self.state = "fetching RVM"
         self._thread = threading.Thread(target=self._run, name="rvm-fetching", daemon=True)
         self._thread.start()

@@ -220,7 +220,7 @@ def read_samples(path: Path) -> list[Sample]:
             for row in rows
         ]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MonitorError(f"{path} holds no samples of this program: {error}") from error
+        raise MonitorError(f"{path} contains no samples of this program: {error}") from error
 
 
 def summary(samples: Iterable[Sample]) -> dict[str, tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""What is settled before a live run begins: where it can show and write, and whether it may drop frames."""
+"""Checks before a live run: where it can show and write, and whether it may drop frames."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def without_display(settings: LiveSettings) -> tuple[LiveSettings, str]:
 
 
 def _default_recording() -> str:
-    with told_as(SinkError, f"no recording can be made in {Path.cwd()}", "; name a place with --record PATH"):
+    with told_as(SinkError, f"cannot record in {Path.cwd()}", "; name another place with --record PATH"):
         DEFAULT_FOLDER.mkdir(exist_ok=True)
     return str(DEFAULT_FOLDER / f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}.mp4")
 
@@ -116,7 +116,7 @@ def overflow_of(settings: LiveSettings, source: Source) -> Overflow:
     if source.on_demand:
         return Overflow.BLOCK
     raise SettingsError(
-        f"--no-realtime takes every frame, but {settings.source.source!r} does not wait: use a file, or leave it out"
+        f"--no-realtime is for files, but {settings.source.source!r} is live: name a file, or leave it out"
     )
 
 
@@ -142,6 +142,9 @@ def refuse_live(backgrounds: Iterable[Background], source: SourceSettings) -> No
         if not isinstance(each, LiveBackground):
             continue
         if each.films(source):
-            raise SettingsError(f"{each.label} is what films you: name another camera as the background")
+            raise SettingsError(f"{each.label} is the camera that films you: name another camera as the background")
         if not source.realtime:
-            raise SettingsError(f"--no-realtime takes every frame, but the background {each.label} is live")
+            raise SettingsError(
+                f"--no-realtime is for files, but the background {each.label} is live: choose another "
+                "background, or leave it out"
+            )

@@ -1,4 +1,4 @@
-"""What ``--remember`` keeps from run to run: how it looked at the end. Never where the pictures came from."""
+"""What ``--remember`` stores from run to run: the look at the end, but never the source."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Remembered:
     window: tuple[int, int] | None = None
 
     def restore(self, controls: Controls, said: Collection[str]) -> None:
-        """Make it so again; what cannot be any more is left out, and that stands in the log.
+        """Restore the values; those that are no longer possible are left out, and this is logged.
 
         Args:
             controls: of the new run.
@@ -73,7 +73,7 @@ class Remembered:
                     controls.set(**{name: wish})
                     break
                 except RvmLiveError as error:
-                    _log.info("%s is not as it was remembered: %s", name, error)
+                    _log.info("%s could not be restored: %s", name, error)
 
 
 class Window(Protocol):
@@ -105,7 +105,7 @@ def remembering(
 
 
 def kept_path() -> Path:
-    """Where it is kept, beside the settings; it need not be there."""
+    """Path of the file, beside the settings; it need not exist."""
     return folders.settings_folder() / "remembered.json"
 
 
@@ -157,7 +157,7 @@ def keep(controls: Controls, composer: Composer, window: tuple[int, int] | None)
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write.write(path, (json.dumps(kept, default=str) + "\n").encode("utf-8", "surrogateescape"))
     except OSError as error:
-        folders.tell_once(f"--remember keeps nothing: {path}: {error.strerror or error}")
+        folders.tell_once(f"--remember cannot store anything: {path}: {error.strerror or error}")
 
 
 def _is_address(value: object) -> bool:

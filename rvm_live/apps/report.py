@@ -12,7 +12,7 @@ __all__ = ["LiveReport", "Ran"]
 
 @dataclass(frozen=True)
 class Ran:
-    """What did the work, as opposed to what was asked for; empty where a run ended before it was known."""
+    """What really ran, as opposed to what was asked for; empty if a run ended before it was known."""
 
     engine: str = ""
     model: str = ""
@@ -36,11 +36,11 @@ class LiveReport:
         fallbacks: everything that ran differently from what was asked for, one line each.
         exit_reason: what ended the run.
         recording: path of the recording, or None.
-        streams: where it was sent, and how that went, one line each, without what is secret in an address.
+        streams: address and history of each stream, one line each, without secret parts.
         device_name: what its maker calls the device.
         camera_ms: how old pictures were when other programs got them from the virtual camera, milliseconds from the
             grab, the median; 0 where none took any.
-        low_light: how many times brighter shadows were made at most; 1.0: none were.
+        low_light: the largest factor by which shadows were made brighter; 1.0: none.
         failure: what was asked for and failed while the run went on, one line; empty if nothing did.
     """
 

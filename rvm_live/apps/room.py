@@ -23,8 +23,8 @@ MOST_SECONDS = 120.0
 _FRAMES = 15
 _LEAST_SHARE = 0.0005
 
-EMPTY = "leave the picture, and take the chair, the microphone and all that is to stay in it with you"
-THINGS = "now put what is to stay where it belongs, and leave the picture again"
+EMPTY = "leave the picture, and take with you the chair, the microphone and everything else that is to stay"
+THINGS = "now put these things back in their places, and leave the picture again"
 
 
 def record(
@@ -53,29 +53,33 @@ def record(
         SinkError: the pictures cannot be kept.
     """
     if not 0 <= seconds <= MOST_SECONDS:
-        raise SettingsError(f"{seconds:g} seconds are out of range: 0 to {MOST_SECONDS:g}")
+        raise SettingsError(f"{seconds:g} seconds are out of range: use 0 to {MOST_SECONDS:g}")
     source = open_source(replace(settings, realtime=True))
     try:
         source.prepare()
         info = source.open()
         if info.kind == "demo" and settings.source != "demo":
-            raise SourceUnavailableError("there is no camera whose room could be taken: name one with --source")
+            raise SourceUnavailableError("there is no camera here: name one with --source")
         label = info.label
         known = rooms.load(label) if props else None
         if props and known is None:
-            raise SettingsError(f"there is no picture of the empty room by {label}: leave out --props")
+            raise SettingsError(f"there is no picture of the empty room from {label}: leave out --props")
         if known is None:
             known = Room(label, _taken(source, EMPTY, seconds, tell, clock))
         things = _taken(source, THINGS, seconds, tell, clock)
     except EndOfSource as error:
-        raise SourceUnavailableError(f"{settings.source} ended before the room was taken") from error
+        raise SourceUnavailableError(f"{settings.source} ended before the pictures were taken") from error
     finally:
         source.release()
     if things.shape != known.empty.shape:
-        raise SettingsError("the camera's picture has another size than when the empty room was taken: take both")
+        raise SettingsError(
+            "the camera's picture has another size than the picture of the empty room: leave out --props to take both"
+        )
     share = float(np.count_nonzero(things_in(known.empty, things) > 127)) / things[..., 0].size
     if share < _LEAST_SHARE:
-        raise SettingsError("nothing is in the second picture that is not in the first: nothing was kept")
+        raise SettingsError(
+            "the two pictures show no difference, so nothing was stored: put the things into the second one"
+        )
     room = Room(label, known.empty, things)
     rooms.keep(room)
     return room, share
@@ -92,5 +96,5 @@ def _taken(source: Source, words: str, seconds: float, tell: Callable[[str], Non
             tell(f"{told}")
     pictures = [source.read().image for _ in range(_FRAMES)]
     if len({each.shape for each in pictures}) > 1:
-        raise SourceUnavailableError("the pictures change their size: try again")
+        raise SourceUnavailableError("the pictures change their size: choose a fixed --size, and try again")
     return np.asarray(np.median(np.stack(pictures), axis=0), np.uint8)

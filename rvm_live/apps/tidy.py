@@ -176,13 +176,13 @@ def undo(folder: Path) -> list[Renaming]:
     """
     runs = _read_log(folder)
     if not runs:
-        raise TidyError(f"there is nothing to undo in {folder}: no {LOG} there")
+        raise TidyError(f"there is nothing to undo in {folder}: it has no {LOG}")
     pairs = [(str(old), str(new)) for old, new in reversed(runs[-1]["renamed"])]
     present = set(_names(folder))
     back = [Renaming(new, old) for old, new in pairs if new in present]
     for each in back:
         if each.new in present and not _same(folder / each.old, folder / each.new):
-            raise TidyError(f"{each.new} is there again: move it away, then {each.old} can get its name back")
+            raise TidyError(f"{each.new} exists again: move it away, so that {each.old} can get its name back")
     for each in back:
         _rename(folder, each.old, each.new)
     _write_log(folder, runs[:-1])
@@ -284,7 +284,7 @@ def _same(one: Path, other: Path) -> bool:
 def _rename(folder: Path, old: str, new: str) -> None:
     """Rename without ever overwriting: a link first, where the file system has links."""
     source, target = folder / old, folder / new
-    with told_as(TidyError, f"cannot rename {old} to {new}", "; `--undo` takes back what was renamed"):
+    with told_as(TidyError, f"cannot rename {old} to {new}", "; `--undo` reverses what was renamed"):
         if _same(source, target):  # two spellings of one name
             os.rename(source, target)
             return
@@ -306,16 +306,16 @@ def _read_log(folder: Path) -> list[dict[str, Any]]:
     path = folder / LOG
     try:
         if path.exists() and not path.is_file():
-            raise ValueError("it is no file")
+            raise ValueError("it is not a file")
         runs = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))["runs"]
         for run in runs:
             for old, new in run["renamed"]:
                 if not _is_name(old) or not _is_name(new):
-                    raise ValueError("a name in it is a path, or none")
+                    raise ValueError("a name in it is a path, or empty")
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise TidyError(f"the undo log {path} cannot be read ({error}): move it away to go on without it") from error
+        raise TidyError(f"the undo log {path} cannot be read ({error}): move it away to continue without it") from error
     return list(runs)
 
 

@@ -1,4 +1,4 @@
-"""The one background that a caller names with each picture; it stays open for as long as it is the same."""
+"""The background that a caller names with each picture; it stays open as long as it is the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Backdrop"]
 
 
 class Backdrop:
-    """Opens what is named, and closes it when something else is. Used from one thread at a time."""
+    """Opens the named background, and closes it when another is named. For one thread at a time."""
 
     def __init__(self) -> None:
         self._spec = ""
@@ -25,7 +25,7 @@ class Backdrop:
         self._began_ns = 0
 
     def layer(self, wanted: str | os.PathLike[str] | NDArray[Any], width: int, height: int) -> Layer:
-        """The background now.
+        """The background's layer now.
 
         Args:
             wanted: as :func:`~rvm_live.backgrounds.parse.parse` reads it, or uint8 (h, w, 3) BGR.
@@ -42,9 +42,7 @@ class Backdrop:
         if isinstance(wanted, np.ndarray):
             return Plate(fit_image(check_picture(wanted, "the background"), width, height), 0)
         if not isinstance(wanted, str | os.PathLike):
-            raise SettingsError(
-                f"the background is of the kind {type(wanted).__name__}: name it, or give a numpy array"
-            )
+            raise SettingsError(f"the background is of type {type(wanted).__name__}: give its name or a numpy array")
         spec = os.fspath(wanted)
         if self._open is None or spec != self._spec:
             background = parse_one(spec)

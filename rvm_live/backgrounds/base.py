@@ -17,7 +17,7 @@ __all__ = ["Background", "Blur", "Clear", "Layer", "Plate"]
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Plate:
-    """A picture behind the person; equal to another where they are known to hold the same pixels.
+    """A picture behind the person; two are equal if they are known to have the same pixels.
 
     Attributes:
         image: uint8 (H, W, 3) BGR, C-contiguous, of the frame's size; not written to after it was handed out.
@@ -52,14 +52,14 @@ class Blur:
 
 @dataclass(frozen=True)
 class Clear:
-    """Nothing: the result keeps its alpha."""
+    """No background: the result keeps its alpha."""
 
 
 Layer: TypeAlias = "Plate | Blur | Clear"
 
 
 class Background(ABC):
-    """Draws what is behind the person.
+    """Draws the background behind the person.
 
     Who calls what: construction checks the settings and opens nothing slow. ``open``, ``layer`` and ``close`` are
     called by the compositing thread alone; ``open`` once before use, ``close`` exactly once after ``open`` was
@@ -70,8 +70,8 @@ class Background(ABC):
         exact: times are positions in a file, from 0, and each is to show exactly what belongs to it, however long that
             takes; set before ``open``.
         pixel: width of a frame's pixels for their height; set before ``open``.
-        told: what a person is to know of it once it is drawn, one line; empty: nothing.
-        notices: told of what happens to it later; set before ``open``. None: nobody listens.
+        told: a note for the user once it is drawn, one line; empty: none.
+        notices: list for later messages; set before ``open``; or None.
     """
 
     label: str

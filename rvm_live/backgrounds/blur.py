@@ -18,10 +18,10 @@ class BlurBackground(Background):
 
     Args:
         strength: standard deviation in pixels at 720 lines, 1 to 100.
-        lens: as a lens has it, lamps as round spots; nothing is seen better through it than through a Gaussian.
+        lens: like a camera lens, with lamps as round spots; no detail shows better than through the Gaussian.
 
     Raises:
-        SettingsError: the strength is out of range. Zero is: it would show the room.
+        SettingsError: the strength is out of range; so is zero, which would show the room.
     """
 
     def __init__(self, strength: float = DEFAULT_STRENGTH, lens: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The backgrounds that come with the program."""
+"""The built-in backgrounds."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class ColorBackground(Background):
         color: as :func:`rvm_live.core.colors.parse_color` reads it.
 
     Raises:
-        SettingsError: it is no colour.
+        SettingsError: it is not a colour.
     """
 
     def __init__(self, color: str) -> None:

@@ -1,4 +1,5 @@
-"""The cycle of backgrounds, of which one is shown; a broken one is told, left out, and replaced by a plain colour."""
+"""The cycle of backgrounds, of which one is shown; a broken one is reported, left out, and replaced by a plain
+colour."""
 
 from __future__ import annotations
 
@@ -45,16 +46,16 @@ class BackgroundCycle:
 
     @property
     def names(self) -> list[str]:
-        """What the backgrounds are called, in order, each by a name of its own; broken ones are left out."""
+        """Unique names of the backgrounds in order; broken ones are left out."""
         return list(self._named())
 
     @property
     def name(self) -> str:
-        """The name of the one that was chosen; what is shown instead where it is broken."""
+        """Name of the chosen background; of the one shown instead if it is broken."""
         return next((name for name, index in self._named().items() if index == self._index), self.label)
 
     def choose(self, name: str) -> None:
-        """Go to the background of that name; stay where there is none any more."""
+        """Choose the background of that name; no change if there is none any more."""
         self._index = self._named().get(name, self._index)
 
     def _named(self) -> dict[str, int]:
@@ -70,13 +71,13 @@ class BackgroundCycle:
         return named
 
     def get(self, name: str) -> Background | None:
-        """The one of that name."""
+        """The background of that name."""
         index = self._named().get(name)
         return None if index is None else self._backgrounds[index]
 
     def add(self, background: Background) -> str:
-        """Take in another one, at the end, or of blurs in the place of the last that was: of many strengths that were
-        tried one is meant. Returns its name."""
+        """Add a background at the end; a blur replaces the last added blur, because of many strengths
+        tried only one is wanted. Returns its name."""
         places = range(self._given, len(self._backgrounds)) if isinstance(background, BlurBackground) else ()
         blurs = (place for place in places if isinstance(self._backgrounds[place], BlurBackground))
         place = next(blurs, len(self._backgrounds))
@@ -99,7 +100,7 @@ class BackgroundCycle:
     def make_ready(self, width: int, height: int, clock: Clock) -> Layer:
         """Open the backgrounds in the order of the cycle, as far as time and memory allow; return the current layer.
 
-        What is ready can be switched to without a stall. Those beyond the limits are opened when they come up.
+        These can be switched to without a stall. Those beyond the limits are opened when they are chosen.
         """
         started = clock.now_ns()
         current = self.layer(width, height, self._moment(self._index, started))
@@ -114,7 +115,7 @@ class BackgroundCycle:
         return current
 
     def _moment(self, index: int, now_ns: int) -> int:
-        """What time it is for a background before the first frame."""
+        """The time for a background before the first frame."""
         return 0 if self._backgrounds[index].exact else now_ns
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ __all__ = ["ImageBackground"]
 
 
 class ImageBackground(Background):
-    """A still picture; turned as it says itself, its own transparency ignored; of an animation the first picture.
+    """A still picture, rotated as its EXIF says, without its transparency; of an animation the first picture.
 
     Args:
         path: of a format in :mod:`rvm_live.media.image_files`, at most 256 MiB and 128 megapixels.
@@ -37,7 +37,7 @@ class ImageBackground(Background):
         self._version = 0
 
     def check(self) -> None:
-        """Find out cheaply whether it can be shown.
+        """Check quickly whether it can be shown.
 
         Raises:
             BackgroundError: it is missing, unreadable or not a picture.

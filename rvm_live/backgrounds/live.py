@@ -33,7 +33,7 @@ _AGAIN_S = 1.0
 
 
 class _Picture(NamedTuple):
-    """As it came, and as it fits."""
+    """A picture as it came, and scaled to the frame."""
 
     image: NDArray[np.uint8]
     fitted: NDArray[np.uint8]
@@ -42,24 +42,24 @@ class _Picture(NamedTuple):
 class LiveBackground(Background):
     """What another camera or a stream shows now.
 
-    It is opened, read and fitted on a thread of its own, of which compositing takes the newest picture and never waits
-    for one. When it is lost its last picture stands for half a second (of a slow one for three of its intervals), then
-    a plain colour, until it is back; both are told. While it is not shown for five seconds the device is free for
-    others.
+    It is opened, read and scaled on its own thread; compositing takes the newest picture and never waits
+    for one. When it is lost, its last picture stays for half a second (of a slow one for three of its intervals), then
+    a plain colour is shown until it is back; both are reported. When it is not shown for five seconds, the device is
+    free for others.
 
     Args:
-        source: a camera's number or name, or an address.
+        source: a camera's number or name, or a URL.
         fit: one of :data:`~rvm_live.backgrounds.fit.FITS`.
         camera: it is a camera.
-        clock: tells how long nobody asked.
-        make: opens nothing yet.
+        clock: monotonic time.
+        make: makes a source from settings, without opening it.
 
     Raises:
-        SettingsError: unknown ``fit``, or an address that cannot be meant.
-        BackgroundError: no camera is called so.
+        SettingsError: unknown ``fit``, or a bad URL.
+        BackgroundError: there is no such camera.
 
     Attributes:
-        camera: which it is; None of a stream.
+        camera: which camera it is; None for a stream.
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class LiveBackground(Background):
 
     @property
     def words(self) -> str:
-        """What names it in a later run."""
+        """The specification that names it in a later run."""
         camera = self.camera
         return f"{self.settings.source if camera is None else f'camera:{camera.name or camera.index}'}?fit={self.fit}"
 
     def films(self, settings: SourceSettings) -> bool:
-        """Whether it is what those settings name, or are the first to name where they say ``auto``."""
+        """Whether it is the source that the settings name, or the first choice of ``auto``."""
         if self.camera is None:
             return settings.source == self.settings.source
         if settings.source == "auto":
@@ -106,7 +106,7 @@ class LiveBackground(Background):
 
     def open(self) -> None:
         if self.exact:
-            raise BackgroundError(f"{self.label} is live, and a film's moments do not come again: use a file")
+            raise BackgroundError(f"{self.label} is live, but files need a background that can be repeated: use a file")
         self._feed = _Feed(self, self._clock, self._make)
 
     def layer(self, width: int, height: int, now_ns: int) -> Plate:
@@ -136,7 +136,7 @@ class LiveBackground(Background):
         self._plain.close()
 
     def tell(self, text: str, *, back: bool = False) -> None:
-        """What became of it; called on its thread."""
+        """Report what happened to it; called on its thread."""
         if self.notices is not None:
             (self.notices.news if back else self.notices.again)(f"background: {text}")
 
@@ -146,7 +146,7 @@ class LiveBackground(Background):
 
 
 class _Feed:
-    """Reads on a thread of its own, for as long as somebody asks."""
+    """Reads on its own thread, as long as pictures are asked for."""
 
     def __init__(self, background: LiveBackground, clock: Clock, make: Make) -> None:
         self._background, self._clock, self._make = background, clock, make
@@ -160,10 +160,10 @@ class _Feed:
         self._worker.start()
 
     def newest(self, size: tuple[int, int]) -> _Picture | None:
-        """What came since the last call, if anything did; for frames of that size, (width, height).
+        """The newest picture since the last call, if any; for frames of that size, (width, height).
 
         Raises:
-            BackgroundError: nothing more can come.
+            BackgroundError: its thread has ended.
         """
         self._size, self._asked_ns = size, self._clock.now_ns()
         self._asked.set()
@@ -208,7 +208,7 @@ class _Feed:
     def _read(self, source: Source, told: list[str]) -> None:
         info = source.open()
         if told:
-            self._background.tell(f"{info.label} is here", back=True)
+            self._background.tell(f"{info.label} is available", back=True)
         while True:
             grab = source.read()
             if self._clock.now_ns() - self._asked_ns > _REST_NS:
@@ -230,7 +230,7 @@ class _Feed:
 
 
 def _known(spec: str) -> Camera:
-    """The camera that is called so.
+    """The camera of that name.
 
     Raises:
         BackgroundError: there is none; the message lists the others.
@@ -239,4 +239,4 @@ def _known(spec: str) -> Camera:
         return find_camera(spec)
     except SourceUnavailableError:
         there = ", ".join(str(each) for each in list_cameras()) or "no camera at all"
-        raise BackgroundError(f"no camera is called {spec!r}: this machine has {there}") from None
+        raise BackgroundError(f"there is no camera {spec!r}: this machine has {there}") from None

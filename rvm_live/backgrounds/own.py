@@ -1,4 +1,4 @@
-"""The user's own backgrounds: what lies in a folder of theirs joins the others, also while the program runs."""
+"""The user's own backgrounds: files in certain folders are added, also while the program runs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _EVERY_NS = 2_000_000_000
 
 
 def own_folders() -> list[Path]:
-    """Where they are looked for; they need not be there: ``backgrounds`` beside the program's settings, and a folder
-    ``rvm-live`` among the user's pictures."""
+    """The folders that are searched, whether they exist or not: ``backgrounds`` beside the program's settings, and a
+    folder ``rvm-live`` among the user's pictures."""
     folders = [settings_folder() / "backgrounds"]
     try:
         pictures = platformdirs.user_pictures_path()
@@ -34,12 +34,12 @@ def own_folders() -> list[Path]:
 
 
 class OwnBackgrounds:
-    """Finds pictures and videos that were not there before.
+    """Finds new pictures and videos.
 
     Args:
-        add: takes in one that is new; returns its name.
-        folders: that are looked through.
-        clock: they are looked through every two seconds at most.
+        add: adds a new one; returns its name.
+        folders: the folders to search.
+        clock: monotonic time; they are searched at most every two seconds.
     """
 
     def __init__(
@@ -51,20 +51,20 @@ class OwnBackgrounds:
         self._looked_ns: int | None = None
 
     def keep(self, file: Path, name: str) -> str:
-        """Move a file to the others, under a name that any system can have and that nothing there has yet.
+        """Move a file to the user's backgrounds, under a new name that is valid on every system.
 
         Args:
-            file: looked into already.
-            name: what it was called where it comes from; no path.
+            file: a file that was checked already.
+            name: its original name, without a path.
 
         Returns:
-            The name of the background that it is from now on.
+            The name of the new background.
 
         Raises:
-            BackgroundError: it cannot be kept, or holds nothing to show.
+            BackgroundError: it cannot be stored, or contains nothing to show.
         """
         folder = self._folders[0]
-        with told_as(BackgroundError, f"it cannot be kept in {folder}"):
+        with told_as(BackgroundError, f"it cannot be stored in {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
             path = _free(folder, name)
             shutil.move(file, path)
@@ -73,7 +73,7 @@ class OwnBackgrounds:
         return str(self._add(found))
 
     def look(self) -> None:
-        """Take in what is new, by name. A file that turns out to hold no picture is told when it comes up."""
+        """Add new files, sorted by name. A file without a picture is reported when it is chosen."""
         now_ns = self._clock.now_ns()
         if self._looked_ns is not None and now_ns - self._looked_ns < _EVERY_NS:
             return
@@ -90,7 +90,7 @@ class OwnBackgrounds:
 
 
 def _free(folder: Path, name: str) -> Path:
-    """A path there that is not taken. Of the name letters, digits and a few marks stay, and its suffix."""
+    """A free path in the folder. Of the name, letters, digits, a few marks and the suffix stay."""
     named = PurePath(unicodedata.normalize("NFC", name))
     stem = re.sub(r"[^\w ()+,.-]+", "_", named.stem).strip(" ._")[:60].rstrip(" .") or "background"
     if re.fullmatch(r"con|prn|aux|nul|(com|lpt)\d", stem.partition(".")[0], re.IGNORECASE):  # devices on Windows

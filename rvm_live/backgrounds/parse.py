@@ -1,4 +1,4 @@
-"""What the user writes for a background, and the cycle it starts."""
+"""Reads the user's background specifications, and makes the cycle of backgrounds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def parse(spec: str) -> list[Background]:
     ===================================  =====================================================================
     ``transparent``                      keep alpha
     ``blur``, ``blur:25``                the surroundings out of focus; strength 1 to 100
-    ``blur:lens``, ``blur:lens:25``      likewise as a lens has it, lamps as round spots
+    ``blur:lens``, ``blur:lens:25``      likewise like a camera lens, with lamps as round spots
     ``#0f8``, ``navy``, ``color:navy``   one colour (``colour:`` too); a folder that is called so comes first
     ``image:PATH``, ``video:PATH``       a file; ``?fit=cover``, ``contain`` or ``stretch`` may follow the path
     ``slides:FOLDER``, ``slides:F:5m``   its pictures one after the other, every 5 minutes, ``90``, ``90s``, ``2h``
@@ -68,22 +68,22 @@ def parse(spec: str) -> list[Background]:
     """
     text = spec.strip()
     if "\0" in text:
-        raise SettingsError("a background's name holds a zero byte")
+        raise SettingsError("a background's name contains a zero byte")
     kind, colon, value = text.partition(":")
     kind = kind.lower()
     if kind in ("image", "video") and _ADDRESS.match(value):
-        raise SettingsError(f"what is behind {kind}: cannot be at an address: save {value} as a file and name that")
+        raise SettingsError(f"{kind}: takes a file, not an address: save {value} as a file and name that file")
     if text[:7].lower() == "file://":
         return _path(url2pathname(urlsplit(text).path), spec)
     if _ADDRESS.match(text):
         if not text.partition("://")[2].strip("/"):
-            raise SettingsError(f"the address {text!r} names no host")
+            raise SettingsError(f"the address {text!r} has no host: write it like https://example.org/video.mp4")
         if PurePosixPath(re.split(r"[?#]", text)[0]).suffix.lower() in PICTURES:
-            raise SettingsError(f"a picture cannot be at an address: save {text} as a file and name that")
+            raise SettingsError(f"a picture must be a file, not an address: save {text} as a file and name that file")
         return [LiveBackground(*_without_fit(text))]
     if kind == "camera" and colon and not os.path.lexists(text):
         if not value.strip():
-            raise SettingsError(f"background {spec!r} names no camera: write camera:1 or camera:NAME")
+            raise SettingsError(f"background {spec!r} does not name a camera: write camera:1 or camera:NAME")
         return [LiveBackground(*_without_fit(value.strip()), camera=True)]
     if kind == "transparent" and not value:
         return [TransparentBackground()]
@@ -96,7 +96,7 @@ def parse(spec: str) -> list[Background]:
         return [ColorBackground(value)]
     if kind in ("image", "video") and colon:
         if not value:
-            raise SettingsError(f"background {spec!r} names no file: write {kind}:PATH")
+            raise SettingsError(f"background {spec!r} does not name a file: write {kind}:PATH")
         return [_file(*_split_fit(value), kind)]
     if kind == "slides" and colon:
         return [_slides(value, spec)]
@@ -118,15 +118,15 @@ def parse_one(spec: str) -> Background:
     """
     found = parse(spec)
     if len(found) > 1:
-        raise SettingsError(f"the background {spec} is a folder of {len(found)}: name one file in it")
+        raise SettingsError(f"the background {spec} is a folder with {len(found)} files: name one of them")
     return found[0]
 
 
 def from_path(path: Path) -> list[Background]:
-    """A file that somebody pointed at, whatever its name looks like; or all images and videos of a folder.
+    """A file that the user pointed at, whatever its name; or all images and videos of a folder.
 
     Raises:
-        BackgroundError: it holds nothing to show.
+        BackgroundError: it contains nothing to show.
     """
     if path.is_dir():
         return _folder(path, "cover")
@@ -135,13 +135,13 @@ def from_path(path: Path) -> list[Background]:
     for kind in ("image", "video"):
         with suppress(BackgroundError):
             return [_file(path, "cover", kind)]
-    raise BackgroundError(f"{path} holds no picture and no video")
+    raise BackgroundError(f"{path} contains no picture and no video")
 
 
 def default_cycle(specs: Sequence[str]) -> list[Background]:
-    """What the ``b`` key goes through: the user's backgrounds, first shown first, then the built-in ones.
+    """The backgrounds that key ``b`` goes through: the user's own first, then the built-in ones.
 
-    A blur or transparency of the user's own takes the place of the built-in one.
+    A blur or transparency from the user replaces the built-in one.
 
     Args:
         specs: as :func:`parse` reads them.
@@ -173,9 +173,9 @@ def _split_fit(text: str) -> tuple[Path, str]:
 
 
 def _slides(value: str, spec: str) -> SlideShow:
-    """A folder that is called as a time looks comes first."""
+    """Read ``slides:``; a folder whose name looks like a time comes first."""
     if not value:
-        raise SettingsError(f"background {spec!r} names no folder: write slides:FOLDER or slides:FOLDER:5m")
+        raise SettingsError(f"background {spec!r} does not name a folder: write slides:FOLDER or slides:FOLDER:5m")
     text, every_s = value, DEFAULT_S
     folder, fit = _split_fit(text)
     timed = _EVERY.fullmatch(value.removesuffix(f"?fit={fit}"))
@@ -195,9 +195,7 @@ def _path(text: str, spec: str) -> list[Background]:
     kind = _kind(path)
     if exists or kind:
         if not kind:
-            raise BackgroundError(
-                f"cannot tell from its name what the background {path} is: write image:{path} or video:{path}"
-            )
+            raise BackgroundError(f"the suffix of the background {path} is unknown: write image:{path} or video:{path}")
         return [_file(path, fit, kind)]
     if re.search(r"[/\\]", text):
         raise BackgroundError(f"there is no background file or folder {path}")
@@ -217,7 +215,7 @@ def _kind(path: Path) -> str:
 
 def _file(path: Path, fit: str, kind: str) -> Background:
     if path.is_dir():
-        raise BackgroundError(f"{path} is a folder: write it without '{kind}:' to use all that is in it")
+        raise BackgroundError(f"{path} is a folder: write it without '{kind}:' to use everything in it")
     background = VideoBackground(path, fit) if kind == "video" else ImageBackground(path, fit)
     background.check()
     return background
@@ -227,13 +225,13 @@ def _folder(folder: Path, fit: str) -> list[Background]:
     with told_as(BackgroundError, f"cannot read the background folder {folder}"):
         found: list[Background] = [*in_folder(folder, fit)]
     if not found:
-        raise BackgroundError(f"the background folder {folder} holds no image and no video")
+        raise BackgroundError(f"the background folder {folder} contains no image and no video")
     return found
 
 
 def in_folder(folder: Path, fit: str = "cover") -> list[ImageBackground | VideoBackground]:
-    """Its images and videos, by name. They are not decoded, since there may be hundreds: what turns out to be broken is
-    told and passed over.
+    """Its images and videos, by name. They are not decoded, because there may be hundreds: a broken one is
+    reported and skipped.
 
     Raises:
         OSError: the folder cannot be read.

@@ -29,9 +29,9 @@ _CLOSE_S = 2.0
 class SlideShow(Background):
     """The pictures of a folder by name, each for a while, then faded into the next over a second, without end.
 
-    The folder is read again before each change: pictures that came are shown in their place, those that went are not.
-    One that cannot be shown is told and passed over. Where none is left the last one stays. The next is read and
-    decoded on a thread of its own. The clock stands still while the show is not asked for, so it goes on where it was
+    The folder is read again before each change, so new pictures are shown and deleted ones are not.
+    One that cannot be shown is reported and skipped. If none is left, the last one stays. The next is read and
+    decoded on its own thread. The clock stops while the show is not shown, so it continues where it was
     left; over a file (``exact``) each moment has its own picture.
 
     Args:
@@ -45,7 +45,7 @@ class SlideShow(Background):
 
     def __init__(self, path: Path, fit: str = "cover", every_s: float = DEFAULT_S) -> None:
         if not math.isfinite(every_s) or not SHORTEST_S <= every_s <= LONGEST_S:
-            raise SettingsError(f"a slide show changes its picture every 1 s to 24 h, not every {every_s:g} s")
+            raise SettingsError(f"a slide show must change its picture every 1 s to 24 h, not every {every_s:g} s")
         self.path = Path(path)
         self.fit = check_fit(fit)
         self.every_s = every_s
@@ -72,7 +72,7 @@ class SlideShow(Background):
             BackgroundError: there is no such folder, or no picture in it.
         """
         if not _pictures(self.path):
-            raise BackgroundError(f"the background folder {self.path} holds no picture")
+            raise BackgroundError(f"the background folder {self.path} contains no picture")
 
     def open(self) -> None:
         self.check()
@@ -99,13 +99,13 @@ class SlideShow(Background):
     def _begin(self, size: tuple[int, int]) -> ImageBackground:
         first = self._following(None, size)
         if first is None:
-            raise BackgroundError(f"the background folder {self.path} holds no picture that can be shown")
+            raise BackgroundError(f"the background folder {self.path} contains no picture that can be shown")
         self._slide, self._before, self._number = first, None, 0
         self._position_ns = self._since_ns = 0
         return first
 
     def _at(self, now_ns: int, size: tuple[int, int]) -> ImageBackground:
-        """The slide of a moment of a film, however long that takes."""
+        """The slide for a moment of a film; takes as long as necessary."""
         number = now_ns // self._every_ns
         slide = self._slide
         if slide is None or number < self._number:  # the film has started over
@@ -137,11 +137,11 @@ class SlideShow(Background):
         return slide
 
     def _following(self, after: Path | None, size: tuple[int, int]) -> ImageBackground | None:
-        """The next picture that can be shown, drawn in that size; None where there is no other."""
+        """The next picture that can be shown, scaled to that size; None if there is no other."""
         try:
             there = _pictures(self.path)
         except BackgroundError as error:
-            self._tell(f"{error}: the slide show stays where it is")
+            self._tell(f"{error}: the slide show keeps its picture")
             return None
         if after is not None:
             there = [path for path in there if _order(path) > _order(after)] + [
@@ -154,7 +154,7 @@ class SlideShow(Background):
                 slide.open()
                 slide.layer(*size, 0)
             except BackgroundError as error:
-                self._tell(f"{error}: the slide show leaves it out")
+                self._tell(f"{error}: the slide show skips it")
                 continue
             if slide.told:
                 self._tell(slide.told)
@@ -188,6 +188,6 @@ def _pictures(folder: Path) -> list[Path]:
     except FileNotFoundError:
         raise BackgroundError(f"there is no background folder {folder}") from None
     except NotADirectoryError:
-        raise BackgroundError(f"{folder} is no folder: a slide show needs one") from None
+        raise BackgroundError(f"{folder} is not a folder: a slide show needs a folder") from None
     except OSError as error:
         raise BackgroundError(f"cannot read the background folder {folder}: {error.strerror or error}") from error

@@ -33,16 +33,16 @@ _LEAST_NS = 10_000_000  # the shortest that a picture is seen
 
 
 class _Shown(NamedTuple):
-    """One decoded picture and the moment from which it is to be seen, nanoseconds on the video's endless clock."""
+    """One decoded picture and the time from which it is shown, nanoseconds on the video's endless clock."""
 
     start_ns: int
     image: NDArray[np.uint8]
 
 
 class VideoBackground(Background):
-    """A video that plays at its own rate and starts over at its end without a pause.
+    """A video that plays at its own rate and starts again at its end without a pause.
 
-    Its clock stands still while it is not asked for, so it goes on where it was left.
+    Its clock stops while it is not shown, so it continues where it was.
 
     Args:
         path: any format FFmpeg reads, ``.gif`` included.
@@ -65,7 +65,7 @@ class VideoBackground(Background):
         self._version = 0
 
     def check(self) -> None:
-        """Find out cheaply whether it can be shown.
+        """Check quickly whether it can be shown.
 
         Raises:
             BackgroundError: it is missing, unreadable, or holds no moving picture.
@@ -188,7 +188,7 @@ def _opened(path: Path) -> Iterator[Reading]:
         with closing(reading):
             yield reading
     except NoPicture as error:
-        raise BackgroundError(f"{path} holds no moving picture" + ", only sound" * error.sound) from error
+        raise BackgroundError(f"{path} contains no moving picture" + ", only sound" * error.sound) from error
     except UnreadableVideo as error:
         raise BackgroundError(f"the background video {path} {error}") from error
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -210,6 +210,6 @@ def _converted(
     upright = reshaped((facts.width, facts.height), facts.pixel)
     width, height = upright if size is None else placed(upright, size, fit, pixel)
     stored = (height, width) if facts.orientation.transposed else (width, height)
-    words = "it holds a picture that cannot be converted"
+    words = "it contains a picture that cannot be converted"
     with told_as(BackgroundError, words, of=(av.FFmpegError, ValueError)):  # pixels of a kind that is not known
         return facts.orientation.upright(bgr_of(frame, stored, exact=exact))

@@ -89,8 +89,8 @@ def table(report: Report) -> list[str]:
     info = report.engine
     ratio = f", ratio {info.downsample_ratio:.3g}" if info.downsample_ratio else ""
     lines = [
-        f"{report.source.label}, {report.source.width}x{report.source.height}: {len(report.frames)} frames judged, "
-        f"in {report.windows} stretch{'es' * (report.windows != 1)}",
+        f"{report.source.label}, {report.source.width}x{report.source.height}: {len(report.frames)} frames measured, "
+        f"in {report.windows} part{'s' * (report.windows != 1)}",
         " ".join(dict.fromkeys((info.engine, info.model))).rstrip() + f", {info.precision} on {info.device}{ratio}",
         *map(one_line, report.notes),
         "",

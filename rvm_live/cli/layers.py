@@ -1,6 +1,6 @@
 """From ``rvm-live.toml`` and profiles to click's ``default_map``, each value with where it came from.
 
-What counts, most first: the command line, the environment (``RVM_LIVE_FPS``), what ``--remember`` kept, the profile,
+Priority, highest first: the command line, the environment (``RVM_LIVE_FPS``), what ``--remember`` stored, the profile,
 the file.
 """
 
@@ -39,7 +39,7 @@ Commands = Callable[[str], "click.Command | None"]
 
 @dataclass(frozen=True)
 class Given:
-    """A value, and where it stands, for people."""
+    """A value, and its origin in words."""
 
     key: str
     value: Any
@@ -48,7 +48,7 @@ class Given:
 
 @dataclass
 class Layers:
-    """What file and profile say.
+    """The settings of the file and the profile.
 
     Attributes:
         path: of the file; None where none is to be read.
@@ -66,13 +66,13 @@ class Layers:
     given: dict[str, dict[str, Given]] = field(default_factory=dict)
 
     def put(self, command: str, parameter: str, given: Given) -> None:
-        """Lay a value over those below it."""
+        """Set a value over those of lower layers."""
         values = self.given.setdefault(command, {})
         self.without(command, {parameter})
         values[parameter] = given
 
     def without(self, command: str, said: Iterable[str]) -> None:
-        """Take away what is said in another way above."""
+        """Remove values that a higher layer sets in another way."""
         values, said = self.given.get(command, {}), set(said)
         for one, other in (_EITHER, _EITHER[::-1]):
             if said & one:
@@ -85,7 +85,7 @@ class Layers:
         return {**{command: said for command, said in plain.items() if command}, **plain.get("", {})}
 
     def blame(self, ctx: click.Context, message: str) -> str:
-        """Where what a message speaks of comes from, for people; empty where that is the command line.
+        """Origin of the setting that a message names, in words; empty if it is the command line.
 
         Args:
             ctx: of the program.
@@ -101,7 +101,7 @@ class Layers:
         return f" ({', '.join(found)})" if found else ""
 
     def keep(self, ctx: click.Context) -> None:
-        """Let the commands of this run find it, and click what counts."""
+        """Store this for the commands of this run, and give click the values."""
         if os.environ.get("RVM_LIVE_WEIGHTS"):
             for values in self.given.values():
                 values.pop("weights", None)
@@ -110,20 +110,20 @@ class Layers:
 
     @staticmethod
     def of(ctx: click.Context) -> Layers:
-        """Those of this run; empty where none were read."""
+        """The layers of this run; empty if none were read."""
         found = ctx.meta.get(_META)
         return found if isinstance(found, Layers) else Layers()
 
 
 def name_in_environment(command: click.Command, *words: str) -> None:
-    """Let every option of a command be said in the environment, by its own name: ``RVM_LIVE_BATCH_QUALITY``."""
+    """Let every option of a command be set in the environment, by its own name: ``RVM_LIVE_BATCH_QUALITY``."""
     for option in command.params:
         if isinstance(option, click.Option) and not option.hidden and option.name not in _NOT_IN_THE_ENVIRONMENT:
             option.envvar = PREFIX + "_".join([*words, key_of(option)]).upper().replace("-", "_")
 
 
 def key_of(option: click.Option) -> str:
-    """What an option is called in the file."""
+    """Name of an option in the file."""
     return next(name for name in option.opts if name.startswith("--"))[2:]
 
 
@@ -138,7 +138,7 @@ def keys_of(command: click.Command) -> dict[str, click.Option]:
 
 
 def choose(ctx: click.Context, given: Mapping[str, Any]) -> tuple[Path | None, bool, str]:
-    """Which file is to be read, and which profile is in force.
+    """Choose the settings file and the profile.
 
     Args:
         ctx: of the program.
@@ -148,7 +148,7 @@ def choose(ctx: click.Context, given: Mapping[str, Any]) -> tuple[Path | None, b
         The file, whether it was named, and the profile's name; None and empty without.
 
     Raises:
-        click.UsageError: a file is named and refused in one breath.
+        click.UsageError: both --config and --no-config are given.
     """
     options = {option.name: option for option in ctx.command.params if isinstance(option, click.Option)}
 
@@ -169,7 +169,7 @@ def choose(ctx: click.Context, given: Mapping[str, Any]) -> tuple[Path | None, b
 
 
 def load(ctx: click.Context, path: Path | None, named: bool, profile: str, commands: Commands) -> Layers:
-    """Read a file and lay the profile over it.
+    """Read a file and apply the profile over it.
 
     Args:
         ctx: of the program.
@@ -220,7 +220,7 @@ class _Reader:
         self._ctx, self._commands, self._layers = ctx, commands, layers
 
     def lay(self, values: Mapping[str, Any], place: Callable[..., str], *, use: bool) -> dict[str, Any]:
-        """Check a table, and lay it over what there is if it is to be used.
+        """Check a table, and apply it if it is to be used.
 
         Returns:
             What of it could be changed while the program runs: control -> value.
@@ -260,7 +260,7 @@ def _wish(parameter: str, value: Any) -> Any:
 def meant_by(
     key: str, value: Any, keys: Mapping[str, click.Option], place: str, others: Iterable[str] = ()
 ) -> tuple[str, click.Option, Any]:
-    """What a key of a file and its value say.
+    """The option and value that a key of a file means.
 
     Args:
         key: as it stands there.
@@ -301,17 +301,17 @@ def _near(name: str, keys: Mapping[str, click.Option], others: Iterable[str]) ->
 
 
 def _left_out(name: str, value: Any) -> tuple[str, Any]:
-    """What may be said without its value, or is another option's: ``blur = 25``, ``audio = true``."""
+    """Options that may have no value, or stand for another option: ``blur = 25``, ``audio = true``."""
     (full,) = said_in_full([f"--{name}" if value is True else f"--{name}={value}"])
     option, _, text = full.removeprefix("--").partition("=")
     return (option, text) if full != f"--{name}={value}" and text else (name, value)
 
 
 def _plain(option: click.Option, value: Any) -> Any:
-    """A value of TOML as click takes it.
+    """A TOML value in the form that click takes.
 
     Raises:
-        click.BadParameter: the option takes nothing of the kind.
+        click.BadParameter: the option cannot have such a value.
     """
     if option.is_flag:
         if not isinstance(value, bool):

@@ -150,7 +150,7 @@ def engine_option(field: str, **changes: Any) -> Callable[[F], F]:
 
 
 def engine_options(**taken: Mapping[str, Any]) -> Callable[[F], F]:
-    """Several of :func:`engine_option`, as they stand in the help: field -> changes."""
+    """Several of :func:`engine_option`, in the order of the help: field -> changes."""
     return options_of(_ENGINE, taken)
 
 

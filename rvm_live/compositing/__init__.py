@@ -1,4 +1,4 @@
-"""Matte and background to composite: by OpenCV with CUDA, by torch or on the CPU, whichever works first.
+"""Makes composites from mattes and backgrounds: with OpenCV on CUDA, with torch, or on the CPU.
 
 May import backgrounds, core, finishing, media, network, system, weights.
 

@@ -1,4 +1,4 @@
-"""What is seen while nobody is: the background alone, or a picture in its place. No camera pixel is in either."""
+"""What is shown while nobody may be seen: only the background, or a picture instead. Neither has camera pixels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Away", "background_picture", "unseen"]
 
 
 class Away:
-    """The picture in place of the background; opened when it is first wanted. One that fails is told, and no more.
+    """The picture instead of the background; opened when it is first needed. If it fails, this is reported once.
 
     Args:
         background: it, or None.
@@ -40,7 +40,7 @@ class Away:
             return np.array(layer.image) if isinstance(layer, Plate) else None
         except Exception as error:  # as with every background: whatever it is, the room is not seen
             self._background = None
-            self._notices.fallback(f"the away picture failed ({words_of(error)}): the background alone is shown")
+            self._notices.fallback(f"the away picture failed ({words_of(error)}): only the background is shown")
             return None
 
     def close(self) -> None:
@@ -50,14 +50,14 @@ class Away:
 
 
 def unseen(layer: Layer | None, width: int, height: int) -> NDArray[np.uint8]:
-    """What a composite is where nobody is to be seen: the background alone; over transparency nothing, (H, W, 4)."""
+    """The composite while nobody may be seen: only the background; for transparency an empty picture, (H, W, 4)."""
     if isinstance(layer, Clear):
         return np.zeros((height, width, 4), np.uint8)
     return background_picture(layer, width, height)
 
 
 def background_picture(layer: Layer | None, width: int, height: int) -> NDArray[np.uint8]:
-    """A layer alone, uint8 (H, W, 3) BGR: a checkerboard where it is clear, a plain colour for a blur."""
+    """A layer without a person, uint8 (H, W, 3) BGR: a checkerboard if it is clear, a plain colour for a blur."""
     if isinstance(layer, Clear):
         from rvm_live.backgrounds.transparent import checkerboard
 

@@ -1,4 +1,4 @@
-"""The compositors that work here: opened, timed, changed while frames go on, and replaced where one fails."""
+"""The compositors that work here: opened, timed, switched during the run, and replaced when one fails."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class BackEnds:
         notices: told of every fallback.
         clock: to find the fastest.
         source_foreground: the camera's own pixels are composed.
-        timed: ``auto`` takes the fastest, else the one that fits where mattes lie.
-        fitting_alone: open none but that, and the CPU's for the case that it fails.
+        timed: ``auto`` takes the fastest, else the one that fits the mattes' device.
+        fitting_alone: open only that one, and the CPU's in case it fails.
 
     Attributes:
-        name: of the one in use; empty before ``open``.
+        name: the compositor in use; empty before ``open``.
         refusals: name of each that does not work -> why, in one line.
         timings: name of each that was opened -> median milliseconds a frame.
     """
@@ -70,14 +70,14 @@ class BackEnds:
 
     @property
     def working(self) -> list[str]:
-        """Names of those that work here, or may."""
+        """Names of the compositors that work here, or may."""
         return [*self._compositors, *self._later]
 
     def open(self, width: int, height: int, device: str) -> None:
         """Open and warm up every one that works, and choose one.
 
-        Where mattes lie in main memory and nothing else needs torch, which takes seconds to load, that one is opened
-        when somebody wants it.
+        If mattes are in main memory and nothing else needs torch, which takes seconds to load, that one is opened
+        only when it is chosen.
 
         Args:
             width: of the frames to come, pixels.
@@ -112,7 +112,7 @@ class BackEnds:
             reason, others = self.refusals[self._wanted], ", ".join(self._compositors)
             self._close_all()
             raise UnavailableError(
-                f"compositor {self._wanted} cannot work here: {reason}. Those that can: {others}", self.refusals
+                f"compositor {self._wanted} does not work here: {reason}; these work: {others}", self.refusals
             )
         _log.info("compositor %s (%s)", self.name, self._told())
 
@@ -125,13 +125,13 @@ class BackEnds:
     def compose(
         self, matte: Matte, layer: Layer, *, as_made: bool = False, lighting: Lighting | None = None
     ) -> NDArray[np.uint8]:
-        """Put a matte over a layer with the one in use; one that fails is replaced within the same frame.
+        """Put a matte over a layer with the compositor in use; if it fails, it is replaced within the same frame.
 
         Args:
             matte: the person.
             layer: what is behind.
-            as_made: the matte's foreground holds the colours that are wanted, whichever those are.
-            lighting: how light falls, where that is asked for.
+            as_made: the matte's foreground already has the wanted colours.
+            lighting: the light of the background, if a look asks for it.
 
         Raises:
             MatteError: the matte cannot be read.
@@ -160,10 +160,10 @@ class BackEnds:
             serving = self.serving(lighting.look)
             compositor: Any = self._compositors.get(serving)
             if not _lights(compositor):
-                raise CompositorError(self.refusals.get(LOOKS, "the compositor cpu is not there"))
+                raise CompositorError(self.refusals.get(LOOKS, "the cpu compositor is not available"))
             if self.name != serving:
                 tell = self._notices.fallback if self.name == self._wanted else self._notices.remark
-                tell(f"the look is the processor's work: cpu composes, not {self.name}")
+                tell(f"match, light wrap and linear blend run on the CPU: cpu composes instead of {self.name}")
             source = self._source_foreground and not as_made
             image: Bytes = compositor.composite(matte, layer, source_foreground=source, lighting=lighting)
             self._tell(compositor)
@@ -172,12 +172,12 @@ class BackEnds:
             matte.host()  # where that fails, too, it is the matte
             self._no_look = True
             self._notices.fallback(
-                f"the look failed ({words_of(error)}): going on without match, wrap and linear blend"
+                f"the look failed ({words_of(error)}): continuing without match, light wrap and linear blend"
             )
             return None
 
     def use(self, name: str) -> None:
-        """Use another one from the next frame on, or as soon as it is open.
+        """Use another compositor from the next frame on, or as soon as it is open.
 
         Raises:
             SettingsError: it does not work here.
@@ -185,12 +185,12 @@ class BackEnds:
         if name in self._later:
             self._open_later(name)
         elif name not in self._compositors:
-            reason = self.refusals.get(name, "there is none of that name")
+            reason = self.refusals.get(name, "there is no compositor of that name")
             raise SettingsError(f"compositor {name} cannot be used: {reason}")
         self._chosen = name
 
     def apply_request(self) -> None:
-        """Go over to the one that was asked for."""
+        """Switch to the compositor that was asked for."""
         chosen = self._chosen
         if chosen in self._compositors:
             self.name = chosen
@@ -223,7 +223,7 @@ class BackEnds:
         self._compositors[name] = compositor
 
     def _open_later(self, name: str) -> None:
-        """Open a back end on a thread of its own and go over to it; until then the one before serves."""
+        """Open a back end on its own thread, then switch to it; until then the present one works."""
 
         def opened() -> None:
             self._try(name, *size)
@@ -265,7 +265,7 @@ class BackEnds:
             rest = list(self._compositors)
         self.name = rest[0] if rest else ""
         if rest:
-            self._notices.fallback(f"compositor {name} failed ({words_of(error)}): going on with {rest[0]}")
+            self._notices.fallback(f"compositor {name} failed ({words_of(error)}): continuing with {rest[0]}")
         _quietly_close(compositor)
 
     def _close_all(self) -> None:
@@ -275,7 +275,7 @@ class BackEnds:
 
     def _told(self) -> str:
         measured = [f"{name} {self.timings[name]:.1f} ms" for name in self._compositors]
-        later = [f"{name} when it is asked for" for name in self._later]
+        later = [f"{name} when it is chosen" for name in self._later]
         return ", ".join([*measured, *later, *(f"{name}: {reason}" for name, reason in self.refusals.items())])
 
 

@@ -18,7 +18,7 @@ __all__ = ["Compositor"]
 
 
 class Compositor(ABC):
-    """Puts a matte over a background layer and brings the result to host memory.
+    """Puts a matte over a background layer; the result is in host memory.
 
     Who calls what: construction is cheap. ``open``, ``composite`` and ``close`` are called by the compositing thread
     alone; ``open`` once before use, ``close`` exactly once. ``composite`` may block on the device's own stream,
@@ -64,12 +64,12 @@ class Compositor(ABC):
 
     @property
     def remark(self) -> str:
-        """What the log is to tell of how it works now, one line; empty: nothing."""
+        """A line for the log about how it works now; empty: none."""
         return ""
 
     @property
     def trouble(self) -> str:
-        """What it does otherwise than it should, since something failed, one line; empty: nothing."""
+        """What it does differently after a failure, one line; empty: nothing."""
         return ""
 
     def close(self) -> None:  # noqa: B027 - optional hook

@@ -1,4 +1,4 @@
-"""What every compositor shares: the checks on what it is given, and the numbers of the blurred background.
+"""Shared by all compositors: checks of their input, and the numbers of the blurred background.
 
 The blur of :class:`~rvm_live.backgrounds.base.Blur` (a lens's: :mod:`rvm_live.compositing.lens`) is worked out at
 reduced resolution, with whole numbers up to the Gaussian so that back ends agree to the last bit there:
@@ -55,7 +55,7 @@ class BlurPlan:
         width: of the reduced frame, pixels: the frame's, divided by ``2 ** levels`` and rounded up.
         height: likewise.
         kernel: float32 (2 r + 1,), a Gaussian at the reduced resolution; sums to 1; r is at most 12.
-        disc: float32 (2 q + 1, 2 q + 1), what stands in its place for a lens, else None.
+        disc: float32 (2 q + 1, 2 q + 1), used instead for a lens, else None.
     """
 
     levels: int
@@ -107,7 +107,7 @@ def plan_blur(width: int, height: int, strength: float, lens: bool = False) -> B
 
 
 class Plates(Generic[T]):
-    """The plates that were brought to a device last, so that a background that stands still goes up once; several, for
+    """The plates last uploaded to a device, so that a background that stands still is uploaded once; several, because
     a matte may be put over several."""
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ def on_clamped(kernel: NDArray[np.float64], length: int) -> Floats:
 
 
 def check_layer(layer: Layer, frame: Frame) -> None:
-    """Refuse what cannot be put behind a frame.
+    """Refuse a layer that cannot be put behind a frame.
 
     Raises:
         CompositorError: the frame is empty, or the plate is not of its size, or not what it must be.
@@ -151,7 +151,7 @@ def check_layer(layer: Layer, frame: Frame) -> None:
 
 
 def made_up(width: int, height: int, device: str) -> Matte:
-    """A matte with every alpha in it, lying where the engine's lie."""
+    """A test matte with every alpha, on the engine's device."""
     image = np.zeros((height, width, 3), np.uint8)
     image[..., 1] = np.linspace(0, 255, width, dtype=np.uint8)
     alpha = np.ascontiguousarray(image[..., 1])

@@ -1,4 +1,4 @@
-"""Compositors and backgrounds with their fallbacks: what the compositing thread calls for every matte."""
+"""Compositors and backgrounds with their fallbacks; the compositing thread calls it for every matte."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["Composer"]
 
 
 class Composer:
-    """Puts every matte over the current background with the current back end, and goes on when either fails.
+    """Puts every matte over the current background with the current back end, and continues when either fails.
 
     ``open``, ``compose`` and ``close`` are called by the compositing thread alone. Everything else may be called by
     any thread; ``show_background`` and ``use_compositor`` take effect at the next ``compose``.
@@ -53,7 +53,7 @@ class Composer:
             its own would make. One that differs in its pixels alone is not composed again.
         framing: where the person is in the picture; may be changed at any time.
         look: how the person is to fit the background; :attr:`look` may be set to another at any time.
-        away: what is seen instead of the background alone while nobody is to be seen (:meth:`hide`).
+        away: picture shown instead of the background while nobody may be seen (:meth:`hide`).
         clock: for the stamps, for moving backgrounds and for finding the fastest back end.
 
     Raises:
@@ -118,9 +118,9 @@ class Composer:
         self._last: dict[tuple[Layer, Pixels], LastComposite] = {}
 
     def open_backgrounds(self, width: int, height: int) -> None:
-        """Make the backgrounds ready, before the engine is: the chosen one is what is seen until then.
+        """Open the backgrounds before the engine is ready: the chosen one is shown until then.
 
-        Called again it brings the one that is chosen by then, which is what is seen while no mattes come.
+        When called again it returns the one chosen by then, which is shown while no mattes come.
 
         Args:
             width: of the frames to come, pixels.
@@ -187,17 +187,17 @@ class Composer:
         return Composite(image, self._placed(matte, layer), stamps, self.backend, self._cycle.label, others)
 
     def _place(self, matte: Matte, moment_ns: int) -> None:
-        """Find where in the picture the matte belongs; what fails there leaves it where it is."""
+        """Find the matte's place in the picture; if that fails, it stays where it is."""
         try:
             self._reframer.look(matte, moment_ns)
         except MatteError:
             raise
         except Exception as error:
             self._reframer.rest(matte)
-            self._notices.fallback(f"framing failed ({words_of(error)}): the frame is shown as it is")
+            self._notices.fallback(f"framing failed ({words_of(error)}): the frame is shown unchanged")
 
     def _placed(self, matte: Matte, layer: Layer) -> Matte:
-        """The matte as it is seen over a layer: in place, with its edge; a room that is seen ends with the frame."""
+        """The matte as shown over a layer: in its place, with its edge; a visible room ends with the frame."""
         inside = isinstance(layer, Blur)
         placed = self._in_place(matte, inside)
         return self._looking.edged(placed, inside=inside, as_made=placed is not matte)
@@ -209,12 +209,12 @@ class Composer:
             raise
         except Exception as error:
             self._reframer.rest(matte)
-            self._notices.fallback(f"framing failed ({words_of(error)}): the frame is shown as it is")
+            self._notices.fallback(f"framing failed ({words_of(error)}): the frame is shown unchanged")
             return matte
 
     def hide(self, private: bool) -> None:
-        """From the next frame on show nobody, or go on. What is made meanwhile holds no camera pixel anywhere, so that
-        no view and no output can show one."""
+        """From the next frame on show nobody, or continue. Meanwhile no composite has a camera pixel, so that
+        no view or output can show one."""
         self.private = private
 
     def _nobody(self, frame: Frame, started: int) -> Composite:
@@ -263,21 +263,21 @@ class Composer:
         return self._chosen or self._cycle.name
 
     def background_named(self, name: str) -> Background | None:
-        """The background of that name, to be looked at, not to be drawn."""
+        """The background of that name, for reading only."""
         return self._cycle.get(name)
 
     def show_background(self, name: str) -> None:
         """Show the background of that name from the next frame on.
 
         Raises:
-            SettingsError: there is none of that name.
+            SettingsError: there is no background of that name.
         """
         if name not in self._cycle.names:
             raise SettingsError(f"there is no background {name!r}: choose one of {', '.join(self._cycle.names)}")
         self._chosen = name
 
     def add_background(self, background: Background) -> str:
-        """Take in another background, at the end of the others, or another blur in the place of the last that was;
+        """Add a background at the end; a blur replaces the last added blur;
         returns its name."""
         self._fit(background)
         return self._cycle.add(background)
@@ -292,7 +292,7 @@ class Composer:
 
     @property
     def backend(self) -> str:
-        """Name of the back end that composes; empty before ``open``."""
+        """Name of the back end in use; empty before ``open``."""
         return self._back_ends.serving(self._looking.now)
 
     @property
@@ -320,7 +320,7 @@ class Composer:
         background.exact = background.exact or self._from_files
 
     def _layers(self, shown: Layer, own: Mapping[str, Layer], width: int, height: int) -> dict[str, Layer]:
-        """What is behind the person in each output."""
+        """The layer behind the person for each output."""
         layers = {name: own.get(name, shown) for name in self._outputs}
         for name, layer in layers.items():
             if isinstance(layer, Clear) and self._outputs[name].pixels != BGR:

@@ -1,4 +1,4 @@
-"""Compositing on the processor: in one pass where its kernels are there, else with OpenCV in 8 bits, the reference."""
+"""Compositing on the CPU: in one pass if its kernels are ready, else with OpenCV in 8 bits, the reference."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class CpuCompositor(Compositor):
         self._workers = one_pass.NOBODY_ELSE
 
     def open(self) -> None:
-        """Have the kernels compiled; this back end always works."""
+        """Start compiling the kernels; this back end always works."""
         kernels.begin()
         many = min(cv2.getNumThreads(), _MOST_THREADS)  # of the program's plan
         if many > 1:
@@ -88,12 +88,12 @@ class CpuCompositor(Compositor):
 
     @property
     def trouble(self) -> str:
-        return f"compositing goes on with OpenCV: {kernels.why_not}" if kernels.failed else ""
+        return f"compositing continues with OpenCV: {kernels.why_not}" if kernels.failed else ""
 
     def composite(
         self, matte: Matte, layer: Layer, *, source_foreground: bool = False, lighting: Lighting | None = None
     ) -> Bytes:
-        """As every compositor does; ``lighting`` tells how light falls, where that is asked for."""
+        """As for every compositor; ``lighting`` is the background's light, if a look asks for it."""
         check_layer(layer, matte.frame)
         matte.check()
         made = self._in_one_pass(matte, layer, source_foreground, lighting)
@@ -109,7 +109,7 @@ class CpuCompositor(Compositor):
             workers.pool.shutdown()
 
     def _in_one_pass(self, matte: Matte, layer: Layer, source: bool, lighting: Lighting | None) -> Bytes | None:
-        """The picture by the kernels; None where they are not there, or fail."""
+        """The picture made by the kernels; None if they are not ready, or fail."""
         if kernels.module is None:
             return None
         if isinstance(layer, Blur):

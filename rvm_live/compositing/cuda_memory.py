@@ -1,6 +1,6 @@
 """How a matte reaches OpenCV's CUDA functions, and how the picture they make comes back.
 
-Where torch works on the same GPU, the two share memory and a stream: the matte is read where it lies. Otherwise it is
+If torch works on the same GPU, the two share memory and a stream: the matte is not copied. Otherwise it is
 uploaded. Either way one picture comes down per frame.
 """
 

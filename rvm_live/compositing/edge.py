@@ -1,4 +1,4 @@
-"""The matte's edge, moved, softened and cleaned: another matte, made before anything is composed of it.
+"""Moves, softens and cleans a matte's edge before it is composed.
 
 * **Grow, shrink**: alpha is dilated or eroded (grey-level morphology) by an octagon, which squares and diamonds make
   one after the other, and between whole pixels mixed. The frame's edge is no edge of the person.
@@ -54,7 +54,7 @@ HUE, FULL_HUE = 6.0, 30.0
 
 
 class Edges:
-    """Gives mattes their edge; for the compositing thread.
+    """Changes the edge of mattes; for the compositing thread.
 
     Args:
         source_foreground: the camera's own colours are composed.
@@ -69,9 +69,9 @@ class Edges:
 
         Args:
             matte: any.
-            look: what is asked for.
-            as_made: its foreground holds the colours that are wanted.
-            inside: of the two that may be made of each frame, which.
+            look: the wanted look.
+            as_made: its foreground already has the wanted colours.
+            inside: which of the two mattes that may be made of each frame.
 
         Raises:
             MatteError: it cannot be read.
@@ -104,7 +104,7 @@ def edged(matte: Matte, look: Look, *, source_foreground: bool = False) -> Matte
 
     Args:
         matte: of a frame (H, W).
-        look: what is asked for.
+        look: the wanted look.
         source_foreground: take the frame's own colours.
 
     Raises:
@@ -130,7 +130,7 @@ def edged(matte: Matte, look: Look, *, source_foreground: bool = False) -> Matte
 
 
 def moved(alpha: Bytes, outwards: float) -> Bytes:
-    """Alpha, uint8 (H, W), with its edge so many pixels further out, or in where that is negative."""
+    """Alpha, uint8 (H, W), with its edge moved outwards by this many pixels; inwards if negative."""
     whole = math.floor(abs(outwards))
     one = _by(alpha, whole, outwards > 0)
     part = abs(outwards) - whole
@@ -140,7 +140,7 @@ def moved(alpha: Bytes, outwards: float) -> Bytes:
 
 
 def softened(alpha: Bytes, pixels: float) -> Bytes:
-    """Alpha, uint8 (H, W), with an edge that is softer by so many pixels to each side."""
+    """Alpha, uint8 (H, W), with its edge softened over this many pixels to each side."""
     if not pixels:
         return alpha
     return np.asarray(cv2.GaussianBlur(alpha, (0, 0), pixels / 2, borderType=cv2.BORDER_REPLICATE))
@@ -155,7 +155,7 @@ def carried(colour: Bytes, weight: Bytes, reach: float) -> tuple[Floats, Floats]
         reach: pixels by which they are to be carried at least.
 
     Returns:
-        Colour, float32 (h, w, 3), 0 where nothing reaches; and by what it is carried there, float32 (h, w).
+        Colour, float32 (h, w, 3), 0 where nothing reaches; and its weight there, float32 (h, w).
     """
     found = _carried(colour, _whole(weight), weight, weight, _AS_IT_IS, reach, None)
     return found[..., :3], found[..., 3]

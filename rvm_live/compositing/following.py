@@ -1,6 +1,6 @@
 """Where the person is in the picture: followed, or moved and scaled by hand.
 
-Everything is reckoned in shares of the picture's width and height, from the upper left. A :class:`Placement` tells
+All positions are parts of the picture's width and height, from the upper left. A :class:`Placement` says
 which point of the frame lies in the middle of the picture, and how much larger the frame is than the picture.
 """
 
@@ -51,7 +51,7 @@ WHOLE = Placement(1.0, 0.5, 0.5)
 
 
 class Box(NamedTuple):
-    """What all people together take of the frame."""
+    """The box around all people in the frame."""
 
     left: float
     top: float
@@ -60,7 +60,7 @@ class Box(NamedTuple):
 
 
 def people_in(alpha: NDArray[np.uint8]) -> Box | None:
-    """The box of all people; None where nobody is seen. Specks are no people.
+    """The box around all people; None if nobody is seen. Small specks do not count.
 
     Args:
         alpha: uint8 (h, w), coarse: some tens of pixels each way will do.
@@ -84,7 +84,7 @@ def people_in(alpha: NDArray[np.uint8]) -> Box | None:
 
 
 def coarse(alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Alpha at a size that is enough to find people in, uint8 (h, w)."""
+    """Alpha at a size that is enough to find people, uint8 (h, w)."""
     height, width = alpha.shape
     share = min(1.0, _SEEN / max(height, width))
     size = max(1, round(width * share)), max(1, round(height * share))
@@ -93,12 +93,12 @@ def coarse(alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def placed(framing: Framing, box: Box | None) -> Placement:
-    """Where what is asked for puts the frame, at once.
+    """The placement that the framing asks for, without smoothing.
 
-    A person whom the frame's edge cuts off is cut off by the picture's there, too: nobody floats.
+    A person cut off by the frame's edge stays at the picture's edge, so that nobody floats.
 
     Args:
-        framing: what is asked for.
+        framing: the wanted framing.
         box: of all people, if they are followed; None: the whole frame counts.
     """
     right, down = framing.shift
@@ -114,13 +114,13 @@ def placed(framing: Framing, box: Box | None) -> Placement:
 
 
 def within(placement: Placement) -> Placement:
-    """The nearest one at which the frame covers the whole picture: for where the room is seen, which ends there."""
+    """The nearest placement at which the frame covers the whole picture: used when the room is visible."""
     scale = max(placement.scale, 1.0)
     return Placement(scale, _held(placement.x, scale, True, True), _held(placement.y, scale, True, True))
 
 
 def _held(middle: float, scale: float, from_first: bool, to_last: bool) -> float:
-    """The middle, moved so far that the frame's first or last edge is not inside the picture."""
+    """The middle, moved so that the frame's edges are not inside the picture."""
     reach = 0.5 / scale
     if from_first and to_last and reach > 0.5:
         return 0.5
@@ -129,10 +129,10 @@ def _held(middle: float, scale: float, from_first: bool, to_last: bool) -> float
 
 
 class Follower:
-    """Goes where it is told to, like a calm camera: not for a trifle, not at once, and not faster than it may.
+    """Moves the placement like a calm camera: not for small changes, not at once, and with limited speed.
 
     Args:
-        framing: what is asked for.
+        framing: the wanted framing.
     """
 
     def __init__(self, framing: Framing) -> None:
@@ -178,7 +178,7 @@ class Follower:
 
 
 def _apart(one: Placement, other: Placement) -> bool:
-    """Whether it is worth while to move."""
+    """Whether the distance is large enough to move."""
     off = max(abs(one.x - other.x), abs(one.y - other.y)) * other.scale
     return off > DEAD or abs(math.log(one.scale / other.scale)) > 2 * DEAD
 

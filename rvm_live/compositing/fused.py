@@ -1,4 +1,4 @@
-"""The blend as one Triton kernel, in whole numbers: 8 bits in, 8 bits out, nothing in between in memory."""
+"""The blend as one Triton kernel, in integers: 8 bits in, 8 bits out, no intermediate memory."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def blended(colour: Tensor, alpha: Tensor, plate: Tensor) -> Tensor:
 
 
 def why_wrong(device: Any) -> str | None:
-    """Try the kernel on every alpha: None if it is right to the last bit, else what is wrong."""
+    """Test the kernel on every alpha: None if it is exact, else what is wrong."""
     alpha = torch.arange(256, device=device).to(torch.uint8).reshape(16, 16)
     colour = torch.arange(768, device=device).mul(37).remainder(256).to(torch.uint8).reshape(16, 16, 3)
     plate = colour.flip(0).contiguous()
@@ -57,5 +57,5 @@ def why_wrong(device: Any) -> str | None:
     for behind in (plate, plate.float()):
         levels = int((blended(colour, alpha, behind).double() - expected).abs().max())
         if levels:
-            return f"the blend is off by {levels} grey levels"
+            return f"the blend differs by {levels} grey levels"
     return None

@@ -1,5 +1,5 @@
-"""The light in which a person is put over a background: how the two are mixed, and what of the background's light lies
-over the rim.
+"""Light of a composite: how person and background are blended, and how much of the background's light is
+put over the edge.
 
 Light wrap: a bright place shines around whoever stands before it. What lies over a pixel of the person is the
 background's light, blurred, times how near the outside is: ``255 - blurred alpha``, which is 0 inside the person and
@@ -36,9 +36,9 @@ class Lighting:
     """The light of one background for one frame; for the compositing thread.
 
     Args:
-        look: what is asked for.
+        look: the wanted look.
         glows: of earlier frames.
-        table: the person's levels as they are to be here, uint8 (3, 256), or None.
+        table: the person's new levels, uint8 (3, 256), or None.
     """
 
     def __init__(self, look: Look, glows: Glows, table: Bytes | None = None) -> None:
@@ -46,7 +46,7 @@ class Lighting:
 
     @property
     def key(self) -> tuple[Look, bytes | None]:
-        """What it is made of; equal where it is the same light."""
+        """A key; equal for the same light."""
         return self.look, None if self.table is None else self.table.tobytes()
 
     def light(self, plate: Bytes, layer: Plate | None, alpha: Callable[[], Bytes]) -> Light:
@@ -65,11 +65,11 @@ class Lighting:
 
 
 def rim_of(alpha: Bytes, share: float) -> Bytes:
-    """How much of the glow lies over each pixel, of 255, uint8 (H, W).
+    """Weight of the glow at each pixel, 0 to 255, uint8 (H, W).
 
     Args:
         alpha: uint8 (H, W).
-        share: of all of it, 0 to 1.
+        share: strength of the glow, 0 to 1.
     """
     height, width = alpha.shape
     small = _smaller(alpha, REDUCE_ALPHA)

@@ -1,4 +1,4 @@
-"""What a look asks for, made ready when it is first asked for; what fails is told and left out."""
+"""Applies a look; its parts are loaded when first needed; a part that fails is reported and left out."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["Looking"]
 
 
 class Looking:
-    """Edge and light of every frame; for the compositing thread. Where nothing is asked for nothing is imported.
+    """Edge and light of every frame; for the compositing thread. Imports nothing if no look is set.
 
     Args:
         notices: told of what fails.
         source_foreground: the camera's own colours are composed.
 
     Attributes:
-        now: what is asked for in this frame.
+        now: the look for this frame.
     """
 
     def __init__(self, notices: Notices, *, source_foreground: bool) -> None:
@@ -42,7 +42,7 @@ class Looking:
         self._matcher: Matcher | None = None
 
     def begin(self, look: Look, moment_ns: int) -> None:
-        """Another frame begins."""
+        """Start a new frame."""
         self.now, self._moment_ns = look, moment_ns
 
     def edged(self, matte: Matte, *, inside: bool, as_made: bool) -> Matte:
@@ -63,7 +63,7 @@ class Looking:
             raise
         except Exception as error:
             self.now = replace(self.now, grow=0.0, shrink=0.0, soften=0.0, despill=False)
-            self._notices.fallback(f"the matte's edge failed ({words_of(error)}): it is shown as it is")
+            self._notices.fallback(f"the matte's edge failed ({words_of(error)}): it is shown unchanged")
             return matte
 
     def lighting(self, matte: Matte, layer: Layer, output: str, background: str) -> Lighting:
@@ -96,5 +96,5 @@ class Looking:
             raise
         except Exception as error:
             self.now = replace(self.now, match=0.0)
-            self._notices.fallback(f"matching failed ({words_of(error)}): the person keeps its own light")
+            self._notices.fallback(f"matching failed ({words_of(error)}): the person keeps their own light")
             return None

@@ -1,4 +1,4 @@
-"""Colour and light of the person drawn towards those of the background.
+"""Adapts the person's colour and light to the background.
 
 After Reinhard, Ashikhmin, Gooch and Shirley (2001, *Color transfer between images*): mean and deviation of the one
 become those of the other. Here of luminance alone, which is exposure and contrast; for colour what is matched is the
@@ -63,14 +63,14 @@ _GREY = 0.05
 
 
 class Measured(NamedTuple):
-    """What is measured of a picture, or of a part of it.
+    """Measurements of a picture, or of a part of it.
 
     Attributes:
         light: colour of the light, log2 of B, G and R, whose sum is 0.
-        known: how far that is to be trusted, 0 to 1.
+        known: confidence in it, 0 to 1.
         mean: log2 of the mean of luminance.
         middle: mean of log2 of luminance.
-        deviation: of that.
+        deviation: standard deviation of log2 of luminance.
     """
 
     light: Exact
@@ -95,7 +95,7 @@ class _Person:
     skin: Exact | None
 
     def towards(self, seen: _Person, past_ns: int) -> _Person:
-        """A step on the way to what is seen now; skin that is not seen any more is remembered."""
+        """One step towards the present measurement; skin that is no longer seen is remembered."""
         skin = self.skin if seen.skin is None else seen.skin
         if skin is not None and self.skin is not None:
             skin = np.exp2(_towards(np.log2(self.skin), np.log2(skin), past_ns))
@@ -117,7 +117,7 @@ def measured(light: Exact) -> Measured:
 
 
 def affine(person: Measured, skin: Exact | None, behind: Measured, share: float) -> Affine:
-    """The step that draws a person towards a background.
+    """The affine step that adapts a person to a background.
 
     Args:
         person: measured of it; its light of all of the frame.
@@ -148,7 +148,7 @@ def table_of(step: Affine) -> Bytes:
 
 
 def _held(skin: Exact, colour: Exact) -> float:
-    """How much of a change of colour skin allows, 0 to 1."""
+    """The part of a colour change that skin allows, 0 to 1."""
 
     def turned(part: float) -> float:
         other = skin * np.exp2(part * colour)
@@ -205,7 +205,7 @@ class Matcher:
         return table_of(affine(self._person.of, self._person.skin, now, share))
 
     def _seen_behind(self, layer: Plate, output: str, name: str, moment_ns: int) -> Measured:
-        """Measure what is behind from time to time, and another background at once."""
+        """Measure the background from time to time, and a new one at once."""
         before = self._looked_behind.get(output)
         if before is None or before[0] != name or not 0 < moment_ns - before[1] < _EVERY_NS:
             now = self._still.get(layer, lambda gone: measured(_light_of(layer.image)))
@@ -289,7 +289,7 @@ def _followed(before: Measured, now: Measured, past_ns: int) -> Measured:
 
 
 def _towards(before: Exact, now: Exact, past_ns: int) -> Exact:
-    """A step on the way; what is near already stays where it is."""
+    """One step towards the target; no step if it is near already."""
     if float(np.abs(now - before).max()) < _DEAD:
         return before
     return before + (now - before) * (1 - math.exp(-past_ns / 1e9 / _SECONDS))

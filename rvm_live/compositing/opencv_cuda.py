@@ -1,4 +1,4 @@
-"""The compositor on OpenCV's CUDA modules, for those who build OpenCV with them (pip's has none)."""
+"""The compositor on OpenCV's CUDA modules, for a self-built OpenCV (pip's has none)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def why_not(api: Any) -> str | None:
     built = f"this OpenCV ({cv2.__version__})"
     lacking = [module for module, names in NEEDED.items() if not all(hasattr(api, name) for name in names)]
     if "cudaarithm" in lacking:  # the core names are there in every build, as empty shells
-        return f"{built} is built without CUDA, as pip's always is"
+        return f"{built} is built without CUDA, as every pip package is"
     try:
         devices = api.getCudaEnabledDeviceCount()
     except cv2.error as error:
@@ -57,7 +57,7 @@ def _line(error: BaseException) -> str:
 
 
 def _try_out(api: Any) -> None:
-    """Run one kernel: a build need not have code for the GPU that is there."""
+    """Run one kernel: a build may have no code for this GPU."""
     square, stream = api.GpuMat(8, 8, cv2.CV_8UC3), api.Stream()
     api.multiply(square, square, dst=square, scale=1.0, stream=stream)
     stream.waitForCompletion()
@@ -93,7 +93,7 @@ class OpenCvCudaCompositor(Compositor):
         except _FAILURES as error:
             self.close()
             if "no kernel image" in _line(error):
-                lack = f"this OpenCV ({cv2.__version__}) is built without code for this GPU (see docs/opencv-cuda.md)"
+                lack = f"this OpenCV ({cv2.__version__}) has no code for this GPU (see docs/opencv-cuda.md)"
                 raise UnavailableError(lack) from error
             raise UnavailableError(f"OpenCV cannot use the CUDA device: {_line(error)}") from error
 
@@ -117,10 +117,10 @@ class OpenCvCudaCompositor(Compositor):
 
     @property
     def trouble(self) -> str:
-        return "opencv-cuda has no blur of a lens: the processor makes it" if self._lenses is not None else ""
+        return "opencv-cuda cannot blur like a lens: the CPU does it" if self._lenses is not None else ""
 
     def _by_processor(self, matte: Matte, layer: Blur) -> Plate:
-        """The blurred surroundings by the other back end; OpenCV's CUDA modules lack the tables for it."""
+        """The blurred surroundings made on the CPU; OpenCV's CUDA modules lack the tables for it."""
         host = matte.host()
         if self._lenses is None or self._lenses.size != host.alpha.shape:
             self._lenses = Scratch(*host.alpha.shape)

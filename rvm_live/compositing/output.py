@@ -1,4 +1,4 @@
-"""One more picture that is made of every matte, for a virtual camera, say."""
+"""An additional picture made from every matte, for example for a virtual camera."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def _always() -> bool:
 
 @dataclass(frozen=True)
 class Output:
-    """What is seen behind the person, and what kind of pixels the picture has.
+    """The background and the pixel format of an additional picture.
 
     Attributes:
         background: opened and closed by the composer; None: whatever the composer shows at the moment.
         pixels: ``bgr``: uint8 (H, W, 3), or (H, W, 4) BGRA over a transparent background. ``nv12`` and ``i420``: uint8
             (H * 3 / 2, W), BT.601 of limited range, odd sides rounded up; they hold no alpha, so that over a background
             that turns transparent a plain colour is seen.
-        wanted: asked for every matte, on the compositing thread: whether anybody is there to see it. A picture that
-            nobody wants is not made.
+        wanted: called for every matte, on the compositing thread: whether anybody sees it. A picture that
+            nobody sees is not made.
 
     Raises:
-        SettingsError: there are no such pixels, or they cannot be transparent.
+        SettingsError: the pixel format is unknown, or cannot be transparent.
     """
 
     background: Background | None = None
@@ -48,7 +48,7 @@ class Output:
     def __post_init__(self) -> None:
         check_choice("pixels", self.pixels, get_args(Pixels))
         if self.pixels != BGR and isinstance(self.background, TransparentBackground):
-            raise SettingsError(f"{self.pixels} holds no alpha: choose bgr, or another background")
+            raise SettingsError(f"{self.pixels} has no alpha: choose bgr, or another background")
 
 
 def in_pixels(image: NDArray[np.uint8], pixels: Pixels) -> NDArray[np.uint8]:

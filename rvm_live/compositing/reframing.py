@@ -1,4 +1,4 @@
-"""Mattes, cut out and scaled in one step before they are composed: what lies beyond the frame is nobody.
+"""Crops and scales mattes in one step before they are composed; outside the frame there is no person.
 
 Colour is interpolated as it is seen, weighted with alpha: next to the person's edge nothing of the room comes in.
 """
@@ -23,7 +23,7 @@ __all__ = ["Reframer", "reframed"]
 
 
 class Reframer:
-    """Gives every matte its place in the picture; for the compositing thread.
+    """Moves every matte to its place in the picture; for the compositing thread.
 
     Args:
         framing: what is asked for, by whoever may change it.
@@ -177,7 +177,7 @@ class _Warp:
 
 
 class _Reframed(Frame):
-    """A frame whose picture is moved when somebody looks at it; what lies beyond its edges is black."""
+    """A frame whose picture is moved when it is first read; outside its edges it is black."""
 
     @staticmethod
     def of(frame: Frame, placement: Placement) -> Frame:
@@ -222,7 +222,7 @@ class _Reframed(Frame):
 
 
 class _Once:
-    """A picture that is made when it is first wanted."""
+    """A picture that is made when it is first needed."""
 
     def __init__(self, make: Callable[[], Bytes]) -> None:
         self._make = make

@@ -63,7 +63,7 @@ class TorchCompositor(Compositor):
     def composite(
         self, matte: Matte, layer: Layer, *, source_foreground: bool = False, lighting: Lighting | None = None
     ) -> NDArray[np.uint8]:
-        """As every compositor does; ``lighting`` tells how light falls, where that is asked for."""
+        """As for every compositor; ``lighting`` is the background's light, if a look asks for it."""
         check_layer(layer, matte.frame)
         failed = told_as(CompositorError, f"torch failed on {self._device}", of=RuntimeError)
         with failed, torch.inference_mode(), self._on_stream():
@@ -166,7 +166,7 @@ def _quick_blend(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor, 
         reason = words_of(error)
     if reason is None:
         return blended
-    _log.info("blending runs in torch operations, without Triton: %s", reason)
+    _log.info("blending runs without Triton: %s", reason)
     return None
 
 

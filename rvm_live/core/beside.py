@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def beside(name: str, function: Callable[[], T], *, daemon: bool = False) -> Future[T]:
-    """Call ``function`` on a new thread, ``rvm-NAME``.
+    """Call ``function`` on a new thread named ``rvm-NAME``.
 
     ``concurrent.futures`` has executors for that, but an executor's threads are joined when the program ends, and
     cannot be daemons.
@@ -24,7 +24,7 @@ def beside(name: str, function: Callable[[], T], *, daemon: bool = False) -> Fut
         daemon: a call that never returns does not keep the program from ending.
 
     Returns:
-        What comes of it. ``future.result()`` waits and raises what ``function`` raised.
+        A future of the result. ``future.result()`` waits, and raises what ``function`` raised.
     """
     future: Future[T] = Future()
     threading.Thread(target=settle, args=(future, function), name=f"rvm-{name}", daemon=daemon).start()
@@ -32,7 +32,7 @@ def beside(name: str, function: Callable[[], T], *, daemon: bool = False) -> Fut
 
 
 def settle(future: Future[T], function: Callable[[], T]) -> None:
-    """Call ``function`` here, and put what it returns or raises into ``future``."""
+    """Call ``function`` on this thread, and put its result or error into ``future``."""
     try:
         future.set_result(function())
     except BaseException as error:  # raised again by whoever asks

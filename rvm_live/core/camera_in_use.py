@@ -1,4 +1,4 @@
-"""Which source's pictures are matted now: told by the app that opens it, asked by an engine that begins anew."""
+"""Which source's pictures are matted now: set by the app that opens it, read by an engine that starts anew."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["CameraInUse", "Known"]
 
 
 class Known(NamedTuple):
-    """What a source is known by: what tells it from others, and its name in words; both empty before it is open."""
+    """A source's identity and its name in words; both empty before it is open."""
 
     identity: str = ""
     name: str = ""
@@ -18,7 +18,7 @@ class CameraInUse:
     """Set on the capture thread when a source opens, before its first picture; read on the matting thread.
 
     Attributes:
-        now: what is in use.
+        now: the source in use.
     """
 
     def __init__(self) -> None:

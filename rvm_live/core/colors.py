@@ -23,7 +23,7 @@ NAMES = {
     "white": "#ffffff",
     "yellow": "#ffff00",
 }
-"""CSS names and their values, except ``green``: full green, the colour of a green screen (CSS calls it lime)."""
+"""CSS colour names and their values, except ``green``: full green as on a green screen (CSS calls it lime)."""
 
 
 def parse_color(text: str) -> tuple[int, int, int]:

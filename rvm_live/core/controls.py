@@ -1,7 +1,7 @@
 """What can be changed while the program runs: by keys, by the mouse, by a page, by another program.
 
-Every control has a name and one value that is in force. Changes are absolute (``controls.background = "beach"``, never
-"the next one"), checked before anything happens, and told to everybody who subscribed.
+Every control has a name and one present value. Changes are absolute (``controls.background = "beach"``, never
+"the next one"), checked before anything happens, and sent to every subscriber.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ class Control:
 
     Attributes:
         name: a Python identifier.
-        read: what is in force; called on any thread.
-        apply: make it so; called on the thread of whoever changes it, one change at a time, with what ``check`` gave.
-            Returns at once: what takes time happens on the thread that owns it.
-        check: a wish -> the value that is meant; raises :class:`~rvm_live.core.errors.SettingsError` where there is
+        read: returns the present value; called on any thread.
+        apply: sets the value that ``check`` returned; called on the caller's thread, one change at a time.
+            Returns at once: slow work happens on the thread that owns the thing.
+        check: what was asked for -> the value meant; raises :class:`~rvm_live.core.errors.SettingsError` if there is
             none.
-        choices: the values to choose from now, in order; empty where they cannot be listed.
-        alone: why there is no other value to choose now, for people.
-        kind: ``switch`` (on or off), ``choice``, ``number``, ``text`` or ``trigger`` (what is done where True is set).
-        limits: least and greatest of a number, and of each of several.
-        text: what it changes, for people.
+        choices: the values to choose from now, in order; empty if they cannot be listed.
+        alone: why there is no other value to choose now, in words.
+        kind: ``switch`` (on or off), ``choice``, ``number``, ``text`` or ``trigger`` (an action, done when it is set to
+            True).
+        limits: least and greatest value of a number, or of each number of several.
+        text: what it changes, in words.
     """
 
     name: str
@@ -57,10 +58,10 @@ class Controls:
     """All controls of one running program; may be used from any thread.
 
     ``controls.mirror`` reads, ``controls.mirror = True`` changes, ``controls.set(mirror=True, background="beach")``
-    changes several or, where one wish cannot be granted, none.
+    changes several, or none if one value is refused.
 
     Args:
-        controls: what there is to change.
+        controls: the controls of this run.
     """
 
     _known: dict[str, Control]
@@ -89,10 +90,10 @@ class Controls:
         return [*super().__dir__(), *self._known]
 
     def set(self, **wishes: Any) -> Mapping[str, Any]:
-        """Change what is named; everything is checked before anything is changed.
+        """Change the named controls; all values are checked before anything is changed.
 
         Returns:
-            What is in force now, of all controls.
+            The present values of all controls.
 
         Raises:
             SettingsError: there is no such control, or it cannot have that value; nothing was changed.
@@ -108,12 +109,12 @@ class Controls:
             return after
 
     def add(self, control: Control) -> None:
-        """Take in another one."""
+        """Add a control."""
         with self._lock:
             object.__setattr__(self, "_known", {**self._known, control.name: control})
 
     def check(self, name: str, wish: Any) -> Any:
-        """What ``wish`` would mean; nothing is changed.
+        """The value that ``wish`` means; nothing is changed.
 
         Raises:
             SettingsError: there is no such control, or it cannot have that value.
@@ -121,11 +122,11 @@ class Controls:
         return self._control(name).check(wish)
 
     def state(self) -> Mapping[str, Any]:
-        """What is in force now: name -> value."""
+        """The present values: name -> value."""
         return MappingProxyType({name: control.read() for name, control in self._known.items()})
 
     def choices(self, name: str) -> Sequence[Any]:
-        """The values that ``name`` can be given now, in order; empty where they cannot be listed.
+        """The values that ``name`` can have now, in order; empty if they cannot be listed.
 
         Raises:
             SettingsError: there is no such control.
@@ -133,7 +134,7 @@ class Controls:
         return self._control(name).choices()
 
     def describe(self) -> list[dict[str, Any]]:
-        """Every control for a page or another program, of nothing but what JSON holds: ``name``, ``kind``, ``value``,
+        """Every control for a page or another program, as plain JSON: ``name``, ``kind``, ``value``,
         ``choices``, ``limits`` and ``text``, as in :class:`Control`."""
         return [
             {
@@ -148,10 +149,10 @@ class Controls:
         ]
 
     def step(self, name: str, steps: int = 1) -> Any:
-        """Go ``steps`` on from the present value of ``name`` in its choices, round and round.
+        """Go ``steps`` choices on from the present value of ``name``; the last is followed by the first.
 
         Returns:
-            The value in force now.
+            The new value.
 
         Raises:
             SettingsError: there is no such control, or nothing to choose from.
@@ -161,15 +162,15 @@ class Controls:
             now = control.read()
             why = control.alone() if choices in ([], [now]) else ""
             if why or not choices:
-                raise SettingsError(why or f"there is nothing to choose from for {name}")
+                raise SettingsError(why or f"{name} has no list of choices: give it a value")
             place = choices.index(now) if now in choices else (-1 if steps > 0 else 0)
             return self.set(**{name: choices[(place + steps) % len(choices)]})[name]
 
     def subscribe(self, told: Callable[[Mapping[str, Any]], None]) -> Callable[[], None]:
-        """Be told of every change: name -> value, on the thread of whoever made it, which waits meanwhile.
+        """Call ``told`` at every change with name -> value, on the thread that made it, which waits meanwhile.
 
         Returns:
-            Ends the subscription.
+            A function that ends the subscription.
         """
         with self._lock:
             self._subscribers.append(told)
@@ -182,13 +183,13 @@ class Controls:
         return leave
 
     def changed(self, *names: str) -> None:
-        """Tell the subscribers of what changed by itself, such as a recording that ended."""
+        """Tell the subscribers that values changed by themselves, such as when a recording ended."""
         with self._lock:
             self._tell({name: self._control(name).read() for name in names})
 
     def look(self, *names: str) -> None:
-        """Tell the subscribers of those that have another value than was told last, or seen at the first look, such as
-        an engine that gave way to another. To be called now and then."""
+        """Tell the subscribers of values that differ from the last ones told, or seen at the first look, such as
+        when another engine took over. To be called now and then."""
         with self._lock:
             now = {name: self._control(name).read() for name in names}
             self._tell({name: value for name, value in now.items() if self._told.setdefault(name, value) != value})
@@ -209,17 +210,17 @@ class Controls:
             try:
                 told(MappingProxyType(dict(changes)))
             except Exception:  # one client's fault is not another's, nor the picture's
-                _log.exception("a subscriber to the controls failed")
+                _log.exception("a subscriber of the controls failed")
 
 
 def truth(name: str) -> Callable[[Any], bool]:
-    """A check for what is on or off."""
+    """A check for a switch: on or off."""
 
     def check(wish: Any) -> bool:
         word = wish.strip().lower() if isinstance(wish, str) else ""
         if isinstance(wish, bool) or word in _ON + _OFF:
             return wish is True or word in _ON
-        raise SettingsError(f"{name} is on or off, not {wish!r}")
+        raise SettingsError(f"{name} must be on or off, not {wish!r}")
 
     return check
 
@@ -239,7 +240,7 @@ def one_of(name: str, choices: Callable[[], Sequence[str]]) -> Callable[[Any], s
 
 
 def number(name: str, least: float, greatest: float, *, auto: bool = False) -> Callable[[Any], Any]:
-    """A check for a number from ``least`` to ``greatest``, or the word ``auto`` where that is one, too."""
+    """A check for a number from ``least`` to ``greatest``, or for the word ``auto`` if that is allowed."""
 
     def check(wish: Any) -> Any:
         if auto and wish in ("auto", None):
@@ -250,7 +251,7 @@ def number(name: str, least: float, greatest: float, *, auto: bool = False) -> C
             value = float("nan")
         if not least <= value <= greatest:
             also = " or auto" if auto else ""
-            raise SettingsError(f"{name} is a number from {least:g} to {greatest:g}{also}, not {wish!r}")
+            raise SettingsError(f"{name} must be a number from {least:g} to {greatest:g}{also}, not {wish!r}")
         return value
 
     return check
@@ -287,7 +288,7 @@ def amount(
 
 
 def trigger(name: str, do: Callable[[], None], text: str = "") -> Control:
-    """A control that does something where it is set to True, and always reads False."""
+    """A control that does something when it is set to True, and always reads False."""
 
     def apply(wanted: bool) -> None:
         if wanted:

@@ -1,4 +1,4 @@
-"""Fields of mattes that are worked out when they are first read."""
+"""Fields of mattes that are computed when they are first read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["MadeWhenRead", "OfTheEstimate"]
 
 
 class MadeWhenRead:
-    """A field that holds a value, or what makes it when it is first read."""
+    """A field that holds a value, or a function that makes it when it is first read."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -26,7 +26,7 @@ class MadeWhenRead:
 
 
 class OfTheEstimate:
-    """Alpha or foreground of a matte: as the engine gave it, or, where that was an estimate, worked out of it."""
+    """Alpha or foreground of a matte: as the engine gave it, or computed from its estimate."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name

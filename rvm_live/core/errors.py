@@ -104,11 +104,11 @@ class EngineError(RvmLiveError):
 
 
 class MatteError(EngineError):
-    """A matte cannot be read, or does not fit its frame; the next one may be as good as any."""
+    """A matte cannot be read, or does not fit its frame; the next one may be good."""
 
 
 class NoMemoryError(EngineError):
-    """The device has no memory left for what was asked of it; the engine's recurrent state is that before the call."""
+    """The device has too little memory for the call; the engine's recurrent state is as before the call."""
 
 
 class CompositorError(RvmLiveError):
@@ -132,7 +132,7 @@ class SinkError(RvmLiveError):
 
 
 class KeptError(SinkError):
-    """What is to be written would take the place of something else, which is left alone."""
+    """A file to be written would replace something else, which stays."""
 
 
 class DisplayError(SinkError):
@@ -144,7 +144,7 @@ class EndOfSource(Exception):
 
 
 class QueueClosed(Exception):
-    """The queue is closed and holds nothing more.
+    """The queue is closed and empty.
 
     Attributes:
         error: what closed it, or None at an ordinary end.
@@ -156,10 +156,11 @@ class QueueClosed(Exception):
 
 
 def words_of(error: BaseException) -> str:
-    """What an error says, for people, on one line.
+    """The message of an error on one line, for people.
 
-    The system's words where it has them. Of a library's many lines the first that is no heading, and the last of a
-    traceback it quotes, 300 characters at most. Its kind in front of a single word, and where it says nothing.
+    It is the system's own text if there is one. Of a library's many lines it is the first that is not a heading, or the
+    last of a traceback it quotes, at most 300 characters. The error's class is put before a single word or an empty
+    message.
     """
     kind = type(error).__name__
     text = str(getattr(error, "strerror", None) or error)

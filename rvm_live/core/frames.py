@@ -6,8 +6,8 @@ the recurrent state must start anew) and ``captured_ns`` (monotonic, taken at gr
 Pixel conventions: colour is BGR on the last axis, rows first. ``uint8`` is 0-255, floating point is 0-1.
 Colour of a foreground is straight (not premultiplied by alpha).
 
-Whatever is made of a matte is made of its 8 bits, and they are made here alone: alpha below :data:`LEAST_ALPHA` is 0 in
-them, and so is the foreground there. A trace of a person is next to nothing but the room.
+Everything made from a matte uses its 8-bit form, which is only made here: alpha below :data:`LEAST_ALPHA` is 0 in
+it, and so is the foreground there, because such pixels show almost only the room.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["LEAST_ALPHA", "Composite", "Frame", "HostMatte", "Matte", "Stamps", "TensorMatte", "check_picture"]
 
 LEAST_ALPHA = 8
-"""Alpha, of 255, below which nobody is there."""
+"""Smallest alpha, of 255, that counts as person."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +46,7 @@ class Frame:
         captured_ns: monotonic time of the grab, before decoding.
         media_ns: position in the file, nanoseconds, or None for a live source.
         repeated: the picture is byte for byte that of the frame before, and the same array (a still, a slow camera).
-        duration_ns: how long it is to be seen, nanoseconds, where a file tells it.
+        duration_ns: how long it is shown, nanoseconds, if the file says so.
     """
 
     image: NDArray[np.uint8]
@@ -66,7 +66,7 @@ class Frame:
         return int(self.image.shape[1])
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """Where in what was captured a place of the picture lies, in shares of its width and height."""
+        """The place in the captured picture of a place in this one, as parts of its width and height."""
         return x, y
 
     def __repr__(self) -> str:
@@ -79,7 +79,7 @@ class HostMatte:
 
     Attributes:
         alpha: uint8 (H, W); 0, or :data:`LEAST_ALPHA` and more.
-        colour: uint8 (H, W, 3) BGR; where alpha is 0 it may be the room's. To be weighted with alpha, never handed on.
+        colour: uint8 (H, W, 3) BGR; where alpha is 0 it may be the room's. Multiply it with alpha; never give it away.
     """
 
     alpha: NDArray[np.uint8]
@@ -105,7 +105,7 @@ class TensorMatte:
 
     Attributes:
         alpha: uint8 (H, W); 0, or :data:`LEAST_ALPHA` and more.
-        colour: uint8 (H, W, 3) BGR; where alpha is 0 it may be the room's. To be weighted with alpha, never handed on.
+        colour: uint8 (H, W, 3) BGR; where alpha is 0 it may be the room's. Multiply it with alpha; never give it away.
         image: uint8 (H, W, 3) BGR, the frame's own picture.
     """
 
@@ -121,8 +121,8 @@ class TensorMatte:
 class Matte:
     """The alpha and foreground estimated for one frame; both belong to exactly that frame.
 
-    They are as the engine gave them; :meth:`host` and :meth:`tensor` make the pixels that may be shown. Where it gave
-    an ``estimate`` they are worked out when they are first read, on the thread that reads them.
+    They are as the engine gave them; :meth:`host` and :meth:`tensor` make the pixels that may be shown. If it gave
+    an ``estimate``, they are computed when they are first read, on the thread that reads them.
 
     Attributes:
         frame: the frame they were computed from.
@@ -135,11 +135,11 @@ class Matte:
             tensors on another stream waits for this event, not for the device.
         started_ns: monotonic time when the engine took the frame.
         finished_ns: monotonic time when the engine gave the matte back.
-        elapsed_ns: where the GPU was still at work then: waits for it, and tells how many nanoseconds after
-            ``started_ns`` it was done. None where ``finished_ns`` says it all.
-        estimate: what alpha and foreground are worked out of where they are None.
-        spared: the network did not see the frame: what it found in one before was put on it.
-        lasting: whether it would be the same for a later frame of the same picture; None: it would.
+        elapsed_ns: if the GPU was still working then: waits for it, and returns how many nanoseconds after
+            ``started_ns`` it was done. None if ``finished_ns`` is enough.
+        estimate: what alpha and foreground are computed from if they are None.
+        spared: the network did not run on the frame: its result for an earlier one was used.
+        lasting: whether a later frame of the same picture would get the same matte; None: yes.
     """
 
     frame: Frame
@@ -156,11 +156,11 @@ class Matte:
 
     @property
     def deferred(self) -> Estimate | None:
-        """The estimate, where alpha is to be had of it alone."""
+        """The estimate, if alpha can only be computed from it."""
         return self.estimate if self.__dict__["alpha"] is None else None
 
     def same_as(self, other: Matte) -> bool:
-        """Whether it is of the very same arrays, for a frame of the same picture; nothing is worked out for it."""
+        """Whether it has the very same arrays, for a frame of the same picture; computes nothing."""
         ours, theirs = self._arrays, other._arrays
         return ours[0] is theirs[0] and ours[1] is theirs[1] and self.frame.image is other.frame.image
 
@@ -169,7 +169,7 @@ class Matte:
         return (self.estimate, None) if self.deferred is not None else (self.alpha, self.foreground)
 
     def again(self, frame: Frame) -> Matte:
-        """It, for another frame of the same picture; nothing is worked out or converted anew."""
+        """The same matte for another frame of the same picture; nothing is computed or converted again."""
         known = self.__dict__
         twin = Matte(frame, known["alpha"], known["foreground"], self.image, self.ready, frame.captured_ns,
                      frame.captured_ns, None, self.estimate)  # fmt: skip
@@ -177,7 +177,7 @@ class Matte:
         return twin
 
     def but(self, **changes: Any) -> Matte:
-        """It, with other values of some attributes; nothing is worked out for it."""
+        """A copy with other values of some attributes; nothing is computed."""
         return Matte(**{each.name: self.__dict__[each.name] for each in fields(self)} | changes)
 
     @cached_property
@@ -191,9 +191,9 @@ class Matte:
             raise _unreadable(error) from error
 
     def check(self) -> None:
-        """Refuse a matte that does not fit its frame; asked again of the same matte it is not looked at again.
+        """Refuse a matte that does not fit its frame; each matte is checked only once.
 
-        :meth:`host` and :meth:`tensor`, and so everything that is made of a matte, ask it.
+        :meth:`host` and :meth:`tensor` call it, and so everything that uses a matte.
 
         Raises:
             MatteError: alpha or the foreground is not of the frame's size.
@@ -204,12 +204,12 @@ class Matte:
     def _fits(self) -> bool:
         size = (self.frame.height, self.frame.width)
         if self.deferred is not None and self.deferred.image is not self.frame.image:
-            raise MatteError("the engine's estimate is of another picture than the frame's")
+            raise MatteError("the engine's estimate belongs to another picture than the frame")
         if self.deferred is not None:
             return True
         if tuple(self.alpha.shape) != size:
             raise MatteError(
-                f"the engine's alpha has the shape {tuple(self.alpha.shape)}, the frame's is {size}: they must be equal"
+                f"the engine's alpha has the shape {tuple(self.alpha.shape)}, the frame has {size}: they must be equal"
             )
         if self.foreground is not None and tuple(self.foreground.shape) != (*size, 3):
             raise MatteError(
@@ -248,7 +248,7 @@ class Matte:
         """The matte in host memory; converted once and remembered.
 
         Raises:
-            MatteError: it does not fit its frame, or cannot be read: the device it was made on has failed, say, which
+            MatteError: it does not fit its frame, or cannot be read, for example because its device has failed, which
                 is often seen only here.
         """
         self.check()
@@ -336,7 +336,7 @@ class Composite:
         background: short name of the background in it.
         outputs: the other pictures that were made of the matte, by the names the composer was given
             (:class:`rvm_live.compositing.output.Output`).
-        nobody: it was made while nobody is to be seen, and holds no camera pixel.
+        nobody: it was made while nobody may be seen, and contains no camera pixel.
     """
 
     image: NDArray[np.uint8]
@@ -385,7 +385,7 @@ def check_picture(image: object, what: str = "the picture") -> NDArray[np.uint8]
         SettingsError: it is something else.
     """
     if not isinstance(image, np.ndarray):
-        raise SettingsError(f"{what} is a {type(image).__name__}: it must be a numpy array")
+        raise SettingsError(f"{what} is of type {type(image).__name__}: it must be a numpy array")
     if image.dtype != np.uint8:
         raise SettingsError(f"{what} is {image.dtype}: it must be uint8, 0 to 255")
     if image.ndim != 3 or image.shape[2] != 3:
@@ -396,4 +396,4 @@ def check_picture(image: object, what: str = "the picture") -> NDArray[np.uint8]
 
 
 def _unreadable(error: Exception) -> MatteError:
-    return MatteError(f"a matte cannot be read ({words_of(error)})")
+    return MatteError(f"the matte cannot be read ({words_of(error)})")

@@ -1,4 +1,4 @@
-"""Where the person is to be in the picture: what is asked for."""
+"""Where the person is to be in the picture, as the user asked."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SMALLEST, LARGEST = 0.5, 4.0
 
 @dataclass
 class Framing:
-    """What is asked for; may be changed from any thread, and takes effect with the next frame.
+    """The user's request; may be changed from any thread, and takes effect with the next frame.
 
     Attributes:
-        follow: all people together stay in the middle, ``zoom`` times 80 % of the picture's height tall.
-        zoom: how much larger the person is, :data:`SMALLEST` to :data:`LARGEST`.
-        shift: how far the person is moved, to the right and down, in pictures, -1 to 1 each.
+        follow: all people together stay in the middle, as tall as ``zoom`` times 80 % of the picture's height.
+        zoom: size of the person, :data:`SMALLEST` to :data:`LARGEST`.
+        shift: how far the person is moved right and down, as parts of the picture's size, -1 to 1 each.
 
     Raises:
         SettingsError: out of range.
@@ -36,7 +36,7 @@ class Framing:
             raise SettingsError(f"zoom {self.zoom:g} is out of range: it must be between {SMALLEST:g} and {LARGEST:g}")
         if len(self.shift) != 2 or not all(-1 <= each <= 1 for each in self.shift):
             told = ",".join(f"{each:g}" for each in self.shift)
-            raise SettingsError(f"shift {told} is out of range: two numbers between -1 and 1, right and down")
+            raise SettingsError(f"shift {told} is out of range: write two numbers from -1 to 1 (right, down)")
 
     @property
     def plain(self) -> bool:
@@ -45,7 +45,7 @@ class Framing:
 
     @property
     def words(self) -> str:
-        """What is asked for, for people; empty where that is nothing."""
+        """The request in words; empty if there is none."""
         shift = ",".join(f"{each:g}" for each in self.shift) if any(self.shift) else ""
         zoom = f"zoom {self.zoom:g}" if self.zoom != 1 else ""
         parts = ("follow" if self.follow else "", zoom, f"shift {shift}" if shift else "")
@@ -53,7 +53,7 @@ class Framing:
 
 
 def parse_shift(wish: object) -> tuple[float, float]:
-    """``0.2,-0.1``, or two numbers: how far to the right and down; one alone is to the right.
+    """Read ``0.2,-0.1`` or two numbers, how far right and down; a single number is to the right.
 
     Raises:
         SettingsError: it is something else, or out of range.
@@ -64,6 +64,6 @@ def parse_shift(wish: object) -> tuple[float, float]:
     except (TypeError, ValueError):
         numbers = []
     if not 1 <= len(numbers) <= 2:
-        raise SettingsError(f"shift is two numbers between -1 and 1, right and down, such as 0.2,-0.1, not {wish!r}")
+        raise SettingsError(f"shift must be two numbers from -1 to 1 (right, down), such as 0.2,-0.1, not {wish!r}")
     shift = numbers[0], numbers[1] if len(numbers) == 2 else 0.0
     return Framing(shift=shift).shift

@@ -1,4 +1,4 @@
-"""How the person is to fit the place behind: what is asked for."""
+"""How the person is to fit the background, as the user asked."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ MATCHED = 60.0
 
 @dataclass(frozen=True)
 class Look:
-    """What is asked for; as it stands nothing at all, and then nothing is done.
+    """The user's request. By default nothing is asked for, and nothing is done.
 
     Attributes:
-        match: how far the person's exposure, white balance and contrast are drawn towards the background's, per cent.
-        light_wrap: how much of the background's light lies over the person's rim, per cent.
-        blend: person and background are mixed as their pixels are coded, ``gamma``, or as light, ``linear``.
-        grow: so many pixels the person reaches further out.
-        shrink: so many less; of both the difference counts.
-        soften: over so many pixels to each side the edge is softened.
-        despill: the room's colour is taken off the person's rim.
+        match: how far the person's exposure, white balance and contrast are adapted to the background, per cent.
+        light_wrap: how much of the background's light is put over the person's edge, per cent.
+        blend: mix person and background in gamma-coded values, ``gamma``, or in linear light, ``linear``.
+        grow: pixels by which the person's edge is moved outwards.
+        shrink: pixels by which it is moved inwards; if both are given, their difference counts.
+        soften: pixels to each side over which the edge is softened.
+        despill: remove the room's colour from the person's edge.
 
     Raises:
         SettingsError: out of range.
@@ -61,22 +61,22 @@ class Look:
 
     @property
     def plain(self) -> bool:
-        """Whether there is nothing to be done."""
+        """Whether nothing is to be done."""
         return not (self.edge or self.lit)
 
     @property
     def edge(self) -> bool:
-        """Whether the matte is another one: its alpha, or its colours at the rim."""
+        """Whether the matte changes: its alpha, or its colours at the edge."""
         return self.grow != self.shrink or self.soften > 0 or self.despill
 
     @property
     def lit(self) -> bool:
-        """Whether it is put over the background in another way."""
+        """Whether the blending with the background changes."""
         return self.match > 0 or self.light_wrap > 0 or self.blend == "linear"
 
     @property
     def words(self) -> str:
-        """What is asked for, for people; empty where that is nothing."""
+        """The request in words; empty if there is none."""
         outwards = self.grow - self.shrink
         parts = (
             f"match {self.match:g}" if self.match else "",

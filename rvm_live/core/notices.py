@@ -14,7 +14,7 @@ _log = logging.getLogger("rvm_live.core.notices")
 
 
 class Notice(str):
-    """One line, and the how many-th telling of all this one is: the same words may be told again."""
+    """One line and its running number: the same words may come again."""
 
     telling = 0
 
@@ -30,7 +30,7 @@ class Notices:
         self._remarks: list[str] = []
 
     def fallback(self, text: str) -> None:
-        """Tell that something else runs than what was asked for. Repeats of the same text are told once."""
+        """Report that something else runs than what was asked for. The same text is reported once."""
         with self._lock:
             if text in self._fallbacks:
                 return
@@ -39,7 +39,7 @@ class Notices:
         _log.warning("%s", text)
 
     def again(self, text: str) -> None:
-        """Tell something that may happen more than once: it comes anew to the end of the list each time."""
+        """Report something that may happen more than once: each time it is added at the end of the list."""
         with self._lock:
             if text in self._fallbacks:
                 self._fallbacks.remove(text)
@@ -48,13 +48,13 @@ class Notices:
         _log.warning("%s", text)
 
     def news(self, text: str) -> None:
-        """Tell on the picture and in the log what is no fallback, such as that a stream is back."""
+        """Report, on the picture and in the log, something that is not a fallback, such as that a stream is back."""
         with self._lock:
             self._show(text)
         _log.warning("%s", text)
 
     def remark(self, text: str) -> None:
-        """Tell, once and to whoever asks (``--log-level info``), something that is as asked for."""
+        """Log, once and at level info, something that runs as asked for."""
         with self._lock:
             if text in self._remarks:
                 return
@@ -69,7 +69,7 @@ class Notices:
 
     @property
     def messages(self) -> tuple[Notice, ...]:
-        """What the picture tells, newest last: fallbacks and news."""
+        """The messages shown on the picture, newest last: fallbacks and news."""
         with self._lock:
             return tuple(self._messages)
 

@@ -1,4 +1,4 @@
-"""Which of several people stays in the picture: what is asked for."""
+"""Which of several people stays in the picture, as the user asked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PEOPLE = ("largest", "left", "right")
 
 
 class OnlyMe:
-    """What is asked for; may be changed from any thread, and takes effect with the next frame.
+    """The user's request; may be changed from any thread, and takes effect with the next frame.
 
     Args:
         on: one person alone stays in the picture.
@@ -19,7 +19,7 @@ class OnlyMe:
 
     Attributes:
         on: see there; may be set.
-        asked: who is meant, and how often that was said: who says it again has somebody chosen anew.
+        asked: the person, and how often it was set: setting it again makes the choice anew.
 
     Raises:
         SettingsError: there is no such person.
@@ -39,8 +39,8 @@ class OnlyMe:
 
 
 def parse_person(wish: object) -> str:
-    """``largest``, ``left``, ``right``, or a place in the frame where the person is, ``0.3,0.5``: shares of its width
-    and height from the upper left.
+    """Check ``largest``, ``left``, ``right``, or a place in the frame where the person is, ``0.3,0.5``, in parts of its
+    width and height from the upper left.
 
     Raises:
         SettingsError: it is something else.
@@ -54,7 +54,8 @@ def parse_person(wish: object) -> str:
         x = y = -1.0
     if not (0 <= x <= 1 and 0 <= y <= 1):
         raise SettingsError(
-            f"a person is {', '.join(PEOPLE)}, or a place in the picture such as 0.3,0.5 (from its left, from its top; "
+            f"person must be {', '.join(PEOPLE)}, or a place in the picture such as 0.3,0.5 (from the left and "
+            "the top, "
             f"0 to 1), not {wish!r}"
         )
     return f"{x:.3g},{y:.3g}"

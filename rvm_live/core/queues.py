@@ -83,7 +83,7 @@ class FrameQueue(Generic[T]):
             timeout: seconds to wait; None waits until an item comes or the queue is closed.
 
         Raises:
-            TimeoutError: nothing came in time.
+            TimeoutError: nothing arrived in time.
             QueueClosed: the queue is closed and empty.
         """
         with self._lock:

@@ -46,13 +46,13 @@ def look_in_own_folder() -> None:
 
 
 def looks_in_own_folder() -> bool:
-    """Whether it does: then other processes that work for this one are to do so, too."""
+    """Whether it does; other processes that work for this one then have to do so, too."""
     return bool(_own_folder)
 
 
 @contextmanager
 def _beside() -> Iterator[None]:
-    """Behind all else, so that nothing that lies there by chance takes the place of what is installed."""
+    """Added last to the search path, so that a file there never replaces an installed module."""
     added = [folder for folder in _own_folder if folder not in sys.path]
     sys.path += added
     try:
@@ -69,11 +69,11 @@ class Registry(Generic[T]):
         kind: plural noun for messages and the entry-point group, e.g. ``engines``.
         builtin: name -> ``package.module:Class``.
         auto: names that ``auto`` tries, best first.
-        given: what a class is made with, for messages.
-        contract: ``package.module:Class`` that a class is to be derived from; empty: whatever has its methods will do.
+        given: the argument that a class is made with, in words.
+        contract: ``package.module:Class`` that a class must be derived from; empty: its methods are enough.
 
     Attributes:
-        builtin: those of this package.
+        builtin: the names of this package.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Registry(Generic[T]):
         """Read ``name``, ``package.module:Class``, or either with ``:argument`` behind it.
 
         Returns:
-            The name to load and the argument, which may be empty; None where that is none of a plug-in: no package has
+            The name to load and the argument, which may be empty; None if this is not a plug-in: no package has
             announced it, or there is no such package.
         """
         name, _, argument = words.partition(":")
@@ -146,7 +146,7 @@ class Registry(Generic[T]):
         return loaded
 
     def fitting(self, name: str, *given: object) -> Callable[..., T]:
-        """As :meth:`load`, for a class that has what the contract asks for and can be made with ``given``.
+        """As :meth:`load`, but the class must meet the contract and be made with ``given``.
 
         Raises:
             SettingsError: it has not, or cannot.
@@ -158,23 +158,23 @@ class Registry(Generic[T]):
                 raise SettingsError(f"{self._one} {name!r} is not derived from rvm_live.{contract}")
         abstract = sorted(getattr(made, "__abstractmethods__", ()))
         if abstract:
-            raise SettingsError(f"{self._one} {name!r} lacks {', '.join(abstract)}")
+            raise SettingsError(f"{self._one} {name!r} does not define {', '.join(abstract)}")
         try:
             inspect.signature(made).bind(*given)
         except TypeError as error:
             raise SettingsError(
-                f"{self._one} {name!r} must be made with one argument, {self._given}: {error}"
+                f"{self._one} {name!r} must take one argument when it is made,  {self._given}: {error}"
             ) from error
         except ValueError:
             pass  # no signature to be had; calling it will tell
         return made  # type: ignore[no-any-return]
 
     def make(self, name: str, *given: object) -> T:
-        """Make one of :meth:`fitting`.
+        """Make an instance of the class that :meth:`fitting` returns.
 
         Raises:
             SettingsError: it cannot be made.
-            RvmLiveError: it says itself what is wrong.
+            RvmLiveError: the class itself refuses, with its reason.
         """
         made = self.fitting(name, *given)
         try:

@@ -49,7 +49,7 @@ CAMERA_SIZES = ((640, 360), (1280, 720), (1920, 1080))
 
 
 class EngineOptions(TypedDict, total=False):
-    """What :func:`rvm_live.open_engine` takes, and with it every call that opens an engine; told there."""
+    """Keywords of :func:`rvm_live.open_engine` and of every call that opens an engine; described there."""
 
     engine: EngineName
     model: Model | None
@@ -88,7 +88,7 @@ def parse_ratio(text: str) -> float | None:
     try:
         ratio = float(text)
     except ValueError:
-        raise SettingsError(f"downsample ratio {text!r} is neither 'auto' nor a number") from None
+        raise SettingsError(f"downsample ratio {text!r} is not a number: write 'auto' or such as 0.4") from None
     _check_ratio(ratio)
     return ratio
 
@@ -108,13 +108,13 @@ def _check_class(kind: str, name: str) -> None:
 
 
 def _check_address(source: str) -> None:
-    """Refuse a URL that cannot be taken apart; it is not repeated, since it may hold a password."""
+    """Refuse a URL that cannot be parsed; the message does not repeat it, because it may contain a password."""
     if not _ADDRESS.match(source):
         return
     try:
         _ = urlsplit(source).port
     except ValueError:
-        raise SettingsError("the source's address cannot be read: are its host and its port right?") from None
+        raise SettingsError("the source's address cannot be read: check its host and port") from None
 
 
 @dataclass(frozen=True)
@@ -131,17 +131,17 @@ class EngineSettings:
             (once calibrated).
         downsample_ratio: in (0, 1], or None (``auto`` is taken, too) for the published rule,
             ``min(512 / max(H, W), 1)``.
-        foreground: whose colours the composites have. ``model``: the person's as they are estimated, free of spill;
+        foreground: the colours of the composites. ``model``: the person's as estimated, without spill;
             ``source``: the frame's own; then alpha alone is asked for, and an engine that can save the rest leaves
             :attr:`~rvm_live.core.frames.Matte.foreground` None.
-        steady: a mean over time where nothing moves (:mod:`rvm_live.engines.smoothing`); None: with ``lite``.
-        box: the network looks at a box around the person (:mod:`rvm_live.engines.focus`); None: it looks at the
-            whole picture.
-        gate: the network looks only when something moved; None: where it has to keep up with live video.
+        steady: average alpha over time where nothing moves (:mod:`rvm_live.engines.smoothing`); None: with ``lite``.
+        box: process only a box around the person (:mod:`rvm_live.engines.focus`); None: the whole
+            picture.
+        gate: run the network only when something has moved; None: where it has to keep up with live video.
         offline: never go to the network for weights.
-        repeatable: a GPU gives the same bytes in every run, at some speed: for files.
+        repeatable: a GPU gives the same bytes in every run, at some cost in speed; for files.
         key: for ``chroma``: the screen's colour (:func:`rvm_live.core.colors.parse_color`); None: found.
-        camera: whose pictures come: ``lite`` uses what it has learnt before it (``rvm-live learn``). None: it does not.
+        camera: identity of the camera: ``lite`` uses what it has learnt with it (``rvm-live learn``); None: no.
         require_licence: families of licences (:data:`LICENCES`); an engine whose code or weights are under another
             one, or an unknown one, is refused before it is made. Empty: all of them.
         keep_up: for live video: where no ratio is given, an engine may take less than the published one if this
@@ -170,7 +170,7 @@ class EngineSettings:
 
     @property
     def box_wanted(self) -> bool:
-        """``box``, decided: only where it is asked for."""
+        """Whether to use a box: only if it is asked for."""
         return bool(self.box)
 
     @property
@@ -208,7 +208,7 @@ class EngineSettings:
         for licence in self.require_licence:
             require(
                 licence in LICENCES,
-                f"unknown licence {licence!r} for --require-licence: choose of {', '.join(LICENCES)}",
+                f"unknown licence {licence!r} for --require-licence: choose from {', '.join(LICENCES)}",
             )
         _check_ratio(self.downsample_ratio)
         require(
@@ -231,9 +231,9 @@ class SourceSettings:
         fourcc: pixel format asked of a camera, four characters.
         loop: a file starts over at its end.
         realtime: a file plays at its own rate; otherwise as fast as it is read.
-        mirror: flip left and right, in all that is made of it.
+        mirror: flip left and right, for all outputs.
         wait: a camera or stream that is not there yet is waited for.
-        argument: what stood behind the name of a source of a plug-in, ``2`` of ``grabber:2``.
+        argument: what follows a plug-in source's name, such as ``2`` in ``grabber:2``.
     """
 
     source: str = "auto"
@@ -270,44 +270,44 @@ class LiveSettings:
     Attributes:
         source: where frames come from.
         engine: how mattes are estimated.
-        adaptive: in real time, move the downsample ratio so that matting keeps up; a ratio of the user's stays.
-        learned: ``lite`` uses what it has learnt before the camera, where it has.
+        adaptive: in live video, change the downsample ratio so that matting keeps up; a ratio set by the user stays.
+        learned: ``lite`` uses what it has learnt with the camera, if it has.
         scene_reset: forget the matting state at a cut.
-        low_light: ``auto``: dark pictures are made brighter and less noisy; ``off``: they are left as they come.
+        low_light: ``auto``: make dark pictures brighter and less noisy; ``off``: leave them as they are.
         compositor: ``auto`` or a name from the registry.
         backgrounds: specifications such as ``blur:25``; the first is shown first. Empty: the built-in ones.
         display: view shown first, one of :data:`DISPLAY_MODES`.
-        statistics: what the window tells over the picture at first, one of :data:`STATISTICS`.
-        mirror: the window shows the picture as a mirror does; None: where a camera gives it.
+        statistics: statistics shown over the picture at first, one of :data:`STATISTICS`.
+        mirror: mirror the picture in the window; None: if it comes from a camera.
         follow: all people together stay in the middle of the picture.
-        zoom: how much larger the person is; with ``follow`` 1 is 80 % of the picture's height.
-        shift: how far the person is moved, to the right and down, in pictures.
+        zoom: size of the person; with ``follow`` 1 is 80 % of the picture's height.
+        shift: how far the person is moved right and down, as parts of the picture's size.
         look: how the person is to fit the background.
-        only_me: one person alone stays in the picture.
+        only_me: only one person stays in the picture.
         person: which: ``largest``, ``left``, ``right``, or a place in the frame, ``0.3,0.5``.
         chair: ``keep``: things of the room stay in the picture, or ``drop``.
         away: specification of a picture that is shown in place of the background alone, or None.
         headless: open no window.
         fullscreen: start in full screen.
         record: file or folder to write, or None.
-        streams: addresses that the result is sent to, such as ``rtmp://host/app/key``.
-        stream_bitrate: of a stream's picture, kbit/s, but by WHIP; None: by its size and rate.
+        streams: URLs that the result is sent to, such as ``rtmp://host/app/key``.
+        stream_bitrate: of a stream's picture, kbit/s, not for WHIP; None: chosen by its size and rate.
         sinks: more places where composites go, a name from the registry or ``package.module:Class``, either with
             ``:argument`` behind it.
         web: where the page is served, ``HOST:PORT``; None: nowhere.
-        web_origins: pages of a proxy in front of it, ``https://cam.example.org``.
+        web_origins: addresses under which a proxy serves the page, ``https://cam.example.org``.
         open_page: open it in a browser.
         virtual_camera: what other programs see the result as, ``auto`` for all that work here, ``pipewire``,
             ``v4l2loopback``, ``obs`` or a device; None: nothing.
         virtual_camera_size: one of :data:`CAMERA_SIZES`, into which the picture is fitted; None: as the source.
-        always: camera and engine keep running while nobody watches, too.
+        always: camera and engine run even while nobody watches.
         audio: microphone whose sound is recorded beside the picture, ``default`` for the system's own, or None: nothing
             is heard.
         frames: stop after this many frames were shown, or None.
         duration: stop after this many seconds, or None.
         stats_json: file for the final report, or None.
-        remember: begin as the run before ended, and keep for the next one how this one ends.
-        said: controls that were asked for in this run, which :attr:`remember` leaves alone.
+        remember: start as the last run ended, and store how this one ends.
+        said: controls that were set for this run, which :attr:`remember` does not change.
     """
 
     source: SourceSettings = SourceSettings()
@@ -356,29 +356,33 @@ class LiveSettings:
         check_choice("low light", self.low_light, LOW_LIGHT)
         require(
             self.web is not None or not (self.open_page or self.web_origins),
-            "--open and --web-origin are for the page: add --web",
+            "--open and --web-origin need the page: add --web",
         )
         if self.virtual_camera is not None:
             require(
-                bool(self.virtual_camera.strip()), "the virtual camera's name is empty: --virtual-camera alone is auto"
+                bool(self.virtual_camera.strip()),
+                "the virtual camera's name is empty: write --virtual-camera without a value for auto",
             )
-            require(self.source.realtime, "a virtual camera is live: leave out --no-realtime")
+            require(self.source.realtime, "a virtual camera needs live video: leave out --no-realtime")
         known = ", ".join(f"{width}x{height}" for width, height in CAMERA_SIZES)
-        require(self.virtual_camera_size in (None, *CAMERA_SIZES), f"a virtual camera has one of these sizes: {known}")
+        require(self.virtual_camera_size in (None, *CAMERA_SIZES), f"a virtual camera can have these sizes: {known}")
         Framing(self.follow, self.zoom, self.shift)
         parse_person(self.person)
         check_choice("chair", self.chair, CHAIR)
         if self.audio is not None:
-            require(bool(self.audio.strip()), "the microphone's name is empty: --audio alone takes the system's own")
-            require(self.source.realtime, "--audio records what is heard while it runs: leave out --no-realtime")
+            require(
+                bool(self.audio.strip()),
+                "the microphone's name is empty: write --audio without a value for the default microphone",
+            )
+            require(self.source.realtime, "--audio records live sound: leave out --no-realtime")
             require(
                 self.record is not None or bool(self.streams) or not self.headless or self.web is not None,
-                "--audio records a microphone beside the picture: say where to, with --record or --stream",
+                "--audio needs an output for the sound: add --record or --stream",
             )
-        require(not self.streams or self.source.realtime, "--stream sends what happens now: leave out --no-realtime")
+        require(not self.streams or self.source.realtime, "--stream needs live video: leave out --no-realtime")
         require(
             self.stream_bitrate is None or 100 <= self.stream_bitrate <= 100_000,
-            f"stream bitrate {self.stream_bitrate} is out of range: 100 to 100000 kbit/s",
+            f"stream bitrate {self.stream_bitrate} is out of range: it must be between 100 and 100000 kbit/s",
         )
         require(self.frames is None or self.frames >= 1, f"frames {self.frames} is out of range: at least 1")
         require(

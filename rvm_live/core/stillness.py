@@ -1,7 +1,7 @@
-"""What stands still is worked out once.
+"""What stands still is computed once.
 
-A picture that is byte for byte the one before it travels as that one's very array: by that the stages behind know it
-again. In live video its matte serves again, and where the background stands still as well, so does the composite. All
+A picture that equals the one before, byte for byte, is passed on as that same array: by this later stages recognise it.
+In live video its matte is used again, and if the background stands still as well, so is the composite. All
 of them go on at the source's rate, with stamps of their own.
 """
 
@@ -26,11 +26,11 @@ class LastPicture:
         self._picture: Bytes | None = None
 
     def known(self, grabbed: Bytes, mirrored: bool) -> Bytes | None:
-        """What became of the array that the source handed out, where it is the one it handed out before."""
+        """The settled array for a source's array that was seen before; None for a new one."""
         return self._picture if grabbed is self._grabbed and mirrored == self._mirrored else None
 
     def settled(self, grabbed: Bytes, mirrored: bool, picture: Bytes) -> Bytes:
-        """The array that ``picture`` is to travel as: itself, or that of the one before, where they are equal."""
+        """The array to pass on for ``picture``: itself, or the previous one if they are equal."""
         before = self._picture
         if before is None or not same_picture(before, picture):
             before = picture
@@ -56,7 +56,7 @@ class LastMatte:
         self._matte = matte
 
     def forget(self) -> None:
-        """It turned out bad."""
+        """Forget the matte, because it turned out bad."""
         self._matte = None
 
 
@@ -75,12 +75,12 @@ class LastComposite:
     image: Bytes
 
     def shows(self, matte: Matte, behind: object) -> bool:
-        """Whether it is what these would make."""
+        """Whether the last composite is what these would make."""
         return behind == self.behind and matte.same_as(self.matte)
 
 
 def same_picture(one: Bytes, other: Bytes) -> bool:
-    """Whether they are equal, byte for byte."""
+    """Whether two pictures are equal, byte for byte."""
     # A coarse grid settles nearly every case in microseconds; only look-alikes are compared in full.
     if one.shape != other.shape or not np.array_equal(one[::16, ::16], other[::16, ::16]):
         return False

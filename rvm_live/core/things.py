@@ -1,4 +1,4 @@
-"""Whether things of the room stay in the picture: what is asked for."""
+"""Whether things of the room stay in the picture, as the user asked."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ CHAIR = ("drop", "keep")
 
 @dataclass
 class Things:
-    """What is asked for; may be changed from any thread, and takes effect with the next frame.
+    """The user's request; may be changed from any thread, and takes effect with the next frame.
 
     Attributes:
         chair: one of :data:`CHAIR`.
-        mirrored: frames come with left and right changed, which pictures of the room do not.
+        mirrored: frames come mirrored, unlike the pictures of the room.
     """
 
     chair: str = CHAIR[0]

@@ -33,7 +33,7 @@ _downloads = 0
 
 
 def counts() -> TransferCount:
-    """The counts so far; subtract two to count a span."""
+    """The counts so far; the difference of two calls counts the time between."""
     with _lock:
         return TransferCount(_uploads, _downloads)
 
@@ -95,7 +95,7 @@ def mark(device: torch.device) -> Any:
 
 
 def array_u8(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Numbers from 0 to 1 as bytes, rounded; bytes as they are."""
+    """Values from 0 to 1 as uint8, rounded; uint8 unchanged."""
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values)
     scaled = np.clip(values.astype(np.float32) * 255 + 0.5, 0, 255)
@@ -103,7 +103,7 @@ def array_u8(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def tensor_u8(values: torch.Tensor) -> torch.Tensor:
-    """Likewise on a device."""
+    """The same for a tensor on a device."""
     import torch
 
     if values.dtype == torch.uint8:

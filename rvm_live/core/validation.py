@@ -1,4 +1,4 @@
-"""Whether what a program hands over is what it was asked for, told in one sentence where it is not."""
+"""Checks that a program's arguments have the right types; one sentence says what is wrong."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _KINDS: dict[Any, tuple[type | tuple[type, ...], str]] = {
 
 
 def check_fields(settings: Any) -> None:
-    """Refuse fields of a dataclass that are not of the kind that is declared; what text may say is for others to check.
+    """Refuse fields of a dataclass whose values do not have the declared type; the content of text is checked
+    elsewhere.
 
     Raises:
         SettingsError: one is not.
@@ -51,29 +52,29 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
     """Refuse what is none of the names that there are.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: it is not one.
     """
     known = tuple(choices)
     require(value in known, f"unknown {what} {value!r}: choose one of {', '.join(known)}")
 
 
 def check_has(value: object, what: str, kind: str, names: Iterable[str]) -> None:
-    """Refuse what cannot be used as ``kind``.
+    """Refuse a value that cannot be used as ``kind``.
 
     Args:
-        value: what was handed over.
-        what: it is handed over as, e.g. ``the source``.
+        value: the argument.
+        what: its name in words, such as ``the source``.
         kind: the class that it should be one of.
-        names: of what is used of it.
+        names: of the methods and attributes that are used.
 
     Raises:
-        SettingsError: it is a class, or lacks one of them.
+        SettingsError: it is a class, or one of them is missing.
     """
     if isinstance(value, type):
-        raise SettingsError(f"{what} is the class {value.__name__} itself: make one of it, {value.__name__}(...)")
+        raise SettingsError(f"{what} is the class {value.__name__}: give an instance, {value.__name__}(...)")
     lacking = [name for name in names if not (hasattr(type(value), name) or hasattr(value, name))]
     if lacking:
-        raise SettingsError(f"{what} must be {kind}, not {_shown(value)}: it lacks {', '.join(lacking)}")
+        raise SettingsError(f"{what} must be {kind}, not {_shown(value)}: it does not have {', '.join(lacking)}")
 
 
 def _fits(value: Any, hint: Any) -> bool:

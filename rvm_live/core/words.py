@@ -1,4 +1,4 @@
-"""What things are called for people."""
+"""Names of things in words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ __all__ = ["network_words"]
 
 
 def network_words(engine: str, model: str) -> str:
-    """An engine and its network: ``openvino mobilenetv3``; once where they are called alike: ``lite (learned)``."""
+    """An engine and its network: ``openvino mobilenetv3``; one name if both are equal: ``lite (learned)``."""
     same = model == engine or model.startswith(f"{engine} (")
     return model if same else " ".join(filter(None, (engine, model)))

@@ -1,4 +1,4 @@
-"""A thread and the queue between it and the others: what every thread that writes or decodes ahead is made of."""
+"""A thread with a queue, used by every thread that writes or decodes ahead."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 class Worker(Generic[T]):
     """Runs ``work`` on a thread of its own, ``rvm-NAME``, which takes items from :attr:`queue` or puts them there.
 
-    Whatever ends ``work`` closes the queue, with the error if there was one: whoever is at the other end learns of it
+    When ``work`` ends, the queue is closed, with the error if there was one: the other end learns of it
     there. No error dies in the thread; it stays in :attr:`error`.
 
     Args:
@@ -25,7 +25,7 @@ class Worker(Generic[T]):
         work: takes :meth:`items` to the last, or puts into :attr:`queue` until that is closed.
         maxsize: most items that wait, 1 for a mailbox.
         policy: ``DROP_OLDEST`` for what may be missed, ``BLOCK`` for what may not.
-        gives: ``work`` fills the queue. What it leaves there may still be taken; what a taker leaves is thrown away.
+        gives: ``work`` fills the queue: what is in it at the end may still be taken. Otherwise it is thrown away.
 
     Attributes:
         queue: closed by whoever is done with it: ``close`` for what lies there to be worked off, ``cancel`` if not.
@@ -50,13 +50,13 @@ class Worker(Generic[T]):
         self._thread.start()
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Wait until the thread has ended (at once if it was never started); whether it has."""
+        """Wait until the thread has ended (returns at once if it was never started); returns whether it has."""
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def items(self, idle: Callable[[], object] = lambda: None, every_s: float | None = None) -> Iterator[T]:
-        """What comes, until the queue is closed and empty.
+        """Yield items until the queue is closed and empty.
 
         Args:
             idle: called after each ``every_s`` seconds in which nothing came.

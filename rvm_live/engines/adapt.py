@@ -1,4 +1,4 @@
-"""Engines of whoever's classes, held to the contract."""
+"""Adapts engine classes of other authors, and checks that they keep the contract."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _OPTIONAL = ("prepare", "use_rung", "matte_chunk", "states", "restore", "close")
 
 
 def adapted(engine: Any, name: str, settings: EngineSettings) -> Engine:
-    """An engine of whoever's class, as one that keeps the contract.
+    """Wrap an engine of any class so that it keeps the contract.
 
     Args:
         engine: not open yet; need not be an :class:`Engine`.
-        name: as the user calls it.
+        name: the name that the user gave.
         settings: what it was made with.
 
     Raises:
-        SettingsError: it lacks what every engine must have.
+        SettingsError: a required method is missing.
     """
     missing = [method for method in _REQUIRED if inspect.getattr_static(engine, method, None) is None]
     if missing:
-        raise SettingsError(f"engine {name!r} lacks {', '.join(missing)}")
+        raise SettingsError(f"engine {name!r} does not define {', '.join(missing)}")
     return _Checked(engine if isinstance(engine, Engine) else _Adapted(engine, settings), name, settings)
 
 
@@ -76,7 +76,7 @@ class _Adapted(Engine):
 
 
 class _Checked(DelegatingEngine):
-    """Refuses what the contract does not allow: a matte of another frame, an info that is none."""
+    """Refuses what the contract does not allow: a matte of another frame, an info of another type."""
 
     def __init__(self, inner: Engine, name: str, settings: EngineSettings) -> None:
         super().__init__(inner, settings)
@@ -86,7 +86,7 @@ class _Checked(DelegatingEngine):
     def info(self) -> EngineInfo:
         info: object = self._inner.info
         if not isinstance(info, EngineInfo):
-            raise EngineError(f"engine {self._name!r} has an info that is not an EngineInfo but {type(info).__name__}")
+            raise EngineError(f"engine {self._name!r} has an info of type {type(info).__name__} instead of EngineInfo")
         return info
 
     def matte(self, frame: Frame) -> Matte:
@@ -99,5 +99,5 @@ class _Checked(DelegatingEngine):
     def _checked(self, matte: object, frame: Frame) -> Matte:
         if not isinstance(matte, Matte) or matte.frame is not frame:
             what = "the matte of another frame" if isinstance(matte, Matte) else f"a {type(matte).__name__}"
-            raise EngineError(f"engine {self._name!r} returned {what} where the matte of {frame!r} was asked for")
+            raise EngineError(f"engine {self._name!r} returned {what} instead of the matte of {frame!r}")
         return matte

@@ -23,7 +23,7 @@ States = list[NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What runs, as opposed to what was asked for.
+    """What really runs, as opposed to what was asked for.
 
     Attributes:
         engine: name of the engine, e.g. ``rvm``.
@@ -32,11 +32,11 @@ class EngineInfo:
         device_name: the device in words, e.g. ``NVIDIA GeForce RTX 4070``.
         precision: ``fp32``, ``fp16``, ...
         downsample_ratio: ratio the network works at, in (0, 1]; 0.0 while no frame size is known.
-        notes: one line for each thing that differs from what was asked for, such as an engine passed over.
-        remarks: likewise for what is as it was asked for and still worth the log, such as why ``auto`` took ``lite``.
-        hints: likewise for what would do better on these pictures: told once, in the picture, too.
-        focus: what of the picture, and which frames, the network sees now, such as ``box 60 %, 1 of 2 frames``; empty
-            where that is all.
+        notes: one line for each thing that differs from what was asked for, such as a skipped engine.
+        remarks: lines only for the log, such as why ``auto`` took ``lite``.
+        hints: lines about what would work better on these pictures; shown once, also in the picture.
+        focus: the part of the picture and of the frames that the network sees, such as ``box 60 %, 1 of 2 frames``;
+            empty if it sees all.
     """
 
     engine: str
@@ -52,7 +52,7 @@ class EngineInfo:
 
     @property
     def mattes_on(self) -> str:
-        """Torch device on which the mattes lie: on CUDA the engine's own, else main memory."""
+        """Torch device of the mattes: on CUDA the engine's own, else main memory."""
         return self.device if self.device.startswith("cuda") else "cpu"
 
     def at_ratio(self, ratio: float) -> EngineInfo:
@@ -64,13 +64,13 @@ class EngineInfo:
 
 @dataclass(frozen=True)
 class Rung:
-    """A step of the ladder on which quality moves.
+    """A step of the quality ladder.
 
     Attributes:
         ratio: downsample ratio, in (0, 1].
         precision: as in :attr:`EngineInfo.precision`.
         cost: time a frame takes, relative to the other rungs.
-        engine: another engine, which is taken where none of the rungs above keeps 24 frames a second; empty: the same.
+        engine: another engine, used if no rung above keeps 24 frames a second; empty: the same engine.
     """
 
     ratio: float
@@ -85,8 +85,8 @@ class Engine(ABC):
     Who calls what: construction is cheap and takes one :class:`~rvm_live.core.settings.EngineSettings`. Everything
     else is called by the matting thread alone, in this order: ``open`` once, ``prepare`` once the frame size is
     known, then ``matte`` for every frame, ``reset`` whenever the epoch changes, and ``close`` exactly once (even
-    if ``open`` failed). The recurrent state belongs to the engine; nobody else touches it. Where many files of one size
-    are worked off, one engine serves them all: ``reset`` before each, and each on a thread of its own, one at a time.
+    if ``open`` failed). The recurrent state belongs to the engine; nobody else touches it. If many files of one size
+    are processed, one engine serves them all: ``reset`` before each, and each on its own thread, one at a time.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -103,7 +103,7 @@ class Engine(ABC):
 
     @property
     def phase(self) -> str:
-        """What takes long at the moment, such as compiling a network, for display; empty while nothing does."""
+        """The slow step at the moment, such as compiling a network, for display; empty if there is none."""
         return ""
 
     @property
@@ -116,15 +116,15 @@ class Engine(ABC):
 
     @property
     def rungs(self) -> tuple[Rung, ...]:
-        """What the engine can move between while it runs, best and dearest first; empty if it cannot, or if the user
-        fixed the ratio. Valid after ``prepare``."""
+        """The rungs that the engine can switch between during the run, best and slowest first; empty if it cannot, or
+        if the user fixed the ratio. Valid after ``prepare``."""
         return ()
 
     def use_rung(self, rung: Rung) -> bool:
         """Work on one of :attr:`rungs` from the next frame on; the recurrent state is carried over.
 
         Returns:
-            False if it is not ready yet: it is being made ready meanwhile, and the engine goes on as it is.
+            False if the rung is not ready yet: it is being prepared, and the engine continues unchanged.
         """
         return False
 
@@ -160,11 +160,11 @@ class Engine(ABC):
         return False
 
     def states(self) -> States | None:
-        """Copies of the recurrent state after the last frame; None where the engine cannot tell it."""
+        """Copies of the recurrent state after the last frame; None if the engine does not support it."""
         return None
 
     def restore(self, states: States) -> None:
-        """Go on from what :meth:`states` gave, of an engine of the same model; call ``prepare`` before.
+        """Restore the states from :meth:`states` of an engine of the same model; call ``prepare`` before.
 
         Raises:
             EngineError: they do not fit, or the engine cannot.
@@ -176,8 +176,8 @@ class Engine(ABC):
 
 
 def close_failed(engine: Any) -> None:
-    """Close an engine that has failed, or is passed over. What fails then is not told, for it would take the place of
-    what failed first; whatever the engine still holds goes with the process."""
+    """Close an engine that has failed or was skipped. Errors of closing are ignored, so that they do not hide the first
+    error; what the engine still holds is freed when the process ends."""
     close = getattr(engine, "close", None)
     if close is not None:
         with suppress(Exception):

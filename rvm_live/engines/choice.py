@@ -1,4 +1,4 @@
-"""What ``--engine auto`` takes, and why: RVM where its weights are or may be fetched, else the embedded ``lite``."""
+"""The choice of ``--engine auto``: RVM if its weights are here or may be fetched, else the embedded ``lite``."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ NO_NETWORK = "No network: press w later"
 
 @dataclass(frozen=True)
 class Choice:
-    """What to try.
+    """The engines to try.
 
     Attributes:
         names: engines, best first.
-        settings: theirs; ``weights`` is set where they were fetched.
-        reason: why it is not RVM, one clause; empty where it is.
-        agreed: RVM was to come, and could not be had.
+        settings: their settings; ``weights`` is set if they were fetched.
+        reason: why it is not RVM, one clause; empty if it is.
+        agreed: the user agreed to RVM, but it could not be fetched.
     """
 
     names: tuple[str, ...]
@@ -40,19 +40,19 @@ class Choice:
 
 
 def choose(settings: EngineSettings, progress: Any = None) -> Choice:
-    """Decide, and fetch what may be fetched.
+    """Choose, and fetch weights if that is allowed.
 
-    RVM is taken where its weights are named or lie in the cache, where a ``model`` of it was asked for, and where the
-    user once agreed to the download. It falls to ``lite`` where that download fails; bad weights that were named are an
-    error, for whoever names some wants those.
+    RVM is taken if its weights are named or in the cache, if one of its models was asked for, or if the
+    user once agreed to the download. If that download fails, ``lite`` is taken; bad weights that were named are an
+    error, because the user wants those.
 
     Args:
         settings: those of ``--engine auto``.
         progress: handed on to :func:`rvm_live.weights.resolve`.
 
     Raises:
-        WeightsError: what was named is not there, or the asked-for ``model`` cannot be had.
-        SettingsError: no engine's licence is one of those that are allowed.
+        WeightsError: the named weights do not exist, or the wanted ``model`` cannot be fetched.
+        SettingsError: no engine has an allowed licence.
     """
     if told := refusal("rvm", settings.require_licence):
         named = settings.weights is not None or settings.model is not None
@@ -63,11 +63,11 @@ def choose(settings: EngineSettings, progress: Any = None) -> Choice:
     if settings.model is not None:
         return Choice(_rvm(settings), replace(settings, weights=weights.resolve(settings, progress=progress)))
     if settings.offline:
-        return _embedded(settings, "RVM's weights are not here, and nothing may be fetched (offline)")
+        return _embedded(settings, "RVM's weights are not here, and nothing may be fetched (--offline)")
     agreed = consent.remembered()
     if not agreed:
         why = "RVM's weights are not here" + (" and you chose not to fetch them" if agreed is False else "")
-        return _embedded(settings, f"{why}: `rvm-live weights pull` fetches them")
+        return _embedded(settings, f"{why}: fetch them with `rvm-live weights pull`")
     try:
         return Choice(_rvm(settings), replace(settings, weights=weights.resolve(settings, progress=progress)))
     except NoNetworkError:
@@ -83,7 +83,7 @@ def embedded_settings(asked: EngineSettings) -> EngineSettings:
 
 
 def question_open(settings: EngineSettings) -> bool:
-    """Whether the user has yet to say if RVM's weights may be fetched.
+    """Whether the user has not yet answered if RVM's weights may be fetched.
 
     Raises:
         WeightsError: what was named is not there.
@@ -96,7 +96,7 @@ def question_open(settings: EngineSettings) -> bool:
 
 
 def told_once(ran: EngineInfo, *, window: bool, offline: bool) -> str:
-    """The line about a simple cut-out and what would be better: once a machine; empty if there is nothing to say.
+    """The line about the simple cut-out and what would be better, shown once per machine; empty if not needed.
 
     Args:
         ran: what runs.
@@ -112,7 +112,7 @@ def told_once(ran: EngineInfo, *, window: bool, offline: bool) -> str:
         return ""
     what = weights.KNOWN[MODELS[0]].terms
     if offline:
-        return f"{simple} Better edges need the network once: {what}"
+        return f"{simple} For better edges a network connection is needed once: {what}"
     if window:
         return f"{simple} Press w for better edges: {what}"
     return f"{simple} Better edges: rvm-live weights pull ({what})"

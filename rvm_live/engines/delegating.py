@@ -1,4 +1,4 @@
-"""What every engine around another engine has in common: it is that engine, but for what it says itself."""
+"""Base of engines that wrap another engine and pass every call on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["DelegatingEngine"]
 
 
 class DelegatingEngine(Engine):
-    """Hands every call on.
+    """Passes every call on to another engine.
 
     Args:
         inner: does the work; may be replaced while it runs.
@@ -71,7 +71,7 @@ class DelegatingEngine(Engine):
         self._inner.close()
 
     def _put_in_place(self, engine: Engine) -> None:
-        """Work with another engine from now on; the one before is closed, for its memory is what the next one needs."""
+        """Use another engine from now on; the previous one is closed first, because the next one needs its memory."""
         before, self._inner = self._inner, engine
         if before is not engine:
             close_failed(before)

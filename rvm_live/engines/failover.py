@@ -1,4 +1,5 @@
-"""An engine for live video that goes on when matting fails: once more, anew, on another device, by another."""
+"""An engine for live video that continues after failures: it tries again, opens the engine anew, or uses another device
+or engine."""
 
 from __future__ import annotations
 
@@ -30,17 +31,17 @@ _LEAST_SIDE = 128
 
 
 class FailoverEngine(DelegatingEngine):
-    """Works like the engine it guards. Where that fails:
+    """Works like the engine it guards. If that fails, it tries:
 
     1. the same frame once more, with an empty state;
     2. the same engine opened anew;
     3. one step down: half the downsample ratio where memory ran out; the CPU instead of another device; with
        ``--engine auto`` then the embedded ``lite``.
 
-    Each is told. Half a minute after a step down, and every half minute from then on, the engine that was asked for is
-    opened beside the running one; when it works again it takes over, and that is told, too. Where nothing is left to
-    try, or three steps within a minute did not help, the error is raised. A matte of the wrong size, or with numbers in
-    it that are NaN or infinite, counts as a failure.
+    Each step is reported. Half a minute after a step down, and every half minute from then on, the engine that was
+    asked for is opened beside the running one; when it works again it takes over, and this is reported, too. If nothing
+    is left to try, or three steps within a minute did not help, the error is raised. A matte of the wrong size, or with
+    values in it that are NaN or infinite, counts as a failure.
 
     Args:
         make: opens nothing yet: settings -> engine.
@@ -49,7 +50,7 @@ class FailoverEngine(DelegatingEngine):
         clock: paces the way back.
 
     Attributes:
-        settings: what was asked for, and could be had.
+        settings: the settings that were asked for and worked.
         renew: starts a new epoch; called on a thread of its own once another engine is open, which then makes the first
             matte of that epoch. None: it makes the next matte, whichever that is.
     """
@@ -78,22 +79,22 @@ class FailoverEngine(DelegatingEngine):
         self.renew: Callable[[], None] | None = None
 
     def use(self, settings: EngineSettings) -> None:
-        """Work with other settings, or another engine, as soon as it is open; the present one goes on until then, and
-        stays where the other cannot be opened, which is told. May be called on any thread."""
+        """Use other settings, or another engine, as soon as it is open; the present one continues until then, and
+        stays if the other cannot be opened, which is reported. May be called on any thread."""
         with self._asking:
             self._wanted = settings
             self._begin_change()
 
     @property
     def asked(self) -> EngineSettings:
-        """What it works with, or goes over to."""
+        """The settings in use or being opened."""
         with self._asking:
             opening = self._changing.settings if self._changing else None
             return self._wanted or opening or self._steadier or self.settings
 
     @property
     def changing(self) -> bool:
-        """Whether it is about to work with something else."""
+        """Whether other settings are being opened."""
         return self.asked is not self.settings
 
     def prepare(self, width: int, height: int) -> None:
@@ -122,10 +123,10 @@ class FailoverEngine(DelegatingEngine):
         self._inner.close()
 
     def _sound(self, frame: Frame) -> Matte:
-        """A matte that can be used.
+        """A usable matte.
 
         Raises:
-            EngineError: it cannot.
+            EngineError: it is not usable.
         """
         if self._begins:
             self._inner.reset()
@@ -134,11 +135,11 @@ class FailoverEngine(DelegatingEngine):
         self._frames += 1
         matte.check()
         if not _finite(matte, self._frames):
-            raise EngineError("alpha holds NaN or infinite values")
+            raise EngineError("alpha contains NaN or infinite values")
         if self._frames % _LOOK_EVERY == 0 and self._inner.info.device == "cpu":
             states = self._inner.states()
             if states is not None and not all(np.isfinite(each).all() for each in states):
-                raise EngineError("the recurrent state holds NaN or infinite values")
+                raise EngineError("the recurrent state contains NaN or infinite values")
         return matte
 
     def _after(self, error: Exception, frame: Frame) -> Matte:
@@ -146,7 +147,7 @@ class FailoverEngine(DelegatingEngine):
         try:
             self._inner.reset()
             matte = self._sound(frame)
-            self._notices.fallback(f"matting failed once ({reason}): went on with an empty state")
+            self._notices.fallback(f"matting failed once ({reason}): continued with an empty state")
             return matte
         except Exception as again:
             error, reason = again, words_of(again)
@@ -167,7 +168,7 @@ class FailoverEngine(DelegatingEngine):
             self._steps, self._step_ns = self._steps + 1, self._clock.now_ns()
             if settings is not self.settings:
                 self._down_ns = self._clock.now_ns()
-            self._notices.fallback(f"matting failed ({reason}): going on {words}")
+            self._notices.fallback(f"matting failed ({reason}): continuing {words}")
             return matte
         raise error
 
@@ -203,14 +204,14 @@ class FailoverEngine(DelegatingEngine):
             if self.renew is not None:
                 self.renew()
             return
-        self._notices.again(f"the engine was not changed ({opening.reason}): going on as before")
+        self._notices.again(f"the engine was not changed ({opening.reason}): continuing as before")
         with self._asking:
             if self._changing is opening:
                 self._changing = None
                 self._begin_change()
 
     def _change(self) -> None:
-        """Go over to what :meth:`use` asked for, between two frames."""
+        """Switch to what :meth:`use` asked for, between two frames."""
         with self._asking:
             self._begin_change()
             steadier, self._steadier = self._steadier, None

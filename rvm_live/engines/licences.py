@@ -1,6 +1,6 @@
-"""Under which licence an engine's code and its weights are, and whether that is one of those that are allowed.
+"""Licences of engines' code and weights, and whether they are allowed.
 
-What is known of the engines that come along stands here. A class of others tells its own in ``licence`` and
+The licences of the built-in engines are listed here. Other classes give theirs in ``licence`` and
 ``weights_licence`` (SPDX identifiers, ``none`` for an engine without weights); else its package's metadata is asked.
 """
 
@@ -46,16 +46,16 @@ class Licences:
 
 _BUILT_IN = {
     "chroma": Licences((_OWN,), NONE, "a green or blue screen"),
-    "lite": Licences((_OWN, "BSD-3-Clause"), _OWN, "nothing: its weights come along"),
+    "lite": Licences((_OWN, "BSD-3-Clause"), _OWN, "nothing: its weights are included"),
     "onnx": Licences((_OWN, "MIT"), UNKNOWN, "ONNX Runtime, and a file (--weights)"),
     "openvino": Licences((_OWN, "Apache-2.0"), MODELS_LICENCE, "OpenVINO, and RVM's weights"),
-    "rvm": Licences((_OWN, "BSD-3-Clause"), MODELS_LICENCE, "RVM's weights; a GPU helps"),
+    "rvm": Licences((_OWN, "BSD-3-Clause"), MODELS_LICENCE, "RVM's weights; a GPU is recommended"),
     "torchscript": Licences((_OWN, "BSD-3-Clause"), UNKNOWN, "a file (--weights)"),
 }
 
 
 def licences_of(name: str) -> Licences:
-    """What is known of an engine.
+    """The licences of an engine.
 
     Args:
         name: of the registry, or ``package.module:Class``.
@@ -71,7 +71,7 @@ def licences_of(name: str) -> Licences:
 
 
 def refusal(name: str, allowed: Collection[str]) -> str:
-    """Why an engine may not run, one clause; empty where it may.
+    """Why an engine may not run, one clause; empty if it may.
 
     Args:
         name: of the engine.
@@ -83,7 +83,7 @@ def refusal(name: str, allowed: Collection[str]) -> str:
     for what, licence in (*(("code", each) for each in found.code), ("weights", found.weights)):
         if licence != NONE and not _fits(licence, allowed):
             told = "unknown" if licence == UNKNOWN else licence
-            return f"the licence of its {what} is {told}, and only {', '.join(allowed)} may be"
+            return f"the licence of its {what} is {told}, but only {', '.join(allowed)} may be used"
     return ""
 
 
@@ -91,7 +91,7 @@ def check_licences(name: str, allowed: Collection[str]) -> None:
     """Refuse an engine before it is made.
 
     Raises:
-        SettingsError: its licence, or its weights', is none of those that are allowed.
+        SettingsError: its licence, or that of its weights, is not allowed.
     """
     if told := refusal(name, allowed):
         raise SettingsError(f"engine {name} is refused: {told} (--require-licence)")

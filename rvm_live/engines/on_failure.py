@@ -1,4 +1,4 @@
-"""What is tried where an engine fails: one decision, for live video and for files."""
+"""What to try when an engine fails: one decision, for live video and for files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Fallback", "on_failure"]
 
 
 class Fallback(NamedTuple):
-    """Settings to go on with, and what to say behind "going on"."""
+    """Settings to continue with, and the words to put after "continuing"."""
 
     settings: EngineSettings
     words: str
@@ -30,7 +30,7 @@ def on_failure(
     anew: EngineSettings | None = None,
     embedded: bool = False,
 ) -> list[Fallback]:
-    """Decide what to try, best first; empty where nothing is left.
+    """Decide what to try, best first; empty if nothing is left.
 
     Half the downsample ratio where memory ran out, else the same engine anew; the CPU instead of another device, at
     the ratio that was asked for; the embedded ``lite`` for what ``--engine auto`` took.

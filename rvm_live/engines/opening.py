@@ -1,4 +1,4 @@
-"""An engine that is opened beside the one that runs."""
+"""Opens an engine while another one runs."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ class Opening:
 
     @property
     def engine(self) -> Engine | None:
-        """What was opened, None where that failed; waits."""
+        """The opened engine, None if that failed; waits for it."""
         return None if self.future.exception() else self.future.result()
 
     @property
     def reason(self) -> str:
-        """Why it does not work; waits."""
+        """Why opening failed; waits for the result."""
         error = self.future.exception()
         return words_of(error) if error else ""
 
     def take(self) -> Engine | None:
-        """As :attr:`engine`, for whoever closes it."""
+        """As :attr:`engine`; the caller then closes it."""
         self._taken = True
         return self.engine
 
     def give_up(self) -> None:
-        """Wait for the thread, and free what it opened and nobody took."""
+        """Wait for the thread, and close the engine if nobody took it."""
         engine = self.engine
         if engine is not None and not self._taken:
             close_failed(engine)

@@ -1,4 +1,4 @@
-"""RVM with a quicker engine beneath it: one ladder, whose last rung is the other engine."""
+"""RVM with a faster engine as the last rung of its ladder."""
 
 from __future__ import annotations
 

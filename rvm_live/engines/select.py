@@ -1,4 +1,4 @@
-"""Chooses the engine at the moment it is opened, on the matting thread, so that nothing heavy is imported before."""
+"""Chooses the engine when it is opened, on the matting thread, so that nothing heavy is imported before."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class AutoEngine(DelegatingEngine):
         choice: what ``auto`` tries, if that was decided before; None: decided when it is opened.
 
     Attributes:
-        refusals: engines that ``auto`` passed over -> why.
+        refusals: engines that ``auto`` skipped -> why.
     """
 
     def __init__(self, settings: EngineSettings, choice: Choice | None = None) -> None:
@@ -57,7 +57,7 @@ class AutoEngine(DelegatingEngine):
         self._screen: Key | None = None
 
     def again(self, settings: EngineSettings) -> AutoEngine:
-        """A fresh one for the same or other settings; what was decided for these is decided for it."""
+        """A new engine for the same or other settings; the earlier choice stays."""
         return AutoEngine(settings, self._choice if settings is self.settings else None)
 
     def open(self) -> EngineInfo:
@@ -121,7 +121,7 @@ class AutoEngine(DelegatingEngine):
         self._inner = inner
 
     def _may_change(self, choice: Choice) -> bool:
-        """Whether ``lite`` may take the place of RVM, and make room for it again."""
+        """Whether ``lite`` may replace RVM, and RVM return later."""
         asked = self.settings
         free = asked.downsample_ratio is None and not asked.device.startswith(("cuda", "mps"))
         return free and asked.keep_up and asked.fallback_lite and EMBEDDED not in choice.names
@@ -138,10 +138,12 @@ class AutoEngine(DelegatingEngine):
         try:
             below.open()
         except RvmLiveError as error:  # it does not work here, or is refused
-            _log.info("%s is passed over: %s", EMBEDDED, error)
+            _log.info("%s was skipped: %s", EMBEDDED, error)
             close_failed(below)
             return None
-        self._warning = f"RVM would take {expected:.0f} ms a frame now: {EMBEDDED} runs until there is time for it"
+        self._warning = (
+            f"RVM would take {expected:.0f} ms a frame now: {EMBEDDED} runs until there is enough time for it"
+        )
         return below
 
     def _opened(self, name: str) -> Engine:
@@ -167,13 +169,13 @@ class AutoEngine(DelegatingEngine):
         if self._warning:
             told.append(self._warning)
         if self.settings.steady and info.mattes_on != "cpu":
-            told.append(f"--steady works on alpha in main memory alone: on {info.device} it does nothing")
+            told.append(f"--steady only works on the CPU: on {info.device} it has no effect")
         if self._choice is not None and self._choice.reason:
             why = told if self._choice.agreed else remarks
             why.append(f"the embedded engine {EMBEDDED} runs: {self._choice.reason}")
         hints = info.hints
         if self._screen is not None:
-            hints += (f"a {self._screen.name} screen is seen: `--engine chroma` cuts it out better, in less time",)
+            hints += (f"a {self._screen.name} screen was found: `--engine chroma` cuts out better and faster here",)
         return replace(info, notes=(*info.notes, *told), remarks=(*info.remarks, *remarks), hints=hints)
 
     def reset(self) -> None:
@@ -193,7 +195,7 @@ class AutoEngine(DelegatingEngine):
 
 
 class _NotOpen(Engine):
-    """In the place of an engine that is not open."""
+    """Stands for an engine that is not open."""
 
     @property
     def info(self) -> EngineInfo:
@@ -217,14 +219,14 @@ class _NotOpen(Engine):
 
 
 def engine_for(settings: EngineSettings, progress: Any = None) -> AutoEngine:
-    """The engine, not open yet, its weights at hand: what has to be fetched is fetched now, before any window opens.
+    """The engine, not open yet, with its weights: they are fetched now if necessary, before any window opens.
 
     Args:
         settings: what was asked for.
         progress: handed on to :func:`rvm_live.weights.resolve`.
 
     Raises:
-        WeightsError: what was asked for cannot be had.
+        WeightsError: the weights that were asked for are not available.
         SettingsError: its licence is none of those that are allowed.
     """
     if settings.engine == "auto":

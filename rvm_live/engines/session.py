@@ -67,14 +67,14 @@ def open_engine(
         precision: ``auto``, ``fp32``, ``fp16`` (on a GPU), or with OpenVINO ``bf16`` (on a CPU that has it) or ``int8``
             (once calibrated).
         downsample_ratio: in (0, 1]; None or ``auto``: ``min(512 / max(H, W), 1)``, whatever else the machine does.
-        foreground: ``model``, or ``source`` where alpha is all you want, which is quicker: the matte's foreground is
+        foreground: ``model``, or ``source`` if you only need alpha, which is faster: the matte's foreground is
             then the picture itself.
         steady: average alpha over time where nothing moves (on a CPU); None: with ``lite``, which flickers more.
-        box: let the network look at a box around the person alone, which is quicker where one picture of a video comes
-            after the other; None: it sees all.
-        gate: let it look only when something moved; None: at every picture.
+        box: run the network only on a box around the person, which is faster when the pictures are consecutive frames
+            of a video; None: on the whole picture.
+        gate: run it only when something has moved; None: on every picture.
         offline: never go to the network for weights.
-        key: of ``chroma``: the screen's colour, such as ``#00b140``; None: found in the picture.
+        key: for ``chroma``: the screen's colour, such as ``#00b140``; None: found in the picture.
         require_licence: families of licences, such as ``("apache", "mit", "bsd")``: an engine whose code or weights are
             under another or an unknown one is refused, and ``auto`` takes none such. Empty: all of them.
 
@@ -144,8 +144,8 @@ class EngineSession:
             image_bgr: uint8 (H, W, 3) BGR, as OpenCV delivers it; copied, so the caller may reuse its memory.
 
         Returns:
-            The matte; its ``host()`` gives alpha uint8 (H, W) and foreground uint8 (H, W, 3) BGR, a cut-out that holds
-            nothing of the room.
+            The matte; its ``host()`` gives alpha uint8 (H, W) and foreground uint8 (H, W, 3) BGR, a cut-out that
+            contains nothing of the room.
 
         Raises:
             SettingsError: the picture is not as described.

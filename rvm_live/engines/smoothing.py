@@ -207,6 +207,6 @@ class SmoothedEngine(DelegatingEngine):
     def restore(self, states: States) -> None:
         states, memory = states[:-2], states[-2:]
         if len(memory) != 2:
-            raise EngineError("the state does not fit the engine")
+            raise EngineError("the state does not fit this engine")
         self._smoother.remember(memory)
         self._inner.restore(states)

@@ -104,7 +104,8 @@ class TorchScriptEngine(Engine):
                 self._names.append(argument.name)
             elif not argument.has_default_value():
                 raise WeightsError(
-                    f"model {path} is not usable: forward wants {argument.name!r} ({kind}), which cannot be given"
+                    f"model {path} is not usable: forward wants {argument.name!r} ({kind}), which rvm-live "
+                    "cannot give it"
                 )
 
     @property

@@ -51,7 +51,7 @@ class Kernels:
         """Why OpenCV does it, one clause; empty where the kernels do."""
         if self._module is not None:
             return ""
-        return self._why or "its kernels are still being compiled, or read"
+        return self._why or "its kernels are still being compiled or loaded"
 
     def begin(self) -> None:
         """Get them ready in the background; a second call does nothing."""
@@ -60,7 +60,7 @@ class Kernels:
                 return
             if os.environ.get("RVM_LIVE_FAST", "").strip() == "0":
                 self.unwanted = True
-                self._refuse("RVM_LIVE_FAST=0 says so")
+                self._refuse("RVM_LIVE_FAST=0 switches its kernels off")
             elif find_spec("numba") is None:
                 self._refuse(f"Numba is not installed ({adding('fast')})")
             else:
@@ -86,7 +86,7 @@ class Kernels:
         try:
             home = _home()
             if folders.kept_in(home) is None or not os.access(home, os.W_OK):
-                self._why = "its kernels cannot be kept, and compiling them takes seconds"
+                self._why = "its kernels cannot be stored, and compiling them takes seconds"
             else:
                 self._module = _compiled(home)
         except Exception as error:  # an LLVM that does not know this processor, a disk that is full: no reason to stop

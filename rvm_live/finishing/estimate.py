@@ -220,5 +220,5 @@ def _fitting(found: Found) -> Found:
     low = found.slope.shape
     own = shapes[4] is None or (len(shapes[4]) == 3 and shapes[4][2] == 3)
     if len(low) != 2 or shapes[1] != low or {*shapes[2:4]} not in ({None}, {(*low, 3)}) or not own:
-        raise ValueError(f"the parts of the model do not fit each other: {shapes}")
+        raise ValueError(f"the parts of the model do not fit together: {shapes}")
     return Found(*parts)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Colour for the pixels that cannot be seen, so that a lossy codec leaves the edge of the person clean.
+"""Colours transparent pixels, so that a lossy codec keeps the person's edge clean.
 
 A transparent pixel has no colour (it is zero, so that nothing of the room hides there). A codec that halves the
 colour's resolution or transforms blocks of pixels mixes that black into the visible edge: a dark fringe. So the
@@ -18,7 +18,7 @@ _REACH = 5  # box width at the reduced size; two boxes after each other reach 16
 
 
 def bleed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Continue the colour of what is visible into what is not.
+    """Extend the colour of visible pixels into transparent ones.
 
     Where alpha is zero, colour becomes ``G * (a F) / (G * a)`` with a smoothing G: normalised convolution (Knutsson
     and Westin 1993), so that transparent pixels weigh nothing. Alpha and every visible pixel stay as they are.

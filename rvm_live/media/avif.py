@@ -1,4 +1,4 @@
-"""How the picture of an AVIF file is put together: of which coded pictures, and how it is turned (ISO/IEC 23008-12).
+"""Structure of an AVIF picture: its coded parts, and how it is rotated (ISO/IEC 23008-12).
 
 Our own reader, for no library here tells it: PyAV decodes the coded pictures, and says nothing of tiles and turns.
 """
@@ -43,7 +43,7 @@ def layout_of(data: bytes) -> Layout:
     """Read a file's ``meta`` box.
 
     Raises:
-        ValueError: it has none, or one that makes no sense.
+        ValueError: it has none, or a damaged one.
     """
     try:
         return _layout(_inside(data, 0, len(data))[b"meta"])
@@ -61,7 +61,7 @@ def _layout(meta: bytes) -> Layout:
     across = struct.unpack_from(">I", properties[tiles[0]][b"ispe"], 4)[0]
     columns = -(-width // across)
     if not columns or len(tiles) % columns:
-        raise ValueError("its tiles make no rectangle")
+        raise ValueError("its tiles do not form a rectangle")
     return Layout(
         tiles,
         columns,

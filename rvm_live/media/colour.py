@@ -1,4 +1,4 @@
-"""From a decoded picture's own pixels to 8-bit BGR, and from BGR to what cameras give.
+"""Converts decoded pictures to 8-bit BGR, and BGR to the formats of cameras.
 
 libswscale's quick conversion cuts where it should round: half a level of a grey is lost, of a colour 1 of blue and red
 and 1.5 of green. Its exact one is quick enough as long as it writes planes (1.7 ms at 720p; 4 where it writes BGR).
@@ -34,7 +34,7 @@ _HAS_QUICK = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p"})
 
 
 def bgr_of(frame: Any, size: tuple[int, int] | None = None, *, exact: bool = True) -> NDArray[np.uint8]:
-    """Convert a decoded picture, and scale it on the way, HDR and wide colours into BT.709's. It is not turned.
+    """Convert a decoded picture to BT.709 BGR, also from HDR and wide colours, and scale it. It is not rotated.
 
     Args:
         frame: a PyAV video frame of any pixel format; where it tells no matrix, the usual one is written into it.

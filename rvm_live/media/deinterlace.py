@@ -1,4 +1,4 @@
-"""Whole pictures out of interlaced ones, by FFmpeg's yadif; frames that are whole already pass by."""
+"""Deinterlaces pictures with FFmpeg's yadif; progressive frames pass unchanged."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Deinterlacer:
         self._durations: list[Fraction] = []
 
     def push(self, frame: Any) -> Iterator[Any]:
-        """Take in a decoded frame; gives those that are ready.
+        """Add a decoded frame; yields those that are ready.
 
         Raises:
-            av.error.FFmpegError: they cannot be made whole.
+            av.error.FFmpegError: they cannot be deinterlaced.
         """
         kind = (frame.width, frame.height, frame.format.name)
         if self._graph is not None and kind != self._kind:
@@ -41,7 +41,7 @@ class Deinterlacer:
         yield from self._pulled(self._graph)
 
     def flush(self) -> Iterator[Any]:
-        """What is still held back at the end.
+        """Yield the remaining frames at the end.
 
         Raises:
             av.error.FFmpegError: likewise.

@@ -42,7 +42,7 @@ class Recipe:
         clear_options: more of them where there is alpha.
         container_options: of the muxer.
         tag: four characters that name the codec in the container; empty: the usual ones.
-        seekable: a whole picture every two seconds, for codecs that have others.
+        seekable: a key picture every two seconds, for codecs that need them.
         sound: libavcodec's name of the encoder for sound beside the picture, of a recording.
         converts: the encoder is given red, green and blue, and makes of them itself what it encodes with a loss.
     """
@@ -63,13 +63,13 @@ class Recipe:
 
 
 class Writable(Protocol):
-    """What takes bytes, as a file does."""
+    """An object that bytes are written to, like a file."""
 
     def write(self, data: bytes, /) -> int: ...
 
 
 class Encoder:
-    """Opens the file at once; ``flush`` and ``close``, or ``close`` alone where it is not wanted any more.
+    """Opens the file at once; end with ``flush`` and ``close``, or only ``close`` to discard it.
 
     A recipe for even sizes gets the last row or column twice. Where a format with alpha loses something, the person's
     colours are carried outwards first (:mod:`rvm_live.media.alpha_bleed`).
@@ -83,7 +83,7 @@ class Encoder:
         pixel: width of a pixel for its height.
 
     Raises:
-        Exception: whatever PyAV and the system raise; the callers know the words for it.
+        Exception: any error of PyAV or the system; callers use :func:`encoding`.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class Encoder:
         self._frames += 1
 
     def flush(self) -> None:
-        """Encode what is held back."""
+        """Encode the remaining pictures."""
         held = self.stream.encode(None)
         reordered = held and held[-1].dts is not None and held[-1].pts != self._last
         if reordered and self._recipe.muxer in ("mp4", "mov"):

@@ -19,7 +19,7 @@ _BT709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 
 
 def check_exr() -> None:
-    """See whether EXR can be written here.
+    """Check whether EXR can be written here.
 
     Raises:
         SettingsError: it cannot; says what to install.

@@ -1,4 +1,4 @@
-"""What a file says about its picture: which track it is, how it lies, the shape of its pixels, its colours."""
+"""Facts about a file's picture: its track, orientation, pixel shape and colours."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _UNSEEN = Fraction(1, 100)  # what is wider or narrower by less is not worth sca
 
 
 class UnreadableVideo(ValueError):
-    """There is no picture to be had; the message is a predicate: "holds ...", "is ..."."""
+    """No picture can be read; the message is a predicate: "contains ...", "is ..."."""
 
 
 class NoPicture(UnreadableVideo):
-    """There is none in it at all, or none that moves.
+    """The file has no picture, or no moving one.
 
     Attributes:
         sound: there is sound.
@@ -96,7 +96,7 @@ class Orientation:
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """What is known of a decoded picture.
+    """Facts about a decoded picture.
 
     Attributes:
         width: upright, pixels as they are stored.
@@ -120,7 +120,7 @@ class PictureFacts:
 def picture_track(container: Any) -> Any:
     """The one moving picture of an open PyAV container that a player would show.
 
-    Cover art, thumbnails and tracks that only go with others are none. The default track goes before others, then one
+    Cover art, thumbnails and auxiliary tracks do not count. The default track comes first, then one
     of more than a picture (an AVIF that moves has a still one, too), then the larger picture, then the first.
 
     Raises:
@@ -131,11 +131,13 @@ def picture_track(container: Any) -> Any:
     if not moving:
         sound, still = bool(container.streams.audio), bool(container.streams.video)
         if still:
-            raise NoPicture(f"holds no moving picture: {'sound and a cover' if sound else 'a still one'}", sound=sound)
-        raise NoPicture(f"holds no picture: {'sound only' if sound else 'neither picture nor sound'}", sound=sound)
+            raise NoPicture(
+                f"contains no moving picture: {'sound and a cover' if sound else 'a still picture'}", sound=sound
+            )
+        raise NoPicture(f"contains no picture: {'only sound' if sound else 'neither picture nor sound'}", sound=sound)
     known = [each for each in moving if each.codec_context is not None]
     if not known:
-        raise UnreadableVideo("holds no picture that can be decoded: its codec is not known")
+        raise UnreadableVideo("contains no picture that can be decoded: its codec is not known")
     return max(known, key=_rank)  # of equals the first
 
 

@@ -1,4 +1,4 @@
-"""Local files for libav, as nothing but what they are.
+"""Opens local files with libav safely, as plain files.
 
 libav reads ``http:a.mp4`` as an address, ``%03d.png`` as a pattern, and follows a file that lists other files and
 addresses, whatever it is called. Here a name is a name, and a file is the one file that is read.
@@ -25,12 +25,12 @@ _LIMIT = {"max_pixels": str(MOST_PIXELS)}
 
 
 def address(path: Path | str) -> str:
-    """What libav takes for this file, however it is called."""
+    """The address with which libav opens this file, whatever its name."""
     return f"file:{os.fspath(path)}"
 
 
 def opened(file: Any, **options: Any) -> Any:
-    """Open for reading; text in it that is no UTF-8 is no reason to refuse the rest.
+    """Open for reading; text that is not UTF-8 is ignored.
 
     Args:
         file: what ``av.open`` takes.
@@ -47,7 +47,7 @@ def opened(file: Any, **options: Any) -> Any:
 
 
 def open_file(path: Path | str, **options: Any) -> Any:
-    """Open a file for reading, and no other one beside it. A picture is a film of one.
+    """Open only this file for reading. A picture is a film of one frame.
 
     Args:
         path: a local file.
@@ -70,7 +70,7 @@ def open_file(path: Path | str, **options: Any) -> Any:
     try:
         return _limited(opened(address(path), options={**only, **_LIMIT}, **options))
     except av.error.ArgumentError as error:
-        raise ValueError("it is damaged, or a list of other files (a playlist), which is not followed") from error
+        raise ValueError("it is damaged, or a list of other files (a playlist), which is not opened") from error
 
 
 def open_any(target: str, **options: Any) -> Any:
@@ -113,7 +113,7 @@ def code_of(stream: Any) -> str:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether libav cannot make sense of the data, rather than the system failing it."""
+    """Whether the data is damaged, as opposed to an error of the system."""
     import av.error
 
     return isinstance(error, av.error.FFmpegError | ValueError) and not isinstance(error, OSError | MemoryError)

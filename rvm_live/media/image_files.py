@@ -1,4 +1,4 @@
-"""Still pictures from files, of which no more is read or decoded than a picture may take.
+"""Reads still pictures from files, with limits on their size before they are decoded.
 
 OpenCV allocates what a file's header says, up to a gigapixel, and offers no look at the header alone; PyAV decodes the
 first picture to tell its size, and takes other parts of a file for the picture than OpenCV does. So the few numbers
@@ -39,7 +39,7 @@ def read_encoded(path: Path) -> NDArray[np.uint8]:
     if not stat.S_ISREG(about.st_mode):  # it may have no end, or wait for one
         raise UnfitPicture("is a device or a pipe, not a file")
     if about.st_size > MOST_BYTES:
-        raise UnfitPicture(f"has {about.st_size >> 20:,} MiB: pictures of more than {MOST_BYTES >> 20} are not read")
+        raise UnfitPicture(f"has {about.st_size >> 20:,} MiB: pictures above {MOST_BYTES >> 20} MiB are not read")
     # Not cv2.imread: on Windows it cannot open a path with letters outside the system's code page.
     with path.open("rb") as file:
         data = file.read(about.st_size)
@@ -59,7 +59,7 @@ def check_size(data: bytes) -> None:
     most = _MOST_JPEG2000_PIXELS if is_jpeg2000(data) else MOST_PIXELS
     if width * height > most:
         raise UnfitPicture(
-            f"has {width} x {height} pixels: more than {most // 1_000_000} megapixels are not decoded; scale it down"
+            f"has {width} x {height} pixels: more than {most // 1_000_000} megapixels are not decoded: scale it down"
         )
     if is_avif(data):
         _decode_avif(data)
@@ -76,7 +76,7 @@ def _decode_avif(data: bytes) -> None:
         with opened(io.BytesIO(data), options=limit) as container:
             for stream in container.streams.video:
                 if stream.codec_context is None:
-                    raise UnfitPicture("is damaged, or of a kind of AVIF that is not known")
+                    raise UnfitPicture("is damaged, or an unknown kind of AVIF")
                 stream.codec_context.options = limit
             for packet in container.demux(video=list(range(len(container.streams.video)))):
                 packet.decode()

@@ -1,4 +1,4 @@
-"""What the headers of picture files tell: size, format, EXIF, whether they move; read where OpenCV's decoders read.
+"""Reads the headers of picture files: size, format, EXIF, animation; at the same places as OpenCV's decoders.
 
 Our own reader, for no library here does it: OpenCV and PyAV tell the size of a picture only with the memory for it
 already taken, and what they decode has to be found by the same rules by which they find it.
@@ -41,10 +41,10 @@ class UnfitPicture(ValueError):
 
 
 def size_of(data: bytes) -> _Size:
-    """Width and height that a picture's header tells, pixels; not yet turned as its EXIF says.
+    """Width and height in a picture's header, pixels; not yet rotated as its EXIF says.
 
     Raises:
-        UnfitPicture: it is of no known format, or ends within its header.
+        UnfitPicture: its format is unknown, or it ends within its header.
     """
     reader = _reader(data)
     if reader is None:
@@ -153,7 +153,7 @@ def _reader(data: bytes) -> Callable[[bytes], _Size] | None:
 
 def _png(data: bytes) -> _Size:
     if data[12:16] != b"IHDR":
-        raise ValueError("its first chunk is another")
+        raise ValueError("it does not start with its header")
     sizes: list[_Size] = [struct.unpack_from(">II", data, 16)]
     for kind, at, _ in _png_chunks(data):
         if kind == b"fcTL":  # a frame of an animation
@@ -171,7 +171,7 @@ def _jpeg(data: bytes) -> _Size:
         elif marker == 0xDA and not scans:
             scans = data.count(b"\xff\xda", at)
     if scans > _MOST_SCANS:
-        raise UnfitPicture(f"is built up in {scans} passes: more than {_MOST_SCANS} are not decoded; save it again")
+        raise UnfitPicture(f"has {scans} passes: more than {_MOST_SCANS} are not decoded; save it again")
     return _largest(sizes)
 
 
@@ -214,7 +214,7 @@ def _webp(data: bytes) -> _Size:
     if kind == b"VP8 ":
         width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF
-    raise ValueError("no picture comes first")
+    raise ValueError("it does not start with a picture")
 
 
 def _tiff(data: bytes) -> _Size:

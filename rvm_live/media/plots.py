@@ -1,4 +1,4 @@
-"""Plots and tables that commands leave beside their results: matplotlib where it is installed, whole files always."""
+"""Plots and tables beside the results of commands; plots need matplotlib; files are always complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of a video file, one after the other, with their times."""
+"""Reads the pictures of a video file, one after the other, with their times."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["Reading"]
 _log = logging.getLogger("rvm_live.sources")
 
 _USUAL = Fraction(1, 30)
-_ENCRYPTED = "is encrypted: only a copy without that can be read"
+_ENCRYPTED = "is encrypted: make a copy without encryption"
 _LOOK = 1 << 20  # bytes
 
 
 class Reading:
-    """One pass over a file. Interlaced pictures are made whole, damaged packets passed over.
+    """One pass over a file. Interlaced pictures are deinterlaced, damaged packets skipped.
 
     Args:
         opened: gives the file as an open PyAV container, at its beginning.
-        name: what the log calls it.
+        name: its name in the log.
         threads: of a decoder in software; 0: as many as it sees fit.
         thorough: a decoder with several threads loses what it has in hand when a packet near the end is damaged; with
             this the file is opened again, and decoded to its end by one.
@@ -54,7 +54,7 @@ class Reading:
         self.rate = Fraction(rate) if rate else None
 
     def pictures(self) -> Iterator[Timed]:
-        """Every picture that decodes, from the first to the last; a file that breaks off ends there.
+        """Every picture that can be decoded, in order; a truncated file ends there.
 
         Raises:
             UnreadableVideo: none does; the message says why.
@@ -66,7 +66,7 @@ class Reading:
         if not came and self.container.format.name == "mpegts" and _is_scrambled(self.container.name):
             raise UnreadableVideo(_ENCRYPTED)
         if not came:
-            raise UnreadableVideo("holds no picture that can be decoded: damaged, or cut short")
+            raise UnreadableVideo("contains no picture that can be decoded: it is damaged or cut short")
 
     def close(self) -> None:
         """Leave the file."""
@@ -100,7 +100,7 @@ class Reading:
         try:
             yield from frames
         except av.error.FFmpegError as error:
-            _log.warning("%s: an interlaced picture cannot be made whole: %s", self._name, words_of(error))
+            _log.warning("%s: an interlaced picture cannot be deinterlaced: %s", self._name, words_of(error))
 
     def _decoded(self) -> Iterator[Any]:
         stamps = self._stamps()
@@ -124,7 +124,7 @@ class Reading:
             try:
                 packet = next(coming, None)
             except (av.error.FFmpegError, OSError) as error:
-                _log.warning("%s breaks off: %s", self._name, words_of(error))
+                _log.warning("%s ends too early: %s", self._name, words_of(error))
                 packet = None
             if packet is not None:
                 if first:
@@ -145,7 +145,7 @@ class Reading:
         yield from stamps.flush()
 
     def _check(self, packet: Any) -> None:
-        """Tell what will not decode, or only into noise, by the first packet."""
+        """Refuse a file that cannot be decoded, or only to noise, by its first packet."""
         encrypted = packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info")
         if encrypted or "enc_key_id" in self.stream.metadata:
             raise UnreadableVideo(_ENCRYPTED)
@@ -157,7 +157,7 @@ class Reading:
         if width * height > MOST_PIXELS:
             most = MOST_PIXELS // 1_000_000
             raise UnreadableVideo(
-                f"has {width} x {height} pixels: more than {most} megapixels are not decoded; scale it down"
+                f"has {width} x {height} pixels: more than {most} megapixels are not decoded: scale it down"
             )
 
 

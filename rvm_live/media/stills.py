@@ -1,4 +1,4 @@
-"""Still pictures as they are to be seen: decoded, put together, upright, in BT.709's colours.
+"""Decodes still pictures: complete, upright, in BT.709 colours.
 
 OpenCV decodes them, but for AVIF, whose tiles, turns, curves and ranges FFmpeg tells. How a picture lies is read here:
 which EXIF OpenCV finds depends on its version.
@@ -52,7 +52,7 @@ class Still(NamedTuple):
 
     Attributes:
         image: uint8 (h, w, 3) BGR, upright, C-contiguous.
-        told: what a person is to know of it, a predicate; empty: nothing.
+        told: a note for the user, a predicate; empty: none.
     """
 
     image: Bytes
@@ -84,7 +84,7 @@ def decode(encoded: Bytes) -> Still:
 
 
 def check(encoded: Bytes) -> None:
-    """Find out, more cheaply than :func:`decode`, whether a picture can be decoded.
+    """Check, faster than :func:`decode`, whether a picture can be decoded.
 
     Raises:
         UnfitPicture: it is damaged.
@@ -112,7 +112,7 @@ def _avif(data: bytes) -> Still:
         rows = [layout.tiles[at : at + layout.columns] for at in range(0, len(layout.tiles), layout.columns)]
         image = cv2.vconcat([cv2.hconcat([bgr_of(frames[number]) for number in row]) for row in rows])
     except (av.FFmpegError, cv2.error, KeyError, ValueError) as error:
-        raise UnfitPicture("is damaged, or of a kind of AVIF that is not known") from error
+        raise UnfitPicture("is damaged, or an unknown kind of AVIF") from error
     image = image[: layout.height, : layout.width]
     # Turned counterclockwise is transposed, then top and bottom exchanged; clockwise likewise with left and right.
     turned = ("", "y", "xy", "x")[layout.quarters]

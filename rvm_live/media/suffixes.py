@@ -1,4 +1,4 @@
-"""What files of pictures and films are called: the one table, for sources, backgrounds, batch and recordings."""
+"""File suffixes of pictures and films: the one table for sources, backgrounds, batch and recordings."""
 
 from __future__ import annotations
 

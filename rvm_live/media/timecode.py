@@ -54,16 +54,16 @@ class Timecode:
             ValueError: there is no such time code at this rate; the message says why.
         """
         if self.frames >= nominal:
-            raise ValueError(f"there are {nominal} frames in a second, counted from 00")
+            raise ValueError(f"a second has {nominal} frames, counted from 00")
         minutes = self.hours * 60 + self.minutes
         whole = (minutes * 60 + self.seconds) * nominal + self.frames
         if not self.drop:
             return whole
         if nominal % 30:
-            raise ValueError(f"a time code with ; drops numbers, which {nominal} frames a second do not need: write :")
+            raise ValueError(f"a time code with ; skips numbers, which {nominal} frames a second do not need: write :")
         dropped = nominal // 15
         if self.seconds == 0 and self.frames < dropped and self.minutes % 10:
-            raise ValueError("this number is dropped there")
+            raise ValueError("this number is skipped there")
         return whole - dropped * (minutes - minutes // 10)
 
     @classmethod

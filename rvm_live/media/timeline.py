@@ -1,4 +1,5 @@
-"""One clock for everything in a file: it starts at 0 for picture and sound together, and goes on where stamps jump."""
+"""One clock for all tracks of a file: it starts at 0 for picture and sound together, and continues where stamps
+jump."""
 
 from __future__ import annotations
 
@@ -142,7 +143,7 @@ def packets(container: Any, picture: Any, wanted: Iterable[Any]) -> Iterator[Any
 
 
 class Stamps:
-    """Gives every decoded picture its time, in the order in which they are shown.
+    """Gives every decoded picture its time, in display order.
 
     Where only the order of decoding is stored (AVI, and what was taken over from it), pictures come out of the decoder
     with stamps out of order: each takes the earliest that is left. Pictures without stamps are counted.

@@ -42,7 +42,7 @@ _NODES = 49  # of the table along each colour; the square of a whole number
 
 
 class Kind(NamedTuple):
-    """What a picture's numbers mean.
+    """Colour space of a picture's values.
 
     Attributes:
         curve: ``PQ``, ``HLG`` (ITU-R BT.2100), or ``SDR``.
@@ -54,12 +54,12 @@ class Kind(NamedTuple):
 
     def __str__(self) -> str:
         if self.curve == "SDR":
-            return f"wide colours ({self.gamut}), brought into BT.709"
+            return f"wide colours ({self.gamut}), converted to BT.709"
         return f"HDR ({self.curve}, {self.gamut}), tone-mapped to BT.709"
 
 
 def kind_of(frame: Any) -> Kind | None:
-    """What a PyAV frame says of itself; None where its colours are BT.709's or near them, or not told."""
+    """The kind of a PyAV frame; None if its colours are BT.709 or similar, or unknown."""
     gamut = {_BT2020: "BT.2020", _DCI_P3: "P3", _DISPLAY_P3: "P3"}.get(frame.color_primaries, "")
     curve = {_PQ: "PQ", _HLG: "HLG"}.get(frame.color_trc, "SDR")
     if curve != "SDR":

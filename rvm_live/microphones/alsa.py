@@ -63,12 +63,12 @@ def alsa_devices() -> list[tuple[str, str]]:
     """(name, description) of what can be recorded from: sound servers, and the cards behind them."""
     av = _prepare()
     found = {device.name: " ".join(device.description.split()) for device in av.enumerate_input_devices("alsa")}
-    known = {_SERVERS[0]: "what the system's settings say", **found}
+    known = {_SERVERS[0]: "the system's default", **found}
     return [(name, told) for name, told in known.items() if name in _SERVERS or name.startswith(_CARDS)]
 
 
 class AlsaMicrophone(Microphone):
-    """Through libavdevice, which tells of every stretch how long it had been waiting.
+    """A microphone through libavdevice, which says of each piece of sound how long it has waited.
 
     Args:
         device: ALSA's name, such as ``default``, ``pulse`` or ``plughw:1``.
@@ -99,7 +99,7 @@ class AlsaMicrophone(Microphone):
         raise SourceUnavailableError(f"cannot open the microphone {self.name!r}: {words_of(failed)}") from failed
 
     def read(self) -> Sound:
-        with told_as(SourceLostError, f"the microphone {self.name!r} is gone", of=Exception):
+        with told_as(SourceLostError, f"the microphone {self.name!r} was disconnected", of=Exception):
             frame = next(self._frames)
         now_ns, day_ns = _times(self._clock)
         age_ns = day_ns - round(frame.pts * frame.time_base * 1_000_000_000)
@@ -114,7 +114,7 @@ class AlsaMicrophone(Microphone):
 
 
 def _times(clock: Clock) -> tuple[int, int]:
-    """Monotonic time and time of day of one moment: stamps are in the latter, which may be set while we listen."""
+    """Monotonic time and time of day at one moment: stamps use the latter, whose clock may be changed meanwhile."""
     for _ in range(_TRIES):
         before, day_ns, after = clock.now_ns(), time.time_ns(), clock.now_ns()
         if after - before < _MOMENT_NS:  # else another thread had its turn in between

@@ -19,7 +19,7 @@ MOST_AGE_NS = 5_000_000_000
 
 @dataclass(frozen=True, repr=False)
 class Sound:
-    """A stretch of sound.
+    """A piece of sound.
 
     Attributes:
         samples: int16 (N,), one channel, :data:`RATE` per second.
@@ -49,7 +49,7 @@ class Microphone(ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Get ready; from now on the microphone is in use.
+        """Open the microphone; from now on it is in use.
 
         Raises:
             SourceUnavailableError: it cannot be opened; the message says why.
@@ -57,19 +57,19 @@ class Microphone(ABC):
 
     @abstractmethod
     def read(self) -> Sound:
-        """Wait for the next stretch, some milliseconds long, and give it the time at which it was heard.
+        """Wait for the next piece, some milliseconds long; returns it with the time at which it was heard.
 
         Raises:
-            SourceLostError: it is gone.
+            SourceLostError: it was disconnected.
         """
 
     @abstractmethod
     def release(self) -> None:
-        """Let it go; never raises."""
+        """Release it; never raises."""
 
 
 class Mono:
-    """Brings a device's sound to one channel of :data:`RATE`."""
+    """Converts a device's sound to one channel at :data:`RATE`."""
 
     def __init__(self) -> None:
         from av import AudioResampler

@@ -1,4 +1,4 @@
-"""From what a person calls it to a microphone."""
+"""Finds a microphone by its name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def list_microphones() -> list[tuple[str, str]]:
 
 
 def check_microphone() -> None:
-    """Find out before anything starts what can be known without opening a microphone.
+    """Check, before anything starts, what can be checked without opening a microphone.
 
     Raises:
         SourceUnavailableError: what this system needs is not installed.
@@ -51,7 +51,7 @@ def open_microphone(device: str, clock: Clock = SYSTEM_CLOCK) -> Microphone:
         clock: monotonic time.
 
     Raises:
-        SettingsError: it may be more than one.
+        SettingsError: more than one fits.
     """
     name = device if device == DEFAULT else _named(device)
     if _LINUX:
@@ -69,5 +69,5 @@ def _named(device: str) -> str:
         return device
     meant = [name for name, told in known if device.lower() in f"{name}\n{told}".lower()]
     if len(meant) > 1 and not (_LINUX and ":" in device):
-        raise SettingsError(f"the microphone {device!r} may be {', '.join(meant)}: name one of them")
+        raise SettingsError(f"the microphone {device!r} is not unique, it may be {', '.join(meant)}: name one of them")
     return meant[0] if len(meant) == 1 else device

@@ -46,7 +46,7 @@ def portaudio_devices() -> list[tuple[str, str]]:
 
 
 class PortAudioMicrophone(Microphone):
-    """Hears through PortAudio's own thread, which tells of every stretch when it was heard.
+    """A microphone through PortAudio's own thread, which says of each piece of sound when it was heard.
 
     Args:
         device: a name out of :func:`portaudio_devices`; ``default``.
@@ -97,7 +97,7 @@ class PortAudioMicrophone(Microphone):
                 break
             except queue.Empty:
                 if not self._stream.active:
-                    raise SourceLostError(f"the microphone {self.name!r} is gone") from None
+                    raise SourceLostError(f"the microphone {self.name!r} was disconnected") from None
         samples = np.frombuffer(data, np.int16).reshape(1, -1)
         frame = AudioFrame.from_ndarray(samples, format="s16", layout="stereo" if self._channels == 2 else "mono")
         frame.sample_rate = self._rate

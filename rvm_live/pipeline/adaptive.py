@@ -1,7 +1,7 @@
 """Keeps matting within the time a frame has, by moving the network's size and precision up and down a ladder.
 
-Down quickly, up slowly: a frame that comes too late is lost, a size that is too small only costs some detail. What is
-waited for is time, not frames: at four frames a second as at sixty a step down is a matter of a second. A step up that
+Down quickly, up slowly: a frame that comes too late is lost, a size that is too small only costs some detail. It
+counts time, not frames: at four frames a second as at sixty, a step down takes about a second. A step up that
 had to be taken back makes the next one wait twice as long, so that a load that comes and goes does not make the picture
 change with it.
 """
@@ -41,14 +41,14 @@ _PROVEN_S = 30.0
 
 
 class Controller:
-    """Decides which rung of a ladder to stand on. Knows nothing of engines; time comes from a clock.
+    """Decides which rung of a ladder to use. Knows nothing of engines; time comes from a clock.
 
     Args:
-        costs: what a frame costs on each rung relative to the others, best and dearest first.
+        costs: relative time of a frame on each rung, the best and slowest rung first.
         rung: where to start, an index into ``costs``.
         clock: monotonic time.
-        resort: the last rung is another engine: taken where the one above it does not keep 24 frames a second, and left
-            again where that is expected to.
+        resort: the last rung is another engine: used if the one above it does not keep 24 frames a second, and left
+            again once it is expected to.
     """
 
     def __init__(self, costs: Sequence[float], rung: int, clock: Clock = SYSTEM_CLOCK, *, resort: bool = False) -> None:
@@ -61,19 +61,19 @@ class Controller:
         self.follow(costs, rung, resort=resort)
 
     def follow(self, costs: Sequence[float], rung: int, *, resort: bool = False) -> None:
-        """Stand on another ladder; how long a step up is waited for stays as it was."""
+        """Use another ladder; the waiting time before a step up does not change."""
         self._costs = list(costs)
         self._least = len(self._costs) - 1 - resort
         self._stand(rung)
 
     def observe(self, milliseconds: float, budget_ms: float, *, pressed: bool = False) -> int | None:
-        """Take in the time of one frame; returns the rung to move to, or None to stay.
+        """Add the time of one frame; returns the rung to move to, or None to stay.
 
-        Call :meth:`moved` once the move is made; until then the wish is repeated.
+        Call :meth:`moved` once the move is made; until then the same rung is returned.
 
         Args:
             milliseconds: work on the frame.
-            budget_ms: what it may take.
+            budget_ms: time that it may take.
             pressed: other programs wait for the processor: a step down, whatever the frames take.
         """
         now_ns = self._clock.now_ns()
@@ -105,7 +105,7 @@ class Controller:
         return self.rung > self._least
 
     def _lower(self, p95: float, budget_ms: float) -> int | None:
-        """The best lower rung that is expected to keep the budget, else the lowest; None where this one keeps it."""
+        """The best lower rung that is expected to keep the budget, else the lowest; None if this one keeps it."""
         if self.rung >= self._least:
             last = len(self._costs) - 1
             return last if self.rung < last and p95 > max(budget_ms, SLOW_MS) else None
@@ -137,7 +137,7 @@ class Controller:
 
 
 def _quantile(times: Sequence[float], part: float) -> float:
-    """The lower of the two that it lies between, and so of two frames the quicker: one late frame is no lateness."""
+    """A quantile, rounded down: of two frames the faster one, so that one late frame does not count."""
     return sorted(times)[int(part * (len(times) - 1))] if len(times) > 1 else 0.0
 
 
@@ -147,9 +147,9 @@ class Move(NamedTuple):
     Attributes:
         before: what ran.
         after: what runs.
-        taken_ms: what matting took before, p95 in milliseconds.
-        pressed: other programs wanted the processor.
-        resorted: to the engine of the last resort.
+        taken_ms: time of matting before, p95 in milliseconds.
+        pressed: other programs needed the CPU.
+        resorted: the move is to the engine of the last resort.
     """
 
     before: EngineInfo
@@ -162,7 +162,7 @@ class Move(NamedTuple):
 class Governor:
     """Moves an engine along its ladder as the :class:`Controller` says. Used by the matting thread alone.
 
-    The budget is the time between two frames: of ``max_fps``, or of the source where that is slower.
+    The budget is the time between two frames: of ``max_fps``, or of the source if that is slower.
 
     Args:
         engine: one with :attr:`~rvm_live.engines.base.Engine.rungs`.
@@ -191,7 +191,7 @@ class Governor:
         self._follow(engine.rungs)
 
     def _follow(self, rungs: tuple[Rung, ...]) -> None:
-        """Stand on the rung where the engine is; frames of another size have another ladder."""
+        """Take over the engine's rung; frames of another size have another ladder."""
         info = self._engine.info
         others = {rung.engine for rung in rungs if rung.engine}
 
@@ -206,21 +206,21 @@ class Governor:
 
     @property
     def budget_ms(self) -> float:
-        """What the matting of one frame may take now, milliseconds."""
+        """Time that the matting of one frame may take now, milliseconds."""
         return max(self._least_ms, self._interval_ms)
 
     @property
     def too_slow_ms(self) -> float | None:
-        """What matting takes (p95) where the lowest rung is too much for 24 frames a second; None where it is not."""
+        """Time of matting (p95) if the lowest rung is too slow for 24 frames a second; else None."""
         p95 = self._controller.p95_ms
         lowest = len(self._rungs) > 1 and self._controller.rung == len(self._rungs) - 1 and not self._rungs[-1].engine
         return p95 if lowest and p95 > max(self.budget_ms, SLOW_MS) else None
 
     def observe(self, matte: Matte) -> Move | None:
-        """Take in one matte, and move the engine if it is time to.
+        """Add the time of one matte, and move the engine if necessary.
 
         Returns:
-            What was moved; None where the engine goes on as before.
+            The move; None if the engine continues as before.
         """
         rungs = self._engine.rungs
         if rungs != self._rungs:
@@ -250,7 +250,7 @@ class Governor:
         return Move(before, self._engine.info, p95, pressed, bool(rungs[moved].engine))
 
     def _work_ms(self, matte: Matte) -> float | None:
-        """The work on the newest matte whose time is known, milliseconds; None if there is none.
+        """Time of the newest matte whose time is known, milliseconds; None if there is none.
 
         A GPU that is still at work on this one has done the one before. It works off one after the other: as long as
         that one took, this one has waited, which a smaller network would not make any shorter.

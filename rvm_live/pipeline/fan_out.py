@@ -1,7 +1,8 @@
-"""Outputs side by side: each sink has its own mailbox, worker, rate, and the rule that no stale face stays.
+"""Outputs side by side: each sink has its own mailbox, thread and rate, and shows no stale face.
 
 The compositing thread puts every composite into all mailboxes and waits for nobody in live video. So a slow output
-misses pictures (its own drops are counted), and one that fails or hangs ends alone and is told, where another goes on.
+misses pictures (its own drops are counted), and one that fails or hangs ends alone and is reported, if another
+continues.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ _LIVE_SIZE, _FILE_SIZE = 2, 4
 
 
 class Fresh:
-    """A sink that shows nothing stale: invariant 2 for every sink, on whatever thread it is.
+    """Keeps a sink from showing stale pictures: invariant 2 for every sink, on any thread.
 
     Args:
-        sink: written to through this alone.
+        sink: the sink; only this object writes to it.
         clock: monotonic time.
     """
 
@@ -53,7 +54,7 @@ class Fresh:
             self.sink.write(picture)
 
     def idle(self) -> None:
-        """While none comes: what has stood for too long goes."""
+        """Called while no picture comes: hides one that has been shown for too long."""
         if self._stale.over:
             _call(self.sink, "clear")
         _call(self.sink, "idle")
@@ -69,15 +70,15 @@ class SinkThread:
 
     Args:
         sink: opened, written to and closed on the thread ``rvm-NAME``.
-        name: of the thread, and how it is told.
+        name: of the thread, also in messages.
         policy: ``DROP_OLDEST`` for a mailbox that holds the newest, ``BLOCK`` to lose nothing.
         epoch: pictures of an older one are not shown in live video.
-        fps: pictures a second at most, None: as they come. The sink's own rate counts where that is lower.
+        fps: most pictures per second; None: no limit. The sink's own rate counts if it is lower.
         clock: monotonic time.
 
     Attributes:
         lost: it has failed, or hangs.
-        added: it came while the run went on, and no run ends for its sake.
+        added: it was added during the run; its failure ends no run.
     """
 
     def __init__(
@@ -102,22 +103,22 @@ class SinkThread:
 
     @property
     def error(self) -> BaseException | None:
-        """What ended it before its time."""
+        """The error that ended it; None if there was none."""
         opening = self._opened.exception() if self._opened.done() else None
         return opening or self._worker.error
 
     def open(self) -> None:
-        """Open the sink, on its thread; raises what that raises."""
+        """Open the sink on its thread; raises the sink's error."""
         if not self.added:
             self.start()
             self._opened.result()
 
     def start(self) -> None:
-        """Have the sink opened on its thread; what fails is found by looking."""
+        """Start the thread that opens the sink; :meth:`FanOut.look` finds failures."""
         self._worker.start()
 
     def put(self, composite: Composite) -> None:
-        """Hand a composite on; to a sink of pictures without its matte, which may lie in a device's memory.
+        """Pass a composite on; a sink of pictures gets it without its matte, which may be in a device's memory.
 
         Raises:
             QueueClosed: it has ended.
@@ -126,13 +127,13 @@ class SinkThread:
         self.queue.put(_Item(composite.epoch, picture))
 
     def hangs(self, live: bool) -> bool:
-        """Whether it has been at one picture for longer than is borne."""
+        """Whether it has worked on one picture for too long."""
         since_ns, patience_ns = self._busy_since_ns, round(_of(self.sink, "patience_s") * 1e9)
         limit_ns = patience_ns if live else max(PATIENT_NS, patience_ns)
         return since_ns is not None and self._clock.now_ns() - since_ns > limit_ns
 
     def end(self, *, failed: bool) -> None:
-        """Let the sink write what waits, then close it; :meth:`join` waits for that."""
+        """Let the sink write the waiting pictures, then close it; :meth:`join` waits for that."""
         self.queue.close()
         with suppress(Exception):
             self._failed.set_result(failed)
@@ -190,7 +191,7 @@ class FanOut:
     """What the compositing stage puts its composites into.
 
     Args:
-        lead: the queue of the thread that runs the pipeline; its end is the end of all.
+        lead: the queue of the thread that runs the pipeline; when it ends, all end.
         sinks: where composites go.
         notices: told of outputs that end alone.
         epoch: pictures of an older one are not shown in live video.
@@ -199,9 +200,9 @@ class FanOut:
 
     Attributes:
         outputs: sinks on threads of their own.
-        here: those that the thread that runs the pipeline looks after, which takes composites from ``lead``.
-        needs_main: that must be the program's main thread.
-        limit: how many composites of a file are handed on; None: all.
+        here: sinks on the thread that runs the pipeline, which takes composites from ``lead``.
+        needs_main: that thread must be the program's main thread.
+        limit: how many composites of a file are passed on; None: all.
     """
 
     def __init__(
@@ -240,15 +241,15 @@ class FanOut:
         return SinkThread(sink, name, policy=self._lead.policy, epoch=self._epoch, fps=self._fps, clock=self._clock)
 
     def add(self, sink: Sink) -> None:
-        """Take in another output while the run goes on, from any thread. Nobody waits for it to open; one that fails is
-        told and ends alone.
+        """Add another output during the run, from any thread. Nobody waits for it to open; one that fails is
+        reported and ends alone.
 
         Raises:
-            SettingsError: it needs the thread of the run, or the run loses nothing, or is over.
+            SettingsError: it needs the run's own thread, the run is not live, or it is over.
         """
         check_has(sink, "a sink", "an rvm_live.Sink", ("open", "write", "close"))
         if _of(sink, "runs_on") != "own" or not self._live:
-            raise SettingsError("outputs on threads of their own come and go, in live video alone")
+            raise SettingsError("outputs can only be added or removed in live video")
         with self._changing:
             if self._over:
                 raise SettingsError("the run is over")
@@ -258,7 +259,7 @@ class FanOut:
             self.outputs = [*self.outputs, output]
 
     def remove(self, sink: Sink) -> None:
-        """Let an output write what waits, and end; from any thread, which does not wait for that."""
+        """Let an output write its waiting pictures, and end; may be called from any thread, which does not wait."""
         with self._changing:
             gone = [output for output in self.outputs if output.sink is sink]
             self.outputs = [output for output in self.outputs if output.sink is not sink]
@@ -267,15 +268,15 @@ class FanOut:
             output.end(failed=False)
 
     def has(self, sink: Sink) -> bool:
-        """Whether it is an output that works, or is about to."""
+        """Whether this is an output that works or is being opened."""
         return any(output.sink is sink and not output.lost for output in self.outputs)
 
     def put(self, composite: Composite) -> None:
-        """Hand a composite to all.
+        """Pass a composite to all outputs.
 
         Raises:
             QueueClosed: the run is over.
-            BaseException: the last output has failed; of a file's, any.
+            BaseException: the last output has failed; for files, any output.
         """
         if self.limit is not None and not self._live:
             if self.limit == 0:
@@ -288,7 +289,7 @@ class FanOut:
         self._lead.put(composite)
 
     def close(self, error: BaseException | None = None) -> None:
-        """No more composites; what waits is still shown."""
+        """Take no more composites; waiting ones are still shown."""
         for output in self.outputs:
             output.queue.close(error)
         self._lead.close(error)
@@ -313,17 +314,17 @@ class FanOut:
             going_on = any(not _of(each.sink, "aside") for each in others)
             if not output.added and (not self._live or not going_on):
                 raise error
-            self._notices.fallback(f"{error}: the other outputs go on")
+            self._notices.fallback(f"{error}: the other outputs continue")
 
     def end(self, *, failed: bool, errors: list[BaseException]) -> tuple[str, ...]:
         """Let every output finish, side by side.
 
         Args:
             failed: an error ended the run.
-            errors: gets what goes wrong now.
+            errors: list to which errors are added.
 
         Returns:
-            Names of those that have not ended.
+            Names of the outputs that have not ended.
         """
         with self._changing:
             self._over = True
@@ -336,23 +337,23 @@ class FanOut:
             if not output.join(GRACE_S if output.lost else limit_s):
                 output.queue.cancel()
                 left.append(output.name)
-                self._notices.fallback(f"{output.name} did not end and was left behind")
+                self._notices.fallback(f"{output.name} did not end; its thread was left running")
             elif output.error is not None and not output.lost and not output.added:
                 errors.append(output.error)
         return tuple(left)
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Pictures that an output was too slow for; those that missed none are not named."""
+        """Pictures that each output was too slow for; outputs that missed none are left out."""
         return {output.name: output.queue.dropped for output in self.outputs if output.queue.dropped}
 
 
 def _of(sink: Sink, name: str) -> Any:
-    """What a sink says of itself; one of the user's own need not be derived from ours."""
+    """An attribute of a sink, or its default: a user's sink need not be derived from ours."""
     return getattr(sink, name, getattr(Sink, name))
 
 
 def _call(sink: Sink, hook: str) -> None:
-    """Call what a sink of the user's own need not have."""
+    """Call an optional method of a sink."""
     if hasattr(sink, hook):
         getattr(sink, hook)()

@@ -27,7 +27,7 @@ _FLOOR_MS = 0.001
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Milliseconds below which 50, 95 and 99 % of the values lie; zeros where there is no value."""
+    """Milliseconds below which 50, 95 and 99 % of the values are; zeros if there is no value."""
 
     p50: float = 0.0
     p95: float = 0.0

@@ -11,7 +11,7 @@ class Pacer:
     The virtual-scheduling form of the generic cell rate algorithm (ITU-T I.371): a theoretical arrival time moves on by
     exactly one period per picture, so the long-run rate is exact and errors do not add up; a picture may come up
     to half a period early, so that a source of the very same rate with some jitter passes without waiting; and
-    a source that is slower is never held up, nor may it save up time for a burst.
+    a slower source never waits, and cannot save up time for a burst.
 
     Args:
         fps: pictures per second at most, above 0.

@@ -56,21 +56,21 @@ class Pipeline:
         composer: how composites are made; opened, used and closed on the compositing thread.
         sinks: where composites go, side by side; each on a thread of its own, or where its ``runs_on`` tells.
         overflow: ``DROP_OLDEST`` for live video, ``BLOCK`` to lose nothing.
-        max_fps: composites that a sink gets per second at most; None hands on every one at once.
+        max_fps: most composites per second for a sink; None: every one, at once.
         mirror: flip frames left to right at capture.
         adaptive_fps: move the engine's downsample ratio so that it keeps up with this many frames per second (or with
             the source, where that is slower); None leaves it alone.
         scene_reset: start a new epoch at a cut (:class:`~rvm_live.pipeline.scenes.SceneDetector`).
-        chunk: frames that are handed to the engine at once; for files, whose frames may wait for each other.
-        notices: where fallbacks are told; its own list if None.
+        chunk: frames that are given to the engine at once; for files, whose frames may wait for each other.
+        notices: list for fallbacks; its own if None.
         clock: monotonic time.
 
     Raises:
-        SettingsError: something is not what it should be, or does not go together.
+        SettingsError: an argument has the wrong type, or two do not fit together.
 
     Attributes:
-        outputs: sinks on threads of their own; in live video more come and go (``outputs.add``, ``outputs.remove``).
-        left: names of the stages and sinks that had not ended soon after a live run.
+        outputs: sinks on their own threads; in live video they come and go (``outputs.add``, ``outputs.remove``).
+        left: names of the stages and sinks that were still running soon after a live run.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Pipeline:
         check_has(source, "the source", "an rvm_live.Source", ("open", "read", "release"))
         check_has(engine, "the engine", "an rvm_live.Engine", ("open", "info", "reset", "matte"))
         check_has(composer, "the composer", "an rvm_live.Composer", ("open", "compose", "close"))
-        check_has(sinks, "what the sinks are in", "a list of them", ("__iter__",))
+        check_has(sinks, "the sinks", "a list of them", ("__iter__",))
         sinks = list(sinks)
         for sink in sinks:
             check_has(sink, "a sink", "an rvm_live.Sink", ("open", "write", "close"))
@@ -110,7 +110,7 @@ class Pipeline:
         self._outcome: Future[Snapshot] = Future()
         self._epoch = Epoch()
         if chunk > 1 and overflow is Overflow.DROP_OLDEST:
-            raise SettingsError("live frames are matted one by one: a chunk is for files")
+            raise SettingsError("live frames are matted one by one: chunks are only for files")
         sizes = LIVE_SIZES if overflow is Overflow.DROP_OLDEST else tuple(max(size, chunk) for size in BLOCK_SIZES)
         self.captured: FrameQueue[Frame] = FrameQueue("captured", sizes[0], overflow)
         self.matted: FrameQueue[Matte] = FrameQueue("matted", sizes[1], overflow)
@@ -173,13 +173,13 @@ class Pipeline:
         return self.snapshot()
 
     def composites(self, *, frames: int | None = None, duration: float | None = None) -> Iterator[Composite]:
-        """As :meth:`run`, and every composite is handed out in a loop once the sinks had it::
+        """As :meth:`run`, but yields every composite after the sinks had it::
 
             for composite in pipeline.composites():
                 ...
 
-        Everything is opened with the first one and shut down when the loop ends, however it does: at the end of the
-        source, by ``break``, by an error in it. (Whoever keeps the iterator calls its ``close()``.)
+        Everything is opened with the first one and shut down when the loop ends: at the end of the
+        source, by ``break``, or by an error in it. (If you keep the iterator, call its ``close()``.)
 
         Args:
             frames: as for :meth:`run`.
@@ -192,23 +192,23 @@ class Pipeline:
             yield from self._display(frames, duration)
 
     def start(self, *, frames: int | None = None, duration: float | None = None) -> None:
-        """As :meth:`run`, on a thread beside a main loop of one's own, until :meth:`stop` or something else ends it.
+        """As :meth:`run`, on another thread beside your own main loop, until :meth:`stop` or something else ends it.
 
-        :meth:`join` tells what came of it, an opening that fails included.
+        :meth:`join` returns the result, or raises the error, also of opening.
 
-        A program whose main thread ends without having called either ends the run, too, in good order.
+        If the program's main thread ends without calling either, the run also ends in order.
 
         Args:
             frames: as for :meth:`run`.
             duration: as for :meth:`run`.
 
         Raises:
-            SettingsError: it runs or ran already, or a sink must be on the main thread, as a window must.
+            SettingsError: it runs or ran already, or a sink, such as a window, must be on the main thread.
         """
         if self._started or self._beside is not None:
-            raise SettingsError("a pipeline runs once: make another one")
+            raise SettingsError("a pipeline runs only once: make another one")
         if self.outputs.needs_main:
-            raise SettingsError("a window must be on the main thread: call run() there instead of start()")
+            raise SettingsError("a window must run on the main thread: call run() there instead of start()")
 
         def run() -> None:
             try:
@@ -220,7 +220,7 @@ class Pipeline:
         self._beside.start()
 
     def join(self, timeout: float | None = None) -> Snapshot | None:
-        """Wait for the end of a run that was begun by :meth:`start`; ends nothing by itself.
+        """Wait for the end of a run that :meth:`start` began; does not end it.
 
         Args:
             timeout: seconds to wait at most; None: as long as it takes.
@@ -310,7 +310,7 @@ class Pipeline:
             self.stop("end of source")
 
     def _may_show(self) -> bool:
-        """Whether the pace allows a picture now; if not, spends a moment of the wait on the sinks."""
+        """Whether the rate allows a picture now; if not, calls the sinks' ``idle`` while waiting."""
         if self._pacer is None:
             return True
         wait = self._pacer.wait_ns(self._clock.now_ns())
@@ -344,13 +344,13 @@ class Pipeline:
     # Controls, from any thread ------------------------------------------------------------------------------
 
     def stop(self, reason: str = "stopped") -> None:
-        """End the run soon; the first reason counts."""
+        """End the run soon, for this reason; only the first reason counts."""
         if self.exit_reason == "running":
             self.exit_reason = reason
         self._stop.set()
 
     def abandon(self, reason: str, lost: Sink) -> None:
-        """End the run now, from inside a call to a sink that will not return: all else is closed, as ever."""
+        """End the run now, from inside a call to a sink that will not return; everything else is closed as usual."""
         self.stop(reason)
         self._sinks = [each for each in self._sinks if each.sink is not lost]
         self._shut_down(failed=True)
@@ -383,7 +383,7 @@ class Pipeline:
 
     @property
     def stuck(self) -> str:
-        """Which stage makes no progress, and for how long; empty where all do."""
+        """Which stage makes no progress, and for how long; empty if all do."""
         return self._watchdog.stuck
 
     def snapshot(self) -> Snapshot:

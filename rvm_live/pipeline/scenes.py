@@ -36,7 +36,7 @@ _WEIGHTS = np.full(3 * _SAMPLES, 1 / (3 * _SAMPLES**2), np.float32)
 
 
 class _Thumbnail(NamedTuple):
-    """A frame as it is compared.
+    """The small form of a frame that is compared.
 
     Attributes:
         brightness: logarithm of brightness, float32 (18, 32).
@@ -58,7 +58,7 @@ class SceneDetector:
     def is_cut(self, image: NDArray[np.uint8]) -> bool:
         """Whether a new scene begins with this frame.
 
-        A frame that tells nothing (a flash, a covered lens) is passed over: what comes after it is compared to what
+        A frame without content (a flash, a covered lens) is skipped: the next one is compared to the one
         came before.
 
         Args:

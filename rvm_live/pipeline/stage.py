@@ -1,6 +1,6 @@
 """A worker thread between two queues, and the epoch that all of them look at.
 
-The frame around a stage's body lets no error die in its thread: whatever ends it, its outlet is closed (with the error,
+No error is lost in a stage's thread: whatever ends it, its outlet is closed (with the error,
 if there was one) and its inlet is cancelled, so that both neighbours learn of it.
 """
 
@@ -73,7 +73,7 @@ class Stage(ABC):
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Around the work on one item, so that others can tell how long it takes."""
+        """Use around the work on one item, so that others can see how long it takes."""
         self.busy_since_ns = SYSTEM_CLOCK.now_ns()
         try:
             yield
@@ -82,7 +82,7 @@ class Stage(ABC):
 
     @property
     def excused(self) -> bool:
-        """Whether it says itself why it makes no progress."""
+        """Whether the stage itself explains why it makes no progress."""
         return False
 
     def start(self) -> None:
@@ -90,14 +90,14 @@ class Stage(ABC):
         self._thread.start()
 
     def join(self, timeout_s: float | None = None) -> bool:
-        """Wait until the thread has ended (at once if it was never started); whether it has."""
+        """Wait until the thread has ended (returns at once if it was never started); returns whether it has."""
         if self._started:
             self._thread.join(timeout_s)
             return not self._thread.is_alive()
         return True
 
     def break_promises(self, error: BaseException | None = None) -> None:
-        """Wake whoever waits for this stage to be ready: with the error, or to leave."""
+        """Wake those that wait for this stage to be ready, with the error, or to leave."""
         for promise in self.promises:
             # A promise that was kept already refuses; so does one that is being kept this moment.
             with suppress(InvalidStateError):
@@ -128,11 +128,11 @@ class Stage(ABC):
         """Run until the end; raises QueueClosed or EndOfSource at an ordinary one."""
 
     def close(self) -> None:  # noqa: B027 - optional hook
-        """Free what the stage owns, on its own thread."""
+        """Free the stage's resources, on its own thread."""
 
 
 def _error_of(action: Callable[[], None]) -> BaseException | None:
-    """What ``action`` fails of, or what closed its queue; None where it comes to an ordinary end."""
+    """The error of ``action``, or the one that closed its queue; None at an ordinary end."""
     try:
         action()
     except QueueClosed as closed:
@@ -153,5 +153,5 @@ def is_stale(epoch: int, present: Epoch, queue: FrameQueue[Any]) -> bool:
 
 
 def kept(promise: Future[Any]) -> bool:
-    """Whether a promise was kept: it has a result that can be had without waiting."""
+    """Whether a future has a result already."""
     return promise.done() and not promise.cancelled() and promise.exception() is None

@@ -200,9 +200,9 @@ class MattingStage(Stage):
         return bool(getattr(self._engine, "phase", ""))  # it compiles a network, for another size: that does not hang
 
     def _next(self) -> list[Frame]:
-        """Consecutive frames of one epoch: a whole chunk, counted from the first frame of all, or what there is of it.
+        """Consecutive frames of one epoch: a whole chunk, counted from the first frame of the run, or the rest of one.
 
-        A chunk holds the same frames however fast they come, for a network may round otherwise in company.
+        A chunk has the same frames however fast they come, because a network's rounding may depend on the chunk.
         """
         frames = [self.inlet.get() if self._waiting is None else self._waiting]
         self._waiting = None
@@ -220,11 +220,11 @@ class MattingStage(Stage):
         return frames
 
     def _tell_move(self, move: Move | None) -> None:
-        """Another engine is told each time, a size only to whoever asks."""
+        """Report a move: another engine each time, another size only in the log."""
         if move is None:
             return
         before, after = move.before, move.after
-        why = "other programs want the processor" if move.pressed else f"matting took {move.taken_ms:.0f} ms"
+        why = "other programs need the CPU" if move.pressed else f"matting took {move.taken_ms:.0f} ms"
         if after.engine == before.engine:
             self._notices.remark(
                 f"{why}: {after.engine} works at ratio {after.downsample_ratio:.3g}, {after.precision}"
@@ -233,17 +233,17 @@ class MattingStage(Stage):
         self._renew()  # another engine, another epoch
         if move.resorted:
             smallest = "" if move.pressed else " at its smallest size"
-            self._notices.again(f"{why}{smallest}: {after.engine} runs until there is time for {before.model}")
+            self._notices.again(f"{why}{smallest}: {after.engine} runs until there is enough time for {before.model}")
         else:
-            self._notices.news(f"there is time for {after.model} again: {after.engine} runs")
+            self._notices.news(f"there is enough time for {after.model} again: {after.engine} runs")
 
     def _tell_if_slow(self, governor: Governor) -> None:
         if not self._told_slow and (taken := governor.too_slow_ms) is not None:
             self._told_slow = True
-            self._notices.fallback(f"matting takes {taken:.0f} ms at its smallest size: `--engine lite` is quicker")
+            self._notices.fallback(f"matting takes {taken:.0f} ms at its smallest size: `--engine lite` is faster")
 
     def _tell(self, info: EngineInfo) -> None:
-        """Tell the engine's notes; those already told are not told again."""
+        """Report the engine's notes, each once."""
         for note in info.notes:
             self._notices.fallback(note)
         for remark in info.remarks:
@@ -329,13 +329,14 @@ class CompositingStage(Stage):
             self.outlet.put(composite)
 
     def _look_at_background(self) -> None:
-        """While nothing comes the background is what is seen: one that was chosen meanwhile, too."""
+        """While no matte comes, show the background, also one that was chosen meanwhile."""
         if kept(self._source_info) and self.inlet.policy is Overflow.DROP_OLDEST:
             source = self._source_info.result()
             self._composer.open_backgrounds(source.width, source.height)
 
     def _bears(self, bad: Matte) -> bool:
-        """Whether to go on without this frame. A file loses none, and a live run does not go on like that for long."""
+        """Whether to continue without this frame. A file loses none, and a live run only continues like that for a
+        short time."""
         now_ns = bad.frame.captured_ns
         self._bad_since_ns = now_ns if self._bad_since_ns is None else self._bad_since_ns
         return self.inlet.policy is Overflow.DROP_OLDEST and now_ns - self._bad_since_ns <= BAD_NS

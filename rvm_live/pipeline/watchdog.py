@@ -1,4 +1,4 @@
-"""Notices a stage that makes no progress, and does not wait for it for ever."""
+"""Finds a stage that makes no progress, and limits the wait for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Watchdog:
         after_ns: how long a stage may be at one item.
 
     Attributes:
-        stuck: which stage makes no progress, and for how long; empty where all do.
+        stuck: which stage makes no progress, and for how long; empty if all do.
     """
 
     def __init__(self, stages: Sequence[Stage], notices: Notices, after_ns: int = STUCK_NS) -> None:
@@ -57,14 +57,14 @@ class Watchdog:
                 return
 
     def progress(self) -> None:
-        """Something came out at the end: nothing is stuck."""
+        """A picture came out at the end: nothing is stuck."""
         self.stuck = ""
 
     def joined(self, *, patient: bool) -> tuple[str, ...]:
-        """Wait until every stage has ended, and tell of those that hang.
+        """Wait until every stage has ended, and report those that hang.
 
         Args:
-            patient: as long as it takes; otherwise :data:`GRACE_S` for all of them together.
+            patient: wait without limit; otherwise :data:`GRACE_S` for all of them together.
 
         Returns:
             Names of the stages that still run.
@@ -74,5 +74,5 @@ class Watchdog:
         left = [stage for stage, has in zip(self._stages, ended, strict=True) if not has]
         for stage in left:
             if stage.loaded:  # what is still loading does not hang: it ends when it has loaded, and why is told already
-                self._notices.fallback(f"{stage.name} did not end in {GRACE_S:g} s and was left behind")
+                self._notices.fallback(f"{stage.name} did not end within {GRACE_S:g} s; its thread was left running")
         return tuple(stage.name for stage in left)

@@ -16,17 +16,17 @@ __all__ = ["PictureSink", "Shot", "Sink", "Surroundings"]
 
 @dataclass(frozen=True, repr=False)
 class Shot:
-    """What is kept of a composite where its matte is not wanted: nothing that lies in a device's memory.
+    """A composite without its matte, and so without anything in a device's memory.
 
     Attributes:
         image: uint8 (H, W, 3) BGR or (H, W, 4) BGRA with straight alpha.
         seq: number of the frame.
         captured_ns: monotonic time of the grab.
         media_ns: position in the file it came from, or None for a live source.
-        duration_ns: how long it is to be seen, where the file tells it.
+        duration_ns: how long it is shown, if the file says so.
         outputs: the other pictures that were made of the matte, by name, as in
             :class:`~rvm_live.core.frames.Composite`.
-        nobody: it was made while nobody is to be seen, and holds no camera pixel.
+        nobody: it was made while nobody may be seen, and contains no camera pixel.
     """
 
     image: NDArray[np.uint8]
@@ -49,18 +49,18 @@ def _plain(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def _unheard(text: str) -> None:
-    """Where nobody listens."""
+    """Ignores a message."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a sink may know of the run that it is part of; all of it may be called on any thread.
+    """What a sink may know about its run; may be used on any thread.
 
     Attributes:
-        background: (width, height) -> uint8 (height, width, 3) BGR, the background alone, as it is at the moment.
-        private: whether nobody is to be seen now.
-        told: takes a line about something that runs otherwise than asked; it may be told again.
-        news: takes a line about what is better again.
+        background: (width, height) -> uint8 (height, width, 3) BGR, the present background without a person.
+        private: whether nobody may be seen now.
+        told: reports, in one line, something that runs differently from what was asked; may be repeated.
+        news: reports, in one line, that something works again.
     """
 
     background: Callable[[int, int], NDArray[np.uint8]] = field(default=_plain)
@@ -70,20 +70,20 @@ class Surroundings:
 
 
 class Sink(ABC):
-    """Takes composites, beside other sinks and knowing none of them.
+    """Takes composites, independent of other sinks.
 
     Who calls what: all of it is called on one thread: ``open`` once, then ``write`` for every composite in order and
     ``idle`` while none comes, ``close`` exactly once after ``open`` was called, even if it failed. In live video a sink
-    gets the newest composite there is when it has time for one.
+    gets the newest composite when it is ready for one.
 
     Class attributes:
-        name: how it is told, and its thread named; empty: as the class.
-        runs_on: ``own``: a thread of its own, so that it may block; a sink that fails or hangs there ends alone in live
-            video, where another goes on. ``run``: the thread that runs the pipeline, which waits for it. ``main``: the
+        name: its name in messages and of its thread; empty: the class's name.
+        runs_on: ``own``: its own thread, so that it may block; a sink that fails or hangs there ends alone in live
+            video, if another continues. ``run``: the thread that runs the pipeline, which waits for it. ``main``: the
             same, and that must be the program's main thread, as windows need it.
-        aside: it is no output: no run goes on for its sake alone.
-        fps: pictures a second that it takes at most in live video; None: all that come.
-        patience_s: how long it may be at one picture, or at closing, before it is given up.
+        aside: it is not an output: no run continues only because of it.
+        fps: most pictures per second in live video; None: no limit.
+        patience_s: seconds that one picture, or closing, may take before the sink is given up.
     """
 
     name: str = ""
@@ -94,11 +94,11 @@ class Sink(ABC):
 
     @property
     def watched(self) -> bool | None:
-        """Whether anybody sees what it is given; None where that is not known. For any thread."""
+        """Whether anybody sees its pictures; None if unknown. For any thread."""
         return None
 
     def meet(self, around: Surroundings) -> None:  # noqa: B027 - optional hook
-        """Called once before ``open``, where the run has something to tell."""
+        """Called once before ``open`` with facts about the run."""
 
     @abstractmethod
     def open(self) -> None:
@@ -120,8 +120,8 @@ class Sink(ABC):
         """Called at least every 20 ms while no composite comes: pump events, redraw."""
 
     def clear(self) -> None:  # noqa: B027 - optional hook
-        """The last picture has stood for too long (:mod:`rvm_live.sinks.stale_timeout`): nobody may freeze in what is
-        seen. Show the background alone until the next one comes."""
+        """The last picture has been shown for too long (:mod:`rvm_live.sinks.stale_timeout`): nobody may freeze on the
+        screen. Show only the background until the next one comes."""
 
     @abstractmethod
     def close(self, *, failed: bool) -> None:
@@ -133,7 +133,7 @@ class Sink(ABC):
 
 
 class PictureSink(Sink):
-    """Takes pictures alone, in host memory: for files, streams and virtual cameras, which may be slow to take them."""
+    """Takes only pictures in host memory: for files, streams and virtual cameras, which may be slow."""
 
     def write(self, composite: Composite) -> None:
         self.write_picture(Shot.of(composite))

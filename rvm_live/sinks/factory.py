@@ -1,4 +1,4 @@
-"""From a path to a recorder, and from a name to a sink of a plug-in."""
+"""Makes a recorder from a path, and a plug-in's sink from its name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _is_folder(path: str | Path) -> bool:
 
 
 def check_recording_path(path: str | Path, *, sound: bool = False) -> None:
-    """Find out before anything starts whether a recording can be written; leaves nothing behind.
+    """Check, before anything starts, whether a recording can be written; leaves nothing behind.
 
     Args:
         path: a file with a known suffix, or a folder: one that exists, or a path that ends in a slash.
@@ -51,7 +51,7 @@ def check_recording_path(path: str | Path, *, sound: bool = False) -> None:
         raise SettingsError("the recording's path is empty")
     folder = _is_folder(path)
     if folder and sound:
-        raise SettingsError(f"a folder of PNGs has no sound: leave out --audio, or record {target} to a .mp4")
+        raise SettingsError("a folder of PNGs cannot store sound: leave out --audio, or record to a .mp4 file")
     if folder:
         place = target
         while not place.exists() and place != place.parent:
@@ -103,8 +103,8 @@ def open_recorder(
             the first composite has it; a folder for a PNG sequence.
         fps: nominal frames per second, 0 if unknown.
         policy: what happens when the encoder cannot keep up.
-        background: (width, height) -> uint8 (height, width, 3) BGR, the background alone, for while nothing comes.
-        on_failure: told if the recording fails while it runs; None: that ends the run.
+        background: (width, height) -> uint8 (height, width, 3) BGR, the background, used while no picture comes.
+        on_failure: called if the recording fails during the run; None: a failure ends the run.
         listener: the microphone to be heard in it, or None; it is opened and closed with the recorder.
         clock: monotonic time.
 

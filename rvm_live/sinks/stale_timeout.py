@@ -1,4 +1,4 @@
-"""How long a picture may stand: nobody freezes on the screen when what comes before it fails."""
+"""How long a picture may be shown: nobody may freeze on the screen after a failure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _INTERVALS = 3
 
 
 class StaleTimeout:
-    """Half a second; where pictures come less often than six times a second, three of their intervals, three seconds at
+    """Half a second; if pictures come less often than six times a second, three of their intervals, three seconds at
     most: a source that is slow by nature is not taken for one that has failed.
 
     Args:
@@ -33,7 +33,7 @@ class StaleTimeout:
 
     @property
     def over(self) -> bool:
-        """Whether the last one has stood for too long; forgets it then."""
+        """Whether the last one has been shown for too long; forgets it then."""
         if self._shown_ns is None or self._clock.now_ns() - self._shown_ns <= self._longest_ns:
             return False
         self._shown_ns, self._longest_ns = None, STALE_NS

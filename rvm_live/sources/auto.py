@@ -1,4 +1,4 @@
-"""The first camera that delivers, else the demo."""
+"""The first camera that delivers pictures, else the demo."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["AutoSource"]
 
 
 class AutoSource(Source):
-    """Takes the first camera that delivers frames; where none does, goes on with the demo and says why.
+    """Takes the first camera that delivers frames; if none does, uses the demo and says why.
 
     Args:
-        settings: ``source`` is not looked at.
-        clock: stamps and paces.
+        settings: ``source`` is not used.
+        clock: monotonic time.
     """
 
     def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -49,19 +49,20 @@ class AutoSource(Source):
             info = self._try(source, reasons)
             if info is not None:
                 return replace(info, notes=tuple(reasons))
-        why = "; ".join(dict.fromkeys(reasons)) if reasons else "this machine shows no camera"
+        why = "; ".join(dict.fromkeys(reasons)) if reasons else "no camera was found"
         demo = DemoSource(replace(self._settings, source="demo"), self._clock)
         try:
             info = self._use(demo)
         except SourceUnavailableError as error:
             raise SourceUnavailableError(
-                f"no camera delivers ({why}), and the demo cannot stand in: {error}; or name a file with --source"
+                f"no camera delivers pictures ({why}), and the demo cannot be used: {error}; or name a file "
+                "with --source"
             ) from error
-        return replace(info, notes=(f"no camera delivers ({why}): showing the demo instead",))
+        return replace(info, notes=(f"no camera delivers pictures ({why}): showing the demo instead",))
 
     @property
     def chosen(self) -> Source | None:
-        """What delivers; None before ``open``."""
+        """The source in use; None before ``open``."""
         return self._chosen
 
     def _try(self, source: Source, reasons: list[str]) -> SourceInfo | None:

@@ -33,8 +33,8 @@ class SourceInfo:
         live: frames arrive at their own pace and cannot be asked for again.
         frame_count: number of frames, None if unknown or endless.
         notes: lines for the log, such as why other sources were passed over.
-        identity: what it is called wherever it is plugged in (:attr:`rvm_live.sources.camera.camera.Camera.id`), or
-            what comes nearest to that.
+        identity: its name independent of where it is plugged in (:attr:`rvm_live.sources.camera.camera.Camera.id`), or
+            the closest to that.
     """
 
     label: str
@@ -56,8 +56,8 @@ class Grab:
         image: uint8 (H, W, 3) BGR, C-contiguous, owned by the receiver (the source does not write to it again).
         captured_ns: ``time.perf_counter_ns()`` at the grab, taken before decoding and colour conversion.
         media_ns: position in the file, nanoseconds from its start, or None for a live source.
-        restarted: the first after the source was lost and found again.
-        duration_ns: how long it is to be seen, nanoseconds, where a file tells it.
+        restarted: it is the first one after the source was lost and opened again.
+        duration_ns: how long it is shown, nanoseconds, if the file says so.
     """
 
     image: NDArray[np.uint8]
@@ -78,7 +78,7 @@ class Source(ABC):
     :class:`~rvm_live.core.errors.EndOfSource`.
 
     Attributes:
-        trouble: why nothing comes at the moment, one line; empty while something does.
+        trouble: why no frames come at the moment, one line; empty while they come.
         on_demand: frames are made or read when asked for, so that the reader may be held up without losing any
             (files, yes; cameras and streams, no). Known before ``open``.
     """
@@ -87,13 +87,13 @@ class Source(ABC):
     on_demand: bool = False
 
     def go_on(self, before: Source) -> None:  # noqa: B027 - optional
-        """Called before ``open`` where another source of the same settings was lost: what that one showed is past."""
+        """Called before ``open`` if another source with the same settings was lost: its pictures are past."""
 
     def prepare(self, ended: Callable[[], bool] = lambda: False) -> None:  # noqa: B027 - optional
-        """Get what a system grants on the main thread alone; may wait for the user.
+        """Get permissions that need the main thread; may wait for the user.
 
         Args:
-            ended: true ends a wait.
+            ended: returns true to end a wait.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Calls that may never come back, made so that nobody has to wait for them."""
+"""Makes calls that may never return, without waiting for them for ever."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _JOIN_S = 0.5
 
 
 class DriverThread:
-    """Makes calls into a driver on a thread of its own, one after the other.
+    """Makes calls into a driver on its own thread, one after the other.
 
     A camera's driver may take 20 s to open it, or for ever to hand out a picture, and no thread can be taken out of
     such a call. Here the caller gives up, and the thread follows when the call returns. It is a daemon: a driver that
@@ -45,10 +45,10 @@ class DriverThread:
             limit_s: seconds to wait at most.
 
         Raises:
-            TimeoutError: that did not suffice, or an earlier call has not come back yet.
+            TimeoutError: it took longer, or an earlier call has not returned yet.
         """
         if self._last is not None and not self._last.done():
-            raise TimeoutError("an earlier call has not come back")
+            raise TimeoutError("an earlier call has not returned")
         if not self._started:
             self._started = True
             self._thread.start()
@@ -63,7 +63,7 @@ class DriverThread:
         return future.result()
 
     def end(self) -> None:
-        """Let the thread go: at once if it is idle, else when its call returns. May be called by any thread."""
+        """End the thread: at once if it is idle, else when its call returns. May be called by any thread."""
         self._calls.put(None)
         if self._started and (self._last is None or self._last.done()):
             self._thread.join(_JOIN_S)

@@ -1,4 +1,4 @@
-"""From what the user typed behind ``--source`` to a source."""
+"""Makes a source from the value of ``--source``."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ __all__ = ["ImageSource"]
 
 
 class ImageSource(Source):
-    """One picture over and over at the wanted rate; once only where every frame is taken as fast as it is read.
+    """One picture, repeated at the wanted rate; only once if frames are read as fast as possible.
 
     Args:
         settings: ``source`` is the path; a given width or height scales the picture.
-        clock: stamps and paces.
+        clock: monotonic time.
     """
 
     on_demand = True

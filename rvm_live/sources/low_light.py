@@ -1,6 +1,6 @@
 """Dark pictures made brighter and less noisy, before anything looks at them: the network and the viewer see the same.
 
-Two steps, for as long as it is dark and no longer:
+Two steps, only while it is dark:
 
 * **noise**: each pixel is averaged with those before it, ``o = p + k (c - p)``, the less of the new one the less has
   moved there (recursive temporal filter, gated by motion). What moves by more than the noise is the new picture alone.
@@ -45,7 +45,7 @@ _NONE = np.empty(0, np.uint8)
 
 
 class LowLight:
-    """Looks at each picture in turn; on one thread, but for the attributes.
+    """Processes pictures one after another; for one thread, except for the attributes.
 
     Attributes:
         on: may be changed by any thread.
@@ -69,11 +69,11 @@ class LowLight:
         def apply(name: str) -> None:
             self.on = name == "auto"
 
-        text = "dark pictures are made brighter and less noisy"
+        text = "make dark pictures brighter and less noisy"
         return choice("low_light", lambda: LOW_LIGHT[self.on], apply, LOW_LIGHT, text)
 
     def __call__(self, image: NDArray[np.uint8], captured_ns: int) -> NDArray[np.uint8]:
-        """The picture as it is to be matted and shown; itself where it is bright enough, or this is off.
+        """The picture to be matted and shown; ``image`` itself if it is bright enough, or this is off.
 
         Args:
             image: uint8 (H, W, 3) BGR; not written to.
@@ -88,7 +88,7 @@ class LowLight:
 
     @property
     def memory(self) -> list[NDArray[Any]]:
-        """All that the next picture depends on, for :meth:`remember`."""
+        """The state that the next picture depends on, for :meth:`remember`."""
         seen = [] if self._seen_ns is None else [self._seen_ns]
         given, made = (None, None) if self._given is None else self._given
         pictures = (given, None if made is given else made, self._before, self._small)
@@ -96,7 +96,7 @@ class LowLight:
         return [*numbers, *(_NONE if each is None else each for each in pictures)]
 
     def remember(self, memory: Sequence[NDArray[Any]]) -> None:
-        """Go on from what :attr:`memory` was."""
+        """Restore a state from :attr:`memory`."""
         (self.gain, self.most, self._noise), seen = (each.tolist() for each in memory[:2])
         given, made, before, small = (each if each.size else None for each in memory[2:])
         self._seen_ns = seen[0] if seen else None
@@ -150,11 +150,11 @@ class LowLight:
 
 
 class LowLightSource(Source):
-    """Hands out what another source delivers, brighter and less noisy where it is dark.
+    """Delivers another source's pictures, brighter and less noisy when it is dark.
 
     Args:
-        source: whose pictures they are.
-        low_light: what is done to them, a :class:`LowLight` or what stands for one.
+        source: the other source.
+        low_light: the processing, a :class:`LowLight` or a stand-in.
     """
 
     def __init__(self, source: Source, low_light: Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]) -> None:

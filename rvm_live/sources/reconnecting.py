@@ -23,18 +23,18 @@ Make = Callable[[SourceSettings, Clock], Source]
 
 
 class ReconnectingSource(Source):
-    """Hands out what a live source delivers. When it is lost it is opened again, after 0.2 s, then less and less often,
-    every 4 s at last, without end; a camera is looked for by its device path and name, for its number may be another.
+    """Delivers a live source's pictures. When it is lost, it is opened again: after 0.2 s, then less and less often,
+    finally every 4 s, without end. A camera is found by its device path and name, because its number may change.
 
-    What cannot be opened the first time is an error, unless it is to be waited for; so is the loss of a file or of the
+    Failing to open the first time is an error, unless ``wait`` is set; so is the loss of a file or of the
     demo.
 
     Args:
         settings: what was asked for.
-        make: opens nothing yet.
-        tell: told when it is lost; on the capture thread.
-        tell_back: likewise when it is back; None: ``tell``.
-        clock: paces the attempts.
+        make: makes a source from settings, without opening it.
+        tell: called when it is lost, on the capture thread.
+        tell_back: called when it is back; None: ``tell``.
+        clock: monotonic time.
 
     Attributes:
         trouble: why nothing comes at the moment, for display; empty while something does.
@@ -138,7 +138,7 @@ class ReconnectingSource(Source):
         self._before = source
 
     def _drop(self) -> None:
-        """Give back what did not open."""
+        """Release a source that did not open."""
         with self._lock:
             failed, self._inner = self._inner, None
         if failed is not None:
@@ -175,7 +175,7 @@ class ReconnectingSource(Source):
             self._clock.sleep(_SLICE_S)
 
     def _look(self, grab: Grab) -> None:
-        """Tell of a camera that hands out the same picture for ever; its own noise makes real ones differ."""
+        """Report a camera that repeats the same picture; noise makes real pictures differ."""
         if self._info is None or not self._info.live:
             return
         print_ = hash(grab.image[::16, ::16].tobytes())
@@ -183,7 +183,7 @@ class ReconnectingSource(Source):
             self._same = (print_, grab.captured_ns)
         elif grab.captured_ns - self._same[1] > _FROZEN_NS and not self._frozen_told:
             self._frozen_told = True
-            self._tell(f"{self._info.label} has shown the same picture for 5 s: does it hang?")
+            self._tell(f"{self._info.label} has shown the same picture for 5 s: perhaps it hangs")
 
 
 def same_camera(camera: Camera, there: list[Camera]) -> Camera:

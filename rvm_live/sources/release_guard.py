@@ -17,7 +17,7 @@ _SLICE_S = 0.05
 class ReleaseGuard:
     """Keeps a resource from being freed while it is in use.
 
-    Capture libraries crash when a device is freed under a read, so the guard frees it at once if nobody is using it,
+    Capture libraries crash when a device is freed during a read, so the guard frees it at once if nobody is using it,
     and otherwise leaves that to the user, who does it on the way out. ``release`` never waits.
 
     Use it as a context manager around every use; entering raises :class:`EndOfSource` once it is released.
@@ -58,7 +58,7 @@ class ReleaseGuard:
 
     @property
     def released(self) -> bool:
-        """Whether it is free, or about to be."""
+        """Whether it was released."""
         return self._released.is_set()
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""When the pictures of a stream come: how long a silence is a loss, and when what comes in bursts is to be shown."""
+"""Timing of a stream's pictures: how long a silence means a loss, and when to show pictures that come in bursts."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class Rhythm:
 
 
 class Playout:
-    """Shows what comes in bursts, a segment at a time, at the pace that its time stamps tell.
+    """Shows pictures that come in bursts, a segment at a time, at the pace of their time stamps.
 
     A picture that is late because the network was makes everything after it as late; one that is late because nobody
-    took it is passed over, as a camera would. Stamps that leap begin a new count.
+    took it is skipped, as a camera would. A jump in the stamps starts a new count.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Playout:
         self._late_since_ns: int | None = None
 
     def due_ns(self, now_ns: int, media_ns: int, wait_ns: int) -> int | None:
-        """When a picture is to be shown, monotonic nanoseconds; None: it is to be passed over.
+        """When to show a picture, monotonic nanoseconds; None: skip it.
 
         Args:
             now_ns: monotonic time.

@@ -1,4 +1,4 @@
-"""What an address delivers: a live stream (MJPEG over HTTP, RTSP, HLS), or a film that begins and ends."""
+"""Video from a URL: a live stream (MJPEG over HTTP, RTSP, HLS), or a film with an end."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _ENDLESS = frozenset({"mpjpeg"})
 
 
 class UrlSource(Source):
-    """What lies at an address. The demuxer is asked whether it has an end: then it plays as a file does, once.
+    """Video from a URL. If the demuxer knows its end, it plays like a file, once.
 
     Else it is live, and one that ends or falls silent is lost: a stream has no last frame. How long a silence is a
     loss follows the rhythm in which its pictures came. Segments, which come in bursts, play at their own pace, every
@@ -61,7 +61,7 @@ class UrlSource(Source):
 
     Args:
         settings: ``source`` is the URL; a given width or height scales the pictures.
-        clock: stamps and paces.
+        clock: monotonic time.
 
     Attributes:
         codec: what a stream's pictures are encoded in, once open: a code of four letters, else a name.
@@ -104,7 +104,7 @@ class UrlSource(Source):
         if isinstance(opened, SourceInfo):
             return opened
         if not self._settings.realtime:
-            raise SourceUnavailableError(f"--no-realtime takes every frame, but {self.label} is live: leave it out")
+            raise SourceUnavailableError(f"--no-realtime is for files, but {self.label} is live: leave it out")
         self._first, fps = opened
         self._first_ns = self._returned_ns = self._clock.now_ns()
         least_s = SILENT_S if self._playout is None else SEGMENT_SILENT_S
@@ -135,7 +135,7 @@ class UrlSource(Source):
                 return info
             stream = self._stream = self._container.streams.best("video")
             if stream is None or stream.codec_context is None:
-                raise SourceUnavailableError(f"{self.label} holds no picture that can be decoded")
+                raise SourceUnavailableError(f"{self.label} contains no picture that can be decoded")
             segmented = self._container.format.name in _SEGMENTED
             self._playout = Playout() if segmented else None
             stream.thread_type = "AUTO" if segmented else "SLICE"  # threads of whole frames hold some of them back
@@ -173,7 +173,7 @@ class UrlSource(Source):
     def _unopened(self, error: Exception) -> str:
         no_video = isinstance(error, av.error.InvalidDataError)
         why = "what answers is not a video that can be read" if no_video else words_of(error)
-        return f"{self.label} cannot be opened ({why}): is the address right, and does something answer there?"
+        return f"{self.label} cannot be opened ({why}): check the address, and that a server runs there"
 
     def _knock(self) -> None:
         """Give up early on a host that does not answer at all; one that is slow is waited for.

@@ -1,4 +1,4 @@
-"""A source that can rest, and be exchanged for another, while the run goes on."""
+"""A source that can pause, and be replaced by another, during the run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PAUSED, _RESTING = "paused", "nobody watches"
 
 
 class SwitchedSource(Source):
-    """Hands out what its present source delivers.
+    """Delivers the pictures of its present source.
 
     :meth:`use`, :meth:`pause` and :meth:`rest` may be called on any thread; sources are opened, read and changed
     on the capture thread.
@@ -24,15 +24,15 @@ class SwitchedSource(Source):
     Args:
         settings: of the first source.
         make: opens nothing yet: settings -> source.
-        told: of a source that cannot be changed to.
-        opened: told of each source that was opened, on the capture thread.
+        told: called with the message if another source cannot be opened.
+        opened: called with each source that was opened, on the capture thread.
         in_use: told before that what it is known by; None: one of its own.
 
     Attributes:
-        settings: of the source that is used, or about to be.
+        settings: of the source that is used or being opened.
         info: what it delivers; None before it is open.
         in_use: what it is known by.
-        paused: somebody wants that nothing is read; the device is free for others.
+        paused: the user paused it; the device is free for others.
         resting: likewise, since nobody would see it. What holds no device, as a file, stays open.
     """
 
@@ -57,14 +57,14 @@ class SwitchedSource(Source):
 
     @property
     def trouble(self) -> str:  # type: ignore[override]
-        """Why nothing comes at the moment; empty while something does."""
+        """Why no frames come at the moment; empty while they come."""
         if self._idle:
             return _PAUSED if self.paused else _RESTING
         return str(getattr(self._inner, "trouble", ""))
 
     @property
     def changing(self) -> bool:
-        """Another source was asked for, and is not open yet."""
+        """Whether another source was asked for and is not open yet."""
         return self.settings is not self._used
 
     @property
@@ -113,19 +113,19 @@ class SwitchedSource(Source):
             inner.release()
 
     def use(self, settings: SourceSettings) -> None:
-        """Read another source from now on; the present one goes on where that cannot be opened, and that is told."""
+        """Read another source from now on; if it cannot be opened, this is reported and the present one continues."""
         with self._asked:
             self.settings = settings
             self._interrupt()
 
     def pause(self, paused: bool) -> None:
-        """Let the device rest, or go on."""
+        """Release the device, or continue."""
         with self._asked:
             self.paused = paused
             self._interrupt()
 
     def rest(self, resting: bool) -> None:
-        """As :meth:`pause`, whatever is wanted there."""
+        """As :meth:`pause`, independent of it."""
         with self._asked:
             self.resting = resting
             self._interrupt()
@@ -151,7 +151,7 @@ class SwitchedSource(Source):
         except SourceError as error:
             if before is wanted:
                 raise
-            self._told(f"{error}: going on with the one before")
+            self._told(f"{error}: continuing with the previous source")
             with self._asked:
                 if self.settings is wanted:
                     self.settings = before

@@ -1,6 +1,6 @@
-"""Files that are there whole or not at all: written beside their place, brought to the disk, then renamed.
+"""Files that appear complete or not at all: written under another name, flushed to the disk, then renamed.
 
-A rename that reaches the disk before what it names does leaves an empty file after a power cut.
+If a rename reaches the disk before the content, a power cut leaves an empty file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 def refuse_special(path: Path) -> None:
-    """Leave devices, pipes and sockets alone: a rename takes their place, and for root that is ``/dev/null``.
+    """Refuse devices, pipes and sockets: a rename would replace them, for root even ``/dev/null``.
 
     Raises:
         OSError: ``path`` is one, or a link to one.
@@ -35,7 +35,7 @@ def refuse_special(path: Path) -> None:
 
 
 def replace(part: Path, path: Path) -> None:
-    """Rename what is whole to its own name, in the place of a file that may be there.
+    """Rename a complete file to its final name, replacing a file there.
 
     Raises:
         OSError: the system refuses, or there is something else than a file.
@@ -47,10 +47,10 @@ def replace(part: Path, path: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Bring a file's bytes, or the names in a folder, to the disk.
+    """Flush a file's bytes, or a folder's names, to the disk.
 
     Raises:
-        OSError: the disk did not take them.
+        OSError: the disk refused them.
     """
     folder = path.is_dir()
     try:
@@ -73,12 +73,12 @@ def write(path: Path, data: bytes, *, durable: bool = False, private: bool = Fal
 
     Args:
         path: of the file.
-        data: what is to be in it.
-        durable: others rely on its being there after a power cut.
-        private: its owner alone may read it.
+        data: its content.
+        durable: it must survive a power cut.
+        private: only its owner may read it.
 
     Raises:
-        OSError: it cannot be written; nothing is left then, and what was there is as before.
+        OSError: it cannot be written; then an earlier file is unchanged, and nothing else is left.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -99,11 +99,11 @@ def write(path: Path, data: bytes, *, durable: bool = False, private: bool = Fal
 
 
 def explain(error: OSError, path: Path | str) -> SinkError:
-    """A system's refusal to write ``path`` as one clear line."""
+    """The system's refusal to write ``path`` as one clear line."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return SinkError(f"disk full while writing {path}: free some space or choose another place")
     if error.errno == errno.EFBIG:
-        return SinkError(f"the file system allows no larger file while writing {path}")
+        return SinkError(f"{path} is too large for the file system: choose another place")
     return SinkError(f"cannot write {path}: {error.strerror or error}")
 
 
@@ -117,8 +117,8 @@ def writing(path: Path | str) -> Iterator[None]:
 
 
 def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Write ``data`` beside ``path`` and rename it: the file is there whole or not at all; where it is ``durable``,
-    after a power cut, too.
+    """Write ``data`` under another name and rename it: the file appears complete or not at all; if ``durable``,
+    even after a power cut.
 
     Raises:
         SinkError: it cannot be written.
@@ -129,7 +129,7 @@ def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 @contextmanager
 def no_empty_folders(path: Path) -> Iterator[None]:
-    """Where an error ends the block, take away what it has made of ``path`` and the folders above, if it is empty."""
+    """If an error ends the block, remove ``path`` and the folders above that it made, if they are empty."""
     missing = []
     for place in (path, *path.parents):
         if os.path.lexists(place):

@@ -1,4 +1,4 @@
-"""Arrays that are used again once nobody holds them.
+"""Arrays that are reused once nobody holds them.
 
 A large new array costs a page fault for every 4 KiB when it is first written, which at 1280x720 takes longer than what
 is computed into it: the C library gives such memory back to the system with every ``free``.
@@ -32,7 +32,7 @@ class BufferPool:
         self._lent: dict[int, tuple[weakref.ref[Any], NDArray[np.uint8]]] = {}
 
     def take(self) -> NDArray[np.uint8]:
-        """An array with whatever was in it before, C-contiguous."""
+        """A C-contiguous array with arbitrary content."""
         try:
             memory = self._free.pop()
         except IndexError:

@@ -1,4 +1,4 @@
-"""What the machine has, told without importing torch where that can be helped."""
+"""Facts about the machine, without importing torch if possible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROCESSOR = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
 
 
 def accelerator_wanted(asked: str) -> bool:
-    """Whether ``--device`` names a GPU of torch's, or leaves the choice and torch can use one here.
+    """Whether ``--device`` names a GPU of torch, or is ``auto`` and torch can use a GPU here.
 
     Args:
         asked: ``auto``, ``cpu``, ``mps``, ``cuda``, ``cuda:N``, or one of OpenVINO's.
@@ -45,7 +45,7 @@ def cpu_words() -> str:
 
 
 def cpu_name() -> str:
-    """The processor in words, as its maker calls it where the system tells."""
+    """The CPU's name, as its maker calls it if the system knows."""
     try:
         if sys.platform == "win32":
             import winreg

@@ -1,4 +1,4 @@
-"""Whose a place is while a run works in it: lock files, of which the system lets go when their holder ends, however."""
+"""Lock files, which reserve a place for one run; the system releases them however their holder ends."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ else:
 
 
 class Lock:
-    """One lock file, with its holder's name in it. What a killed process leaves of one is free.
+    """One lock file, with its holder's name in it. A killed process's lock is free.
 
-    Where the file system knows no locks the run goes on without, which the log says.
+    If the file system has no locks, the run continues without one, and the log says so.
 
     Args:
         path: of the lock file; its folder is there.
-        what: it stands for, as the refusal names it.
-        instead: what to do where it is taken, as the refusal says it.
+        what: the locked thing in words, for the refusal.
+        instead: what to do if it is taken, for the refusal.
     """
 
     def __init__(self, path: Path, what: str, instead: str) -> None:
@@ -66,14 +66,14 @@ class Lock:
 
     @property
     def held(self) -> bool:
-        """Whether it is ours."""
+        """Whether this process holds it."""
         return self._file is not None
 
     def take(self) -> None:
-        """Take it, unless it is ours already.
+        """Take the lock, unless this process holds it already.
 
         Raises:
-            SinkError: somebody else has it, or the file cannot be made.
+            SinkError: another process has it, or the file cannot be made.
         """
         while self._file is None:
             with told_as(SinkError, f"cannot write {self.path}"):
@@ -84,7 +84,7 @@ class Lock:
                 os.close(file)  # whoever had it has removed it meanwhile: what we hold has no name
 
     def release(self) -> None:
-        """Let go of it, and remove it."""
+        """Release the lock, and remove its file."""
         file, self._file = self._file, None
         if file is None:
             return
@@ -111,7 +111,7 @@ class Lock:
                     ) from None
                 if error.errno not in _NOT_HERE:
                     raise
-                _log.warning("%s cannot be locked on this file system: let no second run work there", self._what)
+                _log.warning("%s cannot be locked on this file system: do not start a second run there", self._what)
             with suppress(OSError):  # a full disk
                 os.ftruncate(file, 0)
                 os.lseek(file, 0, os.SEEK_SET)
@@ -134,7 +134,7 @@ def _holder(file: int) -> str:
         text = os.read(file, _LONGEST).decode("utf-8", "replace")
     except OSError:
         text = ""
-    return "".join(letter for letter in text if letter.isprintable()) or "which has not said its name"
+    return "".join(letter for letter in text if letter.isprintable()) or "which has not written its name yet"
 
 
 def _our_name() -> str:

@@ -1,6 +1,7 @@
-"""The user's folders, and what is kept in them from run to run; where nothing can be kept, that is told once.
+"""The user's folders for files kept from run to run; if nothing can be stored there, this is reported once.
 
-A container's user may have no home, or one that cannot be written; a service may see none. Nothing here fails for that.
+A container's user or a service may have no home folder, or one that cannot be written. Nothing here fails because of
+that.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ _NOWHERE = Path(os.devnull) / "no-home"
 
 
 def cache_folder() -> Path:
-    """``RVM_LIVE_CACHE``, else the platform's folder for what can be made again; it need not be there."""
+    """``RVM_LIVE_CACHE``, else the platform's cache folder; it need not exist."""
     return _folder("cache")
 
 
 def settings_folder() -> Path:
-    """``RVM_LIVE_CACHE``, else the platform's folder for what the user has chosen; it need not be there."""
+    """``RVM_LIVE_CACHE``, else the platform's folder for settings; it need not exist."""
     return _folder("config")
 
 
 def data_folder() -> Path:
-    """``RVM_LIVE_CACHE``, else the platform's folder for what cannot be made again at once; it need not be there."""
+    """``RVM_LIVE_CACHE``, else the platform's folder for data; it need not exist."""
     return _folder("data")
 
 
@@ -56,9 +57,10 @@ def _folder(kind: str) -> Path:
 
 
 def stand_in_for_home() -> None:
-    """Give libraries a home where the user has none: many ask for it, and for a name, when imported, and fail.
+    """Give libraries a home folder and a user name if there are none: many ask for them when imported, and fail.
 
-    For a program's entry alone, before anything else: it changes the environment. Nothing can be written there.
+    Only for a program's entry point, before anything else: it changes the environment. That folder cannot be written
+    to.
     """
     if os.path.expanduser("~") == "~":
         os.environ["HOME"] = str(_NOWHERE)
@@ -69,21 +71,22 @@ def stand_in_for_home() -> None:
 
 
 def at_home(path: Path) -> Path:
-    """A tilde in front stands for a user's home; where there is none it stays a tilde."""
+    """Replace a leading tilde by the user's home folder; without one the tilde stays."""
     return Path(os.path.expanduser(path))
 
 
 def kept_in(folder: Path) -> str | None:
-    """Make a folder for what is kept, if it is not there.
+    """Make a folder for stored files, if it does not exist.
 
     Returns:
-        Its name, for libraries that read and write in it; None where there can be none. That nothing can be written is
-        told once, and what lies in it can still be read.
+        Its path, for libraries that read and write in it; None if there can be none. That nothing can be written is
+        reported once, and files in it can still be read.
     """
     reason = _unwritable(folder)
     if reason:
         tell_once(
-            f"nothing can be kept for the next run, which starts more slowly: {reason} (RVM_LIVE_CACHE names a folder)",
+            f"nothing can be stored for the next run, so it starts more slowly: {reason}; set RVM_LIVE_CACHE to "
+            "a folder that can be written",
             about="what is kept",
         )
     return str(folder) if os.path.isdir(folder) and _is_text(folder) else None
@@ -92,20 +95,20 @@ def kept_in(folder: Path) -> str | None:
 def _unwritable(folder: Path) -> str:
     try:
         if not _is_text(folder):
-            return f"{folder}: its name is no text"
+            return f"{folder}: its name is not valid UTF-8"
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:  # permissions alone tell nothing of a full or read-only disk
             file.write(bytes(4096))
             file.flush()
     except OSError as error:
         if _NOWHERE in folder.parents:
-            return "this user has no home"
+            return "this user has no home folder"
         return f"{folder}: {error.strerror or error}"
     return ""
 
 
 def _is_text(folder: Path) -> bool:
-    """Whether a name can be handed to libraries, which take no other bytes than those of UTF-8."""
+    """Whether a name can be passed to libraries, which only accept valid UTF-8."""
     try:
         str(folder).encode()
     except UnicodeEncodeError:
@@ -117,7 +120,7 @@ _told: set[str] = set()
 
 
 def tell_once(text: str, about: str = "") -> None:
-    """Log a warning that would be the same the next time, or that is ``about`` the same thing."""
+    """Log a warning once: not again for the same text, or for the same ``about``."""
     if (about or text) not in _told:
         _told.add(about or text)
         _log.warning("%s", text)

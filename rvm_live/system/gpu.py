@@ -1,9 +1,9 @@
-"""What the GPU is doing, read through NVML (the NVIDIA Management Library); the only module that touches it.
+"""Load, memory and temperature of the GPU, read through NVML (the NVIDIA Management Library); only this module uses it.
 
-A card is read where it does the work alone: one that is looked at every second does not go to sleep, which empties a
+A card is read only if it does the work: one that is read every second does not go to sleep, which empties a
 laptop's battery for nothing.
 
-Nothing here raises where there is no NVIDIA GPU, no driver or no library: :func:`read` then gives None and
+Nothing here raises if there is no NVIDIA GPU, driver or library: :func:`read` then returns None and
 :func:`why_not` tells the reason.
 """
 
@@ -88,7 +88,7 @@ class _Nvml:
 
     def why_not(self, device: Card) -> str | None:
         if device is None:
-            return "the work is not done on an NVIDIA GPU"
+            return "no NVIDIA GPU is in use"
         if self.read(device) is not None:
             return None
         with self._lock:
@@ -127,10 +127,10 @@ class _Nvml:
     def _fail(self, reason: str) -> None:
         self._close()
         self._reason, self._failed_ns = reason, self._clock.now_ns()
-        _log.debug("no GPU readings: %s", reason)
+        _log.debug("the GPU cannot be monitored: %s", reason)
 
     def _ask(self, question: Callable[[], Any]) -> Any:
-        """The answer, or None where the card or driver has none."""
+        """The answer, or None if the card or driver has none."""
         nvml = self._nvml
         try:
             return question()
@@ -186,7 +186,7 @@ _nvml = _Nvml()
 
 
 def card(device: str) -> Card:
-    """The card that a torch device is. CUDA counts those that are visible to it, the fastest first; NVML counts all.
+    """NVML's card for a torch device. CUDA counts the cards visible to it, the fastest first; NVML counts all.
 
     Args:
         device: ``cuda:N``, or as it was asked for: for ``cuda``, and for ``auto`` once this process uses CUDA, the card
@@ -209,7 +209,7 @@ def card(device: str) -> Card:
 
 
 def rest() -> None:
-    """Leave the library until something is read again: while it is open a card may not sleep."""
+    """Close the library until the next reading: while it is open, a card may not sleep."""
     _nvml.rest()
 
 
@@ -220,7 +220,7 @@ def read(device: Card = 0) -> GpuReading | None:
         device: for the one that torch uses, :func:`card` tells.
 
     Returns:
-        None where nothing can be read; :func:`why_not` tells the reason.
+        None if nothing can be read; :func:`why_not` gives the reason.
     """
     return _nvml.read(device)
 
@@ -234,7 +234,7 @@ class GpuSampler:
     """Reads a GPU once a second in the background, so that the overlay never waits for a driver.
 
     Args:
-        which: asked before every reading, for what does the work may change; the library rests while it is None.
+        which: called before every reading, because the card may change; the library is closed while it returns None.
         interval: seconds between readings, at least 1 in use.
         reader: what reads; replaced in tests.
     """
@@ -255,11 +255,11 @@ class GpuSampler:
 
     @property
     def latest(self) -> GpuReading | None:
-        """The newest reading; None where there is none (yet)."""
+        """The newest reading; None if there is none (yet)."""
         return self._latest
 
     def start(self) -> None:
-        """Take a first reading and go on in the background."""
+        """Take a first reading and continue in the background."""
         if self._thread is None:
             self._take()
             self._stop.clear()
@@ -267,7 +267,7 @@ class GpuSampler:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the background thread; the last reading goes."""
+        """End the background thread; the last reading is dropped."""
         thread, self._thread = self._thread, None
         self._stop.set()
         if thread is not None:

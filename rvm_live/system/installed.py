@@ -1,4 +1,4 @@
-"""How this copy was installed, and so how something is added to it."""
+"""How this copy was installed, and so how to add packages to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EXTRAS = re.compile(rf'name = "{_NAME}"[^}}]*?extras = \[([^\]]*)\]')
 def adding(extra: str) -> str:
     """The command that adds an extra to this installation, such as ``pip install 'rvm-live[openvino]'``.
 
-    pipx and ``uv tool`` keep each program in an environment of its own, into which pip is not to install.
+    pipx and ``uv tool`` keep each program in its own environment, where pip should not install.
 
     Args:
         extra: one of pyproject.toml's.
@@ -57,7 +57,7 @@ def _first(pattern: re.Pattern[str], text: str) -> str:
 
 
 def _packages(own: Distribution, extra: str) -> list[str]:
-    """What an extra asks for beside the program itself, those of the extras that it includes, too."""
+    """The packages of an extra, including those of the extras in it, without the program itself."""
     found: list[str] = []
     for each in map(Requirement, own.requires or ()):
         if each.marker is None or not each.marker.evaluate({"extra": extra}) or each.marker.evaluate({"extra": ""}):
@@ -70,7 +70,7 @@ def _packages(own: Distribution, extra: str) -> list[str]:
 
 
 def _origin(own: Distribution) -> str:
-    """The name, or where it came from if that was no index: a folder, a wheel, an address."""
+    """The package's name, or where it came from if not from an index: a folder, a wheel, a URL."""
     url = str(_direct(own).get("url", ""))
     if url.startswith("file:"):
         return url2pathname(urlsplit(url).path)
@@ -83,7 +83,7 @@ def _editable(own: Distribution) -> bool:
 
 
 def _direct(own: Distribution) -> dict[str, object]:
-    """PEP 610's record of an installation from elsewhere than an index; empty without."""
+    """PEP 610's record of an installation that is not from an index; empty if there is none."""
     try:
         told = json.loads(own.read_text("direct_url.json") or "{}")
     except ValueError:
@@ -101,7 +101,7 @@ def _made_by_uv(prefix: Path) -> bool:
 
 
 def _pip() -> str:
-    """pip of this Python, by its short name where that is it."""
+    """The pip command of this Python, in its short form if that is the same."""
     short = shutil.which("pip")
     if short is not None and Path(short).parent == Path(sys.executable).parent:
         return "pip"
@@ -109,7 +109,7 @@ def _pip() -> str:
 
 
 def _quoted(words: list[str]) -> str:
-    """For a shell; Windows' knows double quotes alone."""
+    """Quote words for a shell; Windows' shell only knows double quotes."""
     if sys.platform == "win32":
         return " ".join(f'"{word}"' if set(word) & set(" []@") else word for word in words)
     return shlex.join(words)

@@ -1,7 +1,7 @@
-"""What the last run of the program told, kept for whoever asks why: in ``last.log`` beside what can be made again.
+"""The log of the last run, kept in ``last.log`` in the cache folder to explain failures.
 
-Each line is appended by itself, so a process that is killed has told all it could. Passwords in addresses are left
-out. Where nothing can be written nothing is kept, and nobody is told: the run itself matters more.
+Each line is appended at once, so that a killed process loses nothing. Passwords in URLs are left
+out. If nothing can be written, there is no log and no message: the run itself matters more.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 
 
 def path() -> Path:
-    """Where it lies; it need not be there."""
+    """Path of the log; it need not exist."""
     return cache_folder() / "last.log"
 
 
 def read(*, before: bool = False) -> str:
-    """What stands there, or of the run before that; empty where there is nothing."""
+    """Text of the log, or of the run before; empty if there is none."""
     file = path()
     try:
         return (file.with_name(_BEFORE) if before else file).read_text("utf-8", errors="replace")
@@ -35,7 +35,7 @@ def read(*, before: bool = False) -> str:
 
 
 def note(text: str) -> None:
-    """Write a line there and nowhere else, where a log is kept in this run."""
+    """Write a line to this log only, if this run keeps one."""
     log = logging.getLogger("rvm_live")
     for handler in log.handlers:
         if isinstance(handler, LastLog):
@@ -43,7 +43,7 @@ def note(text: str) -> None:
 
 
 class LastLog(logging.Handler):
-    """Begins the file anew with its first record; that of the run before is ``before.log`` then."""
+    """Starts a new file with its first record; the previous one becomes ``before.log``."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)

@@ -1,4 +1,4 @@
-"""Whether other programs wait for the processor: told by how busy it is beside this process and those that it has
+"""Whether other programs wait for the CPU: computed from its load without this process and the processes it has
 started, and on Linux by its pressure stall information (https://docs.kernel.org/accounting/psi.html)."""
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _STALLS = Path("/proc/pressure/cpu")
 
 @dataclass(frozen=True)
 class CpuTimes:
-    """Seconds so far, each from a beginning of its own.
+    """Seconds so far; each counter has its own start.
 
     Attributes:
-        busy: of all cores together, by whomever; what a hypervisor gave to others counts.
+        busy: of all cores together, by all programs; time that a hypervisor gave to others counts.
         idle: likewise.
-        own: of them, by this process and by each that it, or one of those, has started; by their numbers.
-        stalled: in which something waited for a core; None where the system does not tell.
+        own: of these, by this process and all its descendants; process ID -> seconds.
+        stalled: in which something waited for a core; None if the system does not say.
     """
 
     busy: float
@@ -52,7 +52,7 @@ def cpu_times(stalls: Path = _STALLS) -> CpuTimes:
 
 
 def _own() -> dict[int, float]:
-    """What has ended counts for whoever waited for it; not on Windows."""
+    """An ended process is counted for its parent; not on Windows."""
     import psutil
 
     own = {os.getpid(): sum(os.times()[:4])}
@@ -73,11 +73,11 @@ def _stalled(stalls: Path) -> float | None:
 
 
 class Pressure:
-    """Whether other programs wait for the processor now. Called for every frame, it looks once a second.
+    """Whether other programs wait for the CPU now. May be called for every frame; it reads the counters once a second.
 
-    They do where they use something (:data:`OTHERS`), next to nothing is idle (:data:`IDLE`), and, where the system
-    tells, something waits (:data:`WAITING`). With this process and its children alone (which compile the kernels, or
-    send a stream) the processor may be as busy as it likes.
+    They wait if they use the CPU (:data:`OTHERS`), almost nothing is idle (:data:`IDLE`), and, if the system
+    knows, something waits (:data:`WAITING`). This process and its children (which compile the kernels, or
+    send a stream) may use the whole CPU.
 
     Args:
         read: the counters.

@@ -1,7 +1,7 @@
-"""The first SIGINT, SIGTERM or SIGHUP ends a run in good order, one after that at once.
+"""The first SIGINT, SIGTERM or SIGHUP ends a run in order, a second one at once.
 
-What Python does at a signal it does in the main thread, between two of its instructions: in the middle of anything, a
-second one in the middle of the first, and not at all while C code hangs there. So nothing is done there. The numbers go
+Python handles a signal in the main thread, between two instructions: in the middle of anything, a
+second one inside the first, and not at all while C code hangs there. So nothing is done there. The numbers go
 through :func:`signal.set_wakeup_fd` to a thread that may wait, take locks and look at the time.
 """
 
@@ -37,7 +37,7 @@ else:
 def stopping_on_signals(stop: Callable[[str], None]) -> Iterator[None]:
     """Call ``stop`` with the reason at the first signal, on a thread of its own.
 
-    Outside the main thread signals are left alone; so is a SIGHUP that the program was started to ignore (nohup).
+    Outside the main thread signals are not handled, nor is a SIGHUP that the program was started to ignore (nohup).
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -88,7 +88,7 @@ def _c_signal() -> Any:
 
 
 def _noted(number: int, frame: FrameType | None) -> None:
-    """Nothing to do: the thread has the number already."""
+    """Does nothing: the thread has the number already."""
 
 
 def _watch(

@@ -1,4 +1,4 @@
-"""Importing packages that report their use to their maker, so that they do not.
+"""Imports packages that report their use to their maker, with this reporting off.
 
 ``import openvino`` alone sends an event to an analytics service over the network, and so does NNCF for every call. Both
 do without where the package that sends is not there. ONNX Runtime, from 1.29 on, does the same from its compiled part:

@@ -1,7 +1,7 @@
-"""How the stages share the processor's cores: one plan, from the number of cores.
+"""How the stages share the CPU's cores: one plan, made from the number of cores.
 
-``plan`` is arithmetic. ``apply`` changes settings of the whole process, so the program's entry alone calls it, once;
-who embeds a pipeline keeps the settings of the host program. ``python -m benchmarks threads`` compares plans.
+``plan`` is arithmetic. ``apply`` changes settings of the whole process, so only the program's entry calls it, once;
+an embedded pipeline keeps the host program's settings. ``python -m benchmarks threads`` compares plans.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LARGEST_MMAP_THRESHOLD = 32 << 20
 
 @dataclass(frozen=True)
 class Plan:
-    """Threads for each of those who make their own.
+    """Number of threads for each library that makes its own.
 
     Attributes:
         matting: of the engine on a CPU, OpenVINO's or torch's.
@@ -91,7 +91,7 @@ def all_cores() -> int:
 
 
 def _share(text: str) -> int | None:
-    """``RVM_LIVE_CORES`` as a number; None where it is none, which is told."""
+    """``RVM_LIVE_CORES`` as a number; None if it is not one, which is logged."""
     if not text.strip():
         return None
     if re.fullmatch(r"\s*[0-9]{1,18}\s*", text) is None:
@@ -101,7 +101,7 @@ def _share(text: str) -> int | None:
 
 
 def _physical(allowed: Iterable[int], cpus: Path) -> int:
-    """Cores behind logical processors; a processor that is not described is a core of its own."""
+    """Physical cores of logical processors; a processor without a description counts as a core."""
     cores = set()
     for number in allowed:
         try:
@@ -112,7 +112,7 @@ def _physical(allowed: Iterable[int], cpus: Path) -> int:
 
 
 def _quota(cgroups: Path) -> int | None:
-    """Whole processors that the control group's time limit amounts to; None where there is no limit."""
+    """The control group's CPU limit in whole processors; None if there is no limit."""
     try:
         limit, period = (cgroups / "cpu.max").read_text().split()
         return max(1, round(int(limit) / int(period)))
@@ -121,7 +121,7 @@ def _quota(cgroups: Path) -> int | None:
 
 
 def apply(chosen: Plan) -> None:
-    """Set the thread counts of OpenCV and torch for the whole process. For the program's entry alone.
+    """Set the thread counts of OpenCV and torch for the whole process. Only for the program's entry.
 
     torch, which takes seconds to load and is not always needed, is told by the environment where it is not loaded yet.
     """
@@ -136,13 +136,13 @@ def apply(chosen: Plan) -> None:
 
 
 def keep_memory() -> bool:
-    """Let freed memory stay with the process. For the program's entry alone.
+    """Keep freed memory in the process. Only for the program's entry.
 
     The GNU C library returns a freed picture to the system, and its next use costs a page fault for every 4 KiB: at
     1280x720 more than compositing itself. What is kept is what the pictures in flight take, tens of megabytes.
 
     Returns:
-        Whether this C library could be told.
+        Whether this C library supports it.
     """
     if sys.platform != "linux":
         return False
@@ -156,7 +156,7 @@ def keep_memory() -> bool:
 
 @contextmanager
 def one_for_torch() -> Iterator[None]:
-    """Let torch compute on the thread that asks, and leave the other cores alone."""
+    """Let torch compute on the calling thread only, and leave the other cores free."""
     import torch
 
     before = torch.get_num_threads()
@@ -168,8 +168,8 @@ def one_for_torch() -> Iterator[None]:
 
 
 def give_way() -> None:
-    """Let the calling thread wait for whoever else has something to do; for good. Where only whole processes have a
-    priority nothing changes."""
+    """Lower the calling thread's priority permanently, so that others run first. Where only whole processes have a
+    priority, nothing changes."""
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
@@ -177,8 +177,9 @@ def give_way() -> None:
 
 @contextmanager
 def no_real_time() -> Iterator[None]:
-    """Around a library that takes real-time priority where it may. SVT-AV1 does so for root: for its own threads and
-    for the one that opens it, and whatever that one starts inherits it. A busy thread of that kind lets no other run.
+    """Use this around a library that takes real-time priority if it may. SVT-AV1 does so for root: for its own threads
+    and for the one that opens it, and threads started from there inherit it. A busy thread of that kind lets no other
+    run.
     """
     before = _real_time()
     try:

@@ -1,4 +1,4 @@
-"""The cache of downloaded checkpoints. A file appears in it only when whole; its SHA-256 lies beside it."""
+"""The cache of downloaded checkpoints. A file appears in it only when complete; its SHA-256 is stored next to it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _STALE_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of one official checkpoint on this machine.
+    """State of one official checkpoint on this machine.
 
     Attributes:
         weights: which one.
-        path: where it lies in the cache, or would.
+        path: its place in the cache, whether it is there or not.
         state: ``verified``, ``not fetched``, ``no record`` (put there by hand) or ``altered``.
         problem: what to do about it, if altered.
     """
@@ -47,7 +47,7 @@ def cache_dir() -> Path:
 
 
 def cached(model: str | None) -> Path:
-    """Where the official checkpoint of ``model`` lies once it was fetched."""
+    """Path of the official checkpoint of ``model`` after a download."""
     return cache_dir() / known(model).file
 
 
@@ -69,7 +69,7 @@ def check_record(path: Path, data: bytes) -> bool:
         entry: Any = json.loads(record.read_text(encoding="utf-8"))
         expected = entry["sha256"]
         if not isinstance(expected, str) or not re.fullmatch(r"[0-9a-f]{64}", expected):
-            raise ValueError("no SHA-256 in it")
+            raise ValueError("it contains no SHA-256")
     except FileNotFoundError:
         return False
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -77,7 +77,7 @@ def check_record(path: Path, data: bytes) -> bool:
     actual = sha256_of(data)
     if actual != expected:
         raise WeightsError(
-            f"weights {path} changed since they were fetched: SHA-256 expected {expected}, actual {actual}; "
+            f"weights {path} have changed since they were fetched: SHA-256 expected {expected}, actual {actual}; "
             + _refetch(path)
         )
     return True
@@ -91,24 +91,24 @@ def _refetch(path: Path) -> str:
 
 
 def write_record(path: Path, sha256: str, size: int, url: str | None) -> None:
-    """Note what ``path`` holds; the note appears whole or not at all."""
+    """Record the SHA-256 of ``path``; the record appears complete or not at all."""
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     text = json.dumps({"sha256": sha256, "bytes": size, "url": url, "recorded": when}, indent=1)
     atomic_write.write(record_path(path), f"{text}\n".encode())
 
 
 def pull(model: str | None = None, progress: Progress | None = None) -> Path:
-    """Make sure that the official checkpoint of ``model`` lies in the cache, whole and unaltered.
+    """Make sure that the official checkpoint of ``model`` is in the cache, complete and unaltered.
 
-    Does nothing if it does; an altered one is fetched anew. What comes has to be what the authors published the SHA-256
-    of, or what came the first time, whatever became of that file.
+    Does nothing if it is; an altered one is fetched again. The file must have the SHA-256 that the authors published,
+    or that of the first download, whatever happened to that file.
 
     Args:
         model: ``mobilenetv3`` (also None) or ``resnet50``.
         progress: told of bytes as they come.
 
     Raises:
-        WeightsError: it cannot be fetched, or what came is not it.
+        WeightsError: it cannot be fetched, or another file arrived.
     """
     weights = known(model)
     path = cache_dir() / weights.file
@@ -141,14 +141,14 @@ def pull(model: str | None = None, progress: Progress | None = None) -> Path:
 
 
 def _examine(part: Path, url: str, weights: KnownWeights) -> tuple[LoadedWeights, int]:
-    """Load what was fetched; anything but the wanted checkpoint is refused under its URL's name."""
+    """Load the downloaded file; anything but the wanted checkpoint is refused, with its URL in the message."""
     try:
         data = file_bytes(part)
         loaded = read(part, data)
         if loaded.variant != weights.model:
             raise WeightsError(f"weights {part} is for {loaded.variant}, not {weights.model}")
         if len(data) < weights.least_bytes:
-            raise WeightsError(f"weights {part} has {len(data)} bytes, fewer than its parameters take")
+            raise WeightsError(f"weights {part} has {len(data)} bytes, too few for this network")
     except WeightsError as error:
         told = str(error).replace(f"weights {part}", f"what came from {url}")
         raise WeightsError(f"{told}; nothing was stored") from error
@@ -156,7 +156,7 @@ def _examine(part: Path, url: str, weights: KnownWeights) -> tuple[LoadedWeights
 
 
 def seen_path() -> Path:
-    """Where the SHA-256 of each file's first download is kept: with the settings, since a cache may be emptied."""
+    """File with the SHA-256 of each first download: with the settings, because a cache may be emptied."""
     return folders.settings_folder() / "fetched.json"
 
 
@@ -169,16 +169,16 @@ def _seen() -> dict[str, str]:
 
 
 def _check_seen(path: Path, sha256: str, url: str) -> None:
-    """Refuse what is neither what the authors published nor what was fetched the first time.
+    """Refuse a file that is neither the published one nor the first downloaded one.
 
     Raises:
-        WeightsError: so it is.
+        WeightsError: it is another file.
     """
     expected = PINNED.get(path.name)
     what, otherwise = "what its authors published", ""
     if expected is None:
         expected = _seen().get(path.name) or sha256
-        what, otherwise = "what was fetched the first time", f" (to take it all the same, delete {seen_path()})"
+        what, otherwise = "what was fetched the first time", f" (to accept it anyway, delete {seen_path()})"
     if sha256 != expected:
         raise WeightsError(
             f"what came from {url} is not {what}: SHA-256 expected {expected}, actual {sha256}; "
@@ -195,7 +195,7 @@ def _remember_seen(file: str, sha256: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write.write(path, (json.dumps({**seen, file: sha256}, indent=1) + "\n").encode())
     except OSError as error:
-        folders.tell_once(f"cannot remember in {path} what was fetched: {error.strerror or error}")
+        folders.tell_once(f"cannot write to {path} what was fetched: {error.strerror or error}")
 
 
 def _sweep(folder: Path) -> None:
@@ -207,7 +207,7 @@ def _sweep(folder: Path) -> None:
 
 
 def list_known() -> list[Status]:
-    """The official checkpoints and whether each lies in the cache, verified."""
+    """The official checkpoints, and whether each is in the cache and verified."""
     told = []
     for weights in KNOWN.values():
         path = cache_dir() / weights.file

@@ -47,12 +47,12 @@ class KnownWeights:
 
     @property
     def least_bytes(self) -> int:
-        """No whole file is smaller: four bytes for each parameter."""
+        """Smallest size of a complete file: four bytes for each parameter."""
         return 4 * self.parameters
 
     @property
     def terms(self) -> str:
-        """What it takes to have them, for people: such as ``15 MB, GPL-3.0``."""
+        """Size and licence in words, such as ``15 MB, GPL-3.0``."""
         return f"{self.least_bytes / 1e6:.0f} MB, {MODELS_LICENCE}"
 
 

@@ -1,4 +1,4 @@
-"""Looks into a checkpoint before any of it is believed: what tensors it holds, and then their values.
+"""Checks a checkpoint before it is used: first the list of its tensors, then their values.
 
 A safetensors file is read by that library. Of a zip file of ``torch.save`` zipfile reads the records and compares their
 checksums, and ``pickled.py`` its list of tensors: why ``torch.load`` does not is told there.
@@ -37,7 +37,7 @@ _ZIP_ERRORS = (
 
 
 class Unfit(ValueError):
-    """The file cannot be used; the message is a predicate: "is ...", "holds ..."."""
+    """The file cannot be used; the message is a predicate: "is ...", "contains ..."."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def shortened(name: object) -> str:
 
 
 def inspect(data: bytes) -> dict[str, Entry]:
-    """Every tensor of a checkpoint, at least one; none of its values was looked at.
+    """Every tensor of a checkpoint, at least one; no values have been read yet.
 
     Args:
         data: the whole file.
@@ -77,7 +77,8 @@ def inspect(data: bytes) -> dict[str, Entry]:
         return _of_zip(data)
     if data.startswith(_LEGACY):
         raise Unfit(
-            "is in the format of torch before 1.6, which is not read since it can hide code: if you trust its maker, "
+            "is in the format of torch before 1.6, which is not read because it can contain code: if you trust "
+            "its author, "
             "load it with torch.load and save it again with torch.save"
         )
     if data[:1] == b"\x80":
@@ -96,7 +97,7 @@ def _of_safetensors(data: bytes, header: int) -> dict[str, Entry]:
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:  # of torch: no such type of values
         raise Unfit("is a truncated or damaged safetensors file") from error
     if not tensors:
-        raise Unfit("holds no tensors")
+        raise Unfit("contains no tensors")
     return {
         name: Entry(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), partial(_itself, tensor))
         for name, tensor in tensors.items()
@@ -110,7 +111,7 @@ def _itself(tensor: Tensor) -> Tensor:
 def _of_zip(data: bytes) -> dict[str, Entry]:
     # zipfile makes an object for each of these marks; a file of nothing else would fill the memory.
     if data.count(b"PK\x01\x02") > _MOST_RECORDS:
-        raise Unfit(f"holds more than {_MOST_RECORDS:,} records, so it is not a RobustVideoMatting checkpoint")
+        raise Unfit(f"contains more than {_MOST_RECORDS:,} records, so it is not a RobustVideoMatting checkpoint")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except _ZIP_ERRORS as error:
@@ -122,7 +123,7 @@ def _of_zip(data: bytes) -> dict[str, Entry]:
     if not lists:
         raise Unfit("is a zip archive, not a RobustVideoMatting checkpoint")
     if len(records) != len(archive.infolist()) or len(lists) > 1:
-        raise Unfit("is not a checkpoint of torch.save: a record's name comes twice")
+        raise Unfit("is not a checkpoint of torch.save: two records have the same name")
     for record in records.values():
         _check_record(record)
     if sum(record.file_size for record in records.values()) > len(data):
@@ -152,9 +153,9 @@ def _of_zip(data: bytes) -> dict[str, Entry]:
 
 def _check_record(record: zipfile.ZipInfo) -> None:
     if record.compress_type != zipfile.ZIP_STORED:
-        raise Unfit("holds compressed records, which torch.save does not write: save it again with torch.save")
+        raise Unfit("contains compressed records, which torch.save does not write: save it again with torch.save")
     if record.flag_bits & 0x1:
-        raise Unfit("holds encrypted records, which torch.save does not write")
+        raise Unfit("contains encrypted records, which torch.save does not write: save it again with torch.save")
     if record.file_size != record.compress_size:
         raise Unfit(_DAMAGED_ZIP)
 
@@ -164,12 +165,12 @@ def _entries(pickled: bytes) -> dict[str, TensorEntry]:
         loaded = read_pickle(pickled)
     except ForeignCode as error:
         raise Unfit(
-            f"holds pickled code beside tensors ({shortened(error)}); it was not run, and the file is not used"
+            f"contains pickled code besides tensors ({shortened(error)}); it was not run, and the file is not used"
         ) from error
     except Malformed as error:
         raise Unfit(_DAMAGED) from error
     if not isinstance(loaded, dict) or not loaded:
-        raise Unfit(f"holds a {_kind(loaded)}, not a state dict")
+        raise Unfit(f"contains a {_kind(loaded)}, not a state dict")
     for name, value in loaded.items():
         if type(name) is not str or not isinstance(value, TensorEntry):
             raise Unfit(f"is not a state dict: its entry {shortened(name)} is a {_kind(value)}")
@@ -186,13 +187,15 @@ def _kind(value: object) -> str:
 def _entry(name: str, entry: TensorEntry, size: int | None, record: str, content: Callable[[str], bytearray]) -> Entry:
     (dtype, _, numel), offset, shape, stride = entry
     if size is None:
-        raise Unfit(f"is a damaged checkpoint: the values of {shortened(name)} are not in it")
+        raise Unfit(f"is a damaged checkpoint: the values of {shortened(name)} are missing")
     if numel * DTYPES[dtype] != size:
         raise Unfit(f"is a damaged checkpoint: the values of {shortened(name)} are {size:,} bytes, not as declared")
     if not _is_dense(shape, stride):
-        raise Unfit(f"is not usable: {shortened(name)} overlaps itself or has gaps; save it again after .contiguous()")
+        raise Unfit(
+            f"is not usable: {shortened(name)} overlaps itself or has gaps; call .contiguous() and save it again"
+        )
     if offset + prod(shape) > numel:
-        raise Unfit(f"is a damaged checkpoint: {shortened(name)} reaches beyond its values")
+        raise Unfit(f"is a damaged checkpoint: {shortened(name)} has too few values")
 
     def read() -> Tensor:
         import torch
@@ -203,14 +206,14 @@ def _entry(name: str, entry: TensorEntry, size: int | None, record: str, content
         try:
             values = content(record)
         except _ZIP_ERRORS as error:
-            raise Unfit(f"{_DAMAGED_ZIP}: the values of {shortened(name)} fail their checksum") from error
+            raise Unfit(f"{_DAMAGED_ZIP}: the values of {shortened(name)} do not match their checksum") from error
         return torch.frombuffer(values, dtype=kind).as_strided(shape, stride, offset)
 
     return Entry(dtype, shape, read)
 
 
 def _is_dense(shape: tuple[int, ...], stride: tuple[int, ...]) -> bool:
-    """Whether each value has one place, and all places lie together, in whichever order of the axes."""
+    """Whether the values fill their memory without gaps or overlaps, in any order of the axes."""
     if 0 in shape:
         return True
     expected = 1

@@ -1,4 +1,4 @@
-"""What is asked or told once: whether RVM's weights may be fetched, and whose code runs."""
+"""Questions and hints shown once: whether RVM's weights may be fetched, and whose code runs."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ _unkept: dict[Path, dict[str, Any]] = {}
 
 
 def answer_path() -> Path:
-    """Where the answer is kept: in ``RVM_LIVE_CACHE``, else in the platform's folder for settings."""
+    """File of the answers: in ``RVM_LIVE_CACHE``, else in the platform's folder for settings."""
     return folders.settings_folder() / "answers.json"
 
 
 def remembered() -> bool | None:
-    """The answer given before; None where nobody was asked, or the answer cannot be read."""
+    """The stored answer; None if nobody was asked, or it cannot be read."""
     answer = _read().get("fetch_weights")
     return answer if isinstance(answer, bool) else None
 
 
 def remember(answer: bool) -> None:
-    """Keep an answer: for good, or for this run where it cannot be written, which is told."""
+    """Store an answer permanently; only for this run, with a message, if it cannot be written."""
     _write({**_read(), "fetch_weights": answer})
 
 
 def first_time(what: str, *, of: str = "own_code") -> bool:
-    """Whether it has not been told yet; it has from now on.
+    """Whether this is shown for the first time; from now on it is not.
 
     Args:
-        what: what is told, such as whose code runs.
-        of: the list that it stands in. Where ``own_code`` cannot be kept, that is told, too.
+        what: the hint, such as whose code runs.
+        of: the list that it belongs to. If ``own_code`` cannot be stored, this is reported, too.
     """
     answers = _read()
     told = answers.get(of)
@@ -53,15 +53,18 @@ def first_time(what: str, *, of: str = "own_code") -> bool:
 
 
 def whose_code(what: str, identity: str) -> str:
-    """What to say, once, before code runs that is not this program's; empty where it has been said.
+    """The warning to show once before another author's code runs; empty if it has been shown.
 
     Args:
         what: such as ``the engine mymatte:MyEngine``.
-        identity: what tells it from others.
+        identity: of the code.
     """
     if not first_time(identity):
         return ""
-    return f"{what} is a program of its own that runs with your rights: use it if you trust who made it (told once)"
+    return (
+        f"{what} is another author's program that runs with your rights: use it only if you trust its author (this "
+        "is shown once)"
+    )
 
 
 def warn_of(what: str) -> None:
@@ -92,5 +95,5 @@ def _write(answers: dict[str, Any], *, quiet: bool = False) -> None:
         if quiet:
             return
         folders.tell_once(
-            f"answers cannot be kept in {path} ({error.strerror or error}): what is asked and told once comes again"
+            f"answers cannot be stored in {path} ({error.strerror or error}): questions and hints will be shown again"
         )

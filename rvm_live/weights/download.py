@@ -1,9 +1,9 @@
 """Fetches one file over HTTP with retries; gives up within about ten seconds where there is no network.
 
 pooch fetches it. The digest is compared afterwards (``cache.py``), and not by ``pooch.retrieve(known_hash=...)``: a
-login page is to be told as what it is, not as a wrong digest, and what has no digest yet is to be looked into before it
-lies in the cache. Nor are pooch's retries used: they try again what is certain to fail, such as HTTP 404, a redirect
-that is refused, or another file.
+login page must be named as such, not as a wrong digest, and a file without a known digest must be checked before it
+is put into the cache. Nor are pooch's retries used: they also repeat what is certain to fail, such as HTTP 404, a
+redirect that is refused, or another file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _CHUNK = 64 * 1024
 
 
 class Progress(Protocol):
-    """Told how far a download has come. Its ``close()``, if it has one, is called at the end, whether good or bad."""
+    """Receives the progress of a download. Its ``close()``, if it has one, is called at the end, whether good or
+    bad."""
 
     def __call__(self, done: int, total: int | None) -> None:
         """``done`` bytes have come of ``total`` (None if the server did not say)."""
@@ -67,7 +68,7 @@ def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
 
     Raises:
         NoNetworkError: no server could be reached.
-        WeightsError: it could not be had; names the other ways.
+        WeightsError: the download failed; names other ways.
     """
     try:
         _fetch(url, target, progress)
@@ -80,7 +81,7 @@ def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
 def _fetch(url: str, target: Path, progress: Progress | None) -> None:
     if not _secure(url):
         raise WeightsError(
-            f"weights are fetched over https alone, so that nobody on the way can change them, and not from {url}: "
+            f"weights are only fetched over https, so that nobody on the way can change them, and not from {url}: "
             "set RVM_LIVE_WEIGHTS_URL to an https address, or fetch the file yourself and name it with --weights PATH"
         )
     started = time.monotonic()
@@ -100,7 +101,7 @@ def _fetch(url: str, target: Path, progress: Progress | None) -> None:
 
 
 def no_way_out() -> bool:
-    """Whether this machine certainly has no network: nothing leads out of it, and there is no proxy. Sends nothing."""
+    """Whether this machine certainly has no network: no route leads out, and there is no proxy. Sends nothing."""
     nobodys = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))  # RFC 5737, RFC 3849
     for family, address in nobodys:
         with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asking:
@@ -110,13 +111,13 @@ def no_way_out() -> bool:
 
 
 def _attempt(url: str, target: Path, progress: Progress | None) -> tuple[bool, bool, str]:
-    """Try once: whether to try again, whether the server was reached, and why it failed (empty: it did not)."""
+    """Try once. Returns whether to try again, whether the server was reached, and why it failed (empty: success)."""
     import pooch
     import requests
 
     host = _host_to_look_up(url)
     if host is not None and not _resolves(*host):
-        return True, False, f"the name {host[0]} cannot be resolved; is there a network?"
+        return True, False, f"the name {host[0]} cannot be resolved; is there a network connection?"
     bar = _Bar(progress)
     download: Any = pooch.HTTPDownloader(
         progressbar=bar,
@@ -135,15 +136,19 @@ def _attempt(url: str, target: Path, progress: Progress | None) -> tuple[bool, b
         reached = not isinstance(error, requests.exceptions.ConnectTimeout)
         return True, reached, "the server did not answer in time"
     except requests.exceptions.ChunkedEncodingError:
-        return True, True, "the connection broke off"
+        return True, True, "the connection was closed too early"
     except requests.exceptions.ConnectionError as error:
         reached = "Read timed out" in str(error)
-        return True, reached, "no connection; is there a network?" if not reached else "the connection stalled"
+        return (
+            True,
+            reached,
+            "no connection; is there a network connection?" if not reached else "the connection stalled",
+        )
     except (requests.exceptions.RequestException, ValueError) as error:
         return False, True, words_of(error)
     size = target.stat().st_size
     if bar.total and size < bar.total:
-        return True, True, f"only {size} of {bar.total} bytes came"
+        return True, True, f"only {size} of {bar.total} bytes arrived"
     return False, True, ""
 
 

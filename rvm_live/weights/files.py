@@ -105,7 +105,7 @@ def _foreign(data: bytes) -> str | None:
     """What a file that is certainly no checkpoint is, in words."""
     head = data[:2048].lstrip().lower()
     if head.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return "an HTML page (a download that ended on an error or login page?)"
+        return "an HTML page (perhaps an error or login page was downloaded)"
     if head.startswith((b"<?xml", b"<")):
         return "an XML document"
     if head.startswith(b"version https://git-lfs"):
@@ -131,7 +131,7 @@ def _identify(path: Path, tensors: Mapping[str, Entry]) -> tuple[str, str]:
     if not variant or "decoder.decode4.gru.ih.0.weight" not in tensors:
         some = shortened(min(tensors))
         raise WeightsError(
-            f"weights {path} holds another network ({len(tensors)} tensors, such as {some}), not RobustVideoMatting"
+            f"weights {path} contain another network ({len(tensors)} tensors, such as {some}), not RobustVideoMatting"
         )
     deep = any(name.startswith("refiner.") for name in tensors)
     return variant, "deep_guided_filter" if deep else "fast_guided_filter"
@@ -154,19 +154,21 @@ def _check_shapes(path: Path, tensors: Mapping[str, Entry], variant: str, refine
     for name, shape in wanted.items():
         if name not in tensors:
             more = len(wanted.keys() - tensors.keys()) - 1
-            raise WeightsError(f"{what} lacks {name!r}" + (f" and {more} more tensors" if more else ""))
+            raise WeightsError(f"{what} does not contain {name!r}" + (f" and {more} more tensors" if more else ""))
         if tensors[name].shape != shape:
             raise WeightsError(f"{what} {name!r} has shape {list(tensors[name].shape)} instead of {list(shape)}")
     extra = sorted(tensors.keys() - wanted.keys())
     if extra:
-        raise WeightsError(f"{what} holds tensors that are not its own, such as {shortened(extra[0])}")
+        raise WeightsError(f"{what} contains unknown tensors, such as {shortened(extra[0])}")
 
 
 def _check_types(path: Path, tensors: Mapping[str, Entry]) -> None:
     for name, entry in tensors.items():
         counts = name.endswith(_COUNTER) and "int" in entry.dtype
         if entry.dtype not in _FLOATS and not counts:
-            raise WeightsError(f"weights {path} is not usable: {name!r} holds {entry.dtype}, not floating-point values")
+            raise WeightsError(
+                f"weights {path} is not usable: {name!r} contains {entry.dtype}, not floating-point values"
+            )
 
 
 def _as_float32(path: Path, entries: Mapping[str, Entry]) -> dict[str, Tensor]:
@@ -177,6 +179,6 @@ def _as_float32(path: Path, entries: Mapping[str, Entry]) -> dict[str, Tensor]:
         counter = name.endswith(_COUNTER)
         value = entry.read().to(torch.int64 if counter else torch.float32)
         if not counter and not bool(torch.isfinite(value).all()):
-            raise WeightsError(f"weights {path} is not usable: {name!r} holds values that are not finite")
+            raise WeightsError(f"weights {path} is not usable: {name!r} contains NaN or infinite values")
         converted[name] = value
     return converted

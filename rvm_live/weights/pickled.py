@@ -1,7 +1,7 @@
-"""Reads the one pickle in a checkpoint of ``torch.save``: nothing is imported, called or allocated on its word.
+"""Reads the one pickle in a checkpoint of ``torch.save``: it cannot import, call or allocate anything.
 
-The unpickler is Python's own, of which only the few opcodes are left that a dictionary of tensors is made of, and
-for whose names descriptions stand in. ``torch.load(weights_only=True)`` does not do: a key made of tuples within
+It uses Python's own unpickler with only the few opcodes that a dictionary of tensors needs, and
+with descriptions in place of classes. ``torch.load(weights_only=True)`` is not enough: a key made of tuples within
 tuples keeps it busy for ever, of the archive around it no checksum is compared and a name may come twice, sizes are
 not compared with the records', and it takes nothing of protocol 4.
 """
@@ -57,15 +57,15 @@ _LARGEST = 1 << 62
 
 
 class Malformed(ValueError):
-    """It is no pickle that ``torch.save`` writes."""
+    """The pickle is not one that ``torch.save`` writes."""
 
 
 class ForeignCode(ValueError):
-    """It names or calls something beside tensors; the message is the name, or what it would have done."""
+    """The pickle names or calls something else than tensors; the message is the name, or what it would have done."""
 
 
 class Storage(NamedTuple):
-    """Values in a record of their own.
+    """Values in their own record of the archive.
 
     Attributes:
         dtype: one of :data:`DTYPES`.
@@ -129,14 +129,14 @@ class _Reader(pickle._Unpickler):  # the one in C makes room for as many entries
     def persistent_load(self, told: Any) -> Storage:
         word, kind, key, _, count = told  # the fourth is the device it was on
         if word != "storage" or type(kind) is not _Kind or type(key) is not str or not _whole(count):
-            raise Malformed("a storage of no known type")
+            raise Malformed("a storage of unknown type")
         return Storage(kind.dtype, key, count)
 
     def _set(self, items: list[Any]) -> None:
         top = self.stack[-1]
         # Hashing tuples within tuples takes the time, and the depth, that the file likes.
         if type(top) not in (dict, OrderedDict) or any(type(key) not in (str, int) for key in items[::2]):
-            raise Malformed("entries of what is no dictionary, or under what is no name")
+            raise Malformed("entries outside a dictionary, or without a name")
         top.update(zip(items[::2], items[1::2], strict=True))
 
     def _setitem(self) -> None:
@@ -178,15 +178,15 @@ def _ordered_dict() -> OrderedDict[Any, Any]:
 
 def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> TensorEntry:
     if type(storage) is not Storage or not _whole(offset) or not _sizes(shape) or not _sizes(stride):
-        raise Malformed("a tensor of other parts")
+        raise Malformed("a tensor made of unexpected parts")
     if len(shape) != len(stride):
-        raise Malformed("a tensor has more sizes than steps, or fewer")
+        raise Malformed("a tensor's sizes and strides differ in number")
     return TensorEntry(storage, offset, shape, stride)
 
 
 def _parameter(tensor: Any, *_: Any) -> TensorEntry:
     if type(tensor) is not TensorEntry:
-        raise Malformed("a parameter that is no tensor")
+        raise Malformed("a parameter that is not a tensor")
     return tensor
 
 

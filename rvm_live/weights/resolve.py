@@ -59,7 +59,8 @@ def resolve(settings: EngineSettings, *, progress: Progress | None = None) -> Pa
         return _find(found, settings.model) if found.is_dir() else found
     if settings.offline:
         raise WeightsError(
-            f"no weights for {known(settings.model).model} in {cache_dir()}, and nothing may be fetched (offline): run "
+            f"no weights for {known(settings.model).model} in {cache_dir()}, and nothing may be fetched "
+            "(--offline): run "
             "`rvm-live weights pull` on a machine with internet access and copy the file here, or name one with "
             "--weights PATH or RVM_LIVE_WEIGHTS"
         )
@@ -68,7 +69,7 @@ def resolve(settings: EngineSettings, *, progress: Progress | None = None) -> Pa
 
 
 def locate(settings: EngineSettings) -> Path | None:
-    """The file or folder that :func:`resolve` will take, without opening it; None if it has to fetch a file.
+    """The file or folder that :func:`resolve` will use, without opening it; None if it must be downloaded.
 
     Raises:
         WeightsError: what was named does not exist.
@@ -94,7 +95,7 @@ def _find(folder: Path, model: str | None) -> Path:
     with told_as(WeightsError, f"weights folder {folder} cannot be read"):
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
-        raise WeightsError(f"weights folder {folder} holds no .pth or .safetensors file")
+        raise WeightsError(f"weights folder {folder} contains no .pth or .safetensors file")
     wanted = [model] if model else [DEFAULT_MODEL, *(name for name in KNOWN if name != DEFAULT_MODEL)]
     stems = [Path(KNOWN[name].file).stem for name in wanted]
     files.sort(key=lambda path: stems.index(path.stem) if path.stem in stems else len(stems))
@@ -109,16 +110,16 @@ def _find(folder: Path, model: str | None) -> Path:
         if variant == wanted[0]:
             return path
         usable.setdefault(variant, path)
-        refusals.append(f"{path.name} holds {variant}")
+        refusals.append(f"{path.name} contains {variant}")
     for name in wanted:
         if name in usable:
             return usable[name]
     what = f"no usable weights for {model}" if model else "no usable weights"
-    raise WeightsError(f"weights folder {folder} holds {what}: {'; '.join(refusals)}")
+    raise WeightsError(f"weights folder {folder} contains {what}: {'; '.join(refusals)}")
 
 
 def in_force() -> list[Status]:
-    """The official checkpoints as runs see them: what ``RVM_LIVE_WEIGHTS`` names, else what lies in the cache.
+    """The official checkpoints as runs use them: what ``RVM_LIVE_WEIGHTS`` names, else what is in the cache.
 
     In the first case ``state`` is ``RVM_LIVE_WEIGHTS``, with what it holds instead where that is another model, or
     ``unusable``.
@@ -136,7 +137,7 @@ def _named(weights: KnownWeights) -> Status:
         return Status(weights, cached(weights.model), "unusable", str(error))
     if variant == weights.model:
         return Status(weights, path, "RVM_LIVE_WEIGHTS")
-    return Status(weights, path, f"RVM_LIVE_WEIGHTS holds {variant}")
+    return Status(weights, path, f"RVM_LIVE_WEIGHTS contains {variant}")
 
 
 def load(path: Path) -> LoadedWeights:

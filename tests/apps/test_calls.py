@@ -145,8 +145,8 @@ def test_errors_are_raised_in_the_loop(tmp_path: Path) -> None:
         (lambda: rvm_live.stream(True), rvm_live.SettingsError, "the source must be a camera's number, a name"),
         (lambda: rvm_live.stream(PatternSource), rvm_live.SettingsError, "the source is the class PatternSource"),  # type: ignore[arg-type]
         (lambda: rvm_live.stream(0, "no-such.jpg"), rvm_live.BackgroundError, "no-such.jpg"),
-        (lambda: rvm_live.stream(0, 7), rvm_live.SettingsError, "the background is of the kind int"),  # type: ignore[arg-type]
-        (lambda: rvm_live.stream(0, "assets/backgrounds"), rvm_live.SettingsError, "name one file in it"),
+        (lambda: rvm_live.stream(0, 7), rvm_live.SettingsError, "the background is of type int"),  # type: ignore[arg-type]
+        (lambda: rvm_live.stream(0, "assets/backgrounds"), rvm_live.SettingsError, "name one of them"),
         (lambda: rvm_live.stream(0, device=3), rvm_live.SettingsError, "device must be text, not 3"),  # type: ignore[arg-type]
         (lambda: rvm_live.stream(0, fps="fast"), rvm_live.SettingsError, "fps must be a number"),  # type: ignore[arg-type]
     ],
@@ -182,7 +182,7 @@ def test_one_still_is_cut_out(tmp_path: Path) -> None:
         ("no-such.png", rvm_live.SourceUnavailableError, "there is no picture no-such.png"),
         (__file__, rvm_live.SourceUnavailableError, "test_calls.py"),
         (str(ROOT), rvm_live.SourceUnavailableError, "cannot read"),
-        (7, rvm_live.SettingsError, "the picture is of the kind int"),
+        (7, rvm_live.SettingsError, "the picture is of type int"),
         (np.zeros((9, 9), np.uint8), rvm_live.SettingsError, r"the picture has shape \(9, 9\)"),
         (np.zeros((9, 9, 3), np.float32), rvm_live.SettingsError, "the picture is float32"),
     ],
@@ -289,15 +289,20 @@ def stop(progress: rvm_live.Progress) -> None:
 @pytest.mark.parametrize(
     ("output", "options", "error", "told"),
     [
-        ("cut.mp4", {}, rvm_live.SettingsError, ".mp4 keeps no alpha: write .mov, .mkv or .webm, or name a background"),
-        ("cut.mp4", {"background": "transparent"}, rvm_live.SettingsError, ".mp4 keeps no alpha: write .mov"),
-        ("cut.mov", {"codec": "h264"}, rvm_live.SettingsError, "h264 keeps no alpha: leave the codec out"),
+        (
+            "cut.mp4",
+            {},
+            rvm_live.SettingsError,
+            ".mp4 cannot store alpha: write .mov, .mkv or .webm, or name a background",
+        ),
+        ("cut.mp4", {"background": "transparent"}, rvm_live.SettingsError, ".mp4 cannot store alpha: write .mov"),
+        ("cut.mov", {"codec": "h264"}, rvm_live.SettingsError, "h264 cannot store alpha: leave --codec out"),
         ("cut.mov", {"codec": "vp9"}, rvm_live.SettingsError, "vp9"),
-        ("cut.avi", {}, rvm_live.SettingsError, "the suffix of cut.avi does not tell what to write: choose of .mp4"),
-        ("cut", {}, rvm_live.SettingsError, "the suffix of cut does not tell"),
+        ("cut.avi", {}, rvm_live.SettingsError, "the suffix of cut.avi does not name a format: choose from .mp4"),
+        ("cut", {}, rvm_live.SettingsError, "the suffix of cut does not name a format"),
         ("none/cut.mov", {}, rvm_live.SinkError, "there is no folder"),
         ("folder.mov", {}, rvm_live.SinkError, "is a folder: name a file in it"),
-        ("there.mov", {}, rvm_live.KeptError, "exists: say overwrite=True to replace it"),
+        ("there.mov", {}, rvm_live.KeptError, "exists: pass overwrite=True to replace it"),
         ("in/clip.mov", {"overwrite": True}, rvm_live.KeptError, "is the source itself"),
         ("cut.mov", {"background": "no-such.jpg"}, rvm_live.BackgroundError, "no-such.jpg"),
         ("cut.mov", {"device": 3}, rvm_live.SettingsError, "device must be text"),
@@ -386,7 +391,7 @@ def test_a_still_becomes_a_picture(tmp_path: Path) -> None:
     image = cv2.imread(str(done.output), cv2.IMREAD_UNCHANGED)
     assert image.shape == (64, 96, 4) and image[:, :44, 3].min() > 250 and not image[:, 52:, 3].any()
     assert sorted(os.listdir(tmp_path)) == ["cut.png", "photo.jpg"]
-    with pytest.raises(rvm_live.SettingsError, match=r"cut\.png is one picture, and clip\.mp4 is a film"):
+    with pytest.raises(rvm_live.SettingsError, match=r"cut\.png is a picture format, but clip\.mp4 is a film"):
         rvm_live.convert(make_video(tmp_path / "clip.mp4", frames=2), tmp_path / "cut.png", overwrite=True, engine=HALF)
 
 

@@ -223,7 +223,7 @@ def test_a_matte_that_stands_still_is_beyond_reproach(tmp_path: Path) -> None:
     assert report.other_ratio is None, "it works at one size"
     assert [each.number for each in report.frames] == [*range(6, 14), *range(20, 28)]
     assert report.frames[0].figures.keys() == {"flicker", "area_jump"}
-    assert told == ["opening the source", "opening the engine", *["judging what is at 0 s"] * 2]
+    assert told == ["opening the source", "opening the engine", *["measuring at 0 s"] * 2]
 
 
 def test_a_photograph_has_no_figures_of_time(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_the_command_prints_a_table_or_json(tmp_path: Path) -> None:
     done = call(*said)
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines()[-1] == str(tmp_path / "page.html")
-    assert "file clip.mp4, 96x64: 16 frames judged, in 2 stretches" in done.out
+    assert "file clip.mp4, 96x64: 16 frames measured, in 2 parts" in done.out
     assert "disagreement  cannot be measured" in done.out
     told = json.loads(call(*said, "--json").out)
     assert told["figures"]["flicker"] == {"unit": "pixels", "mean": 0.0, "p95": 0.0, "most": 0.0, "count": 16}
@@ -382,7 +382,7 @@ def test_a_larger_size_is_told_where_it_was_tried_and_helps(tmp_path: Path) -> N
     assert (tried.option, tried.helps) == ("--downsample-ratio 0.6", True)
     assert (tried.before, tried.after) == pytest.approx((7 / 80 * 100, 4 / 73 * 100))
     assert advice.best == tried
-    assert next(iter(advice.words())) == "--downsample-ratio 0.6 would help: the network sees too little at its size."
+    assert next(iter(advice.words())) == "--downsample-ratio 0.6 would help: the network's picture is too small."
 
 
 def test_what_was_tried_and_does_not_help_is_not_told_as_help(tmp_path: Path) -> None:
@@ -390,7 +390,7 @@ def test_what_was_tried_and_does_not_help_is_not_told_as_help(tmp_path: Path) ->
     # at 0.9 the edge is at 69, at 0.6 at 73; at 1 at 68, at 0.67 at 72
     assert [(each.option, each.helps) for each in advice.tried] == [("--downsample-ratio 1", False)]
     assert advice.best is None
-    assert next(iter(advice.words())).startswith("No setting that was tried")
+    assert next(iter(advice.words())).startswith("None of the settings tried")
 
 
 def test_what_mends_one_figure_and_harms_another_is_not_told_as_help(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_a_profile_changes_several_at_once_and_leaves_out_what_cannot_be(
         assert all_outputs.show(lambda each: has(PERSON, 0.45)(each) and has((0, 0, 255), 0.55)(each))
         assert controls.profile == "call" and controls.steady is True
         assert len(controls.choices("background")) == many, "a colour that is there does not join again"
-        assert "of the profile call device was left out: unknown device 'toaster'" in caplog.text
+        assert "profile call: device was left out: unknown device 'toaster'" in caplog.text
         assert "fps" not in caplog.text, "it counts at the start"
         with pytest.raises(SettingsError, match="there is no profile 'cal': did you mean 'call'"):
             controls.profile = "cal"
@@ -282,7 +282,7 @@ def test_an_engine_that_cannot_be_opened_leaves_the_one_before_and_that_is_told(
         all_outputs.controls.engine = "nowhere"
         assert all_outputs.controls.engine == "nowhere"
         NowhereEngine.may.set()
-        words = "the engine was not changed (there is no such network): going on as before"
+        words = "the engine was not changed (there is no such network): continuing as before"
         assert until(lambda: words in all_outputs.app.notices.fallbacks)
         assert until(lambda: told and told[-1].get("engine") == "telling")
         assert all_outputs.controls.engine == "telling" and all_outputs.show(has(PERSON, 0.1))
@@ -330,11 +330,11 @@ def test_steadiness_comes_and_goes_without_another_engine(tmp_path: Path, monkey
         ("engine", "os:system", "there is no engine 'os:system': choose one of"),
         ("device", "gpu", "unknown device 'gpu': choose auto, cpu"),
         ("device", 1, "unknown device 1: choose one of auto, cpu"),
-        ("ratio", 2, "ratio is a number from 0.05 to 1 or auto, not 2"),
-        ("steady", "perhaps", "steady is on or off, not 'perhaps'"),
-        ("box", "perhaps", "box is on or off, not 'perhaps'"),
+        ("ratio", 2, "ratio must be a number from 0.05 to 1 or auto, not 2"),
+        ("steady", "perhaps", "steady must be on or off, not 'perhaps'"),
+        ("box", "perhaps", "box must be on or off, not 'perhaps'"),
         ("compositor", "best", "there is no compositor 'best'"),
-        ("stop", "now", "stop is on or off, not 'now'"),
+        ("stop", "now", "stop must be on or off, not 'now'"),
     ],
 )
 def test_what_cannot_be_is_one_clear_line(

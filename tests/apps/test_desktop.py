@@ -313,13 +313,13 @@ def test_on_macos_without_a_compiler_that_works_nothing_is_left(
 
 def test_on_macos_notifications_are_its_own(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_macos(home, monkeypatch)
-    assert not desktop.notify("rvm-live is done", "a.mp4")
+    assert not desktop.notify("rvm-live has finished", "a.mp4")
     program = home.with_name("bin") / "osascript"
     program.write_text('#!/bin/sh\nprintf \'%s\\n\' "$@" > "$HOME/said"\n')
     program.chmod(0o755)
-    assert desktop.notify("rvm-live is done", '-a & "b".mp4: done')
+    assert desktop.notify("rvm-live has finished", '-a & "b".mp4: done')
     said = (home / "said").read_text().splitlines()
-    assert said[-2:] == ["rvm-live is done", '-a & "b".mp4: done']
+    assert said[-2:] == ["rvm-live has finished", '-a & "b".mp4: done']
     assert said[1] == "on run told" and "display notification" in said[3]
 
 
@@ -367,7 +367,7 @@ def test_on_windows_it_is_a_link_in_the_start_menu(home: Path, monkeypatch: pyte
 
 def test_on_windows_a_link_that_is_not_made_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_windows(home, monkeypatch, code=1)
-    with pytest.raises(UnavailableError, match=r"Windows made no link .*: Access is denied"):
+    with pytest.raises(UnavailableError, match=r"Windows did not make the link .*: Access is denied"):
         desktop.install()
     assert files_in(home) == set()
 

@@ -164,7 +164,7 @@ def test_outputs_and_the_programs_that_see_them(monkeypatch: Patch) -> None:
     told = report.programs()
     assert told["Zoom"] == "through --virtual-camera=v4l2loopback"
     assert told["v4l2loopback"] == "through --virtual-camera=v4l2loopback: a flag"
-    assert told["pipewire"] == "not yet; then through --virtual-camera=pipewire: a flag"
+    assert told["pipewire"] == "not yet; once it works: through --virtual-camera=pipewire: a flag"
     camera_outputs(monkeypatch, False, False)
     found = outputs.outputs()
     assert found[0].state == "bad" and "--headless" in found[0].mend

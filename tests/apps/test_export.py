@@ -294,7 +294,7 @@ def test_a_file_that_is_something_else_is_not_written(
     options = ["--weights", weights, "--width", "64", "--height", "48", "--ratio", "0.5", "-o", tmp_path]
     done = call("export", "--format", form, *options)
     assert done.code == 2 and done.out == ""
-    assert "not what the network is, so it was not written" in done.complaint
+    assert "differs too much from the network, so it was not written" in done.complaint
     assert "states" in done.complaint and "allowed alpha 1.0e-04" in done.complaint
     assert list(tmp_path.iterdir()) == []
 
@@ -308,7 +308,7 @@ def test_a_file_that_forgets_its_state_is_not_written(
         return real(self, src, *(state * 0 for state in states))
 
     monkeypatch.setattr(fixed_network.FixedNetwork, "forward", forgetful)
-    with pytest.raises(EngineError, match="not what the network is"):
+    with pytest.raises(EngineError, match="differs too much from the network"):
         export(settings_for(tmp_path, "onnx", weights))
     assert list(tmp_path.iterdir()) == []
 
@@ -372,8 +372,8 @@ BAD = {
     "width": (["--format", "onnx", "--width", "0"], "width 0 is out of range: it must be between 16 and 8192"),
     "height": (["--format", "onnx", "--height", "100000"], "height 100000 is out of range"),
     "ratio": (["--format", "onnx", "--ratio", "1.5"], "ratio 1.5 is out of range"),
-    "ratio word": (["--format", "onnx", "--ratio", "half"], "neither 'auto' nor a number"),
-    "tiny ratio": (["--format", "onnx", "--ratio", "0.01"], "the network needs 16, choose a larger ratio"),
+    "ratio word": (["--format", "onnx", "--ratio", "half"], "is not a number: write 'auto'"),
+    "tiny ratio": (["--format", "onnx", "--ratio", "0.01"], "the network needs 16: choose a larger ratio"),
     "suffix": (["--format", "onnx", "-o", "model.xml"], "output model.xml must end in .onnx for format onnx"),
     "checkpoint": (["--format", "torchscript", "-o", "rvm.pth"], "must end in .torchscript or .pt or .ts"),
     "weights": (["--format", "onnx", "--weights", "none.pth"], "weights none.pth does not exist"),
@@ -410,7 +410,7 @@ def test_a_missing_package_names_the_extra(
 def test_a_file_that_is_there_is_replaced_on_demand_alone(weights: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_text("mine")
-    with pytest.raises(SettingsError, match="is there already: replace it with --force"):
+    with pytest.raises(SettingsError, match="exists: overwrite it with --force"):
         export(settings_for(path, "onnx", weights))
     assert path.read_text() == "mine"
     export(settings_for(path, "onnx", weights, replace=True))
@@ -421,7 +421,7 @@ def test_a_file_that_is_there_is_replaced_on_demand_alone(weights: Path, tmp_pat
 @pytest.mark.usefixtures("quick")
 def test_either_half_of_an_openvino_model_counts_as_there(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_text("mine")
-    with pytest.raises(SettingsError, match=r"model\.bin is there already"):
+    with pytest.raises(SettingsError, match=r"model\.bin exists"):
         export(settings_for(tmp_path / "model.xml", "openvino", weights))
     (tmp_path / "model.xml").write_text("old")
     report = export(settings_for(tmp_path / "model.xml", "openvino", weights, replace=True))

@@ -276,8 +276,8 @@ def test_bad_sources_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         tmp_path: "is a folder",
         tmp_path / "text.mp4": "is not a video",
         tmp_path / "empty.mp4": "is empty",
-        make_sound(tmp_path / "song.m4a"): "sound only",
-        "Nikon": "no camera, file or URL is called 'Nikon'",
+        make_sound(tmp_path / "song.m4a"): "only sound",
+        "Nikon": "there is no camera, file or URL 'Nikon'",
         " ": "the source's name is empty",
     }.items():
         outcome = call("hwtest", "--quick", "--source", str(source))

@@ -59,7 +59,7 @@ def test_what_is_asked_for_is_in_force_and_told(tmp_path: Path) -> None:
         for wish, complaint in (
             ("blu 25", "did you mean 'blur 25'"),
             (str(tmp_path / "none.png"), "there is no background"),
-            (7, "a background is a name, a path or what --background takes"),
+            (7, "background must be a name, a path or a value of --background"),
         ):
             with pytest.raises(SettingsError, match=complaint):
                 app.controls.background = wish
@@ -176,7 +176,7 @@ def test_where_there_is_no_other_value_one_is_told_why(tmp_path: Path, monkeypat
         for name, why in (
             ("camera", "there is no camera"),
             ("engine", "RVM is not here yet: press w to fetch it"),
-            ("quality", "lite has one quality: press w for RVM"),
+            ("quality", "lite has only one quality: press w for RVM"),
         ):
             with pytest.raises(SettingsError, match=why):
                 app.controls.step(name)
@@ -207,7 +207,7 @@ def test_a_source_that_cannot_be_opened_leaves_the_one_before(tmp_path: Path) ->
     with running(tmp_path) as app:
         count = app.pipeline.snapshot().captured
         app.source.use(SourceSettings(str(tmp_path / "none.mp4")))
-        assert until(lambda: any("going on with the one before" in note for note in app.notices.fallbacks))
+        assert until(lambda: any("continuing with the previous source" in note for note in app.notices.fallbacks))
         assert until(lambda: app.pipeline.snapshot().captured > count + 5)
         other = make_video(tmp_path / "other.mp4", width=160, height=96)
         app.source.use(SourceSettings(str(other), loop=True))
@@ -220,7 +220,7 @@ def test_the_engine_changes_between_two_frames(tmp_path: Path, weights: Path, mo
     monkeypatch.setenv("RVM_LIVE_WEIGHTS", str(weights))
     with running(tmp_path, engine="lite") as app:
         assert app.controls.engine == "lite" and list(app.controls.choices("engine")) == ["lite", "rvm"]
-        with pytest.raises(SettingsError, match="lite has one quality"):
+        with pytest.raises(SettingsError, match="lite has only one quality"):
             app.controls.quality = "high"
         app.controls.engine = "rvm"
         assert app.controls.engine == "rvm"
@@ -238,7 +238,7 @@ def test_without_weights_there_is_lite_alone(tmp_path: Path, monkeypatch: pytest
     monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
     with running(tmp_path, engine="lite") as app:
         assert list(app.controls.choices("engine")) == ["lite"]
-        with pytest.raises(SettingsError, match="RVM's weights are not here: `rvm-live weights pull` fetches them"):
+        with pytest.raises(SettingsError, match="RVM's weights are not here: fetch them with `rvm-live weights pull`"):
             app.controls.engine = "rvm"
 
 
@@ -299,6 +299,6 @@ def test_offline_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
     monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
     fetch = WeightsFetch(EngineSettings(offline=True), lambda: None, lambda _: None)
-    with pytest.raises(SettingsError, match="nothing may be fetched"):
+    with pytest.raises(SettingsError, match="downloads are switched off"):
         fetch.start()
     assert fetch.state == ""

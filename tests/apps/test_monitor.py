@@ -61,7 +61,7 @@ def test_every_column_of_a_gpu(library: Path, tmp_path: Path) -> None:
     assert (first.gpu_percent, first.temperature_c, first.power_w, first.clock_mhz) == (37, 61, 123.45, 1980)
     assert first.vram_mb == pytest.approx((3 << 30) / 1e6, abs=0.1)
     assert "GPU          mean 37%" in done.out
-    assert "no GPU" not in done.err
+    assert "the GPU is not recorded" not in done.err
     with Image.open(tmp_path / "gpu_fake.png") as plot:
         four = plot.height
     with Monitor(tmp_path / "cpu.csv", interval=0.05):
@@ -136,7 +136,7 @@ def test_what_is_no_file_of_samples_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     for text in ("a,b\n1,2\n", ",".join(COLUMNS) + "\nx" + "," * 10 + "\n"):
         path.write_text(text)
-        with pytest.raises(MonitorError, match="holds no samples"):
+        with pytest.raises(MonitorError, match="contains no samples"):
             read_samples(path)
 
 

@@ -153,7 +153,7 @@ def test_where_nothing_can_be_kept_the_run_is_not_disturbed(
     controls, composer, _ = parts()
     with remembering(REMEMBER, controls, composer, None):
         pass
-    assert "--remember keeps nothing" in caplog.text
+    assert "--remember cannot store anything" in caplog.text
     assert load() == Remembered()
 
 

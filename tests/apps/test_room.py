@@ -94,7 +94,7 @@ def test_what_cannot_be_done_is_one_line(
 def test_pictures_without_a_thing_are_not_kept() -> None:
     with MjpegServer() as camera:
         camera.shown = EMPTY
-        with pytest.raises(SettingsError, match="nothing is in the second picture"):
+        with pytest.raises(SettingsError, match="the two pictures show no difference"):
             record(SourceSettings(camera.url), seconds=0)
         with pytest.raises(SettingsError, match="there is no picture of the empty room"):
             record(SourceSettings(camera.url), props=True, seconds=0)
@@ -103,7 +103,7 @@ def test_pictures_without_a_thing_are_not_kept() -> None:
 
 def test_the_control_refuses_what_there_are_no_pictures_for() -> None:
     controls = Controls(People(LiveSettings(), lambda: "camera 0 (X)").controls())
-    with pytest.raises(SettingsError, match="there are no pictures of the room by camera 0"):
+    with pytest.raises(SettingsError, match="there are no pictures of the room from camera 0"):
         controls.chair = "keep"
     assert controls.chair == "drop"
     with pytest.raises(SettingsError, match="choose one of drop, keep"):

@@ -78,7 +78,7 @@ def test_ctrl_c_ends_with_a_verdict(tmp_path: Path) -> None:
 
 
 def test_bad_usage(tmp_path: Path) -> None:
-    assert "say how long" in call("soak", "-o", tmp_path).complaint
+    assert "choose how long to run" in call("soak", "-o", tmp_path).complaint
     assert "out of range" in call("soak", "--frames", "3", "-o", tmp_path).complaint
     with pytest.raises(SettingsError):
         SoakSettings(hours=-1)

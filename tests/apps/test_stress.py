@@ -41,7 +41,7 @@ def test_configurations_in_words() -> None:
         ("rvm", "cannot be read"),
         ("rvm/vgg/fp32/720p/1", "unknown model 'vgg'"),
         ("rvm/mobilenetv3/fp7/720p/1", "unknown precision"),
-        ("rvm/mobilenetv3/fp32/720/1", "none of 720p"),
+        ("rvm/mobilenetv3/fp32/720/1", "must be one of 720p"),
         ("rvm/mobilenetv3/fp32/720p/0", "not a number of frames"),
         ("lite/lite/auto/720p/1x2", "one video at a time"),
         ("rvm/mobilenetv3/fp32/99999x20/1", "out of range"),
@@ -191,7 +191,7 @@ def test_what_does_not_cool_or_runs_away_is_stopped() -> None:
     away = Oven(86.0, 0.0)
     guard = away.guard()
     assert not guard.may_go_on()
-    assert "stopped at 86 degrees: 80 are the limit" in guard.reason
+    assert "stopped at 86 degrees, the limit is 80" in guard.reason
     assert guard.paused_s == 0
     assert not guard.may_go_on(), "over is over"
 
@@ -216,4 +216,4 @@ def test_the_temperature_comes_through_nvml(tmp_path: Path, visible: str, degree
     environment = {**os.environ, "LD_LIBRARY_PATH": str(build(tmp_path)), "PYTHONPATH": str(ROOT)}
     environment["CUDA_VISIBLE_DEVICES"] = visible
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == f"{degrees}.0 False stopped at {degrees} degrees: 56 are the limit"
+    assert done.stdout.strip() == f"{degrees}.0 False stopped at {degrees} degrees, the limit is 56"

@@ -131,7 +131,7 @@ def test_undo_overwrites_nothing_either(tmp_path: Path) -> None:
     fill(tmp_path, "a b.mp4", "c d.mp4")
     tidy.apply(tmp_path, tidy.plan(tmp_path))
     fill(tmp_path, "a b.mp4")
-    with pytest.raises(TidyError, match="there again"):
+    with pytest.raises(TidyError, match="exists again"):
         tidy.undo(tmp_path)
     assert set(contents(tmp_path)) == {"a b.mp4", "a_b.mp4", "c_d.mp4"}
 

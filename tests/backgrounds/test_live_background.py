@@ -174,7 +174,7 @@ def test_a_camera_that_is_not_there_yet_is_waited_for(
         assert "waiting for it" in background.notices.messages[0]
         device.index = 2
         wait_for(lambda: not plain(background), 10)
-        wait_for(lambda: background.notices.messages[-1] == "background: camera 2 (Side Cam) is here", 5)
+        wait_for(lambda: background.notices.messages[-1] == "background: camera 2 (Side Cam) is available", 5)
     finally:
         background.close()
 
@@ -207,11 +207,11 @@ def test_what_can_be_written(cameras: dict[str, FakeDevice], tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("camera:", "names no camera: write camera:1 or camera:NAME"),
-        ("camera:Attic", "no camera is called 'Attic': this machine has camera 0 .*Side Cam"),
+        ("camera:", "does not name a camera: write camera:1 or camera:NAME"),
+        ("camera:Attic", "there is no camera 'Attic': this machine has camera 0 .*Side Cam"),
         ("camera:0?fit=zoom", "unknown fit 'zoom'"),
-        ("image:http://desk.local/a.png", "cannot be at an address: save http://desk.local/a.png as a file"),
-        ("http://", "the address 'http://' names no host"),
+        ("image:http://desk.local/a.png", "takes a file, not an address: save http://desk.local/a.png as a file"),
+        ("http://", "the address 'http://' has no host"),
     ],
 )
 def test_what_cannot_be_meant(spec: str, words: str, cameras: dict[str, FakeDevice]) -> None:
@@ -223,41 +223,43 @@ def test_what_cannot_be_meant(spec: str, words: str, cameras: dict[str, FakeDevi
 def test_what_films_the_person_is_no_background(cameras: dict[str, FakeDevice]) -> None:
     front, side = parse("camera:0") + parse("camera:side")
     for source in ("auto", "0", "Front Cam", "front"):
-        with pytest.raises(SettingsError, match=r"^camera 0 \(Front Cam\) is what films you: name another camera"):
+        with pytest.raises(
+            SettingsError, match=r"^camera 0 \(Front Cam\) is the camera that films you: name another camera"
+        ):
             refuse_live([side, front], SourceSettings(source))
         refuse_live([side, ColorBackground("red")], SourceSettings(source))
     refuse_live([front], SourceSettings("2"))
     refuse_live([front], SourceSettings("demo"))
     refuse_live([front], SourceSettings("nothing-of-the-kind.mp4"))
     stream = parse("http://desk.local/video")
-    with pytest.raises(SettingsError, match="is what films you"):
+    with pytest.raises(SettingsError, match="is the camera that films you"):
         refuse_live(stream, SourceSettings("http://desk.local/video"))
     refuse_live(stream, SourceSettings("http://desk.local/other"))
-    with pytest.raises(SettingsError, match="what films you"):
+    with pytest.raises(SettingsError, match="the camera that films you"):
         run(LiveSettings(source=SourceSettings("0"), engine=EngineSettings("chroma"), backgrounds=("camera:0",)))
 
 
 def test_neither_is_a_background_or_a_camera_that_is_changed_to(cameras: dict[str, FakeDevice]) -> None:
     composer = Composer([ColorBackground("red")])
     source = SwitchedSource(SourceSettings("0"), open_source)  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match="is what films you"):
+    with pytest.raises(SettingsError, match="is the camera that films you"):
         _background(composer, "camera:0", source.settings)
     [side] = _background(composer, "camera:2", source.settings)
     assert isinstance(side, LiveBackground)
     choice = _Cameras(source, lambda: None, composer)
     assert choice.check("Side Cam") == "Side Cam"
     composer.add_background(side)
-    with pytest.raises(SettingsError, match=r"camera 2 \(Side Cam\) is a background: name another camera"):
+    with pytest.raises(SettingsError, match=r"camera 2 \(Side Cam\) is used as a background: name another camera"):
         choice.check("Side Cam")
     assert choice.check("Front Cam") == "Front Cam"
 
 
 def test_films_have_none(tmp_path: Path, cameras: dict[str, FakeDevice]) -> None:
-    with pytest.raises(SettingsError, match="--no-realtime takes every frame, but the background camera 0"):
+    with pytest.raises(SettingsError, match="--no-realtime is for files, but the background camera 0"):
         refuse_live(parse("camera:0"), SourceSettings("film.mp4", realtime=False))
     background = LiveBackground("0", camera=True)
     background.exact = True
-    with pytest.raises(BackgroundError, match="is live, and a film's moments do not come again"):
+    with pytest.raises(BackgroundError, match="is live, but files need a background that can be repeated"):
         background.open()
     (tmp_path / "film.mp4").write_bytes(b"never looked into")
     with pytest.raises(SettingsError, match="is live"):

@@ -136,7 +136,7 @@ def test_what_cannot_be_shown_is_told_once_and_passed_over(folder: Path, show: S
     watched.until(145)
     assert show.notices is not None
     [told] = show.notices.messages
-    assert "B.png" in told and "leaves it out" in told
+    assert "B.png" in told and "skips it" in told
 
 
 def test_a_folder_that_goes_leaves_the_picture_that_stands(folder: Path, show: SlideShow) -> None:
@@ -145,7 +145,7 @@ def test_a_folder_that_goes_leaves_the_picture_that_stands(folder: Path, show: S
     shutil.rmtree(folder)
     assert set(watched.until(135)) == {20}
     assert show.notices is not None
-    assert show.notices.messages == (f"there is no background folder {folder}: the slide show stays where it is",)
+    assert show.notices.messages == (f"there is no background folder {folder}: the slide show keeps its picture",)
     folder.mkdir()
     picture(folder / "z.png", 250)
     watched.until(150)
@@ -205,13 +205,13 @@ def test_what_is_no_slide_show_is_one_line(folder: Path, tmp_path: Path) -> None
     empty = tmp_path / "empty"
     empty.mkdir()
     for spec, words in (
-        ("slides:", "names no folder: write slides:FOLDER"),
+        ("slides:", "does not name a folder: write slides:FOLDER"),
         (f"slides:{folder}:0", "every 1 s to 24 h, not every 0 s"),
         (f"slides:{folder}:25h", "every 1 s to 24 h"),
         (f"slides:{folder}?fit=zoom", "unknown fit 'zoom'"),
-        (f"slides:{empty}", "holds no picture"),
+        (f"slides:{empty}", "contains no picture"),
         (f"slides:{tmp_path / 'none'}:5m", "there is no background folder .*none$"),
-        (f"slides:{folder / 'a.png'}", "is no folder"),
+        (f"slides:{folder / 'a.png'}", "is not a folder"),
     ):
         with pytest.raises((SettingsError, BackgroundError), match=words) as caught:
             parse(spec)

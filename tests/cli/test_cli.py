@@ -145,7 +145,7 @@ BAD_VALUES = {
     "fps": (["--fps", "0"], "fps 0 is out of range"),
     "fps not a number": (["--fps", "nan"], "fps nan is out of range"),
     "ratio": (["--downsample-ratio", "1.5"], "ratio 1.5 is out of range"),
-    "ratio word": (["--downsample-ratio", "half"], "neither 'auto' nor a number"),
+    "ratio word": (["--downsample-ratio", "half"], "is not a number: write 'auto'"),
     "fourcc": (["--fourcc", "MJPEG"], "four characters"),
     "device": (["--device", "tpu"], "unknown device 'tpu'"),
     "precision": (["--precision", "int3"], "unknown precision"),

@@ -99,7 +99,7 @@ def test_a_flag_of_the_file_can_be_switched_off(folder: Path) -> None:
     write(folder, "fullscreen = true\nmirror = true\n[batch]\nresume = true\n")
     found = shown("--no-fullscreen", "--no-mirror")
     assert found["fullscreen"] == (False, "command line") and found["mirror"] == (False, "command line")
-    assert "nothing to work on" in call("batch", "--no-resume").complaint
+    assert "there are no inputs" in call("batch", "--no-resume").complaint
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def test_a_back_end_asked_for_by_name_is_taken_or_refused(bench: Bench) -> None:
     assert subject.backend == "slow" == subject.compose(matte()).backend
     subject.close()
     subject, _ = composer(bench, compositor="broken")
-    with pytest.raises(UnavailableError, match=r"broken cannot work here: no such chip\. .*slow, fast") as caught:
+    with pytest.raises(UnavailableError, match=r"broken does not work here: no such chip; .*slow, fast") as caught:
         subject.open(WIDTH, HEIGHT, "cpu")
     assert caught.value.reasons == {"broken": "no such chip"}
     subject.close()
@@ -208,7 +208,7 @@ def test_the_next_back_end_is_one_that_works(bench: Bench) -> None:
         assert subject.backend == names[-1], "in effect from the next frame on"
     assert names == ["fast", "slow", "fast"]
     assert subject.compose(matte()).backend == "slow"
-    with pytest.raises(SettingsError, match="compositor none cannot be used: there is none of that name"):
+    with pytest.raises(SettingsError, match="compositor none cannot be used: there is no compositor of that name"):
         subject.use_compositor("none")
     subject.close()
 
@@ -296,7 +296,7 @@ def test_a_failing_back_end_is_replaced_within_the_same_frame(bench: Bench, erro
     assert done.matte is source and done.backend == "slow" and (done.image == 200).all()
     (told,) = notices.fallbacks
     reason = words_of(error)
-    assert told == f"compositor fast failed ({reason}): going on with slow"
+    assert told == f"compositor fast failed ({reason}): continuing with slow"
     assert subject.working == ["slow"] and subject.refusals["fast"] == reason
     assert bench.log[-1] == "close fast"
     next_compositor(subject)
@@ -641,7 +641,7 @@ composer.close()
     ("how", "expected"),
     [
         ("whole", "torch; ['cpu', 'torch']"),
-        ("needed", "torch; ['torch']; compositor cpu failed (it broke): going on with torch"),
+        ("needed", "torch; ['torch']; compositor cpu failed (it broke): continuing with torch"),
         ("broken", "cpu; ['cpu']; compositor torch cannot be used: cannot load compositor 'torch': torch is broken"),
     ],
 )

@@ -270,5 +270,5 @@ def test_an_edge_that_fails_is_told_and_the_matte_shown_as_it_is(monkeypatch: py
         composite = composer.compose(matte_of())
     finally:
         composer.close()
-    assert notices.fallbacks == ("the matte's edge failed (no edge here): it is shown as it is",)
+    assert notices.fallbacks == ("the matte's edge failed (no edge here): it is shown unchanged",)
     assert box_of(composite.alpha) == (LEFT, TOP, RIGHT, BOTTOM)

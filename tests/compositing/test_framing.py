@@ -321,7 +321,7 @@ def test_where_framing_fails_the_frame_is_shown_as_it_is(monkeypatch: pytest.Mon
     composite = composer.compose(matte_of((60, 40, 100, 56)))
     composer.close()
     assert box_in(composite.image) == (60, 40, 100, 56)
-    assert notices.fallbacks == ("framing failed (no memory): the frame is shown as it is",)
+    assert notices.fallbacks == ("framing failed (no memory): the frame is shown unchanged",)
 
 
 @pytest.mark.parametrize("wish", ["a", "0.1,b", "0,0,0", "2,0", (0.1, -1.5), None, True, []])

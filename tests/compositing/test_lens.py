@@ -154,7 +154,7 @@ def test_plates_agree_at_real_sizes(compositor: Compositor, cpu: CpuCompositor, 
 
 
 def test_the_back_end_that_has_none_says_who_makes_it(compositor: Compositor) -> None:  # noqa: F811
-    told = "opencv-cuda has no blur of a lens: the processor makes it"
+    told = "opencv-cuda cannot blur like a lens: the CPU does it"
     nobody(lamp(), compositor, lens=False)
     assert told not in compositor.trouble
     nobody(lamp(), compositor)

@@ -181,7 +181,7 @@ def test_what_runs_is_told(tensors: bool) -> None:
     try:
         lit = composer.compose(matte)
         assert (lit.backend, composer.backend) == ("cpu", "cpu")
-        assert any("cpu composes, not torch" in each for each in notices.messages), notices.messages
+        assert any("cpu composes instead of torch" in each for each in notices.messages), notices.messages
         np.testing.assert_array_equal(lit.image, composed(Look(blend="linear")).image)
         composer.look = Look()
         assert composer.compose(matte).backend == "torch" == composer.backend
@@ -198,7 +198,9 @@ def test_a_look_that_fails_is_told_and_the_picture_goes_on(monkeypatch: pytest.M
     composer = composer_of(Look(blend="linear"), notices=notices)
     try:
         made = [composer.compose(matte_of(seq=seq)) for seq in range(2)]
-        assert notices.fallbacks == ("the look failed (no light here): going on without match, wrap and linear blend",)
+        assert notices.fallbacks == (
+            "the look failed (no light here): continuing without match, light wrap and linear blend",
+        )
         np.testing.assert_array_equal(made[0].image, composed(None).image)
         assert made[1].backend == "cpu"
     finally:

@@ -271,7 +271,7 @@ def test_matching_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Matcher, "table", failing)
     notices = Notices()
     (made,) = composed(Look(match=60), Still(DIM.image), notices=notices)
-    assert notices.fallbacks == ("matching failed (no colours here): the person keeps its own light",)
+    assert notices.fallbacks == ("matching failed (no colours here): the person keeps their own light",)
     np.testing.assert_array_equal(made.image, composed(Look(), Still(DIM.image))[0].image)
 
 
@@ -289,10 +289,10 @@ def test_key_l_matches_and_goes_back_by_as_much_as_before() -> None:
     commands.do("match")
     assert value[0] == 35
     assert said == [
-        "match 60: in the background's light",
+        "match 60: light as in the background",
         "match off",
         "match off",
-        "match 35: in the background's light",
+        "match 35: light as in the background",
     ]
     with pytest.raises(SettingsError):
         controls.match = 120

@@ -285,5 +285,5 @@ def test_what_stands_still_is_made_once_for_every_output() -> None:
 def test_what_cannot_be_is_refused_at_once() -> None:
     with pytest.raises(SettingsError, match="unknown pixels 'yuyv': choose one of bgr, nv12, i420"):
         Output(pixels="yuyv")  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match="nv12 holds no alpha: choose bgr, or another background"):
+    with pytest.raises(SettingsError, match="nv12 has no alpha: choose bgr, or another background"):
         Output(TransparentBackground(), "nv12")

@@ -53,7 +53,7 @@ def test_one_of_every_kind_by_name(parts: Path, capsys: pytest.CaptureFixture[st
     assert all(abs(float(line.split()[1]) - (100 / 3 * 7 / 8 + 255 / 8)) < 2 for line in lines())
     told = capsys.readouterr().err
     for what in ("engine bright", "compositor plain", "source bars", "sink means", "background gradient"):
-        assert f"the {what} is a program of its own that runs with your rights" in told
+        assert f"the {what} is another author's program that runs with your rights" in told
     assert run(*ALL_FIVE) == 0
     assert "runs with your rights" not in capsys.readouterr().err  # told once
 
@@ -73,8 +73,8 @@ WRONG = {
     "sink": (["--sink", "magic"], "unknown sink 'magic': choose means, virtual-camera, or package.module:Class"),
     "sink without what it needs": (["--sink", "means"], "means needs a file: means:PATH"),
     "sink of a package that is not there": (["--sink", "no.such:Sink"], "cannot load sink 'no.such:Sink'"),
-    "source": (["--source", "magic"], "no camera, file or URL is called 'magic'"),
-    "source's names": (["--source", "magic"], "plug-ins bring bars"),
+    "source": (["--source", "magic"], "there is no camera, file or URL 'magic'"),
+    "source's names": (["--source", "magic"], "plug-ins add bars"),
     "source's argument": (["--source", "bars:x"], "bars takes a number of pictures, not 'x'"),
     "source that is no source": (["--source", "parts.sink:Means"], "is not derived from rvm_live.Source"),
     "background": (["--background", "magic"], "or a plug-in: package.module:Class, gradient"),
@@ -102,7 +102,7 @@ def test_a_file_comes_before_a_plug_in(parts: Path, tmp_path: Path) -> None:
     from rvm_live.backgrounds.parse import parse_one
 
     (tmp_path / "gradient").mkdir()
-    with pytest.raises(Exception, match="holds no image and no video"):
+    with pytest.raises(Exception, match="contains no image and no video"):
         parse_one("gradient")
     assert type(parse_one("color:navy")).__name__ == "ColorBackground"
 

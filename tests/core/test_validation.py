@@ -49,14 +49,14 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "inputs": (lambda: BatchSettings("a.mp4", Path()), "inputs must be a tuple of text, not 'a.mp4'"),  # type: ignore[arg-type]
     "three numbers": (
         lambda: Pipeline(1, 2, 3),  # type: ignore[arg-type]
-        "the source must be an rvm_live.Source, not 1 (int): it lacks open, read, release",
+        "the source must be an rvm_live.Source, not 1 (int): it does not have open, read, release",
     ),
-    "a class": (lambda: Pipeline(Nothing, PassThroughEngine(), COMPOSER), "the source is the class Nothing itself"),  # type: ignore[arg-type]
+    "a class": (lambda: Pipeline(Nothing, PassThroughEngine(), COMPOSER), "the source is the class Nothing: give"),  # type: ignore[arg-type]
     "an engine": (lambda: Pipeline(Nothing(), 2, COMPOSER), "the engine must be an rvm_live.Engine, not 2"),  # type: ignore[arg-type]
     "a composer": (lambda: Pipeline(Nothing(), PassThroughEngine(), 3), "the composer must be an rvm_live.Composer"),  # type: ignore[arg-type]
     "one sink": (
         lambda: Pipeline(Nothing(), PassThroughEngine(), COMPOSER, 4),  # type: ignore[arg-type]
-        "what the sinks are in must be a list of them, not 4",
+        "the sinks must be a list of them, not 4",
     ),
     "no sink": (lambda: Pipeline(Nothing(), PassThroughEngine(), COMPOSER, [5]), "a sink must be an rvm_live.Sink"),  # type: ignore[arg-type, list-item]
     "overflow": (

@@ -134,7 +134,7 @@ def test_an_answer_that_cannot_be_kept_holds_for_the_run_and_is_told_once(
     assert consent.first_time("x")
     assert not consent.first_time("x")
     told = [record.getMessage() for record in caplog.records]
-    assert [line.partition(" (")[0] for line in told] == [f"answers cannot be kept in {consent.answer_path()}"]
+    assert [line.partition(" (")[0] for line in told] == [f"answers cannot be stored in {consent.answer_path()}"]
 
 
 def test_where_the_embedded_engine_cannot_run_the_missing_weights_are_named_too() -> None:
@@ -183,7 +183,7 @@ def test_a_place_that_keeps_nothing_is_told_the_line_at_each_start_and_no_more(
     done = call("--source", make_video(tmp_path / "clip.mp4"), "--headless", "--frames", "2", "--no-realtime")
     assert done.code == 0
     assert "Simple cut-out" in done.err
-    assert "answers cannot be kept" not in done.err
+    assert "answers cannot be stored" not in done.err
 
 
 def test_weights_that_should_have_come_are_a_fallback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -203,8 +203,8 @@ def test_weights_that_should_have_come_are_a_fallback(monkeypatch: pytest.Monkey
     ("window", "offline", "said"),
     [
         (True, False, "Simple cut-out (lite). Press w for better edges: 15 MB, GPL-3.0"),
-        (True, True, "Simple cut-out (lite). Better edges need the network once: 15 MB, GPL-3.0"),
-        (False, True, "Simple cut-out (lite). Better edges need the network once: 15 MB, GPL-3.0"),
+        (True, True, "Simple cut-out (lite). For better edges a network connection is needed once: 15 MB, GPL-3.0"),
+        (False, True, "Simple cut-out (lite). For better edges a network connection is needed once: 15 MB, GPL-3.0"),
     ],
 )
 def test_the_line_says_what_helps_here_once(window: bool, offline: bool, said: str) -> None:

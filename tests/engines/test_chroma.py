@@ -137,7 +137,7 @@ def test_until_the_screen_is_found_nobody_is_seen_and_after_a_second_it_is_said(
     wall = before((128, 128, 128))[0]
     room = frames(*[wall] * 40)
     assert all(not engine.matte(frame).alpha.any() for frame in room[:30])
-    with pytest.raises(EngineError, match="no green or blue screen is seen: name its colour with --key"):
+    with pytest.raises(EngineError, match="no green or blue screen was found: name its colour with --key"):
         engine.matte(room[31])
 
 
@@ -218,7 +218,7 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     alpha = cv2.imread(str(next(out.glob("*a.png"))), cv2.IMREAD_UNCHANGED)[..., 3]
     assert error(alpha, before(SCREENS["green"])[2]) < 8
     done = call("batch", "--engine", "chroma", tmp_path / "b.png", "-o", out)
-    assert done.code == 1 and "no green or blue screen is seen" in done.out + done.err
+    assert done.code == 1 and "no green or blue screen was found" in done.out + done.err
     magenta = before((200, 40, 190))
     cv2.imwrite(str(tmp_path / "c.png"), magenta[0])
     options = ("--engine", "chroma", "--key", "#be28c8", "--background", "transparent")
@@ -229,7 +229,9 @@ def test_from_the_command_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.few(1)
-@pytest.mark.parametrize(("screen", "told"), [("green", "a green screen is seen"), ("blue", "a blue screen is seen")])
+@pytest.mark.parametrize(
+    ("screen", "told"), [("green", "a green screen was found"), ("blue", "a blue screen was found")]
+)
 def test_auto_names_it_and_goes_on_as_before(screen: str, told: str, tmp_path: Path) -> None:
     picture = tmp_path / "a.png"
     for colour, expected in ((SCREENS[screen], True), ((128, 128, 128), False)):

@@ -216,7 +216,7 @@ def test_a_step_that_cannot_be_made_is_told_once(caplog: pytest.LogCaptureFixtur
         assert not steps.ready(1)
         steps.join()
     assert [record.getMessage() for record in caplog.records] == [
-        "the network stays at its size: another size cannot be prepared: CUDA out of memory"
+        "the network keeps its size, because another size cannot be prepared: CUDA out of memory"
     ]
     steps.close()
 

@@ -66,7 +66,7 @@ def test_names_are_those_of_the_option() -> None:
     for each in ("intel-gpu", "intel-gpu:1", "npu"):
         assert EngineSettings(device=each).device == each
         assert not accelerator_wanted(each), "torch would be asked for it"
-        with pytest.raises(UnavailableError, match="belongs to --engine openvino"):
+        with pytest.raises(UnavailableError, match="only works with --engine openvino"):
             choose_device(each)
     with pytest.raises(SettingsError, match="intel-gpu or npu"):
         EngineSettings(device="intel")
@@ -92,11 +92,11 @@ def made(milliseconds: float, apart: float = 0.0) -> Trial:
         ("auto", made(9), made(12), "GPU.0", []),
         ("auto", made(12), made(9), "NPU", []),
         ("auto", made(30), made(40), "CPU", []),
-        ("auto", made(9, apart=2 * APART), made(12), "NPU", ["GPU.0 is not used: it gives other results"]),
-        ("auto", made(9, apart=float("nan")), made(40), "CPU", ["GPU.0 is not used: it gives other results"]),
+        ("auto", made(9, apart=2 * APART), made(12), "NPU", ["GPU.0 is not used: its results differ"]),
+        ("auto", made(9, apart=float("nan")), made(40), "CPU", ["GPU.0 is not used: its results differ"]),
         ("auto", RuntimeError("no driver"), made(12), "NPU", ["GPU.0 is not used: no driver"]),
         ("intel-gpu", made(90), made(9), "GPU.0", []),
-        ("intel-gpu", made(9, apart=0.5), made(9), "CPU", ["GPU.0 is not used: it gives other results"]),
+        ("intel-gpu", made(9, apart=0.5), made(9), "CPU", ["GPU.0 is not used: its results differ"]),
         ("npu", made(9), RuntimeError("cannot compile"), "CPU", ["NPU is not used: cannot compile"]),
     ],
 )
@@ -188,7 +188,7 @@ def test_the_network_runs_where_it_was_asked_to(
 
 
 @pytest.mark.parametrize(
-    ("how", "why"), [({"broken": "GPU.0"}, "clBuildProgram"), ({"wrong": "GPU.0"}, "other results than the CPU")]
+    ("how", "why"), [({"broken": "GPU.0"}, "clBuildProgram"), ({"wrong": "GPU.0"}, "its results differ from the CPU")]
 )
 @pytest.mark.few(1)
 def test_one_that_fails_or_disagrees_is_told_and_the_cpu_works(

@@ -85,7 +85,7 @@ def test_other_errors_are_no_want_of_memory(words: str) -> None:
 
 def test_what_memory_was_wanted_is_told_in_words() -> None:
     error = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 512000000 bytes.")
-    assert memory_wanted(error) == " (512 MB more were asked for)"
+    assert memory_wanted(error) == " (512 MB more were needed)"
     assert memory_wanted(RuntimeError("CUDA out of memory. Tried to allocate 2.50 GiB.")) == " (2.50 GiB more)"
     assert memory_wanted(RuntimeError("out of memory")) == ""
 
@@ -175,8 +175,9 @@ def test_files_after_the_one_that_lost_the_gpu_are_left_for_another_process(tmp_
     assert done.out.splitlines()[-1] == "1 done, 1 failed, 2 untouched", done.out
     assert "b.mp4: failed: matting failed on cuda:0" in done.out
     assert done.err.strip() == (
-        "the GPU failed at b.mp4, and this process can use it no more; 2 more files were not started: run again with "
-        "--resume (without that file, if it happens again)"
+        "the GPU failed at b.mp4, and this process cannot use it any more; 2 more files were not started: run "
+        "again with "
+        "--resume (without this file, if it happens again)"
     )
     with start(*arguments, "--resume") as second:
         done = finish(second, 60)

@@ -191,7 +191,8 @@ def test_a_size_that_is_not_calibrated_is_looked_for_once_and_is_no_rung(
         assert len(tried) == 1, "a thread a frame"
         assert not died
         assert [record.getMessage() for record in caplog.records] == [
-            "the network stays at its size: another size cannot be prepared: int8 is not calibrated for 66x38: run "
+            "the network keeps its size, because another size cannot be prepared: int8 is not calibrated for "
+            "66x38: run "
             "`rvm-live calibrate` with your own --source"
         ]
         engine._size = (1280, 720)
@@ -233,5 +234,5 @@ def test_without_nncf_it_says_what_to_install(weights: Path, monkeypatch: pytest
 
 def test_too_few_frames_are_refused(weights: Path) -> None:
     assert "at least" in complaint(call("calibrate", "--source", "demo", "--frames", "3", "--weights", weights))
-    with pytest.raises(UnavailableError, match="int8 belongs to --engine openvino"):
+    with pytest.raises(UnavailableError, match="int8 only works with --engine openvino"):
         RvmEngine(EngineSettings(weights=weights, device="cpu", precision="int8")).open()

@@ -211,7 +211,7 @@ def test_torch_and_openvino_agree(person: list[Frame], monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"device": "cuda"}, "lite runs on the cpu, not on cuda"),
+        ({"device": "cuda"}, "lite runs only on the cpu, not on cuda"),
         ({"precision": "fp16"}, "fp32 or bf16, not in fp16"),
     ],
 )
@@ -247,7 +247,7 @@ def test_the_ratio(person: list[Frame]) -> None:
     engine = LiteEngine(settings(downsample_ratio=0.1))
     matted(engine, person[:1])
     assert engine.info.downsample_ratio == 0.1
-    with pytest.raises(EngineError, match="leaves nothing"):
+    with pytest.raises(EngineError, match="is too small"):
         matted(LiteEngine(settings(downsample_ratio=0.001)), person[:1])
 
 

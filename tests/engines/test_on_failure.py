@@ -77,6 +77,6 @@ def test_main_memory_that_does_not_suffice_either_means_a_smaller_ratio_there() 
     engine.open()
     engine.prepare(640, 360)
     assert engine.matte(Frame(np.zeros((360, 640, 3), np.uint8), 0, 0, 0)).frame.seq == 0
-    said = [note.rpartition(": going on ")[2] for note in told.fallbacks]
+    said = [note.rpartition(": continuing ")[2] for note in told.fallbacks]
     assert said == ["at ratio 0.5", "on the CPU", "at ratio 0.5"]
     assert (engine.info.device, engine.info.downsample_ratio) == ("cpu", 0.5)

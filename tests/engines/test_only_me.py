@@ -313,7 +313,7 @@ def test_it_goes_on_from_its_states_to_the_byte() -> None:
 
 @pytest.mark.parametrize("wish", ["", "middle", "0.5", "0.5,1.5", "1,2,3", "nan,0.5", "left,right"])
 def test_who_cannot_be_meant_is_refused(wish: str) -> None:
-    with pytest.raises(SettingsError, match="a person is largest, left, right, or a place"):
+    with pytest.raises(SettingsError, match="person must be largest, left, right, or a place"):
         parse_person(wish)
 
 
@@ -365,10 +365,10 @@ def test_files_have_one_person_too(tmp_path: Path) -> None:
         for alpha in alphas:
             expected = everybody if out == "all" else everybody * left
             assert np.count_nonzero(cv2.absdiff(alpha, expected) > 8) < 0.01 * alpha.size
-    assert "made of other people" in call(*asked, "--write", "alpha", "-o", tmp_path / "left").out
+    assert "made with another choice of people" in call(*asked, "--write", "alpha", "-o", tmp_path / "left").out
     done = call(*asked, "--only-me", "--person", "tallest", "-o", tmp_path / "none")
     assert done.code == 2
-    assert "a person is largest, left, right" in done.err
+    assert "person must be largest, left, right" in done.err
 
 
 class Grounded(Given):

@@ -213,9 +213,10 @@ def test_frames_of_another_size_keep_their_shape_and_it_is_told(
     window = slice(top, top + inner[1]), slice(left, left + inner[0])
     with opened(onnx_engine(fixed), *size) as ours, opened(rvm_engine(weights)) as theirs:
         (note,) = ours.info.notes
-        how = "scaled to" if inner == (WIDTH, HEIGHT) else "fitted into"
-        borders = "" if inner == (WIDTH, HEIGHT) else f", as {inner[0]}x{inner[1]} with black around"
-        assert note == f"frames of {size[0]}x{size[1]} are {how} the 240x134 the model is for{borders}"
+        how = f"{inner[0]}x{inner[1]} with a black border, because the model is for 240x134"
+        if inner == (WIDTH, HEIGHT):
+            how = "240x134, because the model is for this size"
+        assert note == f"frames of {size[0]}x{size[1]} are scaled to {how}"
         for frame in frames_of(video, *size):
             picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
             shrinks = inner[0] < size[0]
@@ -235,7 +236,7 @@ def test_a_size_that_changes_on_the_way_is_told_too(fixed: Path, video: NDArray[
         engine.matte(frames_of(video)[0])
         assert engine.info.notes == ()
         engine.matte(frames_of(video, 96, 80)[0])
-        assert "frames of 96x80 are fitted into" in engine.info.notes[0]
+        assert "frames of 96x80 are scaled to" in engine.info.notes[0]
         engine.matte(frames_of(video)[0])
         assert engine.info.notes == ()
 
@@ -311,7 +312,7 @@ def test_a_provider_that_does_not_start_is_passed_over_and_told(
     with opened(onnx_engine(fixed, device="auto")) as engine:
         assert engine.info.device == "cpu" and "CPU provider" in engine.info.device_name
         assert engine.info.notes == (
-            "ONNX Runtime's provider was skipped, CUDA: it did not start, so a library it needs is missing",
+            "ONNX Runtime's provider was skipped, CUDA: it did not start: a library that it needs is missing",
         )
         assert engine.matte(frames_of(video)[0]).alpha.shape == (HEIGHT, WIDTH)
     assert capfd.readouterr() == ("", "")
@@ -319,7 +320,7 @@ def test_a_provider_that_does_not_start_is_passed_over_and_told(
         onnx_engine(fixed, device="cuda").open()
 
 
-@pytest.mark.parametrize(("device", "expected"), [("cuda", "put onnxruntime-gpu in the place"), ("mps", "for Macs")])
+@pytest.mark.parametrize(("device", "expected"), [("cuda", "install onnxruntime-gpu instead"), ("mps", "for Macs")])
 def test_a_device_this_build_knows_nothing_of(
     fixed: Path, monkeypatch: pytest.MonkeyPatch, device: str, expected: str
 ) -> None:
@@ -359,7 +360,7 @@ def test_the_profile_tells_who_ran_the_nodes(fixed: Path, tmp_path: Path) -> Non
     assert honest.notes == ("before",)
     boastful = profiled(fixed, tmp_path, Candidate("Core ML", (("CoreMLExecutionProvider", {}),)))
     boastful.settle()
-    assert boastful.notes[1:] == ("ONNX Runtime's Core ML provider took no node: everything ran elsewhere",)
+    assert boastful.notes[1:] == ("ONNX Runtime's Core ML provider ran no part of the model",)
 
 
 def test_nodes_left_to_the_cpu_are_counted(tmp_path: Path) -> None:
@@ -381,15 +382,15 @@ def test_nodes_left_to_the_cpu_are_counted(tmp_path: Path) -> None:
         session = Opened(Session(), Candidate(label, ((name, {}),), "cuda"), (), tempfile.TemporaryDirectory())
         session.settle()
         if label == "CUDA":
-            assert session.notes == ("2 of 8 nodes ran on the CPU, not with CUDA",)
+            assert session.notes == ("2 of 8 nodes ran on the CPU instead of CUDA",)
         else:
-            assert "took no node" in session.notes[0]
+            assert "ran no part of the model" in session.notes[0]
     events += [event("c", "TensorrtExecutionProvider", 9)]
     session = Opened(
         Session(), Candidate("TensorRT", (("TensorrtExecutionProvider", {}),)), (), tempfile.TemporaryDirectory()
     )
     session.settle()
-    assert session.notes == ("2 of 9 nodes ran on the CPU, not with TensorRT",)
+    assert session.notes == ("2 of 9 nodes ran on the CPU instead of TensorRT",)
 
 
 def test_auto_does_not_try_it(weights: Path) -> None:
@@ -465,7 +466,7 @@ PICTURE, ALPHA = (F, [1, 3, "h", "w"]), (F, [1, 1, "h", "w"])
         ({"src": PICTURE}, {"alpha": ALPHA}, "it takes src and gives alpha; expected"),
         ({"src": PICTURE, "r1i": ALPHA}, {"pha": ALPHA}, "it takes src, r1i and gives pha; expected"),
         ({"src": PICTURE, "mask": ALPHA}, {"pha": ALPHA}, "it takes src, mask and gives pha; expected"),
-        ({"src": (D, [1, 3, "h", "w"])}, {"pha": (D, [1, 1, "h", "w"])}, "works on tensor(double)"),
+        ({"src": (D, [1, 3, "h", "w"])}, {"pha": (D, [1, 1, "h", "w"])}, "computes in tensor(double)"),
         ({"src": (F, [1, 4, 8, 8])}, {"pha": (F, [1, 1, 8, 8])}, "takes pictures of shape [1, 4, 8, 8]"),
         ({"src": (F, [1, 3, 8, "w"])}, {"pha": (F, [1, 1, 8, "w"])}, "takes pictures of shape [1, 3, 8, 'w']"),
         (
@@ -539,7 +540,7 @@ def test_the_program_runs_it_and_names_what_ran(fixed: Path, data: Path, tmp_pat
     done = call("--engine", "onnx", "--weights", fixed, "--source", clip, *options, *extra)
     assert done.code == 0, done.err
     assert "onnx mobilenetv3 on cpu" in done.out and "ONNX Runtime's CPU provider), fp32, ratio 0.5" in done.out
-    assert any("fitted into the 240x134" in line for line in json.loads(report.read_text())["fallbacks"])
+    assert any("for 240x134" in line for line in json.loads(report.read_text())["fallbacks"])
     alpha = cv2.imread(f"{record}000003.png", cv2.IMREAD_UNCHANGED)[..., 3]
     assert 0.05 < (alpha > 128).mean() < 0.95
 

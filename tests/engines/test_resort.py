@@ -191,9 +191,9 @@ def test_each_change_is_told_each_time(pressed: bool) -> None:
         stage._tell_move(Move(rvm, lite, 62.0, pressed, resorted=True))
         stage._tell_move(Move(lite, rvm, 12.0, False, resorted=False))
         assert notices.messages[-1].telling == before + 2
-    why = "other programs want the processor" if pressed else "matting took 62 ms at its smallest size"
-    assert notices.fallbacks == (f"{why}: lite runs until there is time for mobilenetv3",)
-    assert notices.messages[-1] == "there is time for mobilenetv3 again: openvino runs"
+    why = "other programs need the CPU" if pressed else "matting took 62 ms at its smallest size"
+    assert notices.fallbacks == (f"{why}: lite runs until there is enough time for mobilenetv3",)
+    assert notices.messages[-1] == "there is enough time for mobilenetv3 again: openvino runs"
     stage._tell_move(Move(rvm, rvm.at_ratio(0.3), 40.0, pressed, resorted=False))
     stage._tell_move(None)
     assert len(renewed) == 4, "another engine begins an epoch, another size does not"

@@ -122,7 +122,7 @@ def test_a_camera_that_moved_is_told_and_nothing_of_the_room_is_seen(home: Path,
     assert run(moved, 60).host().alpha[240, 150] == 0
     assert "the camera has moved" in run.told[0]
     assert run(chair, 60).host().alpha[240, 150] == 255
-    assert "the room fits its pictures again" in run.told[1]
+    assert "the room is as in its pictures again" in run.told[1]
 
 
 def test_where_it_had_moved_before_nothing_of_the_room_is_seen_for_a_frame(home: Path, empty: Bytes) -> None:
@@ -181,7 +181,7 @@ def test_without_pictures_it_is_told_once(home: Path, empty: Bytes) -> None:
     run = Run()
     assert (run(empty, 5).host().alpha == run.inner.alpha).all()
     assert len(run.told) == 1
-    assert "there are no pictures of it by camera 0 (X)" in run.told[0]
+    assert "there are no pictures of it from camera 0 (X)" in run.told[0]
 
 
 def test_pictures_of_another_shape_are_told(home: Path, empty: Bytes) -> None:
@@ -189,7 +189,7 @@ def test_pictures_of_another_shape_are_told(home: Path, empty: Bytes) -> None:
     rooms.keep(Room("camera 0 (X)", narrow, np.asarray(255 - narrow, np.uint8)))
     run = Run()
     assert (run(empty).host().alpha == run.inner.alpha).all()
-    assert "another shape" in run.told[0]
+    assert "another aspect ratio" in run.told[0]
 
 
 def test_a_frame_that_is_mirrored_has_its_things_mirrored(home: Path, empty: Bytes) -> None:

@@ -45,9 +45,9 @@ def test_the_blend_is_exact(told: Any) -> None:
 
 def test_a_kernel_that_is_wrong_is_found_out(told: Any) -> None:
     shrunk, matte, blend = told["broken"]
-    assert shrunk.startswith("the shrunk picture is off by ")
-    assert matte.startswith("the matte is off by ")
-    assert blend.startswith("the blend is off by ")
+    assert shrunk.startswith("the shrunken picture differs by ")
+    assert matte.startswith("the matte differs by ")
+    assert blend.startswith("the blend differs by ")
 
 
 @pytest.mark.few(1)

@@ -297,7 +297,7 @@ def test_kernels_that_fail_are_told_and_opencv_goes_on_in_the_same_frame(monkeyp
             monkeypatch.setattr(module, "finish", broken)
             made = composer.compose(matte)
         assert (made.image == 9).all() and made.backend == "cpu"
-        assert notices.fallbacks == ("compositing goes on with OpenCV: its kernels failed (no such instruction)",)
+        assert notices.fallbacks == ("compositing continues with OpenCV: its kernels failed (no such instruction)",)
     finally:
         composer.close()
 

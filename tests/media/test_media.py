@@ -134,9 +134,9 @@ def test_the_default_track_goes_before_the_larger_and_that_before_the_first(tmp_
 
 
 def test_a_song_with_a_cover_is_no_film(tmp_path: Path) -> None:
-    assert "holds no moving picture: sound and a cover" in refusal(made("song.mp3", tmp_path))
+    assert "contains no moving picture: sound and a cover" in refusal(made("song.mp3", tmp_path))
     done = call("batch", *HALF, tmp_path / "song.mp3", "-o", tmp_path / "out")
-    assert done.code == 1 and "holds no moving picture" in done.out
+    assert done.code == 1 and "contains no moving picture" in done.out
 
 
 # --------------------------------------------------------------------------------------------------------- how it lies

@@ -234,7 +234,7 @@ def test_a_microphone_that_is_unplugged_ends_alone(tmp_path: Path) -> None:
     told: list[str] = []
     microphone = MadeUp({50: gone})
     recorder = record(tmp_path / "take.mkv", Listener(lambda: microphone, told=told.append), seconds=2.5)
-    assert told == ["the microphone 'made up' is gone: No such device: the recording goes on without sound"]
+    assert told == ["the microphone 'made up' is gone: No such device: the recording continues without sound"]
     assert recorder.sound == "lost" and recorder.failure == "" and microphone.released.is_set()
     assert recorder.saved is not None
     picture, sound = length(recorder.saved)
@@ -251,7 +251,7 @@ def test_a_microphone_that_hangs_ends_alone(tmp_path: Path) -> None:
         recorder = record(tmp_path / "take.mp4", listener, seconds=3.5)
     finally:
         released.set()
-    assert told == ["the microphone gives no sound any more: the recording goes on without sound"]
+    assert told == ["the microphone stopped giving sound: the recording continues without sound"]
     picture, sound = length(tmp_path / "take.mp4")
     assert recorder.saved and picture > 3 and sound == pytest.approx(picture, abs=0.15)
 
@@ -280,7 +280,7 @@ def test_a_sound_server_that_dies_or_hangs_takes_no_picture_along(
             late.join()
             server.send_signal(signal.SIGKILL)
             assert until(lambda: not any(t.name == "rvm-microphone" for t in threading.enumerate()))
-    assert len(told) == 1 and "the recording goes on without sound" in told[0]
+    assert len(told) == 1 and "the recording continues without sound" in told[0]
     picture, sound = length(tmp_path / "take.mp4")
     assert recorder.saved and picture > 2.5 and sound == pytest.approx(picture, abs=0.2)
 
@@ -312,7 +312,7 @@ def test_later_it_is_told_and_the_picture_is_recorded(tmp_path: Path) -> None:
     told: list[str] = []
     listener = Listener(lambda: MadeUp({-1: refused}), told=told.append)
     recorder = record(tmp_path / "take.mp4", listener, seconds=0.5, patient=False)
-    assert len(told) == 1 and told[0].endswith("Device or resource busy: the recording goes on without sound")
+    assert len(told) == 1 and told[0].endswith("Device or resource busy: the recording continues without sound")
     assert recorder.saved == tmp_path / "take.mp4" and recorder.failure == ""
 
 
@@ -434,7 +434,7 @@ def test_the_microphone_is_open_while_it_is_recorded_and_at_no_other_time(
     app.controls.recording = None
     assert until(made_up[0].released.is_set) and app.status().sound == ""
     assert until(lambda: app.recording.saved)
-    with pytest.raises(SettingsError, match="a folder of PNGs has no sound"):
+    with pytest.raises(SettingsError, match="a folder of PNGs cannot store sound"):
         app.controls.recording = f"{tmp_path}/pictures/"
     app.controls.recording = str(tmp_path / "second.mkv")
     assert until(lambda: app.status().sound == "on" and app.recording.seconds > 0.6) and len(made_up) == 2
@@ -468,9 +468,9 @@ def test_the_value_is_taken_with_an_equals_sign_alone() -> None:
     ("words", "complaint"),
     [
         (["--audio", "--headless", "--record", "take.mp4", "--no-realtime"], "leave out --no-realtime"),
-        (["--audio", "--headless"], "say where to, with --record"),
+        (["--audio", "--headless"], "add --record"),
         (["--audio=", "--record", "take.mp4"], "the microphone's name is empty"),
-        (["--audio", "--headless", "--record", "takes/"], "a folder of PNGs has no sound: leave out --audio, or"),
+        (["--audio", "--headless", "--record", "takes/"], "a folder of PNGs cannot store sound: leave out --audio, or"),
         (["--audio=no-such-one", "--headless", "--record", "take.mp4"], "cannot open the microphone 'no-such-one': "),
     ],
 )
@@ -522,7 +522,7 @@ def test_a_part_of_a_name_is_enough(monkeypatch: pytest.MonkeyPatch, said: str, 
     monkeypatch.setattr(factory, "list_microphones", lambda: known)
     monkeypatch.setattr(factory, "_LINUX", True)
     assert factory.open_microphone(said).name == meant
-    with pytest.raises(SettingsError, match="'server' may be pulse, pipewire: name one of them"):
+    with pytest.raises(SettingsError, match="'server' is not unique, it may be pulse, pipewire: name one of them"):
         factory.open_microphone("server")
 
 
@@ -607,7 +607,7 @@ def test_portaudios_sound_has_its_time_and_form(monkeypatch: pytest.MonkeyPatch,
     assert count == pytest.approx(RATE, abs=100) and sound.samples.dtype == np.int16
     assert np.abs(sound.samples - 1000).max() < 30 and clock.now_ns() > first_ns
     FakeSoundDevice.stream.active = False
-    with pytest.raises(SourceLostError, match="the microphone 'default' is gone"):
+    with pytest.raises(SourceLostError, match="the microphone 'default' was disconnected"):
         microphone.read()
     microphone.release()
     with pytest.raises(SourceUnavailableError, match="cannot open the microphone 'Snowball': No input device"):

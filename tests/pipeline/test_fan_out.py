@@ -185,7 +185,7 @@ def test_one_that_fails_ends_alone_and_is_told(other: Callable[[], ListSink]) ->
     pipeline.run(frames=60)
     assert pipeline.exit_reason == "frames reached"
     assert len(going_on.composites) > 40
-    assert notices.fallbacks == ("the sink failed on purpose: the other outputs go on",)
+    assert notices.fallbacks == ("the sink failed on purpose: the other outputs continue",)
     assert failing.calls == ["open", "close(failed=True)"]
     assert going_on.calls[-1] == "close(failed=False)"
 
@@ -257,8 +257,8 @@ def test_one_that_hangs_ends_alone_is_told_and_is_not_waited_for(
     free.set()
     assert pipeline.left == ("beside",)
     assert notices.fallbacks == (
-        "the output beside hangs: the other outputs go on",
-        "beside did not end and was left behind",
+        "the output beside hangs: the other outputs continue",
+        "beside did not end; its thread was left running",
     )
     assert other.calls == ["open", "close(failed=False)"]
     wait_for(lambda: not any(thread.is_alive() for thread in hanging.threads))
@@ -341,11 +341,11 @@ def test_no_run_ends_for_the_sake_of_an_output_that_came_later(fails: str) -> No
         next(run)
     run.close()  # type: ignore[attr-defined]
     reason = {"open": "no such device", "write": "nobody takes it"}[fails]
-    assert pipeline.notices.fallbacks == (f"{reason}: the other outputs go on",)
+    assert pipeline.notices.fallbacks == (f"{reason}: the other outputs continue",)
     assert late.calls == ["open", "close(failed=True)"]
 
 
 def test_of_a_file_and_on_the_thread_of_the_run_no_output_comes_later() -> None:
     for pipeline, sink in ((pipeline_of(overflow=BLOCK), Beside()), (pipeline_of(), ListSink())):
-        with pytest.raises(SettingsError, match="in live video alone"):
+        with pytest.raises(SettingsError, match="in live video"):
             pipeline.outputs.add(sink)

@@ -272,7 +272,7 @@ def test_an_engine_that_fails_once_gets_the_frame_again() -> None:
     engine.close()
     assert [matte.frame.seq for matte in mattes] == list(range(12))
     assert len(made) == 1
-    assert notices.fallbacks == ("matting failed once (the engine failed on purpose): went on with an empty state",)
+    assert notices.fallbacks == ("matting failed once (the engine failed on purpose): continued with an empty state",)
 
 
 def test_a_device_that_fails_at_a_reset_is_left_as_at_any_frame() -> None:
@@ -297,13 +297,13 @@ def test_a_device_that_fails_at_a_reset_is_left_as_at_any_frame() -> None:
     engine.close()
     assert len(made) == 2
     assert made[1].calls.count("reset") == 1  # type: ignore[attr-defined]
-    assert "going on with the same engine, opened again" in notices.fallbacks[0]
+    assert "continuing with the same engine, opened again" in notices.fallbacks[0]
 
 
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        (engines.NanEngine, "alpha holds NaN or infinite values"),
+        (engines.NanEngine, "alpha contains NaN or infinite values"),
         (engines.WrongSizeEngine, "alpha has the shape (24, 32)"),
     ],
 )
@@ -317,7 +317,7 @@ def test_nonsense_is_not_shown_and_the_engine_is_opened_anew(kind: type[PassThro
     engine.close()
     assert len(made) == 2
     assert said in notices.fallbacks[0]
-    assert notices.fallbacks[0].endswith("going on with the same engine, opened again")
+    assert notices.fallbacks[0].endswith("continuing with the same engine, opened again")
 
 
 def test_with_auto_the_embedded_engine_stands_in_and_the_other_comes_back() -> None:
@@ -338,7 +338,7 @@ def test_with_auto_the_embedded_engine_stands_in_and_the_other_comes_back() -> N
     assert matte.host().alpha.shape == (48, 64)
     assert isinstance(made[-1], LiteEngine)
     assert engine.info.engine == "lite"
-    assert notices.fallbacks == ("matting failed (the driver is gone): going on with the embedded engine lite",)
+    assert notices.fallbacks == ("matting failed (the driver is gone): continuing with the embedded engine lite",)
     for _ in range(2):  # not yet: it is tried beside, and fails
         clock.advance(31)
         engine.matte(frame(2))
@@ -372,7 +372,7 @@ def test_another_device_is_left_for_the_cpu() -> None:
     engine, notices, _ = failover(OnGpu)
     engine.matte(frame(0))
     engine.close()
-    assert notices.fallbacks[0].endswith("an illegal memory access was encountered): going on on the CPU")
+    assert notices.fallbacks[0].endswith("an illegal memory access was encountered): continuing on the CPU")
 
 
 def test_out_of_memory_means_a_smaller_ratio_then_the_cpu() -> None:
@@ -409,10 +409,10 @@ def test_out_of_memory_means_a_smaller_ratio_then_the_cpu() -> None:
     engine.matte(large)
     limit[0] = 0.6
     assert engine.matte(large).host().alpha.shape == (400, 512)
-    assert notices.fallbacks[-1] == "matting failed (out of memory on cuda:0): going on at ratio 0.5"
+    assert notices.fallbacks[-1] == "matting failed (out of memory on cuda:0): continuing at ratio 0.5"
     limit[0] = 0.0
     engine.matte(large)
-    assert notices.fallbacks[-1] == "matting failed (out of memory on cuda:0): going on on the CPU"
+    assert notices.fallbacks[-1] == "matting failed (out of memory on cuda:0): continuing on the CPU"
     assert held == [0]
     engine.close()
 
@@ -533,6 +533,6 @@ def test_headless_it_says_what_happened_and_goes_on(tmp_path: Path) -> None:
             serving.cut()
             done = finish(process)
     assert done.code == 0, done.err
-    assert "went on with an empty state" in done.err
+    assert "continued with an empty state" in done.err
     assert "is back" in done.err
     assert recording.exists()

@@ -356,7 +356,7 @@ def test_overlay_and_report_name_what_ran(tmp_path: Path) -> None:
     assert status.device == report.ran.device == "cpu" != settings.engine.device
     assert status.precision == report.ran.precision == "uint8" != settings.engine.precision
     assert status.engine == report.ran.engine == "pass-through"
-    told = f"compositor {asked} failed (the card is gone): going on with {status.backend}"
+    told = f"compositor {asked} failed (the card is gone): continuing with {status.backend}"
     assert told in status.messages and told in report.fallbacks
     assert status.drops["recording"] == report.snapshot.dropped["recording"] == 1
     assert report.recording == str(tmp_path / "out.mp4")

@@ -433,7 +433,7 @@ def test_a_live_run_goes_on_behind_a_matte_that_cannot_be_read(bad: set[int]) ->
     assert seqs_of(pipeline) == [seq for seq in range(12) if seq not in bad]
     assert snapshot.dropped == {"captured": 0, "matted": len(bad), "composed": 0}
     (told,) = pipeline.notices.fallbacks
-    assert told == "a matte cannot be read (CUDA error: unspecified launch failure): its frame was left out"
+    assert told == "the matte cannot be read (CUDA error: unspecified launch failure): its frame was left out"
 
 
 def test_an_end_comes_only_after_seconds_of_bad_mattes() -> None:
@@ -535,7 +535,7 @@ def test_a_run_beside_the_main_loop_ends_when_it_is_stopped() -> None:
     assert pipeline.exit_reason == "stopped"
     assert sink.calls == ["open", "close(failed=False)"]
     assert not [t for t in threading.enumerate() if t.name.startswith("rvm-")]
-    with pytest.raises(SettingsError, match="runs once"):
+    with pytest.raises(SettingsError, match="runs only once"):
         pipeline.start()
 
 

@@ -92,7 +92,7 @@ def test_only_so_many_frames_are_cut_out() -> None:
 @pytest.mark.parametrize(
     ("frames", "why"),
     [
-        ([], "holds no picture"),
+        ([], "contains no picture"),
         ([np.zeros((200, 240, 3), np.uint8)] * 3, "black"),
         ([np.full((200, 240, 3), 128, np.uint8)] * 3, "no green or blue screen"),
         ([filmed(at, GREEN, noise=24.0) for at in range(4)], "cannot be keyed"),

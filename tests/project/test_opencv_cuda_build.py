@@ -407,7 +407,7 @@ def test_a_build_without_code_for_the_gpu_is_a_reason(monkeypatch: pytest.Monkey
             raise cv2.error("no kernel image is available for execution on the device")
 
     monkeypatch.setattr(cv2, "cuda", Other())
-    with pytest.raises(UnavailableError, match="built without code for this GPU"):
+    with pytest.raises(UnavailableError, match="has no code for this GPU"):
         OpenCvCudaCompositor().open()
 
 

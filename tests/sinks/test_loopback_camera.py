@@ -135,12 +135,12 @@ def setting(**values: Any) -> Callable[[Module], None]:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (setting(driver=b"uvcvideo", card=b"HD Webcam"), "is 'HD Webcam', no device of v4l2loopback"),
-        (setting(caps=CAPTURE), "is fed by another program: end that, or name another device"),
-        (failing(loopback._SET_FORMAT, errno.EBUSY), "is fed by another program"),
+        (setting(driver=b"uvcvideo", card=b"HD Webcam"), "is 'HD Webcam', not a v4l2loopback device"),
+        (setting(caps=CAPTURE), "is used by another program: close that program, or name another device"),
+        (failing(loopback._SET_FORMAT, errno.EBUSY), "is used by another program"),
         (setting(stays_at=(1280, 720, b"YUYV")), "refuses 640x360 YU12 and stays at 1280x720 YUYV: end the program"),
         (failing(loopback._SET_FORMAT, errno.EINVAL), "cannot be used as a camera .Invalid argument"),
-        (failing(loopback._QUERYCAP, errno.ENOTTY), "is no device for video"),
+        (failing(loopback._QUERYCAP, errno.ENOTTY), "is not a video device"),
         (lambda kernel: kernel.path.unlink(), "there is no camera .*: see v4l2-ctl --list-devices"),
     ],
 )
@@ -159,7 +159,9 @@ def test_one_that_may_not_be_opened(kernel: Module, monkeypatch: pytest.MonkeyPa
         raise PermissionError(errno.EACCES, "no")
 
     monkeypatch.setattr(loopback.os, "open", refused)
-    with pytest.raises(UnavailableError, match=r"may not be opened by this user: sudo usermod -aG video \$USER"):
+    with pytest.raises(
+        UnavailableError, match=r"this user has no permission to open .*: sudo usermod -aG video \$USER"
+    ):
         LoopbackCamera(str(kernel.path)).open(*SIZE, 30)
 
 
@@ -215,7 +217,7 @@ def test_a_device_that_goes_away_is_told_and_a_full_one_waits_for_nobody(
 
     monkeypatch.setattr(loopback.os, "write", write)
     device.send(picture)
-    with pytest.raises(SinkError, match=r"is gone .No such device"):
+    with pytest.raises(SinkError, match=r"was removed .No such device"):
         device.send(picture)
     device.close()
 
@@ -270,7 +272,7 @@ LOAD = 'sudo modprobe v4l2loopback exclusive_caps=1 card_label="rvm-live"'
             f"not loaded: {LOAD}$",
         ),
         ({"var/lib/dkms/v4l2loopback/0.12.7/source": ""}, "not built for this kernel: .*sudo dkms autoinstall"),
-        ({"sys/module/v4l2loopback/version": "0.12.7"}, "is loaded and has no device: sudo modprobe -r v4l2loopback"),
+        ({"sys/module/v4l2loopback/version": "0.12.7"}, "is loaded, but has no device: sudo modprobe -r v4l2loopback"),
     ],
 )
 def test_a_module_that_is_missing_is_told_with_the_command_that_mends_it(

@@ -127,7 +127,7 @@ def test_one_that_breaks_while_it_is_used_is_told(backend: type[Kept], monkeypat
         raise RuntimeError("OBS was closed")
 
     monkeypatch.setattr(backend.made[0], "send", broken)
-    with pytest.raises(SinkError, match=r"the camera OBS Virtual Camera is gone \(OBS was closed\)"):
+    with pytest.raises(SinkError, match=r"the camera OBS Virtual Camera was removed \(OBS was closed\)"):
         device.send(np.zeros((540, 640), np.uint8))
     device.close()
 
@@ -187,7 +187,7 @@ def test_a_kind_that_this_system_has_not(monkeypatch: pytest.MonkeyPatch) -> Non
     library.camera = ModuleType("camera")  # type: ignore[attr-defined]
     library.camera.BACKENDS = {"v4l2loopback": object}  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "pyvirtualcam", library)
-    with pytest.raises(UnavailableError, match="no camera of the kind unitycapture on this system"):
+    with pytest.raises(UnavailableError, match="no unitycapture camera on this system"):
         UnityCamera().open(*SIZE, 30)
 
 

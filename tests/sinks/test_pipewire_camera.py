@@ -171,7 +171,7 @@ def test_pipewire_dies_and_comes_back(inside: Session) -> None:
         assert until(lambda: feed.told)
         reader.close()
         (told,) = feed.told
-        assert told.startswith("PipeWire's camera is gone (") and told.endswith("; trying again until it is back")
+        assert told.startswith("PipeWire removed the camera (") and told.endswith("; trying again until it is back")
         turns = feed.turns
         assert until(lambda: feed.turns > turns + 50)
         inside.begin()
@@ -204,8 +204,8 @@ def test_what_works_here_is_told(inside: Session) -> None:
 @pytest.mark.parametrize(
     ("folder", "message"),
     [
-        (None, "XDG_RUNTIME_DIR is not set: PipeWire is reached in a user's session alone"),
-        ("{empty}", "no PipeWire listens at {empty}/pipewire-0: systemctl --user start pipewire wireplumber"),
+        (None, "XDG_RUNTIME_DIR is not set: PipeWire only works in a user's session"),
+        ("{empty}", "PipeWire does not run at {empty}/pipewire-0: systemctl --user start pipewire wireplumber"),
     ],
 )
 def test_no_pipewire_is_one_line(
@@ -223,7 +223,7 @@ def test_no_pipewire_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert message.format(empty=tmp_path) in line
     camera = VirtualCamera("pipewire", size=SIZE)
-    with pytest.raises(SinkError, match="there can be no virtual camera"):
+    with pytest.raises(SinkError, match="no virtual camera can be made"):
         camera.open()
 
 

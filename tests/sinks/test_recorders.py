@@ -436,7 +436,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(small_dis
         assert all(cv2.imread(str(small_disk / "shots" / name)) is not None for name in names)
     else:
         assert_only_the_incomplete(small_disk, target)
-        assert done.stdout.endswith(f"; what was recorded until then is {small_disk}/{incomplete(target)}")
+        assert done.stdout.endswith(f"; the part recorded until then is {small_disk}/{incomplete(target)}")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no such limit")
@@ -445,7 +445,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing_half_written(small_dis
 def test_a_limit_on_the_files_size_is_one_clear_line(tmp_path: Path, suffix: str) -> None:
     done = run_full(f"{tmp_path}/take{suffix}", 300_000)
     assert done.returncode == 2, done.stderr
-    assert "no larger file" in done.stdout and done.stderr == ""
+    assert "too large for the file system" in done.stdout and done.stderr == ""
     assert_only_the_incomplete(tmp_path, f"take{suffix}")
 
 
@@ -530,7 +530,7 @@ def test_with_a_window_a_failed_recording_is_told_and_the_run_goes_on() -> None:
         recorder.write(disc(seq))
         time.sleep(0.002)
     recorder.close(failed=False)
-    said = "cannot record slow.mp4: the encoder burst; what was recorded until then is slow.incomplete.mp4"
+    said = "cannot record slow.mp4: the encoder burst; the part recorded until then is slow.incomplete.mp4"
     assert told == [said] == [recorder.failure]
     assert recorder.saved == Path("slow.incomplete.mp4")
 
@@ -813,6 +813,6 @@ def test_one_that_is_ended_before_a_picture_came_is_told(tmp_path: Path) -> None
     switch.idle()
     switch.use(None)
     switch.idle()
-    assert told == [f"nothing was recorded to {path}: no picture had come yet"]
+    assert told == [f"nothing was recorded to {path}, because no picture had come yet"]
     assert not switch.saved and not list(tmp_path.iterdir())
     switch.close(failed=False)

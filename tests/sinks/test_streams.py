@@ -142,7 +142,7 @@ def test_whip_to_a_server_of_webrtc() -> None:
         assert SECRET not in sink.label
         sink.meet(Surroundings(told=said.append))
         sink.open()
-        assert said == [f"--stream-bitrate is not for {sink.label}: WebRTC finds a rate of its own"]
+        assert said == [f"--stream-bitrate is not for {sink.label}: WebRTC chooses the rate itself"]
         assert until(lambda: (send(sink, 3), len(server.pictures) >= 10)[1], 40)
         assert sink.state == "live"
         sink.close(failed=False)
@@ -246,7 +246,7 @@ def test_a_server_that_comes_back_is_found_again_and_both_are_told(
         assert until(lambda: (send(sink, 3), said)[1])
         assert sink.state == "lost"
         assert len(said) == 1
-        assert said[0].startswith(f"the stream to {address} cannot be begun (")
+        assert said[0].startswith(f"the stream to {address} cannot be started (")
         assert said[0].endswith("): trying again until it works")
         with receiving(address + "?listen=1", tmp_path / "one.mkv") as server:
             assert live(sink)
@@ -290,7 +290,7 @@ def test_a_server_that_never_answers_holds_up_nothing_but_its_stream(monkeypatch
         ended.set()
         ticking.join()
         sink.close(failed=False)
-    assert "the server has taken nothing for 1 s" in said[0]
+    assert "the server has accepted nothing for 1 s" in said[0]
     assert SECRET not in said[0]
     assert len(stamps) > 20, "other threads went on"
 
@@ -386,18 +386,18 @@ def test_what_stands_too_long_becomes_the_background_and_goes_on_being_sent(monk
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ("", "is no address"),
-        ("me.mp4", "is no address"),
-        ("C:\\live", "is no address"),
+        ("", "is not an address"),
+        ("me.mp4", "is not an address"),
+        ("C:\\live", "is not an address"),
         ("rtmp://", "needs a host"),
         ("rtmp://host", "needs the application and stream key"),
         ("udp://host", "needs a port"),
-        ("tcp://host:99999", "the port is no number"),
-        ("http://host/x", "does not know http://"),
+        ("tcp://host:99999", "the port must be a number"),
+        ("http://host/x", "cannot send http://"),
         (f"srt://host:5/{SECRET}", "ffmpeg -i udp://127.0.0.1:5004 -c copy -f mpegts srt://host:5"),
-        ("rtsp://host/x", "cannot be sent from here"),
+        ("rtsp://host/x", "cannot send"),
         ("hls:", "needs a folder"),
-        ("hls:/dev/null/live", "cannot be a folder"),
+        ("hls:/dev/null/live", "cannot be used as a folder"),
     ],
 )
 def test_an_address_that_means_nothing_is_told_in_one_line(words: str, complaint: str) -> None:

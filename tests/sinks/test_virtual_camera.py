@@ -334,7 +334,7 @@ def test_of_several_one_that_does_not_work_is_no_fault(clock: FakeClock) -> None
 
 def test_where_none_works_every_reason_is_told(clock: FakeClock) -> None:
     feed = Feed(clock, KeptCamera(refusal="no module: load it"), KeptCamera(refusal="no PipeWire: start it"))
-    with pytest.raises(SinkError, match="no virtual camera: no module: load it; no PipeWire: start it"):
+    with pytest.raises(SinkError, match="no virtual camera can be made: no module: load it; no PipeWire: start it"):
         feed.camera.open()
 
 
@@ -344,7 +344,7 @@ def test_one_that_is_switched_on_and_cannot_be_is_told_and_off(clock: FakeClock)
     assert feed.kept.calls == []
     feed.camera.use(True)
     feed.wait(0.1)
-    assert feed.told == ["there can be no virtual camera: no module"] and not feed.camera.on
+    assert feed.told == ["no virtual camera can be made: no module"] and not feed.camera.on
 
 
 # By name ----------------------------------------------------------------------------------------------------
@@ -391,8 +391,11 @@ def test_it_is_a_sink_of_the_registry() -> None:
     ("options", "complaint"),
     [
         ({"virtual_camera": " "}, "the virtual camera's name is empty"),
-        ({"virtual_camera": "auto", "source": SourceSettings("a.mp4", realtime=False)}, "a virtual camera is live"),
-        ({"virtual_camera_size": (800, 600)}, "one of these sizes: 640x360, 1280x720, 1920x1080"),
+        (
+            {"virtual_camera": "auto", "source": SourceSettings("a.mp4", realtime=False)},
+            "a virtual camera needs live video",
+        ),
+        ({"virtual_camera_size": (800, 600)}, "can have these sizes: 640x360, 1280x720, 1920x1080"),
     ],
 )
 def test_what_cannot_be_is_told(options: dict[str, object], complaint: str) -> None:

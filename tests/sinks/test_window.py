@@ -814,7 +814,7 @@ except DisplayError as error:
     ("settings", "words"),
     [
         ({}, "DISPLAY is not set (no desktop session"),
-        ({"WAYLAND_DISPLAY": "wayland-0"}, "DISPLAY is not set: this Wayland session runs no XWayland"),
+        ({"WAYLAND_DISPLAY": "wayland-0"}, "DISPLAY is not set: this Wayland session has no XWayland"),
         ({"DISPLAY": ":993"}, "the X display ':993' cannot be used: no X server runs there"),
         ({"DISPLAY": "localhost:993"}, "the X display 'localhost:993' cannot be used: no X server runs there"),
         ({"DISPLAY": "garbage"}, "the X display 'garbage' cannot be used: its name is not of the form host:number"),

@@ -107,16 +107,16 @@ def test_what_is_dropped_becomes_the_background_and_is_answered(display: Display
         drop(film)
         assert program.says("background 12/12: film") and shows(FILM), program.told
         drop(notes)
-        assert program.says("notes.txt holds no picture and no video"), program.told
+        assert program.says("notes.txt contains no picture and no video"), program.told
         drop(bad)
         assert program.says("the background image broken.jpg is not a picture that can be read"), program.told
         assert shows(FILM), "what cannot be shown changes nothing"
         drop(wood, sea, notes)
-        assert program.says("background 13/14: wood, and 1 more; notes.txt holds no picture"), program.told
+        assert program.says("background 13/14: wood, and 1 more; notes.txt contains no picture"), program.told
         assert shows(WOOD), "the first of several is seen"
         drop()
         drop(kind="text/plain")
-        assert program.says("that is no file: save it as one, and drop that"), program.told
+        assert program.says("that is not a file: save it as one, and drop that file"), program.told
         place = display.window_geometry()
         assert not drag_onto(display.name, int(display.window()), (place.x, place.y), ["?"], "application/x-color")
         assert program.process.poll() is None and not any(str(tmp_path) in line for line in program.told)
@@ -189,9 +189,9 @@ def test_w_fetches_rvm_while_the_picture_goes_on(
             assert moves(display)
             go.set()
             assert Display.wait(lambda: "" in program.told, 20), "what was fetched is no longer told"
-            assert program.says("RVM is here: better edges from now on"), program.told
+            assert program.says("RVM is ready: better edges from now on"), program.told
             display.key("w")
-            assert program.says("RVM is here: it is used from now on"), program.told
+            assert program.says("RVM is ready and used from now on"), program.told
             assert Display.wait((tmp_path / "cache").is_dir) and moves(display)
             display.key("e")
             assert program.says("engine: lite"), "RVM was in use"

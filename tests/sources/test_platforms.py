@@ -79,7 +79,7 @@ def test_a_camera_with_a_dot_is_waited_for_as_any(name: str, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(camera, "list_cameras", list)
     source = open_source(SourceSettings(name, wait=True))
-    with pytest.raises(SourceUnavailableError, match=f"no camera, file or URL is called '{name}'"):
+    with pytest.raises(SourceUnavailableError, match=f"there is no camera, file or URL '{name}'"):
         source.open()
     source.release()
 

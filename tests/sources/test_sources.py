@@ -364,7 +364,7 @@ def test_no_video(tmp_path: Path, name: str, content: bytes, said: str) -> None:
 
 
 def test_sound_only(tmp_path: Path) -> None:
-    assert "holds no picture: sound only" in refusal(open_source(settings(make_sound(tmp_path / "song.m4a"))))
+    assert "contains no picture: only sound" in refusal(open_source(settings(make_sound(tmp_path / "song.m4a"))))
 
 
 def test_cut_short_without_an_index(tmp_path: Path) -> None:
@@ -642,7 +642,7 @@ def test_camera_with_a_closed_cover(monkeypatch: pytest.MonkeyPatch, clock: Fake
         return dark
 
     monkeypatch.setattr(Capture, "grab", grab)
-    assert "black pictures only" in refusal(CameraSource(settings("0"), clock))
+    assert "only black pictures" in refusal(CameraSource(settings("0"), clock))
 
 
 def test_camera_that_begins_in_the_dark(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
@@ -661,7 +661,7 @@ def test_camera_that_one_may_not_use(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(camera, "list_cameras", lambda: [Camera(5, "Locked", str(device))])
     monkeypatch.setattr("rvm_live.sources.camera.camera.os.access", lambda *_: False)
     said = refusal(CameraSource(settings("5")))
-    assert str(device) in said and "group video" in said
+    assert str(device) in said and "usermod -aG video" in said
 
 
 def test_camera_that_is_unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -684,7 +684,7 @@ def test_auto_without_a_camera_shows_the_demo(monkeypatch: pytest.MonkeyPatch) -
     grab = source.read()
     source.release()
     assert (info.kind, info.width, info.height) == ("demo", 64, 48)
-    assert info.notes == ("no camera delivers (this machine shows no camera): showing the demo instead",)
+    assert info.notes == ("no camera delivers pictures (no camera was found): showing the demo instead",)
     check_picture(grab, 64, 48)
 
 
@@ -739,7 +739,7 @@ def test_auto_without_camera_and_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto, "list_cameras", list)
     monkeypatch.setattr("rvm_live.sources.demo.portrait.find_spec", lambda _: None)
     message = refusal(AutoSource(settings("auto")))
-    assert "this machine shows no camera" in message
+    assert "no camera was found" in message
     assert adding("demo") in message
 
 

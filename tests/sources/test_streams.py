@@ -121,7 +121,7 @@ def test_every_frame_of_a_live_one_can_not(tmp_path: Path) -> None:
     with (
         HlsServer(tmp_path, segment_s=2, count=4) as server,
         reconnected(server.url, realtime=False) as (source, _),
-        pytest.raises(SourceUnavailableError, match=r"--no-realtime takes every frame, but stream .* is live"),
+        pytest.raises(SourceUnavailableError, match=r"--no-realtime is for files, but stream .* is live"),
     ):
         source.open()
 

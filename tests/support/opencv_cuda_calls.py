@@ -90,7 +90,7 @@ def outcome(form: Form) -> str:
     owner, _, method = name.rpartition(".")
     target = getattr(getattr(cv2.cuda, owner) if owner else cv2.cuda, method, None)
     if target is None:
-        return "is not there"
+        return "there is no mask"
     signatures = re.findall(rf"^{method}\((.*?)\) -> ", target.__doc__, re.MULTILINE)
     return "ok" if any(fits(signature, args, named) for signature in signatures) else f"takes {signatures}"
 

@@ -64,7 +64,7 @@ class PatternSource(Source):
         frames: deliver this many, then end; None: endless.
         fps: paced at this rate by ``clock``; None: as fast as it is read.
         live: as a camera (no ``media_ns``); by default live unless ``frames`` is given.
-        clock: stamps and paces.
+        clock: monotonic time.
 
     Attributes:
         opened: ``open`` was called.

@@ -22,7 +22,7 @@ from rvm_live.system import folders
 from tests.conftest import ROOT
 from tests.support.movies import make_movie
 
-WITHOUT = "nothing can be kept for the next run"
+WITHOUT = "nothing can be stored for the next run"
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ PLACES: dict[str, tuple[str, Callable[[Path], Path | str]]] = {
     "a file": ("XDG_CACHE_HOME", _file),
     "below a file": ("XDG_CACHE_HOME", lambda tmp_path: _file(tmp_path) / "below"),
     "too long": ("XDG_CACHE_HOME", lambda tmp_path: tmp_path / ("x" * 300)),
-    "no text": ("XDG_CACHE_HOME", _nameless),
+    "not valid UTF-8": ("XDG_CACHE_HOME", _nameless),
     "a link in a circle": ("XDG_CACHE_HOME", lambda tmp_path: _circle(tmp_path)),
     "a home that is none": ("HOME", lambda tmp_path: "/dev/null/nobody"),
     "its own variable": ("RVM_LIVE_CACHE", _file),
@@ -104,7 +104,7 @@ def test_the_networks_of_rvm_run_without_a_cache(
 def test_auto_without_weights_and_without_a_cache_takes_the_embedded_engine(unusable: str) -> None:
     assert choose(EngineSettings(offline=True)).names == ("lite",)
     assert [status.state for status in w.list_known()] == ["not fetched", "not fetched"]
-    if unusable != "no text":  # which Python itself can write
+    if unusable != "not valid UTF-8":  # which Python itself can write
         with pytest.raises(WeightsError, match="cannot write to the cache") as caught:
             w.pull("mobilenetv3")
         assert "\n" not in str(caught.value)

@@ -174,7 +174,7 @@ def test_a_card_is_known_by_its_uuid_whatever_cuda_counts(
 def test_no_card_is_looked_at_where_none_does_the_work(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
     put_cards(monkeypatch, used=False)
     assert gpu.card(device) is None
-    assert gpu.read(None) is None and gpu.why_not(None) == "the work is not done on an NVIDIA GPU"
+    assert gpu.read(None) is None and gpu.why_not(None) == "no NVIDIA GPU is in use"
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_real_card_reports_itself() -> None:
     if reading is None:
         from tests.conftest import missing
 
-        missing(f"no GPU readings: {gpu.why_not()}", required="RVM_REQUIRE_CUDA")
+        missing(f"the GPU cannot be monitored: {gpu.why_not()}", required="RVM_REQUIRE_CUDA")
         return
     assert reading.name and reading.driver
     assert reading.memory_total is None or 0 < (reading.memory_used or 0) <= reading.memory_total

@@ -157,22 +157,22 @@ BAD = {
     "torchscript": (lambda path, good, state: write_torchscript(path), "is a TorchScript model"),
     "other network": (
         lambda path, good, state: torch.save({"conv1.weight": torch.zeros(3)}, path),
-        "holds another network (1 tensors, such as 'conv1.weight')",
+        "contain another network (1 tensors, such as 'conv1.weight')",
     ),
     "torchvision's backbone": (
         lambda path, good, state: torch.save({"backbone.features.0.0.weight": torch.zeros(16, 3, 3, 3)}, path),
-        "holds another network",
+        "contain another network",
     ),
-    "a tensor": (lambda path, good, state: torch.save(torch.zeros(3), path), "holds a Tensor"),
-    "a list": (lambda path, good, state: torch.save([1, 2], path), "holds a list"),
+    "a tensor": (lambda path, good, state: torch.save(torch.zeros(3), path), "contains a Tensor"),
+    "a list": (lambda path, good, state: torch.save([1, 2], path), "contains a list"),
     "nested": (lambda path, good, state: torch.save({"model": state}, path), "its entry 'model' is a dict"),
     "missing tensor": (
         lambda path, good, state: torch.save({k: v for k, v in state.items() if "project_seg" not in k}, path),
-        "lacks 'project_seg.conv.weight' and 1 more",
+        "does not contain 'project_seg.conv.weight' and 1 more",
     ),
     "extra tensor": (
         lambda path, good, state: _altered(state, path, more=torch.zeros(1)),
-        "not its own, such as 'more'",
+        "unknown tensors, such as 'more'",
     ),
     "other shape": (
         lambda path, good, state: _altered(state, path, **{"project_mat.conv.bias": torch.zeros(5)}),
@@ -180,11 +180,11 @@ BAD = {
     ),
     "not a number": (
         lambda path, good, state: _altered(state, path, **{"project_mat.conv.bias": torch.full((4,), float("nan"))}),
-        "not finite",
+        "NaN or infinite",
     ),
     "integers": (
         lambda path, good, state: _altered(state, path, **{"project_mat.conv.bias": torch.zeros(4, dtype=torch.int8)}),
-        "holds int8",
+        "contains int8",
     ),
     "zip": (lambda path, good, state: write_zip(path), "is a zip archive"),
 }
@@ -287,7 +287,7 @@ def test_a_lone_file_decides_the_model(data: Path, tmp_path: Path) -> None:
 
 def test_a_folder_without_weights(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(WeightsError, match=r"holds no \.pth or \.safetensors file"):
+    with pytest.raises(WeightsError, match=r"contains no \.pth or \.safetensors file"):
         w.resolve(EngineSettings(weights=tmp_path))
 
 
@@ -447,7 +447,7 @@ def test_weights_are_fetched_over_https_alone(
 ) -> None:
     with serving(lambda handler, n: send(handler, official)) as (url, asked):
         monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", scheme + url.removeprefix("http"))
-        with pytest.raises(WeightsError, match="over https alone") as error:
+        with pytest.raises(WeightsError, match="only fetched over https") as error:
             w.pull("mobilenetv3")
         assert asked == []
     assert "RVM_LIVE_WEIGHTS_URL" in told(error)

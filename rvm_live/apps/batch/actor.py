@@ -1,4 +1,4 @@
-"""What runs in a process of a Ray cluster: one file after another, with this machine's share of cores and GPUs."""
+"""A worker process of a Ray cluster: processes one file after another, with its share of cores and GPUs."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ class Actor:
         self._shared.stop("interrupted")
 
     def work(self, job: Job, number: int, resume: bool) -> Iterator[dict[str, Any] | Done]:
-        """One file: its events as they come, and at the end what became of it."""
+        """Process one file: yields its events, and at the end its result."""
         if not job.source.exists():
-            told = f"{job.source} cannot be seen on {platform.node()}: all machines need the same folders"
+            told = f"{job.source} does not exist on {platform.node()}: all machines must share the same folders"
             yield Done(job, "failed", error=told, elsewhere=True)
             return
         job.folder.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,7 @@ _WEBP = {"quality": "80", "compression_level": "4"}
 
 
 def check_animation(container: str, size: tuple[int, int], seconds: float | None) -> None:
-    """Refuse what is too long or too large.
+    """Refuse a clip that is too long or too large.
 
     Args:
         container: a key of :data:`~rvm_live.media.suffixes.ANIMATIONS`.
@@ -45,16 +45,17 @@ def check_animation(container: str, size: tuple[int, int], seconds: float | None
         seconds: of the clip; None: not known.
 
     Raises:
-        SettingsError: it is.
+        SettingsError: it is too long or too large.
     """
     if seconds is not None and seconds > _MOST_SECONDS:
         raise SettingsError(
-            f"{seconds:.0f} s are too long for {container}: {_MOST_SECONDS} s at most; take a part (--start, --end), "
+            f"{seconds:.0f} s are too long for {container}, which takes {_MOST_SECONDS} s: choose a part "
+            "(--start, --end) "
             "or write .mov or .webm"
         )
     if max(size) > _MOST_SIDE:
         raise SettingsError(
-            f"{size[0]}x{size[1]} is too large for {container}: {_MOST_SIDE} pixels on a side at most; "
+            f"{size[0]}x{size[1]} is too large for {container}, which takes {_MOST_SIDE} pixels on a side: "
             "write .mov or .webm"
         )
 
@@ -67,7 +68,7 @@ class AnimationWriter(MovieWriter):
         track: name of what is in it.
         facts: of the input: its clock is this file's clock.
         segments: of this and the other tracks.
-        stopped: asked while pictures are encoded.
+        stopped: called while pictures are encoded; true ends it.
         end_ns: tells at the end when the last frame ends, nanoseconds.
     """
 
@@ -165,11 +166,11 @@ def _gif(path: Path, files: Sequence[Path], stamps: Sequence[Fraction], end: Fra
             out.mux(stream.encode(made))
         out.mux(stream.encode(None))
     left_out = len(stamps) - len(times)
-    return [f"{left_out} of {len(stamps)} frames left out: a GIF shows 50 a second at most"] if left_out else []
+    return [f"{left_out} of {len(stamps)} frames left out: a GIF shows at most 50 per second"] if left_out else []
 
 
 def _hard(picture: Bytes) -> Bytes:
-    """With alpha of 0 and 255 alone, and no colour where it is 0."""
+    """A picture with only alpha 0 and 255, and no colour where it is 0."""
     image = _as_bgra(picture)
     return np.where(image[..., 3:] >= _HALF, image | np.array([0, 0, 0, 255], np.uint8), 0).astype(np.uint8)
 
@@ -216,7 +217,7 @@ class _Graph:
         self._sink: Any = None
 
     def source(self, size: tuple[int, int]) -> Any:
-        """Where BGRA pictures of a size go in."""
+        """Add a source of BGRA pictures of a size."""
         return self._graph.add_buffer(width=size[0], height=size[1], format="bgra", time_base=_GIF_BASE)
 
     def chain(self, source: Any, of: tuple[str, dict[str, str]], other: Any = None) -> None:
@@ -230,7 +231,7 @@ class _Graph:
         self._graph.configure()
 
     def pulled(self) -> Iterator[Any]:
-        """What has come out."""
+        """The pictures that have come out."""
         while True:
             try:
                 yield self._sink.pull()

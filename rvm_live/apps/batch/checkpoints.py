@@ -1,4 +1,4 @@
-"""An engine that writes its recurrent state down at the end of every segment, and takes it up where a run goes on."""
+"""An engine that stores its recurrent state at the end of every segment, and restores it when a run continues."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ state nobody can write down has found its person after so many."""
 class CheckpointEngine(DelegatingEngine):
     """Gives mattes for the frames from ``segments.start`` on; those before it, the lead-in, get an empty one.
 
-    With the state at hand the lead-in is passed over; without it the engine sees it.
+    With a stored state the lead-in is skipped; without one the engine processes it.
 
     Args:
         inner: does the work.

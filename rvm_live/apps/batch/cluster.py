@@ -56,12 +56,13 @@ class _Hand:
 
 
 def work_off_all(shared: Shared, jobs: Iterable[Job], finished: Callable[[Done, int], None]) -> None:
-    """Work off all files. A worker that dies is replaced, and its file goes on elsewhere, at its last whole segment.
+    """Process all files. A worker that dies is replaced, and its file continues on another worker, at its last complete
+    segment.
 
     Args:
         shared: what the files of a run share; ``settings.ray`` and ``settings.workers`` say where.
         jobs: the files.
-        finished: told what became of each, as they end.
+        finished: called with the result of each file when it ends.
 
     Raises:
         UnavailableError: Ray is not installed, or its cluster cannot be reached.
@@ -86,7 +87,7 @@ def work_off_all(shared: Shared, jobs: Iterable[Job], finished: Callable[[Done, 
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Ray takes SIGTERM for itself, in Python and below it, and ends the process at once; how a run ends is ours."""
+    """Keep our signal handlers: Ray handles SIGTERM itself, in Python and below it, and ends the process at once."""
     ours = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -97,9 +98,9 @@ def _signals_kept() -> Iterator[None]:
 
 
 def _lock_up(address: str | None) -> None:
-    """Whoever can talk to Ray can run what he likes: what it reads of the environment while it is imported.
+    """Set Ray's environment before it is imported: whoever can talk to Ray can run any code.
 
-    A cluster of our own hears this machine alone, and answers nobody without a token that is made for this run. One
+    Our own cluster only listens on this machine, and needs a token that is made for this run. A cluster
     that is joined is talked to with its own token (``RAY_AUTH_TOKEN``, or the file that Ray keeps it in).
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing goes over the network that nobody asked for
@@ -122,7 +123,7 @@ def _connect(ray: Any, shared: Shared) -> None:
             ray.init(address="local", include_dashboard=False, **options)
         else:
             _knock(address)
-            hint = "; it asks for its token: RAY_AUTH_TOKEN, as `ray get-auth-token` tells it there"
+            hint = "; it needs its token: set RAY_AUTH_TOKEN to what `ray get-auth-token` prints there"
             ray.init(address=address, **options)
     except Exception as error:  # Ray raises what it likes
         where = "here" if address in _HERE else f"at {address}"
@@ -131,10 +132,10 @@ def _connect(ray: Any, shared: Shared) -> None:
 
 
 def _knock(address: str | None) -> None:
-    """Find out quickly whether anybody listens; Ray itself tries for minutes.
+    """Check quickly whether a server listens; Ray itself tries for minutes.
 
     Raises:
-        OSError: nobody does.
+        OSError: none does.
     """
     host, _, port = (address or "").rpartition("://")[2].rpartition(":")
     if host and port.isdecimal():
@@ -151,7 +152,7 @@ class _Crew:
         cpus = [int(node.get("CPU", 0)) for node in nodes if node.get("CPU", 0) >= 1]
         settings = shared.settings
         if not cpus:
-            raise UnavailableError("the Ray cluster has no CPU to give")
+            raise UnavailableError("the Ray cluster has no free CPU: add a machine, or wait")
         if gpus and not settings.engine.device.startswith("cpu"):
             self._cores, most = max(1, min(_CORES, sum(cpus) // gpus)), gpus
             self._resources: dict[str, float] = {"num_gpus": 1, "num_cpus": self._cores}
@@ -208,7 +209,7 @@ class _Crew:
             )
 
     def _ready(self) -> list[_Hand]:
-        """The workers that have something to say."""
+        """The workers that have an event."""
         busy = {hand.events: hand for hand in self._hands if hand.task is not None}
         if not busy:
             return []
@@ -224,21 +225,21 @@ class _Crew:
             hand.task = None
             return
         except self._ray.exceptions.RayError as error:
-            self._lost(hand, task, tasks, finished, f"a worker died ({_gist(error)})")
+            self._lost(hand, task, tasks, finished, f"a worker process died ({_gist(error)})")
             return
         if not isinstance(event, Done):
             self._shared.tell(event)
             return
         if event.lost:
             self._ray.kill(hand.actor)  # nothing that it begins now would work; what it holds of the GPU goes with it
-            self._lost(hand, task, tasks, finished, f"a worker lost its GPU ({event.error})")
+            self._lost(hand, task, tasks, finished, f"a worker's GPU failed ({event.error})")
             return
         hand.task = None
         hand.where = hand.where or self._ray.get(hand.actor.where.remote())
         if event.state == "failed" and event.elsewhere and task.tries < _TRIES and not self._shared.stopped.is_set():
             task.shunned.add(hand.where)
             if len(self._hands) > 1:
-                self._note(f"{task.job.source.name}: {event.error}; trying elsewhere")
+                self._note(f"{task.job.source.name}: {event.error}; trying on another worker")
                 tasks.append(task)
                 return
         finished(event, task.number)
@@ -251,7 +252,7 @@ class _Crew:
         finished: Callable[[Done, int], None],
         reason: str,
     ) -> None:
-        """A worker has died, or is of no more use: another takes its place, and its file."""
+        """Replace a worker that has died or failed; another one continues with its file."""
         hand.task = None
         self._hands.remove(hand)
         if self._shared.stopped.is_set():
@@ -259,9 +260,11 @@ class _Crew:
             return
         self._hands.append(self._hired())
         if task.tries >= _TRIES:
-            finished(Done(task.job, "failed", error=f"three workers failed at it, at last {reason}"), task.number)
+            finished(
+                Done(task.job, "failed", error=f"three workers failed on it; the last error: {reason}"), task.number
+            )
             return
-        self._note(f"{task.job.source.name}: {reason}; another goes on with it")
+        self._note(f"{task.job.source.name}: {reason}; another worker continues with it")
         tasks.appendleft(task)
 
     def _note(self, text: str) -> None:
@@ -269,7 +272,7 @@ class _Crew:
 
 
 def _gist(error: Exception) -> str:
-    """The first line of Ray's long explanations that says anything."""
+    """The first useful line of Ray's long explanations."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:160].rstrip(".: ")
 

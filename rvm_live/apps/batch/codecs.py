@@ -82,7 +82,7 @@ _HEVC_WITH_ALPHA = (
 def recipe_for(
     container: str, codec: str, *, hardware: bool = False, size: tuple[int, int] = (1280, 720), clear: bool = False
 ) -> tuple[Recipe, list[str]]:
-    """How a container is written.
+    """How to write a container.
 
     Args:
         container: a key of :data:`FITTING`.
@@ -92,14 +92,14 @@ def recipe_for(
         clear: the pictures have alpha; where the codec has none, the recipe's ``clear`` is None.
 
     Returns:
-        The recipe, and what is to be told.
+        The recipe, and notes.
 
     Raises:
-        SettingsError: the codec does not belong into the container, or could keep alpha and nothing here encodes that.
+        SettingsError: the container cannot store the codec, or no encoder here keeps alpha.
     """
     name = FITTING[container][0] if codec == "auto" else codec
     if name not in FITTING[container]:
-        raise SettingsError(f"{name} does not go into {container}: choose of {', '.join(FITTING[container])}")
+        raise SettingsError(f"{name} cannot be stored in {container}: choose from {', '.join(FITTING[container])}")
     recipe = replace(CODECS[name], muxer=MUXERS[container])
     if name == "av1":
         os.environ.setdefault("SVT_LOG", "1")  # errors alone; the encoder is fond of talking
@@ -118,7 +118,7 @@ def recipe_for(
         if reason is None:
             return other, []
         reasons.append(f"{other.codec}: {reason}")
-    told = "; ".join(reasons) or f"no hardware encodes {name}"
+    told = "; ".join(reasons) or f"no hardware here encodes {name}"
     return recipe, [f"encoded in software ({told})"]
 
 
@@ -135,4 +135,6 @@ def _hevc_with_alpha(size: tuple[int, int]) -> Recipe:
         if reason is None:
             return recipe
         reasons.append(f"{recipe.codec}: {reason}")
-    raise SettingsError(f"hevc keeps no alpha here ({'; '.join(reasons)}): leave the codec out, or name a background")
+    raise SettingsError(
+        f"HEVC cannot store alpha here ({'; '.join(reasons)}): leave the codec out, or name a background"
+    )

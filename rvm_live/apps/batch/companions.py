@@ -1,7 +1,7 @@
-"""All of a file but its picture on its way into another: sound, subtitles, and what is written on it.
+"""Copies everything but the picture from one file to another: sound, subtitles and tags.
 
-What becomes of each track is settled before the matting begins, by doing it with the first packets: a container or an
-encoder that refuses is found then, and the next way is taken.
+The plan for each track is made before the matting begins, by trying it with the first packets: a container or an
+encoder that refuses is found then, and the next way is tried.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _TRIED = 24
 
 @dataclass(frozen=True)
 class Plan:
-    """What becomes of the tracks beside the picture.
+    """The plan for the tracks beside the picture.
 
     Attributes:
         source: the file they come from.
         container: the kind they go into, ``mp4``, ``mov``, ``mkv`` or ``webm``.
         ways: number of a stream in the source -> encoder, empty where it is copied.
-        notes: what is not copied as it was.
+        notes: what is changed or left out.
         labels: whether title, chapters and the like go with them.
         start: what of the source is taken begins there, seconds on its clock.
         cut: it ends with the picture; if not, with whatever the source holds longest.
@@ -56,13 +56,13 @@ class Plan:
     cut: bool = False
 
     def plans(self) -> list[Plan]:
-        """This one, and others that ask less of the container."""
+        """This plan, and simpler ones that ask less of the container."""
         bare = replace(self, labels=False)
         return [self, bare, *([replace(bare, ways={})] if self.ways else [])]
 
 
 def plan(source: Path, container: str) -> Plan:
-    """Settle what becomes of each track.
+    """Plan each track.
 
     Args:
         source: the file.
@@ -85,13 +85,13 @@ def plan(source: Path, container: str) -> Plan:
             codec = stream.codec_context.codec.canonical_name
             way, change = _settled(source, stream, container)
             if way is None:
-                notes.append(f"{told}: {codec} does not fit into {container}, left out")
+                notes.append(f"{told}: {codec} cannot be stored in {container}, left out")
                 continue
             ways[stream.index] = way
             if change:
-                notes.append(f"{told}: {codec} does not fit into {container}, encoded as {change}")
+                notes.append(f"{told}: {codec} cannot be stored in {container}, encoded as {change}")
         if container != "mkv" and file.streams.attachments:
-            notes.append(f"{container} does not take attached files (fonts), left out")
+            notes.append(f"{container} cannot store attached files (fonts), left out")
     return Plan(source, container, ways, tuple(notes))
 
 
@@ -114,7 +114,7 @@ def _first(file: Any, stream: Any) -> Iterator[Any]:
 
 
 def _settled(source: Path, stream: Any, container: str) -> tuple[str | None, str]:
-    """The first way that works, and what it changes; None where none does."""
+    """The first way that works, and what it changes; None if none works."""
     for way in sound_ways(stream, container) if stream.type == "audio" else subtitle_ways(stream, container):
         try:
             return way, _tried(source, stream.index, container, way)
@@ -137,7 +137,7 @@ def _tried(source: Path, index: int, container: str, way: str) -> str:
                 lane.write(packet)
             lane.finish()
             if lane.damaged and not lane.written:
-                raise ValueError("none of it can be taken")
+                raise ValueError("no packet of it can be used")
         return lane.change
 
 
@@ -165,13 +165,13 @@ class Companions:
     """The tracks beside the picture while they are written.
 
     Args:
-        plan: what becomes of them.
+        plan: the plan for them.
         out: container being written, before its header.
         picture: its picture's stream.
         seconds: how long the picture is.
 
     Attributes:
-        notes: what is not copied as it was.
+        notes: what is changed or left out.
     """
 
     def __init__(self, plan: Plan, out: Any, picture: Any, seconds: Fraction) -> None:
@@ -206,7 +206,7 @@ class Companions:
             if lane.damaged:
                 several = "s" if lane.damaged > 1 else ""
                 notes.append(f"{self._names[index]}: {lane.damaged} damaged packet{several}, left out")
-        return notes + ([f"the sound breaks off: {self._broken}"] if self._broken else [])
+        return notes + ([f"the sound ends too early: {self._broken}"] if self._broken else [])
 
     def pump(self, until: float | None) -> None:
         """Write what belongs before ``until`` seconds of the file being written; None: the rest."""
@@ -224,7 +224,7 @@ class Companions:
             lane.finish()
 
     def lost(self, made: Path) -> list[str]:
-        """Look into the finished file: which labels did not arrive, a line each."""
+        """Check the finished file: labels that are missing, one line each."""
         with open_file(made) as out:
             tracks = [(self._names[index], index, at) for index, at in self._made.items()]
             return lost(self._in, out, self._plan.container, self._shift, tracks, self._part)

@@ -28,7 +28,7 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
 
 @dataclass(frozen=True)
 class Cut:
-    """One part, and of which film.
+    """One part of a film.
 
     Attributes:
         span: the part; its name is what the output is to be called.
@@ -46,29 +46,29 @@ def read_cuts(path: Path) -> list[Cut]:
         path: of the file; what ends in ``.edl`` is one, all else is CSV with a header.
 
     Raises:
-        SettingsError: it cannot be read, or says what cannot be; names the line.
+        SettingsError: it cannot be read, or is wrong; names the line.
     """
     with told_as(SettingsError, f"the list of cuts {path} cannot be read"), path.open("rb") as file:
         data = file.read(_MOST_BYTES + 1)
     if len(data) > _MOST_BYTES or b"\0" in data:
-        raise SettingsError(f"{path} is no list of cuts: text is wanted, CSV or EDL, of 4 MB at most")
+        raise SettingsError(f"{path} is not a list of cuts: it must be a CSV or EDL text file of at most 4 MB")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")  # older editing programs
     cuts = _edl(text, path) if path.suffix.lower() == ".edl" else _csv(text, path)
     if not cuts:
-        raise SettingsError(f"{path} names no part of a film")
+        raise SettingsError(f"{path} names no part of a film: write at least one line with a start")
     if len(cuts) > _MOST:
         raise SettingsError(f"{path} names {len(cuts)} parts: {_MOST} at most")
     return cuts
 
 
 def cuts_of(cuts: Sequence[Cut], path: Path, films: Sequence[str]) -> list[list[Span]]:
-    """Which parts each film gives, named so that no two of one film share a name.
+    """The parts of each film, with unique names within a film.
 
-    A part goes to the film that the list names; where it names none, to every film. Where no name of the list fits the
-    only film there is, all parts are its.
+    A part belongs to the film that the list names; if it names none, to every film. If no name of the list fits the
+    only film, all parts belong to it.
 
     Args:
         cuts: of one list.
@@ -81,7 +81,7 @@ def cuts_of(cuts: Sequence[Cut], path: Path, films: Sequence[str]) -> list[list[
     given = [[cut.span for cut in cuts if not cut.films or _names(cut, film)] for film in films]
     if not any(given):
         if len(films) > 1:
-            raise SettingsError(f"{path} names none of the films, but {', '.join(sorted(_all_names(cuts))[:4])}")
+            raise SettingsError(f"{path} names none of these films, only {', '.join(sorted(_all_names(cuts))[:4])}")
         given = [[cut.span for cut in cuts]]
     return [_numbered(spans, Path(film).stem) for spans, film in zip(given, films, strict=True)]
 
@@ -127,11 +127,11 @@ def _csv(text: str, path: Path) -> list[Cut]:
                 unknown = [each for each in columns if each not in _COLUMNS]
                 if unknown or "start" not in columns or len(set(columns)) < len(columns):
                     raise SettingsError(
-                        f"{place}the first line must be a header of {', '.join(_COLUMNS)} (start at least)"
+                        f"{place}the first line must be a header with {', '.join(_COLUMNS)} (at least start)"
                     )
                 continue
             if len(row) > len(columns):
-                raise SettingsError(f"{place}there are {len(row)} fields, and {len(columns)} in the header")
+                raise SettingsError(f"{place}it has {len(row)} fields, but the header has {len(columns)}")
             given = dict(zip(columns, map(str.strip, row), strict=False))
             span = Span.of(given.get("start"), given.get("end"), _name(given.get("name", "")), place)
             cuts.append(Cut(span, tuple(filter(None, [given.get("file")]))))
@@ -148,7 +148,7 @@ def _edl(text: str, path: Path) -> list[Cut]:
     for number, line in enumerate(text.splitlines(), 1):
         plain, place = line.strip(), f"{path}, line {number}: "
         if len(plain) > _LONGEST:
-            raise SettingsError(f"{place}a line of {len(plain)} letters is in no CMX 3600 list")
+            raise SettingsError(f"{place}a line of {len(plain)} characters is too long for a CMX 3600 list")
         if found := _FCM.fullmatch(plain):
             drop = not found["how"].upper().startswith("NON")
             continue
@@ -162,7 +162,7 @@ def _edl(text: str, path: Path) -> list[Cut]:
         if not codes or not words[0].isdigit():  # a title, a comment
             continue
         if len(words) < 8 or words[-4:] != codes:
-            raise SettingsError(f"{place}{plain[:60]!r} is no event of a CMX 3600 list")
+            raise SettingsError(f"{place}{plain[:60]!r} is not an event of a CMX 3600 list")
         lines = lines if words[0] == event else []
         event, reel = words[0], words[1]
         lines.append(None)
@@ -179,6 +179,6 @@ def _called(cut: Cut, clip: str) -> Cut:
 
 
 def _name(text: str) -> str:
-    """A name as part of a file's: without what leads into other folders or what a terminal obeys."""
+    """A name that is safe in a file name: without path separators or control characters."""
     kept = "".join("_" if each in '/\\:*?"<>|' or not each.isprintable() else each for each in text)
     return kept.strip(" .")[:100]

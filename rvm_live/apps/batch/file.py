@@ -1,4 +1,4 @@
-"""One file: look, matte, write, log."""
+"""Processes one file: check, matte, write, log."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _PICTURE = re.compile(rf"(?P<of>.*\.)?[0-9]{{6,}}({'|'.join(map(re.escape, PICTU
 
 
 def work_off(shared: Shared, job: Job, number: int) -> Done:
-    """One file, from its first look to its log; never raises for anything about the file."""
+    """Process one file, from the first check to its log; never raises for a fault of the file."""
     what = str(job.folder / f"{job.stem}{job.suffix}")
-    lock = Lock(job.folder / f".{job.stem}.lock", what, "wait for its end, or choose another --output")
+    lock = Lock(job.folder / f".{job.stem}.lock", what, "wait until it ends, or choose another --output")
     try:
         with nullcontext() if job.logged else lock:  # a folder for outputs has one for the whole run
             return _worked_off(shared, job, number)
@@ -66,14 +66,14 @@ def _worked_off(shared: Shared, job: Job, number: int) -> Done:
         made = Made(job, made_of(settings, shared.engine, shared.choice, job))
         segments = segments_of(shared, job, facts, made)
         if not settings.force and made.there(outputs, unfinished=segments.ours):
-            told = "it is there, made of the same file with the same settings"
+            told = "it exists already, made from the same file with the same settings"
             return Done(job, "kept", outputs, notes=(told,))
         if shared.stopped.is_set():  # nothing is loaded for it
             return Done(job, "interrupted")
         work = partial(matted, shared, job, facts, outputs, notices, number, segments, made)
         worked = _watched(shared, job, notices, work)
         if worked.resumed:
-            notices.fallback(f"went on at frame {worked.resumed}, where an earlier run was stopped")
+            notices.fallback(f"continued at frame {worked.resumed}, where an earlier run was stopped")
         for note in worked.notes:
             notices.fallback(note)
         if worked.low_light > 1:
@@ -112,7 +112,7 @@ def _worked_off(shared: Shared, job: Job, number: int) -> Done:
 
 
 def _watched(shared: Shared, job: Job, notices: Notices, work: Callable[[], Worked]) -> Worked:
-    """Do it, with GPU and processor over time, where that is wanted."""
+    """Process the file, and record GPU and CPU load if that is wanted."""
     if not shared.settings.monitor:
         return work()
     path = job.folder / f"gpu_{job.stem}.csv"
@@ -129,7 +129,7 @@ def _watched(shared: Shared, job: Job, notices: Notices, work: Callable[[], Work
 
 
 def _outputs(shared: Shared, job: Job) -> tuple[Path, ...]:
-    """Where each thing goes; the composite has the plain name.
+    """Path of each output; the composite has the plain name.
 
     Raises:
         SinkError: an output would take the place of its own input, or of what this program did not make, or leads
@@ -141,19 +141,21 @@ def _outputs(shared: Shared, job: Job) -> tuple[Path, ...]:
         if path.exists() and any(path.samefile(each) for each in (job.source, job.source.parent)):
             raise SinkError(f"{path} is the input itself: choose another --output")
         if not pictures and path.is_dir():
-            raise SinkError(f"{path} is a folder, where a file must be: choose another --output")
+            raise SinkError(f"{path} is a folder, but a file is to be written: choose another --output")
         if not pictures and path.exists() and not path.is_file():
-            raise SinkError(f"{path} is a device, a pipe or a socket, and is left alone: choose another --output")
+            raise SinkError(f"{path} is a device, a pipe or a socket, and is not overwritten: choose another --output")
         if pictures and (path.is_symlink() or (path.exists() and not _of_pictures(path))):
-            raise SinkError(f"{path} holds more than numbered pictures, and is left alone: choose another --output")
+            raise SinkError(
+                f"{path} contains other files than numbered pictures, and is not overwritten: choose another --output"
+            )
     parts = folder / f".{job.stem}.parts"
     if parts.is_symlink():
-        raise SinkError(f"{parts} is a link to elsewhere: delete it")
+        raise SinkError(f"{parts} is a link to another place: delete it")
     return made
 
 
 def _of_pictures(path: Path) -> bool:
-    """Whether a folder holds nothing but what this program writes into one."""
+    """Whether a folder only contains what this program writes."""
     try:
         return path.is_dir() and all(_is_ours(each) for each in path.iterdir())
     except OSError:

@@ -1,4 +1,4 @@
-"""Folders that are watched: what is put into them is worked off, once it is whole."""
+"""Watched folders: new files in them are processed once they are complete."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ def watch(
     stopped: threading.Event | None = None,
     work: Callable[..., BatchReport] = run,
 ) -> BatchReport:
-    """Work off what lies in the folders, and whatever comes, until a signal ends it.
+    """Process the files in the folders, and all that come, until a signal ends it.
 
-    A file that failed is tried again when it has changed. What lies there already and is done stays as it is.
+    A file that failed is tried again when it has changed. Files that are done already stay as they are.
 
     Args:
         settings: as for :func:`rvm_live.apps.batch.run.run`; ``inputs`` are folders, ``output`` is another one.
         tell: of events, as there; and ``{"event": "watching", "folders": [...]}`` when there is nothing to do.
-        progress: told of a download of weights.
+        progress: receives the progress of a download of weights.
         clock: monotonic time.
-        signals: Ctrl-C and its like end it; False: they are the caller's.
+        signals: Ctrl-C and other signals end it; False: the caller handles them.
         stopped: set to end it.
-        work: does it.
+        work: processes one file.
 
     Raises:
         SettingsError: an input is no folder, or the output lies in one of them.
-        RvmLiveError: nothing can be done at all.
+        RvmLiveError: nothing can be started.
     """
     folders = [_folder(each) for each in settings.inputs]
     if settings.output is None or (settings.output.suffix and not settings.output.is_dir()):
-        raise SettingsError("--watch needs a folder for what it makes: say which with --output FOLDER/")
+        raise SettingsError("--watch needs a folder for its results: name it with --output FOLDER/")
     if any(settings.output.resolve().is_relative_to(each.resolve()) for each in folders):
-        raise SettingsError(f"--output {settings.output} lies in a folder that is watched: choose another place")
+        raise SettingsError(f"--output {settings.output} is inside a watched folder: choose another place")
     ended, reasons = stopped or threading.Event(), [""]
     files: list[Done] = []
     settled: dict[Path, tuple[_Mark, int]] = {}
@@ -91,7 +91,7 @@ def watch(
 def _folder(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_dir():
-        raise SettingsError(f"--watch takes folders: {text!r} is none")
+        raise SettingsError(f"--watch takes folders: {text!r} is not a folder")
     return path
 
 

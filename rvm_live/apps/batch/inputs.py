@@ -1,4 +1,4 @@
-"""Which files a batch run works on, and what their outputs are called."""
+"""The input files of a batch run, and the names of their outputs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Job:
         container: of its outputs, see :func:`~rvm_live.apps.batch.outputs.container_of`.
         pictures: where it is a row of pictures, all of them, in order; ``source`` is the first then.
         logged: its outputs go into a folder for outputs, each with its log.
-        plain: which of its outputs is called so; the others tell in their names what they are.
+        plain: which of its outputs has the plain name; the others add what they are.
         span: the part of the film that is taken; None: all of it.
     """
 
@@ -72,7 +72,7 @@ def find(inputs: Iterable[str], output: Path | None = None) -> list[Path]:
     has made in ``output`` (None: anywhere) is found in no folder and by no pattern; who names it gets it.
 
     Raises:
-        SettingsError: something named is not there, is not a regular file, cannot be searched, or gives no video.
+        SettingsError: an input does not exist, is not a file, cannot be searched, or contains no video.
     """
     made = _Made(output)
     found: dict[Path, Path] = {}
@@ -80,7 +80,7 @@ def find(inputs: Iterable[str], output: Path | None = None) -> list[Path]:
         if not text:
             raise SettingsError("an input's name is empty")
         if "\0" in text:
-            raise SettingsError("an input's name holds a zero byte")
+            raise SettingsError("an input's name contains a zero byte")
         try:
             for each in _named(text, made):
                 found.setdefault(_real(each), each)
@@ -91,19 +91,19 @@ def find(inputs: Iterable[str], output: Path | None = None) -> list[Path]:
 
 
 def _named(text: str, made: _Made) -> list[Path]:
-    """What one input stands for."""
+    """The files that one input means."""
     path = Path(text if os.path.lexists(text) else os.path.expanduser(text))
     if path.is_dir():
         own = [each for each in _in_folder(path) if not made.holds(each, path)]
         if not own:
-            raise SettingsError(f"the folder {path} holds no video: name a file to try it whatever its suffix")
+            raise SettingsError(f"the folder {path} contains no video: name a file to try it whatever its suffix is")
         return own
     if path.is_file():
         return [path]
     if path.exists():
-        raise SettingsError(f"input {text!r} is not a regular file: a device, a pipe or a socket has no end")
+        raise SettingsError(f"input {text!r} is a device, a pipe or a socket, not a file: name a video file")
     if path.is_symlink():
-        raise SettingsError(f"input {text!r} does not exist: it is a link to what is not there")
+        raise SettingsError(f"input {text!r} is a link to a file that does not exist")
     matched = sorted(Path(each) for each in glob.glob(str(path), recursive=True))
     own = [each for each in matched if each.is_file() and not made.holds(each)]
     if not own:
@@ -152,7 +152,9 @@ def numbered(folder: Path) -> tuple[Path, ...]:
     """
     rows = _rows(path for path in sorted(folder.iterdir()) if path.suffix.lower() in _STILLS and path.is_file())
     if len(rows) != 1:
-        raise SettingsError(f"the folder {folder} holds {len(rows)} rows of numbered pictures: one is wanted")
+        raise SettingsError(
+            f"the folder {folder} contains {len(rows)} sequences of numbered pictures: put each in a folder of its own"
+        )
     return rows[0]
 
 
@@ -173,9 +175,7 @@ def _name(row: tuple[Path, ...]) -> str:
 
 def _unreadable(error: OSError) -> None:
     """A folder that cannot be read might hold what was wanted."""
-    raise SettingsError(
-        f"the folder {error.filename} cannot be searched: {error.strerror}; name what is wanted"
-    ) from error
+    raise SettingsError(f"the folder {error.filename} cannot be searched: {error.strerror}; name the files") from error
 
 
 class _Made:
@@ -211,7 +211,7 @@ def _has_made(path: Path) -> bool:
 
 
 def jobs(settings: BatchSettings) -> list[Job]:
-    """What to do, with names that no two share, on no file system.
+    """The jobs, with output names that are unique on every file system.
 
     Raises:
         SettingsError: an input is not there, or lies where another's output goes; the outputs cannot be as asked for.
@@ -222,17 +222,17 @@ def jobs(settings: BatchSettings) -> list[Job]:
     if file is None and folder is None:
         rows = _without_cutouts(rows)
     if file is not None and len(rows) > 1:
-        raise SettingsError(f"{file.name} is one file, and there are {len(rows)} inputs: name a folder")
+        raise SettingsError(f"{file.name} is one file, but there are {len(rows)} inputs: name a folder")
     parts = _parts(settings, rows)
     if file is not None and len(parts) > 1:
-        raise SettingsError(f"{file.name} is one file, and there are {len(parts)} parts: name a folder")
+        raise SettingsError(f"{file.name} is one file, but there are {len(parts)} parts: name a folder")
     made: list[Job] = []
     taken: set[tuple[Path, str]] = set()
     numbers: dict[tuple[Path, str], int] = {}
     for row, span in parts:
         still = len(row) == 1 and _is_still(row[0])
         if still and span is not None:
-            raise SettingsError(f"{row[0].name} is one picture, and parts are of films: name films alone")
+            raise SettingsError(f"{row[0].name} is one picture, but only films have parts: name only films")
         container = container_of(settings, row[0], still, file)
         into = row[0].parent if folder is None else folder
         suffix = f".{container}" if container not in PICTURE_FORMATS else PICTURE_FORMATS[container] if still else ""
@@ -258,7 +258,7 @@ def jobs(settings: BatchSettings) -> list[Job]:
 
 
 def left_out(settings: BatchSettings, taken: Sequence[Job]) -> list[Path]:
-    """Files that lie in the folders that were searched and are not worked on; none that is hidden or was made here."""
+    """Files in the searched folders that are not processed, except hidden ones and outputs."""
     known = {_real(path) for job in taken for path in (job.source, *job.pictures)}
     made, found = _Made(next((job.folder for job in taken if job.logged), None)), []
     for folder in filter(
@@ -272,7 +272,7 @@ def left_out(settings: BatchSettings, taken: Sequence[Job]) -> list[Path]:
 
 
 def _parts(settings: BatchSettings, rows: Sequence[tuple[Path, ...]]) -> list[tuple[tuple[Path, ...], Span | None]]:
-    """What is taken of each row."""
+    """The parts of each row."""
     if settings.cuts is None:
         return [(row, settings.span) for row in rows]
     spans = cuts_of(read_cuts(settings.cuts), settings.cuts, [_name(row) + row[0].suffix for row in rows])
@@ -316,7 +316,7 @@ def _without_cutouts(rows: list[tuple[Path, ...]]) -> list[tuple[Path, ...]]:
 
 
 def _made_from(path: Path) -> Path | None:
-    """What an output was made from, by the record beside it; None where nothing is known."""
+    """What an output was made from, by the record beside it; None if unknown."""
     plain = re.sub(rf"_({'|'.join(WRITABLE)})$", "", path.stem)
     for stem in dict.fromkeys((path.stem, plain)):
         with suppress(OSError, ValueError, RecursionError, LookupError, TypeError):
@@ -326,7 +326,7 @@ def _made_from(path: Path) -> Path | None:
 
 
 def names_of(settings: BatchSettings, job: Job) -> tuple[str, ...]:
-    """What is written is called, in its order."""
+    """Names of the outputs, in order."""
     return tuple(f"{job.stem}{'' if what == job.plain else f'_{what}'}{job.suffix}" for what in settings.write)
 
 
@@ -348,7 +348,7 @@ def _key(name: str) -> str:
 
 
 def _fitting(stem: str) -> str:
-    """No longer than a file system takes, and no folder's own name or the one above."""
+    """A name that is short enough for a file system, and not ``.`` or ``..``."""
     while len(os.fsencode(stem)) > _LONGEST_STEM:
         stem = stem[:-1]
     return "_" if stem in ("", ".", "..") else stem
@@ -381,7 +381,7 @@ def _real(path: Path) -> Path:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What a file is, by whatever name: hard links, spellings that the file system does not tell apart."""
+    """Identity of a file under any name: hard links, and spellings that the file system does not distinguish."""
     try:
         about = path.lstat()
     except OSError:

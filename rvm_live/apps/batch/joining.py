@@ -1,4 +1,4 @@
-"""Segments, sound and all else into one file, without encoding a picture again."""
+"""Joins segments, sound and everything else into one file, without encoding pictures again."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def join(
         recipe: what the segments were made by.
         facts: of the input.
         companions: what becomes of the input's sound and subtitles.
-        stopped: asked often; if it says so, what is written is of no use.
+        stopped: called often; true ends it, and the result is discarded.
         end: when the last picture ends, in the same units; None: after the usual time.
 
     Returns:
-        What could not be kept as it was.
+        What could not be kept unchanged.
 
     Raises:
-        SinkError: a segment does not hold what it should.
+        SinkError: a segment does not contain what it should.
     """
     refused = ""
     plans = companions.plans()
@@ -57,7 +57,7 @@ def join(
                 raise
             refused = words_of(error)  # by now everything is matted: rather less beside the picture than no picture
         else:
-            return [*told, *([f"the container refuses what else the file holds ({refused})"] if refused else [])]
+            return [*told, *([f"the container refuses other streams of the file ({refused})"] if refused else [])]
     raise AssertionError("the last plan is the picture alone")
 
 
@@ -118,12 +118,12 @@ def _picture(segment: Path, out: Any, facts: Facts) -> Any:
 
 
 def _packets(segments: Sequence[Path], pts: Sequence[Sequence[int]]) -> Iterator[tuple[Any, int]]:
-    """Every packet as it is to be decoded, with the number of its frame as it is to be shown."""
+    """Every packet in decoding order, with the number of its frame in display order."""
     before = 0
     for path, stamps in zip(segments, pts, strict=True):
         ranks = _ranks(path)
         if len(ranks) != len(stamps):
-            raise SinkError(f"{path.name} holds {len(ranks)} pictures where {len(stamps)} were written")
+            raise SinkError(f"{path.name} contains {len(ranks)} pictures, but {len(stamps)} were written")
         with open_file(path) as file:
             shown = iter(ranks)
             for packet in file.demux(video=0):
@@ -133,7 +133,7 @@ def _packets(segments: Sequence[Path], pts: Sequence[Sequence[int]]) -> Iterator
 
 
 def _ranks(path: Path) -> list[int]:
-    """For each packet the number of its frame as it is to be shown: a container may round time stamps, but it does not
+    """For each packet the number of its frame in display order: a container may round time stamps, but it does not
     change their order."""
     with open_file(path) as file:
         times = [packet.pts or 0 for packet in file.demux(video=0) if packet.size]

@@ -1,4 +1,4 @@
-"""What is written on a file: title and date, chapters, time code, and its tracks' languages and marks."""
+"""Labels of a file: title and date, chapters, time code, and its tracks' languages and flags."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TOLD = {"title": "title", "date": "date", "creation_time": "date of recording",
 
 @dataclass(frozen=True)
 class Part:
-    """From when to when a file is taken, seconds on its clock.
+    """The part of a file that is used, seconds on its clock.
 
     Attributes:
         start: of the first picture.
@@ -40,7 +40,7 @@ class Part:
 
 
 def label_file(source: Any, out: Any, made: Any, shift: Fraction, part: Part = Part()) -> None:
-    """Put on a file what another has: tags, chapters and the time code of its picture.
+    """Copy tags, chapters and the picture's time code from one file to another.
 
     Args:
         source: container they come from.
@@ -57,7 +57,7 @@ def label_file(source: Any, out: Any, made: Any, shift: Fraction, part: Part = P
 
 
 def label_track(stream: Any, made: Any, container: str) -> None:
-    """Put a track's language and title, and what it is for, on the track it becomes."""
+    """Copy a track's language, title and flags to the new track."""
     kept = _named(stream, container)
     if "title" in kept and container in ("mp4", "mov"):
         kept["handler_name"] = kept["title"]  # where players look for it in these
@@ -68,7 +68,7 @@ def label_track(stream: Any, made: Any, container: str) -> None:
 def lost(
     source: Any, out: Any, container: str, shift: Fraction, tracks: Sequence[tuple[str, int, int]], part: Part = Part()
 ) -> list[str]:
-    """What did not arrive, a line each.
+    """The labels that are missing, one line each.
 
     Args:
         source: container it comes from.
@@ -92,7 +92,7 @@ def lost(
         there = {"title": other.metadata.get("handler_name"), **_named(other, container)}
         missing = [name for name, text in _named(one, container).items() if there.get(name) != text]
         gone += [f"{_TOLD[name]} of {told}" for name in missing]
-    return [f"{container} does not take the {each}, left out" for each in gone]
+    return [f"{container} cannot store the {each}, left out" for each in gone]
 
 
 def _kept(metadata: dict[str, str], names: Sequence[str]) -> dict[str, str]:
@@ -110,7 +110,7 @@ def _named(stream: Any, container: str) -> dict[str, str]:
 
 
 def timecode_of(container: Any) -> str:
-    """The time code of an open file's first picture, wherever its container keeps it; empty where it has none."""
+    """The time code of an open file's first picture, wherever its container stores it; empty if there is none."""
     places = [*container.streams.video, *container.streams.data, container]
     codes = (_kept(each.metadata, ("timecode",)) for each in places)
     return next((code["timecode"] for code in codes if code), "")

@@ -1,4 +1,4 @@
-"""One track beside the picture on its way from a file into another: copied packet by packet."""
+"""Copies one track from a file to another, packet by packet."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Copied:
 
     Attributes:
         made: the stream in ``out``.
-        change: what of the track is no longer as it was; empty where it is copied.
-        damaged: packets that could not be taken.
-        written: packets that were.
+        change: what differs in the new track; empty if it is copied.
+        damaged: number of unusable packets.
+        written: number of written packets.
     """
 
     change = ""
@@ -38,7 +38,7 @@ class Copied:
         return self._out.add_stream_from_template(stream, opaque=True)
 
     def write(self, packet: Any) -> None:
-        """Take one packet; its times are on the clock of the file being written.
+        """Write one packet; its times are on the clock of the file being written.
 
         Raises:
             OSError: the file cannot be written.

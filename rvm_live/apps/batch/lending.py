@@ -1,4 +1,4 @@
-"""One engine for many files: lent to one after the other while size and settings stay, not opened anew for each."""
+"""One engine for many files: used for one after the other while size and settings stay, not opened anew for each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Kept:
 
 
 class Lender:
-    """Keeps the engine of the file before, open and ready for its size; one at most.
+    """Keeps the engine of the previous file, open and ready for its size; at most one.
 
     Files come one after the other, each with a matting thread of its own: an engine is used on one thread at a time,
     and not always on the same.
@@ -43,7 +43,8 @@ class Lender:
         return _Lent(self, make, settings)
 
     def take(self, settings: EngineSettings) -> _Kept | None:
-        """What is kept, if it was made with these settings; what does not fit is closed, for both may find no room."""
+        """The kept engine, if it was made with these settings; otherwise it is closed, because there may not be memory
+        for two."""
         kept, self._kept = self._kept, None
         if kept is None or kept.settings == settings:
             return kept
@@ -51,19 +52,19 @@ class Lender:
         return None
 
     def keep(self, kept: _Kept) -> None:
-        """Take one back that works."""
+        """Keep a working engine."""
         self.close()
         self._kept = kept
 
     def close(self) -> None:
-        """Close what is kept."""
+        """Close the kept engine."""
         kept, self._kept = self._kept, None
         if kept is not None:
             kept.engine.close()
 
 
 class _Lent(DelegatingEngine):
-    """An engine of one file. It goes back when it is closed, unless it has failed or seen another size."""
+    """The engine of one file. When closed it is kept for the next one, unless it has failed or seen another size."""
 
     def __init__(self, lender: Lender, make: Make, settings: EngineSettings) -> None:
         super().__init__(make(settings))

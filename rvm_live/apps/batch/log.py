@@ -28,12 +28,12 @@ _PACKAGES = ("torch", "openvino", "opencv-contrib-python", "av", "numpy")
 
 
 def log_of(job: Job) -> Path:
-    """Where the log of a file lies."""
+    """Path of a file's log."""
     return job.folder / f"log_{job.stem}.txt"
 
 
 def tells_of_what_is_there(log: Path) -> bool:
-    """Whether a log is of a run that was done, and something that it made is still there."""
+    """Whether a log is of a finished run, and one of its outputs still exists."""
     try:
         lines = log.read_text("utf-8", "replace").partition(_LATER)[0].splitlines()
     except OSError:
@@ -51,14 +51,14 @@ def write_log(
     readings: tuple[GpuReading | None, GpuReading | None],
     trace: str = "",
 ) -> None:
-    """Write the log of one file, whole. That of a run that was done is kept while what it made is there: a run that
-    fails is told below it, one that is interrupted not at all.
+    """Write the complete log of one file. The log of a finished run is kept while its outputs exist: a run that
+    fails is added below it, one that is interrupted is not.
 
     Args:
         settings: of the run.
-        done: what became of it.
+        done: the result.
         facts: of the input, None where it could not be read.
-        worked: what did the work and how, None where nothing ran to its end.
+        worked: what ran and how, None if nothing ran to its end.
         start: when the file was begun.
         readings: of the GPU before and after.
         trace: where it failed.

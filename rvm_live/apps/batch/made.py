@@ -1,4 +1,4 @@
-"""What outputs were made of, in a hidden file beside them: what is there is known, and never replaced unasked."""
+"""Records what outputs were made from, in a hidden file beside them, so that no file is replaced unasked."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ _WHOLE = 256 << 20
 _PARTS = 64
 _PART = 1 << 20
 _TOLD = {
-    "input": "of another file",
-    "background": "over another background",
+    "input": "from another file",
+    "background": "with another background",
     "look": "with another look",
-    "only me": "of other people",
+    "only me": "with another choice of people",
     "low light": "with dark pictures treated otherwise",
     "room": "with the things of another room",
     "engine": "with another engine, other weights or another ratio",
     "quality": "at another quality",
     "output": "in another format",
-    "part": "of another part",
-    "region": "of another region",
-    "straight": "with colours multiplied by alpha otherwise",
+    "part": "from another part",
+    "region": "from another region",
+    "straight": "with or without --straight, unlike now",
     "mask": "with another mask",
 }
 
 
 class Made:
-    """What is known of the outputs of one job.
+    """The record of the outputs of one job.
 
     Args:
         job: theirs.
@@ -58,14 +58,14 @@ class Made:
         self._path = job.folder / record_of(job.stem)
 
     def there(self, outputs: Sequence[Path], *, unfinished: bool) -> bool:
-        """Whether all outputs are there, made of just this.
+        """Whether all outputs exist and were made from exactly this.
 
         Args:
             outputs: files, or folders of pictures.
-            unfinished: an earlier run was about to make just this: what has no record is its.
+            unfinished: an earlier run was making exactly this: outputs without a record are its own.
 
         Raises:
-            KeptError: one is there that is, or may be, something else.
+            KeptError: an output exists that is, or may be, something else.
         """
         known = self._known()
         missing = False
@@ -74,7 +74,7 @@ class Made:
                 missing = True
             elif (record := known.get(path.name)) is None:
                 if not unfinished:
-                    raise _kept(path, "and what it was made of is not known")
+                    raise _kept(path, "and how it was made is not known")
                 missing = True
             elif record["is"] != _extent(path):
                 raise _kept(path, "and was changed since it was made")
@@ -110,7 +110,7 @@ class Made:
 
 
 def _kept(path: Path, why: str) -> KeptError:
-    return KeptError(f"{path} is there, {why}: --force overwrites it, another --output keeps both")
+    return KeptError(f"{path} exists, {why}: overwrite it with --force, or choose another --output")
 
 
 def _extent(path: Path) -> list[int]:
@@ -122,7 +122,7 @@ def _extent(path: Path) -> list[int]:
 
 
 def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | None, job: Job) -> Any:
-    """What the pictures of a job's outputs depend on, and not how or by which version they are made.
+    """Everything that the pictures of a job's outputs depend on, but not how or by which version they are made.
 
     Raises:
         RvmLiveError: something of it is not there.
@@ -173,7 +173,7 @@ def _background(spec: str) -> Any:
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
-    """What files hold, whatever they are called and whenever they were written: SHA-256 of their sizes and bytes.
+    """Fingerprint of the content of files, independent of names and dates: SHA-256 of their sizes and bytes.
 
     Of more than 256 MiB 64 parts count, of 1 MiB in all of one file, evenly spread: two renderings of one length that
     differ for longer than a 64th of it differ here.

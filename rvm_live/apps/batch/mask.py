@@ -1,4 +1,4 @@
-"""An outside matte says what is surely the person and what surely not; the network decides about the rest.
+"""A mask says what is certainly person and what is not; the network decides about the rest.
 
 Levels of grey, 0 to 255: up to 15 surely not, from 112 to 143 as the network has it, from 240 on surely the person;
 between these in proportion.
@@ -41,7 +41,7 @@ _LEAST = _table((_FREE_TO, _SURE))
 def forced(
     alpha: NDArray[np.uint8], colour: NDArray[np.uint8], image: NDArray[np.uint8], mask: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A matte as a mask would have it.
+    """A matte corrected by a mask.
 
     Args:
         alpha: uint8 (H, W).
@@ -85,7 +85,7 @@ class Masks:
         if (own.width, own.height) != (facts.width, facts.height):
             raise SettingsError(
                 f"the mask {path.name} is {own.width}x{own.height}, and {film[0].name} {facts.width}x{facts.height}: "
-                "they must be of one size"
+                "they must have the same size"
             )
         count = len(pictures) or count_frames(path)
         self.still = count == 1
@@ -93,8 +93,9 @@ class Masks:
             counts = [sum(1 for _ in Times(*each, facts.rate)) for each in ((path, pictures), film)]
             if counts[0] != counts[1]:
                 raise SettingsError(
-                    f"the mask {path.name} has {counts[0]} frames, and {film[0].name} {counts[1]}: a still or as many "
-                    "are wanted"
+                    f"the mask {path.name} has {counts[0]} frames, and {film[0].name} {counts[1]}: use a still "
+                    "picture or a film "
+                    "with as many frames"
                 )
         self._path, self._pictures, self._rate, self._square = path, pictures, facts.rate, square
         self._source: Source | None = None
@@ -139,7 +140,7 @@ class Masks:
 
 
 class MaskEngine(DelegatingEngine):
-    """Has its way with every matte. They come back in host memory.
+    """Applies masks to the mattes of another engine. They come back in host memory.
 
     Args:
         inner: does the work.

@@ -60,7 +60,7 @@ Tell = Callable[[dict[str, Any]], None]
 
 @dataclass
 class Shared:
-    """What the files of one run share."""
+    """Data that the files of one run share."""
 
     settings: BatchSettings
     engine: EngineSettings
@@ -73,7 +73,7 @@ class Shared:
     _times: Times | None = None
 
     def stop(self, reason: str) -> None:
-        """End the file at hand, and begin no other."""
+        """End the current file, and start no other."""
         self.reason = self.reason or reason
         self.stopped.set()
         if self.pipeline is not None:
@@ -107,19 +107,19 @@ class Shared:
 
 @dataclass(frozen=True)
 class Worked:
-    """How a file was worked off.
+    """How a file was processed.
 
     Attributes:
         ran: what did the work.
         snapshot: counts and latencies.
-        whole: the outputs are there.
+        whole: the outputs are complete.
         frames: of the file that are done.
         resumed: so many of them by an earlier run.
         chunk: frames that were matted at once.
         decoder: what decoded.
         encoder: what encoded.
         notes: what differs from what was asked for.
-        low_light: how many times brighter shadows were made at most; 1.0: none were.
+        low_light: the largest factor by which shadows were made brighter; 1.0: none.
     """
 
     ran: Ran
@@ -178,7 +178,7 @@ def matted(
     # What a match has followed is not kept: from the middle of a file on it would be another.
     followed = settings.look.match > 0 and not settings.transparent
     if followed and settings.resume and segments.ours:
-        notices.fallback("started again: --match follows light from the beginning of a file")
+        notices.fallback("started again from the beginning, because --match follows the light of the whole file")
     segments.begin(resume=settings.resume and not followed)
     if segments.note:
         notices.fallback(segments.note)

@@ -1,4 +1,4 @@
-"""What a file holds, through PyAV."""
+"""Facts about a media file, through PyAV."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Facts", "count_frames", "facts_of", "facts_of_row"]
 
 @dataclass(frozen=True)
 class Facts:
-    """What a file tells of its picture and sound.
+    """Facts about a file's picture and sound.
 
     Attributes:
         time_base: of the picture's time stamps, seconds; they count from the file's beginning.
@@ -56,7 +56,7 @@ def facts_of(path: Path, *, square: bool = False) -> Facts:
         square: tell of the picture as it is once its pixels have been made square.
 
     Raises:
-        SourceUnavailableError: it is no video that can be read.
+        SourceUnavailableError: it is not a video that can be read.
     """
     try:
         reading = Reading(lambda: open_file(path), str(path))
@@ -94,7 +94,7 @@ def facts_of_row(pictures: Sequence[Path], fps: float, *, square: bool = False) 
         square: as for :func:`facts_of`.
 
     Raises:
-        SourceUnavailableError: the first is no picture that can be read.
+        SourceUnavailableError: the first one is not a picture that can be read.
     """
     rate, count = Fraction(fps).limit_denominator(1001), len(pictures)
     first = facts_of(pictures[0], square=square)
@@ -111,4 +111,4 @@ def count_frames(path: Path) -> int:
         with open_file(path) as container:
             return sum(1 for packet in container.demux(video=0) if packet.size)
     except (av.error.FFmpegError, OSError, ValueError, IndexError) as error:
-        raise SourceUnavailableError(f"{path} is not whole: {words_of(error)}") from error
+        raise SourceUnavailableError(f"{path} is not complete: {words_of(error)}") from error

@@ -126,7 +126,7 @@ class MovieWriter(Writer):
     def _opened(self, image: NDArray[np.uint8]) -> Encoder:
         if image.ndim == 3 and image.shape[2] == 4 and self._recipe.clear is None:
             raise SinkError(
-                f"{self.path}: {self._recipe.codec} has no alpha; take one of {', '.join(ALPHA_CONTAINERS)}"
+                f"{self.path}: {self._recipe.codec} cannot store alpha: use one of {', '.join(ALPHA_CONTAINERS)}"
             )
         place = self._place(len(self._written))
         facts = self._facts
@@ -216,7 +216,7 @@ class PictureFile(Writer):
 
     def write(self, shot: Shot) -> None:
         if self._written:
-            raise SinkError(f"{self.path} is one picture, and the input holds more: name a film's container")
+            raise SinkError(f"{self.path} holds one picture, but the input has more: choose a film format")
         write_whole(self._part, _encoded(shot.image, self._kind, self._straight))
         self._written = True
 

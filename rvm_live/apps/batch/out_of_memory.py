@@ -1,4 +1,4 @@
-"""An engine that does with less where the device's memory runs out: fewer frames at once, a smaller ratio, the CPU."""
+"""An engine that uses less memory when the device runs out of it: fewer frames at once, a smaller ratio, the CPU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEAST_SIDE = 256
 
 
 class OutOfMemoryFallback(DelegatingEngine):
-    """Goes on after :class:`~rvm_live.core.errors.NoMemoryError`, with the same recurrent state, and says how.
+    """Continues after :class:`~rvm_live.core.errors.NoMemoryError` with the same recurrent state, and reports how.
 
     First the chunk is halved, down to single frames; then the downsample ratio, as long as the network's picture keeps
     256 pixels; then the CPU does the work, at the ratio that was asked for, or, where main memory does not suffice
@@ -82,17 +82,17 @@ class OutOfMemoryFallback(DelegatingEngine):
         return mattes
 
     def _do_with_less(self, error: NoMemoryError, states: States | None) -> None:
-        """Take the next step down, or raise the error where there is none."""
+        """Take the next step down, or raise the error if there is none."""
         if self._chunk > 1:
             self._chunk = min(self._chunk, self._largest) // 2 or 1
-            self._notices.fallback(f"{error}: going on with {self._chunk} frames at once")
+            self._notices.fallback(f"{error}: continuing with {self._chunk} frames at once")
             return
         found = on_failure(error, self._asked, self._inner, self._size, least_side=_LEAST_SIDE)
         if not found:
             raise error
         settings, words = found[0]
         moved = settings.device != self._inner.settings.device
-        self._notices.fallback(f"{error}: going on {words}")
+        self._notices.fallback(f"{error}: continuing {words}")
         self._put_in_place(self._make(settings))
         try:
             self._inner.open()

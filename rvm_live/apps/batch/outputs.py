@@ -1,4 +1,4 @@
-"""Where a batch run's outputs go, in which container, and what that cannot hold; told before anything begins."""
+"""Paths and containers of a batch run's outputs; conflicts are found before anything starts."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ def one_file(settings: BatchSettings, media: frozenset[str]) -> Path | None:
         return None
     if path.suffix.lower() not in CONTAINERS:
         known = ", ".join(CONTAINERS)
-        raise SettingsError(f"the suffix of {path.name} does not tell what to write: choose of {known}")
+        raise SettingsError(f"the suffix of {path.name} does not name a format: choose from {known}")
     if settings.container not in ("auto", CONTAINERS[path.suffix.lower()]):
         raise SettingsError(f"{path.name} is not {settings.container}: leave the container out, or name a folder")
     if settings.name_template is not None:
-        raise SettingsError(f"a name template does not go with {path.name}: leave it out, or name a folder")
+        raise SettingsError(
+            f"--name-template cannot be used with one output file, {path.name}: leave it out, or name a folder"
+        )
     return path
 
 
@@ -56,26 +58,26 @@ def container_of(settings: BatchSettings, source: Path, still: bool, file: Path 
         container = "mov" if settings.transparent else "mp4"
     if file is not None and container in PICTURE_FORMATS and not still:
         raise SettingsError(
-            f"{file.name} is one picture, and {source.name} is a film: name a film (.mov), or a folder with "
+            f"{file.name} is a picture format, but {source.name} is a film: name a film (.mov), or a folder with "
             f"--container {container}"
         )
     keyed = KEYED.intersection(settings.write)
     if container == "exr" and keyed:
-        raise SettingsError("EXR holds fill and key in one file: write the composite, or --container png or tiff")
+        raise SettingsError("EXR stores fill and key in one file: write composite, or use --container png or tiff")
     if container == "exr":
         check_exr()
     elif settings.straight and not keyed - {"key"}:
         raise SettingsError(
-            f"--straight is for EXR and fills, and this writes {container}: leave it out, or --container exr"
+            f"--straight is only for EXR and fill, but this writes {container}: leave it out, or use --container exr"
         )
     if is_clear(settings) and container not in ALPHA_CONTAINERS:
-        raise SettingsError(f".{container} keeps no alpha: write .mov, .mkv or .webm, or name a background")
+        raise SettingsError(f".{container} cannot store alpha: write .mov, .mkv or .webm, or name a background")
     if container in FITTING:
         recipe, _ = recipe_for(container, settings.codec, clear=is_clear(settings))
         if is_clear(settings) and recipe.clear is None:
-            raise SettingsError(f"{settings.codec} keeps no alpha: leave the codec out, or name a background")
+            raise SettingsError(f"{settings.codec} cannot store alpha: leave --codec out, or name a background")
     elif settings.codec != "auto":
-        raise SettingsError(f"the codec {settings.codec} does not go with {container}: leave it out")
+        raise SettingsError(f"the codec {settings.codec} cannot be stored in {container}: leave it out")
     return container
 
 

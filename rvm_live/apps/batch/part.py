@@ -1,4 +1,4 @@
-"""Where in a film a part of it is, and the frames of that part, on a clock of their own."""
+"""Finds a part of a film, and delivers its frames on their own clock."""
 
 from __future__ import annotations
 
@@ -130,9 +130,9 @@ def locate(span: Span, times: Times, facts: Facts) -> Place:
         if number == wanted.frame or (time_ns is not None and start_ns >= time_ns):
             place = Place(number, start_ns, until_frame, until_ns)
             if not place.holds(number, start_ns):
-                raise SettingsError(f"{source.name} holds no frame {span}")
+                raise SettingsError(f"{source.name} contains no frame {span}")
             return place
-    raise SettingsError(f"the start {wanted} lies behind the end of {source.name}, which has {count} frames")
+    raise SettingsError(f"the start {wanted} is after the end of {source.name}, which has {count} frames")
 
 
 def _time_ns(mark: Mark, what: str, source: Path, facts: Facts) -> int | None:
@@ -145,7 +145,7 @@ def _time_ns(mark: Mark, what: str, source: Path, facts: Facts) -> int | None:
     own = facts.timecode
     if own is not None and own.drop != mark.code.drop:
         raise SettingsError(
-            f"the {what} {mark.code} counts otherwise than {source.name}, which begins at {own}: "
+            f"the {what} {mark.code} is of another kind than those of {source.name}, which begins at {own}: "
             f"write {';' if own.drop else ':'} before the frames"
         )
     try:
@@ -156,7 +156,7 @@ def _time_ns(mark: Mark, what: str, source: Path, facts: Facts) -> int | None:
     if count < 0 and facts.seconds is not None and count + day <= facts.seconds * rate:
         count += day  # it begins before midnight
     if count < 0:
-        raise SettingsError(f"the {what} {mark.code} lies before {source.name} begins, at {own}")
+        raise SettingsError(f"the {what} {mark.code} is before the start of {source.name}, at {own}")
     return round((count - Fraction(1, 2)) / rate * 10**9)
 
 
@@ -199,7 +199,8 @@ class PartSource(Source):
                     []
                     if place.open_end
                     else [
-                        f"the film ends after {float(Fraction(end_ns, 10**9)):.3f} s, before the end that was asked for"
+                        f"the film ends after {float(Fraction(end_ns, 10**9)):.3f} s, earlier than the end that "
+                        "was asked for"
                     ]
                 )
             raise

@@ -1,4 +1,4 @@
-"""How far a file is: told from the thread that runs its pipeline, four times a second at most."""
+"""Progress of a file: sent from the thread that runs its pipeline, at most four times a second."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Progress:
 
 
 class Preparations:
-    """How long networks took to be ready the last time, kept in the cache. Whatever is wrong with that is no error."""
+    """How long networks took to prepare last time, stored in the cache. A problem with that is not an error."""
 
     def __init__(self) -> None:
         self._path = folders.cache_folder() / _KEPT

@@ -1,4 +1,4 @@
-"""The network sees a rectangle of the picture alone; nobody is outside it."""
+"""The network only sees a rectangle of the picture; outside it there is no person."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Region:
         """Read ``X,Y,W,H``.
 
         Raises:
-            SettingsError: it is none, or too small.
+            SettingsError: it cannot be read, or is too small.
         """
         found = _FORM.fullmatch(text)
         if found is None:
@@ -50,20 +50,20 @@ class Region:
             )
         region = cls(*map(int, found.groups()))
         if min(region.width, region.height) < _LEAST:
-            raise SettingsError(f"the region {region} is too small: {_LEAST} pixels on each side at least")
+            raise SettingsError(f"the region {region} is too small: each side must have at least {_LEAST} pixels")
         return region
 
     def __str__(self) -> str:
         return f"{self.x},{self.y},{self.width},{self.height}"
 
     def check(self, width: int, height: int, name: str) -> None:
-        """Refuse a picture that does not hold it.
+        """Refuse a picture that does not contain it.
 
         Raises:
             SettingsError: it reaches outside.
         """
         if self.x + self.width > width or self.y + self.height > height:
-            raise SettingsError(f"the region {self} reaches out of {name}, which is {width}x{height}")
+            raise SettingsError(f"the region {self} is not inside {name}, which is {width}x{height}")
 
     def within(self, size: tuple[int, int], width: int, height: int) -> tuple[slice, slice]:
         """Rows and columns in a picture of some size, where the region is of one of another ``size``."""
@@ -75,7 +75,7 @@ class Region:
 
 
 class RegionEngine(DelegatingEngine):
-    """Hands the rectangle on; alpha is 0 outside it. Mattes come back in host memory.
+    """Gives only the rectangle to another engine; alpha is 0 outside it. Mattes come back in host memory.
 
     Args:
         inner: does the work.

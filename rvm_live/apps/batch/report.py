@@ -1,4 +1,4 @@
-"""What became of the files of a batch run."""
+"""Results of the files of a batch run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["BatchReport", "Done"]
 
 @dataclass(frozen=True)
 class Done:
-    """What became of one file.
+    """Result of one file.
 
     Attributes:
         job: which.
         state: ``done``, ``kept`` (it was there), ``failed`` or ``interrupted``.
-        outputs: files or folders that are there and whole.
+        outputs: files or folders that are complete.
         frames: of the file that are done.
         resumed: so many of them by an earlier run.
         seconds: it took.
@@ -28,7 +28,7 @@ class Done:
         lost: it failed in a way that leaves this process without its GPU: another process must go on.
         ran: what did the work, None where nothing did.
         kind: name of the error's class.
-        low_light: how many times brighter shadows were made at most; 1.0: none were.
+        low_light: the largest factor by which shadows were made brighter; 1.0: none.
     """
 
     job: Job
@@ -57,7 +57,7 @@ class BatchReport:
 
     Attributes:
         files: those that were begun, in order.
-        untouched: how many were not.
+        untouched: number of files that were not started.
         stopped: by what the run was ended: ``interrupted``, ``terminated`` or ``hung up``; empty if it was not.
     """
 

@@ -1,4 +1,4 @@
-"""Works off files one after another through the same stages as live video, with blocking queues; prints nothing."""
+"""Processes files one after another through the same stages as live video, with blocking queues; prints nothing."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _NAMED = 4
 def run(
     settings: BatchSettings, *, tell: Tell = lambda event: None, progress: Any = None, signals: bool = True
 ) -> BatchReport:
-    """Work off all inputs; one that fails is told and the rest goes on.
+    """Process all inputs; a failure is reported and the rest continues.
 
     Args:
         settings: what to do.
         tell: called with events: ``{"event": "note" | "start" | "preparing" | "progress" | "file", ...}`` from this
             thread, and ``"stopping"`` from that of a signal.
-        progress: told of a download of weights.
-        signals: Ctrl-C and its like end the run in good order, with a report; False: they are the caller's.
+        progress: receives the progress of a download of weights.
+        signals: Ctrl-C and other signals end the run in order, with a report; False: the caller handles them.
 
     Returns:
-        What became of each file.
+        The result of each file.
 
     Raises:
         RvmLiveError: nothing can be done at all: bad settings, inputs or weights.
@@ -50,7 +50,9 @@ def run(
     todo = jobs(settings)
     background = parse(settings.background)[0]  # bad ones are told before anything begins
     if isinstance(background, LiveBackground):
-        raise SettingsError(f"{background.label} is live, and a film's moments do not come again: name a file")
+        raise SettingsError(
+            f"{background.label} is live, but files need a background that can be repeated: name a file"
+        )
     if settings.kept:
         from rvm_live.engines.things import rooms
 
@@ -101,11 +103,11 @@ def run(
 
 
 def _given_up(job: Job, left: int) -> str:
-    """What to say where the GPU is lost to this process: every other file would fail of it."""
+    """The message when the GPU is lost to this process: every other file would fail, too."""
     rest = f"{left} more files were not started: " if left else ""
     return (
-        f"the GPU failed at {job.source.name}, and this process can use it no more; {rest}run again with --resume "
-        "(without that file, if it happens again)"
+        f"the GPU failed at {job.source.name}, and this process cannot use it any more; {rest}run again with --resume "
+        "(without this file, if it happens again)"
     )
 
 
@@ -121,7 +123,7 @@ def _lock(todo: list[Job]) -> AbstractContextManager[object]:
     if not todo[0].logged:
         return nullcontext()
     folder = todo[0].folder
-    return Lock(folder / ".rvm-live.lock", f"the folder {folder}", "wait for its end, or choose another --output")
+    return Lock(folder / ".rvm-live.lock", f"the folder {folder}", "wait until it ends, or choose another --output")
 
 
 def _limited(settings: BatchSettings) -> str | None:

@@ -1,4 +1,4 @@
-"""What of a file is done already: segments of some seconds, each whole, in a hidden folder beside the output.
+"""The finished part of a file: complete segments of some seconds, in a hidden folder beside the output.
 
 A segment counts when its record is there, which is written last, when what it speaks of has reached the disk. Beside
 the newest two records lies the engine's recurrent state after them, so that a run that was killed goes on as if it had
@@ -64,7 +64,7 @@ class Segments:
         return sum(map(len, self.pts))
 
     def begin(self, *, resume: bool) -> None:
-        """Find what is whole, or clear away what is there.
+        """Find the complete segments, or remove unusable ones.
 
         Raises:
             SinkError: the folder cannot be made or read.
@@ -90,8 +90,8 @@ class Segments:
         if not self.ours:
             if (self.folder / _ABOUT).exists():
                 known = self._read(_ABOUT) is not None
-                why = "was made of another file or with other settings" if known else "is damaged"
-                self.note = f"started again: what was left of an earlier run {why}"
+                why = "was made from another file or with other settings" if known else "is damaged"
+                self.note = f"started again: the rest of an earlier run {why}"
             return
         while (stamps := self._stamps(len(self.pts))) is not None:
             # The end of a file may be shorter; whether it was the end is found out by doing it again.
@@ -108,7 +108,7 @@ class Segments:
             self._tell("recurrent state is")
 
     def _tell(self, what: str) -> None:
-        self.note = f"segment {len(self.pts) + 1} of an earlier run is done again: its {what} damaged"
+        self.note = f"segment {len(self.pts) + 1} of an earlier run is made again: its {what} damaged"
 
     def _stamps(self, number: int) -> list[int] | None:
         """A segment's time stamps, increasing; None where it has no record that can be used."""

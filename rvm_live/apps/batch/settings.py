@@ -1,4 +1,4 @@
-"""What a batch run is asked for; the presets."""
+"""Settings of a batch run, and the presets."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def parse_memory(text: str) -> int:
     """Bytes in words such as ``10GB``, ``512MiB`` or ``1.5 G``.
 
     Raises:
-        SettingsError: it is no such thing, or less than 64 MB.
+        SettingsError: it cannot be read, or is less than 64 MB.
     """
     found = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([kmgt])(i?)b?\s*", text, re.IGNORECASE | re.ASCII)
     if found is None:
@@ -96,7 +96,7 @@ def parse_memory(text: str) -> int:
     number, unit, binary = found.groups()
     count = int(float(number) * (1024 if binary else 1000) ** (" kmgt".index(unit.lower())))
     if count < LEAST_MEMORY:
-        raise SettingsError(f"memory {text!r} is out of range: at least 64MB")
+        raise SettingsError(f"memory {text!r} is out of range: it must be at least 64MB")
     return count
 
 
@@ -107,7 +107,7 @@ def fill(template: str, prefix: str, name: str, stem: str) -> str:
         SettingsError: there is something else in its braces than ``prefix``, ``name`` and ``stem``.
     """
     values = {"prefix": prefix, "name": name, "stem": stem}
-    told = f"name template {template!r} cannot be filled in: it may hold {{prefix}}, {{name}} and {{stem}}"
+    told = f"name template {template!r} cannot be filled in: it may contain {{prefix}}, {{name}} and {{stem}}"
     made = ""
     try:
         for text, field, form, conversion in Formatter().parse(template):
@@ -150,9 +150,9 @@ class BatchSettings:
         workers: processes on this machine, each with its share of it; 1: this one alone.
         ray: address of a Ray cluster, ``local`` for one of its own, or None: no Ray.
         straight: EXR and fills keep colours that are not multiplied by alpha.
-        only_me: of several people one alone stays.
+        only_me: if there are several people, keep only one.
         person: which, as in :class:`~rvm_live.core.settings.LiveSettings`.
-        low_light: ``auto``: dark pictures are made brighter and less noisy; ``off``: they are left as they come.
+        low_light: ``auto``: make dark pictures brighter and less noisy; ``off``: leave them as they are.
         chair: ``keep``: things of the room stay in the picture, or ``drop``.
         room: the room they are of, by the name of its camera or a part of it; None: the only one that is kept.
         published: the engine's published ratio is taken, whatever the quality.
@@ -203,46 +203,49 @@ class BatchSettings:
     def __post_init__(self) -> None:
         check_fields(self)
         object.__setattr__(self, "quality", OLD_NAMES.get(self.quality, self.quality))
-        require(bool(self.inputs), "there is nothing to work on: name files, folders or patterns")
+        require(bool(self.inputs), "there are no inputs: name files, folders or patterns")
         check_choice("quality", self.quality, PRESETS)
-        require(bool(self.write), "there is nothing to write: name at least one of " + ", ".join(WRITABLE))
+        require(bool(self.write), "no output is chosen: --write needs at least one of " + ", ".join(WRITABLE))
         for name in self.write:
-            require(name in WRITABLE, f"cannot write {name!r}: choose of {', '.join(WRITABLE)}")
+            require(name in WRITABLE, f"cannot write {name!r}: choose from {', '.join(WRITABLE)}")
         check_choice("container", self.container, CONTAINERS)
         check_choice("codec", self.codec, CODEC_NAMES)
         require(
             self.seq_chunk is None or 1 <= self.seq_chunk <= 64,
-            f"seq chunk {self.seq_chunk} is out of range: from 1 to 64 frames",
+            f"seq chunk {self.seq_chunk} is out of range: it must be between 1 and 64 frames",
         )
         require(
             1 <= self.segment_seconds <= 3600,
-            f"segments of {self.segment_seconds:g} s are out of range: from 1 to 3600 s",
+            f"segments of {self.segment_seconds:g} s are out of range: they must last between 1 and 3600 s",
         )
-        require(0.01 <= self.fps <= 1000, f"{self.fps:g} frames per second are out of range: from 0.01 to 1000")
+        require(0.01 <= self.fps <= 1000, f"{self.fps:g} frames per second are out of range: use 0.01 to 1000")
         parse_person(self.person)
         check_choice("low light", self.low_light, LOW_LIGHT)
         check_choice("chair", self.chair, CHAIR)
         require(self.room is None or self.kept, "--room is for the things of a room: add --chair keep")
-        require(1 <= self.workers <= 256, f"{self.workers} workers are out of range: from 1 to 256")
-        require(8 <= self.max_name <= 200, f"max name {self.max_name} is out of range: from 8 to 200 characters")
+        require(1 <= self.workers <= 256, f"{self.workers} workers are out of range: use 1 to 256")
+        require(
+            8 <= self.max_name <= 200,
+            f"max name {self.max_name} is out of range: it must be between 8 and 200 characters",
+        )
         if self.name_template is not None:
             _check_template(self.name_template)
         require(self.engine.model in (None, *MODELS), f"unknown model {self.engine.model!r}")
         require(
             self.memory_limit is None or self.memory_limit >= LEAST_MEMORY,
-            f"a memory limit of {self.memory_limit} bytes is out of range: at least 64MB",
+            f"a memory limit of {self.memory_limit} bytes is out of range: it must be at least 64MB",
         )
         require(
             self.ray is None or _CLUSTER.fullmatch(self.ray) is not None,
             f"the Ray cluster's address {self.ray!r} cannot be read: write HOST:PORT, local or auto",
         )
-        require("\0" not in str(self.output), "the output's name holds a zero byte")
+        require("\0" not in str(self.output), "the output's name contains a zero byte")
         require(
             self.cuts is None or not (self.start or self.end),
-            "a list of cuts says itself where each begins and ends: leave out --start and --end",
+            "a list of cuts already has starts and ends: leave out --start and --end",
         )
         Span.of(self.start, self.end)
-        require(self.mask is None or self.mask.exists(), f"the mask {self.mask} is not there")
+        require(self.mask is None or self.mask.exists(), f"there is no mask {self.mask}")
         if self.region is not None:
             Region.parse(self.region)
 
@@ -275,6 +278,6 @@ class BatchSettings:
 def _check_template(template: str) -> None:
     made = fill(template, "p", "n", "s")
     if Path(made).name != made or made in ("", ".", "..") or "\0" in made:
-        raise SettingsError(f"name template {template!r} must give a file's name, not a path")
+        raise SettingsError(f"name template {template!r} must make a file name, not a path")
     if fill(template, "p", "1", "2") == fill(template, "p", "3", "4"):
-        raise SettingsError(f"name template {template!r} gives every file one name: put {{name}} or {{stem}} into it")
+        raise SettingsError(f"name template {template!r} gives every file the same name: add {{name}} or {{stem}}")

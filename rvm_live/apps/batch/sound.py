@@ -99,7 +99,7 @@ class Encoded(Copied):
             except (av.error.FFmpegError, ValueError):
                 continue
             return name
-        raise ValueError(f"{self._codec} takes none of {', '.join(names)} at {rate} Hz")
+        raise ValueError(f"{self._codec} cannot encode any of {', '.join(names)} at {rate} Hz")
 
     def _write(self, packet: Any) -> None:
         for frame in packet.decode():

@@ -21,7 +21,7 @@ _HOW = "write a frame (250 or 250f), seconds (10.5s), a time (00:00:10.500) or a
 
 @dataclass(frozen=True)
 class Mark:
-    """One place in a film; one of these is set.
+    """One position in a film; exactly one of these is set.
 
     Attributes:
         frame: decoded pictures before it.
@@ -42,7 +42,7 @@ class Mark:
             what: it is, for the message.
 
         Raises:
-            SettingsError: it is none.
+            SettingsError: it is not one.
         """
         plain = text.strip()
         if found := _FRAMES.fullmatch(plain):
@@ -105,7 +105,7 @@ class Span:
         first = Mark.parse(start, f"{place}the start") if start else None
         last = Mark.parse(end, f"{place}the end") if end else None
         if last is not None and (first or Mark(**_zero_like(last))).before(last) is False:
-            raise SettingsError(f"{place}the end {last} must come after the start {first or 'of the film'}")
+            raise SettingsError(f"{place}the end {last} must be after the start {first or 'of the film'}")
         return cls(first, last, name)
 
     def __str__(self) -> str:

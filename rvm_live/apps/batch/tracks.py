@@ -1,4 +1,4 @@
-"""The sink of a batch run: one queue, thread and writer for each thing that is written, so that encoders overlap."""
+"""The sink of a batch run: one queue, thread and writer for each output, so that encoders work in parallel."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _cut_out(composite: Composite) -> NDArray[np.uint8]:
 
 
 def _key(cut_out: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """How much of each pixel the fill is to cover."""
+    """The key: how much of each pixel the fill covers."""
     return np.ascontiguousarray(cut_out[..., 3])
 
 
@@ -150,7 +150,7 @@ class Track:
             return shot
         if not self.notes:
             wanted = "x".join(map(str, self._size))
-            self.notes.append(f"the size changes to {width}x{height} at frame {shot.seq}, fitted into {wanted}")
+            self.notes.append(f"the size changes to {width}x{height} at frame {shot.seq}; scaled to fit into {wanted}")
         return replace(shot, image=fit_into(shot.image, *self._size))
 
     def _work(self) -> None:
@@ -167,7 +167,7 @@ class Track:
 
 
 class BatchSink(Sink):
-    """Writes every composite into all tracks. They are whole, all of them, or absent.
+    """Writes every composite into all tracks. All of them become complete, or none exists.
 
     Args:
         tracks: what is written.

@@ -1,4 +1,4 @@
-"""How good the cut-out is on footage whose truth nobody knows: settings in, a report out. Prints nothing.
+"""Measures the cut-out on footage without a true matte: settings in, a report out. Prints nothing.
 
 May import what :mod:`rvm_live.apps` may.
 

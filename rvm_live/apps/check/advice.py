@@ -1,4 +1,4 @@
-"""The one setting that helps: what rules propose is tried on the windows that look worst, and told if it does."""
+"""Finds a setting that helps: proposals by rules are tried on the windows that look worst."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Proposal(NamedTuple):
 
 @dataclass(frozen=True)
 class Tried:
-    """What became of a proposal on the windows that look worst.
+    """Result of a proposal on the windows that look worst.
 
     Attributes:
         option: as proposed.
@@ -118,11 +118,11 @@ class Advice:
         """Lines for people."""
         if self.best is not None:
             yield f"{self.best.option} would help: {self.best.why}."
-            yield "Tried on the stretches that look worst:"
+            yield "Settings tried on the parts that look worst:"
         elif self.tried:
-            yield "No setting that was tried on the stretches that look worst helps:"
+            yield "None of the settings tried on the parts that look worst helps:"
         elif not self.hints:
-            yield "Nothing stands out that a setting would help."
+            yield "No figure is bad enough that a setting would help."
         yield from (each.words() for each in self.tried)
         yield from self.hints
 
@@ -159,7 +159,7 @@ def advise(
     )
     hints: tuple[str, ...] = ()
     if info.engine == EMBEDDED and _rvm_here(settings) is False:
-        hints = ("Not tried, for RVM's weights are not here: rvm-live weights pull",)
+        hints = ("Not tried, because RVM's weights are not here: run rvm-live weights pull",)
     return Advice(best, tuple(tried), hints)
 
 
@@ -171,19 +171,19 @@ def proposals(
     usual = {each.name: each.usual for each in FIGURES}
     high = {name for name, found in summary.items() if found.mean > usual[name][0]}
     if info.engine == EMBEDDED and _rvm_here(settings):
-        why = "RVM cuts out more finely than lite"
+        why = "RVM makes finer edges than lite"
         yield Proposal("--engine auto", "disagreement", why, {**_AUTO, "downsample_ratio": None})
     if "disagreement" in high and info.engine in _RVM and 0 < ratio < 1:
         larger = min(1.0, round(ratio * OTHER, 2))
-        why = "the network sees too little at its size"
+        why = "the network's picture is too small"
         yield Proposal(f"--downsample-ratio {larger:g}", "disagreement", why, {"downsample_ratio": larger})
     if "disagreement" in high and not settings.box and info.mattes_on == "cpu" and _small(samples):
         yield Proposal("--box", "disagreement", "the person is small in the picture", {"box": True})
     steady = info.engine == EMBEDDED if settings.steady is None else settings.steady
     if "flicker" in high and not steady and info.mattes_on == "cpu":
-        yield Proposal("--steady", "flicker", "the edge trembles where the picture stands still", {"steady": True})
+        yield Proposal("--steady", "flicker", "the edge flickers where nothing moves", {"steady": True})
     if "disagreement" in high and (level := _brightness(samples)) < DARK:
-        yield Proposal("more light", "disagreement", "the person sits in the dark", gain=_LIT / max(level, 1.0))
+        yield Proposal("more light", "disagreement", "the person is too dark", gain=_LIT / max(level, 1.0))
 
 
 def _rvm_here(settings: EngineSettings) -> bool | None:
@@ -209,7 +209,7 @@ def _tried(
     except RvmLiveError as error:
         return told(None, False, str(error))
     if proposal.figure not in after:
-        return told(None, False, "there is no other reading")
+        return told(None, False, "there is no second estimate to compare with")
     now = after[proposal.figure].mean
     worse = [
         f"{each.title} rises to {after[each.name].mean:.2f}"

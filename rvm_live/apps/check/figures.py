@@ -1,4 +1,4 @@
-"""What can be told of a matte without its truth: a figure each, lower is better.
+"""Figures of a matte without its true matte; lower is better.
 
 All are of mattes and pictures brought to at most :data:`SIDE` pixels of the longer side, so that they mean the same at
 every size. How well each ranks mattes as the truth does, and what was left out because it does not: docs/check.md.
@@ -62,12 +62,16 @@ class Figure:
 
 
 FIGURES = (
-    Figure("flicker", "flicker", "pixels", (0.34, 0.6), "the edge trembles where the picture does not"),
+    Figure("flicker", "flicker", "pixels", (0.34, 0.6), "the edge flickers where nothing moves"),
     Figure(
-        "area_jump", "area jumps", "pixels", (0.061, 0.17), "the outline breathes: the person grows or shrinks at once"
+        "area_jump", "area jumps", "pixels", (0.061, 0.17), "the outline changes suddenly: the person grows or shrinks"
     ),
     Figure(
-        "disagreement", "disagreement", "% of the person", (1.1, 1.8), "at another size the network sees another person"
+        "disagreement",
+        "disagreement",
+        "% of the person",
+        (1.1, 1.8),
+        "at another ratio the network finds another outline",
     ),
 )
 """Those that rank mattes as the truth does, by ``python -m benchmarks check``."""

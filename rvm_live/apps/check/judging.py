@@ -1,4 +1,4 @@
-"""Figures of the frames of a window, how bad a frame looks by them, and what they come to over a clip."""
+"""Figures of the frames of a window, a score of each frame, and a summary over a clip."""
 
 from __future__ import annotations
 

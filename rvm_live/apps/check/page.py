@@ -82,8 +82,8 @@ def page(report: Report) -> str:
         plots="\n".join(_plot(figure, report) for figure in FIGURES if figure.name in report.summary),
         sheet=_sheet(report.worst),
         foot=escape(
-            f"rvm-live {__version__}. Usual is what RVM at ratio 0.4 has on the nine clips on which the figures were "
-            "held beside the truth. Lower is better."
+            f"rvm-live {__version__}. Usual is the range of RVM at ratio 0.4 on the nine clips whose true mattes the "
+            "figures were compared with. Lower is better."
         ),
     )
 
@@ -91,12 +91,12 @@ def page(report: Report) -> str:
 def _head(report: Report) -> Iterator[str]:
     info = report.engine
     ratio = f", ratio {info.downsample_ratio:.3g}" if info.downsample_ratio else ""
-    beside = "" if report.other_ratio is None else f", held beside ratio {report.other_ratio:.3g}"
+    beside = "" if report.other_ratio is None else f", compared with ratio {report.other_ratio:.3g}"
     words = " ".join(dict.fromkeys((info.engine, info.model))).rstrip()
     yield f"<p>{escape(f'{words}, {info.precision} on {info.device}{ratio}{beside}')}</p>"
     size = f"{report.source.width}x{report.source.height}"
-    stretches = f"{report.windows} stretch{'es' * (report.windows != 1)}"
-    yield f'<p class="soft">{escape(f"{size}, {len(report.frames)} frames judged, in {stretches}")}</p>'
+    stretches = f"{report.windows} part{'s' * (report.windows != 1)}"
+    yield f'<p class="soft">{escape(f"{size}, {len(report.frames)} frames measured, in {stretches}")}</p>'
     for note in report.notes:
         yield f'<p class="bad">{escape(note)}</p>'
 

@@ -58,7 +58,7 @@ class CheckSettings:
     def __post_init__(self) -> None:
         check_fields(self)
         if self.output.suffix.lower() not in _PAGES:
-            raise SettingsError(f"{self.output} is no name for a page: name a file that ends in .html")
+            raise SettingsError(f"{self.output} is not a name for a page: name a file that ends in .html")
         if self.seconds is not None and not 0 < self.seconds <= MOST_SECONDS:
             raise SettingsError(
                 f"seconds {self.seconds:g} is out of range: it must be above 0 and at most {MOST_SECONDS:g}"
@@ -79,7 +79,7 @@ def check(settings: CheckSettings, tell: Callable[[str], None] = lambda line: No
     Args:
         settings: what is to be judged.
         tell: called with one line about what is done now.
-        progress: handed on to :func:`rvm_live.weights.resolve` for a download.
+        progress: passed on to :func:`rvm_live.weights.resolve` for a download.
 
     Raises:
         RvmLiveError: the source or the engine failed, or there is no frame.
@@ -96,7 +96,7 @@ def check(settings: CheckSettings, tell: Callable[[str], None] = lambda line: No
         stack.callback(subject.close)
         other: Subject | None = None
         for number, window in enumerate(spread(source, info, limit)):
-            tell(f"judging what is at {window.seconds[0]:.0f} s")
+            tell(f"measuring at {window.seconds[0]:.0f} s")
             alphas = subject.alphas(window)
             if number == 0 and (other := subject.other()) is not None:
                 stack.callback(other.close)
@@ -105,7 +105,7 @@ def check(settings: CheckSettings, tell: Callable[[str], None] = lambda line: No
             samples = _worst_samples([*samples, Sample(window, tuple(alphas), tuple(each for _, each in found))])
         engine, asked = subject.info, subject.again()
     if not kept:
-        raise SettingsError(f"{settings.source.source} gave no frame: nothing can be judged")
+        raise SettingsError(f"{settings.source.source} gave no frame, so nothing can be measured: name another source")
     frames = tuple(frame for stretch in kept for frame in stretch.frames)
     summary = summed(frames)
     return Report(

@@ -1,4 +1,4 @@
-"""Whose mattes are judged: an engine that reads one window after the other, alone or beside itself at another size."""
+"""The engine that is measured: it mattes one window after the other, also at another ratio."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Subject:
 
     Args:
         settings: whose alpha; its colours are not asked for.
-        progress: handed on to :func:`rvm_live.weights.resolve` for a download.
+        progress: passed on to :func:`rvm_live.weights.resolve` for a download.
 
     Raises:
         RvmLiveError: it cannot be opened.

@@ -1,4 +1,4 @@
-"""Stretches of consecutive frames, spread over a clip however long it turns out to be, in bounded memory."""
+"""Windows of consecutive frames, spread over a clip of unknown length, in bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What works on this machine, what does not, and the one thing to do about it. Prints nothing, downloads nothing.
+"""Checks what works on this machine, what does not, and what to do about it. Prints and downloads nothing.
 
 May import what :mod:`rvm_live.apps` may.
 

@@ -1,7 +1,7 @@
-"""Everything that helps whoever is asked for help, in one file that may be shown to others.
+"""A file to send with a bug report: everything that helps, without private data.
 
-It is text alone. Addresses, tokens, names of the user and the machine, and where their home lies are taken out; rather
-too much than too little.
+It only contains text. Addresses, tokens, names of the user and the machine, and the home folder's path are removed;
+rather too much than too little.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ __all__ = ["cameras", "microphones", "windows_refuses"]
 
 _AREA = "cameras"
 _CONSENT = r"Software\Microsoft\Windows\CurrentVersion\CapabilityAccessManager\ConsentStore\webcam"
-_SETTINGS = "Settings, Privacy & security, Camera: let apps and desktop apps access your camera"
+_SETTINGS = "in Settings, Privacy & security, Camera, let apps and desktop apps access your camera"
 Ask = Callable[[str, str], "str | None"]
 
 
@@ -28,9 +28,7 @@ def cameras() -> list[Finding]:
     if found:
         return found
     if unlisted_cameras():
-        return [
-            Finding(_AREA, "cameras", "note", "this system does not tell which cameras there are", "try `rvm-live 0`")
-        ]
+        return [Finding(_AREA, "cameras", "note", "this system cannot list its cameras", "try `rvm-live 0`")]
     return [Finding(_AREA, "camera", "bad", refused or "there is none", _why_none())]
 
 
@@ -41,20 +39,24 @@ def _camera(camera: Camera, refused: str) -> Finding:
         return Finding(_AREA, name, "bad", refused, _SETTINGS if sys.platform == "win32" else "")
     if camera.path.startswith("/dev/") and not os.access(camera.path, os.R_OK | os.W_OK):
         if not os.path.exists(camera.path):
-            return Finding(_AREA, name, "bad", f"{camera.path} is gone", "plug it in again")
+            return Finding(_AREA, name, "bad", f"{camera.path} was unplugged", "plug it in again")
         return Finding(
-            _AREA, name, "bad", f"you may not use {camera.path}", "sudo usermod -aG video $USER, then log in again"
+            _AREA,
+            name,
+            "bad",
+            f"you have no permission to use {camera.path}",
+            "sudo usermod -aG video $USER, then log in again",
         )
     if users := used_by(camera.path):
         return Finding(
-            _AREA, name, "note", f"{told}; in use by {', '.join(users)}", "close that before rvm-live starts"
+            _AREA, name, "note", f"{told}; in use by {', '.join(users)}", "close that program before you start rvm-live"
         )
     return Finding(_AREA, name, "good", told)
 
 
 def _why_none() -> str:
     if sys.platform.startswith("linux") and not os.path.isdir("/sys/class/video4linux"):
-        return "plug one in; in a container pass it on (--device /dev/video0), in a virtual machine attach it"
+        return "plug one in; in a container pass it in (--device /dev/video0), in a virtual machine attach it"
     return "plug one in; `rvm-live demo` and `rvm-live FILE` work without one"
 
 
@@ -106,5 +108,5 @@ def microphones() -> list[Finding]:
     except RvmLiveError as error:
         return [Finding("sound", "microphones", "absent", str(error))]
     if not found:
-        return [Finding("sound", "microphones", "absent", "there is none: pictures are recorded without sound")]
+        return [Finding("sound", "microphones", "absent", "there is none: recordings have no sound")]
     return [Finding("sound", "microphones", "good", ", ".join(name for name, _ in found))]

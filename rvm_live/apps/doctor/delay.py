@@ -59,6 +59,6 @@ def measure(settings: LiveSettings, frames: int = _FRAMES, limit_s: float = _LIM
         "delay",
         "delay",
         "note" if slow else "good",
-        f"{total.p50:.0f} ms from the grab to the finished picture (95 of 100: {total.p95:.0f} ms; {on})",
+        f"{total.p50:.0f} ms from capture to the finished picture (95 % of pictures:  {total.p95:.0f} ms; {on})",
         "slow: try `--profile saver`" if slow else "",
     )

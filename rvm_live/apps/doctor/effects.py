@@ -1,4 +1,4 @@
-"""Effects that the system itself puts on the camera's picture: a blur of a blur looks bad, and costs twice."""
+"""Effects that the system itself applies to the camera's picture: a second blur looks bad, and costs twice."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def of_windows(run: Callable[[str], str]) -> list[Finding]:
 def _told(on: list[str], mend: str) -> list[Finding]:
     if not on:
         return [Finding(_AREA, "effects", "good", "none is on")]
-    return [Finding(_AREA, ", ".join(on), "note", "the picture comes changed already, from the system itself", mend)]
+    return [
+        Finding(_AREA, ", ".join(on), "note", "the system changes the camera's picture before rvm-live gets it", mend)
+    ]
 
 
 def _powershell(script: str) -> str:

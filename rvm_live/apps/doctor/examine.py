@@ -1,4 +1,4 @@
-"""Looks at everything, one thing after the other; what breaks on the way is a finding."""
+"""Runs all checks, one after the other; an error in one becomes a finding."""
 
 from __future__ import annotations
 
@@ -62,4 +62,4 @@ def _looked(what: str, look: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return look()
     except Exception as error:  # drivers and system libraries raise whatever they like
-        return [Finding(what, what, "bad", f"it could not be looked at: {type(error).__name__}: {words_of(error)}")]
+        return [Finding(what, what, "bad", f"it could not be checked: {type(error).__name__}: {words_of(error)}")]

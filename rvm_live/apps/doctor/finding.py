@@ -22,8 +22,8 @@ class Finding:
         name: what it is, a few words.
         state: how it is.
         detail: what was found, one line.
-        mend: the one thing to do, one line; empty where there is nothing to do.
-        seen_by: of an output: program -> what it needs to see this one; empty where it needs nothing.
+        mend: what to do, one line; empty if there is nothing to do.
+        seen_by: for an output: program -> what it needs to see this one; empty: nothing.
     """
 
     area: str
@@ -36,7 +36,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Delay:
-    """How late the picture is.
+    """Delay of the picture.
 
     Attributes:
         picture_ms: from the grab of a frame to the finished composite, median, milliseconds.
@@ -81,7 +81,7 @@ class Report:
             works = finding.state in ("good", "note")
             for program, needs in finding.seen_by.items():
                 how = f"through {finding.name}" + (f": {needs}" if needs else "")
-                told.setdefault(program, how if works else f"not yet; then {how}")
+                told.setdefault(program, how if works else f"not yet; once it works: {how}")
         return told
 
     def to_dict(self) -> dict[str, Any]:

@@ -42,7 +42,13 @@ def processor() -> list[Finding]:
     load = psutil.getloadavg()[0]
     if load > _BUSY * cores:
         found.append(
-            Finding("machine", "load", "note", f"other programs keep it busy: {load:.1f}", "close what you do not need")
+            Finding(
+                "machine",
+                "load",
+                "note",
+                f"other programs keep it busy (load {load:.1f})",
+                "close what you do not need",
+            )
         )
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     if battery is not None and not battery.power_plugged:
@@ -61,9 +67,9 @@ def graphics() -> list[Finding]:
     if torch.backends.mps.is_available():
         return [Finding("machine", "GPU", "good", "Apple's, through Metal (mps)")]
     if reading is not None:
-        why = f"{reading.name} is here, but torch {torch.__version__} cannot use it"
+        why = f"{reading.name} is installed, but torch {torch.__version__} cannot use it"
         return [Finding("machine", "GPU", "note", why, "install torch for CUDA: docs/install.md, NVIDIA cards")]
-    return [Finding("machine", "GPU", "absent", f"the processor does the work ({gpu.why_not()})")]
+    return [Finding("machine", "GPU", "absent", f"the CPU does the work ({gpu.why_not()})")]
 
 
 def checkpoints() -> list[Finding]:
@@ -85,11 +91,19 @@ def learned() -> list[Finding]:
     base = sha256(file_bytes(EMBEDDED_WEIGHTS)).hexdigest()
     found = []
     for each in listed():
-        told = f"learnt before {each.camera} on {each.made}: error {each.before:.1f}, then {each.after:.1f}"
+        told = f"learnt with {each.camera} on {each.made}: error {each.before:.1f} before, {each.after:.1f} after"
         if each.base == base:
             found.append(Finding("engine", "lite (learned)", "good", told))
         else:
-            found.append(Finding("engine", "lite (learned)", "note", f"{told}; by another lite", "`rvm-live learn`"))
+            found.append(
+                Finding(
+                    "engine",
+                    "lite (learned)",
+                    "note",
+                    f"{told}; made by another version of lite, so it is not used",
+                    "`rvm-live learn`",
+                )
+            )
     return found
 
 
@@ -101,9 +115,9 @@ def engine(settings: EngineSettings) -> list[Finding]:
     try:
         info = chosen.open()
     except RvmLiveError as error:
-        return [Finding("engine", settings.engine, "bad", str(error), "leave --engine out, or choose another")]
+        return [Finding("engine", settings.engine, "bad", str(error), "leave out --engine, or choose another one")]
     except Exception as error:  # a plug-in may raise anything, and that is a finding
-        return [Finding("engine", settings.engine, "bad", words_of(error), "leave --engine out, or choose another")]
+        return [Finding("engine", settings.engine, "bad", words_of(error), "leave out --engine, or choose another one")]
     finally:
         chosen.close()
     told = ", ".join(dict.fromkeys(filter(None, [info.model, info.precision, f"on {info.device}", info.device_name])))
@@ -113,5 +127,5 @@ def engine(settings: EngineSettings) -> list[Finding]:
         better = f"for better edges: `rvm-live weights pull` ({weights.KNOWN[MODELS[0]].terms})"
         return [Finding("engine", name, "note", f"{told}; RVM's weights are not here", better)]
     if chosen.refusals.get("openvino") and info.device == "cpu":
-        return [Finding("engine", name, "note", f"{told}; {notes}", f"quicker on CPUs: {adding('openvino')}")]
+        return [Finding("engine", name, "note", f"{told}; {notes}", f"faster on CPUs:  {adding('openvino')}")]
     return [Finding("engine", name, "note" if info.notes else "good", f"{told}; {notes}" if notes else told)]

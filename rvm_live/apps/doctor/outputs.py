@@ -1,4 +1,4 @@
-"""Where the result can go on this machine: the window, recordings, virtual cameras, plug-ins."""
+"""Checks the outputs of this machine: window, recordings, virtual cameras, plug-ins."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def outputs() -> list[Finding]:
     window, cameras = _window(), _virtual_cameras()
     if window.state == "absent" and not any(each.state in ("good", "note") for each in cameras):
         window = Finding(_AREA, window.name, "bad", window.detail, window.mend)
-    plugged = [Finding(_AREA, f"--sink {name}", "note", "of a plug-in; it was not tried") for name in SINKS.plugins()]
+    plugged = [
+        Finding(_AREA, f"--sink {name}", "note", "from a plug-in; it was not tested") for name in SINKS.plugins()
+    ]
     return [window, _recordings(), *cameras, _page(), *plugged]
 
 
@@ -29,14 +31,14 @@ def _window() -> Finding:
     reason = display_available()
     if reason is None:
         return Finding(_AREA, "window", "good")
-    return Finding(_AREA, "window", "absent", reason, "start it on a desktop; without one: --headless --record FILE")
+    return Finding(_AREA, "window", "absent", reason, "start it on a desktop, or use --headless --record FILE")
 
 
 def _page() -> Finding:
     if find_spec("aiohttp") is None:
         return Finding(_AREA, "--web", "absent", "the page needs aiohttp", adding("web"))
     return Finding(
-        _AREA, "--web", "good", "a page that shows and steers everything; OBS takes its /obs as a browser source"
+        _AREA, "--web", "good", "a page that shows and controls everything; OBS can use its /obs as a browser source"
     )
 
 
@@ -53,7 +55,9 @@ def _recordings() -> Finding:
     if not missing:
         return Finding(_AREA, "recordings", "good", ", ".join([*works, "folder/ of PNGs"]))
     lacking = f"this FFmpeg cannot encode {', '.join(missing)}"
-    return Finding(_AREA, "recordings", "note", lacking, "pip install --force-reinstall av (its wheels have them all)")
+    return Finding(
+        _AREA, "recordings", "note", lacking, "pip install --force-reinstall av (its wheels include all of them)"
+    )
 
 
 def _virtual_cameras() -> list[Finding]:

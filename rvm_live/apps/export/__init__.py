@@ -1,4 +1,4 @@
-"""The network as a file for another runtime, checked against the one it was made from.
+"""Exports the network to a file for another runtime, checked against the network itself.
 
 May import what :mod:`rvm_live.apps` may.
 

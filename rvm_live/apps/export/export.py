@@ -59,7 +59,7 @@ class ExportSettings:
         if ratio is not None and min(self.width, self.height) * ratio < LEAST_LINES:
             raise SettingsError(
                 f"ratio {ratio:g} leaves {min(self.width, self.height) * ratio:.3g} of {self.width}x{self.height} "
-                f"pixels' shorter side: the network needs {LEAST_LINES}, choose a larger ratio"
+                f"pixels' shorter side: the network needs {LEAST_LINES}: choose a larger ratio"
             )
 
 
@@ -88,7 +88,7 @@ def export(
     Args:
         settings: what file is wanted.
         tell: called with a few words when a step begins.
-        progress: handed on to :func:`rvm_live.weights.resolve` for a download.
+        progress: passed on to :func:`rvm_live.weights.resolve` for a download.
 
     Returns:
         What was written.
@@ -126,7 +126,8 @@ def export(
     limit = TOLERANCES[settings.half]
     if not found.within(limit):
         raise EngineError(
-            f"the file for {settings.form} is not what the network is, so it was not written: mean differences over "
+            f"the file for {settings.form} differs too much from the network, so it was not written: mean "
+            "differences over "
             f"{FRAMES} frames {found}; allowed {limit}"
         )
     _write(parts, list(files.values()))
@@ -169,7 +170,7 @@ def _check_place(parts: tuple[Path, ...], *, replace: bool) -> None:
         if part.is_dir():
             raise SinkError(f"cannot write {part}: it is a folder")
         if part.exists() and not replace:
-            raise SettingsError(f"{part} is there already: replace it with --force, or name another file with --output")
+            raise SettingsError(f"{part} exists: overwrite it with --force, or name another file with --output")
     _write_beside(parts[0], b"").unlink()
 
 

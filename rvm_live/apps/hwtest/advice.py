@@ -121,7 +121,10 @@ def advise(
             if here and here[0].fps < _HOPELESS_FPS:
                 break  # nor does anything larger
     best, keeps = choose(timings)
-    note = failed or "timed: matting alone, of the whole picture every time, to the alpha and foreground in main memory"
+    note = (
+        failed
+        or "what was timed: matting only, of the whole picture each time, up to alpha and foreground in main memory"
+    )
     if models and models[0].engine == EMBEDDED:
         note += f"; {EMBEDDED}, the embedded engine, because there are {reason}"
     command = None if best is None else _command(best, source, modes, name, settings)
@@ -206,7 +209,7 @@ def _hint(timings: Sequence[Timing], name: str) -> str | None:
     if share > INT8_PAYS:
         return None
     source = "" if name == "auto" else f" --source {shlex.quote(name)}"
-    return f"int8 would take about {share:.1f} of the network's time here: `rvm-live calibrate{source}` makes it"
+    return f"int8 would take about {share:.1f} of the network's time here: prepare it with `rvm-live calibrate{source}`"
 
 
 def _models(settings: EngineSettings) -> tuple[list[EngineSettings], str]:

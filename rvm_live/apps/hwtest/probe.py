@@ -115,7 +115,7 @@ class Probe:
             raise self._error
         known = None if self._mode is None else self._known.get(self._mode)
         if self._info is None or self._mode is None or not (self._all or known):
-            raise SourceUnavailableError(f"{self._name()} delivered no picture")
+            raise SourceUnavailableError(f"{self._name()} delivered no picture: choose another source with --source")
         return SourceReport(
             label=self._info.label,
             kind=self._info.kind,
@@ -174,7 +174,7 @@ class Probe:
                 pass
         except EndOfSource:
             if not self._stop.is_set():
-                self._ended = "it has no more frames"
+                self._ended = "the source has ended"
         except SourceLostError as error:
             if self._all:  # it did deliver: that it stopped is a finding, not a failure
                 self._ended = str(error)

@@ -1,4 +1,4 @@
-"""From a camera to what was learnt before it."""
+"""Learns from a camera."""
 
 from __future__ import annotations
 
@@ -48,9 +48,13 @@ class LearnSettings:
 
     def __post_init__(self) -> None:
         if not LEAST_S <= self.seconds <= MOST_S:
-            raise SettingsError(f"seconds {self.seconds:g} is out of range: choose {LEAST_S:g} to {MOST_S:g}")
+            raise SettingsError(
+                f"seconds {self.seconds:g} is out of range: it must be between {LEAST_S:g} and {MOST_S:g}"
+            )
         if not _LEAST_MINUTES <= self.minutes <= _MOST_MINUTES:
-            raise SettingsError(f"minutes {self.minutes:g} is out of range: choose up to {_MOST_MINUTES:g}")
+            raise SettingsError(
+                f"minutes {self.minutes:g} is out of range: it must be above 0 and at most {_MOST_MINUTES:g}"
+            )
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Result:
 
     Attributes:
         verdict: errors before and after.
-        learned: what was kept; None: it was no better.
+        learned: the stored result; None if it was not better.
         moments: pictures with labels that were learnt from and judged on.
         empty: pictures of the empty room.
         source: in words.
@@ -78,7 +82,7 @@ def learn(
     empty_room: Callable[[], object] | None = None,
     told: Callable[[str, float], None] = lambda what, share: None,
 ) -> Result:
-    """Look at the user, learn, judge, and keep it where it is better. Ended at any moment it leaves what was there.
+    """Watch the user, learn, judge, and store the result if it is better. If interrupted, the earlier result stays.
 
     Args:
         settings: from what.

@@ -1,4 +1,4 @@
-"""What the camera shows, labelled by RVM while it comes."""
+"""Records the camera's pictures, labelled by RVM."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EMPTY_S, _SETTLE_S = 10.0, 1.0
 
 @dataclass(frozen=True)
 class Watched:
-    """What was seen.
+    """The labelled pictures.
 
     Attributes:
         source: where it came from.
@@ -67,7 +67,7 @@ def watch(
     """
     if weights.locate(engine) is None:
         raise WeightsError(
-            "learning needs RVM's weights, which label what is seen: `rvm-live weights pull` fetches them"
+            "learning needs RVM's weights, which label the pictures: fetch them with `rvm-live weights pull`"
         )
     teacher = EngineSession(AutoEngine(replace(engine, engine="auto", fallback_lite=False, steady=False, gate=False)))
     try:
@@ -95,13 +95,13 @@ def _watched(
     told("looking at you", 0.0)
     info = camera.open()
     if info.kind == "demo" and asked.source == "auto":
-        raise SourceUnavailableError(f"there is nobody to learn from: {'; '.join(info.notes)}")
+        raise SourceUnavailableError(f"nobody was found to learn from: {'; '.join(info.notes)}")
     recorder = Recorder(trained_size(info.width, info.height, ratio_for(info.width, info.height)))
     shape = (info.height, info.width)
     somebody = 0
     for share, picture in _pictures(camera, seconds, info.live, clock):
         if picture.shape[:2] != shape:
-            raise SettingsError("the pictures change size: learn from another source")
+            raise SettingsError("the pictures change their size: learn from another source")
         matte = teacher.matte(picture).host()
         somebody += bool((matte.alpha > 127).mean() > _PERSON)
         recorder.add(picture, matte.foreground, matte.alpha)
@@ -110,8 +110,8 @@ def _watched(
             break
     if somebody < max(LEAST_MOMENTS, len(recorder) // 2):
         raise SettingsError(
-            f"too little of you was seen, in {somebody} of {len(recorder)} pictures ({LEAST_MOMENTS} are needed): "
-            "sit before the camera as in a call, for longer (--seconds)"
+            f"you were seen in only {somebody} of {len(recorder)} pictures ({LEAST_MOMENTS} are needed): "
+            "sit in front of the camera as in a call, for longer (--seconds)"
         )
     empty: list[Bytes] = []
     if empty_room is not None:

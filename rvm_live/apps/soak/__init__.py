@@ -1,4 +1,4 @@
-"""Runs the live pipeline for a long time, with faults on purpose, and tells whether it ages.
+"""Runs live video for a long time, with faults on purpose, to find leaks and slowdowns.
 
 May import what :mod:`rvm_live.apps` may.
 

@@ -58,11 +58,11 @@ class SoakSettings:
 
     def __post_init__(self) -> None:
         if self.frames is None and self.hours is None:
-            raise SettingsError("say how long: --frames N or --hours H")
+            raise SettingsError("choose how long to run: --frames N or --hours H")
         if self.frames is not None and self.frames < 100:
-            raise SettingsError(f"{self.frames} frames are out of range: at least 100")
+            raise SettingsError(f"{self.frames} frames are out of range: use at least 100")
         if self.hours is not None and not 0 < self.hours <= 1000:
-            raise SettingsError(f"{self.hours:g} hours are out of range: above 0, at most 1000")
+            raise SettingsError(f"{self.hours:g} hours are out of range: use more than 0, at most 1000")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Steering a running program from outside: a socket that only its user can open, JSON lines, one answer to each.
+"""Controls a running program from outside: a socket that only its user can open, JSON lines, one answer to each.
 
 May import what :mod:`rvm_live.apps` may.
 

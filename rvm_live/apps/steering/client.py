@@ -1,4 +1,4 @@
-"""The other side: finds running programs and asks them."""
+"""The client: finds running programs and sends them commands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_BYTES = 4096
 
 @dataclass(frozen=True)
 class Program:
-    """One that runs.
+    """A running program.
 
     Attributes:
         pid: number of its process.
@@ -59,7 +59,7 @@ class Program:
 
     @property
     def runs(self) -> bool:
-        """Whether anybody listens there; what a program left that was killed is removed."""
+        """Whether the program listens; the file of a killed program is removed."""
         try:
             if self.path.suffix == place.PORT:
                 self.ask("status")  # another program may have the port by now
@@ -96,7 +96,7 @@ class Program:
 
 
 def programs(folder: Path | None = None) -> list[Program]:
-    """Those that run, in the order of their numbers."""
+    """The running programs, sorted by process ID."""
     found = []
     try:
         paths = sorted((place.folder() if folder is None else folder).iterdir())
@@ -111,7 +111,7 @@ def programs(folder: Path | None = None) -> list[Program]:
 
 
 def program(pid: int | None = None, folder: Path | None = None) -> Program:
-    """The one that runs, or the one of that number.
+    """The running program, or the one with that process ID.
 
     Raises:
         SettingsError: there is none, or there are several and none was named.
@@ -121,10 +121,10 @@ def program(pid: int | None = None, folder: Path | None = None) -> Program:
     if pid is not None:
         named = [each for each in running if each.pid == pid]
         if not named:
-            raise SettingsError(f"no rvm-live {pid} runs here{f': there is {there}' if there else ''}")
+            raise SettingsError(f"there is no rvm-live with process ID {pid}{f' (running: {there})' if there else ''}")
         return named[0]
     if not running:
-        raise SettingsError("no rvm-live runs here: start one, and steer it then")
+        raise SettingsError("no rvm-live is running: start it first")
     if len(running) > 1:
-        raise SettingsError(f"several run here: choose one with --pid, of {there}")
+        raise SettingsError(f"several programs are running: choose one with --pid: {there}")
     return running[0]

@@ -38,7 +38,7 @@ def folder() -> Path:
             return _checked(place)
         except OSError as error:
             reasons.append(f"{place}: {error.strerror or error}")
-    raise SettingsError(f"there is no folder that is yours alone for the socket of a program ({'; '.join(reasons)})")
+    raise SettingsError(f"there is no private folder for the program's socket ({'; '.join(reasons)})")
 
 
 def _places() -> list[Path]:
@@ -59,9 +59,9 @@ def _checked(place: Path) -> Path:
         place.mkdir(mode=0o700)
     found = place.lstat()
     if not stat.S_ISDIR(found.st_mode):
-        raise OSError("it is no folder")
+        raise OSError("it is not a folder")
     if found.st_uid != os.getuid():
-        raise OSError("it is somebody else's")
+        raise OSError("it belongs to another user")
     if stat.S_IMODE(found.st_mode) & 0o077:
         place.chmod(0o700)
     return place

@@ -1,4 +1,4 @@
-"""The running program's side: takes wishes, changes its controls, answers."""
+"""The server in the running program: takes commands, changes controls, answers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Steering:
     """Listens, on a thread of its own, and answers each connection on another, a few at a time.
 
     Args:
-        controls: what there is to change.
+        controls: the controls of this run.
         status: what is told of the program, of nothing but what JSON holds.
         folder: where it is found by others; None: :func:`rvm_live.apps.steering.place.folder`.
         sockets: by a Unix socket; else by a loopback port and a secret.
@@ -139,7 +139,7 @@ class Steering:
         except RvmLiveError as error:
             return {"ok": False, "error": str(error)}
         except Exception as error:  # a wish is no reason to stop a run
-            _log.exception("a wish from outside failed")
+            _log.exception("a command from outside failed")
             return {"ok": False, "error": words_of(error)}
 
     def _done(self, wish: Mapping[str, Any]) -> Any:
@@ -155,7 +155,7 @@ class Steering:
             return self._controls.describe()
         if what == "status":
             return dict(self._status())
-        raise SettingsError(f"unknown wish {what!r}: set, step, list or status")
+        raise SettingsError(f"unknown command {what!r}: set, step, list or status")
 
 
 def _is_ours(connection: socket.socket) -> bool:

@@ -1,4 +1,4 @@
-"""What a program tells of itself, in a few lines."""
+"""The summary that a program gives of itself."""
 
 from __future__ import annotations
 

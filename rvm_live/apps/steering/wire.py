@@ -1,4 +1,4 @@
-"""Lines of JSON over a socket, of bounded length; who says nothing is not waited for."""
+"""JSON lines over a socket, with limits of length and time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Lines:
             try:
                 more = self._connection.recv(16384)
             except TimeoutError:
-                raise WireError("nothing came in time") from None
+                raise WireError("nothing arrived in time") from None
             except OSError as error:
                 raise WireError(str(error)) from None
             if not more:
@@ -61,7 +61,7 @@ class Lines:
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):
-            raise WireError("a line is no JSON") from None
+            raise WireError("a line is not JSON") from None
         if not isinstance(message, dict):
-            raise WireError("a line is no JSON object")
+            raise WireError("a line is not a JSON object")
         return message

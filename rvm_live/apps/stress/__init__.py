@@ -1,4 +1,4 @@
-"""Puts a GPU or a CPU under the load of matting, in many configurations, and tells what it can do.
+"""Loads a GPU or a CPU with matting, in many configurations, and measures what it can do.
 
 May import what :mod:`rvm_live.apps` may.
 

@@ -65,7 +65,7 @@ def parse(text: str) -> tuple[Config, ...]:
     """
     found = tuple(_one(each.strip()) for each in text.split(",") if each.strip())
     if not found:
-        raise SettingsError(f"there is no configuration in {text!r}: write {_FORM}")
+        raise SettingsError(f"{text!r} contains no configuration: write {_FORM}")
     return found
 
 
@@ -80,19 +80,19 @@ def _one(text: str) -> Config:
         ("precision", precision, _PRECISIONS),
     ):
         if value not in known:
-            raise SettingsError(f"configuration {text!r}: unknown {what} {value!r}, choose of {', '.join(known)}")
+            raise SettingsError(f"configuration {text!r}: unknown {what} {value!r}, choose from {', '.join(known)}")
     pixels = re.fullmatch(r"([0-9]{2,5})x([0-9]{2,5})", size)
     if size not in SIZES and pixels is None:
-        raise SettingsError(f"configuration {text!r}: size {size!r} is none of {', '.join(SIZES)} nor like 800x600")
+        raise SettingsError(f"configuration {text!r}: size {size!r} must be one of {', '.join(SIZES)}, or like 800x600")
     width, height = SIZES[size] if size in SIZES else (int(pixels[1]), int(pixels[2])) if pixels else (0, 0)
     count = re.fullmatch(r"([0-9]{1,2})(?:x([0-9]{1,2}))?", many)
     if count is None or int(count[1]) < 1 or int(count[2] or 1) < 1:
         raise SettingsError(f"configuration {text!r}: {many!r} is not a number of frames at once: write {_FORM}")
     batch = int(count[2] or 1)
     if batch > 1 and engine != "rvm":
-        raise SettingsError(f"configuration {text!r}: {engine} works on one video at a time, rvm on several")
+        raise SettingsError(f"configuration {text!r}: {engine} processes one video at a time: use rvm for several")
     if max(width, height) > 16384 or min(width, height) < 64:
-        raise SettingsError(f"configuration {text!r}: {size} is out of range, from 64 to 16384 pixels")
+        raise SettingsError(f"configuration {text!r}: {size} is out of range: use 64 to 16384 pixels")
     return Config(engine, model, precision, width, height, int(count[1]), batch)
 
 

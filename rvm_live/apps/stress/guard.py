@@ -1,4 +1,4 @@
-"""Keeps a stress test from cooking the machine."""
+"""Protects the machine from heat during a stress test."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Guard:
         now: float | None = degrees
         while now is not None and now > self.limit - _COOLED:
             if now >= self.limit + _TOO_HOT:
-                self.reason = f"stopped at {now:.0f} degrees: {self.limit:.0f} are the limit"
+                self.reason = f"stopped at {now:.0f} degrees, the limit is {self.limit:.0f}"
                 return False
             if waited >= _PATIENCE_S:
                 self.reason = f"stopped: it did not cool below {self.limit - _COOLED:.0f} degrees within a minute"

@@ -45,9 +45,9 @@ class StressSettings:
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.minutes <= 1440:
-            raise SettingsError(f"{self.minutes:g} minutes are out of range: from 0.01 to 1440")
+            raise SettingsError(f"{self.minutes:g} minutes are out of range: use 0.01 to 1440")
         if not 30 <= self.max_temperature <= 110:
-            raise SettingsError(f"{self.max_temperature:g} degrees are out of range: from 30 to 110")
+            raise SettingsError(f"{self.max_temperature:g} degrees are out of range: use 30 to 110")
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def run(
         notes.append(note)
     guard = Guard(settings.max_temperature, lambda: temperature(name), stopped, clock)
     if temperature(name) is None:
-        notes.append("no temperature can be read here: heat does not stop this run")
+        notes.append("no temperature can be read here, so this run does not stop when it gets hot")
     configs = settings.configs or defaults(device.type)
     each_ns = round(settings.minutes * 60e9 / len(configs))
     rows: list[Row] = []

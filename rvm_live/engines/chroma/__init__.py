@@ -1,4 +1,4 @@
-"""Chroma keying, for those who sit before a green or blue screen: a key instead of a network.
+"""Chroma keying for a green or blue screen, without a network.
 
 May import what :mod:`rvm_live.engines` may.
 

@@ -1,4 +1,4 @@
-"""The engine ``chroma``: for those who sit before a green or blue screen."""
+"""The engine ``chroma``, for a green or blue screen."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from rvm_live.system.cpu_info import cpu_name
 __all__ = ["ChromaEngine"]
 
 _SEARCH_NS = 1_000_000_000
-_NO_SCREEN = "no green or blue screen is seen: name its colour with --key '#rrggbb', or choose another engine"
+_NO_SCREEN = "no green or blue screen was found: name its colour with --key '#rrggbb', or choose another engine"
 
 
 class ChromaEngine(Engine):
-    """Keys out a green or blue screen: no network, no weights, every hair that the camera resolves.
+    """Keys out a green or blue screen, without a network or weights, with every hair that the camera resolves.
 
-    The screen's colour is ``settings.key``, or is found in the first second: until then nobody is seen. All that is not
-    of its colour is taken for the person, so the screen has to fill the picture.
+    The screen's colour is ``settings.key``, or is found in the first second: until then nobody is shown. Everything
+    that is not of its colour counts as person, so the screen has to fill the picture.
     """
 
     def __init__(self, settings: EngineSettings) -> None:
@@ -42,7 +42,7 @@ class ChromaEngine(Engine):
         if self.settings.key is not None:
             self._told = Key.told(parse_color(self.settings.key))
             if self._told is None:
-                raise SettingsError(f"--key {self.settings.key} is grey: a screen needs a colour that nobody wears")
+                raise SettingsError(f"--key {self.settings.key} is grey: choose a screen colour that nobody wears")
         self._info = EngineInfo("chroma", "", "cpu", cpu_name(), "8 bit", downsample_ratio=1.0)
         return self._info
 

@@ -1,4 +1,4 @@
-"""Alpha and the person's colours before a screen whose colour is known, in 8 bits."""
+"""Alpha and the person's colours in front of a screen of known colour, in 8 bits."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ class Keyer:
 
         Args:
             image: uint8 (H, W, 3) BGR.
-            colours: the person's own colours are wanted, too.
+            colours: also return the person's colours.
 
         Returns:
             Alpha, uint8 (H, W), and the foreground, uint8 (H, W, 3) BGR straight, without the screen's light on it;
-            None where it is not wanted.
+            None if it is not wanted.
         """
         along, across, _ = cv2.split(cv2.transform(image, self._axes))
         chroma = cv2.addWeighted(along, 1.0, cv2.absdiff(across, np.array([128.0])), -_ACROSS, 0)

@@ -1,4 +1,4 @@
-"""The colour of a screen behind the person: found in a picture, or told."""
+"""The colour of the screen behind the person: found in a picture, or given."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ class Key:
 
     @classmethod
     def told(cls, bgr: tuple[int, int, int]) -> Key | None:
-        """Of a colour that somebody names; None where it is grey, which no key can tell from a person."""
+        """The key for a given colour; None if it is grey, which cannot be told from a person."""
         blue, green, red = bgr
         strong = float(np.linalg.norm(np.array(bgr) - np.mean(bgr))) >= _LEAST_CHROMA
         return cls(bgr, f"#{red:02x}{green:02x}{blue:02x}") if strong else None
 
 
 def find_key(picture: Bytes) -> Key | None:
-    """The colour of a green or blue screen, where one fills most of the picture's upper border.
+    """The colour of a green or blue screen, if one fills most of the picture's upper border.
 
     Args:
         picture: uint8 (H, W, 3) BGR.
 
     Returns:
-        The median of what has its hue; None where there is no such screen.
+        The median of the pixels of its hue; None if there is no such screen.
     """
     scale = min(1.0, _SIDE / max(picture.shape[:2]))
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))

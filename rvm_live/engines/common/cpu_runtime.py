@@ -1,4 +1,4 @@
-"""How the runtimes work on a CPU: with as many threads as the plan says, wherever the system puts them.
+"""Options of the runtimes on a CPU: as many threads as planned, not tied to cores.
 
 Both would tie their threads to cores if they were let, OpenVINO by default and ONNX Runtime where it chooses how many:
 to the first ones, in every process. Two workers with a core each then share core 0 and leave the other idle, and a

@@ -1,4 +1,4 @@
-"""What every torch engine needs from a device: choosing it, naming it, and a CUDA stream of its own."""
+"""Device handling of the torch engines: choice, name, and CUDA streams."""
 
 from __future__ import annotations
 
@@ -34,20 +34,22 @@ _LOWEST_SIDE = 16
 
 
 def choose_device(asked: str) -> torch.device:
-    """The device to work on.
+    """Choose the device.
 
     Args:
         asked: ``auto`` (CUDA, then MPS, then the CPU), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        UnavailableError: it is not there; says why.
+        UnavailableError: it is not available; says why.
     """
     if asked == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     if asked.startswith(("intel-gpu", "npu")):
-        raise UnavailableError(f"device {asked} belongs to --engine openvino: choose auto, cpu, mps, cuda or cuda:N")
+        raise UnavailableError(
+            f"device {asked} only works with --engine openvino: choose auto, cpu, mps, cuda or cuda:N"
+        )
     device = torch.device(asked)
     if device.type == "cuda":
         if torch.version.cuda is None and torch.version.hip is None:
@@ -72,9 +74,9 @@ def choose_precision(asked: str, device: torch.device) -> str:
         UnavailableError: bfloat16 or int8 was asked for.
     """
     if asked == "bf16":
-        raise UnavailableError("precision bf16 belongs to --engine openvino on a CPU that has it: choose auto")
+        raise UnavailableError("precision bf16 only works with --engine openvino on a CPU that has it: choose auto")
     if asked == "int8":
-        raise UnavailableError("precision int8 belongs to --engine openvino on a CPU: choose auto")
+        raise UnavailableError("precision int8 only works with --engine openvino on a CPU: choose auto")
     if asked == "fp16" and device.type == "cpu":
         raise SettingsError("precision fp16 needs a GPU, but the engine runs on the cpu: choose fp32 or auto")
     if asked != "auto":
@@ -96,19 +98,19 @@ def downsample_ratio(asked: float | None, width: int, height: int) -> float:
     """The ratio to work at: as asked, else the published rule ``min(512 / max(H, W), 1)``.
 
     Raises:
-        EngineError: as asked, nothing would be left of the frame.
+        EngineError: the ratio leaves nothing of the frame.
     """
     if asked is None:
         # The rule, but a very long strip keeps enough of its short side for the deepest level.
         return min(max(512 / max(width, height), _LOWEST_SIDE / min(width, height)), 1.0)
     if min(width, height) * asked < 1:
-        raise EngineError(f"downsample ratio {asked:g} leaves nothing of a {width}x{height} frame: choose a larger one")
+        raise EngineError(f"downsample ratio {asked:g} is too small for a {width}x{height} frame: choose a larger one")
     return asked
 
 
 def free_cache(device: str) -> None:
-    """Give the GPU's memory that torch keeps for itself back to other programs. Never raises: after a CUDA error
-    whatever is called fails of that same error, which was told where it happened.
+    """Give GPU memory that torch caches back to other programs. Never raises: after a CUDA error
+    every call fails with that same error, which was reported already.
 
     Args:
         device: torch device string; nothing is kept but on CUDA and MPS.
@@ -123,24 +125,24 @@ def free_cache(device: str) -> None:
 
 
 def limit_memory(limit: int, asked: str) -> str | None:
-    """Cap what torch may take of a GPU's memory, for this process.
+    """Limit torch's share of a GPU's memory for this process.
 
     Args:
         limit: bytes.
         asked: device as in :func:`choose_device`.
 
     Returns:
-        Why there is nothing to cap; None where it is capped.
+        Why the limit has no effect; None if it has.
 
     Raises:
         UnavailableError: the device is not there.
     """
     device = choose_device(asked)
     if device.type != "cuda":
-        return f"--memory-limit caps a GPU's memory: on {device.type} it does nothing"
+        return f"--memory-limit is for GPU memory: on {device.type} it has no effect"
     total = torch.cuda.get_device_properties(device).total_memory
     if limit >= total:
-        return f"--memory-limit is more than the {total / 1e9:.1f} GB of {device_name(device)}: it does nothing"
+        return f"--memory-limit is more than the {total / 1e9:.1f} GB of {device_name(device)}: it has no effect"
     torch.cuda.set_per_process_memory_fraction(limit / total, device)
     return None
 

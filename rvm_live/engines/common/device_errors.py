@@ -1,6 +1,7 @@
-"""What an error of torch or of a GPU's libraries means: want of memory, a device that is lost, or neither.
+"""Classifies errors of torch and of GPU libraries: out of memory, lost device, or neither.
 
-Their types tell little, and differ between versions and libraries, so their words are looked at. Imports no torch.
+Their types say little, and differ between versions and libraries, so their messages are searched. Does not import
+torch.
 """
 
 from __future__ import annotations
@@ -52,26 +53,26 @@ CUDA work returns the same error until the process has been started anew."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was wanting, of a GPU or of the machine."""
+    """Whether the GPU or the machine ran out of memory."""
     told = str(error).lower()
     named = type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError)
     return named or any(words in told for words in _NO_MEMORY)
 
 
 def memory_wanted(error: BaseException) -> str:
-    """What an allocation that failed asked for, in words to put behind others; empty where it does not say."""
+    """The size of the failed allocation, in words to append; empty if the error does not say."""
     found = re.search(r"[Tt]ried to allocate (\d+(?:\.\d+)?) (\w+)", str(error))
     if found is None:
         return ""
     number, unit = float(found[1]), found[2]
-    return f" ({number / 1e6:.0f} MB more were asked for)" if unit == "bytes" else f" ({found[1]} {unit} more)"
+    return f" ({number / 1e6:.0f} MB more were needed)" if unit == "bytes" else f" ({found[1]} {unit} more)"
 
 
 def lost_device(error: BaseException) -> bool:
-    """Whether an error leaves this process without its GPU, so that only another process can go on with it.
+    """Whether an error makes the GPU unusable for this process, so that only a new process can continue.
 
     Args:
-        error: as it was caught; what it was raised from counts, too.
+        error: the caught error; its causes count, too.
     """
     told = [each for each in _behind(error) if _GPU.search(f"{type(each).__name__} {each}")]
     if not told or is_out_of_memory(told[-1]):
@@ -92,7 +93,7 @@ def _behind(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _answers(device: str) -> bool:
-    """Whether a GPU still does something for this process. An error is told late, and by whoever comes next: a library
+    """Whether the GPU still works for this process. An error is reported late, by the next call: a library
     that "failed to execute" may have been the first to meet it."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():

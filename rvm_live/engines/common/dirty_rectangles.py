@@ -1,4 +1,4 @@
-"""The parts of a picture that need work: mostly the person's edge, a tenth of it or so."""
+"""The parts of a picture that need work: mostly the person's edge, about a tenth of it."""
 
 from __future__ import annotations
 

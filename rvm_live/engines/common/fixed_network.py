@@ -202,7 +202,7 @@ def make(form: str, weights: LoadedWeights, shape: Shape, facts: Mapping[str, st
             warnings.simplefilter("ignore")
             return makers[form](module, example, shape, facts)
     except (RuntimeError, ValueError, TypeError, MemoryError) as error:
-        raise EngineError(f"the network cannot be made a file for {form}: {words_of(error)}") from error
+        raise EngineError(f"the network cannot be written as a file for {form}: {words_of(error)}") from error
 
 
 def _onnx(module: nn.Module, example: tuple[Tensor, ...], shape: Shape, facts: Mapping[str, str]) -> dict[str, bytes]:

@@ -22,7 +22,7 @@ _BAND = 80
 class GuidedUpsampler:
     """Applies models of one size to pictures of one size, in memory it keeps.
 
-    The picture is worked off in bands. Each is enlarged with one more unit of lines above and below, so that the seams
+    The picture is processed in bands. Each is enlarged with one more unit of lines above and below, so that the seams
     are those of the whole: a unit is the fewest lines that are a whole number at both sizes.
 
     Args:

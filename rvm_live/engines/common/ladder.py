@@ -101,7 +101,7 @@ def choose_side(width: int, height: int, measure: Callable[[int], float], budget
 
 
 def median_ms(run: Callable[[], object], *, warm_up: int = 2, runs: int = 5, clock: Clock = SYSTEM_CLOCK) -> float:
-    """What a call takes, milliseconds, after a few that are not counted."""
+    """Time of a call, milliseconds, after a few uncounted ones."""
     times = []
     for _ in range(warm_up + runs):
         began_ns = clock.now_ns()

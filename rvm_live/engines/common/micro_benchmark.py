@@ -1,4 +1,4 @@
-"""How quick this machine is at networks like RVM's, told in a tenth of a second and without anybody's weights.
+"""Measures in a tenth of a second, without real weights, how fast this machine runs networks like RVM's.
 
 A small network of the same kinds of layers (an encoder of inverted residuals, a decoder of 3x3 convolutions), with
 random weights, through the runtime, threads and precision that would run the real one.
@@ -35,7 +35,7 @@ _RUNS = 10
 
 def rvm_ms(low: tuple[int, int] = (_WIDTH, _HEIGHT)) -> float | None:
     """What RVM's network (MobileNetV3) is expected to take on the CPU now, milliseconds, in the precision that ``auto``
-    takes; None where OpenVINO is not installed, has other devices, too, or refuses the reference.
+    takes; None if OpenVINO is not installed, also has other devices, or refuses the reference network.
 
     Args:
         low: width and height the network works at.
@@ -51,7 +51,7 @@ def rvm_ms(low: tuple[int, int] = (_WIDTH, _HEIGHT)) -> float | None:
 
 
 def quickest_hint(core: openvino.Core) -> str:
-    """The precision that is quickest without calibration, in OpenVINO's words."""
+    """The fastest precision without calibration, in OpenVINO's words."""
     return "bf16" if cpu_runtime.has_bf16(core) else "f32"
 
 
@@ -66,12 +66,12 @@ def int8_share(core: openvino.Core, hint: str) -> float:
 
 
 def reference_ms(core: openvino.Core, hint: str, clock: Clock = SYSTEM_CLOCK) -> float:
-    """What the reference takes, milliseconds."""
+    """Time of the reference network, milliseconds."""
     return _measured(core, hint, (False,), clock)[0]
 
 
 def _measured(core: openvino.Core, hint: str, quantised: Sequence[bool], clock: Clock) -> list[float]:
-    """Of each the lower quartile of a few runs in turns: a machine that starts a program is busy with that."""
+    """The lower quartile of a few interleaved runs of each: at a program's start the machine is busy."""
     options = cpu_runtime.openvino_options(hint, cached=False)
     requests = [core.compile_model(_reference(each), "CPU", options).create_infer_request() for each in quantised]
     times: list[list[float]] = [[] for _ in requests]

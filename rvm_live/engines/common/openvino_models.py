@@ -1,4 +1,4 @@
-"""Torch modules as OpenVINO's models, and where those are kept once they were made."""
+"""Converts torch modules to OpenVINO models, and stores them."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def shapes_of_states(model: Any, size: tuple[int, int], count: int) -> list[tupl
 
 
 def folder() -> Path:
-    """Where models are kept."""
+    """Folder of stored models."""
     return cache_dir() / "openvino"
 
 
 def kept(core: Any, name: str) -> Any:
-    """A model that was kept under a name, or None."""
+    """The stored model of that name, or None."""
     home = folder() / name
     try:
         return core.read_model(home / "model.xml") if os.path.isdir(home) else None
@@ -90,10 +90,10 @@ def kept(core: Any, name: str) -> Any:
 
 
 def keep(name: str, model: Any) -> None:
-    """Write a model down, whole or not at all.
+    """Store a model, completely or not at all.
 
     Raises:
-        OSError: that cannot be done.
+        OSError: it cannot be written.
     """
     home = folder()
     home.mkdir(parents=True, exist_ok=True)
@@ -108,9 +108,9 @@ def keep(name: str, model: Any) -> None:
 
 
 def keep_if_possible(name: str, model: Any) -> None:
-    """Like :func:`keep`; where that cannot be done it is told once, and made anew the next time."""
+    """Like :func:`keep`; a failure is reported once, and the model is made again the next time."""
     if folders.kept_in(folder()):
         try:
             keep(name, model)
         except OSError as error:
-            folders.tell_once(f"the converted network cannot be kept in {folder()}: {error.strerror or error}")
+            folders.tell_once(f"the converted network cannot be stored in {folder()}: {error.strerror or error}")

@@ -1,4 +1,4 @@
-"""What OpenVINO compiled, ready to run, with its recurrent state."""
+"""A compiled OpenVINO network with its recurrent state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What takes long to make for each size: made at once, or beside the running one."""
+"""Slowly made things, one per size: made at once, or in the background."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Made = TypeVar("Made")
 
 
 class Prepared(Generic[Key, Made]):
-    """Compiled or recorded networks by what they are for, each made when first asked for.
+    """Compiled or captured networks by key, each made when it is first needed.
 
-    Used on the matting thread. What could not be made is told once and not tried again at every frame.
+    Used on the matting thread. A failure is reported once and not tried again at every frame.
 
     Args:
-        make: key -> what is prepared; may take long.
+        make: key -> network; may be slow.
         name: of the thread, behind ``rvm-``.
         beside: make those that :meth:`ready` is asked for on a thread of their own, one at a time.
         most: so many are kept; the one that was not asked for the longest goes. None: all.
@@ -43,7 +43,7 @@ class Prepared(Generic[Key, Made]):
         return key in self._made
 
     def now(self, key: Key) -> Made:
-        """What is prepared for ``key``, made on the calling thread if it is not there yet; raises what ``make``
+        """The network for ``key``, made on the calling thread if it is not there yet; raises what ``make``
         raises."""
         with self._lock:
             known = self._made.get(key)
@@ -71,7 +71,7 @@ class Prepared(Generic[Key, Made]):
         return key in self._failed
 
     def keep(self, wanted: Callable[[Key], bool]) -> None:
-        """Free what is no longer wanted."""
+        """Free networks that are no longer needed."""
         self.join()
         self._made = {key: made for key, made in self._made.items() if wanted(key)}
         self._failed.clear()  # there is memory again, perhaps
@@ -90,4 +90,4 @@ class Prepared(Generic[Key, Made]):
             self.now(key)
         except Exception as error:  # whatever it is: it would be tried again at every frame
             self._failed.add(key)
-            _log.warning("the network stays at its size: another size cannot be prepared: %s", words_of(error))
+            _log.warning("the network keeps its size, because another size cannot be prepared: %s", words_of(error))

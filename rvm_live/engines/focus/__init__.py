@@ -1,4 +1,4 @@
-"""Less arithmetic: a network that looks where the person is, and only when something moved.
+"""Less computation: the network only sees the part with the person, and only runs when something has moved.
 
 Knows nothing of any network but that a small picture goes in, a linear model comes out, and states stay behind.
 

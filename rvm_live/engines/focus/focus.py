@@ -1,4 +1,4 @@
-"""The network where the person is, and only when something moved."""
+"""Runs the network only where the person is, and only when something has moved."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Focus:
         self._network.reset()
 
     def reset(self) -> None:
-        """Forget everything: the next picture is seen as a whole."""
+        """Forget everything: the network sees the next picture as a whole."""
         self._region = whole(self.size)
         self._network = self._at(self.size)
         self._network.reset()
@@ -103,7 +103,7 @@ class Focus:
 
     @property
     def spared(self) -> bool:
-        """Whether the network did not see the last picture."""
+        """Whether the network did not run on the last picture."""
         return bool(self._ran) and not self._ran[-1]
 
     def _use(self, region: Region) -> None:
@@ -115,7 +115,7 @@ class Focus:
 
     @property
     def words(self) -> str:
-        """What the network sees now, such as ``box 60 %, 1 of 2 frames``; empty while that is all."""
+        """The part that the network sees now, such as ``box 60 %, 1 of 2 frames``; empty if it sees all."""
         told = []
         share = self._region.area / (self.size[0] * self.size[1])
         if share < 1:
@@ -134,11 +134,11 @@ class Focus:
         return [*network, *box, *gate, np.array([*self._region, len(box), len(gate)], np.float32)]
 
     def go_on(self, states: Sequence[Floats]) -> None:
-        """Go on from :attr:`states`. The network's alone will do: then the whole picture is seen again, until the
+        """Restore :attr:`states`. The network's own states are enough: then it sees the whole picture again, until the
         person is found in it.
 
         Raises:
-            EngineError: they are of one with other options.
+            EngineError: they come from other options.
         """
         self.reset()
         network, memory = ([each for each in states if (each.ndim == 4) == own] for own in (True, False))
@@ -147,7 +147,7 @@ class Focus:
             return
         *region, boxes, gates = (int(each) for each in memory[-1])
         if bool(boxes) != (self._box is not None) or bool(gates) != (self._gate is not None):
-            raise EngineError("the state does not fit the engine")
+            raise EngineError("the state does not fit this engine")
         if self._box is not None:
             self._box.remember(memory[:boxes])
         if self._gate is not None:

@@ -1,4 +1,4 @@
-"""Whether a network has to see a frame at all, or what it found before will do, moved with the picture."""
+"""Decides whether the network has to run on a frame, or its last result, moved with the picture, is enough."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NEAR = np.ones((9, 9), np.uint8)
 
 
 class MotionGate:
-    """Keeps what the network found last, and puts it on the next frames as long as next to nothing moves.
+    """Keeps the network's last result, and uses it for the next frames as long as almost nothing moves.
 
     Alpha is a linear model of the picture, so that the edge follows the picture's own; the model itself is moved with
     the picture by optical flow (DIS, Kroeger et al., ECCV 2016). Where an old model meets a new picture, a bright pixel
@@ -54,7 +54,7 @@ class MotionGate:
         self.reset()
 
     def reset(self) -> None:
-        """The next frame is for the network."""
+        """Run the network on the next frame."""
         self._seen: Bytes | None = None
         self._model: list[Floats] = []
         self._near: Floats = np.zeros((0, 0), np.float32)
@@ -84,7 +84,7 @@ class MotionGate:
         return self._masked
 
     def ran(self, grey: Bytes, model: Sequence[Floats], alpha: Floats) -> None:
-        """Take in what the network found.
+        """Store what the network found.
 
         Args:
             grey: as for :meth:`again`.
@@ -113,12 +113,12 @@ class MotionGate:
 
     @property
     def memory(self) -> list[Floats]:
-        """All that is remembered."""
+        """The whole remembered state."""
         seen = np.zeros((0, 0), np.float32) if self._seen is None else self._seen.astype(np.float32)
         return [np.array([self._size, self._skipped, self._runs], np.float32), seen, self._near, *self._model]
 
     def remember(self, memory: Sequence[Floats]) -> None:
-        """Go on from what :attr:`memory` gave."""
+        """Restore a state from :attr:`memory`."""
         self._size, self._skipped, self._runs = (int(each) for each in memory[0])
         self._seen = memory[1].astype(np.uint8) if memory[1].size else None
         self._near, self._model, self._masked = memory[2], list(memory[3:]), None
@@ -136,7 +136,7 @@ class StillGate:
         self.reset()
 
     def reset(self) -> None:
-        """The next frame is for the network."""
+        """Run the network on the next frame."""
         self._seen: Bytes | None = None
         self._skipped = self._runs = 0
         self._ran.clear()
@@ -175,7 +175,7 @@ def _moved(now: Bytes, seen: Bytes, skipped: int) -> int | None:
 
 
 def frames_seen(ran: Collection[bool]) -> str:
-    """Of the last frames, each seen or not, in how many: ``1 of 2 frames``; empty where that is all."""
+    """Of the last frames, each seen or not, in how many: ``1 of 2 frames``; empty if it sees all."""
     if not ran or all(ran):
         return ""
     part = Fraction(sum(ran), len(ran))

@@ -1,4 +1,4 @@
-"""Where the person is, and whatever else may become one: the part of the picture that a network has to see."""
+"""The part of the picture that the network has to see: where the person is, and where one may appear."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class PersonBox:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew with the whole picture."""
+        """Start anew with the whole picture."""
         self.region = whole(self._size)
         self._frames = self._tight = self._hold = 0
         self._person: Region | None = None
@@ -103,7 +103,7 @@ class PersonBox:
         return self.region
 
     def found(self, alpha: Floats) -> None:
-        """Take in what the network found.
+        """Store what the network found.
 
         Args:
             alpha: of the box, float32 (h, w), grey levels 0-255; may be beyond.
@@ -149,14 +149,14 @@ class PersonBox:
 
     @property
     def memory(self) -> list[Floats]:
-        """All that is remembered."""
+        """The whole remembered state."""
         nobody = (-1, -1, -1, -1)
         numbers = [*self.region, *(self._person or nobody), *(self._outside or nobody)]
         thumbs = np.array(self._past, np.float32).reshape(-1, *self._thumb[::-1])
         return [np.array([*numbers, self._frames, self._tight, self._hold], np.float32), thumbs]
 
     def remember(self, memory: Sequence[Floats]) -> None:
-        """Go on from what :attr:`memory` gave."""
+        """Restore a state from :attr:`memory`."""
         numbers = [int(each) for each in memory[0]]
         regions = [Region(*numbers[at : at + 4]) for at in (0, 4, 8)]
         self.region = regions[0]

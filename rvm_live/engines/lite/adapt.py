@@ -1,4 +1,4 @@
-"""The network learns one user before one camera: its decoder, memories and deep pointwise layers are tuned.
+"""Trains the network on one user and one camera: its decoder, memories and deep pointwise layers are tuned.
 
 What lies before 1/16 of the size stays as it is, so that a few minutes of one core are enough: no gradient is carried
 there. The network has no batch norm, so there are no statistics to keep.
@@ -79,7 +79,7 @@ def adapted(
     clock: Callable[[], float] = time.thread_time,
     told: Callable[[float, float], None] = lambda share, loss: None,
 ) -> LiteNetwork:
-    """A copy of a network that has learnt from lessons, in evaluation mode.
+    """A copy of a network, trained on the lessons, in evaluation mode.
 
     Args:
         network: stays as it is.

@@ -1,4 +1,4 @@
-"""The person's own colours at the edge, where the camera's pixels hold some of the room.
+"""The person's own colours at the edge, where the camera's pixels contain some of the room.
 
 Blur fusion (Forte and Germer 2021, *Approximate Fast Foreground Colour Estimation*, doi 10.1109/ICIP42928.2021.9506164)
 finds a foreground F and a background B around every pixel of the small picture. A pixel I of the full picture is a
@@ -59,7 +59,7 @@ def _fused(image: Floats, front: Floats, back: Floats, share: Floats, side: int)
 
 
 class Unmixer:
-    """Takes the room out of the person's edge, at one full size.
+    """Removes the room's colour from the person's edge, for one full size.
 
     Args:
         width: of the pictures.

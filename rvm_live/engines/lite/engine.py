@@ -47,7 +47,7 @@ EMBEDDED = Path(__file__).with_name("lite.safetensors")
 """The weights, in half precision."""
 _FORMAT = 3
 """Of the converted network that is kept; goes up when what is converted changes its meaning."""
-_STALE = "lite is another than the one that learnt this camera: run `rvm-live learn` again"
+_STALE = "another version of lite has learnt this camera, so this is not used: run `rvm-live learn` again"
 _WARM_UP_FRAMES = 2
 _EPSILON = 1e-5
 _KEPT_SIZES = 4
@@ -159,7 +159,7 @@ class LiteEngine(Engine):
 
     def open(self) -> EngineInfo:
         if self.settings.device not in ("auto", "cpu"):
-            raise UnavailableError(f"lite runs on the cpu, not on {self.settings.device}: use --engine rvm there")
+            raise UnavailableError(f"lite runs only on the cpu, not on {self.settings.device}: use --engine rvm there")
         precision = self.settings.precision
         if precision not in ("auto", "fp32", "bf16"):
             raise UnavailableError(f"lite computes in fp32 or bf16, not in {precision}: choose --precision auto")
@@ -178,7 +178,7 @@ class LiteEngine(Engine):
             core = openvino.Core()
             has_bf16 = cpu_runtime.has_bf16(core)
         if precision == "bf16" and not has_bf16:
-            raise UnavailableError(f"no bf16 for lite on this CPU ({cpu_words()}): choose --precision auto or fp32")
+            raise UnavailableError(f"lite cannot use bf16 on this CPU ({cpu_words()}): choose --precision auto or fp32")
         if precision == "auto":
             precision = "bf16" if has_bf16 else "fp32"
         if self.settings.weights is None:
@@ -224,7 +224,7 @@ class LiteEngine(Engine):
         ratio = self.settings.downsample_ratio or ratio_for(width, height)
         if min(width, height) * ratio < 1:
             raise EngineError(
-                f"downsample ratio {ratio:g} leaves nothing of a {width}x{height} frame: choose a larger one"
+                f"downsample ratio {ratio:g} is too small for a {width}x{height} frame: choose a larger one"
             )
         low = trained_size(width, height, ratio)
         self._now = self._focus(low, refined=low != (width, height)), _Reference((width, height), low)
@@ -352,7 +352,7 @@ class LiteEngine(Engine):
     def restore(self, states: States) -> None:
         if self._now is None:
             raise EngineError("the engine is not ready")
-        with told_as(EngineError, "the state does not fit the engine", of=(RuntimeError, ValueError)):
+        with told_as(EngineError, "the state does not fit this engine", of=(RuntimeError, ValueError)):
             self._now[0].go_on(states)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What the network has learnt of a user before one camera: a file for each camera, of this machine alone.
+"""What the network has learnt about a user with one camera: one file per camera, on this machine only.
 
 It holds the tensors that changed, in half precision, and in words which camera, when, from which weights, and how large
 the error was before and after. No picture, nor anything made of one but those numbers.
@@ -51,12 +51,12 @@ class Learned:
 
     @property
     def name(self) -> str:
-        """What it is called when it is to be forgotten."""
+        """Its name for ``--forget``."""
         return self.path.stem
 
 
 def folder() -> Path:
-    """Where the files lie; it need not be there."""
+    """Folder of the files; it need not exist."""
     return folders.data_folder() / "learned"
 
 
@@ -90,10 +90,10 @@ def save(path: Path, told: Learned, changed: Mapping[str, NDArray[np.float16]]) 
 
 
 def read(path: Path) -> Learned:
-    """What a file tells of itself.
+    """The description in a file.
 
     Raises:
-        WeightsError: it is none of these, or damaged.
+        WeightsError: it is another kind of file, or damaged.
     """
     try:
         with path.open("rb") as file:
@@ -106,7 +106,9 @@ def read(path: Path) -> Learned:
         texts = {name: str(words[name]) for name in ("camera", "made", "base")}
         return Learned(**texts, before=float(words["before"]), after=float(words["after"]), path=path)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"{path} holds nothing that was learnt, or is damaged: rvm-live learn --forget") from error
+        raise WeightsError(
+            f"{path} is damaged, or contains nothing that was learnt: delete it with rvm-live learn --forget"
+        ) from error
 
 
 def tensors(path: Path) -> dict[str, NDArray[np.float16]]:
@@ -121,7 +123,7 @@ def tensors(path: Path) -> dict[str, NDArray[np.float16]]:
     try:
         found: dict[str, NDArray[np.float16]] = load(path.read_bytes())
     except (OSError, ValueError, SafetensorError) as error:
-        raise WeightsError(f"{path} is damaged: rvm-live learn --forget {path.stem}") from error
+        raise WeightsError(f"{path} is damaged: delete it with rvm-live learn --forget {path.stem}") from error
     return found
 
 
@@ -135,7 +137,7 @@ def listed() -> list[Learned]:
 
 
 def find(identity: str, camera: str) -> Learned | None:
-    """What was learnt before a camera; None: nothing that can be read."""
+    """What was learnt with a camera; None if there is nothing that can be read."""
     try:
         return read(path_for(identity, camera))
     except WeightsError:
@@ -149,10 +151,10 @@ def forget(name: str) -> list[str]:
         name: of a file, a camera in words, or ``all``, which takes damaged files, too.
 
     Returns:
-        The names of what is gone.
+        The names of the deleted files.
 
     Raises:
-        SettingsError: nothing is called so.
+        SettingsError: there is nothing of that name.
         SinkError: it cannot be deleted.
     """
     every = sorted(folder().glob(f"*{_SUFFIX}")) if folder().is_dir() else []
@@ -160,7 +162,7 @@ def forget(name: str) -> list[str]:
     chosen = [path for path in every if name == "all" or name.lower() in (path.stem.lower(), cameras.get(path))]
     if not chosen and name != "all":
         known = ", ".join(path.stem for path in every)
-        raise SettingsError(f"nothing was learnt of {name!r}: " + (f"there is {known}" if known else "nothing at all"))
+        raise SettingsError(f"nothing was learnt for {name!r}: " + (f"there is {known}" if known else "nothing at all"))
     for path in chosen:
         with atomic_write.writing(path):
             path.unlink()

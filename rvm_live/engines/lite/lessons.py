@@ -1,4 +1,4 @@
-"""What the network learns its user from: the labelled recording as it is, and the person before other places."""
+"""Training data for one user: the labelled recording as it is, and the person in front of other places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made small while training."""
+"""Losses for training."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def load_network(path: Path | None = None) -> LiteNetwork:
         shapes = {name: entry.shape for name, entry in entries.items()}
         wanted = {name: tuple(value.shape) for name, value in network.state_dict().items() if value.is_floating_point()}
         if shapes != wanted:
-            raise WeightsError(f"weights {path} are of another network than lite: leave --weights out")
+            raise WeightsError(f"weights {path} are for another network than lite: leave --weights out")
         values = {name: entry.read().float() for name, entry in entries.items()}
     except Unfit as error:
         told = f"weights {path} are not a safetensors file of the engine lite: leave --weights out"
@@ -54,5 +54,7 @@ def learn(network: LiteNetwork, learned: Learned) -> None:
     values = network.state_dict()
     for name, value in tensors(learned.path).items():
         if name not in values or tuple(values[name].shape) != value.shape or not np.isfinite(value).all():
-            raise WeightsError(f"{learned.path} is of another network: rvm-live learn --forget {learned.name}")
+            raise WeightsError(
+                f"{learned.path} is for another network: delete it with rvm-live learn --forget {learned.name}"
+            )
         values[name].copy_(torch.from_numpy(value))

@@ -1,4 +1,4 @@
-"""One person of several: found in the matte, held from frame to frame, and the others faded out.
+"""Keeps one of several people: finds them in the matte, follows them from frame to frame, and fades the others out.
 
 May import what :mod:`rvm_live.engines` may.
 

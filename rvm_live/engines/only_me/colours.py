@@ -1,4 +1,4 @@
-"""By what colours people are known again."""
+"""Recognises people by their colours."""
 
 from __future__ import annotations
 

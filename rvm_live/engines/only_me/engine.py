@@ -1,4 +1,4 @@
-"""An engine that mattes one person of several."""
+"""An engine that keeps only one of several people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STATES = 4
 
 
 class OnlyMeEngine(DelegatingEngine):
-    """Gives the mattes of another engine with one person in them, where that is asked for; else as they are.
+    """Gives the mattes of another engine, with only one person in them if that is asked for.
 
     Where alpha is yet to be worked out its low-resolution model is weighed, which costs next to nothing; a finished one
     is multiplied where others are. From a GPU a small alpha comes down for it, and weights go up.
@@ -81,7 +81,7 @@ class OnlyMeEngine(DelegatingEngine):
     def restore(self, states: States) -> None:
         count = int(states[-1][0]) if states and states[-1].shape == (1,) else 0
         if not _STATES <= count < len(states):
-            raise EngineError("the state does not fit the engine")
+            raise EngineError("the state does not fit this engine")
         self._tracker.remember(states[-1 - count : -1])
         self._was_on = self._asked.on
         self._inner.restore(states[: -1 - count])

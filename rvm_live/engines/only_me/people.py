@@ -1,4 +1,4 @@
-"""What is known of people in small mattes, and of the parts of one."""
+"""Data about people in small mattes, and about the parts of a matte."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEEP_S = 3.0
 
 @dataclass
 class Person:
-    """Somebody who was seen.
+    """A person that was seen.
 
     Attributes:
         mark: in the map of people.
@@ -112,7 +112,7 @@ class Part:
 
 
 def meant(able: Sequence[Person], person: str, marks: NDArray[np.uint8]) -> Person:
-    """Who of several is meant, as :func:`~rvm_live.core.only_me.parse_person` has it, in the map of people."""
+    """The chosen person in the map of people, as :func:`~rvm_live.core.only_me.parse_person` gives it."""
     if person == "left":
         return min(able, key=lambda each: each.x)
     if person == "right":

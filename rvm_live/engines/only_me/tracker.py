@@ -1,4 +1,5 @@
-"""People in small mattes: told apart, held from frame to frame, and found again after they crossed."""
+"""Tracks people in small mattes: separates them, follows them from frame to frame, and finds them again after they
+crossed."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def small_size(width: int, height: int) -> tuple[int, int]:
 
 
 class Tracker:
-    """Looks at one small matte after the other, and says what of each stays.
+    """Processes small mattes one after another, and says which part of each stays.
 
     Who was near before is who is there now. Where people touch, each pixel goes to whom its colours and its place fit
     best. Who was not to be seen is known again by their colours. Whoever comes new is not shown.
@@ -70,7 +71,7 @@ class Tracker:
         return any(person.weight != self._goal(person) for person in self._people)
 
     def look(self, alpha: Bytes, picture: Bytes, moment_ns: int, asked: tuple[str, int]) -> Floats | None:
-        """What of a matte stays.
+        """Weights of a matte: which part of it stays.
 
         Args:
             alpha: uint8 (h, w), of :func:`small_size`.
@@ -137,7 +138,7 @@ class Tracker:
         return sorted(parts, key=lambda part: -part.area)
 
     def _claim(self, parts: Sequence[Part], bins: NDArray[np.int32]) -> None:
-        """Whose each part is: theirs who were there before."""
+        """Assign each part to the people who were there before."""
         size = self._marks.size
         for part in parts:
             before = np.bincount(self._marks[part.mask], minlength=256)
@@ -311,7 +312,7 @@ class Tracker:
         self._people = [person for person in self._people if person.gone_s < _FORGET_S or person.mark == self._chosen]
 
     def _new(self, colours: Floats, *, part_of: int = 0, weight: float = 0.0) -> Person | None:
-        """Somebody new; None where there are too many already."""
+        """Add a new person; None if there are too many already."""
         taken = {person.mark for person in self._people}
         mark = next((each for each in range(1, _MOST + 1) if each not in taken), 0)
         if not mark:
@@ -382,7 +383,7 @@ class Tracker:
         ]
 
     def remember(self, memory: Sequence[Floats]) -> None:
-        """Go on from what :attr:`memory` gave."""
+        """Restore a state from :attr:`memory`."""
         words, counts, now, marks, *people = memory
         times, self._moment_ns = (int(each) for each in counts.view(np.int64))
         self._asked = None if times < 0 else (bytes(words.astype(np.uint8)).decode(), times)

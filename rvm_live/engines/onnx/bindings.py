@@ -66,20 +66,20 @@ class Fit:
         return slice(self.top, self.top + self.inner[1]), slice(self.left, self.left + self.inner[0])
 
     def note(self) -> str:
-        """What is done, in words; empty if nothing is."""
+        """The scaling in words; empty if there is none."""
         if not self.scaled and not self.bordered:
             return ""
         frame, network, inner = ("x".join(map(str, size)) for size in (self.frame, self.network, self.inner))
         if self.bordered:
-            return f"frames of {frame} are fitted into the {network} the model is for, as {inner} with black around"
-        return f"frames of {frame} are scaled to the {network} the model is for"
+            return f"frames of {frame} are scaled to {inner} with a black border, because the model is for {network}"
+        return f"frames of {frame} are scaled to {network}, because the model is for this size"
 
 
 class Pictures(ABC):
     """The network's picture, foreground and alpha, in memory of one kind.
 
     Attributes:
-        src: (1, 3, h, w); ``fgr`` likewise, ``pha`` (1, 1, h, w). ``fgr`` is None where it is not wanted.
+        src: (1, 3, h, w); ``fgr`` likewise, ``pha`` (1, 1, h, w). ``fgr`` is None if it is not wanted.
     """
 
     src: Any

@@ -66,7 +66,7 @@ def check_file(path: Path) -> None:
     """Refuse what is certainly no ONNX file, or not the one whose name it has, in words that help.
 
     Raises:
-        WeightsError: so it is.
+        WeightsError: it is another file.
     """
     try:
         if path.is_dir():
@@ -88,7 +88,7 @@ def check_file(path: Path) -> None:
     actual = None if expected is None else sha256_of(file_bytes(path))
     if actual != expected:
         raise WeightsError(
-            f"model {path} is called like the authors' file and is another: SHA-256 expected {expected}, "
+            f"model {path} has the name of the authors' file, but is another one: SHA-256 expected {expected}, "
             f"actual {actual}; fetch it again, or give a file of your own another name"
         )
 
@@ -119,7 +119,7 @@ def read_signature(path: Path, inputs: list[Any], outputs: list[Any], facts: Map
     kinds = {each.type for each in (*taken.values(), *given.values(), pha, foreground or pha)}
     if dtype is None or kinds != {src.type}:
         told = ", ".join(sorted({src.type, *kinds}))
-        raise WeightsError(f"model {path} works on {told}: it must be float or float16 throughout")
+        raise WeightsError(f"model {path} computes in {told}: it must use float or float16 throughout")
     if ratio is not None and ratio.type != "tensor(float)":
         raise WeightsError(f"model {path} takes downsample_ratio as {ratio.type}: it must be tensor(float)")
     return OnnxFile(

@@ -25,8 +25,8 @@ __all__ = ["Candidate", "Opened", "candidates", "gist", "open_session", "quiet",
 _CPU = "CPUExecutionProvider"
 _SILENT, _USUAL = 4, 2  # severities: fatal, warning
 _MISSING = {
-    "cuda": "it has no CUDA provider: put onnxruntime-gpu in the place of onnxruntime",
-    "mps": "it has no Core ML provider, which only its build for Macs has",
+    "cuda": "it has no CUDA provider: install onnxruntime-gpu instead of onnxruntime",
+    "mps": "it has no Core ML provider: that is only in its build for Macs",
 }
 
 
@@ -121,9 +121,9 @@ class Opened:
         if self.candidate.label == "TensorRT":
             elsewhere = ran[_CPU]  # CUDA beside TensorRT is as it should be
         if not ran[self.candidate.name]:
-            self.notes += (f"ONNX Runtime's {self.candidate.label} provider took no node: everything ran elsewhere",)
+            self.notes += (f"ONNX Runtime's {self.candidate.label} provider ran no part of the model",)
         elif elsewhere:
-            self.notes += (f"{elsewhere} of {ran.total()} nodes ran on the CPU, not with {self.candidate.label}",)
+            self.notes += (f"{elsewhere} of {ran.total()} nodes ran on the CPU instead of {self.candidate.label}",)
 
 
 def runtime() -> Any:
@@ -172,9 +172,9 @@ def open_session(path: Path, asked: str, *, half: bool) -> Opened:
             if asked == "auto" and way.label == "CPU" and not refusals and gpu.read() is not None:
                 notes = (f"ONNX Runtime does not use the GPU: {_MISSING['cuda']}",)
             return Opened(session, way, notes, scratch)
-        refusals.append(f"{way.label}: it did not start, so a library it needs is missing")
+        refusals.append(f"{way.label}: it did not start: a library that it needs is missing")
         Opened(session, way, (), scratch).settle()
-    why = "; ".join(refusals) or _MISSING.get(asked.partition(":")[0], "it belongs to --engine openvino")
+    why = "; ".join(refusals) or _MISSING.get(asked.partition(":")[0], "it only works with --engine openvino")
     raise UnavailableError(f"device {asked} cannot be used by ONNX Runtime {ort.__version__}: {why}")
 
 

@@ -56,7 +56,7 @@ class ThingsEngine(DelegatingEngine):
 
     def restore(self, states: States) -> None:
         if not states or states[-1].ndim != 1:
-            raise EngineError("the state does not fit the engine")
+            raise EngineError("the state does not fit this engine")
         self._inner.restore(states[:-1])
         self._memory, self._for = states[-1:], None
 
@@ -94,10 +94,15 @@ class ThingsEngine(DelegatingEngine):
             return
         room = rooms.load(label)
         if room is None or room.things is None:
-            self._notices.again(f"nothing is kept of the room: there are no pictures of it by {label}: {_HOW}")
+            self._notices.again(
+                f"no things of the room are kept, because there are no pictures of it from {label}: {_HOW}"
+            )
             return
         if abs(room.empty.shape[1] * height - room.empty.shape[0] * width) > 0.01 * room.empty.shape[1] * height:
-            self._notices.again(f"nothing is kept of the room: its pictures have another shape than the frames: {_HOW}")
+            self._notices.again(
+                "no things of the room are kept, because its pictures have another aspect ratio than the "
+                f"frames: {_HOW}"
+            )
             return
         empty, things = (cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA) for each in _both(room))
         if self._asked.mirrored:
@@ -110,9 +115,9 @@ class ThingsEngine(DelegatingEngine):
 
     def _tell(self, trouble: str) -> None:
         if trouble:
-            self._notices.again(f"{trouble}: nothing of the room is kept until they fit its pictures again, or {_HOW}")
+            self._notices.again(f"{trouble}: no things of the room are kept until the picture is as before; or {_HOW}")
         else:
-            self._notices.news("the room fits its pictures again: its things are kept")
+            self._notices.news("the room is as in its pictures again: its things are kept")
 
     def _alpha_of(self, matte: Matte) -> Bytes:
         """The person's alpha on the host, small where it lies on a device."""

@@ -99,7 +99,7 @@ class RoomWatch:
         return np.array([self._frames % _EVERY, *map(_FOUND.index, (self.trouble, *self._looks))], np.float32)
 
     def remember(self, memory: Floats) -> None:
-        """Go on from what :attr:`memory` was."""
+        """Restore a state from :attr:`memory`."""
         self._frames, trouble, *looks = map(int, memory) if len(memory) else (0, 0)
         self.trouble = _FOUND[trouble]
         self._looks.clear()

@@ -56,7 +56,7 @@ def keep(room: Room) -> None:
     nothing = np.zeros((0, 0, 3), np.uint8)
     about = np.frombuffer(f"{room.taken}\n{room.label}".encode(), np.uint8)
     np.savez_compressed(file, about=about, empty=room.empty, things=nothing if room.things is None else room.things)
-    with told_as(SinkError, f"the pictures of the room cannot be kept: {path}"):
+    with told_as(SinkError, f"the pictures of the room cannot be stored: {path}"):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(path, file.getvalue())
         path.chmod(0o600)

@@ -1,4 +1,4 @@
-"""The contract of what a virtual camera hands its pictures to."""
+"""The contract of a device that a virtual camera sends its pictures to."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["CameraDevice", "CameraUnavailableError"]
 
 
 class CameraUnavailableError(UnavailableError):
-    """A device cannot be used as things are.
+    """A device cannot be used at present.
 
     Attributes:
         why: one line.
-        mend: the one thing to do, one line; empty where nothing is known.
+        mend: what to do, one line; empty if unknown.
     """
 
     def __init__(self, why: str, mend: str = "") -> None:
@@ -26,7 +26,7 @@ class CameraUnavailableError(UnavailableError):
 
 
 class CameraDevice(ABC):
-    """One way to other programs. All of it is called on one thread; a device may be opened again after ``close``.
+    """A camera device for other programs. Used on one thread; may be opened again after ``close``.
 
     Class attributes:
         clear: it takes pictures with alpha.
@@ -37,7 +37,7 @@ class CameraDevice(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """How it is told, once open with the name that the device has."""
+        """Its name in messages; once open, the device's own name."""
 
     @abstractmethod
     def open(self, width: int, height: int, fps: float) -> None:
@@ -54,29 +54,29 @@ class CameraDevice(ABC):
 
     @abstractmethod
     def send(self, picture: NDArray[np.uint8]) -> bool:
-        """Hand over one picture; waits for nobody.
+        """Send one picture; never waits.
 
         Args:
             picture: uint8 (height * 3 / 2, width) I420, BT.601 of limited range; or (height, width, 4) BGRA with
                 straight alpha where the device is :attr:`clear`.
 
         Returns:
-            Whether there was room for it; else it is left out.
+            Whether there was room for it; otherwise it is dropped.
 
         Raises:
-            SinkError: the camera is gone; it may be opened again.
+            SinkError: the camera was lost; it may be opened again.
         """
 
     @property
     def trouble(self) -> str:
-        """Why the camera is gone; empty while it is there."""
+        """Why the camera was lost; empty while it works."""
         return ""
 
     @property
     def watched(self) -> bool | None:
-        """Whether anybody takes the pictures; None where that cannot be seen."""
+        """Whether any program takes the pictures; None if unknown."""
         return None
 
     @abstractmethod
     def close(self) -> None:
-        """Take the camera away. May be called where ``open`` failed."""
+        """Remove the camera. May be called if ``open`` failed."""

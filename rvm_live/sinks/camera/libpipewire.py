@@ -1,4 +1,4 @@
-"""What is used of ``libpipewire-0.3.so.0``, by ctypes: one stream on a loop of its own (``pipewire/stream.h``)."""
+"""Bindings to ``libpipewire-0.3.so.0`` by ctypes: one stream on its own loop (``pipewire/stream.h``)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ META_HEADER = 1
 
 
 class Chunk(ctypes.Structure):
-    """What of a block is filled."""
+    """The filled part of a block."""
 
     _fields_ = (("offset", c_uint32), ("size", c_uint32), ("stride", c_int32), ("flags", c_int32))
 
@@ -40,13 +40,13 @@ class Data(ctypes.Structure):
 
 
 class Meta(ctypes.Structure):
-    """What is told beside a picture."""
+    """Metadata of a picture."""
 
     _fields_ = (("type", c_uint32), ("size", c_uint32), ("data", c_void_p))
 
 
 class Header(ctypes.Structure):
-    """When a picture is to be seen, and which one it is."""
+    """Time and number of a picture."""
 
     _fields_ = (
         ("flags", c_uint32),

@@ -1,4 +1,4 @@
-"""A camera of v4l2loopback, a kernel module: the one kind that every program on Linux knows.
+"""A camera of the kernel module v4l2loopback, which every program on Linux can use.
 
 Numbers and structures are those of ``linux/videodev2.h`` on 64-bit machines.
 """
@@ -116,10 +116,10 @@ def loopback_devices() -> dict[str, str]:
 
 
 class LoopbackCamera(CameraDevice):
-    """Takes I420 by ``write``, which waits for nobody.
+    """Takes I420 by ``write``, which never waits.
 
     Args:
-        path: of the device; empty: the first of the module's that nobody else feeds.
+        path: of the device; empty: the module's first one that no other program uses.
     """
 
     def __init__(self, path: str = "") -> None:
@@ -135,7 +135,7 @@ class LoopbackCamera(CameraDevice):
 
     @property
     def path(self) -> str:
-        """Of the device that is open, or is to be."""
+        """Path of the device that is open or to be opened."""
         return self._path
 
     @property
@@ -168,7 +168,7 @@ class LoopbackCamera(CameraDevice):
         caps = told.device_caps or told.capabilities
         if told.driver != _DRIVER:
             label = told.card.decode("utf-8", "replace")
-            raise CameraUnavailableError(f"{path} is {label!r}, no device of v4l2loopback", _LIST)
+            raise CameraUnavailableError(f"{path} is {label!r}, not a v4l2loopback device", _LIST)
         if not caps & _OUTPUT:
             raise _taken(path)
         self._label = told.card.decode("utf-8", "replace")
@@ -207,7 +207,7 @@ class LoopbackCamera(CameraDevice):
         self._hear()
 
     def _hear(self) -> None:
-        """Take what the module has told since."""
+        """Read the module's new events."""
         event = Event()
         for _ in range(_AT_ONCE):
             if self._fd is None:
@@ -227,7 +227,7 @@ class LoopbackCamera(CameraDevice):
         except BlockingIOError:
             return False
         except OSError as error:
-            raise SinkError(f"the camera {self.name} is gone ({os.strerror(error.errno or 0)})") from error
+            raise SinkError(f"the camera {self.name} was removed ({os.strerror(error.errno or 0)})") from error
         return True
 
     def close(self) -> None:
@@ -238,17 +238,17 @@ class LoopbackCamera(CameraDevice):
 
 
 def _taken(path: str) -> CameraUnavailableError:
-    return CameraUnavailableError(f"{path} is fed by another program", "end that, or name another device")
+    return CameraUnavailableError(f"{path} is used by another program", "close that program, or name another device")
 
 
 def _refusal(path: str, error: OSError) -> CameraUnavailableError:
     if error.errno == errno.EBUSY:
         return _taken(path)
     if error.errno in (errno.EACCES, errno.EPERM):
-        why = f"{path} may not be opened by this user"
+        why = f"this user has no permission to open {path}"
         return CameraUnavailableError(why, "sudo usermod -aG video $USER, then log in again")
     if error.errno in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         return CameraUnavailableError(f"there is no camera {path}", _LIST)
     if error.errno == errno.ENOTTY:
-        return CameraUnavailableError(f"{path} is no device for video", _LIST)
+        return CameraUnavailableError(f"{path} is not a video device", _LIST)
     return CameraUnavailableError(f"{path} cannot be used as a camera ({os.strerror(error.errno or 0)})", _LIST)

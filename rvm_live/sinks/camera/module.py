@@ -1,4 +1,4 @@
-"""Why there is no device of v4l2loopback, and the one command that mends it."""
+"""Why there is no v4l2loopback device, and the command that helps."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ ROOT = Path("/")
 
 
 def missing_module() -> CameraUnavailableError:
-    """What is missing, and how it is had."""
+    """What is missing, and how to get it."""
     if (ROOT / "sys/module/v4l2loopback").exists():
-        return CameraUnavailableError("v4l2loopback is loaded and has no device", _RELOAD)
+        return CameraUnavailableError("v4l2loopback is loaded, but has no device", _RELOAD)
     if _built():
         return CameraUnavailableError("v4l2loopback is not loaded", LOAD + (_ENROL if _secure_boot() else ""))
     if (ROOT / "var/lib/dkms/v4l2loopback").exists():
@@ -40,12 +40,12 @@ def missing_module() -> CameraUnavailableError:
 
 
 def exclusive_hint(path: str) -> CameraUnavailableError:
-    """What is told of a device that says of itself that it is an output, too: Chromium passes over it."""
-    return CameraUnavailableError(f"{path} was made without exclusive_caps=1, so that browsers do not list it", _RELOAD)
+    """A hint for a device that is also listed as an output: Chromium ignores it."""
+    return CameraUnavailableError(f"{path} was made without exclusive_caps=1, so browsers do not list it", _RELOAD)
 
 
 def _built() -> bool:
-    """Whether there is a module for the kernel that runs."""
+    """Whether the module exists for the running kernel."""
     folder = ROOT / "lib/modules" / platform.release()
     try:
         return "v4l2loopback.ko" in (folder / "modules.dep").read_text("utf-8", "replace")

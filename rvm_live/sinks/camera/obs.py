@@ -1,6 +1,6 @@
 """Cameras of other programs, through pyvirtualcam: OBS's on Windows and macOS, UnityCapture on Windows.
 
-pyvirtualcam is under GPL-2.0: it is no part of this program, and imported only when such a camera is asked for.
+pyvirtualcam is under GPL-2.0: it is not part of this program, and only imported when such a camera is asked for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rvm_live.system.installed import adding
 __all__ = ["ObsCamera", "UnityCamera", "library"]
 
 _MEND = {
-    "win32": "install OBS Studio from obsproject.com (its camera comes with it)",
+    "win32": "install OBS Studio from obsproject.com (it includes the camera)",
     "darwin": "install OBS Studio 30 or newer, start it once, press Start Virtual Camera and allow its extension",
 }
 
@@ -40,7 +40,7 @@ def library() -> Any:
 
 
 class ObsCamera(CameraDevice):
-    """What pyvirtualcam finds, or one of its back ends.
+    """A camera through pyvirtualcam.
 
     Args:
         backend: its name there; empty: whichever works.
@@ -60,7 +60,7 @@ class ObsCamera(CameraDevice):
     def open(self, width: int, height: int, fps: float) -> None:
         module = library()
         if self._backend and self._backend not in getattr(module.camera, "BACKENDS", {self._backend: None}):
-            raise CameraUnavailableError(f"there is no camera of the kind {self._backend} on this system")
+            raise CameraUnavailableError(f"there is no {self._backend} camera on this system")
         try:
             self._camera = module.Camera(
                 width,
@@ -81,7 +81,7 @@ class ObsCamera(CameraDevice):
         try:
             self._camera.send(self._formed(picture))
         except Exception as error:
-            raise SinkError(f"the camera {self.name} is gone ({words_of(error)})") from error
+            raise SinkError(f"the camera {self.name} was removed ({words_of(error)})") from error
         return True
 
     def _formed(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Which virtual cameras there are: by the words of ``--virtual-camera``, and on this machine."""
+"""The kinds of virtual cameras: by the value of ``--virtual-camera``, and on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WINDOWS: dict[str, Callable[[], CameraDevice]] = {"unitycapture": obs.UnityCame
 
 
 def _kinds() -> dict[str, Callable[[], CameraDevice]]:
-    """Of this system, in the order in which they are tried."""
+    """The kinds of this system, in the order in which they are tried."""
     system: str = sys.platform
     if system == "linux":
         return _LINUX
@@ -31,7 +31,7 @@ def _kinds() -> dict[str, Callable[[], CameraDevice]]:
 
 
 def devices_for(words: str) -> list[CameraDevice]:
-    """The devices that are meant; nothing is opened.
+    """The devices for ``words``; nothing is opened.
 
     Args:
         words: ``auto`` for all that may work here; a kind's name; else the name or path of a device.
@@ -59,14 +59,14 @@ def devices_for(words: str) -> list[CameraDevice]:
 
 @dataclass(frozen=True)
 class CameraOutput:
-    """One way to be a camera, as it is on this machine.
+    """State of one kind of virtual camera on this machine.
 
     Attributes:
         name: as ``--virtual-camera`` takes it.
         works: it can be used now.
         why: what it is, or why it cannot be used; one line.
-        mend: the one thing to do; empty where it works.
-        seen_by: program -> what it needs to see this camera; empty where it needs nothing.
+        mend: what to do; empty if it works.
+        seen_by: program -> what it needs to see this camera; empty: nothing.
     """
 
     name: str
@@ -89,7 +89,7 @@ _SEEN_BY = {
 
 
 def outputs_here() -> list[CameraOutput]:
-    """What there is on this machine, each tried for a moment with the smallest picture."""
+    """The virtual cameras of this machine, each tried briefly with the smallest picture."""
     return [_tried(name, make()) for name, make in _kinds().items()]
 
 
@@ -107,12 +107,12 @@ def _tried(name: str, device: CameraDevice) -> CameraOutput:
 
 
 def unseen_because(device: CameraDevice) -> CameraUnavailableError | None:
-    """Why programs may not find a camera that is open; None where nothing speaks for that."""
+    """Why programs may not find an open camera; None if nothing is wrong."""
     if isinstance(device, LoopbackCamera) and not device.exclusive:
         return exclusive_hint(device.path)
     if isinstance(device, PipeWireCamera) and not _session_manager():
         return CameraUnavailableError(
-            "PipeWire has no session manager, so that no program finds the camera",
+            "PipeWire has no session manager, so no program finds the camera",
             "systemctl --user start wireplumber (it needs a session bus: dbus-run-session)",
         )
     return None

@@ -29,7 +29,7 @@ _INSTALL = "install the packages pipewire and wireplumber"
 
 
 def socket_path() -> Path | None:
-    """Where PipeWire listens; None where the user has no folder for that."""
+    """Path of PipeWire's socket; None if the user has no runtime folder."""
     name = os.environ.get("PIPEWIRE_REMOTE") or "pipewire-0"
     if os.path.isabs(name):
         return Path(name)
@@ -45,10 +45,10 @@ def socket_path() -> Path | None:
 
 
 class PipeWireCamera(CameraDevice):
-    """Offers I420 and NV12; whoever wants others converts. Pictures lie in shared memory.
+    """Offers I420 and NV12; programs convert to other formats. Pictures are in shared memory.
 
-    The node drives its consumers: a picture that is sent is seen at once. Where nobody gives a buffer back, as one who
-    hangs does not, the picture is left out.
+    The node drives its consumers: a sent picture is seen at once. If no buffer comes back, because a program
+    hangs, the picture is dropped.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class PipeWireCamera(CameraDevice):
 
     @property
     def trouble(self) -> str:
-        return self._trouble and f"PipeWire's camera is gone ({self._trouble})"
+        return self._trouble and f"PipeWire removed the camera ({self._trouble})"
 
     @property
     def watched(self) -> bool:
@@ -84,7 +84,7 @@ class PipeWireCamera(CameraDevice):
         self._answered.clear()
         path = socket_path()
         if path is None:
-            raise CameraUnavailableError("XDG_RUNTIME_DIR is not set", "PipeWire is reached in a user's session alone")
+            raise CameraUnavailableError("XDG_RUNTIME_DIR is not set", "PipeWire only works in a user's session")
         number = self._connect(fps)
         if number:
             self.close()
@@ -97,7 +97,7 @@ class PipeWireCamera(CameraDevice):
             raise CameraUnavailableError(f"PipeWire refuses the camera ({self._trouble})", _RESTART)
 
     def _connect(self, fps: float) -> int:
-        """0, or the number of what went wrong."""
+        """Returns 0, or the error number."""
         lib, width, height = self._lib, self._width, self._height
         self._loop = lib.pw_thread_loop_new(b"rvm-camera", None)
         lib.pw_thread_loop_start(self._loop)
@@ -209,9 +209,9 @@ def _interleaved(picture: NDArray[np.uint8], width: int, height: int) -> NDArray
 
 def _refusal(path: Path, error: int) -> CameraUnavailableError:
     if error in (errno.EHOSTDOWN, errno.ENOENT, errno.ECONNREFUSED):
-        return CameraUnavailableError(f"no PipeWire listens at {path}", _START)
+        return CameraUnavailableError(f"PipeWire does not run at {path}", _START)
     if error in (errno.EACCES, errno.EPERM):
         return CameraUnavailableError(
-            f"PipeWire at {path} lets this user not in", "run as the user whose session it is"
+            f"PipeWire at {path} refuses this user", "run rvm-live as the user of that session"
         )
     return CameraUnavailableError(f"PipeWire at {path} cannot be reached ({os.strerror(error)})", _RESTART)

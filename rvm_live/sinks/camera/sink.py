@@ -1,4 +1,4 @@
-"""The sink that is a camera to other programs."""
+"""The sink that is a camera for other programs."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _TAKEN, _TRIES = 3, 60
 
 
 class VirtualCamera(PictureSink):
-    """Feeds every device that was asked for, at a constant rate; where nothing new comes the last picture is repeated,
+    """Feeds the chosen devices at a constant rate; if nothing new comes, the last picture is repeated
     for half a second.
 
-    What is sent is a composite, or the background alone: before the first one, when the last one has stood for too
-    long, while nobody is to be seen, and at the end. A device that is lost is opened again, for as long as it takes.
+    It sends composites, or only the background: before the first one, when the last one has been shown for too
+    long, while nobody may be seen, and at the end. A lost device is opened again, for as long as it takes.
 
     :meth:`use`, :attr:`on`, :attr:`watched`, :attr:`label` and :attr:`delay_ms` may be used on any thread;
     the rest happens where the sinks live.
@@ -83,27 +83,27 @@ class VirtualCamera(PictureSink):
 
     @property
     def on(self) -> bool:
-        """Whether it is there for other programs, or about to be."""
+        """Whether it is switched on, for other programs."""
         return self._wanted
 
     def use(self, on: bool) -> None:
-        """Be there for other programs, or not, soon."""
+        """Switch the camera on or off; takes effect soon."""
         self._wanted = on
 
     @property
     def watched(self) -> bool | None:
-        """Whether anybody takes the pictures; None where that cannot be seen."""
+        """Whether any program takes the pictures; None if unknown."""
         return self._watched if self._wanted else False
 
     @property
     def delay_ms(self) -> float:
-        """How old pictures are when other programs get them, counted from the grab: the median of the last ones,
-        milliseconds; 0 while none was sent."""
+        """Age of pictures, from capture, when other programs get them: the median of the last ones,
+        milliseconds; 0 before the first one."""
         return statistics.median([*self._delays_ms] or [0.0])
 
     @property
     def label(self) -> str:
-        """What it is there as now; empty where it is not."""
+        """Names of the open devices; empty if there are none."""
         return self._label
 
     # Where the sinks live ------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ class VirtualCamera(PictureSink):
             self._send(new)
 
     def _look(self) -> None:
-        """Ask the devices, on their thread, what others want to know."""
+        """Read the devices' state on their thread, for other threads."""
         seen = [device.watched for device in self._devices]
         self._watched = True if True in seen else None if None in seen else False
         self._label = " and ".join(device.name for device in self._devices)
@@ -164,7 +164,7 @@ class VirtualCamera(PictureSink):
             self._around.told(str(error))
 
     def _open(self) -> None:
-        """Open what there is; what does not work is no fault where another one does."""
+        """Open all devices that work; a failure only counts if no other one works."""
         refusals = []
         for device in self._make():
             try:
@@ -175,7 +175,7 @@ class VirtualCamera(PictureSink):
             if unseen := unseen_because(device):
                 self._around.told(str(unseen))
         if not self._devices:
-            raise SinkError(f"there can be no virtual camera: {'; '.join(refusals)}")
+            raise SinkError(f"no virtual camera can be made: {'; '.join(refusals)}")
 
     def _begin(self, device: CameraDevice) -> None:
         device.open(*self.size, self.rate)
@@ -222,7 +222,7 @@ class VirtualCamera(PictureSink):
                 self._around.news(f"the virtual camera is back ({device.name})")
 
     def _shut(self) -> None:
-        """Nobody stays in what is seen last: whoever watches gets the background, and time to take it."""
+        """Send the background at the end, with time to take it, so that nobody stays in the last picture."""
         for device in [*self._devices]:
             picture, taken = self._background(device.clear), 0
             for _ in range(_TRIES):

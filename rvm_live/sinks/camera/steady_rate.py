@@ -1,4 +1,4 @@
-"""A constant rate that follows the source where that has nearly the same one."""
+"""A constant rate that follows the source if its rate is nearly the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NEARER = 8
 
 
 class SteadyRate:
-    """Says when a picture is to be sent, so that in the long run so many are.
+    """Says when to send a picture, so that the long-run rate is constant.
 
     A new picture may come up to half a period early, and goes out at once; one that is missing is waited for half a
     period, then the one before is repeated. So the jitter of a source of the same rate costs neither time nor pictures.
@@ -28,17 +28,17 @@ class SteadyRate:
 
     @property
     def new(self) -> bool:
-        """There is a picture that was not sent yet."""
+        """Whether there is a picture that was not sent yet."""
         return self._came_ns is not None
 
     def came(self, now_ns: int) -> None:
-        """A new picture is there, in the place of one that may still have been waiting."""
+        """A new picture came; it replaces one that is still waiting."""
         if self.new:
             self._in_step = 0
         self._came_ns = now_ns
 
     def forget(self) -> None:
-        """There is no new picture any more."""
+        """Forget the waiting picture."""
         self._came_ns = None
 
     def due(self, now_ns: int) -> bool:
@@ -47,7 +47,7 @@ class SteadyRate:
         return self._due_ns is None or now_ns >= self._due_ns + (-slack_ns if self.new else slack_ns)
 
     def sent(self, now_ns: int) -> None:
-        """One was sent at ``now_ns``."""
+        """A picture was sent at ``now_ns``."""
         due_ns = now_ns if self._due_ns is None else self._due_ns
         if now_ns - due_ns > self._period_ns:  # it was held up: nothing is caught up with
             due_ns = now_ns

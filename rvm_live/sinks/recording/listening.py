@@ -1,4 +1,4 @@
-"""A microphone in use: a thread that reads it, and what it heard until somebody takes it."""
+"""A microphone in use: a thread that reads it, and its sound until it is taken."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _JOIN_S = 1.0
 class Listener:
     """Reads one microphone from ``open`` to ``close`` on a thread, ``rvm-microphone``.
 
-    A microphone that fails, is gone, or gives nothing for two seconds ends alone: that is told once, and whatever is
-    made of its sound goes on without. A driver that never comes back keeps its thread, which is a daemon, and nothing
-    else.
+    A microphone that fails, is disconnected, or gives nothing for two seconds ends alone: this is reported once, and
+    the recording or stream continues without sound. A driver that never returns keeps its thread, which is a daemon,
+    and nothing else.
 
-    Nothing is heard of what was said while ``muted``: of a stretch that began before the end of that, nothing is kept.
+    Nothing said while ``muted`` is kept, nor any piece of sound that began before the end of it.
 
     Args:
         make: gives the microphone, not yet open; called on the thread.
-        muted: whether nothing may be heard now; any thread.
-        told: of the microphone's end, one line.
+        muted: whether nothing may be recorded now; any thread.
+        told: called with the reason when the microphone ends, one line.
         clock: monotonic time.
     """
 
@@ -69,11 +69,11 @@ class Listener:
 
     @property
     def heard_ns(self) -> int:
-        """Up to when something was heard."""
+        """Time up to which there is sound."""
         return self._heard_ns
 
     def open(self, *, patient: bool = False) -> None:
-        """Begin; the microphone is open when it is.
+        """Start; the microphone opens in the background.
 
         Args:
             patient: wait for it, :data:`_OPENING_S` at most.
@@ -93,10 +93,10 @@ class Listener:
             raise SinkError(f"{self._failure}; leave out --audio, or name another one (`rvm-live cameras` lists them)")
 
     def take(self, until_ns: int) -> list[Sound]:
-        """What was heard until then, in order, and was not taken before. Notices that nothing comes any more."""
+        """The sound up to that time, in order, not taken before. Notices when no more sound comes."""
         limit_s = _SILENT_S if self._opened else _OPENING_S
         if self.clock.now_ns() - self._came_ns > limit_s * 1e9:
-            what = "gives no sound any more" if self._opened else "does not open"
+            what = "stopped giving sound" if self._opened else "does not open"
             self._fail(f"the microphone {what}")
         taken: list[Sound] = []
         with self._lock:
@@ -105,7 +105,7 @@ class Listener:
         return taken
 
     def close(self) -> None:
-        """End; the microphone is free afterwards, or as soon as its driver lets it go."""
+        """Stop; the microphone is released now, or as soon as its driver returns."""
         self._ended.set()
         if self._thread.ident is not None and not self._failure:
             self._thread.join(_JOIN_S)
@@ -145,11 +145,11 @@ class Listener:
                 self._heard.popleft()
 
     def _fail(self, why: str) -> None:
-        """Once: later reasons are none."""
+        """Report the first failure; later ones are ignored."""
         with self._lock:
             if self._failure or self._ended.is_set():
                 return
             self._failure = why
         self._ended.set()
         if not self._waiting:
-            self._told(f"{why}: the recording goes on without sound")
+            self._told(f"{why}: the recording continues without sound")

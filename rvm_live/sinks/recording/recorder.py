@@ -33,13 +33,13 @@ _IDLE_SECONDS = 0.25
 
 
 class Recorder(PictureSink):
-    """Hands composites to a writer on its own thread, ``rvm-recording``.
+    """Passes composites to a writer on its own thread, ``rvm-recording``.
 
     An error of the writer is raised once, as :class:`~rvm_live.core.errors.SinkError`, by the next ``write``, or by
-    ``close``; or told, where the run is to go on without the recording. What was recorded until then is kept where it
-    can be, under another name. Any other end of the run keeps all of it.
+    ``close``; or it is reported, if the run is to continue without the recording. The part recorded until then is kept
+    if it can be, under another name. Any other end of the run keeps everything.
 
-    Nobody freezes in a recording either: from :meth:`clear` on the background alone is recorded.
+    Nobody freezes in a recording either: from :meth:`clear` on, only the background is recorded.
 
     Args:
         writer: where pictures go; used on the recorder's thread alone.
@@ -87,29 +87,29 @@ class Recorder(PictureSink):
 
     @property
     def queue(self) -> FrameQueue[Shot]:
-        """What waits for the encoder; named ``recording``."""
+        """Pictures waiting for the encoder; named ``recording``."""
         return self._worker.queue
 
     @property
     def saved(self) -> Path | None:
-        """The path of what was recorded, once closed; None if there is nothing."""
+        """Path of the recording, once closed; None if there is none."""
         return self.path if self._saved else self._kept
 
     @property
     def size(self) -> int:
-        """How many bytes lie on the disk by now; 0 where that is not known."""
+        """Bytes on the disk so far; 0 if unknown."""
         return self._writer.size
 
     @property
     def sound(self) -> str:
-        """How the microphone is: ``on``, ``muted``, ``lost`` or ``opening``; empty without one."""
+        """State of the microphone: ``on``, ``muted``, ``lost`` or ``opening``; empty without one."""
         return "" if self._listener is None else self._listener.state
 
     def open(self, *, patient: bool = True) -> None:
         """Get ready.
 
         Args:
-            patient: wait for the microphone; else the picture goes on, and whatever is wrong with it is told.
+            patient: wait for the microphone; else the picture starts at once, and any fault of it is reported.
         """
         self._writer.claim()
         if self._listener is not None:
@@ -145,7 +145,8 @@ class Recorder(PictureSink):
             _log.info("recorded %s", self.path)
 
     def _ended(self) -> bool:
-        """Let the encoder work off what waits; live no longer than a user would wait, for then the rest is left out."""
+        """Let the encoder finish the waiting pictures; in live video only for a few seconds, then the rest is
+        dropped."""
         if self.queue.policy is Overflow.DROP_OLDEST and not self._worker.join(_DRAIN_SECONDS):
             for _ in range(self.queue.cancel()):
                 self.queue.count_drop()
@@ -160,21 +161,21 @@ class Recorder(PictureSink):
                 raise SinkError(f"the recording {self.path} is closed") from None
 
     def _empty(self, like: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The background alone in the form of another picture."""
+        """The background in the size and format of another picture."""
         height, width, channels = like.shape
         if channels == 4 or self._background is None:
             return np.zeros(like.shape, np.uint8)
         return self._background(width, height)
 
     def _report(self) -> None:
-        """Raise or tell the writer's error, once."""
+        """Raise or report the writer's error, once."""
         error = self._late or self._worker.error
         if error is None or self._told:
             return
         self._told = True
         text = str(error) if isinstance(error, SinkError) else f"cannot record {self.path}: {error}"
         if self._kept is not None:
-            text += f"; what was recorded until then is {self._kept}"
+            text += f"; the part recorded until then is {self._kept}"
         self.failure = text
         if self._on_failure is None:
             raise SinkError(text) from error

@@ -1,4 +1,4 @@
-"""Recording that begins and ends while the run goes on."""
+"""Recordings that start and end during the run."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _LOOK_NS = 500_000_000
 
 
 class RecordingSwitch(PictureSink):
-    """A sink that is always there and records when it is asked to, one recording after the other.
+    """A sink that records on demand, one recording after the other.
 
     :attr:`path` may be read, and :meth:`use` called, on any thread; the rest happens where the sinks live.
 
     Args:
         make: a path -> a recorder that has written nothing yet.
         first: recorded from the beginning; None: nothing.
-        told: of what happens to a recording that was begun while the run went on.
+        told: called with messages about a recording that was started during the run.
         clock: monotonic time.
         with_sound: recordings have sound.
 
     Attributes:
         failure: why a recording failed, one line; empty if none did.
-        saved: paths of what was recorded, once closed.
+        saved: paths of finished recordings.
     """
 
     name = Recorder.name
@@ -61,7 +61,7 @@ class RecordingSwitch(PictureSink):
 
     @property
     def path(self) -> str | None:
-        """Where a recording goes now, or is about to; None where none does."""
+        """Path of the present or coming recording; None if there is none."""
         return self._wanted
 
     @property
@@ -122,7 +122,7 @@ class RecordingSwitch(PictureSink):
         self._end(failed=failed)
 
     def _follow(self) -> None:
-        """Do what was asked for since."""
+        """Start or end a recording as asked."""
         with self._lock:
             wanted = self._wanted
         if wanted == self._running:
@@ -130,7 +130,7 @@ class RecordingSwitch(PictureSink):
         ended = self._recorder
         self._end(failed=False)
         if ended is not None and ended.saved is None and not ended.failure:
-            self._told(f"nothing was recorded to {self._running}: no picture had come yet")
+            self._told(f"nothing was recorded to {self._running}, because no picture had come yet")
         self._running = wanted
         if wanted is None:
             return
@@ -159,7 +159,7 @@ class RecordingSwitch(PictureSink):
                 self.saved.append(recorder.saved)
 
     def _look(self) -> None:
-        """How much there is on the disk; a recording that failed meanwhile is none any more."""
+        """Update the size on the disk; drop a recording that has failed."""
         now_ns = self._clock.now_ns()
         if self._recorder is None or now_ns - self._looked_ns < _LOOK_NS:
             return
@@ -172,5 +172,5 @@ class RecordingSwitch(PictureSink):
 
 
 def named_now(folder: Path | None = None, suffix: str = ".mp4") -> str:
-    """A path for a recording that begins now: ``rvm-live-20260131-184512.mp4``."""
+    """Path for a recording that starts now: ``rvm-live-20260131-184512.mp4``."""
     return str((folder or Path()) / f"rvm-live-{time.strftime('%Y%m%d-%H%M%S')}{suffix}")

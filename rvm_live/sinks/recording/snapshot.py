@@ -20,7 +20,7 @@ if hasattr(cv2, "IMWRITE_PNG_FILTER"):  # the quickest of the row filters, and t
 
 
 def cut_out(composite: Composite) -> NDArray[np.uint8]:
-    """The person alone, uint8 (H, W, 4) BGRA with straight alpha; colour is zero wherever alpha is."""
+    """Only the person, uint8 (H, W, 4) BGRA with straight alpha; colour is zero wherever alpha is."""
     if composite.transparent:
         return composite.image
     matte = composite.matte.host()
@@ -37,11 +37,11 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
 
 
 def save_png(composite: Composite, path: Path) -> None:
-    """Save the person alone, with the matte's alpha and the foreground's colour, as a BGRA PNG.
+    """Save only the person, with the matte's alpha and the foreground's colour, as a BGRA PNG.
 
     Args:
         composite: any; also one over an opaque background.
-        path: of the file; its folder is made where missing.
+        path: of the file; its folder is made if missing.
 
     Raises:
         SinkError: it cannot be written.

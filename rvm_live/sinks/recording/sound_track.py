@@ -1,4 +1,4 @@
-"""The sound beside the picture in a recording: on the picture's clock, without gaps."""
+"""The sound of a recording, on the picture's clock, without gaps."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _BEHIND_S, _KEPT_UP_S = 1.0, 0.5
 class SoundTrack:
     """One track of one channel, encoded as the container likes it.
 
-    Every stretch of sound goes to where it was heard, as seen from the first picture. A microphone's clock runs a
-    little otherwise than the machine's: libswresample stretches the sound for that, fills gaps with silence and cuts
+    Every piece of sound is placed at the time it was heard, relative to the first picture. A microphone's clock runs a
+    little differently from the machine's: libswresample stretches the sound for that, fills gaps with silence and cuts
     overlaps.
 
     Args:
@@ -50,12 +50,12 @@ class SoundTrack:
 
     @property
     def until_ns(self) -> int:
-        """Up to when there is sound, or silence in its place."""
+        """Time up to which there is sound, or silence instead."""
         return self._began_ns + self._end * _SECOND_NS // RATE
 
     @property
     def drift_s(self) -> float:
-        """How much longer the sound was to the machine's clock than to the microphone's own, without its gaps."""
+        """Duration of the sound by the machine's clock minus that by the microphone's clock, without gaps."""
         first, last = self._heard or (0, 0)
         return (last - first - self._count) / RATE - self.gaps_s
 
@@ -71,19 +71,19 @@ class SoundTrack:
             self._push(start, samples)
 
     def keep_up(self, now_ns: int) -> None:
-        """Let the track be no further behind than sound may be late."""
+        """Fill with silence up to the greatest delay that sound may have."""
         due = self._place(now_ns)
         if self._end < due - _BEHIND_S * RATE:
             self.fill(now_ns - round(_KEPT_UP_S * _SECOND_NS))
 
     def fill(self, until_ns: int) -> None:
-        """Be silent up to then where there is no sound."""
+        """Fill with silence up to then where there is no sound."""
         until = self._place(until_ns)
         while (missing := min(until - self._end, RATE)) > 0:
             self._push(self._end, np.zeros(missing, np.int16))
 
     def finish(self) -> None:
-        """Encode what is held back."""
+        """Encode the remaining sound."""
         self._graph.push(None)
         self._pull()
         self._container.mux(self._stream.encode(None))

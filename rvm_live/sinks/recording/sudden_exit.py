@@ -1,4 +1,4 @@
-"""What is done when C code ends the process, as a window system does whose display goes away."""
+"""Runs code when C code ends the process, as a window system does when its display is closed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["on_sudden_exit"]
 
 @contextmanager
 def on_sudden_exit(rescue: Callable[[], None]) -> Iterator[None]:
-    """Call ``rescue`` if C code ends the process meanwhile, as Qt does when its display goes away.
+    """Call ``rescue`` if C code ends the process inside the block, as Qt does when its display is closed.
 
-    No exception comes out of that, and Python's own ``atexit`` is not asked: the handler is the C library's
+    There is no exception then, and Python's ``atexit`` does not run: the handler is the C library's
     (Itanium C++ ABI, section 3.3.5), taken back at the end of the block, while there is still a Python to call.
 
     Args:

@@ -1,4 +1,4 @@
-"""When each picture of a film or a stream is to be seen."""
+"""Time stamps of the pictures of a film or a stream."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Times:
         self._last, self._lasts = -1, self._frame
 
     def tick(self, shot: Shot) -> tuple[int, int]:
-        """When a picture is to be seen, and for how long."""
+        """Time stamp and duration of a picture."""
         if self._offset is None:
             self._media = shot.media_ns is not None and not self._captured
         time_ns = shot.media_ns if self._media and shot.media_ns is not None else shot.captured_ns

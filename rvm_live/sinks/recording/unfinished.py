@@ -1,4 +1,4 @@
-"""Recordings that are not whole: whose they are while they are made, and the way back to what was cut short."""
+"""Unfinished recordings: their locks while they are written, and recovery after a failure."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ __all__ = ["keep_unfinished", "part_path", "place_lock"]
 
 
 def part_path(path: Path) -> Path:
-    """Where a file is while it is not whole: hidden, beside its final place."""
+    """Path of an unfinished file: hidden, beside its final place."""
     return path.with_name(f".{path.stem}.part{path.suffix}")
 
 
 def place_lock(path: Path, *, folder: bool = False) -> Lock:
-    """Of the place of a recording: its part belongs to the run that has the lock, and to none where nobody has it.
+    """The lock of a recording's place: its unfinished file belongs to the run that holds the lock.
 
     Args:
         path: of the recording.
         folder: it is a folder of pictures, and the lock lies in it; else beside the file.
     """
     file = path / ".rvm-live.lock" if folder else path.with_name(f".{path.name}.lock")
-    return Lock(file, f"the recording {path}", "choose another path, or wait for its end")
+    return Lock(file, f"the recording {path}", "choose another path, or wait until it ends")
 
 
 def keep_unfinished(path: Path) -> Path | None:
-    """Give what was recorded before a failure a name that says so, if any of it can be played; remove it if not.
+    """Rename what was recorded before a failure to a name that says so, if it can be played; otherwise remove it.
 
-    For the holder of the place's lock alone: a part that somebody is writing is theirs.
+    Only for the holder of the place's lock.
 
     Args:
         path: where the whole file would have been.
 
     Returns:
-        Where it is now: ``clip.incomplete.mp4`` for ``clip.mp4``; None if nothing was left.
+        Its new path: ``clip.incomplete.mp4`` for ``clip.mp4``; None if nothing is left.
     """
     part = part_path(path)
     if not part.exists():

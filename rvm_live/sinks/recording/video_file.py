@@ -73,7 +73,7 @@ SUFFIXES = tuple(RECIPES)
 
 
 class VideoFile(Writer):
-    """One video file, whole or absent; what a failure cuts short is kept under another name.
+    """One video file, complete or absent; what was written before a failure is kept under another name.
 
     The first shot decides on size and alpha. Later shots of another size are letterboxed into the first one's. If
     the file has no alpha, a later transparent shot is put over black; if it has, a later opaque one is opaque.
@@ -83,7 +83,7 @@ class VideoFile(Writer):
     Args:
         path: of the file; its suffix, one of :data:`SUFFIXES`, decides how it is encoded.
         fps: nominal frames per second, for players that want to know one.
-        listener: what is heard meanwhile, or None; opened and closed by somebody else.
+        listener: the microphone, or None; opened and closed by the caller.
     """
 
     def __init__(self, path: Path, *, fps: float, listener: Listener | None = None) -> None:
@@ -154,7 +154,7 @@ class VideoFile(Writer):
             self._lock.release()
 
     def _look(self) -> None:
-        """Notice a folder that was deleted or moved: the system goes on taking what nobody will ever find."""
+        """Notice a folder that was deleted or moved: the system would go on writing to a lost file."""
         if time.monotonic() - self._looked < _LOOK_S:
             return
         self._looked = time.monotonic()
@@ -171,7 +171,7 @@ class VideoFile(Writer):
         self.claim()
         earlier = keep_unfinished(self.path)
         if earlier is not None:
-            _log.warning("found what an earlier run could not finish: it is %s now", earlier)
+            _log.warning("an earlier run could not finish its recording: it is now %s", earlier)
         self._encoder = Encoder(self._part, kind, shape, rate=rate, time_base=Fraction(1, TICKS))
         if self._listener is not None and self._listener.state != "lost":
             from rvm_live.sinks.recording.sound_track import SoundTrack
@@ -180,13 +180,13 @@ class VideoFile(Writer):
         return self._encoder
 
     def _hear(self, until_ns: int) -> None:
-        """Add what was heard up to then."""
+        """Add the sound up to then."""
         if self._listener is not None and self._sound is not None:
             self._sound.add(self._listener.take(until_ns))
             self._sound.keep_up(until_ns)
 
     def _hear_out(self) -> None:
-        """Add what was heard up to the end of the last picture; the newest may still be on its way."""
+        """Add the sound up to the end of the last picture; wait for the newest."""
         listener, sound = self._listener, self._sound
         if listener is None or sound is None:
             return
@@ -199,7 +199,7 @@ class VideoFile(Writer):
         sound.finish()
         if sound.gaps_s > 0 or abs(sound.drift_s) > _TOLD_S:
             _log.info(
-                "sound of %s: %.2f s of gaps filled with silence, %.0f ms of drift taken up",
+                "sound of %s: %.2f s of gaps filled with silence, %.0f ms of drift corrected",
                 self.path, sound.gaps_s, sound.drift_s * 1e3,
             )  # fmt: skip
 

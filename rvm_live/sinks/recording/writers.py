@@ -29,7 +29,7 @@ class Writer(ABC):
 
     Attributes:
         path: where it will be.
-        timed: a picture stands until the next one's time, however long that is.
+        timed: a picture is shown until the next one's time, however long that is.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class Writer(ABC):
 
     @property
     def size(self) -> int:
-        """How many bytes lie on the disk by now; 0 where that is not known. Asked by other threads, too."""
+        """Bytes on the disk so far; 0 if unknown. Asked by other threads, too."""
         return 0
 
     @abstractmethod
@@ -75,7 +75,7 @@ class Writer(ABC):
 
     @abstractmethod
     def rescue(self) -> Path | None:
-        """Keep what is usable under a name that says that it is not whole, and remove the rest; never raises.
+        """Keep the usable part under a name that says that it is incomplete, and remove the rest; never raises.
 
         Returns:
             Where that is; None if nothing is left.
@@ -130,7 +130,7 @@ def over_black(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def fit_into(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """``image`` as large as it gets in the middle of ``width`` x ``height``; the rest is black or transparent.
+    """``image`` scaled to fit into the middle of ``width`` x ``height``; the rest is black or transparent.
 
     Scaling leaves traces at the edge of a cut-out; below :data:`~rvm_live.core.frames.LEAST_ALPHA` they are taken away.
     """

@@ -1,4 +1,4 @@
-"""The near end of a connection: what is written here goes through a program of its own to the server."""
+"""The local end of a connection: data written here goes through a separate program to the server."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _LOOK_S = 0.25
 
 
 class Connection:
-    """A file to write to, for libav; writing blocks while the server takes nothing.
+    """A file that libav writes to; writing blocks while the server accepts nothing.
 
     Args:
         target: where it goes.
-        stuck_s: seconds that one write may take; then the connection is given up.
+        stuck_s: seconds that one write may take before the connection is given up.
 
     Attributes:
-        live: the server has taken the first packet.
+        live: the server has accepted the first packet.
         sent: bytes written.
     """
 
@@ -63,7 +63,7 @@ class Connection:
         """Called by libav.
 
         Raises:
-            OSError: the connection is gone; :attr:`reason` says why.
+            OSError: the connection is lost; :attr:`reason` says why.
         """
         assert self._process.stdin is not None
         self._writing_since = time.monotonic()
@@ -87,12 +87,12 @@ class Connection:
     def reason(self) -> str:
         """Why it ended, in a few words."""
         if self._stuck:
-            return f"the server has taken nothing for {self._stuck_s:g} s"
+            return f"the server has accepted nothing for {self._stuck_s:g} s"
         wait(self._threads[:1], _SILENT_END_S)
         return self._last or "the connection was closed"
 
     def close(self) -> None:
-        """Send what waits, at most for some seconds, and end."""
+        """Send the waiting data, for at most some seconds, and close."""
         with contextlib.suppress(OSError):
             assert self._process.stdin is not None
             self._process.stdin.close()
@@ -107,7 +107,7 @@ class Connection:
             self._process.stdout.close()
 
     def _watch(self) -> None:
-        """A write that the server never takes would block for ever."""
+        """End a write that the server does not accept, which would block for ever."""
         while not self._ended.wait(_LOOK_S):
             since = self._writing_since
             if since is not None and time.monotonic() - since > self._stuck_s:

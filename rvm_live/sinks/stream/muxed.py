@@ -53,7 +53,7 @@ class MuxedWay(Way):
         fps: nominal frames per second.
         bitrate: of the picture, bits per second.
         first: the first picture: its time is where the stream begins.
-        listener: what is heard meanwhile, or None.
+        listener: the microphone, or None.
     """
 
     def __init__(

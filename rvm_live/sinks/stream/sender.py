@@ -1,4 +1,4 @@
-"""The program that holds one connection: it takes an encoded stream on its standard input and passes it on.
+"""A separate program that holds one connection: it reads an encoded stream from standard input and sends it.
 
 A program of its own, because libav connects while it holds Python's lock: a server that does not answer would stop the
 camera, the window and every other output with it.
@@ -22,7 +22,7 @@ PIPE = "nut"
 
 
 def main() -> int:
-    """Pass on until the input ends; returns the exit code."""
+    """Send until the input ends; returns the exit code."""
     import av
 
     asked = json.loads(sys.stdin.buffer.readline())

@@ -1,4 +1,4 @@
-"""The sink that streams: the result to a server, again and again where the connection is lost."""
+"""The sink that streams to a server, and connects again when the connection is lost."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ _LEAST_BITS, _MOST_BITS = 600_000, 9_000_000
 
 
 def bitrate_for(width: int, height: int, fps: float) -> int:
-    """Bits per second for H.264 of good quality: what the large services ask for, 2.8 Mbit/s for 720p at 30."""
+    """Bits per second for good H.264 quality, as large services recommend: 2.8 Mbit/s for 720p at 30."""
     return round(min(_MOST_BITS, max(_LEAST_BITS, _BITS_PER_PIXEL * width * height * fps)))
 
 
 def check_stream(words: str) -> None:
-    """Find out before anything starts whether an address of ``--stream`` can be meant; nothing is connected to.
+    """Check, before anything starts, an address of ``--stream``; nothing is connected to.
 
     Raises:
-        SettingsError: it cannot, or needs a package that is not here.
+        SettingsError: it is wrong, or needs a package that is not installed.
     """
     if target_of(words).muxer == "whip" and find_spec("aiortc") is None:
-        raise SettingsError(f"streams by WHIP need aiortc, with Python 3.11 or newer: {adding('whip')}; or send RTMP")
+        raise SettingsError(f"WHIP streams need aiortc, with Python 3.11 or newer: {adding('whip')}; or send RTMP")
 
 
 class StreamSink(PictureSink):
-    """Sends pictures, and what is heard, to a server.
+    """Sends pictures and sound to a server.
 
     A connection that cannot be made, or is lost, is made again, after one second, two, four, and so on up to half a
-    minute; each loss and each return is told. Meanwhile pictures are dropped and counted. The first picture decides on
-    the size; later ones are fitted into it. Alpha is shown over black.
+    minute; each loss and each return is reported. Meanwhile pictures are dropped and counted. The first picture decides
+    on the size; later ones are fitted into it. Alpha is shown over black.
 
     Args:
         words: the address, see :func:`~rvm_live.sinks.stream.targets.target_of`.
@@ -64,10 +64,10 @@ class StreamSink(PictureSink):
         clock: monotonic time.
 
     Attributes:
-        label: the address without what is secret in it.
+        label: the address without its secret parts.
         state: ``waiting`` for the first picture, ``connecting``, ``live``, or ``lost``.
         losses: how often the connection was lost, or could not be made.
-        dropped: pictures that nobody got meanwhile.
+        dropped: pictures that were not sent.
     """
 
     name = "stream"
@@ -102,12 +102,12 @@ class StreamSink(PictureSink):
 
     @property
     def seconds(self) -> float:
-        """For how long it has been live."""
+        """Seconds that it has been live."""
         return 0.0 if self._live_since_ns is None else (self._clock.now_ns() - self._live_since_ns) / 1e9
 
     @property
     def story(self) -> str:
-        """Where it went and how that was, one line for a report."""
+        """Its address and history, one line for a report."""
         words = [f"{self._lived_s:.0f} s"] if self._lived_s or self.state == "live" else ["never live"]
         words += [f"lost {self.losses} times" if self.losses > 1 else "lost once"] if self.losses else []
         return f"{self.label}, {', '.join(words)}"
@@ -122,7 +122,7 @@ class StreamSink(PictureSink):
 
     def open(self) -> None:
         if self._target.muxer == "whip" and self._bitrate is not None:
-            self._around.told(f"--stream-bitrate is not for {self.label}: WebRTC finds a rate of its own")
+            self._around.told(f"--stream-bitrate is not for {self.label}: WebRTC chooses the rate itself")
         if self._listener is not None:
             self._listener.open(patient=False)
 
@@ -151,7 +151,7 @@ class StreamSink(PictureSink):
             self._listener.close()
 
     def _again(self) -> None:
-        """Send the last picture once more, as one of now."""
+        """Send the last picture again with the present time."""
         assert self._last is not None
         now_ns = self._clock.now_ns()
         self._last = replace(self._last, captured_ns=self._last.captured_ns + now_ns - self._last_ns)
@@ -211,7 +211,7 @@ class StreamSink(PictureSink):
         wait_s = _BACK_OFF_S[min(self._tries, len(_BACK_OFF_S) - 1)]
         self._due_ns = self._clock.now_ns() + round(wait_s * 1e9)
         if self._tries == 0:  # once for each loss, not for each try
-            verb = "was lost" if self.state == "live" else "cannot be begun"
+            verb = "was lost" if self.state == "live" else "cannot be started"
             self._around.told(f"the stream to {self.label} {verb} ({reason}): trying again until it works")
         _log.info("stream to %s: %s; again in %g s", self.label, reason, wait_s)
         self._tries += 1

@@ -1,4 +1,4 @@
-"""What an address of ``--stream`` means."""
+"""Reads the addresses of ``--stream``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLAYLIST = "stream.m3u8"
 _TS_PACKETS = 1316  # seven of 188 bytes: the most that fits into one datagram on an ordinary network
 _HLS = {"hls_time": "2", "hls_list_size": "6", "hls_flags": "delete_segments+independent_segments+temp_file"}
 _ELSEWHERE = (
-    "send MPEG-TS to a program that speaks it, for example: ffmpeg -i udp://127.0.0.1:5004 -c copy -f mpegts {url}, "
+    "send MPEG-TS to a program that supports it, for example: ffmpeg -i udp://127.0.0.1:5004 -c copy -f mpegts {url}, "
     "with --stream udp://127.0.0.1:5004"
 )
 _WAYS = "rtmp://, rtmps://, udp://, tcp://, whip+https://, or a folder for HLS as hls:FOLDER"
@@ -40,37 +40,37 @@ class Target:
 
 
 def target_of(words: str) -> Target:
-    """What an address means; nothing is connected to.
+    """Read an address; nothing is connected to.
 
     Args:
         words: ``rtmp://``, ``rtmps://``, ``udp://HOST:PORT``, ``tcp://HOST:PORT``, ``whip+https://``, ``hls:FOLDER``,
             or the path of an ``.m3u8``.
 
     Raises:
-        SettingsError: it means nothing, or nothing that can be done here.
+        SettingsError: it cannot be read, or is not supported here.
     """
     text = words.strip()
     if text.startswith("hls:"):
         folder = Path(text[4:]).expanduser()
         if not text[4:]:
-            raise SettingsError("hls: needs a folder behind it, such as hls:/var/www/live")
+            raise SettingsError("hls: needs a folder after it, such as hls:/var/www/live")
         return _hls(folder / _PLAYLIST)
     if "://" not in text or ntpath.splitdrive(text)[0]:
         if text.lower().endswith(".m3u8"):
             return _hls(Path(text).expanduser())
-        raise SettingsError(f"--stream {_shown(text)!r} is no address: use {_WAYS}")
+        raise SettingsError(f"--stream {_shown(text)!r} is not an address: use {_WAYS}")
     scheme = text.split("://", 1)[0].lower()
     if scheme in ("srt", "rtsp", "rtsps", "rist"):
-        raise SettingsError(f"{scheme}:// cannot be sent from here: " + _ELSEWHERE.format(url=_shown(text)))
+        raise SettingsError(f"--stream cannot send {scheme}://: " + _ELSEWHERE.format(url=_shown(text)))
     if scheme not in ("rtmp", "rtmps", "udp", "tcp", "whip+https", "whip+http"):
-        raise SettingsError(f"--stream does not know {scheme}://: use {_WAYS}")
+        raise SettingsError(f"--stream cannot send {scheme}://: use {_WAYS}")
     parts = urlsplit(text)
     try:
         port = parts.port
     except ValueError as error:
-        raise SettingsError(f"--stream {_shown(text)}: the port is no number from 1 to 65535") from error
+        raise SettingsError(f"--stream {_shown(text)}: the port must be a number from 1 to 65535") from error
     if not parts.hostname:
-        raise SettingsError(f"--stream {scheme}:// needs a host behind it")
+        raise SettingsError(f"--stream {scheme}:// needs a host after it")
     label = _shown(text)
     if scheme in ("udp", "tcp"):
         if port is None:
@@ -81,7 +81,7 @@ def target_of(words: str) -> Target:
     if scheme.startswith("whip+"):
         return Target(text[len("whip+") :], "whip", label)
     if len(parts.path.strip("/")) == 0:
-        raise SettingsError(f"--stream {label} needs the application and stream key behind the host: {label}/app/key")
+        raise SettingsError(f"--stream {label} needs the application and stream key after the host: {label}/app/key")
     return Target(text, "flv", label, {"flvflags": "no_duration_filesize"})
 
 
@@ -90,14 +90,14 @@ def _hls(playlist: Path) -> Target:
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir():
-        raise SettingsError(f"--stream: {playlist.parent} cannot be a folder: {place} is a file")
+        raise SettingsError(f"--stream: {playlist.parent} cannot be used as a folder, because {place} is a file")
     if not os.access(place, os.W_OK):
-        raise SettingsError(f"--stream: nothing can be written into {place}")
+        raise SettingsError(f"--stream: {place} cannot be written to")
     return Target(os.fspath(playlist), "hls", f"HLS in {playlist.parent}", _HLS)
 
 
 def _shown(text: str) -> str:
-    """An address without what is secret in it."""
+    """An address without its secret parts."""
     scheme, found, rest = text.partition("://")
     if not found:
         return text

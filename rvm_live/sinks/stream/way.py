@@ -1,4 +1,4 @@
-"""The contract of a way to a server: one connection, from its beginning to its end."""
+"""The contract of one connection to a server."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Way"]
 
 
 class Way(ABC):
-    """Takes pictures of one size, with what is heard meanwhile, until it is gone. All of it is called on the thread of
-    the sink, which makes another one where this has ended."""
+    """Takes pictures of one size, and sound, until it is lost. Everything is called on the thread of
+    the sink, which makes a new one when this has ended."""
 
     @property
     @abstractmethod
     def live(self) -> bool:
-        """Whether the server has taken something."""
+        """Whether the server has accepted data."""
 
     @property
     @abstractmethod
@@ -40,8 +40,8 @@ class Way(ABC):
         """
 
     def hear(self, until_ns: int) -> None:  # noqa: B027 - optional hook
-        """Send what was heard up to then."""
+        """Send the sound up to then."""
 
     @abstractmethod
     def close(self) -> None:
-        """Send what waits, and end; never raises."""
+        """Send the waiting data, and close; never raises."""

@@ -1,4 +1,4 @@
-"""WebRTC to a server, by WHIP (RFC 9725), for viewers who are to see it at once."""
+"""WebRTC to a server by WHIP (RFC 9725), for viewers with little delay."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class WhipWay(Way):
         target: the endpoint; a token stands before the host, as in ``whip+https://TOKEN@host/path``.
         fps: nominal frames per second.
         first: the first picture: its time is where the stream begins.
-        listener: what is heard meanwhile, or None.
+        listener: the microphone, or None.
     """
 
     def __init__(self, target: Target, *, fps: float, first: Shot, listener: Listener | None) -> None:
@@ -185,7 +185,7 @@ class WhipWay(Way):
 
 
 def _track(kind: str) -> Any:
-    """A track that hands out what is put into it, for the thread of the loop."""
+    """A track that delivers the pictures or sound put into it, on the loop's thread."""
     from aiortc import MediaStreamTrack
     from aiortc.mediastreams import MediaStreamError
 

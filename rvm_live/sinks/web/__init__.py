@@ -1,4 +1,4 @@
-"""A page that shows and steers the program, a transparent source for compositors, and an HTTP API.
+"""A web page that shows and controls the program, a transparent source for compositors, and an HTTP API.
 
 May import what :mod:`rvm_live.sinks` may.
 

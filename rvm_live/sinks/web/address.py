@@ -1,4 +1,4 @@
-"""Where the page is to be found, and by which names it may be asked for."""
+"""Address of the page, and the host names that it answers to."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _EVERYWHERE = ("0.0.0.0", "::")
 
 @dataclass(frozen=True)
 class Address:
-    """What the server listens at.
+    """The address that the server listens on.
 
     Attributes:
         host: a name or a number, without brackets.
         port: 0: any that is free.
-        fixed: this port was asked for: no other is taken where it is in use.
+        fixed: this port was asked for: if it is in use, no other is taken.
     """
 
     host: str = DEFAULT_HOST
@@ -61,7 +61,7 @@ class Address:
 
     @property
     def loopback(self) -> bool:
-        """Whether nobody but this machine can reach it."""
+        """Whether only this machine can reach it."""
         if self.host == "localhost":
             return True
         try:
@@ -71,7 +71,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        """Where a browser on this machine finds it."""
+        """Its URL for a browser on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return f"http://{_bracketed(host)}:{self.port}"
 
@@ -100,7 +100,7 @@ def check_origin(text: str) -> str:
     """The origin of a proxy in front, ``https://cam.example.org``, as browsers write it.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: it is not one.
     """
     try:
         parts = urlsplit(text.strip())
@@ -109,7 +109,7 @@ def check_origin(text: str) -> str:
         host, port, parts = "", None, urlsplit("")
     bare = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
     if parts.scheme not in ("http", "https") or not bare or not (_NAME.fullmatch(host) or _is_number(host)):
-        raise SettingsError(f"{text!r} is no origin: write it like https://cam.example.org")
+        raise SettingsError(f"{text!r} is not an origin: write it like https://cam.example.org")
     usual = {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{_bracketed(host)}" + ("" if port in (None, usual) else f":{port}")
 
@@ -140,4 +140,6 @@ def _port(text: str, whole: str) -> int:
 
 
 def _no_address(text: str) -> SettingsError:
-    return SettingsError(f"{text!r} is no address for the page: write --web=HOST:PORT, such as --web=127.0.0.1:8870")
+    return SettingsError(
+        f"{text!r} is not an address for the page: write --web=HOST:PORT, such as --web=127.0.0.1:8870"
+    )

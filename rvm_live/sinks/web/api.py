@@ -1,4 +1,4 @@
-"""``/api/v1``: what can be asked for and changed, described in ``page/openapi.json``."""
+"""The HTTP API ``/api/v1``, described in ``page/openapi.json``."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Api:
     """Answers requests.
 
     Args:
-        program: what is shown and steered.
+        program: the program that is shown and controlled.
         guard: who may ask.
         feeds: pictures, by kind.
-        viewers: who looks on.
-        hub: who is told what happens.
-        pool: runs what takes long, one at a time.
+        viewers: the connected viewers.
+        hub: sends events to the open pages.
+        pool: runs slow work, one item at a time.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Api:
         self._uploading = asyncio.Lock()
 
     def routes(self) -> list[Route]:
-        """Everything that can be asked for."""
+        """All routes."""
         api = "/api/v1"
         return [
             *(
@@ -107,24 +107,24 @@ class Api:
         }
 
     def parts(self) -> Mapping[str, Callable[[], Any]]:
-        """What of it is looked at again from time to time: name of an event -> the part now."""
+        """Parts of it that are checked for changes: name of an event -> the part now."""
         return {"choices": self.choices, "backgrounds": self.backgrounds, "recordings": self.recordings}
 
     def about(self) -> dict[str, Any]:
-        """Of every control what it is: its kind, limits and words, as far as they are told."""
+        """Kind, limits and text of every control."""
         return {
             each["name"]: {"kind": each["kind"], "limits": each["limits"], "text": each["text"]}
             for each in self._program.controls.describe()
         }
 
     def choices(self) -> dict[str, list[Any]]:
-        """Of every control that has some: the values that it can be given now."""
+        """The values to choose from now, of every control that has some."""
         controls = self._program.controls
         found = {name: list(controls.choices(name)) for name in controls.state()}
         return {name: choices for name, choices in found.items() if choices}
 
     def backgrounds(self) -> list[Mapping[str, Any]]:
-        """As the gallery lists them."""
+        """The gallery's list."""
         controls = self._program.controls
         return self._gallery.listed(list(controls.choices("background"))) if "background" in controls.state() else []
 
@@ -138,7 +138,7 @@ class Api:
         return status
 
     def recordings(self) -> list[Mapping[str, Any]]:
-        """Those that can be fetched, each by an id of its own."""
+        """Finished recordings, each with an id."""
         known = {path: id for id, path in self._recordings.items()}
         told: list[Mapping[str, Any]] = []
         for path in self._program.recordings():
@@ -212,12 +212,12 @@ class Api:
     async def _thumbnail(self, request: Any) -> Any:
         picture = await self._run(self._gallery.thumbnail, request.match_info["id"])
         if picture is None:
-            raise Refused(404, "there is no picture of that background")
+            raise Refused(404, "there is no thumbnail of that background")
         return web.Response(body=picture, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
     async def _bring(self, request: Any) -> Any:
         if self._uploading.locked():
-            raise Refused(429, "another upload is going on: wait for it", **{"Retry-After": "5"})
+            raise Refused(429, "another upload is running: wait for it", **{"Retry-After": "5"})
         async with self._uploading:
             name = await received(request, self._take, self._run)
         self._hub.tell("backgrounds", await self._run(self.backgrounds))
@@ -246,7 +246,7 @@ class Api:
             raise Refused(400, "this is not JSON") from None
 
     async def _run(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Run something that takes long beside the event loop."""
+        """Run slow work outside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
 
 

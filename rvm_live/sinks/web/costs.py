@@ -1,4 +1,4 @@
-"""What each engine and quality costs on this machine, as far as it has been seen to run; kept from run to run."""
+"""Measured cost of each engine and quality on this machine; kept from run to run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Costs:
         self._since_ns = self._kept_ns = clock.now_ns()
 
     def seen(self, status: Mapping[str, Any], controls: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-        """Note what runs now; return what is known: control -> choice -> milliseconds."""
+        """Record what runs now; returns all measurements: control -> choice -> milliseconds."""
         size = "x".join(map(str, status["size"]))
         engine, quality = str(controls.get("engine", "")), str(controls.get("quality", "auto"))
         now = f"{size} {status['device']} {engine} {quality}"

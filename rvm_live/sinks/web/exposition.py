@@ -28,12 +28,12 @@ def _metrics(
     yield (
         "frames_repeated_total",
         "counter",
-        "Frames shown again, for nothing new came.",
+        "Frames shown again because nothing new came.",
         plain("repeated"),
     )
     dropped = [(_labels(queue=name), count) for name, count in statistics.get("dropped", {}).items()]
     yield "frames_dropped_total", "counter", "Frames dropped, by queue.", dropped
-    yield "unique_fps", "gauge", "Different frames a second, of the last two seconds.", plain("recent_fps")
+    yield "unique_fps", "gauge", "Different frames per second in the last two seconds.", plain("recent_fps")
     yield "uptime_seconds", "gauge", "Seconds since the first frame.", plain("elapsed_s")
     latencies = [
         (_labels(stage=stage, quantile=f"0.{quantile[1:]}"), value / 1000)
@@ -43,7 +43,7 @@ def _metrics(
     yield "latency_seconds", "gauge", "Latency of the last frames, by stage.", latencies
     kinds = sorted({each["kind"] for each in viewers})
     counted = [(_labels(kind=kind), sum(each["kind"] == kind for each in viewers)) for kind in kinds]
-    yield "viewers", "gauge", "How many look on.", [("", len(viewers))] if not kinds else counted
+    yield "viewers", "gauge", "Number of viewers.", [("", len(viewers))] if not kinds else counted
 
 
 def _labels(**labels: str) -> str:

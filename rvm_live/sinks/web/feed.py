@@ -1,4 +1,4 @@
-"""The newest picture of each kind, encoded when somebody takes it, and once for all who do.
+"""The newest picture of each kind, encoded once when a viewer asks for it.
 
 Everything here but :attr:`Feed.wanted` belongs to the server's event loop.
 """
@@ -27,7 +27,7 @@ class Picture:
     Attributes:
         image: uint8 (H, W, 3) BGR, (H, W, 4) BGRA with straight alpha, or (H, W) grey.
         captured_ns: monotonic time of the grab.
-        stands_in: it is the background alone, for there is nothing newer.
+        stands_in: it shows only the background, because there is no newer picture.
     """
 
     image: NDArray[np.uint8]
@@ -37,7 +37,7 @@ class Picture:
 
 @dataclass(frozen=True, repr=False)
 class Coded:
-    """A picture on its way.
+    """An encoded picture.
 
     Attributes:
         version: greater for every newer picture.
@@ -70,7 +70,7 @@ def _cutout(image: NDArray[np.uint8]) -> tuple[bytes, bytes]:
 
 
 def _alpha(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Nobody is in a picture without alpha: it is what is shown instead."""
+    """Alpha of a picture; zero if it has none, because then nobody is in it."""
     if image.ndim == 2:
         return image
     return cv2.extractChannel(image, 3) if image.shape[2] == 4 else np.zeros(image.shape[:2], np.uint8)
@@ -92,8 +92,8 @@ class Feed:
         pool: where they are encoded.
 
     Attributes:
-        wanted: how many look; may be read on any thread.
-        encoded: how many pictures were, so far.
+        wanted: number of viewers; may be read on any thread.
+        encoded: number of pictures encoded so far.
     """
 
     def __init__(self, kind: str, pool: Executor) -> None:
@@ -107,7 +107,7 @@ class Feed:
 
     @contextmanager
     def looked_at(self) -> Iterator[None]:
-        """While somebody does; what was there before is forgotten when the last one leaves."""
+        """Use while a viewer is connected; old pictures are dropped when the last one leaves."""
         self.wanted += 1
         try:
             yield
@@ -117,7 +117,7 @@ class Feed:
                 self._picture = self._coded = None
 
     def offer(self, picture: Picture) -> None:
-        """A newer picture is there."""
+        """A newer picture came."""
         if not self.wanted or (self._picture is not None and picture.image is self._picture.image):
             return
         self._version += 1

@@ -24,7 +24,7 @@ _MOST_KEPT = 400
 
 
 class Gallery:
-    """What there is to choose from; used by one thread at a time.
+    """The backgrounds to choose from; used by one thread at a time.
 
     Args:
         program: whose backgrounds they are.

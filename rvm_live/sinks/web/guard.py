@@ -1,7 +1,7 @@
-"""At the door: every request is looked at here before anything answers it.
+"""Checks every request before it is answered.
 
 In this order: how often (429), by which name (421), from which page (403), with which key (401, 403), with what in its
-hands (415). Nothing is told to another origin: there is no CORS, and what browsers might do with an answer is forbidden
+body (415). Other origins get no answer: there is no CORS, and what browsers might do with an answer is forbidden
 in its headers.
 """
 
@@ -39,7 +39,7 @@ _OWN_PAGES = ("same-origin", "none")  # of Sec-Fetch-Site: none is what the user
 
 
 class Refused(Exception):
-    """A request that is not answered.
+    """A request that is refused.
 
     Args:
         status: of HTTP.
@@ -53,15 +53,15 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Route:
-    """One thing that may be asked for.
+    """One route of the server.
 
     Attributes:
         method: of HTTP.
         path: as aiohttp writes it, with ``{id}`` for what changes.
-        role: who may.
+        role: the role that it needs.
         handler: answers.
         takes: the only type of a body; empty: it has none.
-        stranger: may be begun from another page, as a link to the page itself is.
+        stranger: may be opened from another page, such as a link to the page itself.
     """
 
     method: str
@@ -73,12 +73,12 @@ class Route:
 
 
 class Guard:
-    """Middleware, and what is said with every answer.
+    """Middleware that checks requests, and the headers of every answer.
 
     Args:
-        keys: who may come in.
+        keys: tokens and sessions.
         hosts: the names that the server answers to, with their port.
-        origins: pages of a proxy in front that may ask as the own page may.
+        origins: addresses of a proxy that are allowed like the page's own.
         clock: monotonic time.
     """
 
@@ -91,7 +91,7 @@ class Guard:
         self._wrong = Rate(10, 0.2, clock)
 
     async def middleware(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
-        """Let a request through, or say why not; an error that is understood is one line of JSON."""
+        """Let a request through, or refuse it; an expected error is one line of JSON."""
         try:
             self._look_at(request)
             return await handler(request)
@@ -107,21 +107,21 @@ class Guard:
             raise
         except Exception:
             _log.exception("the page could not answer %s", request.path)
-            return _error(500, "a bug: the log tells more")
+            return _error(500, "an error in rvm-live: see its log")
 
     async def headers(self, request: Any, response: Any) -> None:
-        """What every answer says (a signal of aiohttp's)."""
+        """Add the headers of every answer (a signal of aiohttp)."""
         response.headers.update(_HEADERS)
 
     def admit(self, request: Any, token: str) -> tuple[Role, str]:
         """A session for a token.
 
         Raises:
-            Refused: it is none, or too many wrong ones came.
+            Refused: the token is wrong, or too many wrong ones came.
         """
         role = self._checked(token, request)
         if not role:
-            raise Refused(401, "this token is not, or no longer, valid: open the address that rvm-live told")
+            raise Refused(401, "this token is not valid, or no longer: open the address that rvm-live printed")
         return role, self.keys.admit(role)
 
     def _checked(self, token: str, request: Any) -> Role:
@@ -134,7 +134,7 @@ class Guard:
         return role
 
     def cookie(self, role: Role, request: Any) -> str:
-        """Its name; cookies know no ports, so that each server needs one of its own."""
+        """Name of the cookie; cookies ignore ports, so each server needs its own."""
         port = request.transport.get_extra_info("sockname")[1] if request.transport else 0
         return f"rvm-live-{role.name.lower()}-{port}"
 
@@ -143,7 +143,7 @@ class Guard:
             raise Refused(429, "too many requests: slow down", **{"Retry-After": "1"})
         named = request.headers.getall("Host", [])
         if len(named) != 1 or named[0].lower() not in self.hosts:
-            raise Refused(421, "no server of that name here")
+            raise Refused(421, "this server does not have that name: use the printed address, or --web-origin")
         route = self.routes.get(request.match_info.route)
         if route is None:
             return  # 404 and 405
@@ -152,27 +152,27 @@ class Guard:
         self._look_at_origin(request, route, unsafe=unsafe, by_cookie=by_cookie)
         if role < route.role:
             if role:
-                raise Refused(403, "this token only looks on")
+                raise Refused(403, "this token may only view, not change anything")
             told = {"WWW-Authenticate": 'Basic realm="rvm-live"'} if route.path == "/stream.mjpg" else {}
-            raise Refused(401, "no token: open the address that rvm-live told", **told)
+            raise Refused(401, "no token: open the address that rvm-live printed", **told)
         if route.takes and request.content_type != route.takes:
             raise Refused(415, f"send {route.takes}")
         if not route.takes and request.can_read_body:
-            raise Refused(415, "nothing is to be sent here")
+            raise Refused(415, "this request must have no body")
 
     def _look_at_origin(self, request: Any, route: Route, *, unsafe: bool, by_cookie: bool) -> None:
         site = request.headers.get("Sec-Fetch-Site")
         if not route.stranger and site is not None and site not in _OWN_PAGES:
-            raise Refused(403, "asked by another page")
+            raise Refused(403, "the request comes from another page")
         origins = request.headers.getall("Origin", [])
         if origins and (len(origins) > 1 or origins[0] not in self.origins):
-            raise Refused(403, "asked by another page")
+            raise Refused(403, "the request comes from another page")
         # What a browser sends by itself, a cookie, proves nothing without the page that had it sent.
         if unsafe and by_cookie and not origins:
-            raise Refused(403, "a browser says which page asks")
+            raise Refused(403, "the request does not say which page it comes from")
 
     def _role(self, request: Any, *, basic: bool) -> tuple[Role, bool]:
-        """What the request may, and whether a cookie alone says so."""
+        """Role of the request, and whether only a cookie proves it."""
         kind, _, value = request.headers.get("Authorization", "").partition(" ")
         token = value.strip() if kind.lower() == "bearer" else _password(value) if kind.lower() == "basic" else ""
         if token:

@@ -1,4 +1,4 @@
-"""What happens, told to every page that is open (server-sent events)."""
+"""Sends events to every open page (server-sent events)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _QUIET_S, _STALLED_S = 10.0, 10.0
 
 
 class Hub:
-    """Hands events to all listeners; one that does not take them is let go and comes back for the whole state.
+    """Sends events to all listeners; a slow one is disconnected, and gets the whole state when it returns.
 
     All of it belongs to the server's event loop.
     """
@@ -33,7 +33,7 @@ class Hub:
         return bool(self._listeners)
 
     def tell(self, event: str, data: Any) -> None:
-        """Tell everybody."""
+        """Send an event to all."""
         words = _event(event, data)
         for listener in self._listeners:
             if listener.full():
@@ -44,7 +44,7 @@ class Hub:
                 listener.put_nowait(words)
 
     def leave(self) -> None:
-        """Send everybody home."""
+        """Disconnect all."""
         for listener in self._listeners:
             with suppress(asyncio.QueueFull):
                 listener.put_nowait(None)
@@ -52,7 +52,7 @@ class Hub:
     async def listen(self, request: Any, first: Mapping[str, Any]) -> Any:
         """Answer with events for as long as the page is open, the first ones at once."""
         if len(self._listeners) >= _MOST:
-            raise Refused(503, f"{_MOST} listen already")
+            raise Refused(503, f"{_MOST} pages are open already: close one")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         response.force_close()
         await response.prepare(request)

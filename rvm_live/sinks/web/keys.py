@@ -1,4 +1,4 @@
-"""Who may come in: tokens, what a browser gets for one, and how often anybody may ask."""
+"""Access: tokens, sessions, and limits on the number of requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_PEERS = 1024
 
 
 class Role(IntEnum):
-    """What somebody may do; each may what those before may."""
+    """Roles; each includes those before it."""
 
     NOBODY = 0
     VIEW = 1
@@ -36,7 +36,7 @@ class Keys:
 
     Attributes:
         steer: token of those who may change everything.
-        view: token of those who only look on.
+        view: token of viewers.
     """
 
     def __init__(self) -> None:
@@ -47,14 +47,14 @@ class Keys:
         self._sessions: OrderedDict[bytes, Role] = OrderedDict()
 
     def role_of(self, token: str) -> Role:
-        """What a token allows."""
+        """Role of a token."""
         given = token.encode("utf-8", "replace")
         steer = secrets.compare_digest(given, self.steer.encode())
         view = secrets.compare_digest(given, self.view.encode())
         return Role.STEER if steer else Role.VIEW if view else Role.NOBODY
 
     def admit(self, role: Role) -> str:
-        """A new session; of too many the oldest ends."""
+        """Start a session; if there are too many, the oldest ends."""
         session = secrets.token_urlsafe(32)
         self._sessions[_digest(session)] = role
         while len(self._sessions) > _MOST_SESSIONS:
@@ -62,7 +62,7 @@ class Keys:
         return session
 
     def session(self, session: str) -> Role:
-        """What a session allows."""
+        """Role of a session."""
         digest = _digest(session)
         role = self._sessions.get(digest, Role.NOBODY)
         if role:
@@ -75,7 +75,7 @@ def _digest(text: str) -> bytes:
 
 
 class Rate:
-    """How often each may: so many at once, and so many more a second.
+    """A rate limit per client: a burst, and a number per second.
 
     Args:
         burst: at once.
@@ -88,7 +88,7 @@ class Rate:
         self._left: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def allows(self, peer: str) -> bool:
-        """Whether ``peer`` may once more; counts it then."""
+        """Whether ``peer`` may send a request; if so, counts it."""
         left = self._now(peer)
         self._left.pop(peer, None)
         self._left[peer] = (left - (left >= 1), self._clock.now_ns())
@@ -97,7 +97,7 @@ class Rate:
         return left >= 1
 
     def spent(self, peer: str) -> bool:
-        """Whether ``peer`` may not; counts nothing."""
+        """Whether ``peer`` is over its limit; counts nothing."""
         return self._now(peer) < 1
 
     def _now(self, peer: str) -> float:

@@ -1,4 +1,4 @@
-"""What the page needs of the program that it shows."""
+"""What the page needs from the program."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ def _nothing(*_: object) -> Any:
 
 
 def _none_taken(path: Path, name: str) -> str:
-    raise SettingsError("no backgrounds can be added here")
+    raise SettingsError("backgrounds cannot be added here")
 
 
 @dataclass(frozen=True)
 class WebProgram:
-    """All of it may be called on any thread.
+    """The program as the page sees it; may be called on any thread.
 
     Attributes:
-        controls: what there is to change.
+        controls: the controls of this run.
         status: what runs now.
         statistics: counts and latencies of the run, as JSON.
         background: a name out of the choices -> the background.
-        take_background: a file that was brought, and what it was called where it came from -> the name of the
-            background that it is from now on. Raises an :class:`~rvm_live.core.errors.RvmLiveError` where it is none.
+        take_background: an uploaded file and its original name -> the name of the
+            new background. Raises an :class:`~rvm_live.core.errors.RvmLiveError` if it cannot be used.
         recordings: finished ones, oldest first.
-        actions: what can be done beside the controls, by name; each returns what is to be told, if anything.
+        actions: actions besides the controls, by name; each returns a message, or nothing.
     """
 
     controls: Controls = field(default_factory=Controls)

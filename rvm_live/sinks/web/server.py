@@ -43,15 +43,15 @@ class Server:
     """Serves the page from :meth:`start` to :meth:`stop`, which are called on one thread; :meth:`offer` on any.
 
     Args:
-        address: what to listen at.
-        program: what is shown and steered.
-        keys: who may come in.
-        origins: pages of a proxy in front.
+        address: address to listen on.
+        program: the program that is shown and controlled.
+        keys: tokens and sessions.
+        origins: addresses under which a proxy serves the page.
         clock: monotonic time.
 
     Attributes:
-        address: what it listens at, with its port, once it has started.
-        guard: who looks at every request, from then on.
+        address: address that it listens on, with its port, once it has started.
+        guard: checks every request, once it has started.
     """
 
     def __init__(self, address: Address, program: WebProgram, keys: Keys, origins: Iterable[str], clock: Clock) -> None:
@@ -65,7 +65,7 @@ class Server:
         self.guard: Guard | None = None
 
     def wants(self, kind: str) -> bool:
-        """Whether anybody looks at pictures of that kind; for any thread."""
+        """Whether a viewer wants pictures of that kind; for any thread."""
         feed = self._feeds.get(kind)
         return feed is not None and feed.wanted > 0
 
@@ -77,10 +77,10 @@ class Server:
                 loop.call_soon_threadsafe(feed.offer, picture)
 
     def start(self) -> None:
-        """Listen, and answer from now on.
+        """Start listening and answering.
 
         Raises:
-            SinkError: nobody can listen there.
+            SinkError: the address cannot be used.
         """
         listening = self._listening()
         started: Future[None] = Future()
@@ -89,7 +89,7 @@ class Server:
         started.result()
 
     def stop(self) -> None:
-        """Let everybody go, and end."""
+        """Disconnect all, and stop."""
         loop, thread = self._loop, self._thread
         if loop is not None and thread is not None:
             with suppress(RuntimeError):
@@ -191,7 +191,7 @@ class Server:
                 await asyncio.gather(telling, return_exceptions=True)
 
     def _connected(self, server: Any) -> Any:
-        """What talks to one more client; too many are turned away, and one that asks for nothing is let go."""
+        """A new client's handler; too many are refused, and one that sends no request is disconnected."""
         if len(server.connections) >= _MOST_CONNECTIONS:
             return _TurnedAway()
         talking = server()
@@ -210,7 +210,7 @@ class Server:
         self._look.set()
 
     async def _tell(self, api: Api, hub: Hub, pool: ThreadPoolExecutor) -> None:
-        """Keep the pages up to date, while there are any."""
+        """Keep the open pages up to date."""
         loop = asyncio.get_running_loop()
         last: dict[str, Any] = {}
         looked = 0.0
@@ -233,7 +233,7 @@ class Server:
             except RuntimeError:  # the pool has ended, and so does this
                 raise
             except Exception:  # of one part of the program: the page tells of the others
-                _log.exception("the page cannot tell how the program is")
+                _log.exception("the page cannot show the program's state")
 
 
 class _TurnedAway(asyncio.Protocol):

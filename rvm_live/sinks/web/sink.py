@@ -1,4 +1,4 @@
-"""The page as an output among the others: it gets pictures, and does nothing with them while nobody looks."""
+"""The page as an output: it gets pictures, and ignores them while nobody watches."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _AGAIN_NS = 200_000_000
 class WebSink(PictureSink):
     """Serves the page, ``/obs``, the streams and the HTTP API.
 
-    Before the first picture, and when none comes for half a second, the background alone is served.
+    Before the first picture, and when none comes for half a second, only the background is served.
 
     Args:
-        address: what to listen at.
-        program: what is shown and steered.
+        address: address to listen on.
+        program: the program that is shown and controlled.
         background: (width, height) -> uint8 (height, width, 3) BGR, the background alone.
         size: of it, as long as no picture has come.
-        origins: pages of a proxy in front.
-        opened: told, once it is served, the addresses of the page and of the source for OBS, with their tokens.
+        origins: addresses under which a proxy serves the page.
+        opened: called, once it is served, with the addresses of the page and of the source for OBS, with their tokens.
         clock: monotonic time.
     """
 
@@ -66,17 +66,17 @@ class WebSink(PictureSink):
 
     @property
     def source(self) -> str:
-        """The address for OBS, with the token that only looks on."""
+        """The address for OBS, with the view token."""
         return f"{self._server.address.url}/obs#{self._keys.view}"
 
     @property
     def watched(self) -> bool:
-        """Whether anybody looks on."""
+        """Whether there is a viewer."""
         return any(map(self._server.wants, KINDS))
 
     @property
     def wants_cut_out(self) -> bool:
-        """Whether anybody looks at what is made of it; for any thread."""
+        """Whether a viewer needs the cut-out; for any thread."""
         return self._server.wants("matte") or self._server.wants("cutout")
 
     def open(self) -> None:

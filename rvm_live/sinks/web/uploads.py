@@ -1,4 +1,4 @@
-"""Backgrounds that the page brings: bounded in bytes, number and time, and looked at before they are taken."""
+"""Backgrounds uploaded by the page: limited in size, number and time, and checked before they are accepted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_NAME = 120
 
 
 async def received(request: Any, take: Callable[[Path, str], Any], run: Callable[..., Any]) -> Any:
-    """Take the body of a request as a file for as long as ``take`` looks at it.
+    """Store the body of a request as a file while ``take`` checks it.
 
     Args:
         request: with ``?name=``, of which only the last part counts, and its suffix among those of pictures and films.
@@ -32,7 +32,7 @@ async def received(request: Any, take: Callable[[Path, str], Any], run: Callable
     name = PureWindowsPath(PurePosixPath(request.query.get("name", "")).name).name[-_LONGEST_NAME:]
     suffix = PurePosixPath(name).suffix.lower()
     if suffix not in PICTURES | FILMS | RAW_PICTURES:
-        raise Refused(415, f"{name!r} is called like neither a picture nor a film")
+        raise Refused(415, f"{name!r} has no suffix of a picture or film")
     if (request.content_length or 0) > MOST_BYTES:
         raise _too_large()
     with tempfile.TemporaryDirectory(prefix="rvm-live-") as folder:
@@ -40,7 +40,7 @@ async def received(request: Any, take: Callable[[Path, str], Any], run: Callable
         try:
             await asyncio.wait_for(_written(request.content, path), _WHOLE_S)
         except asyncio.TimeoutError:
-            raise Refused(408, "too slow: nothing came for a while") from None
+            raise Refused(408, "too slow: no data arrived for a while") from None
         return await run(take, path, name)
 
 

@@ -1,4 +1,4 @@
-"""Those who look on: over a WebSocket with one picture on its way at a time, or as MJPEG for everything else."""
+"""Viewers: over a WebSocket with one picture in flight at a time, or as MJPEG for other programs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _AHEAD = 128 << 10  # bytes on their way to somebody who says nothing back: a pi
 
 
 class _Viewer:
-    """What is known of one."""
+    """State of one viewer."""
 
     def __init__(self, kind: str, way: str) -> None:
         self.kind, self.way = kind, way
@@ -63,7 +63,7 @@ class _Viewer:
 
 
 class Viewers:
-    """Hands pictures to those who look on; whoever is slow gets fewer, never older ones.
+    """Sends pictures to viewers; a slow one gets fewer, never older ones.
 
     Args:
         feeds: by kind.
@@ -76,13 +76,13 @@ class Viewers:
         self._sockets: set[Any] = set()
 
     async def leave(self) -> None:
-        """Send everybody home."""
+        """Disconnect all."""
         for talking in list(self._sockets):
             with suppress(Exception):
                 await asyncio.wait_for(talking.close(code=1001, message=b"rvm-live ends"), 0.5)
 
     def told(self) -> list[Mapping[str, Any]]:
-        """What each gets: pictures a second, and milliseconds from the grab until it said that it has drawn them."""
+        """Statistics of each viewer: pictures per second, and milliseconds from capture until it has drawn them."""
         return [each.told() for each in self._all]
 
     @contextmanager
@@ -91,7 +91,7 @@ class Viewers:
         if kind not in KINDS:
             raise Refused(400, f"there is no kind {kind[:40]!r}: choose one of {', '.join(KINDS)}")
         if len(self._all) >= _MOST:
-            raise Refused(503, f"{_MOST} look on already")
+            raise Refused(503, f"{_MOST} viewers are connected already: close one")
         viewer = _Viewer(kind, way)
         self._all.append(viewer)
         try:
@@ -123,7 +123,7 @@ class Viewers:
             return talking
 
     async def _listen(self, talking: Any, drawn: asyncio.Queue[int]) -> int:
-        """Takes acknowledgements; returns why it ends, as a WebSocket's code."""
+        """Read acknowledgements; returns the WebSocket's closing code."""
         async for message in talking:
             if message.type is not WSMsgType.BINARY or len(message.data) != _ACK.size or drawn.full():
                 return 1008
@@ -152,11 +152,11 @@ class Viewers:
             pass
 
     async def mjpeg(self, request: Any) -> Any:
-        """``GET /stream.mjpg?kind=``: for what takes nothing else. It says nothing back, so that no more than a picture
-        waits here for whoever is slow."""
+        """``GET /stream.mjpg?kind=``: for programs that support nothing else. There are no acknowledgements, so no more
+        than a picture waits here for a slow one."""
         with self._joined(request, "mjpeg") as (feed, viewer):
             if viewer.kind == "cutout":
-                raise Refused(400, "MJPEG has no transparency: take /obs")
+                raise Refused(400, "MJPEG has no transparency: use /obs")
             response = web.StreamResponse(
                 headers={"Content-Type": f"multipart/x-mixed-replace; boundary={_BOUNDARY}"},
             )
@@ -180,5 +180,5 @@ class Viewers:
 
     @staticmethod
     async def _in_time(sending: Any) -> None:
-        """Whoever takes nothing for long is let go."""
+        """Disconnect a viewer that accepts nothing for long."""
         await asyncio.wait_for(sending, _STALLED_S)

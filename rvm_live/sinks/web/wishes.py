@@ -1,4 +1,4 @@
-"""What the page may wish for: less than the program's own keyboard, for nothing here is a path."""
+"""Checks what the page may change: less than the program's own keys, because no paths are allowed."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ _PLAIN = re.compile(r"transparent|blur(:lens)?(:\d{1,3}(\.\d{1,3})?)?|color:#[0-
 
 
 def checked(controls: Controls, wishes: Any) -> dict[str, Any]:
-    """Wishes as they may be handed on: on or off, a number or several, one of the choices, or a background that is no
-    file.
+    """The values that may be passed on: on or off, a number or several, one of the choices, or a background that is not
+    a file.
 
     Raises:
-        SettingsError: there is another one.
+        SettingsError: another kind of value was sent.
     """
     if not isinstance(wishes, dict) or not wishes:
-        raise SettingsError('send an object of controls and what they are to be, such as {"mirror": true}')
+        raise SettingsError('send an object with controls and their new values, such as {"mirror": true}')
     about = {each["name"]: each for each in controls.describe()}
     for name, wish in wishes.items():
         if name not in about:
             controls.choices(name[:_LONGEST])  # raises what the program says of a control that it has not
         kind = about[name]["kind"]
         if name == "recording":
-            _require(isinstance(wish, bool), name, "is on or off")
+            _require(isinstance(wish, bool), name, "must be on or off")
         elif isinstance(wish, str):
             plain = name == "background" and _PLAIN.fullmatch(wish) is not None
             word = (kind == "switch" and wish in ("on", "off", "auto")) or (kind == "number" and wish == "auto")
             chosen = len(wish) <= _LONGEST and wish in map(str, about[name]["choices"])
-            _require(plain or word or chosen, name, "is one of its choices")
+            _require(plain or word or chosen, name, "must be one of its choices")
         else:
             each = wish if isinstance(wish, list) and kind == "number" else [wish]
             plain = all(one is None or isinstance(one, bool | int | float) for one in each)
-            _require(plain, name, "is a word or a number")
+            _require(plain, name, "must be a word or a number")
     return dict(wishes)
 
 

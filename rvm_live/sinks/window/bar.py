@@ -1,4 +1,4 @@
-"""The bar at the lower edge of the window, for those who use the mouse."""
+"""The button bar at the lower edge of the window."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Button:
     Attributes:
         action: for the window, as in :data:`~rvm_live.sinks.window.hotkeys.HOTKEYS`, or ``menu NAME`` for a
             control's choices.
-        label: what stands on it.
-        rank: buttons with the highest rank go first where there is no room for all.
+        label: its text.
+        rank: buttons with the highest rank are left out first if there is not enough room.
         sign: ``left``, ``right``, ``down`` or ``dot`` before the label.
         lit: it is on.
         group: buttons of one group stand together.
@@ -65,7 +65,7 @@ class Bar:
     """Shown when the mouse moves over the window, gone three seconds later; a menu stays until something is chosen.
 
     Args:
-        controls: what there is to change; buttons of controls that are not there are left out.
+        controls: the controls of this run; a button without its control is left out.
         clock: decides when it goes.
     """
 
@@ -93,7 +93,8 @@ class Bar:
         return self._tall if self.visible else 0
 
     def moved(self, x: int, y: int) -> None:
-        """The mouse is there now. Where it comes from outside, or the window came up under it, nothing is meant yet."""
+        """The mouse is there now. If it comes from outside, or the window opened under it, the bar does not appear
+        yet."""
         if self._over not in (None, (x, y)):
             self._moved_ns = self._clock.now_ns()
         self._over = (x, y)
@@ -103,8 +104,8 @@ class Bar:
         self._moved_ns, self._over, self._menu = None, None, ""
 
     def clicked(self, x: int, y: int) -> str | None:
-        """What a click there means: an action, ``choose NAME NUMBER``, nothing (it was the bar's own), or None if the
-        bar is not there."""
+        """Meaning of a click there: an action, ``choose NAME NUMBER``, an empty text (a click on the bar itself), or
+        None if the bar is not there."""
         if not self.visible:
             return None
         menu, self._menu = self._menu, ""
@@ -126,7 +127,7 @@ class Bar:
 
         Args:
             canvas: the picture.
-            recording: how long a recording has been running, as people read it; empty where none is.
+            recording: duration of the recording in words; empty if there is none.
         """
         if not self.visible:
             return

@@ -1,4 +1,4 @@
-"""The system's own window for choosing a file, in a process of its own, so that the picture goes on meanwhile."""
+"""The system's file chooser in a separate process, so that the picture continues meanwhile."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ sys.stdout.write(filedialog.askopenfilename(title={_TITLE!r}) or "")
 
 
 def _command() -> list[str]:
-    """What asks on this desktop: its own program where there is one, else Tk's.
+    """The command for a file chooser: the desktop's own program if there is one, else Tk's.
 
     Raises:
         SettingsError: there is none.
@@ -42,10 +42,10 @@ def _command() -> list[str]:
 
 
 class Chooser:
-    """Asks for one file at a time; all but the asking itself happens on a thread of its own, ``rvm-chooser``.
+    """Asks for one file at a time, on its own thread, ``rvm-chooser``.
 
     Args:
-        chosen: told of the file, on that thread; not told where the user chose none.
+        chosen: called with the file on that thread; not called if the user chose none.
     """
 
     def __init__(self, chosen: Callable[[Path], None]) -> None:
@@ -54,7 +54,7 @@ class Chooser:
         self._thread: threading.Thread | None = None
 
     def ask(self) -> None:
-        """Open the window; where one is open already that one stays.
+        """Open the chooser; if one is open already, it stays.
 
         Raises:
             SettingsError: this desktop has none.
@@ -69,7 +69,7 @@ class Chooser:
         self._thread.start()
 
     def close(self) -> None:
-        """Take the window away, if it is open."""
+        """Close the chooser, if it is open."""
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             process.kill()

@@ -1,4 +1,4 @@
-"""What keys and clicks do: changes of controls, and what the program is asked for beside them."""
+"""What keys and clicks do: changes of controls, and other actions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Commands"]
 _log = logging.getLogger("rvm_live.window")
 
 _TURNED = {
-    "follow": ("following nobody", "following: people stay in the middle"),
+    "follow": ("following off", "following on: people stay in the middle"),
     "fullscreen": ("full screen off", "full screen on"),
-    "only_me": ("everybody stays", "one person alone stays; a middle click says who"),
-    "paused": ("going on", "paused: the camera rests"),
-    "privacy": ("privacy off", "privacy: the background alone"),
+    "only_me": ("everybody stays", "only one person stays; middle-click on a person to choose"),
+    "paused": ("camera on", "paused: the camera is off"),
+    "privacy": ("privacy off", "privacy: only the background"),
 }
 
 
@@ -29,11 +29,11 @@ class Commands:
     """Carries out the actions of :data:`~rvm_live.sinks.window.hotkeys.HOTKEYS` and of the bar, and answers each.
 
     Args:
-        view: what the window shows.
-        controls: what there is to change.
-        actions: what else can be asked for.
-        answer: told what is so now, in a few words.
-        complain: told what failed.
+        view: state of the window.
+        controls: the controls of this run.
+        actions: actions besides the controls.
+        answer: called with the new state, in a few words.
+        complain: called with a failure.
         photo: saves the picture that is shown; returns where.
         quit: asked to end the run.
     """
@@ -54,7 +54,7 @@ class Commands:
         self._matched = MATCHED
 
     def do(self, action: str) -> None:
-        """Carry out one action; what cannot be done is answered, too."""
+        """Carry out one action; a refusal is answered, too."""
         name, _, rest = action.partition(" ")
         own: dict[str, Callable[[], None]] = {
             "quit": self._quit,
@@ -78,9 +78,9 @@ class Commands:
             self.ask(lambda: self._step(name, -1 if rest == "back" else 1))
 
     def drop(self, paths: Sequence[Path]) -> None:
-        """Take files for backgrounds and show the first that can be one; what cannot be one is told."""
+        """Add files as backgrounds and show the first usable one; others are reported."""
         taken: list[str] = []
-        told: list[str] = [] if paths else ["that is no file: save it as one, and drop that"]
+        told: list[str] = [] if paths else ["that is not a file: save it as one, and drop that file"]
         for path in paths:
             try:
                 taken.append(self._controls.set(background=path)["background"])
@@ -93,16 +93,16 @@ class Commands:
         self._say("; ".join(told))
 
     def pick(self, x: float, y: float) -> None:
-        """Keep the person alone who is at a place of the frame, shares of its width and height."""
+        """Keep only the person at a place of the frame, given in parts of its width and height."""
         if "person" in self._controls.state():
             self.ask(lambda: self._picked(f"{x:.3f},{y:.3f}"))
 
     def _picked(self, person: str) -> None:
         self._controls.set(only_me=True, person=person)
-        self._say("that person alone stays; i: everybody")
+        self._say("only that person stays; i: everybody")
 
     def ask(self, do: Callable[[], None]) -> None:
-        """Do something, and answer with the reason where it cannot be done."""
+        """Do something, and answer with the reason if it fails."""
         try:
             do()
         except SettingsError as error:  # a key for what is not there: no more than an answer
@@ -139,7 +139,7 @@ class Commands:
         self._answer(name, self._controls.set(**{name: wish})[name])
 
     def _turn(self, name: str) -> None:
-        """On where it is off, off where it is on."""
+        """Toggle a switch."""
         now = self._controls.state().get(name)
         if name not in self._controls.state():
             raise SettingsError(f"there is no {name} here")
@@ -159,7 +159,7 @@ class Commands:
             raise SettingsError("there is no blur among the backgrounds")
 
     def _match(self) -> None:
-        """The person in the background's light, and back; by as much as the last time."""
+        """Toggle ``match``, with the last strength."""
         now = self._controls.state().get("match")
         if now is None:
             raise SettingsError("there is no match here")
@@ -167,7 +167,7 @@ class Commands:
         self._answer("match", self._controls.set(match=0 if now else self._matched)["match"])
 
     def _answer(self, name: str, value: Any) -> None:
-        """Say what is so now."""
+        """Answer with the new state."""
         self._say(self._told(name, value))
 
     def _told(self, name: str, value: Any) -> str:
@@ -175,7 +175,7 @@ class Commands:
         if name == "recording":
             return f"recording {value}" if value else "recording ended"
         if name == "match":
-            return f"match {value:g}: in the background's light" if value else "match off"
+            return f"match {value:g}: light as in the background" if value else "match off"
         if isinstance(value, bool):
             return _TURNED.get(name, (f"{name} off", f"{name} on"))[value]
         if name == "background" and value in choices:

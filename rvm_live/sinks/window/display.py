@@ -1,4 +1,4 @@
-"""Is there a display? Found out before the first window, because Qt ends the whole process where there is none.
+"""Is there a display? Checked before the first window, because Qt ends the whole process if there is none.
 
 On Linux a process of its own asks the X server (``x11_probe.py``): what hangs or dies there is not this one. It also
 tells the size of the screen and how much larger than usual things are to be on it.
@@ -37,13 +37,13 @@ _DISPLAY = re.compile(r".*:\d{1,5}(\.\d+)?", re.ASCII)
 
 @dataclass(frozen=True)
 class Screen:
-    """What was found out about the display.
+    """Facts about the display.
 
     Attributes:
         reason: why no window can be opened, one line; None if one can.
         size: width and height of the whole screen in pixels, or None if unknown.
-        area: of these, those that are left beside the desktop's own panels; None if unknown.
-        scale: how many times as large as usual everything is to be, 1 to 4.
+        area: the part without the desktop's own panels; None if unknown.
+        scale: scale factor of the user interface, 1 to 4.
     """
 
     reason: str | None = None
@@ -58,7 +58,7 @@ class Screen:
 
 
 def display_available() -> str | None:
-    """One line telling why no window can be opened here, or None if one can. Opens nothing, never raises."""
+    """Why no window can be opened here, one line, or None if one can. Opens nothing, never raises."""
     if importlib.util.find_spec("pygame") is None:
         return probe().reason
     return None if sdl_driver() else screen_now().reason
@@ -85,7 +85,7 @@ def screen_now() -> Screen:
     name = os.environ.get("DISPLAY", "")
     if not name:
         if os.environ.get("WAYLAND_DISPLAY"):
-            return Screen("DISPLAY is not set: this Wayland session runs no XWayland, which OpenCV's windows need")
+            return Screen("DISPLAY is not set: this Wayland session has no XWayland, which OpenCV's windows need")
         return Screen("DISPLAY is not set (no desktop session, or a remote shell without X forwarding)")
     if not sys.executable or getattr(sys, "frozen", False):
         return Screen()  # no Python to ask with: another copy of the whole program would start
@@ -109,7 +109,7 @@ def sdl_driver() -> str:
 
 
 def prepare_qt() -> None:
-    """Make the Qt inside OpenCV's wheel fit for this desktop; to be called before the first window.
+    """Set up the Qt inside OpenCV's wheel for this desktop; call it before the first window.
 
     Sets what Qt reads from the environment when its first window opens, and loads the system's libX11-xcb: the wheel
     brings an old one of its own whose idea of libX11's internals is wrong beside a newer libX11. Xlib then takes
@@ -148,12 +148,12 @@ def _framework(cv2: object) -> str | None:
 
 @lru_cache(maxsize=1)
 def _asked_of_qt() -> float:
-    """The scale that the user asks of programs such as this one; as it was before it was overwritten."""
+    """The user's scale factor for programs, from before this module changed it."""
     return _number(os.environ.get("QT_SCALE_FACTOR", ""))
 
 
 def _scale(resources: str) -> float:
-    """How large things are to be: what desktops tell all programs, in dots per inch, where 96 are usual."""
+    """Scale factor from the desktop's dots per inch, where 96 are usual."""
     told = re.search(r"^Xft\.dpi:\s*([\d.]+)\s*$", resources, re.MULTILINE)
     return min(max(_asked_of_qt() * (_number(told[1]) / 96 if told else 1.0), 1.0), 4.0)
 
@@ -216,7 +216,7 @@ def _asked(name: str, *_: object) -> tuple[tuple[int, int], tuple[int, int] | No
 
 
 def _refusal(name: str, said: str) -> str:
-    """Why no display was opened; ``said`` is what the X libraries or the server said of it, mostly nothing."""
+    """Why no display was opened; ``said`` is the message of the X libraries or the server, mostly empty."""
     if "libX11.so.6" in said:
         return "libX11.so.6, which windows need, is not installed"
     if said and "Traceback" not in said:

@@ -22,10 +22,10 @@ class Hotkey:
     Attributes:
         keys: the keys' names (:class:`rvm_live.sinks.window.toolkits.base.Key`); a capital letter is one with shift
             held.
-        label: how people call them.
-        action: what they do, for the window.
-        text: what they do, for people.
-        group: the heading under which it stands.
+        label: the keys in words.
+        action: name of the action.
+        text: the action in words.
+        group: the heading it belongs to.
     """
 
     keys: tuple[str, ...]
@@ -38,27 +38,27 @@ class Hotkey:
 _BACKGROUND, _PICTURE, _QUALITY, _MORE = "Background", "Picture", "Quality", "More"
 HOTKEYS = (
     Hotkey(("b", "right"), "b  →", "background", "next", _BACKGROUND),
-    Hotkey(("B", "left"), "B  ←", "background back", "the one before", _BACKGROUND),
-    Hotkey(tuple("123456789"), "1-9", "background number", "that one", _BACKGROUND),
-    Hotkey(("n",), "n", "blur", "blur, and back", _BACKGROUND),
-    Hotkey(("v",), "v", "privacy", "background alone: privacy", _BACKGROUND),
-    Hotkey(("t",), "t", "record", "record, and stop", _PICTURE),
+    Hotkey(("B", "left"), "B  ←", "background back", "previous", _BACKGROUND),
+    Hotkey(tuple("123456789"), "1-9", "background number", "that background", _BACKGROUND),
+    Hotkey(("n",), "n", "blur", "blur on or off", _BACKGROUND),
+    Hotkey(("v",), "v", "privacy", "privacy: only background", _BACKGROUND),
+    Hotkey(("t",), "t", "record", "start or stop recording", _PICTURE),
     Hotkey(("p",), "p", "photo", "save a PNG with alpha", _PICTURE),
-    Hotkey(("space",), "space", "pause", "pause: the camera rests", _PICTURE),
+    Hotkey(("space",), "space", "pause", "pause: camera off", _PICTURE),
     Hotkey(("m",), "m", "mirror", "mirror", _PICTURE),
     Hotkey(("a",), "a", "follow", "follow the person", _PICTURE),
-    Hotkey(("i",), "i", "only_me", "keep one person alone", _PICTURE),
+    Hotkey(("i",), "i", "only_me", "keep only one person", _PICTURE),
     Hotkey(("o",), "o", "view", "result, comparison, matte", _PICTURE),
     Hotkey(("f",), "f", "fullscreen", "full screen", _PICTURE),
     Hotkey(("c",), "c", "camera", "next camera", _QUALITY),
-    Hotkey(("e",), "e", "engine", "lite, or RVM", _QUALITY),
+    Hotkey(("e",), "e", "engine", "lite or RVM", _QUALITY),
     Hotkey(("w",), "w", "weights", "fetch RVM: better edges", _QUALITY),
-    Hotkey(("l",), "l", "match", "the background's light", _QUALITY),
+    Hotkey(("l",), "l", "match", "match the background", _QUALITY),
     Hotkey(("+", "="), "+", "quality", "better, slower", _QUALITY),
-    Hotkey(("-",), "-", "quality back", "quicker", _QUALITY),
-    Hotkey(("s",), "s", "statistics", "line, table, nothing", _MORE),
-    Hotkey(("g",), "g", "compositor", "next compositing back end", _MORE),
-    Hotkey(("r",), "r", "reset", "forget the matting state", _MORE),
+    Hotkey(("-",), "-", "quality back", "faster, simpler", _QUALITY),
+    Hotkey(("s",), "s", "statistics", "statistics", _MORE),
+    Hotkey(("g",), "g", "compositor", "next compositor", _MORE),
+    Hotkey(("r",), "r", "reset", "start matting anew", _MORE),
     Hotkey(("h", "?", "f1"), "h  ?  F1", "help", "this help", _MORE),
     Hotkey(("q",), "q  Esc", "quit", "quit", _MORE),
     Hotkey(("escape",), "", "escape", "leave full screen, then quit", ""),
@@ -87,15 +87,15 @@ def _latin(name: str) -> bool:
 
 @dataclass
 class ViewState:
-    """What the user sees of the window; may be changed from any thread.
+    """What the window shows; may be changed from any thread.
 
     Attributes:
         display: one of :data:`~rvm_live.core.settings.DISPLAY_MODES`.
         statistics: one of :data:`~rvm_live.core.settings.STATISTICS`.
         help: the list of keys is shown.
         fullscreen: the window fills the screen.
-        mirror: the picture is shown as a mirror does; what goes elsewhere is not.
-        split: where the comparison changes from the camera's picture to the result, as a share of its width.
+        mirror: the window mirrors the picture; other outputs do not.
+        split: where the comparison changes from the camera's picture to the result, as a part of its width.
     """
 
     display: str = DISPLAY_MODES[0]
@@ -128,7 +128,7 @@ def _nothing(*_: object) -> None:
 
 @dataclass(frozen=True)
 class WindowActions:
-    """What the window asks of the program beside its controls; all are called on the main thread, from ``write`` or
+    """Actions of the window besides the controls; all are called on the main thread, from ``write`` or
     ``idle``. An :class:`~rvm_live.core.errors.RvmLiveError` that they raise is told in the overlay and the log; the
     window goes on.
 

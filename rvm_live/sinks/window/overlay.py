@@ -1,4 +1,4 @@
-"""The statistics, notices and help that lie over the picture, drawn at the window's own pixel size."""
+"""The statistics, notices and help over the picture, drawn at the window's own pixel size."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class Overlay:
     """Keeps the drawn panels and blends them into pictures.
 
     Args:
-        clock: decides when panels are drawn anew and notices go.
-        hint: say for the first seconds how to get help.
+        clock: decides when panels are redrawn and notices disappear.
+        hint: show for the first seconds how to get help.
 
     Attributes:
-        recording: for how long there has been a recording, as people read it; empty where there is none.
+        recording: duration of the recording in words; empty if there is none.
         redraws: how often the panels were drawn.
     """
 
@@ -75,15 +75,15 @@ class Overlay:
 
     @property
     def due(self) -> bool:
-        """Whether the panels are old enough to be drawn anew."""
+        """Whether the panels should be redrawn."""
         return self._clock.now_ns() - self._drawn_ns >= REFRESH_SECONDS * 1e9
 
     def tell(self, message: str) -> None:
-        """Show a notice of one's own, beside the status's; for any thread."""
+        """Show an additional notice; for any thread."""
         self._own = {**self._own, message: self._clock.now_ns()}
 
     def toast(self, answer: str) -> None:
-        """Say for a moment what is so now, as the answer to a key."""
+        """Show for a moment the new state, as the answer to a key."""
         self._toast = (answer, self._clock.now_ns())
         self._key = None
 
@@ -102,15 +102,15 @@ class Overlay:
         starting: bool = False,
         floor: int = 0,
     ) -> None:
-        """Lay the panels over ``canvas`` (uint8 (H, W, 3) BGR, the window's size), in place.
+        """Draw the panels over ``canvas`` (uint8 (H, W, 3) BGR, the window's size), in place.
 
         Args:
             canvas: the picture.
-            status: asked for what to tell whenever the panels are drawn anew.
+            status: returns the status whenever the panels are redrawn.
             display: name of the view.
             statistics: ``line``, ``table`` or ``off``.
             help: show the keys.
-            starting: there is no picture, yet or any more; tell what is being waited for.
+            starting: there is no picture yet, or any more; show what it is waiting for.
             floor: so many pixels at the lower edge are taken.
         """
         self._began = self._began or not starting
@@ -140,7 +140,7 @@ class Overlay:
             messages = self._fresh(status.messages) if self._began else list(status.messages[-3:])
             title, phase = "no picture …" if self._began else "starting …", status.phase
             if status.paused:
-                title, phase = "paused", "press space to go on"
+                title, phase = "paused", "press space to continue"
             panel = _waiting_panel(title, phase, messages, size, width - 2 * margin, height - 2 * margin)
             placed.append((panel, (width - panel.width) // 2, (height - panel.height) // 2))
         right, reach = margin, 0  # down to where, and how far in, the right edge's panels come
@@ -187,7 +187,7 @@ class Overlay:
         return placed + toasts
 
     def _answer(self, help: bool) -> str:
-        """What was just asked for; at the beginning, how to get help."""
+        """The answer to the last key; at the start, how to get help."""
         now = self._clock.now_ns()
         if self._toast is not None:
             answer, since = self._toast

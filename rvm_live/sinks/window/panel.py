@@ -1,4 +1,4 @@
-"""Semi-transparent panels of text: laid out and drawn seldom, blended into every picture."""
+"""Semi-transparent text panels: laid out and drawn rarely, blended into every picture."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Row:
         text: what follows the number.
         number: aligned to the right in a column of its own; empty: ``text`` begins where numbers do.
         colour: of number and text, BGR.
-        rank: rows with the highest rank go first where there is no room for all.
+        rank: rows with the highest rank are left out first if there is not enough room.
         scale: size relative to the other rows.
         label_colour: BGR.
         label_weight: of the label.
@@ -94,7 +94,7 @@ def text_size(width: int, height: int) -> int:
 
 
 def fit_rows(rows: Sequence[Row], height: int, size: int) -> list[Row]:
-    """As many rows as ``height`` pixels have room for; those of highest rank are left out first."""
+    """The rows that fit into ``height`` pixels; those of highest rank are left out first."""
     kept = list(rows)
     while kept and panel_height(kept, size) > height:
         worst = max(range(len(kept)), key=lambda i: (kept[i].rank, i))

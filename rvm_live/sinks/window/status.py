@@ -1,4 +1,4 @@
-"""What the window tells of the run, and its table."""
+"""The run's status for the window, and its table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SOUND = {"": "", "on": "with sound", "muted": "muted", "lost": "without sound",
 
 @dataclass(frozen=True)
 class Status:
-    """What the overlay tells; all of it about what really runs. Zero, empty or None: not known, not shown.
+    """Values that the overlay shows, all about what really runs. Zero, empty or None: unknown, not shown.
 
     Attributes:
         unique_fps: different frames shown per second, over the last seconds.
@@ -33,28 +33,28 @@ class Status:
         model: name of the network.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``, of this moment.
         ratio: downsample ratio the network works at, (0, 1].
-        focus: what of the picture, and which frames, it sees; empty where that is all.
+        focus: what of the picture, and which frames, it sees; empty if it sees all.
         source: one line.
         size: width and height of the frames, pixels.
         drops: queue -> frames dropped so far.
         repeats: frames shown again because nothing new came.
         background: short name.
-        framing: where the person is to be, e.g. ``follow · zoom 1.5``; empty where the frame is shown as it is.
-        low_light: how many times brighter shadows are made than they came.
-        look: how the person is to fit the background, e.g. ``match 60 · linear``; empty where nothing is asked for.
+        framing: the framing, e.g. ``follow · zoom 1.5``; empty if the frame is shown unchanged.
+        low_light: how many times brighter shadows are made.
+        look: the look, e.g. ``match 60 · linear``; empty if there is none.
         recording: path that is being written, or None.
-        sound: how the microphone is that is recorded: ``on``, ``muted``, ``lost`` or ``opening``; empty where none is.
-        recorded_s: for how long, seconds.
-        recorded_bytes: how much.
-        camera: what the result is there as to other programs; empty where it is not.
-        camera_ms: how old a picture is when they get it, milliseconds.
-        camera_watched: whether one of them takes it; None where that cannot be seen.
+        sound: state of the recorded microphone: ``on``, ``muted``, ``lost`` or ``opening``; empty without one.
+        recorded_s: duration of the recording, seconds.
+        recorded_bytes: size of the recording, bytes.
+        camera: name of the virtual camera; empty without one.
+        camera_ms: age of a picture when other programs get it, milliseconds.
+        camera_watched: whether a program uses the camera; None if unknown.
         streams: of each stream its address, state (``connecting``, ``live``, ...), and for how long it has been live,
             seconds.
         gpu: newest reading, or None.
-        fetching: what is being fetched, and how far; empty where nothing is.
-        paused: the camera rests, since somebody wanted it to.
-        phase: what is being waited for before the first picture, e.g. ``opening the camera``.
+        fetching: the running download and its progress; empty without one.
+        paused: the user switched the camera off.
+        phase: the present step before the first picture, e.g. ``opening the camera``.
         messages: newest notices, fallbacks above all; each is shown for :data:`MESSAGE_SECONDS`.
     """
 
@@ -95,7 +95,7 @@ class Status:
 
 
 def joined(*parts: str) -> str:
-    """Parts that say something, on one line."""
+    """The non-empty parts on one line."""
     return " · ".join(part for part in parts if part)
 
 
@@ -161,6 +161,6 @@ def _latency(label: str, milliseconds: float, more: str = "", *, rank: int) -> R
 
 
 def clock_of(seconds: float) -> str:
-    """How long something has been running: ``01:23``."""
+    """A duration as text: ``01:23``."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes:02d}:{rest:02d}"

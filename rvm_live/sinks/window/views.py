@@ -1,4 +1,4 @@
-"""What the window shows: pure functions from a composite to a picture of the window's size.
+"""The window's views: pure functions from a composite to a picture of the window's size.
 
 Only :func:`comparison` shows the camera's pixels (invariant 2); the others are made of the composite and the matte.
 """
@@ -70,7 +70,7 @@ def plain(image: Bytes) -> Bytes:
 
 
 def _place(canvas: Bytes, image: Bytes, into: Box) -> Box:
-    """Put ``image`` into ``into``, whole, in its own shape and as large as it gets."""
+    """Put the whole of ``image`` into ``into``, as large as possible, keeping its aspect ratio."""
     height, width = image.shape[:2]
     box = fit(width, height, into)
     area = canvas[box.y : box.y + box.height, box.x : box.x + box.width]
@@ -107,7 +107,7 @@ def matte(composite: Composite, width: int, height: int) -> Bytes:
 
 
 def comparison(composite: Composite, width: int, height: int, split: float = 0.5, *, mirror: bool = False) -> Bytes:
-    """One picture: what the camera saw to the left of a line, the result of that very frame to the right."""
+    """One picture: the camera's picture to the left of a line, the result of the same frame to the right."""
     canvas = _turned(picture(composite.image, width, height), mirror)
     box = fit(composite.frame.width, composite.frame.height, Box(0, 0, width, height))
     seen = min(max(round(box.width * split), 0), box.width)
@@ -134,7 +134,7 @@ def split_at(x: int, frame: tuple[int, int], width: int, height: int) -> float:
 def place_at(
     x: int, y: int, frame: tuple[int, int], width: int, height: int, *, mirror: bool
 ) -> tuple[float, float] | None:
-    """Which place of the picture, in shares of its width and height, is seen at a pixel of the window; None: none."""
+    """The place of the picture, in parts of its width and height, at a pixel of the window; None: outside."""
     box = fit(*frame, Box(0, 0, width, height))
     across, down = (x + 0.5 - box.x) / box.width, (y + 0.5 - box.y) / box.height
     if not (0 <= across <= 1 and 0 <= down <= 1):

@@ -46,22 +46,22 @@ _GRIP = 18  # pixels to each side of the comparison's line that take hold of it
 class WindowSink(Sink):
     """Shows composites in a window, with the overlay and the bar, and turns keys and clicks into changes.
 
-    Before the first composite and after :meth:`clear` the background alone is shown.
+    Before the first composite and after :meth:`clear`, only the background is shown.
 
     Attributes:
-        opening: size that the window opens with, pixels, where the screen has room for it; None: after the frames'.
+        opening: size that the window opens with, pixels, if the screen has room for it; None: from the frames' size.
 
     Args:
         view: what is shown; :func:`~rvm_live.sinks.window.hotkeys.view_controls` make it changeable.
         title: of the window.
         size: of the frames if known already, pixels; the window follows the first composite.
-        status: asked for what the overlay tells, at most five times a second.
+        status: returns the overlay's values; called at most five times a second.
         controls: what keys and clicks change; None: those of the view alone.
         actions: what else keys and clicks do.
         placeholder: (width, height) -> uint8 (height, width, 3) BGR or (height, width, 4) BGRA, the background
             alone; None shows a checkerboard.
         toolkits: names of the ways to get a window, in the order in which they are tried.
-        hint: say for the first seconds how to get help.
+        hint: show for the first seconds how to get help.
         clock: for the overlay.
     """
 
@@ -113,12 +113,12 @@ class WindowSink(Sink):
 
     @property
     def windowed(self) -> tuple[int, int] | None:
-        """Its size outside of full screen, as it was last; None while it has had none."""
+        """Its last size outside full screen; None if it has had none."""
         return self._windowed if min(self._windowed) > 0 else None
 
     @property
     def toolkit(self) -> str:
-        """Name of what the window is made with; empty while there is none."""
+        """Name of the window's toolkit; empty before it is open."""
         return "" if self._toolkit is None else self._toolkit.name
 
     def open(self) -> None:
@@ -152,7 +152,7 @@ class WindowSink(Sink):
         self._pump()
 
     def clear(self) -> None:
-        """Forget the last composite: until the next one the background alone is shown."""
+        """Forget the last composite: until the next one, only the background is shown."""
         self._composite = None
         self._dirty = True
 
@@ -209,7 +209,7 @@ class WindowSink(Sink):
         self._dirty = False
 
     def _pump(self) -> None:
-        """Let the window system work; take what the user did, and a new size."""
+        """Let the window system work; process the user's events and a new size."""
         toolkit = self._toolkit
         if toolkit is None:
             return
@@ -275,7 +275,7 @@ class WindowSink(Sink):
             self._dragging = True
 
     def _pick(self, x: int, y: int) -> None:
-        """Who is there stays alone."""
+        """Keep only the person at that place."""
         composite, (width, height) = self._composite, self._size
         if composite is None:
             return

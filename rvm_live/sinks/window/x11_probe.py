@@ -1,4 +1,4 @@
-"""Run as a program of its own, without anything of this one: asks the X server for what a window has to know.
+"""Runs as a separate program without the rest of rvm-live: asks the X server for what a window needs to know.
 
 Prints width and height of the first screen and of its work area (zeros where nobody tells), and from the second line on
 what the desktop tells all programs. Nothing where no display can be opened: the X libraries and the server give their

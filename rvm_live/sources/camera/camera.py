@@ -44,7 +44,7 @@ class Camera:
 
     Attributes:
         index: the number people call it by.
-        name: what its maker calls it, empty if unknown.
+        name: its maker's name for it, empty if unknown.
         path: device path, empty if unknown.
         routes: OpenCV's back ends that know it, best first, each with the number that it has there; empty: ``index``
             in the first of :func:`backends`.
@@ -57,8 +57,8 @@ class Camera:
 
     @property
     def id(self) -> str:
-        """What it is called wherever it is plugged in, or at least at this socket: udev's name for it on Linux,
-        Windows' device without its interface, AVFoundation's unique ID; empty where nothing of the kind is known."""
+        """Its identity wherever it is plugged in, or at least at this socket: udev's name for it on Linux,
+        Windows' device without its interface, AVFoundation's unique ID; empty if unknown."""
         if not self.path.startswith("/dev/"):
             return _device(self.path)
         place = os.path.realpath(self.path)
@@ -79,22 +79,22 @@ def backends() -> tuple[int, ...]:
 
 
 def list_cameras() -> list[Camera]:
-    """Every camera the system knows, by index; empty where none is found or listing fails."""
+    """Every camera the system knows, by index; empty if none is found or listing fails."""
     return _listed() or []
 
 
 def unlisted_cameras() -> list[Camera]:
-    """The first few numbers where the system cannot tell which cameras there are; empty where it can."""
+    """The first few numbers if the system cannot list its cameras; empty if it can."""
     return [_blind(index) for index in _BLIND_INDEXES] if _listed() is None else []
 
 
 def _blind(index: int) -> Camera:
-    """A number of which nothing is known: whatever back end has a camera there."""
+    """A camera by number only: any back end may have one there."""
     return Camera(index, routes=tuple((backend, index) for backend in backends()))
 
 
 def _listed() -> list[Camera] | None:
-    """The cameras that any back end knows, each once; None where none of them can tell."""
+    """The cameras that any back end knows, each once; None if no back end can list them."""
     each = [found for backend in backends() if (found := _known_to(backend)) is not None]
     if not each:
         return None
@@ -105,7 +105,7 @@ def _listed() -> list[Camera] | None:
 
 
 def _known_to(backend: int) -> list[Camera] | None:
-    """The cameras of one back end by its own numbers; None where it cannot tell."""
+    """The cameras of one back end by its own numbers; None if it cannot list them."""
     try:
         from cv2_enumerate_cameras import enumerate_cameras
 
@@ -132,7 +132,7 @@ def _joined(first: list[Camera], second: list[Camera]) -> list[Camera]:
 
 
 def _same(one: Camera, other: Camera, ones: list[Camera], others: list[Camera]) -> bool:
-    """Whether it is one device: by its path, or where one has none by a name that nobody else has."""
+    """Whether both are the same device: by path, or without one by a unique name."""
     if one.path and other.path:
         return _device(one.path) == _device(other.path)
     names = [camera.name for camera in ones], [camera.name for camera in others]
@@ -145,7 +145,7 @@ def _device(path: str) -> str:
 
 
 def known_by_name(spec: str, cameras: list[Camera]) -> Camera | None:
-    """The camera that has this id or is called so, else the first whose name contains ``spec``, in any case; None if
+    """The camera with this id or name, else the first whose name contains ``spec``, ignoring case; None if
     none does."""
     wanted = spec.casefold()
     if known := next((camera for camera in cameras if wanted and camera.id.casefold() == wanted), None):
@@ -155,7 +155,7 @@ def known_by_name(spec: str, cameras: list[Camera]) -> Camera | None:
 
 
 def find_camera(spec: str) -> Camera:
-    """The camera of a number, an id, or a name or part of one, in any case.
+    """The camera of a number, an id, or a name or part of one, ignoring case.
 
     Raises:
         SourceUnavailableError: no name fits; the message lists the cameras there are.
@@ -168,8 +168,8 @@ def find_camera(spec: str) -> Camera:
     found = known_by_name(spec, cameras)
     if found is not None:
         return found
-    there = "; plug-ins bring ".join([_told(cameras), *filter(None, [", ".join(SOURCES.plugins())])])
-    raise SourceUnavailableError(f"no camera, file or URL is called {spec!r}; this machine has {there}")
+    there = "; plug-ins add ".join([_told(cameras), *filter(None, [", ".join(SOURCES.plugins())])])
+    raise SourceUnavailableError(f"there is no camera, file or URL {spec!r}; this machine has {there}")
 
 
 def _told(cameras: list[Camera]) -> str:
@@ -182,7 +182,7 @@ class CameraSource(Source):
 
     Args:
         settings: ``source`` is a number or part of a name.
-        clock: stamps frames.
+        clock: monotonic time, for the frames' stamps.
     """
 
     def __init__(self, settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -218,7 +218,8 @@ class CameraSource(Source):
             opened = self._opened(self.camera)
         except TimeoutError:
             raise SourceUnavailableError(
-                f"{self.camera} did not open in {OPEN_LIMIT_S:g} s: plug it in again, or close what else uses it"
+                f"{self.camera} did not open in {OPEN_LIMIT_S:g} s: plug it in again, or close other programs "
+                "that use it"
             ) from None
         if not opened:
             raise SourceUnavailableError(f"{self.camera} cannot be opened: {_why_not(self.camera)}")
@@ -262,7 +263,7 @@ class CameraSource(Source):
             if grab is None:
                 self._clock.sleep(0.02)
             elif grab.image.max() < _BLACK:  # many begin with a few; one whose cover is closed goes on with them
-                what = "black pictures only (is its cover closed?)"
+                what = "only black pictures (is its cover closed?)"
             else:
                 return grab
         raise SourceUnavailableError(f"{camera} opened, but delivered {what} in {_FIRST_FRAME_S:g} s")
@@ -276,7 +277,9 @@ class CameraSource(Source):
             if grab is not None:
                 return grab
         self._capture.guard.check()
-        raise SourceLostError(f"{self.camera} stopped delivering pictures: is it unplugged, or used elsewhere?")
+        raise SourceLostError(
+            f"{self.camera} stopped delivering pictures: is it unplugged, or used by another program?"
+        )
 
     def release(self) -> None:
         self._first = None
@@ -285,5 +288,5 @@ class CameraSource(Source):
 
 def _why_not(camera: Camera) -> str:
     if camera.path and os.path.exists(camera.path) and not os.access(camera.path, os.R_OK | os.W_OK):
-        return f"you may not use {camera.path} (on Linux, cameras are for members of the group video)"
-    return "it is not there, in use by another program, or not permitted"
+        return f"you have no permission to use {camera.path}: run `sudo usermod -aG video $USER`, then log in again"
+    return "it is missing, used by another program, or not permitted"

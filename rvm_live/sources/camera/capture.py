@@ -37,10 +37,10 @@ class Capture:
     release ends a wait at once, however long the driver sleeps; the device is freed when the driver wakes up.
 
     Args:
-        clock: stamps frames.
+        clock: monotonic time, for the frames' stamps.
 
     Attributes:
-        label: what to call it in messages.
+        label: its name in messages.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -59,7 +59,7 @@ class Capture:
         parameters: dict[int, float],
         meanwhile: Callable[[], None] = lambda: None,
     ) -> bool:
-        """Open a device or URL; the parameters are handed over while opening.
+        """Open a device or URL; the parameters are set while opening.
 
         Args:
             target: number of a device, or a URL.
@@ -98,7 +98,7 @@ class Capture:
 
         Raises:
             EndOfSource: released.
-            SourceUnavailableError: what it hands out is no picture that can be read.
+            SourceUnavailableError: its pictures cannot be read.
         """
         try:
             return self._driver.call(self._grabbed, self.guard.check, SILENT_S)
@@ -144,11 +144,11 @@ class Capture:
             self.guard.check()
 
     def get(self, what: int) -> float:
-        """A property as the library tells it, 0.0 or -1.0 where it does not know."""
+        """A property as the library gives it; 0.0 or -1.0 if it does not know."""
         return self._asked(lambda: float(self._capture.get(what)), 0.0)
 
     def set(self, what: int, value: float) -> bool:
-        """Ask for a property; whether that was obeyed shows only in what comes."""
+        """Set a property; only the pictures show whether it worked."""
         return self._asked(lambda: bool(self._capture.set(what, value)), False)
 
     def _asked(self, function: Callable[[], T], silence: T) -> T:
@@ -174,7 +174,7 @@ class Capture:
         return _text(self.get(cv2.CAP_PROP_FOURCC))
 
     def fps(self) -> float:
-        """The rate the library tells, 0.0 where that is nothing believable."""
+        """The library's frame rate; 0.0 if it is not plausible."""
         told = self.get(cv2.CAP_PROP_FPS)
         return told if 0.5 <= told <= 1000 else 0.0
 

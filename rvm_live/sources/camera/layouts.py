@@ -1,4 +1,4 @@
-"""Pictures as cameras' drivers and OpenCV's back ends hand them out, as BGR.
+"""Converts pictures from camera drivers and OpenCV's back ends to BGR.
 
 Most are uint8 (H, W, 3) already. Others come with a fourth channel, with one or two, with 16 bits, or as the bare
 bytes of a pixel format (V4L2's names, https://docs.kernel.org/userspace-api/media/v4l/pixfmt.html).
@@ -28,22 +28,22 @@ _JPEG = b"\xff\xd8\xff"
 
 
 class UnknownLayoutError(ValueError):
-    """What was handed out is no picture that can be read; the message is a predicate: "delivers ..."."""
+    """The data is not a picture that can be read; the message is a predicate: "delivers ..."."""
 
 
 def as_bgr(image: Any, size: tuple[int, int], fourcc: str) -> Bytes:
-    """Make a picture BGR.
+    """Convert a picture to BGR.
 
     Args:
-        image: what the library handed out.
-        size: width and height that the device tells, pixels; 0 where it does not.
+        image: the library's array.
+        size: width and height that the device reports, pixels; 0 if unknown.
         fourcc: its pixel format, four characters, or an empty string.
 
     Returns:
-        uint8 (H, W, 3), C-contiguous; ``image`` itself where it is that.
+        uint8 (H, W, 3), C-contiguous; ``image`` itself if it is that already.
 
     Raises:
-        UnknownLayoutError: it is none of the known ones.
+        UnknownLayoutError: the layout is unknown.
     """
     if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
         return np.ascontiguousarray(image)
@@ -59,8 +59,8 @@ def as_bgr(image: Any, size: tuple[int, int], fourcc: str) -> Bytes:
     if made is None:
         what = "x".join(map(str, image.shape)) + f" values of {image.dtype}"
         raise UnknownLayoutError(
-            f"delivers pictures that cannot be read ({what}, pixel format {fourcc.strip() or 'unknown'}): try another "
-            "one, with --fourcc MJPG or --fourcc YUYV"
+            f"delivers pictures that cannot be read ({what}, pixel format {fourcc.strip() or 'unknown'}): "
+            "try --fourcc MJPG or --fourcc YUYV"
         )
     return np.asarray(made, np.uint8)
 

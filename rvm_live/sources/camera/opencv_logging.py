@@ -1,4 +1,4 @@
-"""How the capture libraries are to behave: quiet, and quick to open a camera."""
+"""Settings of the capture libraries: no messages, and fast opening of cameras."""
 
 from __future__ import annotations
 

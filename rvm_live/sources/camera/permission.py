@@ -1,7 +1,7 @@
-"""macOS hands out a camera's pictures only where the user has agreed; who asks has to wait for the answer.
+"""Asks for permission to use cameras on macOS, and waits for the user's answer.
 
 OpenCV asks when a camera is opened and does not wait, and on any thread but the main one it says that it cannot: the
-first start would never get the camera. So it is asked here, before.
+first start would never get the camera. So this module asks before that.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _UNKNOWN, _RESTRICTED, _DENIED = range(3)  # AVAuthorizationStatus; what is abov
 _LIMIT_S = 60.0
 _SLICE_S = 0.05
 _REFUSED = {
-    _UNKNOWN: "nobody has answered macOS's question whether this program may use cameras: answer it, and start again",
-    _RESTRICTED: "macOS lets no program use cameras here: a profile or Screen Time forbids it",
+    _UNKNOWN: "macOS asks whether this program may use the camera, and nobody has answered: answer it, and start again",
+    _RESTRICTED: "macOS does not let any program use cameras here: a profile or Screen Time forbids it",
     _DENIED: (
         "macOS does not let this program use cameras: allow it for the program you start it from, such as Terminal, in "
         "System Settings, Privacy & Security, Camera, and start again"
@@ -33,15 +33,15 @@ _REFUSED = {
 
 
 def ask(ended: Callable[[], bool] = lambda: False) -> str:
-    """Ask the user, where the system wants that and nobody has answered yet, and wait a minute at most.
+    """Ask the user, if the system requires that and nobody has answered yet, and wait a minute at most.
 
-    On the main thread the system's events are worked off meanwhile: the question may need them.
+    On the main thread the system's events are processed meanwhile: the question may need them.
 
     Args:
-        ended: asked about twenty times a second; true ends the wait.
+        ended: called about twenty times a second; true ends the wait.
 
     Returns:
-        Why no camera may be used, one line; empty where they may, or where the system asks nothing.
+        Why no camera may be used, one line; empty if cameras may be used, or the system does not ask.
     """
     asked = library()
     if asked is None:
@@ -53,14 +53,14 @@ def ask(ended: Callable[[], bool] = lambda: False) -> str:
 
 
 def state() -> str:
-    """As :func:`ask`, without asking: that nobody has answered yet is no refusal."""
+    """As :func:`ask`, without asking; no answer yet is not a refusal."""
     asked = library()
     status = None if asked is None else _status(asked)
     return "" if status in (None, _UNKNOWN) else _REFUSED.get(status, "")
 
 
 def library() -> Any:
-    """What knows of permissions; None on other systems, and without pyobjc, which cv2-enumerate-cameras brings."""
+    """The library for permissions; None on other systems, and without pyobjc, which cv2-enumerate-cameras installs."""
     if sys.platform == "darwin":
         with suppress(ImportError):
             import AVFoundation

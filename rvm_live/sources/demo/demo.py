@@ -30,7 +30,7 @@ class DemoSource(Source):
 
     Args:
         settings: ``width``, ``height`` (1280x720 where None) and ``fps``; motion depends on time, not on the rate.
-        clock: stamps and paces.
+        clock: monotonic time.
     """
 
     on_demand = True

@@ -42,7 +42,7 @@ class VideoFileSource(Source):
 
     Args:
         settings: ``source`` is the path (or the URL of a file); a given width or height scales the pictures.
-        clock: stamps and paces.
+        clock: monotonic time.
         skip: frames at the beginning that are decoded and not handed out.
         hardware: decode on a GPU where one can.
         square: pictures are scaled so that their pixels are square, for those who show them as they are. If not, all
@@ -192,7 +192,7 @@ class VideoFileSource(Source):
         facts = facts_of_frame(frame, None if self._reading is None else self._reading.stream)
         if self._pixel is None:
             self._pixel = facts.pixel
-        words = f"{self._name} holds a picture that cannot be converted"
+        words = f"{self._name} contains a picture that cannot be converted"
         with told_as(SourceLostError, words, of=(av.error.FFmpegError, ValueError)):  # pixels of an unknown kind
             image = brought_to(bgr_of(frame, exact=not self._settings.realtime), facts, self._pixel)
         return fit_inside(image, (self._settings.width, self._settings.height))

@@ -81,7 +81,7 @@ def test_every_kind_of_file(tmp_path: Path, name: str, made: dict[str, object]) 
         if codec == before:
             assert packets == originals
         else:
-            assert f"{before} does not fit into mp4, encoded as aac" in done.out
+            assert f"{before} cannot be stored in mp4, encoded as aac" in done.out
             assert codec == "aac"
     assert ours.size == tuple(side + side % 2 for side in theirs.size)
 
@@ -166,7 +166,7 @@ def test_folders_patterns_and_names(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=said):
             find([text])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SettingsError, match="holds no video"):
+    with pytest.raises(SettingsError, match="contains no video"):
         find([str(tmp_path / "empty")])
 
 
@@ -239,7 +239,7 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     assert done.out.splitlines()[-1] == "2 done, 3 failed"
     assert "Traceback" not in done.err + done.out
     assert names(tmp_path / "out") == [*(f"log_output_{n}.txt" for n in "abcde"), "output_a.mp4", "output_e.mp4"]
-    assert "holds no picture" in (tmp_path / "out" / "log_output_c.txt").read_text()
+    assert "contains no picture" in (tmp_path / "out" / "log_output_c.txt").read_text()
     log = (tmp_path / "out" / "log_output_a.txt").read_text()
     for word in ("state        done", "6 frames", "pass-through", "matting", "GPU", "torch", "quality      standard"):
         assert word in log, word
@@ -280,11 +280,11 @@ def test_bad_usage_is_one_line(tmp_path: Path) -> None:
     for arguments, said in (
         (("none.mp4", *out), "does not exist"),
         ((clip, *out, "--write", "matte"), "cannot write 'matte'"),
-        ((clip, *out, "--write", ","), "nothing to write"),
-        ((clip, *out, "--background", "transparent", "--container", "mp4"), "mp4 keeps no alpha"),
+        ((clip, *out, "--write", ","), "no output is chosen"),
+        ((clip, *out, "--background", "transparent", "--container", "mp4"), "mp4 cannot store alpha"),
         ((clip, *out, "--background", "color:#nope"), "unknown colour"),
         ((clip, *out, "--name-template", "../{name}"), "not a path"),
-        ((clip, *out, "--name-template", "same"), "every file one name"),
+        ((clip, *out, "--name-template", "same"), "every file the same name"),
         ((clip, *out, "--name-template", "{nome}"), "cannot be filled in"),
         ((clip, *out, "--downsample-ratio", "2"), "out of range"),
         ((clip, "-o", tmp_path / "file"), "cannot make the folder"),

@@ -92,7 +92,7 @@ def test_a_variable_rate_stays_and_what_browsers_would_slow_down_is_left_out(tmp
         assert shown(tmp_path / "out" / f"output_vfr.{kind}")[1][:3] == [100, 50, 250]
     fast = make_movie(tmp_path / "fast.mp4", frames=60, fps=100)
     told = work(fast, "-o", tmp_path / "out", "--container", "gif")
-    assert "30 of 60 frames left out: a GIF shows 50 a second at most" in told
+    assert "30 of 60 frames left out: a GIF shows at most 50 per second" in told
     _, lengths, _ = shown(tmp_path / "out" / "output_fast.gif")
     assert lengths == [20] * 30
 
@@ -104,7 +104,7 @@ def test_what_is_too_long_or_too_large_is_refused_before_anything_is_written(
 ) -> None:
     long = make_movie(tmp_path / "long.mp4", frames=61, fps=1, sound=())
     large = make_movie(tmp_path / "large.mp4", frames=2, size=(1922, 32))
-    for clip, words in ((long, f"61 s are too long for {kind}: 60 s at most"), (large, "1922x32 is too large")):
+    for clip, words in ((long, f"61 s are too long for {kind}, which takes 60 s"), (large, "1922x32 is too large")):
         done = call("batch", *HALF, clip, "-o", tmp_path / "out", "--container", kind)
         assert done.code == 1
         assert words in done.out + done.err
@@ -115,7 +115,7 @@ def test_what_is_too_long_or_too_large_is_refused_before_anything_is_written(
     done = call("batch", *HALF, make_video(tmp_path / "a.h264", frames=60), "-o", tmp_path / "two", "--container", kind)
     assert "too long" in done.out + done.err
     done = call("batch", *HALF, long, "-o", tmp_path / "two", "--container", kind, "--codec", "vp9")
-    assert (done.code, f"the codec vp9 does not go with {kind}" in done.err) == (2, True)
+    assert (done.code, f"the codec vp9 cannot be stored in {kind}" in done.err) == (2, True)
 
 
 def test_two_runs_make_the_same_bytes_and_one_that_was_stopped_goes_on(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_two_runs_make_the_same_bytes_and_one_that_was_stopped_goes_on(tmp_path:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(animation, "_gif" if kind == "gif" else "_webp", _full)
             assert call("batch", *HALF, clip, "-o", tmp_path / "two", "--container", kind, *asked).code == 1
-        assert "went on at frame 48" in work(clip, "-o", tmp_path / "two", "--container", kind, *asked, "--resume")
+        assert "continued at frame 48" in work(clip, "-o", tmp_path / "two", "--container", kind, *asked, "--resume")
         for name in (f"output_clip.{kind}", f"output_clip_alpha.{kind}"):
             assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 

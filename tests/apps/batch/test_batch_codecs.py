@@ -92,11 +92,11 @@ def test_a_cut_out_is_named_as_what_it_is(tmp_path: Path, container: str, right:
 def test_codecs_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=4)
     for options, said in (
-        (("--container", "webm", "--codec", "h264"), "h264 does not go into webm: choose of vp9, av1"),
-        (("--container", "png", "--codec", "h264"), "the codec h264 does not go with png"),
-        (("--container", "mov", "--codec", "hevc", "--background", "transparent"), "hevc keeps no alpha"),
-        (("--seq-chunk", "0"), "from 1 to 64 frames"),
-        (("--segment", "0.2"), "from 1 to 3600 s"),
+        (("--container", "webm", "--codec", "h264"), "h264 cannot be stored in webm: choose from vp9, av1"),
+        (("--container", "png", "--codec", "h264"), "the codec h264 cannot be stored in png"),
+        (("--container", "mov", "--codec", "hevc", "--background", "transparent"), "HEVC cannot store alpha"),
+        (("--seq-chunk", "0"), "between 1 and 64 frames"),
+        (("--segment", "0.2"), "between 1 and 3600 s"),
         (("--memory-limit", "10 apples"), "write it like 10GB"),
     ):
         done = call("batch", *HALF, clip, "-o", tmp_path / "out", *options)
@@ -181,7 +181,7 @@ def test_exr_says_what_it_needs_and_straight_is_for_nothing_else(
 ) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=2)
     done = call("batch", *HALF, clip, "-o", tmp_path / "out", "--straight")
-    assert (done.code, "--straight is for EXR" in done.complaint) == (2, True)
+    assert (done.code, "--straight is only for EXR" in done.complaint) == (2, True)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     done = call("batch", *HALF, clip, "-o", tmp_path / "out", "--container", "exr")
     assert (done.code, "EXR needs the package OpenEXR" in done.complaint) == (2, True)
@@ -194,7 +194,7 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
     (folder / "diary.txt").write_text("dear")
     done = call("batch", *HALF, clip, "-o", tmp_path / "out", "--container", "png")
     assert done.code == 1
-    assert "holds more than numbered pictures" in done.out
+    assert "contains other files than numbered pictures" in done.out
     assert (folder / "diary.txt").read_text() == "dear"
 
 
@@ -240,7 +240,7 @@ def test_hevc_with_alpha_is_refused_in_one_line_where_nothing_encodes_it(tmp_pat
         pytest.skip("it is encoded here")
     assert done.code == 2
     assert len(done.err.strip().splitlines()) == 1
-    assert "hevc keeps no alpha here (hevc_videotoolbox: not in this build of FFmpeg; libx265: " in done.err
+    assert "HEVC cannot store alpha here (hevc_videotoolbox: not in this build of FFmpeg; libx265: " in done.err
     assert not (tmp_path / "out").exists()
 
 
@@ -333,7 +333,7 @@ def test_out_of_memory_means_fewer_frames_then_a_smaller_ratio_then_the_cpu() ->
     engine.prepare(1280, 720)
     mattes = engine.matte_chunk([Frame(np.zeros((720, 1280, 3), np.uint8), n, 0, 0) for n in range(9)])
     assert [matte.frame.seq for matte in mattes] == list(range(9))
-    said = [note.rpartition(": going on ")[2] for note in told.fallbacks]
+    said = [note.rpartition(": continuing ")[2] for note in told.fallbacks]
     assert said == ["with 4 frames at once", "with 2 frames at once", "with 1 frames at once", "at ratio 0.5",
                     "at ratio 0.25"]  # fmt: skip
     assert engine.info.downsample_ratio == 0.25
@@ -345,7 +345,7 @@ def test_out_of_memory_means_fewer_frames_then_a_smaller_ratio_then_the_cpu() ->
     engine.open()
     engine.prepare(128, 72)  # too small for a smaller ratio
     assert len(engine.matte_chunk(frames)) == 9
-    assert [note.rpartition(": going on ")[2] for note in told.fallbacks] == ["on the CPU"]
+    assert [note.rpartition(": continuing ")[2] for note in told.fallbacks] == ["on the CPU"]
     assert engine.info.device == "cpu"
     assert engine.info.downsample_ratio == 1.0
 
@@ -396,7 +396,7 @@ def test_a_memory_limit_without_a_gpu_says_that_it_does_nothing(tmp_path: Path) 
     clip = make_movie(tmp_path / "clip.mp4", frames=3)
     done = call("batch", *HALF, clip, "-o", tmp_path / "out", "--memory-limit", "2GB", "--device", "cpu")
     assert done.code == 0
-    assert "--memory-limit caps a GPU's memory: on cpu it does nothing" in done.err
+    assert "--memory-limit is for GPU memory: on cpu it has no effect" in done.err
 
 
 @pytest.mark.gpu

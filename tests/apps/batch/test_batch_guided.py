@@ -93,7 +93,7 @@ def test_a_region_outside_fails_the_film_before_anything_is_written(tmp_path: Pa
     clip = make_movie(tmp_path / "clip.mp4", frames=2)
     done = call("batch", *HALF, clip, "-o", tmp_path / "out", "--region", asked)
     assert done.code == 1
-    assert "reaches out of clip.mp4, which is 96x64" in done.out + done.err
+    assert "is not inside clip.mp4, which is 96x64" in done.out + done.err
     assert names(tmp_path / "out") == ["log_output_clip.txt"]
 
 
@@ -189,7 +189,7 @@ def test_a_mask_that_does_not_fit_is_refused_in_one_line(tmp_path: Path) -> None
         (tmp_path / "small.png", "is 48x32, and clip.mp4 96x64", 1),
         (make_movie(tmp_path / "short.mp4", frames=5), "has 5 frames, and clip.mp4 6", 1),
         (tmp_path / "text.png", "text.png", 1),
-        (tmp_path / "none.png", "is not there", 2),
+        (tmp_path / "none.png", "there is no mask", 2),
     ]
     for mask, words, code in cases:
         done = call("batch", *HALF, clip, "-o", tmp_path / "out", "--mask", mask)
@@ -205,4 +205,4 @@ def test_another_region_or_mask_is_another_output(tmp_path: Path) -> None:
     assert "kept" in work(clip, "-o", tmp_path / "out", "--region", " 0,0,40,40", "--mask", tmp_path / "mask.png")
     cv2.imwrite(str(tmp_path / "mask.png"), 255 - bands())
     done = call("batch", *HALF, clip, "-o", tmp_path / "out", "--region", "0,0,42,40", "--mask", tmp_path / "mask.png")
-    assert "made of another region, with another mask" in done.out + done.err
+    assert "made from another region, with another mask" in done.out + done.err

@@ -92,7 +92,7 @@ def test_a_program_that_watches_works_off_what_comes_and_ends_in_good_order(tmp_
     ("output", "inputs", "complaint"),
     [
         (None, ("in",), "--watch needs a folder"),
-        ("in/out", ("in",), "lies in a folder that is watched"),
+        ("in/out", ("in",), "is inside a watched folder"),
         ("out", ("in/clip.mp4",), "--watch takes folders"),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_job_counts_for_more_than_what_lies_below_and_less_than_the_command_li
             "jobs.toml, job 1: unknown key 'qualty': did you mean 'quality'?",
         ),
         ("[[job]]\ninputs = ['x.mp4']\nquality = 'best'", "job 1: quality: 'best' is not one of"),
-        ("[[job]]\noutput = 'x'", "there is nothing to work on"),
+        ("[[job]]\noutput = 'x'", "there are no inputs"),
         ("quality = 'high'\n[[job]]\ninputs = ['x.mp4']", "line 1: there is no 'quality': only [defaults] and [[job]]"),
         ("[[job]]\ninputs = ['x.mp4']\nforce = 1", "force: it must be true or false"),
         ("[[job]]\ninputs = ['x.mp4', 5]", "job 1: inputs are files and folders, as text"),

@@ -114,9 +114,9 @@ def test_they_go_into_films_without_alpha_and_keep_the_sound(tmp_path: Path) -> 
 def test_what_cannot_hold_them_is_refused_and_another_fill_is_another_output(tmp_path: Path) -> None:
     clip = make_movie(tmp_path / "clip.mp4", frames=2)
     done = call("batch", *PASS, clip, "-o", tmp_path / "out", "--write", "fill", "--container", "exr")
-    assert (done.code, "EXR holds fill and key in one file" in done.err) == (2, True)
+    assert (done.code, "EXR stores fill and key in one file" in done.err) == (2, True)
     done = call("batch", *PASS, clip, "-o", tmp_path / "out", "--write", "key", "--straight")
-    assert (done.code, "--straight is for EXR and fills" in done.err) == (2, True)
+    assert (done.code, "--straight is only for EXR and fill" in done.err) == (2, True)
     work(clip, "-o", tmp_path / "out", "--write", "fill")
     done = call("batch", *PASS, clip, "-o", tmp_path / "out", "--write", "fill", "--straight")
-    assert (done.code, "multiplied by alpha otherwise" in done.out + done.err) == (1, True)
+    assert (done.code, "with or without --straight" in done.out + done.err) == (1, True)

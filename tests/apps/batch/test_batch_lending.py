@@ -101,7 +101,7 @@ def test_a_lent_engine_takes_up_a_state_like_a_fresh_one(tmp_path: Path) -> None
     (out / "output_0a.mkv").unlink()
     done = call("batch", folder, "-o", out, *REMEMBERING, *options, "--resume")
     assert done.code == 0, done.out
-    assert "went on at frame" in done.out
+    assert "continued at frame" in done.out
     assert films(out) == expected
 
 

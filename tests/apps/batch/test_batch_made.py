@@ -68,7 +68,7 @@ def test_the_same_file_with_the_same_settings_is_kept_and_told(
     for more in ((), how):
         again = work(clip, "-o", out, *kind, *resume, *more)
         assert (again.code, last(again)) == (0, KEPT), again
-        assert "clip.mp4: kept: it is there, made of the same file with the same settings" in again.out
+        assert "clip.mp4: kept: it exists already, made from the same file with the same settings" in again.out
         assert tree(out) == before
     forced = work(clip, "-o", out, *kind, *resume, "--force")
     assert (forced.code, last(forced)) == (0, "1 done"), forced
@@ -143,14 +143,14 @@ def ratio(clip: Path, out: Path) -> tuple[str | Path, ...]:
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        (other_input, "made of another file (clip.mp4)"),
-        (changed_input, "made of another file"),
+        (other_input, "made from another file (clip.mp4)"),
+        (changed_input, "made from another file"),
         (changed_output, "and was changed since it was made"),
-        (no_record, "and what it was made of is not known"),
-        (damaged_record, "and what it was made of is not known"),
-        (odd_record, "and what it was made of is not known"),
+        (no_record, "and how it was made is not known"),
+        (damaged_record, "and how it was made is not known"),
+        (odd_record, "and how it was made is not known"),
         (other_preset, "made at another quality"),
-        (background, "made over another background"),
+        (background, "made with another background"),
         (engine, "made with another engine"),
         (codec, "made in another format"),
         (ratio, "made with another engine"),
@@ -169,9 +169,9 @@ def test_whatever_else_is_there_is_refused_in_one_line_until_force(
     done = work(*arguments, "-o", out, *resume)
     assert (done.code, last(done)) == (1, "1 failed"), done
     (line,) = done.out.splitlines()[:-1]
-    assert line.startswith(f"clip.mp4: failed: {out / 'output_clip.mp4'} is there"), line
+    assert line.startswith(f"clip.mp4: failed: {out / 'output_clip.mp4'} exists"), line
     assert said in line
-    assert "--force overwrites it" in line
+    assert "overwrite it with --force" in line
     assert tree(out) == before, "nothing is touched, the log neither"
     done = work(*arguments, "-o", out, *resume, "--force")
     assert (done.code, last(done)) == (0, "1 done"), done
@@ -266,7 +266,7 @@ def test_a_forced_run_that_is_stopped_leaves_the_old_output_and_what_is_known_of
     assert last(work(clip, "-o", out, "--resume")) == KEPT
     done = call(*blue, "--resume", "--force")
     assert done.code == 0, done.out
-    assert "went on at frame" in done.out
+    assert "continued at frame" in done.out
     assert len(inside(out / "output_clip.mp4").times) == 120
 
 
@@ -275,4 +275,4 @@ def test_what_is_kept_is_an_event_like_any_other(clip: Path, tmp_path: Path) -> 
     done = work(clip, "-o", tmp_path / "out", "--json")
     event = json.loads(last(done))
     assert (event["state"], event["outputs"]) == ("kept", [str(tmp_path / "out" / "output_clip.mp4")])
-    assert event["notes"] == ["it is there, made of the same file with the same settings"]
+    assert event["notes"] == ["it exists already, made from the same file with the same settings"]

@@ -83,7 +83,7 @@ def test_what_is_a_row_and_what_is_not(tmp_path: Path) -> None:
     assert found(tmp_path / "one" / "m*") == [("output_m1", 0), ("output_m2", 0)], "each of them moves"
     for name in ("gap", "plain", "one"):
         done = call("batch", tmp_path / name, "-o", tmp_path / "out", *HALF)
-        assert (done.code, "holds no video" in done.complaint) == (2, True)
+        assert (done.code, "contains no video" in done.complaint) == (2, True)
 
 
 def test_numbers_are_counted_not_spelled(tmp_path: Path) -> None:
@@ -98,9 +98,9 @@ def test_the_rate_is_a_choice_and_part_of_what_it_is_made_of(tmp_path: Path) -> 
         assert call("batch", folder, "-o", out, *HALF, "--fps", rate, "--force").code == 0
         assert inside(out / "output_f.mp4").seconds == pytest.approx(seconds, abs=1e-3)
     assert "0 done, 1 kept (--force overwrites it)" in call("batch", folder, "-o", out, *HALF, "--fps", "23.976").out
-    assert "made of another file" in call("batch", folder, "-o", out, *HALF).out
+    assert "made from another file" in call("batch", folder, "-o", out, *HALF).out
     cv2.imwrite(str(folder / "f_0003.png"), np.full((64, 96, 3), 200, np.uint8))
-    assert "made of another file" in call("batch", folder, "-o", out, *HALF, "--fps", "23.976").out
+    assert "made from another file" in call("batch", folder, "-o", out, *HALF, "--fps", "23.976").out
     assert call("batch", folder, "-o", out, *HALF, "--fps", "0").code == 2
 
 
@@ -125,7 +125,7 @@ def test_a_picture_that_cannot_be_read_fails_its_clip_by_name(tmp_path: Path) ->
     (folder / "f_0004.png").write_bytes(b"no picture at all")
     done = call("batch", folder, "-o", tmp_path / "out", *HALF)
     assert done.code == 1
-    assert "f_0004.png holds no picture that can be decoded" in done.out
+    assert "f_0004.png contains no picture that can be decoded" in done.out
     assert names(tmp_path / "out") == ["log_output_f.txt"]
 
 

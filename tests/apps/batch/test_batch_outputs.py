@@ -82,13 +82,13 @@ def test_an_mp4_keeps_no_alpha_which_is_told_and_takes_a_background(clip: Path, 
     for arguments in (("-o", tmp_path / "cut.mp4"), ("-o", tmp_path / "out", "--container", "mp4")):
         done = work(clip, *arguments)
         assert done.code == 2
-        assert done.complaint == ".mp4 keeps no alpha: write .mov, .mkv or .webm, or name a background"
+        assert done.complaint == ".mp4 cannot store alpha: write .mov, .mkv or .webm, or name a background"
         assert os.listdir(tmp_path) == ["in"], "nothing is begun"
     assert work(clip, "-o", tmp_path / "cut.mp4", *GREEN).code == 0
     picture = pictures(tmp_path / "cut.mp4", "bgr24")[1].astype(int)
     assert np.abs(picture[:, 56:] - (0, 255, 0)).max() < 30
     assert work(clip, "-o", tmp_path / "matte.mp4", "--write", "alpha").code == 0
-    assert work(clip, "-o", tmp_path / "out", "--codec", "h264").complaint.startswith("h264 keeps no alpha")
+    assert work(clip, "-o", tmp_path / "out", "--codec", "h264").complaint.startswith("h264 cannot store alpha")
 
 
 def test_what_is_written_alone_has_the_name_and_more_stand_beside_it(clip: Path, tmp_path: Path) -> None:
@@ -102,14 +102,17 @@ def test_what_is_written_alone_has_the_name_and_more_stand_beside_it(clip: Path,
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("in", "-o", "cut.mov"), "cut.mov is one file, and there are 2 inputs: name a folder"),
-        (("in/my clip.mp4", "in/b.mp4", "-o", "cut.mov"), "cut.mov is one file, and there are 2 inputs: name a folder"),
-        (("in/b.mp4", "-o", "cut.avi"), "the suffix of cut.avi does not tell what to write: choose of .mp4, .mov"),
-        (("in/b.mp4", "-o", "cut.jpg"), "the suffix of cut.jpg does not tell what to write"),
-        (("in/b.mp4", "-o", "cut.png"), "cut.png is one picture, and b.mp4 is a film"),
+        (("in", "-o", "cut.mov"), "cut.mov is one file, but there are 2 inputs: name a folder"),
+        (("in/my clip.mp4", "in/b.mp4", "-o", "cut.mov"), "cut.mov is one file, but there are 2 inputs: name a folder"),
+        (("in/b.mp4", "-o", "cut.avi"), "the suffix of cut.avi does not name a format: choose from .mp4, .mov"),
+        (("in/b.mp4", "-o", "cut.jpg"), "the suffix of cut.jpg does not name a format"),
+        (("in/b.mp4", "-o", "cut.png"), "cut.png is a picture format, but b.mp4 is a film"),
         (("in/b.mp4", "-o", "cut.mov", "--container", "webm"), "cut.mov is not webm"),
-        (("in/b.mp4", "-o", "cut.mov", "--name-template", "{stem}x"), "a name template does not go with cut.mov"),
-        (("in/b.mp4", "-o", "cut.webm", "--codec", "prores"), "prores does not go into webm"),
+        (
+            ("in/b.mp4", "-o", "cut.mov", "--name-template", "{stem}x"),
+            "--name-template cannot be used with one output file, cut.mov",
+        ),
+        (("in/b.mp4", "-o", "cut.webm", "--codec", "prores"), "prores cannot be stored in webm"),
     ],
 )
 def test_what_cannot_be_one_file_is_told_in_a_line(
@@ -149,7 +152,7 @@ def test_without_an_output_it_lies_beside_the_clip_and_is_no_input_of_the_next_r
     for path in clip.parent.rglob(".*"):
         path.unlink()
     done = work(*as_a_shell(clip.parent))
-    assert done.code == 1 and done.out.count("what it was made of is not known: --force overwrites it") == 2, done
+    assert done.code == 1 and done.out.count("how it was made is not known: overwrite it with --force") == 2, done
 
 
 def test_the_names_beside_the_clip_tell_what_is_what(clip: Path) -> None:
@@ -194,15 +197,15 @@ def test_what_is_there_is_kept_and_told_and_what_is_not_ours_is_left_alone(
     path.write_bytes(b"somebody's")
     done = work(clip, *output)
     assert (done.code, last(done)) == (1, "1 failed")
-    assert "and what it was made of is not known: --force overwrites it" in done.out
+    assert "and how it was made is not known: overwrite it with --force" in done.out
     assert path.read_bytes() == b"somebody's"
     assert last(work(clip, *output, "--force")) == "1 done"
     before = (path.stat().st_mtime_ns, path.read_bytes())
     done = work(clip, *output)
     assert (done.code, last(done)) == (0, KEPT)
-    assert "my clip.mp4: kept: it is there" in done.out
+    assert "my clip.mp4: kept: it exists already" in done.out
     told = work(clip, *output, "--container", "auto" if "cut.mov" in output else "mov", *GREEN)
-    assert told.code == 1 and "made over another background" in told.out
+    assert told.code == 1 and "made with another background" in told.out
     assert (path.stat().st_mtime_ns, path.read_bytes()) == before
 
 
@@ -264,7 +267,7 @@ def test_the_settings_of_a_program_are_the_same(clip: Path, tmp_path: Path) -> N
     assert (job.folder, job.stem, job.suffix, job.container) == (clip.parent, "my clip.cutout", ".mov", "mov")
     (job,) = jobs(BatchSettings((str(clip),), tmp_path / "cut.webm"))
     assert (job.folder, job.stem, job.suffix, job.container) == (tmp_path, "cut", ".webm", "webm")
-    with pytest.raises(SettingsError, match="keeps no alpha"):
+    with pytest.raises(SettingsError, match="cannot store alpha"):
         jobs(BatchSettings((str(clip),), tmp_path, container="mp4"))
     done = work(clip, "--json")
     event = json.loads(done.out.splitlines()[-1])

@@ -140,7 +140,7 @@ def test_a_part_of_the_films_own_time_code(tmp_path: Path) -> None:
 
     film = make_scene(tmp_path / "a.mov", prepare=prepare)
     assert work(film, "-o", tmp_path / "one", "--start", "23:59:59:22", "--end", "00:00:00:05")["frames"] == 8
-    for wrong, words in [("01:00:00:00", "lies before a.mov begins"), ("23:59:59;22", "write : before the frames")]:
+    for wrong, words in [("01:00:00:00", "is before the start of a.mov"), ("23:59:59;22", "write : before the frames")]:
         done = call("batch", *PASS, film, "-o", tmp_path / "two", "--start", wrong)
         assert done.code == 1
         assert words in done.out + done.err
@@ -212,7 +212,7 @@ def test_a_part_that_was_stopped_goes_on_to_the_same_bytes(tmp_path: Path) -> No
         assert call("batch", clip, "-o", tmp_path / "cut", *asked).code == 1
     told = call("batch", clip, "-o", tmp_path / "cut", *asked, "--resume")
     assert told.code == 0, told.out + told.err
-    assert "went on at frame 48" in told.out
+    assert "continued at frame 48" in told.out
     for name in ("output_clip.mp4", "output_clip_alpha.mp4"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
@@ -224,9 +224,9 @@ def test_another_part_is_another_output(tmp_path: Path) -> None:
     assert work(clip, "-o", out, "--start", "2f", "--end", "8f")["state"] == "kept"
     done = call("batch", *PASS, clip, "-o", out, "--start", "3", "--end", "8")
     assert done.code == 1
-    assert "made of another part" in done.out + done.err
+    assert "made from another part" in done.out + done.err
     done = call("batch", *PASS, clip, "-o", out)
-    assert "made of another part" in done.out + done.err
+    assert "made from another part" in done.out + done.err
 
 
 def test_a_row_of_pictures_has_parts_too(tmp_path: Path) -> None:
@@ -272,10 +272,10 @@ def test_nonsense_is_refused_in_one_line_before_anything_is_there(tmp_path: Path
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (("--start", "24"), "lies behind the end of clip.mp4, which has 24 frames"),
-        (("--start", "5s"), "lies behind the end"),
-        (("--start", "12", "--end", "0.25s"), "holds no frame from 12f to 0.25s"),
-        (("--start", "00:00:00:24"), "24 frames in a second"),
+        (("--start", "24"), "is after the end of clip.mp4, which has 24 frames"),
+        (("--start", "5s"), "is after the end"),
+        (("--start", "12", "--end", "0.25s"), "contains no frame from 12f to 0.25s"),
+        (("--start", "00:00:00:24"), "a second has 24 frames"),
         (("--start", "00:01:00;00"), "write :"),
     ],
 )
@@ -352,7 +352,7 @@ def test_parts_go_to_the_films_that_the_list_names(tmp_path: Path) -> None:
     assert [str(span.start) for span in one] == ["1f", "5f"]
     assert [span.name for span in other] == ["B-01", "B-02"]
     path.write_text("file,start\nnone.mp4,1\n")
-    with pytest.raises(SettingsError, match=r"names none of the films, but none\.mp4"):
+    with pytest.raises(SettingsError, match=r"names none of these films, only none\.mp4"):
         cuts_of(read_cuts(path), path, ["a.mp4", "b.mp4"])
     assert len(cuts_of(read_cuts(path), path, ["a.mp4"])[0]) == 1
 
@@ -371,18 +371,18 @@ def test_dropped_frames_are_of_the_list_where_it_says_so(tmp_path: Path) -> None
         ("a.csv", b"start,end\n", "names no part"),
         ("a.csv", b"begin,end\n1,2\n", "line 1: the first line must be a header"),
         ("a.csv", b"start,start\n1,2\n", "header"),
-        ("a.csv", b"start,end\n1,2,3\n", "line 2: there are 3 fields"),
-        ("a.csv", b"start,end\n5,2\n", "line 2: the end 2f must come after the start 5f"),
+        ("a.csv", b"start,end\n1,2,3\n", "line 2: it has 3 fields"),
+        ("a.csv", b"start,end\n5,2\n", "line 2: the end 2f must be after the start 5f"),
         ("a.csv", b"start,end\nsoon,2\n", "line 2: the start 'soon' cannot be read"),
-        ("a.csv", b"\0" * 100, "is no list of cuts"),
+        ("a.csv", b"\0" * 100, "is not a list of cuts"),
         ("a.csv", b"start\n" + b"1\n" * 10_001, "10000 at most"),
         ("a.csv", b"start\n" + b'"' + b"1" * 200_000, "field larger than field limit"),
-        ("a.csv", b"x" * (5 << 20), "of 4 MB at most"),
+        ("a.csv", b"x" * (5 << 20), "of at most 4 MB"),
         ("a.edl", b"TITLE: x\n", "names no part"),
         ("a.edl", b"001 AX V C 00:00:05:00 00:00:01:00 00:00:00:00 00:00:01:00\n", "line 1: the end 00:00:01:00"),
         ("a.edl", b"001 AX V C 00:00:05:00 00:00:06:00\n", "line 1: '001 AX V C"),
         ("a.edl", b"001 AX V C 00:00:05:00 00:99:06:00 00:00:00:00 00:00:01:00\n", "cannot be read"),
-        ("a.edl", b"001 " * 10_000, "a line of 39999 letters"),
+        ("a.edl", b"001 " * 10_000, "a line of 39999 characters"),
         ("a.edl", "﻿\r\r\n\x85".encode(), "names no part"),
     ],
 )

@@ -214,7 +214,7 @@ def test_a_note_is_told_once_a_run(tmp_path: Path) -> None:
         make_movie(tmp_path / "in" / f"{letter}.mov", frames=4, codec="mpeg4", sound=("pcm_s16le",))
     done = call("batch", *HALF, tmp_path / "in", "-o", tmp_path / "out", "--container", "mp4", "--background", "red")
     assert done.code == 0, done.out + done.err
-    told = "pcm_s16le does not fit into mp4, encoded as aac"
+    told = "pcm_s16le cannot be stored in mp4, encoded as aac"
     assert (done.out + done.err).count(told) == 1
     for letter in "abc":
         assert told in (tmp_path / "out" / f"log_output_{letter}.txt").read_text()

@@ -121,7 +121,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_file_goes_on(cluster: str, 
     assert done.code == 0, done.out + done.err
     events = [json.loads(line) for line in done.out.splitlines()]
     notes = [event["text"] for event in events if event["event"] == "note"]
-    assert any("a worker died" in note and "another goes on with it" in note for note in notes), notes
+    assert any("a worker process died" in note and "another worker continues with it" in note for note in notes), notes
     ended = {Path(event["input"]).name: event for event in events if event["event"] == "file"}
     assert {name: event["state"] for name, event in ended.items()} == {"a.mp4": "done", "b.mp4": "done"}
     assert any(event["resumed"] >= 24 for event in ended.values()), "its whole segments were not done again"
@@ -151,7 +151,7 @@ def test_a_signal_ends_all_workers_in_good_order(
     assert not list(out.glob("*.mkv"))
     again = call("batch", tmp_path / "in", "-o", out, *FILM, *REMEMBERING, "--resume")
     assert again.code == 1
-    assert "went on at frame" in again.out
+    assert "continued at frame" in again.out
     assert len(inside(out / "output_b.mkv").times) == 24 * 12
 
 
@@ -177,7 +177,7 @@ def test_what_one_worker_cannot_do_another_may_and_a_bad_file_is_bad_everywhere(
     assert done.code == 1
     events = [json.loads(line) for line in done.out.splitlines()]
     notes = [event["text"] for event in events if event["event"] == "note"]
-    assert [note for note in notes if "a.mp4" in note and "trying elsewhere" in note]
+    assert [note for note in notes if "a.mp4" in note and "trying on another worker" in note]
     assert not [note for note in notes if "b.mp4" in note]
     assert {event["state"] for event in events if event["event"] == "file"} == {"failed"}
 
@@ -212,7 +212,9 @@ def test_a_worker_that_loses_its_gpu_is_replaced_and_every_file_is_done(tmp_path
     assert done.code == 0, done.out + done.err
     events = [json.loads(line) for line in done.out.splitlines()]
     notes = [event["text"] for event in events if event["event"] == "note"]
-    assert [note for note in notes if "a worker lost its GPU (" in note and "another goes on with it" in note], notes
+    assert [
+        note for note in notes if "a worker's GPU failed (" in note and "another worker continues with it" in note
+    ], notes
     assert {event["state"] for event in events if event["event"] == "file"} == {"done"}
     assert len(made(tmp_path / "out")) == 5
     assert all(len(inside(path).times) == 6 for path in (tmp_path / "out").glob("*.mkv"))
@@ -231,7 +233,7 @@ def test_a_file_that_costs_every_worker_its_gpu_fails_alone(tmp_path: Path) -> N
     assert done.code == 1, done.out + done.err
     ended = {e["number"]: e for line in done.out.splitlines() if (e := json.loads(line))["event"] == "file"}
     assert ended[0]["state"] == "failed"
-    assert "three workers failed at it" in ended[0]["error"]
+    assert "three workers failed on it" in ended[0]["error"]
     assert ended[1]["state"] == "done"
 
 
@@ -293,7 +295,7 @@ def test_a_cluster_that_is_joined_asks_for_its_token(cluster: str, tmp_path: Pat
     done = call("batch", clip, "-o", tmp_path / "out", *REMEMBERING, f"--ray={cluster}", env=env)
     assert done.code == 2
     assert f"Ray cannot be used at {cluster}" in done.err
-    assert "RAY_AUTH_TOKEN, as `ray get-auth-token` tells it there" in done.err
+    assert "RAY_AUTH_TOKEN to what `ray get-auth-token` prints there" in done.err
     assert len([line for line in done.err.splitlines() if line.startswith("rvm-live: error: ")]) == 1
 
 

@@ -74,7 +74,7 @@ def test_a_killed_run_gives_the_bytes_of_one_that_was_not(tmp_path: Path, more: 
     assert event["frames"] == frames
     assert event["resumed"] >= 24
     assert event["resumed"] % 24 == 0
-    assert any("went on at frame" in note for note in event["notes"])
+    assert any("continued at frame" in note for note in event["notes"])
     assert not hidden(cut)
     ours, theirs = (
         sorted(p for p in each.rglob("*") if p.is_file() and p.suffix not in (".txt", ".json")) for each in (cut, whole)
@@ -116,7 +116,7 @@ def test_what_was_made_with_other_settings_is_not_mixed_in(left: tuple[Path, Pat
     clip, out = left
     done = call("batch", clip, "-o", out, *FILM, *REMEMBERING, "--background", "color:blue", "--resume")
     assert done.code == 0
-    assert "started again: what was left of an earlier run was made of another file or with other settings" in done.out
+    assert "started again: the rest of an earlier run was made from another file or with other settings" in done.out
     first, *_ = pictures(out / "output_clip.mp4", "bgr24")
     assert first[..., 0].mean() > first[..., 2].mean() + 50
 
@@ -128,7 +128,7 @@ def test_a_damaged_segment_is_done_again(left: tuple[Path, Path]) -> None:
     damaged.write_bytes(damaged.read_bytes()[:400])
     done = call("batch", clip, "-o", out, *FILM, *REMEMBERING, "--resume")
     assert done.code == 0, done.out
-    assert "went on at frame 24," in done.out
+    assert "continued at frame 24," in done.out
     assert inside(out / "output_clip.mp4").times == inside(clip).times
 
 
@@ -158,8 +158,8 @@ def test_a_damaged_state_is_told_and_its_segment_done_anew_to_the_same_bytes(tmp
     done = call("batch", clip, "-o", out, *FILM, *REMEMBERING, "--resume")
     assert done.code == 0, done.out + done.err
     assert "Traceback" not in done.out + done.err
-    assert f"segment {count} of an earlier run is done again: its recurrent state is damaged" in done.out
-    assert f"went on at frame {24 * (count - 1)}," in done.out
+    assert f"segment {count} of an earlier run is made again: its recurrent state is damaged" in done.out
+    assert f"continued at frame {24 * (count - 1)}," in done.out
     assert (out / "output_clip.mp4").read_bytes() == (tmp_path / "whole" / "output_clip.mp4").read_bytes()
 
 
@@ -205,7 +205,7 @@ def test_without_any_state_that_can_be_read_a_run_begins_at_the_beginning(tmp_pa
     again = Segments(tmp_path, ("composite",), 2, {"a": 1})
     again.begin(resume=True)
     assert again.start == 0
-    assert again.note == "segment 1 of an earlier run is done again: its recurrent state is damaged"
+    assert again.note == "segment 1 of an earlier run is made again: its recurrent state is damaged"
 
 
 def test_a_record_is_written_when_what_it_speaks_of_is_on_the_disk(
@@ -234,7 +234,7 @@ def test_ctrl_c_keeps_what_is_whole_for_later(tmp_path: Path) -> None:
     assert not (out / "output_clip.mp4").exists()
     done = call("batch", clip, "-o", out, *FILM, *REMEMBERING, "--resume")
     assert done.code == 0
-    assert "went on at frame" in done.out
+    assert "continued at frame" in done.out
     assert inside(out / "output_clip.mp4").times == inside(clip).times
     assert not hidden(out)
 
@@ -267,7 +267,7 @@ def test_without_resume_a_run_begins_at_the_beginning(left: tuple[Path, Path]) -
     clip, out = left
     done = call("batch", clip, "-o", out, *FILM, *REMEMBERING)
     assert done.code == 0
-    assert "went on" not in done.out
+    assert "continued at" not in done.out
     assert len(inside(out / "output_clip.mp4").times) == 24 * 6
 
 

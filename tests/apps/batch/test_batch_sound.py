@@ -94,7 +94,7 @@ def test_sound_of_every_kind_arrives_in_step(
     (found,) = sound_of(made)
     assert found == becomes or found == (*becomes[:2], f"{found[2][0]} channels"), told
     before = sound_of(clip)[0][0]
-    assert (f"sound track 1: {before} does not fit into {container}, encoded as" in told) == (before != becomes[0])
+    assert (f"sound track 1: {before} cannot be stored in {container}, encoded as" in told) == (before != becomes[0])
     assert seconds_of(made) == pytest.approx(seconds_of(clip), abs=0.1)
     assert beep_of(made) - flash_of(made) == pytest.approx(0, abs=0.045)
 
@@ -103,7 +103,7 @@ def test_what_no_encoder_takes_is_left_out_and_told(tmp_path: Path) -> None:
     clip = make_scene(tmp_path / "a.mov", tracks=[Track("pcm_s16le", layout="9 channels"), Track()])
     made, told = worked(clip, tmp_path / "out", "mp4")
     assert sound_of(made) == [("aac", 48_000, "stereo")]
-    assert "sound track 1: pcm_s16le does not fit into mp4, left out" in told
+    assert "sound track 1: pcm_s16le cannot be stored in mp4, left out" in told
     made, told = worked(clip, tmp_path / "out", "mov")
     assert len(sound_of(made)) == 2
 
@@ -137,8 +137,8 @@ def test_what_the_container_refuses_in_the_end_costs_no_picture(
     monkeypatch.setattr("rvm_live.apps.batch.companions.sound_ways", lambda stream, container: [""])
     monkeypatch.setattr("rvm_live.apps.batch.companions._tried", lambda *how: "")
     made, told = worked(clip, tmp_path / "out", "webm")
-    assert "the container refuses what else the file holds" in told
-    assert "webm does not take the title, left out" in told
+    assert "the container refuses other streams of the file" in told
+    assert "webm cannot store the title, left out" in told
     assert sound_of(made) == []
     assert flash_of(made) == pytest.approx(FLASH_S, abs=0.03)
 
@@ -290,7 +290,7 @@ def test_what_is_written_on_a_file_goes_with_it(tmp_path: Path, source: str, con
         "sound": [("ger" if "mov" in (source, container) else "deu", False), ("eng", True)],
         "subtitles": [],
     }
-    assert "does not take" not in told
+    assert "cannot store" not in told
 
 
 def test_a_film_from_late_at_night_keeps_its_chapters_in_place(tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_what_a_container_has_no_place_for_is_told(tmp_path: Path) -> None:
                       prepare=prepare)  # fmt: skip
     made, told = worked(clip, tmp_path / "out", "mp4")
     assert labels_of(made)["timecode"] == "01:02:03:04"
-    assert "mp4 does not take the language of sound track 1, left out" in told
+    assert "mp4 cannot store the language of sound track 1, left out" in told
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_subtitles_go_along(tmp_path: Path, source: str, codec: str, container: 
     assert second[:2] == pytest.approx((0.7, 1.1), abs=0.03)
     assert r"{\i1}" in first[2]
     assert [re.sub(r"{.*?}", "", text) for _, _, text in (first, second)] == ["hello", "two"]
-    said = f"subtitle track 1: {codec} does not fit into {container}, encoded as {becomes}"
+    said = f"subtitle track 1: {codec} cannot be stored in {container}, encoded as {becomes}"
     assert (said in told) == (codec != becomes)
 
 
@@ -347,7 +347,7 @@ def test_fonts_go_with_their_subtitles_where_there_is_a_place_for_them(tmp_path:
         ]
     assert "attached" not in told
     _, told = worked(clip, tmp_path / "out", "mp4")
-    assert "mp4 does not take attached files (fonts), left out" in told
+    assert "mp4 cannot store attached files (fonts), left out" in told
 
 
 def test_pictures_of_text_are_copied_or_left_out(tmp_path: Path) -> None:
@@ -371,5 +371,5 @@ def test_pictures_of_text_are_copied_or_left_out(tmp_path: Path) -> None:
     for container in ("mp4", "webm"):
         made_, told = worked(tmp_path / "a.mkv", tmp_path / "out", container)
         assert labels_of(made_)["subtitles"] == []
-        assert f"subtitle track 1: hdmv_pgs_subtitle does not fit into {container}, left out" in told
+        assert f"subtitle track 1: hdmv_pgs_subtitle cannot be stored in {container}, left out" in told
         assert len(sound_of(made_)) == 1

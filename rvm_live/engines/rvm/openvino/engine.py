@@ -64,7 +64,7 @@ class OpenVinoEngine(Engine):
         asked = self.settings.device
         if asked.startswith(("cuda", "mps")):
             raise UnavailableError(
-                f"openvino runs on the cpu or Intel's devices, not on {asked}: use --engine rvm there"
+                f"openvino runs on the cpu and on Intel's devices, not on {asked}: use --engine rvm there"
             )
         try:
             openvino = import_quietly("openvino")
@@ -291,7 +291,7 @@ class OpenVinoEngine(Engine):
         shapes = state_shapes(self._weights.variant, *low)
         own = [each for each in states if each.ndim == 4]
         if len(own) != len(shapes):
-            raise EngineError("the state does not fit the engine")
+            raise EngineError("the state does not fit this engine")
         if all(each.shape == shape for each, shape in zip(own, shapes, strict=True)):
             return states
         return [_resized(each, shape) for each, shape in zip(own, shapes, strict=True)]

@@ -1,4 +1,4 @@
-"""The network in 8-bit integers: post-training quantisation with NNCF, from pictures of the user's own.
+"""The network in 8-bit integers: post-training quantisation with NNCF, from the user's own pictures.
 
 The decoder alone is quantised, with its recurrent cells: the encoder's squeeze-and-excitation and hard swishes lose
 more than they win (on clips that were not calibrated on, all of it moves alpha by a MAD of 1.7e-3 to 3.0e-3, the
@@ -40,7 +40,7 @@ class Quantised(NamedTuple):
 
 
 def require() -> Any:
-    """The package nncf, told to report its use to nobody.
+    """The package nncf, with its telemetry off.
 
     Raises:
         UnavailableError: it is not installed.

@@ -224,7 +224,7 @@ class RvmEngine(Engine):
 
     def restore(self, states: States) -> None:
         if self._step is None or len(states) != len(self._step.states):
-            raise EngineError("the state does not fit the engine")
+            raise EngineError("the state does not fit this engine")
         try:
             with self._lane.work():
                 self._step.carry([torch.from_numpy(each).to(self._device) for each in states])
@@ -255,7 +255,7 @@ class RvmEngine(Engine):
         return EngineError(f"matting failed on {self._device}: {words_of(error)}")
 
     def _put_by(self) -> None:
-        """Bring the states to safety and free all else."""
+        """Save the states, and free everything else."""
         if self._step is not None and self._key is not None:
             try:
                 with self._lane.work():
@@ -333,7 +333,7 @@ class RvmEngine(Engine):
 
 
 def best_for(device: torch.device) -> FullSize:
-    """The quickest way of doing the steps at full size that gives the right result on a GPU."""
+    """The fastest correct implementation of the full-size steps on a GPU."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of one version of Triton about the defaults of the next
@@ -344,5 +344,5 @@ def best_for(device: torch.device) -> FullSize:
         reason = words_of(error)
     if reason is None:
         return FusedFullSize()
-    _log.info("the full-size steps run in torch operations, without Triton: %s", reason)
+    _log.info("the full-size steps run without Triton: %s", reason)
     return PlainFullSize()

@@ -1,4 +1,4 @@
-"""Whether what a network found is finite, known without waiting for the device that works on it."""
+"""Checks that a network's results are finite, without waiting for the device."""
 
 from __future__ import annotations
 
@@ -46,4 +46,4 @@ class FiniteCheck:
 
 def _check(flag: torch.Tensor) -> None:
     if not flag:
-        raise EngineError("matting failed: the network found NaN or infinite values")
+        raise EngineError("matting failed: the network gave NaN or infinite values")

@@ -1,4 +1,4 @@
-"""Recording what a GPU is to do as a CUDA graph."""
+"""Captures GPU work as a CUDA graph."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _break_off(graph: Any, device: torch.device, pool: Any) -> None:
         graph.capture_end()
         return
     except RuntimeError:
-        _log.debug("the recording was broken off", exc_info=True)
+        _log.debug("the capture was interrupted", exc_info=True)
     try:
         inside: Any = torch._C
         # The second is what earlier versions of torch call it.
@@ -105,5 +105,5 @@ def recorded_if_possible(make: Callable[[Record | None], Made], record: Record |
     except RuntimeError as error:
         if record is None or is_out_of_memory(error):
             raise
-        _log.warning("no CUDA graph can be captured, matting runs without: %s", words_of(error))
+        _log.warning("matting runs without a CUDA graph: %s", words_of(error))
     return make(None)

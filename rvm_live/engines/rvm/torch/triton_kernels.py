@@ -133,7 +133,7 @@ def why_wrong(device: Any) -> str | None:
     (small, picture), (ours, same) = plain.shrunk(image, 0.3), fused.shrunk(image, 0.3)
     wrong = float((small - ours).abs().max())
     if wrong > 1e-3:
-        return f"the shrunk picture is off by {wrong:.3g}"
+        return f"the shrunken picture differs by {wrong:.3g}"
     model = (torch.stack([small[0, 0]] * 4)[None] - 0.3, torch.stack([small[0, 1]] * 4)[None] * 0.5)
     for expected, found in zip(
         plain.applied(picture, model, foreground=True), fused.applied(same, model, foreground=True), strict=True
@@ -142,5 +142,5 @@ def why_wrong(device: Any) -> str | None:
             return "a result is missing"
         levels = int((expected.int() - found.int()).abs().max())
         if levels > 1:
-            return f"the matte is off by {levels} grey levels"
+            return f"the matte differs by {levels} grey levels"
     return None

@@ -1,4 +1,4 @@
-"""Ways to get a window on the screen: SDL, or OpenCV's own where SDL cannot open one.
+"""Window toolkits: SDL, or OpenCV's own if SDL cannot open a window.
 
 May import what :mod:`rvm_live.sinks` may.
 
@@ -31,7 +31,7 @@ def open_window(
         names: of :data:`TOOLKITS`.
 
     Returns:
-        The toolkit with its window open, and what to tell where it is not the first: one line, else empty.
+        The toolkit with its window open, and a one-line note if it is not the first one, else an empty text.
 
     Raises:
         DisplayError: none can; the message has every reason, one line.
@@ -47,8 +47,8 @@ def open_window(
             continue
         if not reasons:
             return toolkit, ""
-        missing = f", which has no {' and no '.join(toolkit.lacks)}" if toolkit.lacks else ""
-        return toolkit, f"{_told(reasons)}: going on with a window by {toolkit.name}{missing}"
+        missing = f", without {' and '.join(toolkit.lacks)}" if toolkit.lacks else ""
+        return toolkit, f"{_told(reasons)}: using a {toolkit.name} window instead{missing}"
     raise DisplayError(f"no window can be opened: {_told(reasons)}")
 
 

@@ -21,7 +21,7 @@ class Key:
 
     Attributes:
         name: what it types, lower case (``b``, ``?``, ``и``), or one of ``left``, ``right``, ``up``, ``down``,
-            ``escape``, ``return``, ``space``, ``tab`` and ``f1`` to ``f12``; empty where that is not known.
+            ``escape``, ``return``, ``space``, ``tab`` and ``f1`` to ``f12``; empty if unknown.
         shift: held. Caps lock does not count.
         place: the letter or digit that stands there on a US keyboard, for layouts whose own means nothing to us;
             empty where that is not known.
@@ -73,7 +73,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Drop:
-    """Something was dropped on the window: files, or what is none (a picture out of a browser is its address alone)."""
+    """Something was dropped on the window: files, or something else (a picture from a browser comes as its address)."""
 
     paths: tuple[Path, ...] = ()
 
@@ -87,11 +87,11 @@ Event: TypeAlias = Key | Press | Release | Motion | Left | Wheel | Drop | Closed
 
 
 class Toolkit(ABC):
-    """One window. All methods are called by the main thread alone; none blocks for longer than a picture takes.
+    """One window. Only the main thread calls its methods; none blocks for longer than a picture takes.
 
     Class attributes:
-        name: how it is told.
-        lacks: what it cannot give, in words that fit behind "no": empty for all there is.
+        name: its name in messages.
+        lacks: the features it does not have, in words; empty: none.
     """
 
     name: str
@@ -132,11 +132,11 @@ class Toolkit(ABC):
 
     @abstractmethod
     def events(self) -> list[Event]:
-        """What the user did since the last call, in order; lets the window system work."""
+        """The user's events since the last call, in order; also lets the window system work."""
 
     @abstractmethod
     def resize(self, size: tuple[int, int]) -> None:
-        """Make the picture in the window so large; the user may change it afterwards."""
+        """Set the size of the picture in the window; the user may change it afterwards."""
 
     @abstractmethod
     def fullscreen(self, on: bool) -> None:
@@ -144,4 +144,4 @@ class Toolkit(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Take the window down; may be called more than once."""
+        """Close the window; may be called more than once."""

@@ -1,4 +1,4 @@
-"""What OpenCV does not tell of its windows on macOS, asked of the system.
+"""Facts about OpenCV's windows on macOS that only the system knows.
 
 There a window counts as visible while it is on the screen: not while it lies in the Dock or its program is hidden. And
 the size that is told is the picture's, whatever the window's is.
@@ -14,7 +14,7 @@ __all__ = ["inner_size", "put_aside"]
 
 
 def put_aside(title: str) -> bool:
-    """Whether the window of that title is there and not seen, because it was minimised or its program hidden."""
+    """Whether the window of that title is invisible because it was minimised or its program hidden."""
     library = _library()
     if library is None:
         return False
@@ -26,7 +26,7 @@ def inner_size(title: str) -> tuple[int, int] | None:
     """Width and height of what is inside the window's frame, in the units in which it is resized.
 
     Returns:
-        None on other systems, and where there is no such window or no means to ask.
+        None on other systems, or if there is no such window or no way to ask.
     """
     library = _library()
     window = None if library is None else _window(library, title)

@@ -28,7 +28,7 @@ class OpenCvToolkit(Toolkit):
     """One window by the toolkit OpenCV was built with.
 
     Args:
-        clock: decides when a request for full screen counts as unheard.
+        clock: decides when a request for full screen counts as refused.
     """
 
     name = "OpenCV"
@@ -114,7 +114,7 @@ class OpenCvToolkit(Toolkit):
             cv2.destroyWindow(title)
             cv2.waitKeyEx(1)  # the window system takes it down while events are handled
         except cv2.error as error:
-            _log.debug("the window was gone already: %s", words_of(error))
+            _log.debug("the window was closed already: %s", words_of(error))
 
     def _gone(self) -> bool:
         try:

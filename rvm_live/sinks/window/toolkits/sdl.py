@@ -228,8 +228,8 @@ class SdlToolkit(Toolkit):
 
 
 def _managed() -> bool:
-    """Whether somebody answers to requests such as for full screen on this X display (EWMH, _NET_SUPPORTING_WM_CHECK);
-    True where that cannot be found out."""
+    """Whether this X display has a window manager for requests such as full screen (EWMH, _NET_SUPPORTING_WM_CHECK);
+    True if unknown."""
     try:
         x11 = ctypes.CDLL("libX11.so.6")
     except OSError:

@@ -694,8 +694,8 @@ def test_auto_lets_missing_weights_through(tmp_path: Path) -> None:
     ("cls", "expected"),
     [
         (TakesNothing, "must take one argument when it is made,  the EngineSettings"),
-        (Incomplete, "lacks info, reset, matte"),
-        (Abstract, "lacks info, matte, reset"),
+        (Incomplete, "does not define info, reset, matte"),
+        (Abstract, "does not define info, matte, reset"),
     ],
 )
 def test_a_class_that_does_not_meet_the_contract(cls: type, expected: str) -> None:
@@ -823,7 +823,7 @@ def test_a_session_copies_the_picture() -> None:
 @pytest.mark.parametrize(
     ("image", "expected"),
     [
-        ("picture.png", "the picture is a str: it must be a numpy array"),
+        ("picture.png", "the picture is of type str: it must be a numpy array"),
         (np.zeros((4, 4, 3), np.float32), "the picture is float32: it must be uint8"),
         (np.zeros((4, 4), np.uint8), r"the picture has shape \(4, 4\): it must be \(height, width, 3\)"),
         (np.zeros((4, 4, 4), np.uint8), r"the picture has shape \(4, 4, 4\)"),

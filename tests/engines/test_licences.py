@@ -128,7 +128,7 @@ def test_licences_that_nobody_knows_are_told() -> None:
 def test_the_programs_refuse_too(weights: Path, tmp_path: Path) -> None:
     named = ("--engine", "rvm", "--weights", weights, "--require-licence", "apache, MIT,bsd")
     done = call("demo", "--headless", "--record", tmp_path / "x.mp4", *named)
-    assert done.code == 2 and "GPL-3.0, and only apache, mit, bsd may be" in done.complaint
+    assert done.code == 2 and "GPL-3.0, but only apache, mit, bsd may be used" in done.complaint
     (tmp_path / "x.png").write_bytes(b"")
     done = call("batch", tmp_path / "x.png", "-o", tmp_path / "out", *named)
     assert done.code == 2 and "GPL-3.0" in done.err

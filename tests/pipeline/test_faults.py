@@ -495,16 +495,16 @@ def test_in_the_window_a_person_does_not_freeze_and_the_room_is_never_seen(displ
             display.wait_for(lambda p: 0.3 < share(p, GREEN) < 0.7)
             for fault in (serving.stall, serving.cut, lambda: setattr(serving, "garbled", True)):
                 fault()
-                seen = []
-                until = time.monotonic() + 2.0
-                while time.monotonic() < until:
+                seen: list[float] = []
+                alone = fault != serving.stall
+                while len(seen) < 15 or (not alone and len(seen) < 300):  # on a busy machine they take their time
                     picture = display.screenshot("rvm-live")
                     # What is left of a garbled picture may have any colour where the engine sees a person.
                     assert share(picture[:, picture.shape[1] // 2 + 10 :], ROOM) == 0
                     seen.append(share(picture, GREEN))
+                    alone = alone or seen[-1] > 0.8
                     time.sleep(0.05)
-                if fault == serving.stall:
-                    assert max(seen) > 0.8, "the background alone, half a second after the last frame"
+                assert alone, "the background alone, half a second after the last frame"
                 serving.resume()
                 serving.garbled = False
                 display.wait_for(lambda p: 0.3 < share(p, GREEN) < 0.7)

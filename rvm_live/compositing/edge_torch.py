@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -74,9 +75,14 @@ def _softened(alpha: Tensor, pixels: float) -> Tensor:
 
 
 def _gauss(alpha: Tensor, sigma: float) -> Tensor:
-    kernel = cv2.getGaussianKernel(round(6 * sigma + 1) | 1, sigma)[:, 0]
-    rows, columns = (torch.from_numpy(on_clamped(kernel, length)).to(alpha.device) for length in alpha.shape)
+    rows, columns = (_smoother(sigma, length, alpha.device) for length in alpha.shape)
     return rows @ alpha @ columns.T
+
+
+@lru_cache(maxsize=16)
+def _smoother(sigma: float, length: int, device: torch.device) -> Tensor:
+    kernel = cv2.getGaussianKernel(round(6 * sigma + 1) | 1, sigma)[:, 0]
+    return torch.from_numpy(on_clamped(kernel, length)).to(device)
 
 
 def _carried(colour: Tensor, weight: Tensor, reach: float) -> Tensor:
@@ -101,7 +107,12 @@ def _full(cells: Tensor, height: int, width: int) -> Tensor:
 
 
 def _table(table: Bytes, alpha: Tensor) -> Tensor:
-    return torch.from_numpy(table.astype(np.float32)).to(alpha.device)[alpha.long()]
+    return _there(table.tobytes(), alpha.device)[alpha.long()]
+
+
+@lru_cache(maxsize=8)
+def _there(table: bytes, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.frombuffer(table, np.uint8).astype(np.float32)).to(device)
 
 
 def _own(colour: Tensor, before: Tensor, alpha: Tensor, reach: int) -> tuple[Tensor, Tensor]:

@@ -121,17 +121,17 @@ def _smaller(picture: Tensor, by: int) -> Tensor:
     values = picture.float()
     if not (height % by or width % by):
         return values.reshape(height // by, by, width // by, by, many).mean(dim=(1, 3))
-    rows, columns = (_areas(length, max(1, length // by)).to(picture.device) for length in (height, width))
+    rows, columns = (_areas(length, max(1, length // by), picture.device) for length in (height, width))
     flat = rows @ values.reshape(height, -1)
     return torch.einsum("xw,ywc->yxc", columns, flat.reshape(-1, width, many))
 
 
 @lru_cache(maxsize=8)
-def _areas(full: int, low: int) -> Tensor:
+def _areas(full: int, low: int, device: torch.device) -> Tensor:
     """How much of each of so many equal parts of a line each pixel is, (low, full)."""
     edges, at = np.arange(low + 1) * (full / low), np.arange(full)
     inside = np.minimum(at + 1, edges[1:, None]) - np.maximum(at, edges[:-1, None])
-    return torch.from_numpy((np.maximum(inside, 0) * (low / full)).astype(np.float32))
+    return torch.from_numpy((np.maximum(inside, 0) * (low / full)).astype(np.float32)).to(device)
 
 
 def _enlarged(picture: Tensor, height: int, width: int) -> Tensor:

@@ -145,14 +145,17 @@ def test_the_room_is_never_shown_whatever_fails(
 @pytest.mark.few(1)
 def test_each_fault_alone_is_survived(program: Run, kind: str) -> None:
     """And the person is there again afterwards."""
-    told = program([(12, kind)], BACKGROUNDS[1], seconds=1.6 if kind not in ("gap", "late", "lost", "stall") else 2.6)
-    assert_private(told)
-    assert told["error"] == ""
-    assert told["left"] == [], "the fault did happen"
-    assert told["persons in the camera"] > 10
-    assert told["seen on the page"] > 10
+    seconds = 1.6 if kind not in ("gap", "late", "lost", "stall") else 2.6
     # The view of the matte, which the key leads to, shows white for the person.
-    assert told["alone" if kind == "key o" else "persons"] > 20
+    wanted = {"alone" if kind == "key o" else "persons": 20, "persons in the camera": 10, "seen on the page": 10}
+    for longer in (1, 3, 9):  # on a busy machine little is seen in that time
+        told = program([(12, kind)], BACKGROUNDS[1], seconds=longer * seconds)
+        assert_private(told)
+        assert told["error"] == ""
+        if not told["left"] and all(told[name] > count for name, count in wanted.items()):
+            break
+    assert told["left"] == [], "the fault did happen"
+    assert {name: told[name] for name, count in wanted.items() if told[name] <= count} == {}
 
 
 @pytest.mark.window

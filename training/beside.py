@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.arrays import Bytes
-from training.augment import Light, shaded
+from training.augment import Light, Shade
 from training.painting import paint, shelves
+from training.scene import Beside
 
 __all__ = ["KINDS", "beside", "put"]
 
@@ -156,7 +157,7 @@ def _round(random: Random, layer: _Layer, at: Point, size: float) -> None:
         part = _polygon(layer.mask, [(float(x), float(y)) for x, y in cv2.boxPoints(box)])
     layer.fill(part, colour)
     if random.random() < 0.6:
-        layer.colours[:] = shaded(random, *layer.mask.shape)(layer.colours)
+        layer.colours[:] = Shade.drawn(random)(layer.colours)
 
 
 KINDS: dict[str, tuple[Callable[[Random, _Layer, Point, float], None], float]]
@@ -178,58 +179,41 @@ def _touching(random: Random, alpha: Bytes) -> tuple[int, int] | None:
     return int(xs[number]), int(ys[number])
 
 
-def put(
-    random: Random, place: list[Bytes], at: Point, own: Bytes, kind: str | None = None
-) -> tuple[list[Bytes], Bytes]:
+def put(random: Random, size: tuple[int, int], at: Point, own: Bytes, kind: str | None = None) -> Beside:
     """One of these things about a point.
 
     Args:
         random: source of chance.
-        place: frames, uint8 (h, w, 3) BGR.
+        size: of the frame, height and width.
         at: x and y; the thing's middle is about there.
         own: a colour that some have, uint8 (3,) BGR.
         kind: one of :data:`KINDS`; any, if None.
-
-    Returns:
-        The frames, and how far what was there is hidden, uint8 (h, w).
     """
-    height, width = place[0].shape[:2]
+    height, width = size
     if kind is None:
         odds = np.array([share for _, share in KINDS.values()])
         kind = str(random.choice(list(KINDS), p=odds / odds.sum()))
-    size = min(height, width) * random.uniform(0.15, 0.9)
-    x, y = (float(each) for each in np.array(at) + random.normal(0, 0.3, 2) * size)
+    long = min(height, width) * random.uniform(0.15, 0.9)
+    x, y = (float(each) for each in np.array(at) + random.normal(0, 0.3, 2) * long)
     hidden = np.zeros((height, width), np.uint8)
-    layer = _Layer(np.zeros_like(place[0]), hidden, np.zeros_like(place[0]), own)
-    KINDS[kind][0](random, layer, (x, y), size)
-    front, glow = Light(random, 0.6)(layer.colours), layer.glow
+    layer = _Layer(np.zeros((height, width, 3), np.uint8), hidden, np.zeros((height, width, 3), np.uint8), own)
+    KINDS[kind][0](random, layer, (x, y), long)
+    front, glow = Light.drawn(random, 0.6)(layer.colours), layer.glow
     front = cv2.multiply(front, cv2.cvtColor(hidden, cv2.COLOR_GRAY2BGR), scale=1 / 255)
     if random.random() < 0.5:
         blur = random.uniform(0.4, min(height, width) / 80)
         front, hidden, glow = (np.asarray(cv2.GaussianBlur(each, (0, 0), blur)) for each in (front, hidden, glow))
-    free = cv2.cvtColor(255 - hidden, cv2.COLOR_GRAY2BGR)
-    made: list[Bytes] = []
-    for number, each in enumerate(place):
-        if number and each is place[number - 1]:
-            made.append(made[-1])
-        else:
-            made.append(np.asarray(cv2.add(front, cv2.multiply(cv2.add(each, glow), free, scale=1 / 255))))
-    return made, hidden
+    return Beside(np.asarray(front), hidden, glow)
 
 
-def beside(random: Random, place: list[Bytes], colours: Bytes, alpha: Bytes) -> tuple[list[Bytes], Bytes]:
-    """One of these things beside a person who is put before the place afterwards.
+def beside(random: Random, person: Bytes) -> Beside | None:
+    """One of these things beside a person who is put before the place afterwards; None where nobody is to be seen.
 
     Args:
         random: source of chance.
-        place: frames, uint8 (h, w, 3) BGR.
-        colours: the person's, uint8 (h, w, 3) BGR.
-        alpha: theirs, uint8 (h, w).
-
-    Returns:
-        See :func:`put`.
+        person: their first frame, uint8 (h, w, 4) BGR and alpha.
     """
-    point = _touching(random, alpha)
+    point = _touching(random, person[..., 3])
     if point is None:
-        return place, np.zeros_like(alpha)
-    return put(random, place, point, colours[min(point[1] + 2, len(colours) - 1), point[0]])
+        return None
+    return put(random, person.shape[:2], point, person[min(point[1] + 2, len(person) - 1), point[0], :3])

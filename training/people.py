@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rvm_live.core.arrays import Bytes
 from training.clips import MISLABELLED, NO_CUT_OUTS
+from training.scene import View
 
 __all__ = ["SHARES", "Layer", "People", "widened"]
 
@@ -40,14 +41,15 @@ _DOUBT, _CUT_DOUBT = 0.07, 0.045
 """How far a label may be from what others think (mean difference): to learn from in its place; to be cut out."""
 _AT_EDGE = 0.12
 _NONE = 7
+_RIM = np.array([[1.0, 0, 1], [0, 1, 1], [0, 0, 1]])
+"""From a clip's pixels to those of a picture with a rim of one pixel."""
 
 
 class Layer(NamedTuple):
-    """Colours uint8 (h, w, 3) BGR and alpha uint8 (h, w) of each frame; where clothes begin, as a share of h."""
+    """Somebody as they are seen, and where their clothes begin, as a share of the height."""
 
-    colours: list[Bytes]
-    alpha: list[Bytes]
-    shoulders: float | None
+    view: View
+    shoulders: float | None = None
 
 
 class _Clip:
@@ -123,7 +125,7 @@ class People:
             x, y = random.uniform(0, full_width - down * shape), random.uniform(0, full_height - down)
             ends.append(np.array([x, y, x + down * shape, y + down]))
         ends[1] = ends[0] + (ends[1] - ends[0]) * min(1.0, 0.04 * time) * random.random()
-        return _warped(random, clip, numbers, ends, width, height, 0.0, slice(0, 3))
+        return Layer(self._view(random, clip, numbers, ends, width, height, 0.0, "plain"))
 
     def cut_out(
         self, random: Random, width: int, height: int, time: int, *, far: bool = False, aside: float = 0.0
@@ -142,12 +144,61 @@ class People:
         if not touched[0] and not touched[2] and random.random() < 0.15:  # coming or going
             away = (ends[0][2] - ends[0][0]) * random.choice([-1, 1])
             ends[int(random.integers(2))][[0, 2]] += away * random.uniform(0.3, 1.0)
-        layer = _warped(random, clip, numbers, ends, width, height, turn, slice(3, 6))
+        layer = Layer(self._view(random, clip, numbers, ends, width, height, turn, "cut"))
         if clip.name.startswith(("body/", "multi/")):
             return layer
         top, bottom = ends[0][1], ends[0][3]
         share = random.uniform(0.5, 0.75)
         return layer._replace(shoulders=(box[1] + share * (box[3] - box[1]) - top) / (bottom - top))
+
+    def _view(
+        self,
+        random: Random,
+        clip: _Clip,
+        numbers: NDArray[np.int64],
+        ends: list[NDArray[np.float64]],
+        width: int,
+        height: int,
+        turn: float,
+        kind: str,
+    ) -> View:
+        """The frames' crops, wandering from one box to the other."""
+        flip = random.random() < 0.5
+        matrices = []
+        for index in range(len(numbers)):
+            left, top, right, bottom = ends[0] + (ends[1] - ends[0]) * (index / max(1, len(numbers) - 1))
+            matrix = cv2.getRotationMatrix2D(((left + right) / 2, (top + bottom) / 2), turn, 1.0)
+            matrix[:, 2] -= (left, top)
+            matrix *= np.array([[width / (right - left)], [height / (bottom - top)]])
+            if flip:
+                matrix[0] *= -1
+                matrix[0, 2] += width
+            matrices.append(_RIM @ np.linalg.inv(np.vstack([matrix, (0, 0, 1)])))
+        place = self._all.index(clip)
+        return View(tuple((kind, place, int(number)) for number in numbers), np.stack(matrices), "border")
+
+    def picture(self, kind: str, number: int, frame: int) -> Bytes:
+        """A frame of a clip, ``plain`` or ``cut`` out, uint8 (4, h, w) BGR and alpha, with a rim of one pixel in which
+        alpha is nothing."""
+        planes = cv2.split(np.ascontiguousarray(self._all[number].frames[frame]))
+        height, width = planes[6].shape
+        picture = np.zeros((4, height + 2, width + 2), np.uint8)
+        label = cv2.compare(planes[6], _NONE, cv2.CMP_GT) if kind == "cut" else None
+        for channel in range(3):
+            inner = np.asarray(planes[channel])
+            if label is not None:  # where it ends so does the teacher's foreground: what is added is the picture's
+                cv2.copyTo(planes[3 + channel], label, inner)
+            cv2.copyMakeBorder(inner, 1, 1, 1, 1, cv2.BORDER_REPLICATE, picture[channel])
+        picture[3, 1:-1, 1:-1] = widened(np.asarray(planes[6]))
+        return picture
+
+    def first(self, view: View, width: int, height: int) -> Bytes:
+        """The first frame of one of them, uint8 (h, w, 4)."""
+        told, matrix = view.pictures[0], view.matrices[0, :2]
+        assert isinstance(told, tuple)
+        picture = cv2.merge(list(self.picture(*told)))
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(picture, matrix, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _moments(random: Random, clip: _Clip, time: int, *, any_frame: bool) -> NDArray[np.int64]:
@@ -206,44 +257,3 @@ def _framed(
     if touched[2]:
         centre = min(centre, full[0] - sides[2] - across / 2)
     return np.array([centre - across / 2, foot - down, centre + across / 2, foot])
-
-
-def _cut(frame: Bytes, channels: slice) -> tuple[Bytes, Bytes]:
-    """Colours and alpha, widened, of a cached frame."""
-    planes = cv2.split(np.ascontiguousarray(frame))
-    colour = cv2.merge(planes[channels])
-    if channels.start:  # where the label ends so does the teacher's foreground: what is added is the picture's
-        cv2.copyTo(cv2.merge(planes[:3]), cv2.inRange(planes[6], 0, _NONE), colour)
-    return np.asarray(colour), widened(np.asarray(planes[6]))
-
-
-def _warped(
-    random: Random,
-    clip: _Clip,
-    numbers: NDArray[np.int64],
-    ends: list[NDArray[np.float64]],
-    width: int,
-    height: int,
-    turn: float,
-    channels: slice,
-) -> Layer:
-    """The frames' crops, wandering from one box to the other."""
-    flip = random.random() < 0.5
-    colours, alpha = [], []
-    cut: dict[int, tuple[Bytes, Bytes]] = {}  # a still's one frame is read once
-    for index, number in enumerate(numbers):
-        left, top, right, bottom = ends[0] + (ends[1] - ends[0]) * (index / max(1, len(numbers) - 1))
-        sx, sy = width / (right - left), height / (bottom - top)
-        matrix = cv2.getRotationMatrix2D(((left + right) / 2, (top + bottom) / 2), turn, 1.0)
-        matrix[:, 2] -= (left, top)
-        matrix *= np.array([[sx], [sy]])
-        if flip:
-            matrix[0] *= -1
-            matrix[0, 2] += width
-        size = (width, height)
-        if number not in cut:
-            cut[number] = _cut(clip.frames[number], channels)
-        colour, own = cut[number]
-        colours.append(cv2.warpAffine(colour, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-        alpha.append(cv2.warpAffine(own, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
-    return Layer(colours, alpha, None)

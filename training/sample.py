@@ -1,19 +1,43 @@
-"""Samples to learn from: people before new places, in the framing of a webcam, as sequences of uint8 frames."""
+"""Samples to learn from: people before new places, in the framing of a webcam, as sequences of frames.
+
+``scene`` draws what a sample shows, and is the one place where chance is. ``training/frames.py`` computes that on a
+processor, ``training/render.py`` on a GPU.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from rvm_live.core.arrays import Bytes
-from training.augment import Camera, Light, attached, outline, shaded
+from training.augment import Light, Shade, attached, outline
 from training.beside import beside
+from training.frames import Frames
 from training.people import Layer, People
 from training.places import Places
+from training.render import SHEET
+from training.scene import (
+    Alike,
+    Coarse,
+    Dress,
+    Filter,
+    Hide,
+    Hold,
+    Jpeg,
+    Lit,
+    Noise,
+    Over,
+    Sample,
+    Scene,
+    Shaded,
+    Shadow,
+    Step,
+    gaussian,
+)
 
 __all__ = ["Mixture", "Sampler", "Sequence"]
 
@@ -50,146 +74,152 @@ class Mixture(NamedTuple):
 
 
 class Sampler:
-    """Draws sequences.
+    """Draws scenes, and sequences from them.
 
     Args:
         cache: folder that ``training.cache`` and ``training.backgrounds`` filled.
         split: ``training`` or ``development``.
-        seed: of all chance; another worker takes another.
+        seed: of all chance.
         mixture: what to draw.
+        device: where sequences are computed.
     """
 
-    def __init__(self, cache: Path, split: str, seed: int, mixture: Mixture | None = None) -> None:
+    def __init__(self, cache: Path, split: str, seed: int, mixture: Mixture | None = None, device: str = "cpu") -> None:
         self._random = np.random.default_rng(seed)
         self._mixture = mixture or Mixture()
         self._people = People(cache / "people" / split)
-        self._places = Places(cache, split, self._people, self._random, self._mixture.strength)
+        self._places = Places(cache, split, self._people, self._mixture.strength)
+        self._frames = Frames(self.picture)
+
+    def begin(self, *seed: int) -> Random:
+        """Draw what follows from another seed; returns its source of chance."""
+        self._random = np.random.default_rng(seed)
+        return self._random
 
     def draw(self, width: int, height: int, time: int) -> Sequence:
-        """One sequence of ``time`` frames, some of them made larger and shrunk by one kernel or another, as what
+        """One sequence of ``time`` frames, computed by OpenCV."""
+        return Sequence(*self._frames(self.scene(width, height, time)))
+
+    def scene(self, width: int, height: int, time: int) -> Scene:
+        """What a sequence of ``time`` frames shows; some are made larger and shrunk by one kernel or another, as what
         cameras send is."""
         random = self._random
         if random.random() >= self._mixture.shrunk:
-            return self._drawn(width, height, time)
+            return Scene(tuple(self._steps(width, height, time)), width, height, time)
         scale = random.uniform(1.2, 1.6)
-        large = self._drawn(round(width * scale), round(height * scale), time)
-        kernel = int(random.choice(_KERNELS))
-        pictures = np.stack([cv2.resize(each, (width, height), interpolation=kernel) for each in large.pictures])
-        alpha = [cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA) for each in large.alpha]
-        return Sequence(pictures, np.stack(alpha))
+        across, down = round(width * scale), round(height * scale)
+        steps = tuple(self._steps(across, down, time))
+        return Scene(steps, across, down, time, (width, height, int(random.choice(_KERNELS))))
 
-    def _drawn(self, width: int, height: int, time: int) -> Sequence:
-        random, mixture = self._random, self._mixture
+    def picture(self, kind: str, number: int, frame: int) -> Bytes:
+        """What a scene's views name: uint8 (3, h, w) BGR or (4, h, w) with alpha."""
+        if kind in ("place", "thing"):
+            return self._places.picture(kind, number)
+        return self._people.picture(kind, number, frame)
+
+    def _steps(self, width: int, height: int, time: int) -> list[Step]:
+        random, mixture, size = self._random, self._mixture, (width, height)
         chance = random.random()
         if chance < mixture.plain:
-            layer = self._people.plain(random, width, height, time)
-            camera = Camera(random, 0.7 * mixture.strength)
-            return Sequence(np.stack([camera(each) for each in layer.colours]), np.stack(layer.alpha))
-        place = self._places.draw(width, height, time, furnished=random.random() < mixture.furnished)
-        alpha = [np.zeros((height, width), np.uint8)] * time
+            layer = self._people.plain(random, *size, time)
+            steps: list[Step] = [Sample(layer.view, "below")]
+            return steps + _camera(random, 0.7 * mixture.strength, width, height, time)
+        steps = self._places.draw(random, *size, time, furnished=random.random() < mixture.furnished)
         if random.random() < mixture.decoys:
-            place = self._places.decoyed(place)
+            steps += self._places.decoyed(random, *size)
         if chance >= mixture.plain + mixture.empty:
             crowd = 0
             if mixture.crowd and random.random() < mixture.crowd:
                 crowd = int(random.integers(2, 7))
             while crowd > 0 or random.random() < mixture.second:  # behind the nearest
                 aside = random.uniform(-0.45, 0.45) if crowd > 0 else 0.0
-                other = self._person(
-                    width, height, time, far=random.random() < (0.75 if crowd > 0 else 0.5), aside=aside
-                )
-                place, alpha = self._before(place, alpha, other)
+                far = random.random() < (0.75 if crowd > 0 else 0.5)
+                steps += self._person(*size, time, far=far, aside=aside)[0]
+                steps += self._before(*size)
                 crowd -= 1
-            layer = self._person(width, height, time)
+            somebody, layer, light, held = self._person(*size, time)
+            steps += somebody
             while mixture.beside and random.random() < mixture.beside:
-                place, hidden = beside(random, place, layer.colours[0], layer.alpha[0])
-                alpha = [cv2.multiply(each, 255 - hidden, scale=1 / 255) for each in alpha]
+                first = self._first(layer, light, held, *size)
+                thing = beside(random, first)
+                steps += [thing] if thing is not None else []
             if random.random() < mixture.alike:
-                place = self._alike(place, layer)
-            place, alpha = self._before(place, alpha, layer)
+                off = random.normal(0, 8, 3)
+                steps.append(Alike(off, random.uniform(0.5, 0.9)))
+            steps += self._before(*size)
             if random.random() < mixture.hidden:
-                place, alpha = self._hidden(place, alpha)
-        camera = Camera(random, mixture.strength)
-        return Sequence(np.stack([camera(each) for each in place]), np.stack(alpha))
+                steps.append(self._hidden(*size))
+        return steps + _camera(random, mixture.strength, width, height, time)
 
-    def _alike(self, place: list[Bytes], layer: Layer) -> list[Bytes]:
-        """A place nearly of the colour of somebody's clothes: white sleeves before a white wall."""
-        lower = slice(layer.alpha[0].shape[0] // 2, None)
-        colour = cv2.mean(layer.colours[0][lower], layer.alpha[0][lower])[:3]
-        colour = np.clip(np.array(colour) + self._random.normal(0, 8, 3), 0, 255).astype(np.uint8)
-        share = self._random.uniform(0.5, 0.9)
-        return [cv2.addWeighted(each, 1 - share, np.full_like(each, colour), share, 0) for each in place]
-
-    def _person(self, width: int, height: int, time: int, *, far: bool = False, aside: float = 0.0) -> Layer:
-        """Somebody, in other light and other clothes, perhaps with something in the hand."""
+    def _person(
+        self, width: int, height: int, time: int, *, far: bool = False, aside: float = 0.0
+    ) -> tuple[list[Step], Layer, Light, list[NDArray[np.int32]]]:
+        """Somebody, in other light and other clothes, perhaps with something in the hand; then who it is, the light on
+        them, and the outline of what they hold."""
         random, mixture = self._random, self._mixture
         layer = self._people.cut_out(random, width, height, time, far=far, aside=aside)
-        changes: list[Callable[[Bytes], Bytes]] = [Light(random, mixture.strength)]
+        light = Light.drawn(random, mixture.strength)
+        steps: list[Step] = [Sample(layer.view), Lit(light)]
         if random.random() < mixture.relit:
-            changes.append(shaded(random, height, width))
-        colours = layer.colours
-        for change in changes:
-            colours = [change(each) for each in colours]
+            steps.append(Shaded(Shade.drawn(random)))
         if layer.shoulders is not None and random.random() < mixture.dressed:
-            colours = self._dressed(colours, layer.shoulders)
-        alpha = layer.alpha
+            other = Light.drawn(random, 2.0)
+            pattern = self._places.drift(random, width, height, 1) if random.random() < 0.6 else None
+            steps.append(Dress(other, pattern, layer.shoulders))
+        shapes: list[NDArray[np.int32]] = []
         if random.random() < mixture.held:
-            shapes = attached(random, alpha[0])
-            texture = self._places.drift(width, height, 1)[0]
-            mask = np.zeros((height, width), np.uint8)
-            for shape in shapes:
-                cv2.fillPoly(mask, [shape], 255, cv2.LINE_AA)
-            weight = mask[..., None] > 127
-            fill = texture if random.random() < 0.5 else np.full_like(texture, random.integers(0, 256, 3))
-            colours = [np.where(weight, fill, each) for each in colours]
-            alpha = [np.maximum(each, mask) for each in alpha]
-        return Layer(colours, alpha, layer.shoulders)
+            shapes = attached(random, self._people.first(layer.view, width, height)[..., 3])
+            view = self._places.drift(random, width, height, 1)
+            fill = view if random.random() < 0.5 else random.integers(0, 256, 3).astype(np.float64)
+            steps.append(Hold(tuple(shapes), fill))
+        return steps, layer, light, shapes
 
-    def _dressed(self, colours: list[Bytes], shoulders: float) -> list[Bytes]:
-        """Other colours or a pattern below the shoulders, folds kept."""
-        random = self._random
-        height, width = colours[0].shape[:2]
-        light = Light(random, 2.0)
-        pattern = self._places.drift(width, height, 1)[0] if random.random() < 0.6 else None
-        rows = np.clip((np.arange(height) - shoulders * height) / (0.04 * height + 1), 0, 1).astype(np.float32)
-        weight = (rows * 255).astype(np.uint8)[:, None, None].repeat(width, 1).repeat(3, 2)
-        done = []
-        for each in colours:
-            other = light(each)
-            if pattern is not None:
-                other = cv2.multiply(other, pattern, scale=1 / 140)
-            mixed = cv2.add(cv2.multiply(other, weight, scale=1 / 255), cv2.multiply(each, 255 - weight, scale=1 / 255))
-            done.append(mixed)
-        return done
+    def _first(self, layer: Layer, light: Light, held: list[NDArray[np.int32]], width: int, height: int) -> Bytes:
+        """A person's first frame, uint8 (h, w, 4), with the light on them and the outline of what they hold."""
+        first = self._people.first(layer.view, width, height)
+        alpha = np.ascontiguousarray(first[..., 3])
+        for shape in held:
+            cv2.fillPoly(alpha, [shape], 255, cv2.LINE_AA)
+        return np.dstack([light(np.ascontiguousarray(first[..., :3])), alpha])
 
-    def _before(self, place: list[Bytes], alpha: list[Bytes], layer: Layer) -> tuple[list[Bytes], list[Bytes]]:
-        """Put a person before a place."""
+    def _before(self, width: int, height: int) -> list[Step]:
+        """Put a person before a place, perhaps with a shadow on it."""
         random = self._random
-        shadow = random.uniform(0.2, 0.7) if random.random() < self._mixture.shadow else 0.0
-        height, width = alpha[0].shape
-        shift = np.array([[1, 0, random.uniform(-0.1, 0.1) * width], [0, 1, random.uniform(-0.03, 0.1) * height]])
+        dark = random.uniform(0.2, 0.7) if random.random() < self._mixture.shadow else 0.0
+        shift = random.uniform(-0.1, 0.1) * width, random.uniform(-0.03, 0.1) * height
         spread = random.uniform(2, 12)
-        pictures, whole = [], []
-        for below, old, colours, new in zip(place, alpha, layer.colours, layer.alpha, strict=True):
-            if shadow:
-                soft = cv2.GaussianBlur(cv2.warpAffine(new, shift, (width, height)), (0, 0), spread)
-                dark = cv2.cvtColor(cv2.convertScaleAbs(soft, alpha=-shadow, beta=0), cv2.COLOR_GRAY2BGR)
-                below = cv2.subtract(below, cv2.multiply(below, dark, scale=1 / 255))
-            weight = cv2.cvtColor(new, cv2.COLOR_GRAY2BGR)
-            front = cv2.multiply(colours, weight, scale=1 / 255)
-            pictures.append(cv2.add(front, cv2.multiply(below, 255 - weight, scale=1 / 255)))
-            whole.append(cv2.add(new, cv2.multiply(old, 255 - new, scale=1 / 255)))
-        return pictures, whole
+        return [*([Shadow(shift, spread, dark)] if dark else []), Over(person=True)]
 
-    def _hidden(self, place: list[Bytes], alpha: list[Bytes]) -> tuple[list[Bytes], list[Bytes]]:
+    def _hidden(self, width: int, height: int) -> Hide:
         """A table, a screen's edge, a microphone in front of everybody: it is no person."""
         random = self._random
-        height, width = alpha[0].shape
         across, down = random.uniform(0.05, 0.9) * width, random.uniform(0.1, 0.5) * height
         shape = outline(random, random.uniform(0, width), height, across, down)
-        mask = np.zeros((height, width), np.uint8)
-        cv2.fillPoly(mask, [shape], 255, cv2.LINE_AA)
-        fill = self._places.drift(width, height, 1)[0]
-        free = 255 - mask
-        pictures = [np.where(mask[..., None] > 127, fill, each) for each in place]
-        return pictures, [cv2.multiply(each, free, scale=1 / 255) for each in alpha]
+        return Hide(shape, self._places.drift(random, width, height, 1))
+
+
+def _camera(random: Random, strength: float, width: int, height: int, time: int) -> list[Step]:
+    """What a camera and its stream do to a picture: exposure, white balance, blur, noise, JPEG."""
+    steps: list[Step] = []
+    if random.random() < 0.8:
+        steps.append(Lit(Light.drawn(random, 0.5 * strength), "below"))
+    if random.random() < 0.3:
+        steps.append(Filter(*[gaussian(random.uniform(0.3, 1.2))] * 2))
+    if random.random() < 0.04:
+        shaken = int(random.integers(3, 8))
+        across = np.ones(shaken | 1) / shaken
+        across[shaken:] = 0
+        steps.append(Filter(across, np.ones(1)))
+    deviation = random.uniform(0, 1) ** 2 * 14 * strength if random.random() < 0.6 else 0.0
+    quality = int(random.integers(25, 95)) if random.random() < 0.3 else 0
+    if random.random() < 0.12:
+        coarse = random.uniform(0.4, 0.9)
+        steps.append(Coarse((round(width * coarse), round(height * coarse))))
+    if deviation:
+        places = [
+            tuple(int(random.integers(0, n)) for n in (2, SHEET[0] - height, SHEET[1] - width)) for _ in range(time)
+        ]
+        steps.append(Noise(tuple(places), deviation))  # type: ignore[arg-type]
+    if quality:
+        steps.append(Jpeg(quality))
+    return steps

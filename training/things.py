@@ -20,6 +20,7 @@ import numpy as np
 from rvm_live.core.arrays import Bytes
 from training.augment import Light
 from training.cache import DEFAULT_CACHE
+from training.scene import View
 
 __all__ = ["SIDE", "Things", "icons", "main"]
 
@@ -62,8 +63,12 @@ class Things:
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def draw(self, random: Random, width: int, height: int, largest: float) -> tuple[Bytes, Bytes]:
-        """One of them somewhere in a frame: colours, black around it, uint8 (h, w, 3), and alpha uint8 (h, w).
+    def picture(self, number: int) -> Bytes:
+        """One of them, uint8 (128, 128, 4)."""
+        return np.asarray(self._pictures[number])
+
+    def draw(self, random: Random, width: int, height: int, largest: float) -> View:
+        """One of them somewhere in a frame.
 
         Args:
             random: source of chance.
@@ -71,19 +76,14 @@ class Things:
             height: of the frame.
             largest: size at most, as a share of the frame's longer side.
         """
-        picture = self._pictures[int(random.integers(len(self)))]
-        colours = Light(random, 1.5)(np.ascontiguousarray(picture[..., :3]))
-        alpha = picture[..., 3]
-        solid = cv2.multiply(colours, cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR), scale=1 / 255)
+        number, light = int(random.integers(len(self))), Light.drawn(random, 1.5)
         size = random.uniform(0.15, 1.0) * largest * max(width, height) / SIDE
         stretch, turn = 2 ** random.uniform(-0.5, 0.5), np.deg2rad(random.uniform(-12, 12))
         across, down = size * stretch * (-1 if random.random() < 0.5 else 1), size / stretch
         turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ np.diag([across, down])
         where = np.array([random.uniform(0, 1) * width, random.uniform(0.2, 1.1) * height])
-        matrix = np.column_stack([turned, where - turned @ np.array([SIDE / 2, SIDE / 2])])
-        how = cv2.INTER_AREA if size < 0.5 else cv2.INTER_LINEAR
-        placed = cv2.warpAffine(np.dstack([solid, alpha]), matrix, (width, height), flags=how)
-        return np.ascontiguousarray(placed[..., :3]), np.ascontiguousarray(placed[..., 3])
+        matrix = np.vstack([np.column_stack([turned, where - turned @ np.array([SIDE / 2, SIDE / 2])]), (0, 0, 1)])
+        return View((("thing", number, 0),), np.linalg.inv(matrix)[None], "zeros", light)
 
 
 def main(arguments: list[str] | None = None) -> None:

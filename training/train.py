@@ -2,14 +2,16 @@
 
 Starts from MediaPipe's weights, read from its wheel (``training/mediapipe.py``), or goes on from ``checkpoint.pt`` in
 the cache. What was pretrained learns at a third of the rate. The rate rises, stays for half of ``--minutes`` of wall
-time, and falls in a half cosine, however quick the machine is. Writes a line of ``log.jsonl`` every half minute, and a
-checkpoint with a measurement on the development set every few minutes; the run's result is the mean of the averaged
-weights over its last third.
+time, and falls in a half cosine, however quick the machine is. Writes a line of ``log.jsonl`` every half minute, a
+checkpoint every minute, and a measurement on the development set every few minutes; the run's result is the mean of the
+averaged weights over its last third. ``--piece M`` stops after that many minutes, and the same command goes on from
+there: with the same samples, states and numbers by chance as if it had not been stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -30,6 +32,7 @@ from rvm_live.system import threads
 from training.cache import DEFAULT_CACHE
 from training.measure import development, score, tensors
 from training.mediapipe import MODELS, load_start, pretrained
+from training.render import Renderer
 from training.sample import Mixture, Sampler
 from training.weights import Average, Mean, read_checkpoint, result, write_checkpoint
 
@@ -58,8 +61,20 @@ _LATE = 2 / 3
 """Share of the time after which outlines weigh twice as much, and weights are gathered."""
 
 
-class Batches(IterableDataset[tuple[torch.Tensor, ...]]):
-    """Batches without end: pictures uint8 (B * T, h, w, 3) BGR, alpha uint8 (B * T, h, w)."""
+class Batches(IterableDataset[Any]):
+    """Batches without end: pictures uint8 (B * T, h, w, 3) BGR and alpha uint8 (B * T, h, w), or scenes that are to be
+    those. Each has its number, and from that and the seed its chance: it is the same whoever draws it, and when.
+
+    Args:
+        cache: see :class:`~training.sample.Sampler`.
+        seed: of all of them.
+        time: frames of a sequence.
+        batch: sequences of a batch.
+        mixture: what to draw.
+        sizes: width and height, and how often.
+        first: number of the first.
+        scenes: leave it to another to compute them.
+    """
 
     def __init__(
         self,
@@ -69,21 +84,27 @@ class Batches(IterableDataset[tuple[torch.Tensor, ...]]):
         batch: int,
         mixture: Mixture,
         sizes: dict[tuple[int, int], float] | None = None,
+        *,
+        first: int = 0,
+        scenes: bool = False,
     ) -> None:
         sizes = sizes or SIZES
         self._make = cache, "training", seed, mixture
         self._sizes, self._odds = list(sizes), np.array(list(sizes.values())) / sum(sizes.values())
-        self._time, self._batch = time, batch
+        self._seed, self._time, self._batch, self._first, self._scenes = seed, time, batch, first, scenes
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        cv2.setNumThreads(1)
-        torch.set_num_threads(1)
-        cache, split, seed, mixture = self._make
+    def __iter__(self) -> Iterator[Any]:
         worker = torch.utils.data.get_worker_info()
-        sampler = Sampler(cache, split, seed + (worker.id if worker else 0), mixture)
-        choice = np.random.default_rng(seed + 1)
-        while True:
-            size = self._sizes[int(choice.choice(len(self._sizes), p=self._odds))]
+        if worker is not None:
+            cv2.setNumThreads(1)
+            torch.set_num_threads(1)
+        sampler = Sampler(*self._make)
+        for number in itertools.count(self._first + (worker.id if worker else 0), worker.num_workers if worker else 1):
+            random = sampler.begin(self._seed, number)
+            size = self._sizes[int(random.choice(len(self._sizes), p=self._odds))]
+            if self._scenes:
+                yield [sampler.scene(*size, self._time) for _ in range(self._batch)]
+                continue
             drawn = [sampler.draw(*size, self._time) for _ in range(self._batch)]
             made = [np.concatenate([each.pictures for each in drawn]), np.concatenate([each.alpha for each in drawn])]
             yield tuple(torch.from_numpy(each) for each in made)
@@ -131,6 +152,21 @@ class Trainer:
                 groups.append({"params": chosen, "weight_decay": decay, "pace": pace})
         self.optimiser = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), foreach=True)
 
+    def chance(self) -> dict[str, Any]:
+        """What numbers by chance, and the sequences to come, go on from."""
+        states = [(list(shape), states) for shape, states in self._carried.items()]
+        cuda = torch.cuda.get_rng_state(self._device) if self._device != "cpu" else None
+        return {"carried": states, "cpu": torch.get_rng_state(), "cuda": cuda}
+
+    def go_on(self, chance: dict[str, Any]) -> None:
+        """Go on from what :meth:`chance` told; nothing, where a checkpoint does not tell it."""
+        for shape, states in chance.get("carried", []):
+            self._carried[torch.Size(shape)] = [state.to(self._device) for state in states]
+        if "cpu" in chance:
+            torch.set_rng_state(chance["cpu"])
+        if chance.get("cuda") is not None and self._device != "cpu":
+            torch.cuda.set_rng_state(chance["cuda"], self._device)
+
     def _remembered(self, shape: torch.Size) -> list[torch.Tensor]:
         """What half of the sequences begin with: the state that the batch before left, of some other scene. So states
         many frames old are met, and what is stale is forgotten; the other half begins with nothing."""
@@ -177,6 +213,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--wheel", type=Path, help="of mediapipe; not needed where a checkpoint is")
     parser.add_argument("--start", choices=MODELS, default="general")
     parser.add_argument("--minutes", type=float, required=True, help="of the whole run, with what a checkpoint had")
+    parser.add_argument("--piece", type=float, help="of those, at most so many now; else all that are left")
     parser.add_argument(
         "--again",
         action="store_true",
@@ -193,7 +230,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--agreement", type=float, default=0.0, help="weight of what is apart between two sizes")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, help="processes that draw samples; else one, or with a GPU one a core")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda: where samples are computed and learnt from")
     parser.add_argument("--measure-minutes", type=float, default=4.0)
     return parser
 
@@ -229,31 +266,41 @@ def _resumed(chosen: argparse.Namespace, checkpoint: Path) -> _Run | None:
     average, mean = ({n: v.to(chosen.device) for n, v in found[name].items()} for name in ("average", "mean"))
     trainer.average.values, trainer.average.steps = average, int(found["steps"])
     trainer.mean.values, trainer.mean.count = mean, int(found["count"])
+    trainer.go_on(found.get("chance", {}))
     return _Run(trainer, int(found["frames"]), float(found["seconds"]), seeds or [chosen.seed])
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = _options()
     chosen = parser.parse_args(arguments)
-    if not chosen.minutes > 0:
-        parser.error("--minutes is not above 0")
+    for name in ("minutes", "piece"):
+        value = getattr(chosen, name)
+        if value is not None and not value > 0:
+            parser.error(f"--{name} is not above 0")
     if chosen.workers is None:
         chosen.workers = 1 if chosen.device == "cpu" else max(1, (os.cpu_count() or 2) - 1)
     threads.keep_memory()  # freed activations are wanted again at once: a fifth of the time
     torch.set_num_threads(chosen.threads)
     cache = chosen.cache.expanduser()
     checkpoint = cache / "checkpoint.pt"
+    torch.manual_seed(chosen.seed)
     resumed = _resumed(chosen, checkpoint)
     if resumed is None:
         print(f"{checkpoint} is of a later cycle than that of seed {chosen.seed}: nothing to do")
         return
     trainer, frames, before, seeds = resumed
-    torch.manual_seed(chosen.seed + frames)
     trainer.agreement = chosen.agreement
-    mixture = Mixture(beside=chosen.beside, crowd=chosen.crowd)
-    batches = Batches(cache, chosen.seed + frames, chosen.time, chosen.batch, mixture)
+    mixture, on_gpu = Mixture(beside=chosen.beside, crowd=chosen.crowd), chosen.device != "cpu"
     loader = DataLoader(
-        batches,
+        Batches(
+            cache,
+            chosen.seed,
+            chosen.time,
+            chosen.batch,
+            mixture,
+            first=trainer.average.steps,
+            scenes=on_gpu,
+        ),
         batch_size=None,
         num_workers=chosen.workers,
         prefetch_factor=4 if chosen.workers else None,
@@ -261,10 +308,13 @@ def main(arguments: list[str] | None = None) -> None:
         if chosen.workers
         else None,  # a fork inherits locks of OpenCV's and torch's threads
     )
+    renderer = Renderer(Sampler(cache, "training", chosen.seed, mixture).picture, chosen.device) if on_gpu else None
     sets = development(cache)
     losses: list[float] = []
     began = time.monotonic() - before
-    logged = kept = measured = time.monotonic()
+    logged = kept = started = time.monotonic()
+    apart = 60 * chosen.measure_minutes
+    measured = before // apart
 
     def keep() -> None:
         write_checkpoint(
@@ -278,6 +328,7 @@ def main(arguments: list[str] | None = None) -> None:
             frames=frames,
             seconds=time.monotonic() - began,
             seeds=seeds,
+            chance=trainer.chance(),
         )
 
     def log(**told: float | str) -> None:
@@ -296,12 +347,14 @@ def main(arguments: list[str] | None = None) -> None:
     log(event="start", **{name: str(value) for name, value in vars(chosen).items() if name not in hidden})
     if before == 0:
         log(**measurement(trainer.average.values))
-        began = logged = kept = measured = time.monotonic()
-    first = frames
-    for pictures, alpha in loader:
+        began = logged = kept = started = time.monotonic()
+    first, share, piece = frames, 0.0, chosen.piece or math.inf
+    for drawn in loader:
+        pictures, alpha = drawn if renderer is None else renderer(drawn)
         now = time.monotonic()
         share = (now - began) / 60 / chosen.minutes
-        if share >= 1 and frames > first:  # one step at least, however slow the machine is
+        # One step at least, however slow the machine is.
+        if frames > first and (share >= 1 or now - started >= 60 * piece):
             break
         losses.append(trainer.step(pictures, alpha, rate_at(share, chosen.rate), share))
         frames += len(pictures)
@@ -311,10 +364,13 @@ def main(arguments: list[str] | None = None) -> None:
         if now - kept > 60:
             keep()
             kept = now
-        if now - measured > 60 * chosen.measure_minutes:
+        if (now - began) // apart > measured:
             log(**measurement(trainer.average.values))
-            measured = time.monotonic()
+            measured = (time.monotonic() - began) // apart
     keep()
+    if share < 1:
+        log(event="piece", loss=round(float(np.mean(losses)), 5) if losses else 0.0)
+        return
     log(event="average", **measurement(trainer.average.values))
     log(event="end", **measurement(trainer.mean.values or trainer.average.values))
 

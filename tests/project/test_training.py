@@ -7,6 +7,7 @@ import json
 import zipfile
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,14 +23,16 @@ from rvm_live.engines.lite.weights import load_network
 from tests.conftest import missing
 from tests.support.threads import torch_threads  # noqa: F401
 from training import backgrounds, cache, curve, measure, things, train
-from training.augment import Camera, Light
+from training.augment import Light, Shade
 from training.beside import KINDS, beside, put
 from training.clips import people, split_of
 from training.export import main as export_main
+from training.frames import Frames
 from training.mediapipe import pretrained
 from training.painting import PAINTERS, paint
 from training.people import SHARES, People, _weighed, widened
-from training.sample import Mixture, Sampler
+from training.sample import Mixture, Sampler, _camera
+from training.scene import Cut, Fill, Over, Put, Sample, Scene, View
 from training.train import Batches, Trainer, rate_at
 from training.weights import Mean, read_checkpoint, write_checkpoint
 
@@ -151,9 +154,9 @@ def test_what_is_cut_out_keeps_the_pictures_pixels_at_its_rim(folder: Path) -> N
     (other / "runs.json").write_text(json.dumps({"name": "webcam/painted", "starts": [0, 6]}))
     crowd = People(folder / "black")
     for seed in range(6):
-        layer = crowd.cut_out(np.random.default_rng(seed), 128, 72, 1)
-        rim = (layer.alpha[0] > 20) & (layer.alpha[0] < 200)
-        assert layer.colours[0][rim].min() > 40
+        seen = crowd.first(crowd.cut_out(np.random.default_rng(seed), 128, 72, 1).view, 128, 72)
+        rim = (seen[..., 3] > 20) & (seen[..., 3] < 200)
+        assert seen[rim][:, :3].min() > 40
 
 
 def test_shares_are_kept_whatever_a_collection_holds(folder: Path) -> None:
@@ -218,8 +221,7 @@ def test_a_torso_never_floats(folder: Path) -> None:
     """The figure is cut off below in its clip: in no crop may it end above the lower edge."""
     random, crowd = np.random.default_rng(2), People(folder / "people" / "training")
     for _ in range(60):
-        layer = crowd.cut_out(random, 64, 36, 1)
-        alpha = layer.alpha[0]
+        alpha = crowd.first(crowd.cut_out(random, 64, 36, 1).view, 64, 36)[..., 3]
         rows = np.nonzero((alpha > 128).any(1))[0]
         if len(rows):
             assert rows[-1] == 35
@@ -250,10 +252,13 @@ def test_things_are_no_people(tmp_path: Path) -> None:
     drawn = things.Things(tmp_path / "things.npy")
     assert len(drawn) == 1
     random = np.random.default_rng(3)
-    layers = [drawn.draw(random, 64, 36, 1.0) for _ in range(8)]
-    assert all(colours.shape == (36, 64, 3) and alpha.shape == (36, 64) for colours, alpha in layers)
-    assert max(int(alpha.max()) for _, alpha in layers) == 255
-    assert all(not colours[alpha == 0].any() for colours, alpha in layers)
+    computed = Frames(lambda _kind, number, _frame: np.stack(cv2.split(drawn.picture(number))))
+    black = Fill(np.zeros(3)), Cut(np.array([(0, 0), (63, 0), (63, 35), (0, 35)], np.int32)), Over()
+    put_ = [Scene((*black, Put(drawn.draw(random, 64, 36, 1.0))), 64, 36, 1) for _ in range(8)]
+    shown = [computed(each)[0][0] for each in put_]
+    assert all(each.shape == (36, 64, 3) for each in shown)
+    assert max(int(each.max()) for each in shown) > 100
+    assert min((each == 0).mean() for each in shown) > 0.1
     assert len(things.Things(tmp_path / "none.npy")) == 0
 
 
@@ -273,31 +278,33 @@ def test_furniture_stands_in_the_room_and_is_no_alpha(folder: Path, tmp_path: Pa
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("size", [(176, 320), (36, 64)])
 def test_things_are_painted_into_every_frame_of_a_place(kind: str, size: tuple[int, int]) -> None:
-    random = np.random.default_rng(4)
-    hid = []
+    random, computed = np.random.default_rng(4), Frames(lambda *_: np.zeros((3, 8, 8), np.uint8))
+    hid, seen, (height, width) = [], [], size
     for _ in range(6):
-        place = [np.full((*size, 3), 100, np.uint8), np.full((*size, 3), 140, np.uint8)]
-        frames, hidden = put(random, place, (size[1] / 2, size[0] / 2), np.array([9, 9, 9], np.uint8), kind)
-        assert hidden.shape == size
-        assert {frame.shape for frame in frames} == {(*size, 3)}
-        assert not any(np.array_equal(*pair) for pair in zip(frames, place, strict=True))
-        hid.append(int(hidden.max()))
-        still = put(random, [place[0], place[0]], (0, 0), place[0][0, 0], kind)[0]
-        assert still[0] is still[1]
+        thing = put(random, size, (width / 2, height / 2), np.array([9, 9, 9], np.uint8), kind)
+        assert thing.hidden.shape == size
+        grey = View((np.full((height, width, 3), 100, np.uint8),), np.eye(3)[None], "reflection")
+        twice = grey._replace(matrices=np.stack([np.eye(3)] * 2))
+        for view in (grey, twice):
+            frames = computed(Scene((Sample(view, "below"), thing), width, height, 2))[0]
+            assert frames.shape == (2, height, width, 3)
+            seen.append([bool((frame != 100).any()) for frame in frames])
+        hid.append(int(thing.hidden.max()))
     assert (max(hid) > 200) == (kind != "discs")  # light hides nothing
+    assert all(first == second for first, second in seen)
+    assert sum(first for first, _ in seen) >= 10  # a disc may lie outside
 
 
 def test_what_stands_beside_a_person_touches_them() -> None:
     """Before the person is put there, part of it lies within a few pixels of their outline."""
     random, frame = np.random.default_rng(5), painted_person(0)
-    place = [np.full((96, 128, 3), 90, np.uint8)]
     near = cv2.dilate(frame[..., 6], np.ones((13, 13), np.uint8)) > 0
     near &= cv2.erode(frame[..., 6], np.ones((13, 13), np.uint8)) == 0
-    frames = [beside(random, place, np.ascontiguousarray(frame[..., :3]), frame[..., 6])[0][0] for _ in range(20)]
-    assert sum(bool((each[near] != 90).any()) for each in frames) >= 18
-    free, hidden = beside(random, place, place[0], np.zeros((96, 128), np.uint8))
-    assert free is place
-    assert not hidden.any()
+    person = np.dstack([frame[..., :3], frame[..., 6]])
+    made = [beside(random, person) for _ in range(20)]
+    assert sum(each is not None and bool((each.hidden[near] | each.glow[near].max(1)).any()) for each in made) >= 18
+    person[..., 3] = 0
+    assert beside(random, person) is None
 
 
 def test_what_is_beside_somebody_is_no_alpha_and_hides_who_is_behind(folder: Path) -> None:
@@ -319,7 +326,8 @@ def test_a_crowd_stands_side_by_side(folder: Path) -> None:
     people_, random = People(folder / "people" / "training"), np.random.default_rng(0)
     away = {}
     for aside in (0.0, 0.4):
-        drawn = [people_.cut_out(random, 128, 72, 1, far=True, aside=aside).alpha[0] for _ in range(60)]
+        views = [people_.cut_out(random, 128, 72, 1, far=True, aside=aside).view for _ in range(60)]
+        drawn = [people_.first(view, 128, 72)[..., 3] for view in views]
         columns = np.abs(np.arange(128) - 63.5)
         away[aside] = np.median([np.average(columns, weights=each.sum(0)) for each in drawn if each.any()])
     assert away[0.4] > away[0.0] + 8
@@ -327,8 +335,10 @@ def test_a_crowd_stands_side_by_side(folder: Path) -> None:
 
 def test_augmentations_keep_shape_and_change_pixels() -> None:
     random, picture = np.random.default_rng(0), np.full((36, 64, 3), 120, np.uint8)
-    for make in (Light, Camera):
-        changed = [make(random)(picture) for _ in range(6)]
+    computed, view = Frames(lambda *_: picture), View((picture,), np.eye(3)[None], "border")
+    shot = [Scene((Sample(view, "below"), *_camera(random, 1.0, 64, 36, 1)), 64, 36, 1) for _ in range(6)]
+    ways = [[make(random)(picture) for _ in range(6)] for make in (Light.drawn, Shade.drawn)]
+    for changed in (*ways, [computed(each)[0][0] for each in shot]):
         assert all(each.shape == picture.shape and each.dtype == np.uint8 for each in changed)
         assert any(not np.array_equal(each, picture) for each in changed)
 
@@ -512,6 +522,56 @@ def test_what_was_stopped_in_a_later_cycle_goes_on_there(tmp_path: Path) -> None
     keep([1, 2])
     assert resumed("--seed", "1") is None
     assert resumed("--seed", "2", "--again") == (7, 30.0, [1, 2])
+
+
+@pytest.mark.slow
+def test_a_run_in_pieces_is_the_run_in_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten steps of a second each, in one piece or in three: the same weights, mean, optimiser and losses."""
+    seconds = [0.0]
+    step = Trainer.step
+
+    def slow(self: Trainer, *told: Any) -> float:
+        seconds[0] += 1.0
+        return step(self, *told)
+
+    monkeypatch.setattr(train.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(Trainer, "step", slow)
+    monkeypatch.setattr(train, "development", lambda _cache: {})
+    monkeypatch.setattr(train, "SIZES", {(48, 32): 0.5, (32, 48): 0.5})
+    checkpoint, minutes = folder / "checkpoint.pt", str(10 / 60)
+    small = ["--cache", str(folder), "--batch", "2", "--workers", "0", "--minutes", minutes, "--wheel", "any"]
+    torch.manual_seed(7)
+    start = LiteNetwork().state_dict()
+
+    def begun(_wheel: Path, _model: str) -> LiteNetwork:
+        network = LiteNetwork()
+        network.load_state_dict(start)
+        torch.manual_seed(3)
+        return network
+
+    monkeypatch.setattr(train, "load_start", begun)
+    ends, losses = [], []
+    for pieces in (1, 3):
+        checkpoint.unlink(missing_ok=True)
+        (folder / "log.jsonl").unlink(missing_ok=True)
+        for _ in range(pieces):
+            train.main([*small, "--piece", str(4 / 60 if pieces > 1 else 60)])
+        ends.append(read_checkpoint(checkpoint))
+        told = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        losses.append([line["event"] for line in told if "event" in line])
+    checkpoint.unlink()
+    one, three = ends
+    assert losses == [["start", "average", "end"], ["start", "piece"] * 2 + ["start", "average", "end"]]
+    assert one["frames"] == three["frames"] == 60
+    assert one["seconds"] == three["seconds"] == 10
+    assert one["count"] == three["count"] > 0
+    for name in ("network", "average", "mean"):
+        for key, value in one[name].items():
+            torch.testing.assert_close(three[name][key], value, rtol=1e-4, atol=1e-6)
+    for number, state in one["optimiser"]["state"].items():
+        torch.testing.assert_close(
+            three["optimiser"]["state"][number]["exp_avg"], state["exp_avg"], rtol=1e-3, atol=1e-6
+        )
 
 
 def test_no_time_to_train_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,4 +126,4 @@ def test_jpeg_loses_what_libjpeg_loses(size: tuple[int, int]) -> None:
         apart = off(ours[number : number + 1], [theirs]).mean()
         lost = np.abs(theirs.astype(float) - found[number]).mean()
         assert apart < 0.3 * lost
-        assert apart < 1.3
+        assert apart < 2

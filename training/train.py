@@ -110,6 +110,10 @@ class Batches(IterableDataset[Any]):
             yield tuple(torch.from_numpy(each) for each in made)
 
 
+def _as_drawn(batch: Any) -> Any:
+    return batch
+
+
 def rate_at(share: float, top: float, warm: float = 0.03) -> float:
     """The learning rate after a share of the time: up in a line, flat, down in a half cosine to a fiftieth."""
     if share < warm:
@@ -155,7 +159,7 @@ class Trainer:
     def chance(self) -> dict[str, Any]:
         """What numbers by chance, and the sequences to come, go on from."""
         states = [(list(shape), states) for shape, states in self._carried.items()]
-        cuda = torch.cuda.get_rng_state(self._device) if self._device != "cpu" else None
+        cuda = torch.cuda.get_rng_state(self._device) if self._device.startswith("cuda") else None
         return {"carried": states, "cpu": torch.get_rng_state(), "cuda": cuda}
 
     def go_on(self, chance: dict[str, Any]) -> None:
@@ -164,7 +168,7 @@ class Trainer:
             self._carried[torch.Size(shape)] = [state.to(self._device) for state in states]
         if "cpu" in chance:
             torch.set_rng_state(chance["cpu"])
-        if chance.get("cuda") is not None and self._device != "cpu":
+        if chance.get("cuda") is not None and self._device.startswith("cuda"):
             torch.cuda.set_rng_state(chance["cuda"], self._device)
 
     def _remembered(self, shape: torch.Size) -> list[torch.Tensor]:
@@ -302,6 +306,7 @@ def main(arguments: list[str] | None = None) -> None:
             scenes=on_gpu,
         ),
         batch_size=None,
+        collate_fn=_as_drawn,  # else arrays within scenes would become tensors
         num_workers=chosen.workers,
         prefetch_factor=4 if chosen.workers else None,
         multiprocessing_context="spawn"

@@ -588,6 +588,20 @@ def test_a_run_in_pieces_is_the_run_in_one(folder: Path, monkeypatch: pytest.Mon
         assert three["optimiser"]["state"][number]["step"] == state["step"] == 10
 
 
+@pytest.mark.slow
+def test_another_device_computes_the_scenes_that_are_drawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a GPU; here the other device is the processor by another name."""
+    monkeypatch.setattr(train, "load_start", lambda _wheel, _model: LiteNetwork())
+    monkeypatch.setattr(train, "development", lambda _cache: {})
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    small = ["--cache", str(folder), "--batch", "2", "--workers", "0", "--device", "cpu:0", "--wheel", "any"]
+    train.main([*small, "--minutes", "0.001"])
+    found = read_checkpoint(folder / "checkpoint.pt")
+    (folder / "checkpoint.pt").unlink()
+    assert found["frames"] >= 6
+    assert all(bool(value.isfinite().all()) for value in found["network"].values())
+
+
 def test_no_time_to_train_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as told:
         train.main(["--minutes", "0"])

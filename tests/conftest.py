@@ -72,6 +72,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(600), append=True)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Nothing that is marked ``gpu`` is tried without one."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            missing("no CUDA device", required="RVM_REQUIRE_CUDA")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What a test printed may be no text, as names of files; what goes from one process to another has to be."""

@@ -82,7 +82,7 @@ def key(frames: Sequence[Bytes], name: str = "the clip", count: int | None = Non
         SourceError: the clip cannot be keyed well; the message says why.
     """
     if not frames:
-        raise SourceError(f"{name} holds no picture to key")
+        raise SourceError(f"{name} contains no picture to key")
     top, bottom, left, right = _inside(frames)
     cut = [np.ascontiguousarray(frame[top:bottom, left:right]) for frame in frames]
     if min(cut[0].shape[:2]) < 64:

@@ -23,7 +23,6 @@ from rvm_live.core import transfer
 from rvm_live.core.arrays import Bytes
 from rvm_live.core.errors import CompositorError, MatteError, UnavailableError
 from rvm_live.core.frames import LEAST_ALPHA, Frame, Matte
-from tests.conftest import missing
 from tests.support.fast import FastCpu
 from tests.support.opencv_cuda import FakeCuda
 
@@ -382,8 +381,6 @@ def cuda_matte(source: Matte) -> Matte:
 @pytest.mark.gpu
 @pytest.mark.parametrize("backend", [TorchCompositor, OpenCvCudaCompositor])
 def test_on_a_gpu_too(backend: type[Compositor], cpu: CpuCompositor) -> None:
-    if not torch.cuda.is_available():
-        missing("no CUDA device for torch", required="RVM_REQUIRE_CUDA")
     compositor = backend("cuda:0")
     if backend is OpenCvCudaCompositor and opencv_cuda.why_not(cv2.cuda) is not None:
         pytest.skip(opencv_cuda.why_not(cv2.cuda) or "")
@@ -403,8 +400,6 @@ def test_on_a_gpu_too(backend: type[Compositor], cpu: CpuCompositor) -> None:
 
 @pytest.mark.gpu
 def test_the_stream_waits_for_the_engines_work() -> None:
-    if not torch.cuda.is_available():
-        missing("no CUDA device for torch", required="RVM_REQUIRE_CUDA")
     compositor = TorchCompositor("cuda:0")
     compositor.open()
     size = (720, 1280)

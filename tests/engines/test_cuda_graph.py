@@ -32,7 +32,6 @@ from rvm_live.engines.rvm.torch.graph_capture import record_graph
 from rvm_live.network.fuse_batch_norm import fold_batch_norm
 from rvm_live.network.network import MattingNetwork
 from rvm_live.weights import load, resolve
-from tests.conftest import missing
 
 WIDTH, HEIGHT = 160, 96
 
@@ -554,8 +553,6 @@ def test_a_matte_is_done_when_the_gpu_is() -> None:
 
 
 def cuda_engine(weights: Path, *, recording: bool = True, ratio: float | None = 0.5) -> RvmEngine:
-    if not torch.cuda.is_available():
-        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
     engine = RvmEngine(EngineSettings(weights=weights, device="cuda", downsample_ratio=ratio), recording=recording)
     engine.open()
     engine.prepare(WIDTH, HEIGHT)
@@ -644,8 +641,6 @@ def test_on_a_gpu_the_profiler_sees_one_copy_up_and_one_down(weights: Path) -> N
 @pytest.mark.gpu
 def test_on_a_gpu_a_recording_that_fails_leaves_no_leak() -> None:
     """A body that asks for a number cannot be recorded; memory used on two streams comes back all the same."""
-    if not torch.cuda.is_available():
-        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
     device = torch.device("cuda", torch.cuda.current_device())
     lane, other = torch.cuda.Stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     number = torch.ones((), device=device)

@@ -37,7 +37,6 @@ from rvm_live.engines.select import AutoEngine
 from rvm_live.engines.session import EngineSession, open_engine
 from rvm_live.engines.torchscript import TorchScriptEngine
 from rvm_live.network.network import MattingNetwork
-from tests.conftest import missing
 from tests.support.engines import LeftHalfEngine, PassThroughEngine
 from tests.support.onnx_files import save_fixed
 from tests.support.scripted import KINDS, save_module, save_scripted
@@ -426,8 +425,6 @@ def test_half_precision_on_the_cpu_is_refused(weights: Path) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 2e-3), ("fp16", 3e-2)])
 def test_cuda_agrees_with_the_cpu(weights: Path, video: NDArray[np.uint8], precision: str, tolerance: float) -> None:
-    if not torch.cuda.is_available():
-        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
     settings = EngineSettings(weights=weights, device="cuda", precision=precision, downsample_ratio=0.5)
     with (
         opened(RvmEngine(settings), 480, 270) as gpu,

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from benchmarks.plain import PlainEngine
 from rvm_live.core.arrays import Bytes
@@ -22,7 +21,6 @@ from rvm_live.engines.base import Engine
 from rvm_live.engines.select import AutoEngine
 from rvm_live.network.network import MattingNetwork
 from rvm_live.weights import load
-from tests.conftest import missing
 from tests.support.scripted import save_module
 from tests.support.threads import torch_threads  # noqa: F401
 from tests.support.videos import read_frames
@@ -198,8 +196,6 @@ def test_it_does_so_on_a_gpu(
     precision: str,
 ) -> None:
     """The same bounds in half precision: the plain network in fp16 is 0.03e-3 from itself in fp32."""
-    if not torch.cuda.is_available():
-        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
     asked = EngineSettings(
         engine="rvm", weights=weights, device="cuda", precision=precision, downsample_ratio=size.ratio
     )

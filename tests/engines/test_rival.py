@@ -191,7 +191,7 @@ def test_one_that_disagrees_or_fails_is_refused_with_its_reason(
     engine.reset()
     assert engine.info.engine == "openvino" and not engine.succession
     (told,) = engine.info.notes
-    why = {"other": "its alpha is another", "damaged": "cannot be read", "not there": "cannot be used"}
+    why = {"other": "its alpha differs", "damaged": "cannot be read", "not there": "cannot be used"}
     assert told.startswith("ONNX Runtime's Core ML is not used: ") and why[how] in told
     assert cached.exists() is (how != "damaged"), "what is damaged is made anew the next time"
 

@@ -24,8 +24,6 @@ WIDTH, HEIGHT = 160, 96
 
 @pytest.fixture(params=["cpu", pytest.param("cuda:0", marks=pytest.mark.gpu)])
 def engine(request: pytest.FixtureRequest, weights: Path) -> Iterator[RvmEngine]:
-    if request.param != "cpu" and not torch.cuda.is_available():
-        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
     made = RvmEngine(EngineSettings(weights=weights, device=request.param, downsample_ratio=0.5))
     made.open()
     made.prepare(WIDTH, HEIGHT)
@@ -54,8 +52,6 @@ def test_one_trip_up_and_one_down_for_each_frame(engine: RvmEngine, layer: Layer
 
 @pytest.mark.gpu
 def test_no_stage_waits_for_the_whole_device(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not torch.cuda.is_available():
-        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
 
     def forbidden(*_: object) -> None:
         raise AssertionError("torch.cuda.synchronize() waits for the whole device")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import ROOT, missing
+from tests.conftest import ROOT
 
 pytest.importorskip("triton", reason="Triton is not installed: it comes with torch's CUDA builds for Linux")
 pytestmark = pytest.mark.slow
@@ -82,8 +82,6 @@ def test_the_kernels_compile_for(capability: int) -> None:
 
 @pytest.mark.gpu
 def test_on_a_gpu_the_kernels_are_right_and_used() -> None:
-    if not torch.cuda.is_available():
-        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
     from rvm_live.compositing.torch import _quick_blend
     from rvm_live.engines.rvm.torch.engine import best_for
     from rvm_live.engines.rvm.torch.triton_kernels import FusedFullSize

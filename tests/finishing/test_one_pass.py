@@ -263,7 +263,7 @@ def test_an_estimate_of_another_picture_is_refused(size: tuple[int, int]) -> Non
     matte = matte_of(np.zeros((36, 64, 3), np.uint8), found_in(np.random.default_rng(1), (9, 16), "own"))
     wrong = Matte(Frame(np.zeros((*size, 3), np.uint8), 0, 0, 0), None, estimate=matte.estimate)
     for compositor in (FastCpu(), CpuCompositor()):
-        with pytest.raises(MatteError, match="of another picture"):
+        with pytest.raises(MatteError, match="belongs to another picture"):
             compositor.composite(wrong, Clear())
 
 

@@ -20,7 +20,6 @@ from rvm_live.engines.lite.engine import EMBEDDED
 from rvm_live.engines.lite.losses import laplacian, matting_loss, outline_loss, settled
 from rvm_live.engines.lite.network import LiteNetwork
 from rvm_live.engines.lite.weights import load_network
-from tests.conftest import missing
 from tests.support.threads import torch_threads  # noqa: F401
 from training import backgrounds, cache, curve, measure, things, train
 from training.augment import Light, Shade
@@ -611,8 +610,6 @@ def test_no_time_to_train_is_refused(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.gpu
 def test_training_on_a_gpu_goes_on_from_a_checkpoint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not torch.cuda.is_available():
-        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
     monkeypatch.setattr(train, "load_start", lambda _wheel, _model: LiteNetwork())
     monkeypatch.setattr(train, "SIZES", {(48, 32): 1.0})
     small = ["--cache", str(folder), "--batch", "2", "--workers", "0", "--device", "cuda", "--wheel", "any"]

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from rvm_live.core.arrays import Bytes
-from tests.conftest import missing
 from tests.project.test_training import folder  # noqa: F401
 from tests.support.threads import torch_threads  # noqa: F401
 from training import render
@@ -120,8 +119,6 @@ def test_a_device_keeps_no_more_than_it_may(sampler: Sampler) -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_computes_what_a_processor_computes(sampler: Sampler) -> None:
-    if not torch.cuda.is_available():
-        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
     found = scenes(sampler, 12)
     for ours, theirs in zip(Renderer(sampler.picture, "cuda")(found), Renderer(sampler.picture)(found), strict=True):
         assert ours.device.type == "cuda"

@@ -84,9 +84,9 @@ def choose(
         else:
             apart, alpha = _apart(mine.states, trial.states), _alpha_apart(mine.alphas, trial.alphas)
             if not apart <= APART:  # nor what is no number
-                reason = f"it gives other results than {called} (by {apart:.2f})"
+                reason = f"its results differ from {called} (by {apart:.2f})"
             elif not alpha <= ALPHA_APART:
-                reason = f"its alpha is another than that of {called} (by {alpha:.3f})"
+                reason = f"its alpha differs from {called} (by {alpha:.3f})"
             elif trial.taken_ms < least_ms:
                 best, least_ms = device, trial.taken_ms
             told = f"{trial.taken_ms:.1f} ms a frame, {called} {mine.taken_ms:.1f} ms"

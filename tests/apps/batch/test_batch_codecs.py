@@ -13,7 +13,6 @@ import av
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from rvm_live.apps.batch import codecs
 from rvm_live.apps.batch.codecs import FITTING, recipe_for
@@ -27,7 +26,7 @@ from rvm_live.core.settings import EngineSettings
 from rvm_live.media.encoder import Recipe
 from rvm_live.media.exr import encode_exr, linear
 from rvm_live.sources.video.hardware import open_decoding
-from tests.conftest import ROOT, missing
+from tests.conftest import ROOT
 from tests.support.engines import HungryEngine
 from tests.support.movies import inside, make_movie, named, pictures, since_start
 from tests.support.program import call
@@ -401,8 +400,6 @@ def test_a_memory_limit_without_a_gpu_says_that_it_does_nothing(tmp_path: Path) 
 
 @pytest.mark.gpu
 def test_on_a_gpu_chunks_and_a_memory_limit(weights: Path, tmp_path: Path) -> None:
-    if not torch.cuda.is_available():
-        missing("no CUDA device", required="RVM_REQUIRE_CUDA")
     clip = make_movie(tmp_path / "clip.mp4", frames=20, size=(1920, 1080), sound=())
     options = ("--engine", "rvm", "--device", "cuda", "--weights", weights, "--quality", "high", "--write", "alpha")
     made = {}

@@ -1,5 +1,6 @@
-"""Benchmarks: ``python -m benchmarks NAME``. Comparisons are ratios inside one run; machines differ, ratios less so."""
+"""Benchmarks: ``python -m benchmarks NAME``. Each compares things within one run: ratios differ less between machines
+than times do."""
 
 import os
 
-os.environ["RVM_LIVE_NO_CONFIG"] = "1"  # what whoever measures has chosen for daily use is no part of it
+os.environ["RVM_LIVE_NO_CONFIG"] = "1"  # the user's own settings must not change what is measured

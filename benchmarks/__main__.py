@@ -1,6 +1,9 @@
-"""``python -m benchmarks NAME [OPTIONS]``; ``all`` runs every one, ``performance`` writes their results into
-docs/performance.md, and ``scaling`` those of ``presets`` into docs/scaling.md. ``alternatives`` needs a C++
-compiler, ``first-minutes`` Xvfb, ``learn`` an hour: they are not among ``all``."""
+"""``python -m benchmarks NAME [OPTIONS]`` runs one benchmark, ``all`` runs nearly all of them.
+
+``performance`` writes their results into docs/performance.md, and ``scaling`` writes those of ``presets`` into
+docs/scaling.md. ``all`` leaves out ``alternatives`` (needs a C++ compiler), ``first-minutes`` (needs Xvfb) and
+``learn`` (takes an hour).
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Alpha from a low-resolution model, and the blend over a plate: with OpenCV, with Numba's kernels, and in C++.
+"""Speed of full-size alpha from a low-resolution model, and of the blend over a background: OpenCV, Numba and C++.
 
     ONEDNN_MAX_CPU_ISA=AVX2 OPENCV_CPU_DISABLE=AVX512-SKX NUMBA_CPU_NAME=haswell python -m benchmarks alternatives
         [--rounds 60] [--sizes 1280x720,3840x2160] [--march haswell]
 
-All take turns. Times are the processor's, of all threads together; needs a C++ compiler, ``c++``.
+The three ways take turns. Times are processor time, summed over all threads. Needs a C++ compiler, ``c++``.
 """
 
 from __future__ import annotations

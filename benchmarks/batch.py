@@ -1,15 +1,15 @@
-"""Files: the overlapping stages of ``rvm-live batch`` beside a loop that reads, mattes and writes in turn.
+"""Speed on files: the overlapping stages of ``rvm-live batch`` beside a loop that reads, mattes and writes in turn.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks batch [--source demo|CLIP] [--frames 150] [--width 1280 --height 720]
         [--rounds 1] [--cases 5] [--against FOLDER]
 
-Both use the same source, engine, compositor and encoder, on the same file, without sound; the clip is made before the
-clock starts, and the engine is warm. *Bare engine* is matting alone, on pictures in memory. Targets: at least twice the
-loop where encoding and decoding matter, at least nine tenths of the bare engine where matting is the bottleneck. With
-one core for matting the loop leaves the other to the encoder's own threads alone.
+Both use the same source, engine, compositor and encoder on the same file, without sound. The clip is made before the
+clock starts, and the engine is warm. *Bare engine* is matting alone, on pictures in memory. Targets: at least twice as
+fast as the loop where encoding and decoding matter; at least nine tenths of the bare engine's speed where matting is
+the bottleneck. Where matting may use one core only, the loop leaves the other core to the encoder's own threads.
 
-``--against`` names a checkout of another commit, whose loop then runs in the place of this one's, with all of its own
-code, in the same precision. Of several rounds in turns the medians are told.
+``--against`` names a checkout of another commit. Its loop then runs instead of this one's, with all of that commit's
+code and in the same precision. With several rounds, both take turns and the table shows medians.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ COLUMNS = (
 
 
 class Case(NamedTuple):
-    """What is compared.
+    """One comparison.
 
     Attributes:
         engine: its name.
-        ratio: downsample ratio, None for the engine's own.
+        ratio: downsample ratio; None: the engine's own.
         container: what is written, with its usual codec.
-        share: of the frames; matting at full size takes long.
-        cores: that the engine may use; None: all.
+        share: part of the frames that is used, 0 to 1; matting at full size takes long.
+        cores: how many cores the engine may use; None: all.
     """
 
     engine: str
@@ -153,14 +153,14 @@ def run(arguments: list[str]) -> dict[str, Any]:
 
 
 def _commit(tree: Path) -> str:
-    """What a checkout holds."""
+    """The commit that a checkout is at."""
     command = ["git", "-C", str(tree), "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or tree.name
 
 
 @contextmanager
 def _cores(count: int | None) -> Iterator[None]:
-    """Let engines that are opened inside use so many cores."""
+    """Limit engines that are opened inside to this many cores."""
     if count is None:
         yield
         return
@@ -189,7 +189,7 @@ def clip_of(path: Path, pictures: list[NDArray[np.uint8]]) -> Path:
 
 
 def _bare(settings: EngineSettings, frames: list[Frame]) -> tuple[float, Any]:
-    """Its rate, and the precision it works in."""
+    """The bare engine's frames per second, and the precision it works in."""
     engine = _opened(settings, frames[0].width, frames[0].height)
     try:
         began = time.perf_counter()
@@ -208,7 +208,7 @@ def _opened(settings: EngineSettings, width: int, height: int) -> AutoEngine:
 
 
 def _loop(settings: EngineSettings, clip: Path, container: str, path: Path) -> float:
-    """One thing after another, as a script does it."""
+    """Read, matte and write one frame after the other, as a simple script does."""
     facts = facts_of(clip)
     engine = _opened(settings, facts.width, facts.height)
     composer = Composer([parse_one(BACKGROUND)], foreground="model", notices=Notices())
@@ -251,7 +251,7 @@ with program_threads():
 
 
 def _theirs(tree: Path, settings: EngineSettings, clip: Path, container: str, path: Path) -> float:
-    """:func:`_loop` of another commit, with its own code."""
+    """:func:`_loop` of another commit, run with that commit's own code."""
     asked = (settings.engine, str(settings.downsample_ratio or 0), settings.precision, str(clip), container, str(path))
     environment = {**os.environ, "PYTHONPATH": str(tree), "RVM_LIVE_CACHE": str(path.parent / "theirs")}
     command = [sys.executable, "-c", _THEIRS, *asked]
@@ -262,9 +262,10 @@ def _theirs(tree: Path, settings: EngineSettings, clip: Path, container: str, pa
 
 
 def rate_of(settings: BatchSettings) -> tuple[float, str]:
-    """Frames a second from the first frame's progress to the last, which leaves opening out; and what ran.
+    """Frames per second of a batch job, and what ran.
 
-    Progress is told four times a second: of a file that is done sooner the whole time counts.
+    The time is from the first frame's progress report to the last one, which leaves out opening the file. Progress is
+    reported four times a second: for a file that is done sooner the whole time counts.
 
     Raises:
         UnavailableError: the file failed.

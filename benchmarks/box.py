@@ -1,14 +1,14 @@
-"""What looking at a box around the person, and only when something moved, saves and what it costs.
+"""What it saves, and what it costs in quality, to run the network only on a box around the person and only on motion.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks box --data FOLDER [--frames 26] [--ratio 0.25] [--engines openvino lite]
         [--sits CLIP] [--moves CLIP] [--rounds 1]
 
-Quality: keyed truth (``python -m benchmarks quality`` tells what that is), frames from the ninth on, alpha as the user
-gets it; ``px`` is what the network saw of the small picture, ``ran`` in how many of the frames. Speed: processor
-milliseconds a frame of the whole program, headless, every frame of a clip, all threads together, in single precision
-where the engine has the choice: two cores have 66 for a frame at 30 fps. ``--sits`` and ``--moves`` are clips of
-somebody who sits and of one who moves before a moving camera; nobody moves in the third, the first picture of the first
-with a camera's noise on it, in a camera's MJPEG.
+Quality is measured against keyed truth (``python -m benchmarks quality`` explains it), from the ninth frame on, on
+alpha as the user gets it. ``px`` is the share of the small picture that the network saw, ``ran`` the share of frames in
+which it ran. Speed is processor milliseconds per frame of the whole program, all threads together: headless, every
+frame of a clip, in single precision where the engine has the choice. Two cores have 66 ms for a frame at 30 fps.
+``--sits`` is a clip of somebody who sits, ``--moves`` one of somebody who moves before a moving camera. In the third
+clip nobody moves: it is the first picture of the first clip, with a camera's noise on it, as a camera's MJPEG.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _SIZE, _QUICK_SIZE = (1280, 720), (320, 180)
 
 
 class Meter(Sink):
-    """Tells how much processor time the frames took, without those at the beginning.
+    """Measures how much processor time the frames took, leaving out the first ones.
 
     Args:
         argument: the file that it is written into.
@@ -91,8 +91,8 @@ def spent(clip: Path, options: argparse.Namespace, *extra: str) -> float:
 
 
 def unmoving(clip: Path, path: Path, many: int) -> Path:
-    """One picture with noise on it as a camera sends it, in MJPEG, of so many frames: where a film begins anew, so does
-    the network."""
+    """Write an MJPEG of ``many`` frames that shows one picture with a camera's noise; a clip that starts over would
+    restart the network."""
     picture = grabbed(clip, 1)[0].astype(np.float32)
     rng = np.random.default_rng(0)
     noisy = [np.clip(picture + rng.normal(0, _NOISE, picture.shape), 0, 255).astype(np.uint8) for _ in range(_NOISES)]
@@ -109,7 +109,7 @@ def unmoving(clip: Path, path: Path, many: int) -> Path:
 def scored(
     settings: EngineSettings, clips: dict[str, list[tuple[NDArray[np.uint8], Any]]]
 ) -> tuple[dict[str, Any], float, float]:
-    """Clip -> quality; what part of the small picture the network saw, and of the frames."""
+    """Clip -> quality; and the mean shares of the small picture and of the frames that the network saw."""
     engine = AutoEngine(settings)
     engine.open()
     found, seen, ran = {}, [], []
@@ -133,7 +133,7 @@ def scored(
 
 
 def _told(focus: str) -> tuple[float, float]:
-    """Of ``box 60 %, 1 of 2 frames``: 0.6 and 0.5."""
+    """The two shares in a text such as ``box 60 %, 1 of 2 frames``: 0.6 and 0.5."""
     share = part = 1.0
     for each in focus.split(", "):
         words = each.split()
@@ -201,7 +201,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
 def _times(
     engine: str, ratio: float | None, still: Path | None, options: argparse.Namespace
 ) -> dict[str, tuple[float | None, ...]]:
-    """Way -> milliseconds of the three clips; the ways take turns."""
+    """Way -> milliseconds per frame on the three clips. The ways take turns."""
     told: dict[str, list[list[float]]] = {way: [[], [], []] for way in WAYS}
     for _ in range(options.rounds):
         for place, clip in enumerate((options.sits, options.moves, still)):

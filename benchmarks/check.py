@@ -1,13 +1,14 @@
-"""Whether what `rvm-live check` tells without the truth ranks mattes as the truth does.
+"""Whether the figures of `rvm-live check`, made without the truth, rank mattes as the truth does.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks check --data FOLDER [--frames 24] [--quick]
 
-On each of the keyed clips of ``quality``: RVM at ratios 0.4 and 0.2, ``lite``, and RVM at 0.4 broken on purpose, in one
-way at a time and in all at once. Each figure's mean over the frames ranks them, and so does the truth: MAD, or dtSSD
-for what is of time. ``of four`` is Spearman's correlation between both ranks for RVM at 0.4, at 0.2, ``lite`` and the
-one that is broken in all ways, ``of seven`` for the three and the four that are broken in one way, each the mean over
-the clips. A figure below 0.8 of four is left out of the program. Behind that, on how many clips a figure is higher for
-a broken matte than for the one it was made of; and what is usual, the quartiles of RVM at 0.4 over the clips.
+On each keyed clip of ``quality`` the mattes are: RVM at ratios 0.4 and 0.2, ``lite``, and RVM at 0.4 with one fault
+made on purpose, or with all of them. Each figure's mean over the frames ranks these mattes, and so does the truth: MAD,
+or dtSSD for figures of change over time. ``of four`` is Spearman's correlation between both rankings of RVM at 0.4, RVM
+at 0.2, ``lite`` and the matte with all faults; ``of seven`` ranks the first three and the four mattes with one fault
+each. Both are means over the clips. A figure below 0.8 of four is left out of the program. The columns behind show on
+how many clips a figure is higher for a faulty matte than for the matte it was made from, and the usual values: the
+quartiles of RVM at 0.4 over the clips.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def _subjects() -> dict[str, Subject]:
 
 
 def _judged(window: Window, truth: list[Bytes], subjects: dict[str, Subject]) -> Means:
-    """Subject -> the means of every figure, and of what the truth says."""
+    """Subject -> the mean of every figure, and of the errors against the truth."""
     mattes, others = {}, {}
     for name, subject in subjects.items():
         mattes[name] = subject.alphas(window)
@@ -154,7 +155,7 @@ def _rounded(means: Means) -> Means:
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float:
-    """Correlation of the ranks, -1 to 1, those alike having the mean of theirs; 0 where one ranks nothing."""
+    """Rank correlation, -1 to 1. Equal values get the mean of their ranks; 0 where one side's values are all equal."""
     first, second = (_ranks(np.asarray(each, np.float64)) for each in (one, other))
     if first.std() == 0 or second.std() == 0:
         return 0.0
@@ -167,12 +168,12 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def broken(alphas: list[Bytes], kind: str) -> list[Bytes]:
-    """Mattes with a fault.
+    """The mattes with a fault made on purpose.
 
     Args:
         alphas: uint8 (H, W), of consecutive frames.
-        kind: ``eroded`` by 1/160 of the width; two frames ``late``; six ``holes``, round ones of 1/25, that stay where
-            they are; ``trembling``: every second one grown by 1/320; or ``all at once``.
+        kind: ``eroded`` by 1/160 of the width; two frames ``late``; six round ``holes`` of 1/25 of the width that stay
+            in place; ``trembling``: every second matte grown by 1/320; or ``all at once``.
     """
     made = [alpha.copy() for alpha in alphas]
     width = made[0].shape[1]
@@ -192,16 +193,16 @@ def broken(alphas: list[Bytes], kind: str) -> list[Bytes]:
     return made
 
 
-# Figures that were tried, and do not rank mattes as the truth does.
+# Figures that were tried and do not rank mattes as the truth does.
 
 
 def softness(look: Look) -> float:
-    """Pixels with alpha between 0.05 and 0.95, for each of the outline's length."""
+    """Number of pixels with alpha between 0.05 and 0.95, per pixel of the outline's length."""
     return float(np.count_nonzero((look.alpha >= 13) & (look.alpha <= 242))) / look.outline
 
 
 def islands(look: Look) -> float:
-    """Share of the person's area, %, that is not connected (8-connected) with its largest part."""
+    """Share of the person's area, %, that is not connected (8-connected) to its largest part."""
     count, _, stats, _ = cv2.connectedComponentsWithStats(look.solid, connectivity=8)
     if count < 2:
         return 0.0
@@ -210,7 +211,7 @@ def islands(look: Look) -> float:
 
 
 def holes(look: Look) -> float:
-    """What the person surrounds (4-connected; beyond the border is outside), % of their area."""
+    """Area that the person surrounds (4-connected; beyond the border is outside), % of the person's area."""
     around = cv2.copyMakeBorder(1 - look.solid, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(1,))
     _, labels = cv2.connectedComponents(around, connectivity=4)
     inside = int(around.sum()) - int(np.count_nonzero(labels == labels[0, 0]))
@@ -218,8 +219,9 @@ def holes(look: Look) -> float:
 
 
 def misplaced(look: Look) -> float:
-    """Share of alpha's edge, %, that lies beside the picture's: the picture's gradient under alpha's, against the
-    strongest within 1/160 of the longer side, weighted by alpha's own; the border does not count."""
+    """Share of alpha's edge, %, that lies beside an edge of the picture. The picture's gradient under alpha's edge is
+    compared with the strongest within 1/160 of the longer side, weighted by alpha's gradient; the border does not
+    count."""
     smooth = cv2.GaussianBlur(look.image, (0, 0), 1.5).astype(np.float32)
     slope = np.hypot(*(np.abs(cv2.Sobel(smooth, cv2.CV_32F, *each)).sum(2) for each in ((1, 0), (0, 1))))
     alpha = cv2.GaussianBlur(look.alpha.astype(np.float32) / 255, (0, 0), 1.5)

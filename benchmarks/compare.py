@@ -1,16 +1,16 @@
-"""RVM's matting here beside the plain network and ONNX Runtime, ``lite`` beside MediaPipe, at equal input, in one run.
+"""Speed and alpha of RVM here, of the plain network and of ONNX Runtime, and of ``lite`` beside MediaPipe, in one run.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks compare [--source demo|CLIP] [--width 1280 --height 720] [--ratio 0.25]
         [--frames 120] [--mediapipe-python .venv-mediapipe/bin/python] [--quick]
 
-Every frame, decoded once, goes to each subject in turn, and each round begins with another one; between turns there is
-a pause, in which the threads of the one before fall asleep. Matting is the time from the picture in host memory to 8
-bits of alpha and, where the subject estimates it, foreground in host memory; the composite, over a picture, is made by
-this program's own compositor for all. Threads are set as the program sets them.
+Every frame is decoded once and goes to each subject in turn; each round begins with another subject. Between turns
+there is a pause, so that the threads of the one before fall asleep. Matting is the time from the picture in host memory
+to 8-bit alpha in host memory (and foreground, where the subject estimates it). The composite over a picture is made by
+this program's own compositor for all of them. Threads are set as the program sets them.
 
-The differences are those from the plain network's alpha, in thousandths: MAD, the mean over all frames, and dtSSD, the
-root mean square of what the change from frame to frame differs by, in hundredths. For the engines, which run the same
-network, they are errors; ``lite`` and MediaPipe's are other networks, whose alpha differs for better or worse.
+Differences are from the plain network's alpha: MAD, the mean over all frames, in thousandths; and dtSSD, the root mean
+square difference of the change from frame to frame, in hundredths. For engines that run the same network they are
+errors. ``lite`` and MediaPipe's models are other networks: their alpha may differ for better or worse.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
 
 
 def grab(options: argparse.Namespace) -> list[Frame]:
-    """The first frames of the source, decoded, brought to the size that was asked for."""
+    """The first frames of the source, decoded and brought to the requested size."""
     size = (options.width, options.height)
     source = open_source(SourceSettings(options.source, width=size[0], height=size[1], fps=30, realtime=False))
     images: list[NDArray[np.uint8]] = []
@@ -116,7 +116,7 @@ def grab(options: argparse.Namespace) -> list[Frame]:
 
 @contextmanager
 def program_threads() -> Any:
-    """Threads and memory as the program's entry sets them."""
+    """Set threads and memory as the program does when it starts."""
     before = cv2.getNumThreads(), torch.get_num_threads()
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
@@ -130,7 +130,7 @@ def program_threads() -> Any:
 def _subjects(
     options: argparse.Namespace, first: Frame, scratch: Path, stack: ExitStack
 ) -> tuple[dict[str, Turn], dict[str, str]]:
-    """Name -> how it takes its turn, ready to work; and name -> why it is not there."""
+    """Name -> subject, ready to work; and name -> why a subject is missing."""
     ratio: float | None = options.ratio
     found: dict[str, Turn] = {}
     reasons: dict[str, str] = {}
@@ -194,7 +194,7 @@ def _onnx(first: Frame, ratio: float, scratch: Path) -> Engine:
 
 
 class _Measured:
-    """What one subject did."""
+    """The results of one subject."""
 
     def __init__(self) -> None:
         self.matting: list[float] = []
@@ -229,7 +229,7 @@ def _rounds(subjects: dict[str, Turn], frames: list[Frame], pause: float) -> dic
 
 
 def _compare(measured: dict[str, _Measured], alphas: dict[str, NDArray[np.int16]], truth: str) -> None:
-    """How far each alpha of one frame, and its change since the frame before, is from the plain network's."""
+    """How far each subject's alpha of a frame, and its change since the frame before, is from the plain network's."""
     was = measured[truth].before
     for name, alpha in alphas.items():
         own = measured[name]

@@ -2,12 +2,12 @@
 
     python -m benchmarks compositors [--count N] [--device DEVICE] [--threads N]
 
-Target: the cpu back end takes at most 4 ms at 1280x720. The ratio is how many times faster than the NumPy blend of the
-same run; a blur or a cut-out is compared to that blend too, although it does more, or less.
+Target: the cpu back end takes at most 4 ms at 1280x720. The ratio says how many times faster a compositor is than the
+NumPy blend of the same run. Blur and cut-out are compared to that blend too, although they do more, or less, work.
 
-Rows of a look are processor time of the whole composer, at 1280x720 over a plate, each beside
-"as it is" in turn: what more it takes is its own.
-Rows of only-me and chair, likewise, are processor time on top of the engine's.
+Rows of a look give the processor time of the whole composer at 1280x720 over a picture. Each takes turns with "as it
+is"; the difference is what the look costs. Rows of only-me and chair give, likewise, processor time on top of the
+engine's.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _at_size(width: int, height: int, count: int, device: str, refusals: dict[st
 
 
 def _kept(width: int, height: int, count: int) -> dict[str, list[float]]:
-    """Milliseconds of processor time that ``--only-me`` takes of every frame, on top of the engine's."""
+    """Processor milliseconds per frame that ``--only-me`` takes on top of the engine."""
     image = _scene(width, height).image
     middles = {"only-me, one person": (0.3,), "only-me, two who touch": (0.42, 0.58)}
     timings: dict[str, list[float]] = {}
@@ -142,7 +142,7 @@ def _kept(width: int, height: int, count: int) -> dict[str, list[float]]:
         found = timings[label] = []
         for number in range(count + 3):
             frame = Frame(picture, number, 0, number * 33_333_333)
-            ready.given = Matte(frame, alpha if number else apart)  # they come as two
+            ready.given = Matte(frame, alpha if number else apart)  # the two parts arrive as two people
             started = time.thread_time()
             engine.matte(frame)
             if number >= 3:
@@ -151,7 +151,7 @@ def _kept(width: int, height: int, count: int) -> dict[str, list[float]]:
 
 
 def _things(width: int, height: int, count: int) -> dict[str, list[float]]:
-    """Likewise of ``--chair keep``, in a room of its own: a chair beside somebody."""
+    """The same for ``--chair keep``, in a room where a chair stands beside somebody."""
     room, timings = _scene(width, height).image // 8, []
     chair, alpha = room.copy(), np.zeros((height, width), np.uint8)
     chair[height // 2 : -height // 8, width // 8 : width // 3] = (30, 60, 170)
@@ -178,7 +178,7 @@ def _things(width: int, height: int, count: int) -> dict[str, list[float]]:
 
 
 class _Ready(Engine):
-    """Has a matte already."""
+    """An engine whose matte was made before."""
 
     given: Matte
 
@@ -206,13 +206,13 @@ class _Still(Background):
 
 
 def _looks(scene: _Scene, plate: Plate, count: int) -> dict[Look, list[float]]:
-    """Milliseconds of processor time of every frame for each look, frame by frame in turn."""
+    """Processor milliseconds per frame for each look; the looks take turns frame by frame."""
     height, width = scene.alpha.shape
     composers = {look: Composer([_Still(plate)], compositor="cpu", look=look, from_files=True) for look in LOOKS}
     for composer in composers.values():
         composer.open(width, height, "cpu")
     timings: dict[Look, list[float]] = {look: [] for look in LOOKS}
-    copies = (scene, _Scene(*(part.copy() for part in scene)))  # arrays of the frame before would be known again
+    copies = (scene, _Scene(*(part.copy() for part in scene)))  # the same arrays as before would be found in caches
     for number in range(count + 3):
         image, alpha, foreground = copies[number % 2]
         for look, composer in composers.items():
@@ -232,7 +232,7 @@ class _Scene(NamedTuple):
 
 
 def _once(compositor: Compositor, scene: _Scene, layer: Layer, device: str) -> None:
-    """One frame. A matte remembers its conversions, so each call gets a new one, as each frame does."""
+    """Composite one frame. A matte caches its conversions, so each call gets a new matte, as each live frame does."""
     frame = Frame(scene.image, seq=0, epoch=0, captured_ns=0)
     if device == "cpu":
         compositor.composite(Matte(frame, scene.alpha, scene.foreground), layer)
@@ -244,7 +244,7 @@ def _once(compositor: Compositor, scene: _Scene, layer: Layer, device: str) -> N
 
 @lru_cache(maxsize=2)
 def _on_device(width: int, height: int, device: str) -> Any:
-    """The same scene where the engine's mattes would lie, brought there once."""
+    """The same scene in the device's memory, where the engine's mattes would be; copied there once."""
     parts: list[Any] = [transfer.upload(part, device) for part in _scene(width, height)]
     return _Scene(*parts)
 

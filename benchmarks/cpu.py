@@ -1,10 +1,10 @@
-"""Matting on the CPU: the plain network in PyTorch, and both engines, at equal size and ratio, in one run.
+"""Matting speed on the CPU: the plain network in PyTorch and both engines, at equal size and ratio, in one run.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks cpu [--source demo|CLIP] [--frames 60] [--ratios 0.2,0.25,0.375,0.4]
 
-The engines take turns frame by frame, so that whatever else the machine does hits all of them alike. Targets: the
-engine for the CPU at least three times as fast as the plain network, alpha within a MAD of 2e-3 of it. "Alpha alone" is
-what ``--foreground source`` asks for. How many times faster is the median over the frames of each frame's own ratio.
+The engines take turns frame by frame, so that other work on the machine slows all of them alike. Targets: the CPU
+engine is at least three times as fast as the plain network, and its alpha within a MAD of 2e-3 of it. "Alpha alone" is
+what ``--foreground source`` asks for. "Times faster" is the median over the frames of each frame's own ratio.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def grab(spec: str, count: int) -> list[Frame]:
 
 
 def plain(ratio: float) -> Matting:
-    """The network as its paper describes it, called frame by frame as a short script would."""
+    """The network as its paper describes it, called frame by frame as a short script would do."""
     weights = load(resolve(EngineSettings()))
     network = MattingNetwork(weights.variant, weights.refiner).eval()
     network.load_state_dict(weights.state_dict)
@@ -63,7 +63,7 @@ def plain(ratio: float) -> Matting:
 
 
 def engine(kind: type[Any], ratio: float, closing: ExitStack, **asked: Any) -> Matting:
-    """An engine of this program, its result brought to the host as 8 bits."""
+    """An engine of this program; its result is brought to host memory as 8 bits."""
     made = kind(EngineSettings(device="cpu", downsample_ratio=ratio, **asked))
     closing.callback(made.close)
     made.open()
@@ -72,7 +72,7 @@ def engine(kind: type[Any], ratio: float, closing: ExitStack, **asked: Any) -> M
 
 
 def measured(frames: list[Frame], ratio: float, closing: ExitStack) -> list[tuple[Any, ...]]:
-    """The rows of one ratio."""
+    """The table's rows for one ratio."""
     subjects = {
         "plain network": plain(ratio),
         "rvm (torch)": engine(RvmEngine, ratio, closing),

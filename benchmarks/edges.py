@@ -2,11 +2,12 @@
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks edges --data FOLDER [--frames 8] [--quick]
 
-Each engine twice: with the foreground it estimates (``--foreground model``) and with the camera's own pixels
-(``--foreground source``), in which the room still shows at hair and outline. Every matte goes over black, white and
-green; the numbers are mean absolute differences from the true composite in grey levels, over pixels whose true alpha
-is neither 0 nor full: once with the engine's own alpha (all that the viewer sees), once with the true alpha (the
-colours alone). Milliseconds are the median of the same frames, alpha and foreground in host memory at the end.
+Each engine is measured twice: with the foreground it estimates (``--foreground model``) and with the camera's own
+pixels (``--foreground source``), in which the room still shows at hair and outline. Every matte is composited over
+black, white and green. The numbers are mean absolute differences from the true composite, in grey levels, over pixels
+whose true alpha is neither 0 nor full: once with the engine's own alpha (all that the viewer sees), once with the true
+alpha (the colours alone). Milliseconds are the median over the same frames, until alpha and foreground are in host
+memory.
 """
 
 from __future__ import annotations
@@ -38,13 +39,14 @@ FRAMES = 8
 
 
 def edge_error(colours: Bytes, alpha: Bytes, true_colours: Bytes, true_alpha: Bytes) -> float:
-    """Mean absolute difference of composites in grey levels, over the true edge and all plates; NaN without an edge.
+    """Mean absolute difference of composites in grey levels, over the true edge and all backgrounds; NaN without an
+    edge.
 
     Args:
-        colours: foreground, straight, uint8 (H, W, 3) BGR.
+        colours: foreground, straight (not multiplied by alpha), uint8 (H, W, 3) BGR.
         alpha: uint8 (H, W).
-        true_colours: likewise, the truth.
-        true_alpha: likewise.
+        true_colours: the true foreground, likewise.
+        true_alpha: the true alpha, likewise.
     """
     edge = (true_alpha > LOW) & (true_alpha < HIGH)
     if not edge.any():
@@ -109,7 +111,7 @@ def _median(found: list[tuple[float, float, float]]) -> float:
 def _matted(
     settings: EngineSettings, frames: list[tuple[Bytes, Bytes, Bytes]]
 ) -> tuple[str, list[tuple[float, float, float]]]:
-    """Name, and for every frame the error of all, of the colours alone, and milliseconds."""
+    """Name; and for every frame the whole error, the error of the colours alone, and milliseconds."""
     engine = AutoEngine(settings)
     try:
         engine.open()

@@ -1,8 +1,9 @@
-"""The figures of the pages, derived anew from the committed results: ``python -m benchmarks.figures`` fails where one
-differs.
+"""Checks the figures on the documentation pages: ``python -m benchmarks.figures`` fails where one differs from the
+results.
 
-Two kinds. Blocks between marks are written by their benchmarks, and must be what those would write now. Tables and
-sentences of somebody's own hand stand in :data:`CLAIMS` with what they are made of.
+The figures are derived again from the committed results. There are two kinds. Blocks between marks are written by their
+benchmarks, and must equal what those would write now. Tables and sentences written by hand are listed in
+:data:`CLAIMS`, each with the formula for its figures.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ _WORST = "worst frame's alpha MAD"
 
 
 class Claim(NamedTuple):
-    """Figures of a page, and how they are made.
+    """Figures on a page, and how they are computed.
 
     Attributes:
-        page: from the root.
-        text: what stands there, with ``{}`` for each figure; any run of blanks or line breaks for a blank.
-        made: results -> the figures, as they are written.
+        page: path from the root.
+        text: the sentence, with ``{}`` for each figure; a space matches any run of spaces and line breaks.
+        made: results -> the figures, formatted as on the page.
     """
 
     page: str
@@ -237,7 +238,7 @@ CLAIMS = (
 
 
 def differences(root: Path = ROOT, folder: Path = RESULTS) -> Iterator[str]:
-    """What a page tells otherwise than the results, one line each."""
+    """Where pages differ from the results, one line each."""
     found = results(folder)
     yield from _blocks(root, folder, found)
     for claim in CLAIMS:
@@ -252,7 +253,7 @@ def differences(root: Path = ROOT, folder: Path = RESULTS) -> Iterator[str]:
 
 
 def _blocks(root: Path, folder: Path, found: Found) -> Iterator[str]:
-    """Pages that would be written otherwise now."""
+    """Pages whose generated blocks would be written differently now."""
     docs = root / "docs"
     with tempfile.TemporaryDirectory() as scratch:
         copies = {name: Path(scratch) / name for name in ("performance.md", "quality.md", "scaling.md", "batch.md")}

@@ -1,11 +1,12 @@
-"""Everything between the network and the finished picture: with OpenCV and in one pass by the kernels, on one thread.
+"""Cost of everything between the network and the finished picture: OpenCV beside one pass of the kernels, on one
+thread.
 
     python -m benchmarks finishing [--frames 40] [--sizes 1280x720,3840x2160] [--source demo|CLIP]
 
-Both take turns frame by frame, each with an engine of its own and the recurrent state that goes with it. What counts is
-the processor's time of the calling thread: of the matting thread all but the network's own threads, and all that the
-compositor works out. Targets: 4 ms with lite at 1280x720, 5 with RVM's colours; a frame of 3840x2160 within nine times
-that of 1280x720.
+Both take turns frame by frame; each has its own engine and recurrent state. What counts is the processor time of the
+calling threads: the matting thread without the network's own worker threads, and the compositor's thread. Targets: 4 ms
+with lite at 1280x720, 5 ms with RVM's colours; a frame of 3840x2160 takes at most nine times as long as one of
+1280x720.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def _at_size(frames: list[Frame], size: str, module: Any) -> list[tuple[Any, ...
 
 
 def _measured(frames: list[Frame], settings: EngineSettings, layer: Layer, module: Any) -> tuple[Any, ...]:
-    """Medians of the threads' own milliseconds, and the share of values that differ by more than a level."""
+    """Median milliseconds of the threads' own time, and the share of values that differ by more than one grey level."""
     spent: dict[str, list[float]] = {"OpenCV": [], "kernels": [], "matting": []}
     apart: list[float] = []
     with ExitStack() as closing:

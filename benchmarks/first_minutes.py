@@ -2,8 +2,8 @@
 
     python -m benchmarks first-minutes [ARGUMENTS OF rvm-live]
 
-Prints a table. Without arguments it is the demo with the engine ``lite``; a first start with an empty
-cache, then a second one.
+Prints a table of two starts: the first with an empty cache, the second with the cache filled. Without arguments it is
+the demo with the engine ``lite``.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ GREEN, RED, BLUE = (0, 255, 0), (60, 20, 200), (200, 60, 20)
 
 
 def share(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> float:
-    """Which part of the picture has about this colour."""
+    """Share of the picture that has about this colour."""
     return float((np.abs(picture.astype(np.int16) - np.array(colour, np.int16)).max(axis=2) <= 24).mean())
 
 
 def seconds_until(display: Display, seen: Callable[[NDArray[np.uint8]], bool], since: float) -> float:
-    """Until something is seen in the window; NaN where that takes over a minute."""
+    """Seconds until something is seen in the window; NaN where that takes over a minute."""
     while time.monotonic() - since < 60:
         if seen(display.screenshot("rvm-live")):
             return time.monotonic() - since
@@ -39,7 +39,7 @@ def seconds_until(display: Display, seen: Callable[[NDArray[np.uint8]], bool], s
 
 
 def a_start(display: Display, arguments: list[str], folder: Path) -> list[tuple[str, str, float]]:
-    """Start the program, do what people do, and measure."""
+    """Start the program, do what people do first, and measure."""
     rows: list[tuple[str, str, float]] = []
     picture = folder / "sea.png"
     cv2.imwrite(str(picture), np.full((90, 160, 3), BLUE, np.uint8))

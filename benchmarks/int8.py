@@ -1,9 +1,10 @@
-"""Where 8-bit integers pay: the low-resolution network in each precision, on this processor and as if it were older.
+"""Where 8-bit integers pay: speed of the low-resolution network in each precision, also with fewer instruction sets.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks int8 --source CLIP [--check ANOTHER_CLIP] [--width 320]
 
-Processor time on one thread, so that whatever else the machine does hardly matters. Calibrated on the one clip; how far
-alpha is from single precision (worst frame) is measured on the other. ``ONEDNN_MAX_CPU_ISA`` takes instructions away.
+Measures processor time on one thread, so that other work on the machine hardly matters. The network is calibrated on
+the first clip; how far alpha is from single precision (worst frame) is measured on the other. ``ONEDNN_MAX_CPU_ISA``
+makes this processor act like an older one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ CALIBRATED_ON, CHECKED_ON, TIMED = 48, 24, 20
 
 
 def child(options: argparse.Namespace) -> None:
-    """Print the numbers of one instruction set."""
+    """Print the numbers for one instruction set."""
     from benchmarks.cpu import grab
     from rvm_live.core.settings import EngineSettings
     from rvm_live.engines.common import cpu_runtime

@@ -1,12 +1,12 @@
-"""Does ``lite`` learn its user: tuned on the first half of a clip, measured on the second.
+"""Whether ``lite`` learns its user: tuned on the first half of a clip, measured on the second.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks learn --data FOLDER [--minutes 3] [--clips NAME ...] [--resume FILE]
 
-RVM at ratio 0.4 labels the first half; four fifths of it are learnt from, the last fifth and a few other places decide
-whether what was learnt is kept, as ``rvm-live learn`` does it. Alpha of the second half is what the user gets, at
-1280x720 in single precision; its truth is the chroma key's where there is one (``python -m benchmarks quality`` tells
-which), else RVM's own. Nobody trained or chose on the people of either kind. Minutes are processor time of one thread;
-of long clips 80 frames on either side of the middle. MAD in thousandths.
+RVM at ratio 0.4 labels the first half. As in ``rvm-live learn``, four fifths of it are learnt from; the last fifth and
+a few other places decide whether the result is kept. The second half is matted as for the user, at 1280x720 in single
+precision. Its truth is the chroma key where there is one (``python -m benchmarks quality`` lists those clips), else
+RVM's own alpha. Nobody trained on these people or chose settings by them. Minutes are processor time of one thread. Of
+long clips 80 frames on either side of the middle are used. MAD is in thousandths.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _TEACHER = 0.4
 
 
 class _Halves(NamedTuple):
-    """A clip, labelled: what is learnt from, and pictures and truth to measure on, with RVM's alpha."""
+    """A labelled clip: what is learnt from; and pictures and truth to measure on, with RVM's alpha."""
 
     first: Recording
     second: list[Bytes]
@@ -71,7 +71,7 @@ class _Halves(NamedTuple):
 
 
 def _clips(folder: Path, quick: bool) -> dict[str, tuple[str, Any]]:
-    """Name -> kind of truth, and what gives the frames."""
+    """Name -> kind of truth, and a function that gives the frames."""
     found: dict[str, tuple[str, Any]] = {}
     for clip in keyed_clips(folder, 24 if quick else None, SIZE, every_kind=False):
         found[clip.name] = ("keyed", clip.frames)
@@ -111,7 +111,7 @@ def _labelled(pairs: Sequence[Pair]) -> _Halves:
 
 
 def _measured(network: LiteNetwork | None, halves: _Halves) -> float:
-    """MAD of the engine with a network's weights, or its own."""
+    """MAD of the engine with a network's weights; None: with its own."""
     with tempfile.TemporaryDirectory() as folder:
         weights = None
         if network is not None:
@@ -148,14 +148,15 @@ def _row(name: str, truth: str, pairs: Sequence[Pair], tuning: Tuning) -> tuple[
 
 
 def _beside_the_teacher(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A row with what was learned as a multiple of the teacher's error, where there is truth for both."""
+    """The row, and behind it the learned error as a multiple of the teacher's, where both are measured against the
+    truth."""
     after, teacher = row[3:5]
     return (*row[:6], None if teacher is None else round(after / teacher, 2), *row[6:])
 
 
 def _summaries(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """For each kind of truth the mean, the median and the worst of every column; the ratios beside the mean are those
-    of the means."""
+    """For each kind of truth the mean, the median and the worst value of every column. The ratios beside the mean are
+    ratios of the means."""
     kept, made = COLUMNS.index("kept"), []
     for truth in dict.fromkeys(row[1] for row in rows):
         columns = list(zip(*(row for row in rows if row[1] == truth), strict=True))

@@ -1,10 +1,10 @@
-"""The whole program, as a user starts it: headless, and in a window where there is a display (or Xvfb).
+"""Speed, latency and memory of the whole program, as a user starts it: headless, and in a window (Xvfb will do).
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks live [--source demo|CLIP] [--seconds 15] [--steady 75]
 
-Targets at 1280x720 on two cores: at least 30 unique fps at a ratio the program chooses itself, and at p95 no more than
-100 ms from capture to display; with the embedded engine, from a source that gives 66, at least 60, matting no more
-than 12 ms at p95. The last row runs for ``--steady`` seconds and tells how the memory of the process grows once it is
+Targets at 1280x720 on two cores: at least 30 unique fps at a ratio that the program chooses itself, and at p95 no more
+than 100 ms from capture to display; with the embedded engine and a source of 66 fps, at least 60 fps and matting of at
+most 12 ms at p95. The last row runs for ``--steady`` seconds and shows how the memory of the process grows once it is
 warm.
 """
 
@@ -30,7 +30,7 @@ MEMORY = ("MB warm / end", "MB per 1000 frames")
 
 
 def measure(options: argparse.Namespace, seconds: float, environment: dict[str, str], *extra: str) -> dict[str, Any]:
-    """Run the program once; returns its report."""
+    """Run the program once and return its report."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [sys.executable, "-m", "rvm_live", "--source", options.source, "--loop", "--stats-json", str(report)]
@@ -44,7 +44,7 @@ def measure(options: argparse.Namespace, seconds: float, environment: dict[str, 
 
 
 def watched(process: subprocess.Popen[bytes]) -> list[tuple[float, float]]:
-    """Seconds since the start and resident megabytes, every half second until the process ends."""
+    """Seconds since the start and resident megabytes, sampled every half second until the process ends."""
     import psutil  # type: ignore[import-untyped]
 
     began, taken = time.monotonic(), []
@@ -57,11 +57,11 @@ def watched(process: subprocess.Popen[bytes]) -> list[tuple[float, float]]:
 
 def growth(told: dict[str, Any]) -> tuple[float, float, float]:
     """Resident megabytes once warm (after a third of the run) and at its end, and the growth per 1000 frames."""
-    samples = told["rss_mb"][:-2]  # the last ones are of a program that is closing down
+    samples = told["rss_mb"][:-2]  # the last samples are of a program that is closing
     third = max(1, len(samples) // 3)
     warm = statistics.median(each[1] for each in samples[third : third + max(third // 3, 1)])
     end = statistics.median(each[1] for each in samples[-max(third // 3, 1) :])
-    frames = told["frames"]["unique"] * (2 / 3 - 1 / 9)  # from the middle of the one to the middle of the other
+    frames = told["frames"]["unique"] * (2 / 3 - 1 / 9)  # from the middle of one window to that of the other
     return warm, end, (end - warm) / frames * 1000
 
 

@@ -1,4 +1,4 @@
-/* A device of v4l2loopback that is not there: preloaded, it lets pyvirtualcam's own back end convert and write. */
+/* Stand-in for a v4l2loopback device. Preloaded, it lets pyvirtualcam's own back end convert and write. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

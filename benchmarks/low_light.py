@@ -1,11 +1,11 @@
-"""Alpha in the dark, with ``--low-light off`` and ``auto``: clips with keyed truth, darkened and with a sensor's noise.
+"""Alpha in the dark, with ``--low-light off`` and ``auto``: keyed clips, darkened and with a sensor's noise.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks low-light --data FOLDER [--frames 10] [--quick]
 
-The clips are those of the quality table. A fifth and a tenth of their light (taken in linear light) falls on a sensor
-that holds 2000 electrons a pixel, with the noise of their number (Poisson) and four electrons of its own. MAD in
-thousandths, dtSSD in hundredths; each clip counts alike. What the thread that captures spends on a dark frame is in the
-result, too.
+The clips are those of the quality table. The light (in linear units) is reduced to a fifth and to a tenth. It falls on
+a simulated sensor that holds 2000 electrons per pixel, with shot noise (Poisson) and a read noise of four electrons.
+MAD is in thousandths, dtSSD in hundredths; each clip has the same weight. The result also holds the time that the
+capture thread spends on a dark frame.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _FRAME_NS = 40_000_000
 
 
 def darkened(image: Bytes, light: float, chance: np.random.Generator) -> Bytes:
-    """A picture as a sensor takes it in so much of its light.
+    """A picture as a sensor would take it in less light.
 
     Args:
         image: uint8 (H, W, 3).
-        light: share that is left, 0 to 1.
-        chance: of the noise.
+        light: share of the light that is left, 0 to 1.
+        chance: random generator of the noise.
     """
     level = image / 255
     linear = light * np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
@@ -129,7 +129,7 @@ def _subjects(size: tuple[int, int], refusals: dict[str, str], *, quick: bool) -
 
 
 def _with_low_light(pictures: list[Bytes], spent: list[float]) -> list[Bytes]:
-    """As they would come after a second: the first is seen twice."""
+    """The pictures as they would arrive after a second: the first one is given twice."""
     low_light, seen = LowLight(on=True), []
     for number, picture in enumerate([pictures[0], *pictures]):
         began = time.thread_time_ns()
@@ -140,7 +140,7 @@ def _with_low_light(pictures: list[Bytes], spent: list[float]) -> list[Bytes]:
 
 def _scored(subject: Subject, pictures: list[Bytes], truth: list[Bytes]) -> Quality:
     subject.reset()
-    scorer = Scorer(every=len(pictures))  # Grad and Conn are not asked for
+    scorer = Scorer(every=len(pictures))  # Grad and Conn are not needed
     for number, (picture, alpha) in enumerate(zip(pictures, truth, strict=True)):
         _, found = subject.matte(Frame(picture, number, 0, number * _FRAME_NS))
         scorer.add(found, alpha)

@@ -1,5 +1,5 @@
-// Alpha from a low-resolution linear model and the blend over a plate, in one pass: what `python -m benchmarks
-// alternatives` measures Numba's kernels against. Lines are shared among threads.
+// Computes alpha from a low-resolution linear model and blends over a background, in one pass. `python -m benchmarks
+// alternatives` compares Numba's kernels with it. Rows are shared among threads.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

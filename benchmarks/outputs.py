@@ -1,12 +1,12 @@
-"""What each output costs a picture, and how long a picture takes from the composite to whoever looks.
+"""What each output costs per picture, and how long a picture takes from the composite to whoever looks.
 
     python -m benchmarks outputs [--pictures 150] [--rounds 3]
 
-Each output gets the same pictures, 30 a second, from a thread that does as a sink's thread does; the outputs take
-turns. What is counted is the processor time of this program, less that of the same loop with an output that does
-nothing, not that of the reader beside it. Where there is a reader, the time at which each picture reaches it is looked
-up a thousand times a second. The last row is the whole program on its demo: from the grab until the picture is handed
-over. An output of its own is one more entry of ``OUTPUTS``.
+Each output gets the same pictures, 30 a second, from a thread that works as a sink's thread does; the outputs take
+turns. What counts is the processor time of this program, minus that of the same loop with an output that does nothing;
+the reader's own process is not counted. Where there is a reader, a thread checks a thousand times a second which
+picture has reached it. The last row is the whole program on its demo: from the grab until the picture is handed over. A
+new output is one more entry of ``OUTPUTS``.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ Arrivals = dict[int, float]
 
 
 class Nothing(PictureSink):
-    """The loop alone."""
+    """An output that does nothing: the loop alone."""
 
     def open(self) -> None:
-        """Nothing to get ready."""
+        """Do nothing: there is nothing to prepare."""
 
     def write_picture(self, shot: Shot) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def close(self, *, failed: bool) -> None:
-        """Nothing to finish."""
+        """Do nothing: there is nothing to finish."""
 
 
 @dataclass
@@ -67,9 +67,10 @@ class Opened:
     """An output that is ready.
 
     Attributes:
-        sink: of it.
-        arrivals: number of a picture -> when it reached a reader, seconds of ``time.perf_counter``; None without one.
-        looking_s: processor seconds that looking for them took, once closed.
+        sink: the output.
+        arrivals: number of a picture -> when it reached a reader, seconds of ``time.perf_counter``; None: no reader.
+
+        looking_s: processor seconds spent on looking for arrivals; set once closed.
     """
 
     sink: PictureSink
@@ -92,7 +93,7 @@ def recording(size: tuple[int, int]) -> Iterator[Opened]:
 
 @contextmanager
 def _session() -> Iterator[Any]:
-    """A PipeWire of one's own, to which this process's environment leads."""
+    """Start a PipeWire of our own; this process's environment leads to it."""
     from tests.support.pipewire import open_session
 
     with open_session() as session:
@@ -108,7 +109,7 @@ def _session() -> Iterator[Any]:
 
 
 class Read(VirtualCamera):
-    """The camera of PipeWire with a reader, ``pipewiresrc``, that is there from the beginning."""
+    """The PipeWire camera with a reader, ``pipewiresrc``, that is there from the beginning."""
 
     def __init__(self, session: Any, size: tuple[int, int]) -> None:
         super().__init__("pipewire", size=size, fps=FPS)
@@ -141,7 +142,7 @@ def pipewire(size: tuple[int, int]) -> Iterator[Opened]:
 
 
 def _watch(reader: Any, camera: Read, ended: threading.Event) -> None:
-    """Look for new pictures in the reader's file. Only the numbers are read."""
+    """Look for new pictures in the reader's file. Only the pictures' numbers are read."""
     width, height = camera.size
     bytes_each, at = width * height * 3 // 2, 0
     while not ended.wait(0.001):
@@ -159,9 +160,10 @@ def _watch(reader: Any, camera: Read, ended: threading.Event) -> None:
 
 
 class Page(WebSink):
-    """The page, with somebody who looks at one kind of picture from the beginning, as a process of its own; or nobody.
+    """The page, with or without a viewer of one kind of picture; the viewer is there from the beginning, in its own
+    process.
 
-    What the composer makes for the cut-out is made here, so that it is counted, too.
+    For a viewer of the cut-out, what the composer makes for it is made here, so that it is counted, too.
     """
 
     def __init__(self, kind: str, size: tuple[int, int]) -> None:
@@ -173,7 +175,7 @@ class Page(WebSink):
         self._alpha = np.zeros((height, width), np.uint8)
         cv2.ellipse(self._alpha, (width // 2, height * 2 // 3), (width // 5, height // 2), 0, 0, 360, 255, -1)
         self._alpha = np.asarray(cv2.GaussianBlur(self._alpha, (0, 0), 3), np.uint8)
-        self._alpha[: 2 * SIDE] = 255  # the number is to be seen
+        self._alpha[: 2 * SIDE] = 255  # makes the number visible
 
     def open(self) -> None:
         super().open()
@@ -217,7 +219,7 @@ OUTPUTS: dict[str, Callable[[tuple[int, int]], Any]] = {
 
 
 def _numbered(base: Bytes, number: int) -> Bytes:
-    """A copy with the number in 16 squares of its first rows, 1 to 65535."""
+    """A copy with the number, 1 to 65535, drawn as 16 squares in its first rows."""
     image: Bytes = base.copy()
     for bit in range(BITS):
         image[:SIDE, bit * SIDE : (bit + 1) * SIDE] = 255 if number >> bit & 1 else 0
@@ -232,7 +234,7 @@ def _pictures(size: tuple[int, int]) -> list[Bytes]:
 
 
 def feed(opened: Opened, pictures: list[Bytes], count: int) -> tuple[float, list[float]]:
-    """Give it so many pictures; returns milliseconds of the processor a picture, and latencies."""
+    """Give the output ``count`` pictures; returns processor milliseconds per picture, and latencies."""
     sink, given = opened.sink, dict[int, float]()
     sink.open()
     began = time.perf_counter()
@@ -254,7 +256,7 @@ def feed(opened: Opened, pictures: list[Bytes], count: int) -> tuple[float, list
 
 
 def conversions() -> dict[str, Callable[[Bytes], object]]:
-    """Ways from BGR to I420."""
+    """Ways to convert BGR to I420."""
     import av
     from av.video.reformatter import VideoReformatter
 
@@ -276,8 +278,8 @@ def conversions() -> dict[str, Callable[[Bytes], object]]:
 
 
 def pyvirtualcam_ms(count: int) -> dict[str, float]:
-    """Milliseconds of the processor in which pyvirtualcam's own back end converts a picture, by its size; empty where
-    it or a C compiler is missing. Its device is a stand-in, in a process of its own."""
+    """Processor milliseconds in which pyvirtualcam's own back end converts a picture, by its size; empty where it or a
+    C compiler is missing. Its device is a stand-in in a process of its own."""
     compiler, source = shutil.which("cc"), Path(__file__).with_name("loopback_stand_in.c")
     if compiler is None or find_spec("pyvirtualcam") is None or not sys.platform.startswith("linux"):
         return {}
@@ -318,7 +320,7 @@ def _processor_ms(way: Callable[[Bytes], object], picture: Bytes, count: int) ->
 
 
 def whole(seconds: float) -> float:
-    """The program on its demo at 30 pictures a second: how old a picture is when it is handed over, the median."""
+    """The program on its demo at 30 pictures a second: median age of a picture when it is handed over."""
     from rvm_live.apps.live import run as run_live
     from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
     from rvm_live.system import threads

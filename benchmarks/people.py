@@ -1,18 +1,18 @@
-"""People whom nobody trained or chose on, by kind: the engines that need no weights beside RVM at ratio 0.4.
+"""Engines that need no weights, measured against RVM at ratio 0.4 on people whom nobody trained on, by kind of picture.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks people --people FOLDER [--mediapipe-python .venv-mediapipe/bin/python]
         [--sheet FILE] [--quick]
 
-The pictures are those that ``training/clips.py`` holds out, each fitted into 1280x720 and shown a few times with a slow
-drift of 2 pixels a frame, clips as they are; the last frame counts. RVM stands in for the truth, so what it gets wrong
-counts against everybody; RVM at ratio 0.25 tells how much that may be. MAD in thousandths. ``--sheet`` writes a
-contact sheet: pictures of other people, to look at and not to keep.
+The pictures are those that ``training/clips.py`` holds out. Each still is fitted into 1280x720 and shown a few times
+with a slow drift of 2 pixels a frame; clips are used as they are. The last frame counts. RVM stands in for the truth,
+so its mistakes count against everybody else; RVM at ratio 0.25 shows how much that may be. MAD is in thousandths.
+``--sheet`` writes a contact sheet. It shows pictures of other people: look at it, do not keep it.
 
-With MediaPipe there is a jury: RVM at 0.25 and both of its networks. A pixel's label is safe where RVM's alpha at 0.4
-lies within what every juror says somewhere in the 25x25 pixels around (of 1280x720; one pixel of MediaPipe's networks
-is five of these), give or take a tenth. ``lite`` has no say. *Safe*: over the safe pixels of every picture. *Agreed*:
-over all pixels of the pictures of whose pixels 95 in 100 are safe. Both leave out what everybody but RVM at 0.4 fails
-on, too, so they flatter; the jurors themselves most of all.
+With MediaPipe there is a jury: RVM at 0.25 and both of MediaPipe's networks. A pixel's label is *safe* where RVM's
+alpha at 0.4 lies within the range of what every juror says in the 25x25 pixels around it (of 1280x720; one pixel of
+MediaPipe's networks is five of these), plus or minus a tenth. ``lite`` has no vote. The column *Safe* covers the safe
+pixels of every picture. *Agreed* covers all pixels of those pictures in which at least 95 % of the pixels are safe.
+Both leave out pixels on which everybody except RVM at 0.4 fails, so they flatter everybody, and the jurors most of all.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _EVERY = 4
 
 
 def kind_of(name: str) -> str:
-    """What a picture of ``../shared/people``'s layout shows, by its name."""
+    """The kind of a picture, by its name in the layout of ``../shared/people``."""
     if name.startswith(_GROUPS):
         return KINDS[3]
     whole = name.endswith("_posture") or name[-13:] in {f"_character_0{n}" for n in range(4, 8)}
@@ -73,14 +73,14 @@ def kind_of(name: str) -> str:
 
 
 def safe(label: Bytes, jurors: Sequence[Bytes]) -> NDArray[np.bool_]:
-    """Where a label lies within what every juror says nearby.
+    """Where a label lies within the range of what every juror says nearby.
 
     Args:
         label: alpha uint8 (h, w).
         jurors: alphas of the same size.
 
     Returns:
-        bool (h, w).
+        bool (h, w), True where the label is safe.
     """
     around = np.ones((2 * _REACH + 1,) * 2, np.uint8)
     slack = np.full_like(label, round(_SLACK * 255))
@@ -166,7 +166,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
 
 
 def _chosen(folder: Path) -> list[tuple[str, Path]]:
-    """The pictures held out; of faces that differ little every fourth."""
+    """The pictures held out. Of faces, which differ little, every fourth one."""
     found, faces = [], 0
     for name, path in people(None, folder):
         if split_of(name) != "held-out":
@@ -205,14 +205,14 @@ def _row(name: str, labels: list[str], apart: list[Bytes], masks: list[NDArray[n
 
 
 def _told(values: list[float]) -> list[float | None]:
-    """Mean, median and worst."""
+    """Mean, median and worst of the values."""
     if not values:
         return [None] * len(_TOLD)
     return [round(value, 1) for value in (statistics.mean(values), statistics.median(values), max(values))]
 
 
 def _sheet(path: Path, chosen: list[tuple[str, Path]], found: dict[str, list[Bytes]]) -> None:
-    """Each picture, and what everybody made of it over green."""
+    """Write the contact sheet: each picture, and each engine's composite of it over green."""
     rows = []
     for number, (name, still) in enumerate(chosen):
         picture = shown(still)[-1]

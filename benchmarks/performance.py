@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md, from the results that lie in ``benchmarks/results``."""
+"""Writes the tables of docs/performance.md from the results in ``benchmarks/results``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LEFT_OUT = ("dtSSD e-2", "targets met", "MB warm / end", "MB per 1000 frames")
 
 
 def block(folder: Path = RESULTS) -> str:
-    """The Markdown between the marks: a table for each of the results that the page shows, and one plot."""
+    """The Markdown between the marks: a table for each result that the page shows, and one plot."""
     found = results(folder)
     parts: list[str] = []
     for name, words in SHOWN.items():
@@ -50,7 +50,7 @@ def block(folder: Path = RESULTS) -> str:
 
 
 def _headline(result: dict[str, Any]) -> dict[str, Any]:
-    """Of all that is in the table of quality, what the program itself would run, and MediaPipe."""
+    """From the quality table, only the rows that the program itself would run, and MediaPipe."""
     best = "bf16" if any(row["what"].startswith("openvino bf16") for row in result["rows"]) else "fp32"
     wanted = {
         f"lite {best}, ratio 0.2",
@@ -88,15 +88,15 @@ def _cell(column: str, value: Any) -> str:
 
 
 def _made(result: dict[str, Any]) -> str:
-    """Where a table comes from."""
+    """The line that says how a table was measured."""
     return f"*`{result['command']}`; {machine(result)}; {result['date']}.*"
 
 
 def replaced(text: str, new: str, *, begin: str = BEGIN, end: str = END) -> str:
-    """A page's text with another block between the marks.
+    """A page's text with the block between the marks replaced.
 
     Raises:
-        ValueError: it does not have both marks once.
+        ValueError: the text does not hold each mark exactly once.
     """
     if text.count(begin) != 1 or text.count(end) != 1:
         raise ValueError(f"the page must have {begin} and {end} once each")

@@ -1,4 +1,4 @@
-"""The plain network, which every engine is measured against: as its paper describes it, and nothing done to it."""
+"""The plain network that every engine is measured against: as its paper describes it, without any optimisation."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["PlainEngine"]
 
 
 class PlainEngine(Engine):
-    """:class:`~rvm_live.network.network.MattingNetwork` called frame by frame, as a short script would: eager
-    PyTorch, all of it in ``fp32`` (or ``fp16``, if the settings say so), the picture going in at full size."""
+    """:class:`~rvm_live.network.network.MattingNetwork` called frame by frame, as a short script would do it: eager
+    PyTorch in ``fp32`` (or ``fp16``, if the settings say so), with the picture passed in at full size."""
 
     def __init__(self, settings: EngineSettings) -> None:
         super().__init__(settings)

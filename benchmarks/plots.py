@@ -1,4 +1,4 @@
-"""A table as a picture: one bar for each row and value, on panels that share a unit."""
+"""Draws a table: one bar for each row and value, on panels that share a unit."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _LABEL_WIDTH, _CAPTION_WIDTH = 44, 120
 
 @dataclass(frozen=True)
 class Chart:
-    """What of a table is drawn.
+    """Which parts of a table are drawn, and how.
 
     Attributes:
         values: columns of numbers in one unit, the most important first, at most three; drawn as bars side by side.
-            Rows without a number are told as text.
+            Rows without a number are shown as text.
         labels: columns that name a row, joined by a comma. Empty: the first column.
-        panels: a column by which rows are split into panels with a scale each, such as the size; "" for one panel.
+        panels: a column by which rows are split into panels with a scale each, such as the size; "": one panel.
             A table whose rows have different units is split by its first column.
-        unit: what the axis counts. Empty: the last word of the first value's column.
-        target: a line to reach or to stay under, in that unit; or the column that tells a panel's, such as ``>= 200``.
+        unit: the unit of the axis. Empty: the last word of the first value's column.
+        target: a line to reach or to stay under, in that unit; or the column with each panel's, such as ``>= 200``.
     """
 
     values: tuple[str, ...]
@@ -44,7 +44,7 @@ def _number(value: Any) -> float | None:
 
 
 def chart_of(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Chart | None:
-    """A chart for a table that brings none: its first column of numbers, and the ones right behind it in that unit.
+    """The chart of a table that comes without one: its first column of numbers, and the next ones in the same unit.
 
     Returns:
         None where no column has a number.
@@ -63,19 +63,19 @@ def chart_of(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Chart
 
 
 def draw(path: Path, chart: Chart, rows: Sequence[Mapping[str, Any]], *, title: str, caption: str) -> None:
-    """Write the picture.
+    """Write the chart as a picture.
 
     Args:
         path: a ``.png`` file.
         chart: what is drawn.
-        rows: the table, a mapping from column to cell each.
-        title: in bold above: the command.
-        caption: small, below: the machine.
+        rows: the table; each row is a mapping from column to cell.
+        title: in bold at the top: the command.
+        caption: small, at the bottom: the machine.
 
     Raises:
         ImportError: matplotlib is not installed.
     """
-    # Figure and canvas by hand: pyplot would choose a window system and keep every figure.
+    # Figure and canvas by hand: pyplot would choose a window system and keep every figure in memory.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -108,7 +108,7 @@ def _target(chart: Chart, rows: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def _panel(panel: Any, chart: Chart, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One set of bars; the first row on top."""
+    """Draw one set of bars; the first row is on top."""
     labels = chart.labels or (next(iter(rows[0])),)
     thick = 0.8 / len(chart.values)
     longest = max((_number(row[value]) or 0.0 for row in rows for value in chart.values), default=0.0)

@@ -1,10 +1,10 @@
-"""How quickly ``rvm-live batch`` works at each of its presets, from one file to another.
+"""How fast ``rvm-live batch`` works at each of its presets, from one file to another.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks presets [--source demo|CLIP] [--frames 60] [--width 1920 --height 1080]
 
-The clip is made before the clock starts; the time is that between the first and the last progress of the file, so that
-getting ready is left out. Weights that are not here are made up, which takes the same time. ``docs/scaling.md`` is
-worked out from these results.
+The clip is made before the clock starts. The time is from the file's first to its last progress report, which leaves
+out the start. Missing weights are replaced by random ones, which are as fast. ``docs/scaling.md`` is computed from
+these results.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every benchmark shares: timing with warm-up, facts of the host, and its results as a table, JSON and a plot."""
+"""What every benchmark shares: timing with warm-up, facts about the host, and results as a table, JSON and a plot."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HELD_BY = (
 _COMMAND: ContextVar[str] = ContextVar("_COMMAND", default="")
 _LOAD: ContextVar[float | None] = ContextVar("_LOAD", default=None)
 _FOLDER: ContextVar[Path] = ContextVar("_FOLDER", default=RESULTS)
-# Two parts at least: "p50/p95" and "/" between numbers are no paths, nor is what follows a URL's scheme.
+# At least two parts: "p50/p95" and "/" between numbers are not paths, and neither is what follows a URL's scheme.
 _PATH = re.compile(r"""(?<![\w/:.)])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\:'",;()]+){2,}/?""")
 
 
@@ -72,7 +72,7 @@ def time_calls(call: Callable[[], object], *, warm_up: int = 5, count: int = 100
 
 
 def host() -> dict[str, Any]:
-    """What the numbers were measured on."""
+    """The machine that the numbers were measured on."""
     facts = {
         "system": f"{platform.system()} {platform.release()}",
         "cpu": cpu_name(),
@@ -89,7 +89,7 @@ def host() -> dict[str, Any]:
 
 
 def machine(result: dict[str, Any]) -> str:
-    """The machine of a result in a few words."""
+    """The machine of a result, in a few words."""
     facts = result["host"]
     gpu = f", {result['device']}" if result["benchmark"].startswith("gpu") and "device" in result else ""
     held = f" {instructions}" if (instructions := facts.get("instructions", "")).startswith("held") else ""
@@ -97,16 +97,17 @@ def machine(result: dict[str, Any]) -> str:
 
 
 def _load() -> float | None:
-    """Processes that wanted a core during the last minute: a busy machine's numbers are worth less."""
+    """How many processes wanted a core during the last minute: numbers from a busy machine are worth less."""
     return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
 
 
 @contextmanager
 def commanded(name: str, arguments: Sequence[str], folder: Path = RESULTS) -> Iterator[None]:
-    """Results published inside tell ``python -m benchmarks NAME ARGUMENTS`` as their command, behind the variables that
-    hold the processor to older instructions, and go to ``folder``.
+    """Inside this context, published results name ``python -m benchmarks NAME ARGUMENTS`` as their command, and go to
+    ``folder``.
 
-    How busy the machine was before is written beside them.
+    The command is preceded by those variables that hold the processor to older instructions. How busy the machine was
+    before is written beside it.
     """
     held = (f"{variable}={os.environ[variable]}" for variable in HELD_BY if os.environ.get(variable))
     command = _COMMAND.set(" ".join((*held, "python -m benchmarks", name, *map(_argument, arguments))))
@@ -120,7 +121,7 @@ def commanded(name: str, arguments: Sequence[str], folder: Path = RESULTS) -> It
 
 
 def results(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
-    """Name -> result, of all that were written."""
+    """Name -> result, of every result in the folder."""
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
 
 
@@ -129,13 +130,13 @@ def publish(
 ) -> dict[str, Any]:
     """Print one table, write ``<name>.json`` and, where matplotlib is installed, ``<name>.png`` beside it.
 
-    Nothing written names a folder of this machine: of every path only the file's name is kept.
+    What is written names no folder of this machine: of every path only the file's name is kept.
 
     Args:
-        name: of the files, and the benchmark's, where it was not started by its command.
+        name: of the files; also the benchmark's, where it was not started by its command.
         columns: their names; a column of numbers ends in its unit.
-        rows: of cells: text, numbers, truth values; None where nothing was measured.
-        chart: what of it is drawn. None: the first column of numbers (:func:`benchmarks.plots.chart_of`).
+        rows: lists of cells: text, numbers, truth values; None where nothing was measured.
+        chart: which part is drawn. None: the first column of numbers (:func:`benchmarks.plots.chart_of`).
         extra: written into the JSON file beside the table.
 
     Returns:
@@ -184,7 +185,7 @@ def publish(
 
 
 def cell(value: Any) -> str:
-    """A table's cell as text."""
+    """A table cell as text."""
     if value is None:
         return "–"  # noqa: RUF001 - a dash, as printed tables have it
     if isinstance(value, bool):
@@ -203,7 +204,7 @@ def _without_paths(text: str) -> str:
 
 
 def _argument(text: str) -> str:
-    """An argument as it may be told: of a file that is there, only its name."""
+    """An argument as it may be published: of a file that exists, only its name."""
     option, equals, value = text.rpartition("=")
     try:
         is_there = Path(value).exists()
@@ -213,7 +214,7 @@ def _argument(text: str) -> str:
 
 
 def _clean(value: Any) -> Any:
-    """The same without folders, at every depth."""
+    """The same value without folders in its texts, at every depth."""
     if isinstance(value, str):
         return _without_paths(value)
     if isinstance(value, Path):

@@ -1,13 +1,14 @@
-"""Whether a recurrent state rots: a still picture for very many frames, and black ones, whose states fade to nothing.
+"""Whether a recurrent state drifts over very many frames: of a still picture, and of black, where states fade to
+nothing.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks rot [--frames 100000] [--engines lite openvino exact]
 
-The matte of a still picture after so many frames is compared with that after 100, a hundredth, a tenth, and half of
-them. What changes until the 100th frame and not after half of all is a network that settles; what goes on changing is
-a state that rots. ``exact`` is RVM's network in double precision: rounding has no part in what that does.
+The matte of a still picture after ``--frames`` frames is compared with that after 100, a hundredth, a tenth, and half
+of them. If it changes until the 100th frame but not in the second half, the network settles; if it goes on changing,
+the state rots. ``exact`` is RVM's network in double precision, where rounding has no part in the result.
 
-Frames of black are timed in turn with frames of the picture: numbers that fade to nothing become so small that
-processors work on them slowly (denormals), unless somebody sees to it. Those in the states are counted.
+Black frames are timed in turn with frames of the picture: numbers that fade to nothing become denormal, so small that
+processors work on them slowly unless told to flush them. The denormals in the states are counted.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ COLUMNS = (
 )
 _EARLY, _TIMED, _ROUNDS = 100, 60, 15
 _LEAST_NORMAL = float(np.finfo(np.float32).tiny)
-_EXACT_SHARE = 10  # double precision is slow: a tenth of the frames
+_EXACT_SHARE = 10  # double precision is slow: use a tenth of the frames
 
 
 def run(arguments: list[str]) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
 
 
 def _settling(matte: Callable[[], NDArray[Any]], count: int) -> tuple[Any, ...]:
-    """How far alpha after ``count`` frames is from that after fewer."""
+    """How far alpha after ``count`` frames is from alpha after fewer frames."""
     marks = (_EARLY, count // 100, count // 10, count // 2)
     kept: dict[int, NDArray[np.int16]] = {}
     alpha = np.zeros(0, np.int16)
@@ -104,7 +105,7 @@ def _engine(name: str, picture: Bytes, count: int) -> tuple[Any, ...]:
             engine.matte(black)
         states = engine.states() or []
         tiny = sum(int(((np.abs(each) < _LEAST_NORMAL) & (each != 0)).sum()) for each in states)
-        # In turn, for this machine may be slower a second later.
+        # Take turns: this machine may be slower a second later.
         ratios = [_timed(engine, black) / _timed(engine, frame) for _ in range(_ROUNDS)]
     finally:
         engine.close()
@@ -135,7 +136,7 @@ def _exact(picture: Bytes, count: int) -> tuple[Any, ...]:
 
 
 def _timed(engine: AutoEngine, frame: Frame) -> float:
-    """Median milliseconds of a frame, after a few of its kind."""
+    """Median milliseconds of a frame, after a few warm-up frames of the same kind."""
     times = []
     for number in range(_TIMED):
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""``python -m benchmarks scaling``: writes the tables of docs/scaling.md and docs/batch.md from what was measured."""
+"""``python -m benchmarks scaling``: writes the tables of docs/scaling.md and docs/batch.md from measured results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRICES = (0.05, 0.10, 0.50)
 
 
 def machine_hours(fps: float, hours: float = HOURS, video_fps: float = VIDEO_FPS) -> float:
-    """Hours of one machine for ``hours`` of video: ``hours * video_fps / fps``."""
+    """Machine hours for ``hours`` of video: ``hours * video_fps / fps``."""
     return hours * video_fps / fps
 
 
@@ -73,7 +73,7 @@ def overlap(folder: Path = RESULTS) -> str:
 
 
 def write(folder: Path = RESULTS, docs: Path = DOCS) -> None:
-    """Put the tables into the pages."""
+    """Bring the tables of the pages up to date."""
     for page, begin, end, made in (
         ("scaling.md", BEGIN, "<!-- scaling: end -->", block(folder)),
         ("batch.md", "<!-- batch: begin -->", "<!-- batch: end -->", overlap(folder)),

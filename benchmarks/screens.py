@@ -1,10 +1,11 @@
-"""People before a green or blue screen, as they were shot: ``chroma`` beside the networks.
+"""People in front of a green or blue screen, as they were shot: ``chroma`` beside the networks.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks screens --data FOLDER [--frames 25] [--quick]
 
-The truth is the slow key (``keyed.py``) of the same clips, at 1280x720. So ``chroma`` is measured against its elder:
-what both do not see (a shirt of the screen's colour) counts for nobody. A network sees a plain wall, which is easy.
-Milliseconds are the median of the same frames on one thread, alpha and foreground in host memory at the end.
+The truth is the slow chroma key (``benchmarks/keyed``) of the same clips, at 1280x720. So ``chroma`` is measured
+against a method of its own kind: what both miss (such as a shirt of the screen's colour) counts against neither. For a
+network the screen is a plain wall, which is easy. Milliseconds are the median over the same frames on one thread, until
+alpha and foreground are in host memory.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How many threads each stage should have: the whole program, headless, with one plan after another.
+"""How many threads each stage should have: runs the whole program, headless, with one thread plan after another.
 
     RVM_LIVE_WEIGHTS=path python -m benchmarks threads [--source demo|CLIP] [--seconds 5] [--rounds 3]
 
-Every plan runs as a process of its own; the plans take turns, so that whatever else the machine does hits all alike.
-``rvm_live/system/threads.py`` holds the plan the program uses, marked with a star.
+Every plan runs in a process of its own; the plans take turns, so that other work on the machine slows all of them
+alike. A star marks the plan that the program uses, from ``rvm_live/system/threads.py``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COLUMNS = ("plan", "unique fps", "matting p50 ms", "compositing p50 ms", "total 
 
 
 def child(task: dict[str, Any], report: Path) -> None:
-    """Run the program once with a plan of ours."""
+    """Run the program once with a plan of this benchmark."""
     from rvm_live.apps.live import run
     from rvm_live.core.settings import EngineSettings, LiveSettings, SourceSettings
     from rvm_live.engines.common import cpu_runtime
@@ -51,7 +51,7 @@ def child(task: dict[str, Any], report: Path) -> None:
 
 
 def plans() -> dict[str, dict[str, Any]]:
-    """Name -> task."""
+    """Name -> plan, as the task that a child process gets."""
     cores = threads.usable_cores()
     ours = threads.plan(cores)
     made: dict[str, dict[str, Any]] = {}

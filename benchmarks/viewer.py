@@ -1,7 +1,7 @@
-"""Somebody who looks at the page's pictures, as a process of its own: ``python -m benchmarks.viewer URL KIND``.
+"""A viewer of the page's pictures, in a process of its own: ``python -m benchmarks.viewer URL KIND``.
 
-The first line of the standard input ends it; then it tells for each picture its number and when it had it, seconds of
-``time.perf_counter``, which on Linux is the same clock in every process.
+The first line on its standard input ends it. It then prints for each picture its number and the time of its arrival, in
+seconds of ``time.perf_counter``, which on Linux is the same clock in every process.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ BITS, SIDE = 16, 16
 
 
 def number_in(row: NDArray[np.uint8]) -> int:
-    """The number, read from a row of grey levels through the middle of the squares."""
+    """Read a picture's number from a row of grey levels through the middle of the squares."""
     return sum(int(row[SIDE // 2 + bit * SIDE] > 127) << bit for bit in range(BITS))
 
 
 async def look(source: str, kind: str, over: threading.Event) -> list[tuple[int, float]]:
-    """Take pictures and acknowledge each, as the page does."""
+    """Receive pictures and acknowledge each, as the page does."""
     base, _, token = source.partition("/obs#")
     found: list[tuple[int, float]] = []
     async with (

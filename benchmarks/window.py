@@ -1,10 +1,10 @@
-"""What a picture in the window costs, by the toolkit that makes the window.
+"""What a picture in the window costs, for each toolkit that can make the window.
 
     python -m benchmarks window [--pictures 150] [--rounds 5]
 
-Each toolkit shows the same pictures in a window of its own on one X server (Xvfb where there is no display), in a
-process of its own; they take turns. What is counted is the processor time of the program, not of the X server, which
-copies the picture once for either.
+Each toolkit shows the same pictures in a window of its own, in a process of its own, on one X server (Xvfb where there
+is no display); they take turns. What counts is the processor time of the program. The X server's is left out: it copies
+the picture once for each toolkit alike.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COLUMNS = ("toolkit", "picture", "processor ms", "of OpenCV's", "wall ms", "no")
 
 
 def child(name: str, pictures: int) -> list[dict[str, Any]]:
-    """Show pictures in one window; returns milliseconds a picture for each size."""
+    """Show pictures in one window; returns milliseconds per picture for each size."""
     told = []
     for width, height in SIZES:
         toolkit, _ = open_window("benchmark", lambda _, size=(width, height): size, [name])  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""``python -m benchmarks gpu``, and the floor that its times are compared to."""
+"""``python -m benchmarks gpu``, and the lower bound (floor) that its times are compared with."""
 
 from __future__ import annotations
 

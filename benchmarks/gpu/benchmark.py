@@ -3,12 +3,12 @@
     RVM_LIVE_WEIGHTS=path python -m benchmarks gpu [--device cuda:0] [--frames 600] [--compile] [--only 1080p]
 
 Each row stands beside the plain network of the same run (eager, fp16, compositing on the host) and beside the floor:
-what the network as one graph, the bus and the memory take by themselves. Throughput is measured with a source that is
-always ready and loses nothing; latency with one that gives 60 frames a second. Weights that are not at hand are
-replaced by random ones, which are as fast. ``--device cpu --quick`` runs the same paths where there is no GPU.
+the time that the network as one graph, the bus and the memory need by themselves. Throughput is measured with a source
+that is always ready and drops nothing; latency with a source of 60 frames a second. Where weights are missing, random
+ones take their place; they are as fast. ``--device cpu --quick`` runs the same paths where there is no GPU.
 
-Targets on an H200: 800 fps at 1080p and 400 at 4K with MobileNetV3, 300 at 1080p with ResNet50, three times the plain
-network, 3 ms of added latency at p99.
+Targets on an H200: 800 fps at 1080p and 400 at 4K with MobileNetV3, 300 at 1080p with ResNet50, three times the speed
+of the plain network, 3 ms of added latency at p99.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ LATENCY_FPS = 60.0
 
 
 class Case(NamedTuple):
-    """One row's size and what is aimed at there."""
+    """One row's size, and its target."""
 
     name: str
     model: str
@@ -68,7 +68,8 @@ QUICK = (Case("tiny", "mobilenetv3", 320, 180, 0.5, 0),)
 
 
 class _Ready(Source):
-    """Pictures in host memory, each unlike the one before; as fast as they are taken, or at a steady pace."""
+    """Pictures in host memory, each different from the one before; given as fast as they are taken, or at a steady
+    rate."""
 
     def __init__(self, case: Case, count: int, fps: float | None) -> None:
         rng = np.random.default_rng(0)
@@ -95,7 +96,7 @@ class _Ready(Source):
 
 
 class Weights:
-    """The checkpoint of each model: the real one where it is at hand, else a random one in a scratch folder."""
+    """The checkpoint of each model: the real one where it is found, else a random one in a scratch folder."""
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
@@ -105,7 +106,7 @@ class Weights:
         try:
             return resolve(EngineSettings(model=model, offline=True))
         except RvmLiveError:
-            pass  # not at hand, or the folder that is named holds another model
+            pass  # not found, or the named folder holds another model
         from safetensors.torch import save_file
 
         path = self._scratch / f"{model}.safetensors"

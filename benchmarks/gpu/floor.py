@@ -1,4 +1,4 @@
-"""What a frame costs at least on a GPU: the parts that nobody can leave out, each measured alone on this machine."""
+"""The least time that a frame takes on a GPU: the parts that nobody can leave out, each measured alone here."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ __all__ = ["Floor", "floor_of", "half", "milliseconds"]
 
 @dataclass(frozen=True)
 class Floor:
-    """Milliseconds a frame of each part, alone.
+    """Milliseconds per frame of each part alone.
 
     Attributes:
-        network: the network at low resolution, replayed as one graph (on the CPU: run).
-        up: the picture over the bus, from page-locked memory.
-        down: the finished picture over the bus.
-        full_size: picture read; alpha, foreground and composite written, and read once more; at memory bandwidth.
+        network: the network at low resolution, replayed as one graph (on the CPU: just run).
+        up: copying the picture to the GPU, from page-locked memory.
+        down: copying the finished picture back.
+        full_size: reading the picture; writing alpha, foreground and composite, and reading them once more; at memory
+            bandwidth.
     """
 
     network: float
@@ -35,22 +36,22 @@ class Floor:
 
     @property
     def serial(self) -> float:
-        """One after the other: the least latency."""
+        """The sum of all parts, one after the other: the least latency."""
         return self.network + self.up + self.down + self.full_size
 
     @property
     def overlapped(self) -> float:
-        """The bus in both directions beside the work: the least time between two frames."""
+        """The least time between two frames: both directions of the bus and the work overlap."""
         return max(self.network + self.full_size, self.up, self.down)
 
 
 def half(device: torch.device) -> torch.dtype:
-    """Half precision where it is fast; the CPU runs the same path in single precision."""
+    """Half precision on a GPU, where it is fast; single precision on the CPU, which runs the same path."""
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
 def milliseconds(work: Callable[[], object], device: torch.device, count: int) -> float:
-    """Median time of ``work`` on the device, after a few calls that do not count."""
+    """Median time of ``work`` on the device, after a few warm-up calls."""
     for _ in range(3):
         work()
     spans = []
@@ -71,7 +72,7 @@ def milliseconds(work: Callable[[], object], device: torch.device, count: int) -
 
 @torch.inference_mode()
 def floor_of(variant: str, width: int, height: int, ratio: float, device: torch.device, count: int) -> Floor:
-    """Measure the parts for one size; the network's weights do not matter for its speed, and are random."""
+    """Measure the parts for one size. The network's weights are random: they do not matter for its speed."""
     low = low_size(width, height, ratio)
     network = MattingNetwork(variant).eval().requires_grad_(False)
     fold_batch_norm(network)

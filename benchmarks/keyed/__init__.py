@@ -1,1 +1,1 @@
-"""Truth by chroma key: alpha and colours of a person before a screen, and scenes made of them."""
+"""Truth by chroma key: alpha and colours of a person in front of a screen, and scenes composited from them."""

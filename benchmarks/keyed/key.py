@@ -1,11 +1,10 @@
-"""Truth from a clip shot before a plain screen: its foreground and alpha, by chroma key.
+"""Truth from a clip shot in front of a plain screen: its foreground and alpha, by chroma key.
 
-The camera stands still and the screen is of one hue, so its colour behind the person is known
-(``keyed_screen.py``). What differs from it clearly is person, what does not differ by more than its noise is screen; in
-between, alpha is where the pixel lies on the line between the screen's colour and a colour of the person near by
-(``keyed_person.py``).
+The camera stands still and the screen has one hue, so the screen's colour behind the person is known (``screen.py``). A
+pixel that clearly differs from it is person; a pixel that differs by no more than the noise is screen. In between,
+alpha is the pixel's position on the line between the screen's colour and a colour of the person nearby (``person.py``).
 
-Known faults: see docs/quality.md. A clip whose key is bad is refused.
+For known faults see docs/quality.md. A clip whose key is bad is refused.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ class KeyReport:
     """How good a key is.
 
     Attributes:
-        noise: standard deviation of the screen's colour round what was taken for it, grey levels.
+        noise: standard deviation of the screen's colour, over the pixels taken for screen, grey levels.
         contrast: median distance of the person's colours from the screen's, grey levels.
-        band: part of the picture that is neither clearly person nor clearly screen.
-        screen: part of the picture that is screen.
+        band: part of the picture that is neither clearly person nor clearly screen, 0 to 1.
+        screen: part of the picture that is screen, 0 to 1.
         faults: why the key is bad, empty if it is good.
     """
 
@@ -55,10 +54,10 @@ class Keyed:
     """A person cut out by chroma key.
 
     Attributes:
-        foreground: uint8 (H, W, 3) BGR for each frame, straight, without the screen's colour.
+        foreground: uint8 (H, W, 3) BGR for each frame, straight (not multiplied by alpha), without the screen's colour.
         alpha: uint8 (H, W) for each frame.
-        report: how good it is.
-        pictures: the frames as they were shot, cut like these.
+        report: how good the key is.
+        pictures: the frames as they were shot, cropped like these.
     """
 
     foreground: list[Bytes]
@@ -72,11 +71,12 @@ def key(frames: Sequence[Bytes], name: str = "the clip", count: int | None = Non
 
     Args:
         frames: uint8 (H, W, 3) BGR, all of one size, from a camera that stands still.
-        name: for the message.
-        count: only so many of them are cut out; the screen is learnt from all.
+        name: the clip's name, for messages.
+        count: only so many frames are cut out; the screen is learnt from all of them.
 
     Returns:
-        The frames without strips and dark borders, and without the lower rows where the person is cut off by a side.
+        The frames without black strips and borders, and without the lower rows in which the picture's side cuts the
+        person off.
 
     Raises:
         SourceError: the clip cannot be keyed well; the message says why.
@@ -125,7 +125,8 @@ def _judged(noise: float, contrast: float, band: float, screen: float, alpha: li
 
 
 def _inside(frames: Sequence[Bytes]) -> tuple[int, int, int, int]:
-    """Top, bottom, left, right without strips that stay black, and a few pixels more (codecs smear their edge)."""
+    """Top, bottom, left, right of the picture without strips that stay black, and a few pixels more (codecs blur their
+    edge)."""
     brightest = np.max([frame.max(2) for frame in frames[:: max(1, len(frames) // 8)]], axis=0)
     lit = brightest > _BLACK
     rows, columns = np.flatnonzero(lit.mean(1) > 0.5), np.flatnonzero(lit.mean(0) > 0.5)
@@ -136,7 +137,8 @@ def _inside(frames: Sequence[Bytes]) -> tuple[int, int, int, int]:
 
 
 def _uncut_rows(alpha: list[Bytes]) -> int:
-    """How many rows from the top have the person clear of both sides in every frame; all, if that leaves too few."""
+    """How many rows from the top keep the person clear of both sides in every frame; all rows, if that leaves too
+    few."""
     touched = np.max([np.maximum(each[:, :2].max(1), each[:, -2:].max(1)) for each in alpha], axis=0) > 24
     height = len(touched)
     first = int(touched.argmax()) if touched.any() else height

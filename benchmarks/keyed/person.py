@@ -1,4 +1,4 @@
-"""The person before a screen whose colour is known: alpha and foreground of one frame."""
+"""The person in front of a screen whose colour is known: alpha and foreground of one frame."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def keyed(frame: Bytes, plate: Floats, spread: NDArray[np.float64]) -> tuple[Byt
 
 
 def tint_of(colour: Floats, plate: Floats) -> tuple[Floats, Floats]:
-    """How much of the screen's tint a colour has (1: as much as the screen, 0: none, below: the opposite), and how much
-    of another tint, in the same unit."""
+    """How much of the screen's tint a colour has (1: as much as the screen, 0: none, negative: the opposite tint), and
+    how much of another tint, in the same unit."""
     screen = plate - _grey(plate)[..., None]
     chroma = colour - _grey(colour)[..., None]
     strength = np.maximum(_squares(screen), 100.0)
@@ -73,14 +73,14 @@ def tint_of(colour: Floats, plate: Floats) -> tuple[Floats, Floats]:
 
 
 def _despilled(colour: Floats, near: Floats, plate: Floats) -> Floats:
-    """Without more of the screen's tint than the person's colours near by have."""
+    """Remove what a colour has of the screen's tint beyond the person's colours nearby."""
     screen = plate - _grey(plate)[..., None]
     excess = np.maximum(tint_of(colour, plate)[0] - np.maximum(tint_of(near, plate)[0], 0.0), 0.0)
     return np.asarray(colour - excess[..., None] * screen, np.float32)
 
 
 def _body(clear: Mask, tint: Floats, size: Floats) -> Mask:
-    """The largest region that is clearly no screen, with the holes in it that are no screen either."""
+    """The largest region that is clearly not screen, with those holes filled that are not screen either."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(clear.astype(np.uint8), connectivity=4)
     if count < 2:
         return np.zeros(clear.shape, np.bool_)
@@ -100,7 +100,7 @@ def _body(clear: Mask, tint: Floats, size: Floats) -> Mask:
 
 
 def _unmixed(picture: Floats, plate: Floats, core: Mask, reach: int) -> tuple[Floats, Floats]:
-    """Alpha and the colour of the person, from whichever colour near by explains each pixel best."""
+    """Alpha and the person's colour: for each pixel, from the nearby colour that explains it best."""
     best: Floats | None = None
     alpha = np.zeros(core.shape, np.float32)
     colour = np.zeros_like(picture)
@@ -108,26 +108,27 @@ def _unmixed(picture: Floats, plate: Floats, core: Mask, reach: int) -> tuple[Fl
     for candidate in _candidates(picture, core, reach):
         line = _less_chroma(candidate - plate)
         held = np.clip(_dot(seen, line) / np.maximum(_squares(line), 100.0), 0, 1)
-        # Of colours that explain a pixel alike, the one that needs least of the person: a screen that a codec has
-        # tinged is no person of a colour between the two.
+        # Where several colours explain a pixel equally well, take the one that needs the least alpha: screen that a
+        # codec has tinted is not a person of a colour in between.
         missed = np.asarray(seen - held[..., None] * line, np.float32)
         error = np.asarray(_squares(missed) + _DOUBT * held, np.float32)
         better = np.ones(core.shape, np.bool_) if best is None else error < best
         best = error if best is None else np.where(better, error, best)
         alpha[better] = held[better]
         colour[better] = candidate[better]
-    # Each pixel chose for itself; the colour, unlike alpha, has no right to jump from one to the next.
+    # Each pixel chose for itself; unlike alpha, the colour must not jump from one pixel to the next.
     return alpha, cv2.bilateralFilter(colour, 5, 40, 1.5)
 
 
 def _less_chroma(differs: Floats) -> Floats:
-    """Codecs keep colour at half the size and smear it; brightness is what is sharp."""
+    """Reduce colour differences: codecs store colour at half the size and blur it; brightness stays sharp."""
     grey = _grey(differs)[..., None]
     return np.asarray(grey + 0.5 * (differs - grey), np.float32)
 
 
 def _candidates(picture: Floats, core: Mask, reach: int) -> list[Floats]:
-    """Pictures of the person's colours carried outward from the core: averages near and far, darkest and nearest."""
+    """Pictures of the person's colours spread outward from the core: averages near and far, darkest and nearest
+    colour."""
     found = []
     weight = core.astype(np.float32)
     inside = picture * weight[..., None]
@@ -148,7 +149,7 @@ def _candidates(picture: Floats, core: Mask, reach: int) -> list[Floats]:
 
 
 def _nearest(region: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """For each pixel row and column of the nearest one of a region."""
+    """For each pixel, row and column of the nearest pixel of a region."""
     _, labels = cv2.distanceTransformWithLabels(
         (~region).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -160,7 +161,7 @@ def _nearest(region: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _without_specks(alpha: Floats) -> Floats:
-    """What does not hang together with the person, however faintly, is noise of the screen."""
+    """Remove alpha that is not connected with the person, however faintly: it is noise of the screen."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.04).astype(np.uint8), connectivity=8)
     if count < 2:
         return alpha

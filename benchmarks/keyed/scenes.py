@@ -1,8 +1,9 @@
-"""A person cut out by chroma key, put before other backgrounds as a webcam would show it: input, and its truth.
+"""A person cut out by chroma key, put in front of other backgrounds as a webcam would show it: pictures and their
+truth.
 
-Pictures are 1280x720, the person at the clip's own height. A background is *still*, *moving* (a video, or the camera's
-slow way over a large still) or *busy* (a still with much detail, the whole picture shaking as in a hand). Noise like a
-small sensor's and JPEG, as webcams send it, come last. A seed gives the same pictures every time.
+Pictures are 1280x720, the person at the clip's own height. A background is *still*, *moving* (a video, or the camera
+panning slowly over a large still) or *busy* (a detailed still, with the whole picture shaking as in a hand). Last come
+noise like that of a small sensor, and JPEG, as webcams send it. A seed gives the same pictures every time.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ __all__ = ["KINDS", "SIZE", "Setting", "covering", "layers", "scene"]
 SIZE = (1280, 720)
 KINDS = ("still", "moving", "busy")
 _VIDEOS = frozenset({".mp4", ".webm", ".mkv", ".mov", ".avi", ".mpg"})
-_SHOT, _READ = 0.10, 1.6  # variance of the noise: 0.10 times the grey level, and 1.6 squared
+_SHOT, _READ = 0.10, 1.6  # variance of the noise: 0.10 times the grey level, plus 1.6 squared
 _JPEG = 88
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Where the person is put.
+    """Where the person is put, and how.
 
     Attributes:
         kind: one of :data:`KINDS`.
@@ -62,13 +63,13 @@ def layers(person: Keyed, setting: Setting, size: tuple[int, int] = SIZE) -> Ite
     rng = np.random.default_rng(setting.seed)
     scale = height / person.alpha[0].shape[0]
     across = round(person.alpha[0].shape[1] * scale)
-    # Off the middle, as people sit; no further than the clip allows.
+    # Off centre, as people sit; no further than the clip allows.
     left = round((width - across) * (0.5 + 0.5 * (rng.random() - 0.5)))
     shake = _way(rng, len(person.alpha), 3.0 if setting.kind == "busy" else 0.0)
     backgrounds = _backgrounds(setting, rng, size, len(person.alpha))
     for colour, alpha, move, behind in zip(person.foreground, person.alpha, shake, backgrounds, strict=True):
         placed = _floats([[scale, 0, left + 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5]])
-        # What lies beyond the clip's lower edge is more of the same, so that no shake uncovers it.
+        # Beyond the clip's lower edge its last row is repeated, so that no shake shows a gap.
         front = cv2.warpAffine(colour, placed, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         matte = cv2.warpAffine(_padded(alpha), _padded_way(placed), size, flags=cv2.INTER_CUBIC)
         share = matte[..., None].astype(np.float32) / 255
@@ -85,7 +86,7 @@ _PAD = 8
 
 
 def _padded(alpha: Bytes) -> Bytes:
-    """Nothing beyond the sides and the top, more of the same beyond the bottom."""
+    """Pad alpha: zeros beyond the sides and the top, the last row repeated beyond the bottom."""
     sides = cv2.copyMakeBorder(alpha, _PAD, 0, _PAD, _PAD, cv2.BORDER_CONSTANT, value=0)
     return cv2.copyMakeBorder(sides, 0, _PAD, 0, 0, cv2.BORDER_REPLICATE)  # type: ignore[no-any-return]
 
@@ -101,7 +102,7 @@ def _floats(values: object) -> NDArray[np.float32]:
 
 
 def _way(rng: np.random.Generator, count: int, reach: float) -> NDArray[np.float32]:
-    """A hand's slow tremble: (count, 2) pixels."""
+    """The slow tremble of a hand: (count, 2) pixels."""
     steps = rng.normal(size=(count + 24, 2))
     kernel = np.hanning(13)
     smooth = np.stack([np.convolve(steps[:, axis], kernel / np.linalg.norm(kernel), "same") for axis in (0, 1)], 1)
@@ -109,8 +110,8 @@ def _way(rng: np.random.Generator, count: int, reach: float) -> NDArray[np.float
 
 
 def _filmed(picture: NDArray[np.float32], rng: np.random.Generator) -> Bytes:
-    """With a sensor's noise, and through JPEG."""
-    # Drawn at half the size and blown up, half of it: a camera's own filters leave grain, not single pixels.
+    """Add a sensor's noise, and compress to JPEG and back."""
+    # Half of the noise is drawn at half the size and enlarged: a camera's own filters leave grain, not single pixels.
     height, width = picture.shape[:2]
     fine = rng.standard_normal((height, width, 3), np.float32)
     coarse = rng.standard_normal(((height + 1) // 2, (width + 1) // 2, 3), np.float32)
@@ -135,7 +136,7 @@ def _backgrounds(
         for _ in range(count):
             yield still
         return
-    # A third larger than the frame; the camera goes from one side to the other in four seconds.
+    # The background is a third larger than the frame; the camera pans from one side to the other in four seconds.
     wide = covering(picture, (round(size[0] * 1.33), round(size[1] * 1.33))).astype(np.float32)
     spare = _floats([wide.shape[1] - size[0], wide.shape[0] - size[1]])
     begin = rng.random(2)
@@ -146,7 +147,7 @@ def _backgrounds(
 
 
 def _played(path: Path, size: tuple[int, int], count: int) -> Iterator[NDArray[np.float32]]:
-    """The first frames of a video, and back again where it is too short."""
+    """The first frames of a video; played backwards after the end where it is too short."""
     seen: list[Bytes] = []
     try:
         with av.open(str(path)) as container:
@@ -166,7 +167,7 @@ def _played(path: Path, size: tuple[int, int], count: int) -> Iterator[NDArray[n
 
 
 def covering(picture: Bytes, size: tuple[int, int]) -> Bytes:
-    """Scaled and cropped in the middle."""
+    """Scale and crop around the middle so that the picture covers the size."""
     width, height = size
     scale = max(width / picture.shape[1], height / picture.shape[0])
     across, down = max(width, round(picture.shape[1] * scale)), max(height, round(picture.shape[0] * scale))

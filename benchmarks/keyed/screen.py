@@ -15,15 +15,15 @@ _NOISE_FLOOR = 1.2
 
 
 def screen_of(frames: list[Bytes], name: str) -> tuple[Floats, NDArray[np.float64], float]:
-    """The screen's colour everywhere, also behind the person: the median over time where it is seen, a smooth surface
-    fitted to that elsewhere.
+    """The screen's colour everywhere, also behind the person: the median over time where it is seen, and elsewhere a
+    smooth surface fitted to that.
 
     Args:
         frames: uint8 (H, W, 3) BGR.
-        name: of the clip, for the message.
+        name: the clip's name, for messages.
 
     Returns:
-        Its colour, float32 (H, W, 3) BGR; the covariance of its noise (3, 3); the part of the picture it is seen in.
+        Its colour, float32 (H, W, 3) BGR; the covariance of its noise (3, 3); the share of the picture that it fills.
 
     Raises:
         SourceError: there is no screen.
@@ -36,7 +36,7 @@ def screen_of(frames: list[Bytes], name: str) -> tuple[Floats, NDArray[np.float6
     hue = _chromaticity(np.median(corners, axis=0)[None])[0]
     if np.abs(hue - 1 / 3).max() < 0.05 or hue[2] == hue.max():
         raise SourceError(f"{name} cannot be keyed: what is in its upper corners is no green or blue screen")
-    # Where each pixel is of the screen's hue for more than half the time.
+    # The pixels that have the screen's hue for more than half of the time.
     near = np.abs(_chromaticity(some) - hue).max(-1) < 0.09
     known = near.mean(0) > 0.5
     if known.mean() < 0.15:
@@ -64,7 +64,7 @@ def screen_of(frames: list[Bytes], name: str) -> tuple[Floats, NDArray[np.float6
 
 
 def _chromaticity(colour: Floats) -> Floats:
-    """Each channel's part of the sum: what stays when the light changes."""
+    """Each channel's share of the sum: what stays when the light changes."""
     return colour / np.maximum(colour.sum(-1, keepdims=True), 1.0)  # type: ignore[no-any-return]
 
 
@@ -76,14 +76,14 @@ def _surface(plate: Floats, known: Mask) -> Floats:
     rows = np.flatnonzero(known)
     rows = rows[:: max(1, len(rows) // 20_000)]
     flat = terms.reshape(-1, terms.shape[-1])
-    # Ridge: beneath the person the surface has nothing to hold on to.
+    # Ridge regression: behind the person there is nothing to fit the surface to.
     left = flat[rows].T @ flat[rows] + 1e-4 * len(rows) * np.eye(flat.shape[1])
     solved = np.linalg.solve(left, flat[rows].T @ plate.reshape(-1, 3)[rows])
     return np.asarray((flat @ solved).reshape(height, width, 3), np.float32)
 
 
 def _blended(plate: Floats, smooth: Floats, known: Mask) -> Floats:
-    """The plate where it is known, continued from there by the surface plus what the plate differs from it near by."""
+    """The plate where it is known, and elsewhere the surface plus the plate's nearby difference from it."""
     weight = known.astype(np.float32)
     differs = (plate - smooth) * weight[..., None]
     sigma = plate.shape[0] / 24

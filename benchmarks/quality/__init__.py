@@ -1,4 +1,4 @@
-"""``python -m benchmarks quality``: its clips, its subjects, its metrics and its page."""
+"""``python -m benchmarks quality``: its clips, subjects, metrics and page."""
 
 from __future__ import annotations
 

@@ -4,11 +4,12 @@
         [--mediapipe-python .venv-mediapipe/bin/python] [--onnx FILE] [--weights FILE ...] [--no-posts] [--resume FILE]
         [--size WxH] [--quick]
 
-Three kinds of truth. ``--dataset``: folders in the layout of VideoMatte240K's evaluation set. ``--data``: a folder with
-``webcam/`` and ``backgrounds/``; clips shot before a plain screen are keyed and put before other backgrounds
-(``keyed.py``, ``keyed_scenes.py``), and on clips without truth the plain network at the published ratio stands in for
-it. MAD and MSE are in thousandths, dtSSD in hundredths, Grad and Conn as in RVM's paper, of every fourth frame unless
-``--all``; each clip counts alike. Milliseconds are the median of the same frames, alpha in host memory at the end.
+There are three kinds of truth. ``--dataset`` names folders in the layout of VideoMatte240K's evaluation set. ``--data``
+names a folder with ``webcam/`` and ``backgrounds/``: clips shot in front of a plain screen are keyed and put before
+other backgrounds (``benchmarks/keyed``); for clips without truth the plain network at the published ratio stands in.
+MAD and MSE are in thousandths, dtSSD in hundredths. Grad and Conn are as in RVM's paper, on every fourth frame unless
+``--all`` is given. Each clip has the same weight. Milliseconds are the median over the same frames, until alpha is in
+host memory.
 
 docs/quality.md is written from the result by ``python -m benchmarks quality --page``.
 """
@@ -47,7 +48,7 @@ _WARM_UP = 3
 
 @dataclass
 class _Told:
-    """What one subject did on one kind of truth."""
+    """The results of one subject on one kind of truth."""
 
     family: str
     clips: dict[str, Quality] = field(default_factory=dict)
@@ -59,7 +60,7 @@ def run(arguments: list[str]) -> dict[str, Any]:
 
     Raises:
         UnavailableError: nothing is named to measure on.
-        RvmLiveError: what is named cannot be used.
+        RvmLiveError: what is named to measure on cannot be used.
     """
     options = _parsed(arguments)
     if options.page:
@@ -138,7 +139,7 @@ def _clips(options: argparse.Namespace) -> list[Clip]:
 def _measured(
     clips: list[Clip], options: argparse.Namespace
 ) -> tuple[dict[tuple[str, str], _Told], dict[str, str], dict[str, str]]:
-    """(truth, subject) -> what it did; why subjects were left out; why clips were."""
+    """(truth, subject) -> results; why subjects were left out; why clips were left out."""
     wanted = Wanted(
         weights=tuple(options.weights or (None,)),
         onnx=options.onnx,
@@ -180,7 +181,7 @@ def _known(path: Path | None) -> dict[str, Done]:
     """Clip -> what earlier runs measured on it.
 
     Raises:
-        SettingsError: the file is none of this program's.
+        SettingsError: the file is not a result of this benchmark.
     """
     if path is None or not path.exists():
         return {}
@@ -199,7 +200,7 @@ def _keep(measured: dict[tuple[str, str], _Told], clip: Clip, done: Done) -> Non
 
 
 class _Team:
-    """The subjects, open for one size at a time."""
+    """The subjects, opened for one size at a time."""
 
     def __init__(self, wanted: Wanted, refusals: dict[str, str], match: str = "") -> None:
         self._wanted, self._refusals, self._match = wanted, refusals, match
@@ -221,7 +222,7 @@ class _Team:
                 self._refusals[subject.label] = str(error)
                 subject.close()
                 continue
-            if name in self._open:  # two ways of asking for the same
+            if name in self._open:  # two requests that lead to the same subject
                 subject.close()
             else:
                 self._open[name] = subject
@@ -244,7 +245,7 @@ def _stand_in(frames: list[Frame]) -> list[Bytes]:
 
 
 def _one(subject: Subject, frames: list[Frame], truth: list[Bytes], every: int) -> tuple[Quality, list[float]]:
-    """How good a subject is on a clip, and its milliseconds."""
+    """A subject's quality on a clip, and its milliseconds."""
     subject.reset()
     scorer, times = Scorer(every), []
     for frame, alpha in zip(frames, truth, strict=True):

@@ -1,4 +1,4 @@
-"""What quality is measured on: folders in the VideoMatte240K layout, keyed truth, and clips without truth."""
+"""What quality is measured on: folders in the layout of VideoMatte240K, keyed clips, and clips without truth."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Pair = tuple[Bytes, "Bytes | None"]
 KEYED, AGREEMENT = "keyed", "plain network"
 SUFFIXES = (".png", ".jpg", ".jpeg")
 UNTRUE = ("webcam/liveportrait_d9.mp4", "webcam/liveportrait_s18.mp4", "webcam/volcomix_Doctor_26732.mp4")
-# Places without people; none of the stills is trained on (training/clips.py, DEVELOPMENT_BACKGROUNDS).
+# Places without people. No still of them is used for training (training/clips.py, DEVELOPMENT_BACKGROUNDS).
 STILL = ("mam_rw_04.jpg", "dav2_demo05.jpg", "elementary_Viktor_Forgacs.jpg")
 MOVING = ("volcomix_architecture-5082700_1280.jpg", "dav2_demo12.jpg", "backscrub_rotating_earth.webm")
 BUSY = ("kodak_08.jpg", "kodak_01.jpg", "kodak_24.jpg")
@@ -43,9 +43,9 @@ class Clip:
     """A clip to measure on.
 
     Attributes:
-        name: of the clip.
+        name: the clip's name.
         truth: what its truth is: :data:`KEYED`, :data:`AGREEMENT`, or the name of a data set.
-        frames: gives picture uint8 (H, W, 3) BGR and alpha uint8 (H, W), or None where there is no truth.
+        frames: gives picture uint8 (H, W, 3) BGR and alpha uint8 (H, W), or None in alpha's place without truth.
     """
 
     name: str
@@ -54,11 +54,10 @@ class Clip:
 
 
 def dataset_clips(folder: Path, count: int | None) -> list[Clip]:
-    """Every folder in ``folder``, however deep, that has ``com`` and ``pha`` folders of numbered pictures.
+    """Every folder below ``folder``, at any depth, that has ``com`` and ``pha`` folders of numbered pictures.
 
-    That is the layout in which RVM's authors give out their test set: ``videomatte_motion/0000/com/0000.png`` and
-    ``…/pha/0000.png``. ``fgr`` may lie
-    beside them; it is not needed.
+    RVM's authors publish their test set in this layout: ``videomatte_motion/0000/com/0000.png`` and ``…/pha/0000.png``.
+    ``fgr`` may lie beside them; it is not needed.
 
     Raises:
         SettingsError: there is no such clip.
@@ -101,7 +100,7 @@ def _read(path: Path, how: int) -> Bytes:
 
 
 def shot_before_a_screen(folder: Path) -> list[Path]:
-    """The clips before a screen in ``folder/webcam``.
+    """The clips in ``folder/webcam`` that were shot in front of a screen.
 
     Raises:
         SettingsError: there are none.
@@ -113,7 +112,7 @@ def shot_before_a_screen(folder: Path) -> list[Path]:
 
 
 def keyed_settings(folder: Path, *, every_kind: bool) -> Iterator[tuple[Path, Setting]]:
-    """The clips before a screen in ``folder/webcam``, and where each is put.
+    """The clips in ``folder/webcam`` that were shot in front of a screen, and the setting that each is put into.
 
     Raises:
         SettingsError: there are none.
@@ -127,13 +126,13 @@ def keyed_settings(folder: Path, *, every_kind: bool) -> Iterator[tuple[Path, Se
 
 
 def keyed_clips(folder: Path, count: int | None, size: tuple[int, int], *, every_kind: bool) -> list[Clip]:
-    """The clips before a screen in ``folder/webcam``, over backgrounds from ``folder/backgrounds``.
+    """The clips in ``folder/webcam`` that were shot in front of a screen, over backgrounds from ``folder/backgrounds``.
 
     Args:
-        folder: with ``webcam`` and ``backgrounds``.
-        count: frames of each; None for all.
+        folder: the folder that holds ``webcam`` and ``backgrounds``.
+        count: frames of each clip; None for all.
         size: of the pictures, width and height.
-        every_kind: each over still, moving and busy, rather than one of them in turn.
+        every_kind: put each clip before a still, a moving and a busy background, rather than before one kind in turn.
 
     Raises:
         SettingsError: there are none.
@@ -152,7 +151,7 @@ def _keyed(path: Path, setting: Setting, count: int | None, size: tuple[int, int
 
 
 def agreement_clips(folder: Path, count: int | None, size: tuple[int, int], *, every: bool) -> list[Clip]:
-    """Clips without truth; ``every`` takes all that people use a webcam for, and those that are hard."""
+    """Clips without truth; ``every``: all clips of usual webcam scenes and the difficult ones."""
     paths = [folder / name for name in UNTRUE if (folder / name).is_file()]
     if every:
         kinds = [*folder.glob("webcam/*.mp4"), *folder.glob("hard/*.mkv"), *folder.glob("hard/*.mp4")]

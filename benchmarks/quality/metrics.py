@@ -1,7 +1,7 @@
-"""How far a matte is from the truth: the five numbers of the RobustVideoMatting paper, lower is better.
+"""How far a matte is from the truth: the five metrics of the RobustVideoMatting paper; lower is better.
 
-All take 8-bit mattes, as they would lie in files, and count in alpha 0-1. MAD and MSE are means; Grad and Conn are sums
-over the picture, so they grow with its size and are compared at one size only.
+All take 8-bit mattes, as files hold them, and compute with alpha in 0-1. MAD and MSE are means. Grad and Conn are sums
+over the picture, so they grow with its size and can be compared at one size only.
 """
 
 from __future__ import annotations
@@ -38,27 +38,29 @@ def mse(predicted: Bytes, truth: Bytes) -> float:
 
 
 def grad(predicted: Bytes, truth: Bytes) -> float:
-    """Squared difference of the gradients' magnitudes, summed, over 1000 (Rhemann et al., CVPR 2009).
+    """Squared difference of the gradients' magnitudes, summed and divided by 1000 (Rhemann et al., CVPR 2009).
 
-    Each matte is stretched to 0-1 first; the gradient is its convolution with the first derivative of a Gaussian with
-    a standard deviation of 1.4 pixels, whose two-dimensional kernel has a Euclidean norm of one, the border repeated.
+    Each matte is stretched to 0-1 first. The gradient is its convolution with the first derivative of a Gaussian with a
+    standard deviation of 1.4 pixels; the two-dimensional kernel has a Euclidean norm of one, and the border is
+    repeated.
     """
     first, second = _pair(predicted, truth)
     return float(np.square(_magnitude(first) - _magnitude(second)).sum()) / 1e3
 
 
 def conn(predicted: Bytes, truth: Bytes) -> float:
-    """Difference of the degrees of connectedness, summed, over 1000 (Rhemann et al., CVPR 2009).
+    """Difference of the degrees of connectedness, summed and divided by 1000 (Rhemann et al., CVPR 2009).
 
-    For each pixel the highest threshold (in steps of 0.1) at which it still belongs to the largest 4-connected region
-    where both mattes reach it; what a matte exceeds that by, if it is 0.15 or more, is its lack of connection.
+    For each pixel, find the highest threshold (in steps of 0.1) at which the pixel still belongs to the largest
+    4-connected region in which both mattes reach that threshold. The amount by which a matte exceeds it, if 0.15 or
+    more, is its lack of connection.
     """
     first, second = _inhabited(*_pair(predicted, truth))
     both = np.minimum(first, second)
     reached = np.ones(both.shape)
     undecided = np.ones(both.shape, np.bool_)
     for step in range(1, round(1 / CONN_STEP) + 1):
-        # A hair's breadth below: 0.3 and 3 * 0.1 are not the same number.
+        # Compare with a value slightly below the threshold: 0.3 and 3 * 0.1 are not the same number.
         lost = undecided & ~_largest(both >= step * CONN_STEP - 1e-9)
         reached[lost] = (step - 1) * CONN_STEP
         undecided &= ~lost
@@ -66,7 +68,7 @@ def conn(predicted: Bytes, truth: Bytes) -> float:
 
 
 def dtssd(predicted: Bytes, truth: Bytes, predicted_before: Bytes, truth_before: Bytes) -> float:
-    """Root mean squared difference of the changes since the frame before, times 100 (Erofeev et al., BMVC 2015)."""
+    """Root mean square difference of the changes since the frame before, times 100 (Erofeev et al., BMVC 2015)."""
     first, second = _pair(predicted, truth)
     first_before, second_before = _pair(predicted_before, truth_before)
     return math.sqrt(float(np.square((first - first_before) - (second - second_before)).mean())) * 1e2
@@ -74,7 +76,7 @@ def dtssd(predicted: Bytes, truth: Bytes, predicted_before: Bytes, truth_before:
 
 @dataclass(frozen=True)
 class Quality:
-    """The five numbers; NaN where nothing was measured (dtSSD of a single picture)."""
+    """The five metrics; NaN where one was not measured (such as dtSSD of a single picture)."""
 
     mad: float
     mse: float
@@ -87,10 +89,10 @@ class Quality:
 
 
 class Scorer:
-    """Takes the frames of one clip in order and averages each number over those that have it.
+    """Takes the frames of one clip in order and averages each metric over the frames that have it.
 
     Args:
-        every: Grad and Conn, which take longest, are worked out for the first of every so many frames.
+        every: Grad and Conn, the slow ones, are computed for the first of every so many frames.
     """
 
     def __init__(self, every: int = 1) -> None:
@@ -116,7 +118,7 @@ class Scorer:
 
 
 def mean_of(several: Iterable[Quality]) -> Quality:
-    """The mean over clips, each counting alike; numbers that were not measured are left out."""
+    """The mean over clips, all with the same weight; metrics that were not measured are left out."""
     rows = list(several)
     return Quality(*(_mean([getattr(row, field.name) for row in rows]) for field in fields(Quality)))
 
@@ -127,7 +129,7 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _pair(one: Bytes, other: Bytes) -> tuple[Real, Real]:
-    """Both in 0-1, checked."""
+    """Check both mattes and scale them to 0-1."""
     if one.shape != other.shape or one.ndim != 2:
         raise ValueError(f"mattes of {one.shape} and {other.shape}: both must be (height, width), of one size")
     if one.dtype != np.uint8 or other.dtype != np.uint8:
@@ -136,7 +138,7 @@ def _pair(one: Bytes, other: Bytes) -> tuple[Real, Real]:
 
 
 def _inhabited(one: Real, other: Real) -> tuple[Real, Real]:
-    """The window outside of which both are 0 and nothing can be lacking."""
+    """Both mattes cut to the window outside of which both are 0, so that no connection can be missing there."""
     either = np.maximum(one, other) > 0
     rows, columns = np.flatnonzero(either.any(1)), np.flatnonzero(either.any(0))
     if not len(rows):
@@ -155,7 +157,7 @@ def _magnitude(matte: Real) -> Real:
 
 
 def _kernels() -> tuple[Real, Real]:
-    """A Gaussian and its derivative as far as they are above 1 %, scaled so that their product's norm is one."""
+    """A Gaussian and its derivative, cut off where they fall below 1 %, scaled so that their product's norm is one."""
     sigma, least = GRAD_SIGMA, 1e-2
     reach = math.ceil(sigma * math.sqrt(-2 * math.log(math.sqrt(2 * math.pi) * sigma * least)))
     at = np.arange(-reach, reach + 1, dtype=np.float64)
@@ -165,7 +167,7 @@ def _kernels() -> tuple[Real, Real]:
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest 4-connected region, the first of several alike; empty where there is none."""
+    """The largest 4-connected region (the first, if several are equally large); empty where there is none."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     if count < 2:
         return np.zeros(mask.shape, np.bool_)
@@ -173,5 +175,5 @@ def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _lack(excess: Real) -> Real:
-    """``1 - phi``: what the matte exceeds the connected level by, where that counts."""
+    """``1 - phi``: the amount by which the matte exceeds the connected level, where it is large enough to count."""
     return np.where(excess >= CONN_CUT - 1e-9, excess, 0.0)

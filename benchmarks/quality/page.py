@@ -1,4 +1,4 @@
-"""docs/quality.md's tables and its plot, from ``benchmarks/results/quality.json``."""
+"""Writes the tables and the plot of docs/quality.md from ``benchmarks/results/quality.json``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INKS = ("#2f6db3", "#d9a441", "#4c9a5b", "#8e5ba6", "#b03030", "#6b7785", "#46a
 
 
 def write(folder: Path = RESULTS, page: Path = PAGE, plot: Path = PLOT) -> dict[str, Any]:
-    """Bring the page up to date with the result; returns the result.
+    """Bring the page up to date with the result, and return the result.
 
     Raises:
         UnavailableError: nothing has been measured.
@@ -69,7 +69,7 @@ def _busy(result: Mapping[str, Any]) -> str:
 
 
 def _beside(rows: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Each row that something was done to, and below it those with it done."""
+    """Each row whose alpha was also post-processed, and below it the rows with that processing."""
     found: list[Mapping[str, Any]] = []
     for name in dict.fromkeys(row["what"].partition(" + ")[0].partition(", no refiner")[0] for row in after):
         found += [row for row in rows if row["truth"] == KEYED and row["what"] == name]
@@ -84,7 +84,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def scatter(path: Path, result: Mapping[str, Any]) -> None:
-    """Speed against quality on the keyed truth: milliseconds across, MAD and dtSSD down, one ink for each engine.
+    """Speed against quality on the keyed truth: milliseconds on the x axis, MAD and dtSSD on the y axes, one colour per
+    engine.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -128,7 +129,7 @@ def scatter(path: Path, result: Mapping[str, Any]) -> None:
 
 
 def _short(row: Mapping[str, Any]) -> str:
-    """What tells a row from the others of its series: its ratio, its model."""
+    """What tells a row from the others of its series: its ratio or its model."""
     name: str = row["what"]
     words = name.partition("(")[2].rstrip(")") or name.partition(", ")[2]
     for long, short in (("ratio ", ""), ("moving down and up its rungs", "moving"), ("selfie segmentation, ", "")):
@@ -137,6 +138,6 @@ def _short(row: Mapping[str, Any]) -> str:
 
 
 def _within(rows: Sequence[Mapping[str, Any]], column: str, value: float) -> bool:
-    """Whether a mark lies among the values, or just beside them."""
+    """Whether a value lies among the others, or only just outside of them."""
     found = [row[column] for row in rows if row[column] is not None and row[column] > 0]
     return bool(found) and min(found) / 1.5 <= value <= 1.5 * max(found)

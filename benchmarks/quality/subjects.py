@@ -1,4 +1,5 @@
-"""Whose quality is measured: every engine, precision and size that works here, and what may be done to alpha after."""
+"""The subjects of the quality benchmark: every engine, precision and size that works here, and post-processing of
+alpha."""
 
 from __future__ import annotations
 
@@ -35,15 +36,15 @@ class Subject:
     """Takes pictures in order and gives alpha as the user sees it.
 
     Attributes:
-        family: engine it belongs to, for colours in the plot.
-        label: what was asked for.
+        family: the engine it belongs to; sets its colour in the plot.
+        label: what was asked for, for the table.
     """
 
     family = ""
     label = ""
 
     def open(self, width: int, height: int) -> str:
-        """Get ready for a size; returns the name under which it is listed.
+        """Get ready for a size; returns the subject's name in the table.
 
         Raises:
             UnavailableError: it does not work here.
@@ -54,7 +55,7 @@ class Subject:
         """A new clip begins."""
 
     def matte(self, frame: Frame) -> tuple[float, Bytes]:
-        """Milliseconds, and alpha uint8 (H, W) in host memory."""
+        """Milliseconds that it took, and alpha uint8 (H, W) in host memory."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -62,12 +63,12 @@ class Subject:
 
 
 class EngineSubject(Subject):
-    """An engine of this program, or one with its contract.
+    """An engine of this program, or anything else that keeps an engine's contract.
 
     Args:
-        settings: which.
-        make: makes it; None for the program's own choice.
-        moving: goes down and up its rungs, five frames on each, as ``--adaptive`` may: more restless than that ever is.
+        settings: the engine and its settings.
+        make: makes the engine; None for the program's own choice.
+        moving: step down and up through the ratios, five frames on each: faster changes than ``--adaptive`` ever makes.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class EngineSubject(Subject):
             rungs = engine.rungs
             turn = self._seen // _FRAMES_ON_A_RUNG % (2 * len(rungs) - 2)
             wanted = rungs[min(turn, 2 * len(rungs) - 2 - turn)]
-            while not engine.use_rung(wanted):  # it is compiled on a thread beside; here nothing else may run
+            while not engine.use_rung(wanted):  # compiled on another thread; nothing else may run here meanwhile
                 time.sleep(0.01)
         self._seen += 1
         began = time.perf_counter_ns()
@@ -126,7 +127,7 @@ class EngineSubject(Subject):
 
 
 class SelfieSubject(Subject):
-    """MediaPipe's selfie segmentation, in its own process."""
+    """MediaPipe's selfie segmentation, in a process of its own."""
 
     family = "MediaPipe"
 
@@ -153,12 +154,12 @@ class SelfieSubject(Subject):
 
 
 class After(Subject):
-    """Another subject's alpha with something done to it, over all frames of a clip.
+    """Another subject whose alpha is post-processed, over all frames of a clip.
 
     Args:
-        subject: whose.
-        label: what is done, for the table.
-        make: makes what does it, anew for each clip: (picture, alpha) -> alpha.
+        subject: the subject whose alpha is taken.
+        label: name of the processing, for the table.
+        make: makes the processing step, a new one for each clip: (picture, alpha) -> alpha.
     """
 
     def __init__(self, subject: Subject, label: str, make: Callable[[], Post]) -> None:
@@ -186,7 +187,7 @@ class After(Subject):
 
 
 class Unrefined(Subject):
-    """The network over a shrunken picture, its alpha brought up bilinearly: what the refiner is compared to."""
+    """The network on a downscaled picture, its alpha upsampled bilinearly: what the refiner is compared with."""
 
     family = "with something after"
 
@@ -215,7 +216,7 @@ class Unrefined(Subject):
 
 
 def guided(radius: int) -> Callable[[], Post]:
-    """A guided filter at full size (He et al. 2010), on the picture's brightness."""
+    """A guided filter at full size (He et al. 2010), guided by the picture's brightness."""
 
     def post(picture: Bytes, alpha: Bytes) -> Bytes:
         grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32) / 255
@@ -235,13 +236,13 @@ def feather(sigma: float) -> Callable[[], Post]:
 
 
 def levels(low: float, high: float) -> Callable[[], Post]:
-    """What is below ``low`` is nothing, what is above ``high`` everything."""
+    """Alpha below ``low`` becomes 0, above ``high`` full."""
     table = np.clip((np.arange(256) / 255 - low) / (high - low) * 255 + 0.5, 0, 255).astype(np.uint8)
     return lambda: lambda picture, alpha: cv2.LUT(alpha, table)
 
 
 def steadied() -> Post:
-    """What ``--steady`` does."""
+    """The smoothing of ``--steady``."""
     smoother = TemporalSmoother()
 
     def post(picture: Bytes, alpha: Bytes) -> Bytes:
@@ -263,13 +264,13 @@ POSTS: dict[str, Callable[[], Post]] = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be listed.
+    """Which subjects are wanted.
 
     Attributes:
-        weights: checkpoints of RVM; None stands for the one the program finds.
+        weights: RVM checkpoints; None stands for the one that the program finds.
         onnx: a file for the engine ``onnx``, or None.
-        mediapipe_python: an interpreter that has MediaPipe.
-        posts: measure what may be done to alpha, too.
+        mediapipe_python: a Python interpreter that has MediaPipe.
+        posts: also measure post-processing of alpha.
         quick: two subjects only.
     """
 
@@ -281,7 +282,7 @@ class Wanted:
 
 
 def subjects(wanted: Wanted, width: int, height: int) -> Iterator[Subject]:
-    """Every one that may work here, not yet open."""
+    """Every subject that may work here, not yet opened."""
     ladder = ratios_for(width, height)
     for weights in wanted.weights:
         base = EngineSettings(device="cpu", weights=weights)
@@ -297,7 +298,7 @@ def subjects(wanted: Wanted, width: int, height: int) -> Iterator[Subject]:
             try:
                 asked = replace(base, engine="openvino", precision=precision)
             except RvmLiveError:
-                continue  # this version of the program does not know it
+                continue  # this version of the program does not have it
             for ratio in ladder:
                 yield EngineSubject(replace(asked, downsample_ratio=ratio))
         yield EngineSubject(replace(base, engine="openvino"), moving=True)
@@ -313,7 +314,7 @@ def subjects(wanted: Wanted, width: int, height: int) -> Iterator[Subject]:
     with suppress(RvmLiveError):
         ENGINES.load("lite")
         own = EngineSettings(engine="lite", device="cpu")
-        for precision in ("auto", "fp32"):  # the first is the second, where the processor has no bf16
+        for precision in ("auto", "fp32"):  # without bf16 in the processor, both are the same
             yield EngineSubject(replace(own, precision=precision))
         for ratio in ladder:
             if not math.isclose(ratio, SIDE / max(width, height)):

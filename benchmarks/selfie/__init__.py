@@ -1,1 +1,1 @@
-"""MediaPipe's selfie segmentation, for comparison, in a Python of its own."""
+"""MediaPipe's selfie segmentation, for comparison, run in a separate Python."""

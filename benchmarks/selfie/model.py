@@ -1,8 +1,8 @@
-"""MediaPipe's selfie segmentation, what webcam programs use on CPUs today, as a subject to compare with.
+"""MediaPipe's selfie segmentation, which webcam programs use on CPUs today, as a subject to compare with.
 
-It runs in a process of its own, with a Python of its own if need be: the last version that brings its models along,
-0.10.21, wants an older NumPy than this program, and there is none for Python 3.13. That version opens no connection
-(newer ones have code to report usage, and no model in the package).
+It runs in a process of its own, if need be with another Python: 0.10.21, the last version that contains the models,
+needs an older NumPy than this program, and does not exist for Python 3.13. That version opens no connection (newer
+versions have code that reports usage, and no model in the package).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _WORKER = Path(__file__).with_name("worker.py")
 
 
 class Selfie:
-    """One of the two models, at work in its process.
+    """One of the two models, running in its process.
 
     Args:
-        python: the interpreter that has MediaPipe.
-        landscape: the model for wide pictures, else the general one.
+        python: a Python interpreter that has MediaPipe.
+        landscape: use the model for wide pictures, else the general one.
         width: of the frames, pixels.
         height: of the frames, pixels.
 
     Attributes:
-        name: what runs: version and model.
+        name: version and model that run.
 
     Raises:
         UnavailableError: MediaPipe is not installed there, or has no model.
@@ -58,7 +58,7 @@ class Selfie:
         self.name = f"MediaPipe {told['version']} ({told['model']})"
 
     def matte(self, frame: Frame) -> tuple[float, NDArray[np.uint8]]:
-        """Milliseconds that it took, from the BGR picture to 8 bits of alpha at full size, and that alpha (H, W).
+        """Milliseconds from the BGR picture to 8-bit alpha at full size, and that alpha, uint8 (H, W).
 
         Raises:
             EngineError: its process died.
@@ -81,7 +81,7 @@ class Selfie:
     def close(self) -> None:
         """End its process."""
         for which in ("stdin", "stdout"):
-            with suppress(BrokenPipeError):  # it died with something still to be written
+            with suppress(BrokenPipeError):  # it died before all was written
                 self._pipe(which).close()
         try:
             self._process.wait(timeout=10)

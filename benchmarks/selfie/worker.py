@@ -1,9 +1,9 @@
-"""MediaPipe's selfie segmentation in a Python of its own. Imports nothing of this project.
+"""Runs MediaPipe's selfie segmentation in a separate Python. Imports nothing of this project.
 
-Started by ``benchmarks/selfie/model.py`` with three arguments: which model (0 or 1), and the frames' width and
-height. Writes one line of JSON, ``{"version": ..., "model": ...}`` or ``{"error": ...}``. Then, for every frame it
-reads from its standard input (uint8, height x width x 3, BGR), it writes the nanoseconds that the frame took (8
-bytes, little endian) and its alpha (uint8, height x width). Reading and writing are not in the time.
+``benchmarks/selfie/model.py`` starts it with three arguments: which model (0 or 1), and the frames' width and height.
+It writes one line of JSON, ``{"version": ..., "model": ...}`` or ``{"error": ...}``. Then, for every frame that it
+reads from its standard input (uint8, height x width x 3, BGR), it writes the nanoseconds that the frame took (8 bytes,
+little endian) and its alpha (uint8, height x width). The time leaves out reading and writing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MODELS = ("selfie segmentation, general 256x256", "selfie segmentation, landscap
 
 def main() -> None:
     which, width, height = map(int, sys.argv[1:])
-    # Whatever the libraries print must not end up among the frames.
+    # What the libraries print must not get between the frames.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
 

@@ -1,5 +1,5 @@
-"""Makes the gallery of docs/batch.md: the program's demo as a file, worked off by ``rvm-live batch``, one frame of each
-output.
+"""Makes the gallery of docs/batch.md: records the program's demo, runs ``rvm-live batch`` on it and shows a frame of
+each output.
 
 RVM_LIVE_WEIGHTS=path/to/weights python docs/make_gallery.py
 """
@@ -29,7 +29,7 @@ ASSETS = ROOT / "assets" / "backgrounds"
 
 
 def call(*arguments: str | Path) -> None:
-    """Run the program here."""
+    """Run the program in this process."""
     try:
         program([str(each) for each in arguments])
     except SystemExit as leaving:
@@ -37,7 +37,7 @@ def call(*arguments: str | Path) -> None:
 
 
 def frame(path: Path) -> NDArray[np.uint8]:
-    """One picture of a file, uint8 BGR or, from a folder of PNGs, BGRA."""
+    """One picture of a file, uint8 BGR; or BGRA from a folder of PNGs."""
     if path.is_dir():
         return np.asarray(cv2.imread(str(path / f"{FRAME:06d}.png"), cv2.IMREAD_UNCHANGED))
     with av.open(str(path)) as file:
@@ -48,7 +48,7 @@ def frame(path: Path) -> NDArray[np.uint8]:
 
 
 def tile(picture: NDArray[np.uint8], words: str) -> NDArray[np.uint8]:
-    """A picture for the contact sheet."""
+    """A labelled picture for the contact sheet."""
     if picture.shape[2] == 4:
         height, width = picture.shape[:2]
         alpha = picture[..., 3:].astype(np.float32) / 255
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def record(clip: Path) -> None:
-    """The demo as a file."""
+    """Write the demo to a file."""
     source = DemoSource(SourceSettings("demo", 1280, 720, 24.0, realtime=False))
     source.open()
     with av.open(str(clip), "w") as out:

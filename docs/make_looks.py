@@ -1,4 +1,4 @@
-"""Makes pictures of looks.md, backgrounds.md and people-and-things.md: the demo's person, without and with each.
+"""Makes pictures of looks.md, backgrounds.md and people-and-things.md: the demo's person without and with each effect.
 
 RVM_LIVE_WEIGHTS=path/to/weights python docs/make_looks.py
 """
@@ -52,7 +52,7 @@ def demo() -> Iterator[Picture]:
 
 
 def cut_out(pictures: Iterable[Picture], only: OnlyMe | None = None) -> Matte:
-    """The matte of the last of them."""
+    """The matte of the last picture."""
     engine: Engine = failover(EngineSettings(), Notices(), live=False)
     if only is not None:
         engine = OnlyMeEngine(engine, only)
@@ -66,7 +66,7 @@ def cut_out(pictures: Iterable[Picture], only: OnlyMe | None = None) -> Matte:
 
 
 def darkened(pictures: Iterable[Picture]) -> Iterator[Picture]:
-    """A twelfth of their light, with the noise that such pictures have."""
+    """The pictures at a twelfth of their light, with the noise of dark pictures."""
     noise = np.random.default_rng(1)
     for image in pictures:
         light = (image / 255.0) ** 2.2 / 12
@@ -75,7 +75,7 @@ def darkened(pictures: Iterable[Picture]) -> Iterator[Picture]:
 
 
 def twice(matte: Matte) -> Picture:
-    """The person two times before a wall."""
+    """The person twice, in front of a wall."""
     made: Picture = cv2.resize(cv2.imread(str(ASSETS / "studio.jpg")), SIZE, interpolation=cv2.INTER_AREA)
     for left in (-80, 560):
         there = np.array([[0.6, 0, left], [0, 0.6, 0.4 * SIZE[1]]])
@@ -86,12 +86,12 @@ def twice(matte: Matte) -> Picture:
 
 
 def picture(name: str) -> Background:
-    """One of the program's own."""
+    """One of the program's own backgrounds."""
     return parse(f"image:{ASSETS / name}.jpg")[0]
 
 
 def composed(matte: Matte, background: Background, look: Look, foreground: str = "model") -> Picture:
-    """The composite."""
+    """The composite of a matte over a background."""
     composer = Composer([background], compositor="cpu", look=look, foreground=foreground, from_files=True)
     composer.open(*SIZE, "cpu")
     try:
@@ -101,7 +101,7 @@ def composed(matte: Matte, background: Background, look: Look, foreground: str =
 
 
 def tile(image: Picture, words: str, width: int) -> Picture:
-    """A picture with what it shows below."""
+    """A picture with a caption below."""
     height = round(image.shape[0] * width / image.shape[1])
     how = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_NEAREST
     bar = np.full((24, width, 3), 245, np.uint8)
@@ -110,7 +110,7 @@ def tile(image: Picture, words: str, width: int) -> Picture:
 
 
 def save(name: str, rows: list[list[tuple[Picture, str]]], width: int) -> None:
-    """Rows of tiles, as a picture that is small enough."""
+    """Write rows of tiles as one picture, small enough to commit."""
     sheet = np.vstack([np.hstack([tile(image, words, width) for image, words in row]) for row in rows])
     for quality in range(90, 40, -4):
         data = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]

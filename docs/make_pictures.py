@@ -30,7 +30,7 @@ BACKGROUNDS = {
 
 
 def take(display: Display, name: str, seconds: float, width: int = 640) -> None:
-    """Let the program run for a moment and keep what its window shows."""
+    """Let the program run for a moment and save a screenshot of its window."""
     time.sleep(seconds)
     picture = display.screenshot("rvm-live")
     scale = width / picture.shape[1]

@@ -1,6 +1,6 @@
-"""Makes the pictures of ``web.md``: ``python docs/make_web_pictures.py``, in a checkout with Chromium.
+"""Makes the pictures of ``web.md``: run ``python docs/make_web_pictures.py`` in a checkout, with Chromium installed.
 
-The demo's person is shown, an astronaut in the public domain, over backgrounds of this project.
+They show the demo's person, an astronaut in the public domain, over backgrounds of this project.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What a contributor or a user runs from a checkout; none of it is part of the installed program."""
+"""Programs that contributors or users run from a checkout; none of them is part of the installed program."""

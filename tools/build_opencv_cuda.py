@@ -32,13 +32,13 @@ class BuildError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build, and say what came of it.
+    """Build, and print the result.
 
     Args:
         arguments: the command line; None takes the process's own.
 
     Returns:
-        0 done, 1 a step failed, 2 something is missing or an option is wrong.
+        0: done; 1: a step failed; 2: something is missing or an option is wrong.
     """
     asked = _options(arguments)
     try:
@@ -189,7 +189,7 @@ def _fetch_source(layout: Layout, version: str, sdist: Path | None, log: Path) -
 
 
 def _forget_this_machine(layout: Layout) -> None:
-    """Keep the build folder's own path out of the library's search path, where OpenCV would add it."""
+    """Keep the build folder's own path out of the library's search path, where OpenCV's build would add it."""
     file = layout.source / "opencv" / "cmake" / "OpenCVInstallLayout.cmake"
     if file.is_file():
         text = file.read_text()
@@ -203,7 +203,7 @@ def _pip(*words: str) -> list[str]:
 
 
 def _run(command: list[str], log: Path, *, progress: bool = False) -> None:
-    """Run ``command``; its output goes to the log, and what share is done to the screen."""
+    """Run ``command``; its output goes to the log, and the share that is done to the screen."""
     with (
         log.open("a", buffering=1) as file,
         subprocess.Popen(
@@ -233,7 +233,7 @@ def _share(line: str) -> int | None:
 
 
 def _report(site: Path) -> str:
-    """What the new OpenCV has, asked in a fresh process."""
+    """What the new OpenCV contains, found out in a fresh process."""
     path = os.pathsep.join([str(site), str(ROOT)])
     done = subprocess.run(
         [sys.executable, "-m", "tools.opencv_cuda_report"],

@@ -1,4 +1,4 @@
-"""What a machine has to build CUDA code with, and what it lacks."""
+"""Finds what a machine has for building CUDA code, and what it lacks."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ class Toolkit:
 
 @dataclass(frozen=True)
 class Machine:
-    """All that a build needs.
+    """Everything that a build needs.
 
     Attributes:
-        toolkit: CUDA.
-        cmake: the program.
-        generator: CMake's name for what carries the build out.
-        builder: that program.
-        architectures: compute capabilities to make code for, as ``("8.6", "8.9")``, ascending.
+        toolkit: the CUDA Toolkit.
+        cmake: the CMake program.
+        generator: CMake's name for the build program.
+        builder: that program's path.
+        architectures: compute capabilities to build for, such as ``("8.6", "8.9")``, ascending.
         gui: ``gtk``, ``qt``, ``win32`` or ``none``.
         python_include: the folder with ``Python.h``.
         python_library: Python's import library; on Linux a name that nothing is linked with.
         numpy_include: the folder with NumPy's headers.
-        ccache: the compiler cache, where there is one.
+        ccache: the compiler cache; None if there is none.
     """
 
     toolkit: Toolkit
@@ -68,12 +68,12 @@ class Machine:
 
 @dataclass
 class Survey:
-    """What was found.
+    """The result of looking at a machine.
 
     Attributes:
-        machine: None as long as something is missing.
-        missing: a line each, with what to do about it.
-        notes: what the result will lack, though it can be built.
+        machine: None while something is missing.
+        missing: what is missing, one line each, with what to do about it.
+        notes: what the result will lack, although it can be built.
     """
 
     machine: Machine | None = None
@@ -82,13 +82,13 @@ class Survey:
 
 
 def survey(build: Path, *, environ: Mapping[str, str], cuda: Path | None, architectures: str, gui: str) -> Survey:
-    """Look for everything that building OpenCV with CUDA takes.
+    """Look for everything that building OpenCV with CUDA needs.
 
     Args:
-        build: where it is to be built; its disk must have room.
-        environ: ``PATH``, ``CUDA_HOME`` and ``CUDA_PATH`` are read.
+        build: the build folder; its disk must have room.
+        environ: environment; ``PATH``, ``CUDA_HOME`` and ``CUDA_PATH`` are read.
         cuda: the toolkit's folder; None looks in the usual places.
-        architectures: ``auto``, ``native``, or compute capabilities with commas between them.
+        architectures: ``auto``, ``native``, or compute capabilities separated by commas.
         gui: ``auto``, ``gtk``, ``qt`` or ``none``.
     """
     found = Survey()
@@ -131,7 +131,7 @@ def survey(build: Path, *, environ: Mapping[str, str], cuda: Path | None, archit
 
 
 class _Finder:
-    """Programs on the PATH, and those that pip put beside this Python."""
+    """Finds programs on the PATH, and those that pip installed beside this Python."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._path = os.pathsep.join([environ.get("PATH", ""), str(Path(sys.executable).parent)])
@@ -234,7 +234,7 @@ def _architectures(found: Survey, finder: _Finder, toolkit: Toolkit | None, aske
 def _gui(found: Survey, finder: _Finder, asked: str) -> str:
     if _WINDOWS:
         return "none" if asked == "none" else "win32"
-    # Qt first: pip's OpenCV has it, too, and rvm-live's window does all it should on it.
+    # Qt first: pip's OpenCV has it too, and everything in rvm-live's window works with it.
     packages = {"qt": ("Qt6Widgets", "Qt5Widgets"), "gtk": ("gtk+-3.0",)}
     for name in packages if asked == "auto" else (asked,):
         if any(finder.says("pkg-config", "--exists", package) is not None for package in packages.get(name, ())):

@@ -1,7 +1,7 @@
-"""Makes what is published, and checks it: ``python -m tools.dist``; docs/releasing.md says what comes before and after.
+"""Makes what is published, and checks it: ``python -m tools.dist``; docs/releasing.md says what to do before and after.
 
-The sdist and the wheel go into ``dist``. The wheel that the sdist gives must be the same, ``twine check --strict`` must
-be content, the long description must lead nowhere that only a checkout has, and the wheel must pass the smoke test.
+The sdist and the wheel go into ``dist``. The wheel built from the sdist must be the same, ``twine check --strict`` must
+pass, the long description must not link to anything that only a checkout has, and the wheel must pass the smoke test.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def make(out: Path) -> tuple[Path, Path]:
     """Build the sdist, and the wheel of this tree.
 
     Args:
-        out: a folder; it is made.
+        out: a folder; it is created.
 
     Returns:
         The sdist and the wheel.
@@ -48,13 +48,13 @@ def make(out: Path) -> tuple[Path, Path]:
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
-    """The files of a wheel, by their names."""
+    """The files of a wheel, by name."""
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
 def of_sdist(sdist: Path, folder: Path) -> dict[str, bytes]:
-    """The files of the wheel that an sdist gives."""
+    """The files of the wheel that is built from an sdist."""
     with tarfile.open(sdist) as archive:
         if hasattr(tarfile, "data_filter"):
             archive.extractall(folder, filter="data")
@@ -67,19 +67,19 @@ def of_sdist(sdist: Path, folder: Path) -> dict[str, bytes]:
 
 
 def leads_nowhere(description: str) -> list[str]:
-    """Links and pictures of a long description that lead into the checkout, where a package index has none."""
+    """Links and pictures in a long description that are paths within the checkout; a package index cannot show them."""
     found = [one or other for one, other in _LINK.findall(description)]
     return [each for each in found if not each.startswith(("https://", "http://", "#", "mailto:"))]
 
 
 def section(version: str, changelog: str) -> str:
-    """What the changelog says of a version; empty where it has no section of that name."""
+    """The changelog's section on a version; empty where there is none."""
     found = re.search(rf"^## \[?{re.escape(version)}\]?[^\n]*\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     return found[1].strip() if found else ""
 
 
 def check(sdist: Path, wheel: Path) -> list[str]:
-    """What is wrong, a line each."""
+    """Everything that is wrong, one line each."""
     wrong = []
     inside = contents(wheel)
     wrong += [f"{wheel.name} lacks {each}" for each in _WHEEL if not any(name.startswith(each) for name in inside)]
@@ -99,7 +99,7 @@ def check(sdist: Path, wheel: Path) -> list[str]:
 
 
 def unready(tag: str, changelog: str) -> list[str]:
-    """What a release of this version still needs, a line each."""
+    """What is still missing for a release of this version, one line each."""
     wrong = [] if tag == f"v{__version__}" else [f"the tag {tag} is not that of version {__version__}"]
     wrong += [] if section(__version__, changelog) else [f"CHANGELOG.md has no section {__version__}"]
     return wrong + ([] if home() else ["the project's address is not known: RVM_LIVE_HOME=https://..."])

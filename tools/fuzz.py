@@ -1,10 +1,10 @@
-"""Feeds the program damaged files and words, guided by which of its lines they reach; whatever is wrong with them, only
-an :class:`~rvm_live.core.errors.RvmLiveError` of one line may come out.
+"""Feeds the program damaged files and options. Whatever is wrong with them, only one-line errors may come out.
 
     python -m tools.fuzz weights|picture|video|background|settings [--seconds N] [--corpus FOLDER]
 
-It needs atheris (https://github.com/google/atheris), which has wheels for Linux on x86-64. What was found lies in the
-corpus as ``crash-…``, ``timeout-…`` or ``oom-…``, and the exit code is not 0.
+The only exception allowed is :class:`~rvm_live.core.errors.RvmLiveError`. Inputs are guided by the lines of code that
+they reach. This needs atheris (https://github.com/google/atheris), which has wheels for Linux on x86-64. Failures are
+saved in the corpus as ``crash-…``, ``timeout-…`` or ``oom-…``, and the exit code is then not 0.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> int:
             "-detect_leaks=0",
             "-print_final_stats=1",
         ]
-        # In a process of its own: libFuzzer leaves without cleaning up.
+        # In a process of its own: libFuzzer exits without cleaning up.
         code = f"from tools.fuzz import run; run({chosen.target!r}, {[*options, str(corpus)]!r}, {scratch!r})"
         return subprocess.run([sys.executable, "-c", code]).returncode
 
@@ -73,15 +73,16 @@ def run(target: str, options: list[str], scratch: str) -> None:
 
     Args:
         target: one of :data:`TARGETS`.
-        options: of libFuzzer, and the folder of the corpus.
-        scratch: folder for the files that are opened.
+        options: libFuzzer's options, and the folder of the corpus.
+        scratch: folder for the files that the program opens.
     """
     import logging
 
     import atheris
     import cv2
 
-    # FFmpeg is silent unless asked; asking through PyAV would let decoding threads wait for the interpreter's lock.
+    # FFmpeg is silent by default; setting this through PyAV would make decoding threads wait for the interpreter's
+    # lock.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     logging.disable()
     makers = {
@@ -100,7 +101,7 @@ def run(target: str, options: list[str], scratch: str) -> None:
             once(data)
         except RvmLiveError as error:
             message = str(error)
-            own = target in ("background", "settings")  # they repeat what the user wrote, however long
+            own = target in ("background", "settings")  # they repeat the user's words, however long
             if not own and ("\n" in message or len(message) > _LONGEST_MESSAGE):
                 raise AssertionError(f"not one short line: {message!r}") from error
 
@@ -182,7 +183,7 @@ def _background(scratch: Path) -> Callable[[bytes], None]:
     os.chdir(scratch)
 
     def once(data: bytes) -> None:
-        parse(data[:200].decode("utf-8", "surrogateescape"))  # as the words of a command line come
+        parse(data[:200].decode("utf-8", "surrogateescape"))  # as the arguments of a command line are decoded
 
     return once
 
@@ -219,7 +220,7 @@ def _settings(scratch: Path) -> Callable[[bytes], None]:
     return once
 
 
-# Seeds
+# Seed inputs
 
 
 def _seeds(target: str) -> list[bytes]:

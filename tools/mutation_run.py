@@ -1,4 +1,4 @@
-"""Runs some tests in a process of their own, and knows the first that fails as soon as it does."""
+"""Runs tests in a process of their own and notices the first failure as soon as it happens."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _BEGUN = re.compile(r"tests/\S+\.py::.+")
 
 @dataclass
 class Outcome:
-    """What a run of pytest came to.
+    """The result of a run of pytest.
 
     Attributes:
-        code: its exit status; None where it had to be ended.
-        failed: the first test that failed, itself or in its clearing up; empty if none did.
-        last: the test that was begun last.
-        passed: names of those that passed.
-        reason: what pytest says of that failure, its first line; empty if none did.
-        tail: the last line it printed.
-        seconds: that it took.
+        code: its exit status; None where it had to be stopped.
+        failed: the first test that failed, in itself or in its teardown; empty if none did.
+        last: the test that was started last.
+        passed: names of the tests that passed.
+        reason: the first line of what pytest says about the failure; empty if none failed.
+        tail: the last line that pytest printed.
+        seconds: how long it took.
     """
 
     code: int | None = None
@@ -48,7 +48,7 @@ class Outcome:
     seconds: float = 0.0
 
     def see(self, line: str) -> None:
-        """Take in one line of pytest's output."""
+        """Process one line of pytest's output."""
         self.tail = line or self.tail
         if (found := _RESULT.match(line)) is not None:
             self.last = found["test"]
@@ -63,15 +63,15 @@ class Outcome:
 
 
 def run_tests(tests: Sequence[str], tree: Path, environment: Mapping[str, str], *, timeout_s: float) -> Outcome:
-    """Run ``tests`` in ``tree`` until the first fails.
+    """Run ``tests`` in ``tree`` until the first one fails.
 
-    A process that does not end once a test has failed (a thread it waits for hangs, too) is ended.
+    If the process does not end after a failure (because a thread that it waits for hangs, too), it is stopped.
 
     Args:
         tests: as pytest takes them.
-        tree: root of the tree, the current folder of the tests.
+        tree: root of the tree; the tests' working directory.
         environment: of the process.
-        timeout_s: for all of them, seconds.
+        timeout_s: time limit for all tests together, seconds.
     """
     command = [sys.executable, "-m", "pytest", "-x", "-v", "--tb=short", "-p", "no:cacheprovider"]
     command += [f"--basetemp={tree.parent / 'tmp'}", f"--timeout={_TEST_S}", *tests]
@@ -110,7 +110,7 @@ def run_tests(tests: Sequence[str], tree: Path, environment: Mapping[str, str], 
         reader.join()
         assert process.stdout is not None
         process.stdout.close()
-    while not lines.empty():  # half a line: the test that hung
+    while not lines.empty():  # an unfinished line names the test that hung
         outcome.see(lines.get() or "")
     outcome.seconds = time.monotonic() - began
     return outcome
@@ -124,9 +124,9 @@ def _read(process: subprocess.Popen[str], lines: queue.SimpleQueue[str | None]) 
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End the process and those it started, if any are left."""
+    """Stop the process and its children, if any are left."""
     if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # none is left
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # all have ended already
             os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()

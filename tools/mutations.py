@@ -1,7 +1,7 @@
-"""Breaks the program on purpose, one promise at a time, and tells which test notices: ``python -m tools.mutations``.
+"""Breaks the program on purpose, one promise at a time, and shows which test notices: ``python -m tools.mutations``.
 
-``tools/mutations.txt`` lists what is broken, and how. Each entry is applied alone to a copy of the working tree, where
-the tests named for it are run. The working tree itself is never touched.
+``tools/mutations.txt`` lists the changes. Each is applied alone to a copy of the working tree, where the tests named
+for it are run. The working tree itself is never touched.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BASELINE_S = 1800.0
 
 
 class MutationsError(Exception):
-    """Bad usage, or a tree that the check cannot begin with; one line."""
+    """Wrong usage, or a tree in which the check cannot start; one line."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Mutation:
     Attributes:
         name: unique.
         promise: ``1`` to ``9``, an invariant of docs/architecture.md; or a word for another promise.
-        broken: what is no longer true, one sentence.
+        broken: what is no longer true then, in one sentence.
         file: relative to the root of the tree.
-        old: text that occurs once in the file.
-        new: what stands there instead.
-        tests: what is expected to notice, as pytest takes it: ``tests/test_x.py`` or ``tests/test_x.py::test_y``.
+        old: the text to replace; occurs once in the file.
+        new: the text put in its place.
+        tests: the tests expected to fail, as pytest takes them: ``tests/test_x.py`` or ``tests/test_x.py::test_y``.
     """
 
     name: str
@@ -55,10 +55,10 @@ class Mutation:
     tests: tuple[str, ...]
 
     def applied(self, text: str) -> str:
-        """The file's text, broken.
+        """The file's text with the mutation applied.
 
         Raises:
-            MutationsError: it has changed since the mutation was written.
+            MutationsError: the file has changed since the mutation was written.
         """
         count = text.count(self.old)
         if count != 1:
@@ -68,15 +68,15 @@ class Mutation:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one mutation.
+    """The result of one mutation.
 
     Attributes:
-        mutation: which.
+        mutation: the mutation that was tried.
         state: ``caught``; ``SURVIVED``; ``not run``, where its tests are skipped on this machine; or ``unfit``, where
             it could not be tried.
         told: the test that failed first, or the reason.
         failure: what that test says.
-        seconds: that it took.
+        seconds: how long it took.
     """
 
     mutation: Mutation
@@ -91,10 +91,10 @@ class Verdict:
 
 
 def read_list(path: Path = LIST) -> list[Mutation]:
-    """The mutations of a file; its first lines say how it is written.
+    """Read the mutations from a file; the file's first lines describe its format.
 
     Raises:
-        MutationsError: it is not written that way, or cannot be read.
+        MutationsError: the file has another format, or cannot be read.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -121,10 +121,10 @@ def _parsed(path: Path, block: Sequence[str]) -> Mutation:
 
 
 def chosen(mutations: Sequence[Mutation], names: Sequence[str]) -> list[Mutation]:
-    """Those that are named (all, if none is).
+    """The mutations with these names; all, if no name is given.
 
     Raises:
-        MutationsError: there is none of a name.
+        MutationsError: no mutation has one of the names.
     """
     unknown = [name for name in names if name not in {mutation.name for mutation in mutations}]
     if unknown:
@@ -133,10 +133,10 @@ def chosen(mutations: Sequence[Mutation], names: Sequence[str]) -> list[Mutation
 
 
 def copy_tree(target: Path) -> None:
-    """Copy what belongs to the project, committed or not, as it lies there now.
+    """Copy all files of the project as they are now, committed or not.
 
     Raises:
-        MutationsError: git cannot tell what that is.
+        MutationsError: git cannot list the files.
     """
     ask = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
@@ -144,13 +144,14 @@ def copy_tree(target: Path) -> None:
     except (OSError, subprocess.CalledProcessError) as error:
         raise MutationsError(f"git cannot list the files of {ROOT}, of which a copy is made: {error}") from error
     for name in filter(None, told.decode().split("\0")):
-        if (ROOT / name).is_file():  # one that was deleted is still listed
+        if (ROOT / name).is_file():  # deleted files are still listed
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
 
 
 def environment(tree: Path) -> dict[str, str]:
-    """Variables for tests in the copy: its own modules first, and the data where they lie for the real tree."""
+    """Environment variables for tests in the copy: its own modules come first, and data is found where the real tree
+    has it."""
     data = Path(os.environ.get("RVM_LIVE_TEST_DATA", ROOT.parent / "shared")).resolve()
     # No bytecode: a stale file of the same size and second would hide a mutation.
     own = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1", "RVM_LIVE_TEST_DATA": str(data)}
@@ -158,10 +159,10 @@ def environment(tree: Path) -> dict[str, str]:
 
 
 def check_import(tree: Path) -> None:
-    """Make sure that the copy is what is tested.
+    """Make sure that the tests import the copy.
 
     Raises:
-        MutationsError: another rvm_live is imported there.
+        MutationsError: they import another rvm_live.
     """
     code = "import rvm_live, tests; print(rvm_live.__file__); print(tests.__file__)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tree, env=environment(tree), capture_output=True, text=True)
@@ -171,10 +172,10 @@ def check_import(tree: Path) -> None:
 
 
 def baseline(tree: Path, mutations: Sequence[Mutation]) -> Outcome:
-    """Run every test that is named, with nothing broken.
+    """Run every named test with nothing broken.
 
     Raises:
-        MutationsError: one fails, or is not there.
+        MutationsError: a test fails, or does not exist.
     """
     tests = sorted({test for mutation in mutations for test in mutation.tests})
     outcome = run_tests(tests, tree, environment(tree), timeout_s=_BASELINE_S)
@@ -185,7 +186,7 @@ def baseline(tree: Path, mutations: Sequence[Mutation]) -> Outcome:
 
 
 def try_one(mutation: Mutation, tree: Path, skipped: Callable[[Mutation], bool]) -> Verdict:
-    """Break the copy, run the tests, put it right again."""
+    """Apply the mutation to the copy, run the tests, and undo it."""
     path = tree / mutation.file
     before = path.read_bytes() if path.is_file() else b""
     try:
@@ -211,7 +212,7 @@ def _judged(mutation: Mutation, outcome: Outcome) -> Verdict:
         return verdict
     if outcome.code is None:
         return replace(verdict, told=f"timeout in {outcome.last}")
-    if outcome.code < 0 or outcome.code > 5:  # a signal, or another end that is not pytest's
+    if outcome.code < 0 or outcome.code > 5:  # killed by a signal, or another exit code that is not pytest's
         return replace(verdict, told=f"crash in {outcome.last}")
     if outcome.code == 0:
         return replace(verdict, state="SURVIVED", told="every test passed")
@@ -222,8 +223,8 @@ def check(mutations: Sequence[Mutation], tell: Callable[[str], None] = lambda li
     """Try every mutation in a copy of the tree.
 
     Args:
-        mutations: which.
-        tell: called with a line for each as it is done.
+        mutations: the mutations to try.
+        tell: called with one line for each when it is done.
 
     Raises:
         MutationsError: the tests do not pass with nothing broken, or a copy cannot be made.
@@ -247,12 +248,12 @@ def check(mutations: Sequence[Mutation], tell: Callable[[str], None] = lambda li
 
 
 def _selects(test: str, name: str) -> bool:
-    """Whether pytest's ``test`` covers the case ``name``."""
+    """Whether pytest's argument ``test`` covers the test case ``name``."""
     return name == test or name.startswith((f"{test}::", f"{test}["))
 
 
 def table(verdicts: Iterable[Verdict], *, markdown: bool) -> str:
-    """A line for each: what was broken, of which promise, and what noticed."""
+    """One line for each mutation: what was broken, the promise it belongs to, and the test that noticed."""
     rows = [("mutation", "promise", "what is broken", "caught by")]
     for verdict in verdicts:
         mutation = verdict.mutation
@@ -267,10 +268,10 @@ def table(verdicts: Iterable[Verdict], *, markdown: bool) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Try mutations and print what came of each.
+    """Try mutations and print the result of each.
 
     Returns:
-        0 all were caught, 1 one was not, or no longer fits, 2 it could not begin.
+        0: all were caught; 1: one was not, or no longer fits; 2: the check could not start.
     """
     parser = argparse.ArgumentParser(prog="python -m tools.mutations", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="of a mutation; all if none is given")

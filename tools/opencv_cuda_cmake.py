@@ -1,4 +1,4 @@
-"""How OpenCV is configured: the modules that rvm-live uses, CUDA's among them, in one library for Python."""
+"""How OpenCV is configured: the modules that rvm-live uses, with their CUDA parts, in one library for Python."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NO = (
     *("BUILD_TESTS", "BUILD_PERF_TESTS", "BUILD_EXAMPLES", "BUILD_DOCS", "BUILD_JAVA", "BUILD_SHARED_LIBS"),
     *("BUILD_opencv_apps", "BUILD_opencv_python2"),
     *("WITH_CUBLAS", "WITH_CUFFT", "WITH_CUDNN", "WITH_NVCUVID", "WITH_NVCUVENC"),
-    # IPP and the Unicode font are downloads of their own; rvm-live draws with the built-in font.
+    # IPP and the Unicode font would be downloaded separately; rvm-live draws with the built-in font.
     *("WITH_IPP", "WITH_UNIFONT"),
     *("WITH_OPENCL", "WITH_ITT", "WITH_LAPACK", "WITH_EIGEN", "WITH_PROTOBUF", "WITH_FLATBUFFERS", "WITH_ADE"),
     *("WITH_VTK", "WITH_GSTREAMER", "WITH_1394", "WITH_OBSENSOR", "WITH_VA", "WITH_VA_INTEL"),
@@ -48,7 +48,7 @@ _WINDOW = {"gtk": ("WITH_GTK",), "qt": ("WITH_QT",), "win32": ("WITH_WIN32UI",),
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things lie in the build folder.
+    """Paths within the build folder.
 
     Attributes:
         root: the build folder.
@@ -58,7 +58,7 @@ class Layout:
 
     @property
     def download(self) -> Path:
-        """The source distribution, as it came."""
+        """The source distribution, as downloaded."""
         return self.root / "download"
 
     @property
@@ -68,12 +68,12 @@ class Layout:
 
     @property
     def objects(self) -> Path:
-        """CMake's own folder."""
+        """CMake's build folder."""
         return self.root / "build"
 
     @property
     def stage(self) -> Path:
-        """What CMake installs."""
+        """The folder that CMake installs into."""
         return self.root / "stage"
 
     @property
@@ -83,25 +83,25 @@ class Layout:
 
 
 def npp_requirement(version: tuple[int, int]) -> str:
-    """The package that brings NPP for a CUDA version (major, minor)."""
+    """The package that contains NPP for a CUDA version (major, minor)."""
     major, minor = version
     return f"nvidia-npp=={major}.{minor}.*" if major >= 13 else f"nvidia-npp-cu{major}"
 
 
 def npp_folder(site: Path) -> Path | None:
-    """The folder in ``site`` that NPP lies in, with ``include`` and ``lib``; None if it is not there."""
+    """The folder in ``site`` with NPP's ``include`` and ``lib``; None if NPP is not there."""
     found = sorted(site.glob("nvidia/*/include/nppcore.h"))
     return found[0].parent.parent if found else None
 
 
 def arguments(machine: Machine, layout: Layout, npp: Path | None, extra: Mapping[str, str]) -> list[str]:
-    """CMake's command line, without the program.
+    """CMake's arguments, without the program's name.
 
     Args:
-        machine: what to build with.
-        layout: where.
+        machine: the programs and libraries to build with.
+        layout: the folders.
         npp: the folder from :func:`npp_folder`; None takes NPP from the toolkit, as on Windows.
-        extra: further cache entries; they win over these.
+        extra: further cache entries; they override these.
     """
     newest = machine.architectures[-1]
     entries = {
@@ -117,7 +117,7 @@ def arguments(machine: Machine, layout: Layout, npp: Path | None, extra: Mapping
         "PYTHON3_NUMPY_INCLUDE_DIRS": _text(machine.numpy_include),
         "CMAKE_CUDA_COMPILER": _text(machine.toolkit.nvcc),
         "CUDAToolkit_ROOT": _text(machine.toolkit.root),
-        # Machine code for every GPU named, and PTX of the newest, which drivers translate for GPUs to come.
+        # Machine code for every GPU named, and PTX for the newest, which drivers translate for future GPUs.
         "CUDA_ARCH_BIN": ";".join(machine.architectures),
         "CUDA_ARCH_PTX": newest,
         "ENABLE_CCACHE": "ON" if machine.ccache else "OFF",
@@ -134,8 +134,8 @@ def arguments(machine: Machine, layout: Layout, npp: Path | None, extra: Mapping
 
 
 def _with_npp(machine: Machine, layout: Layout, npp: Path) -> dict[str, str]:
-    # A build without shared libraries of its own asks for static CUDA libraries; NPP's package has shared ones only.
-    # CMake takes whatever file these entries name.
+    # A build without shared libraries of its own asks for static CUDA libraries, but NPP's package has only shared
+    # ones. CMake takes whatever file these entries name.
     libraries = {part: next(iter(sorted((npp / "lib").glob(f"libnpp{part}.so.*")))) for part in NPP_PARTS}
     within = os.path.relpath(npp / "lib", layout.site / "cv2").replace(os.sep, "/")
     return {
@@ -143,7 +143,7 @@ def _with_npp(machine: Machine, layout: Layout, npp: Path) -> dict[str, str]:
         **{f"CUDA_npp{part}_static_LIBRARY": _text(library) for part, library in libraries.items()},
         "CMAKE_CXX_STANDARD_INCLUDE_DIRECTORIES": _text(npp / "include"),
         "CMAKE_CUDA_STANDARD_INCLUDE_DIRECTORIES": _text(npp / "include"),
-        # Beside each other in any site-packages, so they find each other in any site-packages.
+        # They lie side by side in any site-packages, so a relative path finds NPP there.
         "CMAKE_INSTALL_RPATH": f"$ORIGIN/{within}",
     }
 

@@ -1,4 +1,4 @@
-"""What the OpenCV that this Python imports has for rvm-live: ``python -m tools.opencv_cuda_report``."""
+"""Shows what the OpenCV that this Python imports offers rvm-live: ``python -m tools.opencv_cuda_report``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["main", "rows"]
 
 
 def rows() -> list[tuple[str, str]]:
-    """Name and finding, a pair a line."""
+    """Name and finding, one pair per line."""
     import cv2
 
     from rvm_live.compositing.opencv_cuda import why_not
@@ -46,7 +46,7 @@ def _loaded(part: str) -> list[str]:
 
 
 def main() -> int:
-    """Print the lines; 1 if this OpenCV has no CUDA modules."""
+    """Print the lines; returns 1 if this OpenCV has no CUDA modules."""
     import cv2
 
     for name, finding in rows():

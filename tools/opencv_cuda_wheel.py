@@ -1,4 +1,4 @@
-"""Makes a wheel of what CMake installed, laid out as pip's own opencv-contrib-python."""
+"""Makes a wheel from what CMake installed, laid out as pip's own opencv-contrib-python."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def make_wheel(stage: Path, source: Path, out: Path, *, version: str, cuda: str,
 
     Args:
         stage: what CMake installed.
-        source: the unpacked source distribution: its licences and the small Python files that are not OpenCV's.
+        source: the unpacked source distribution, for its licences and the small Python files that are not OpenCV's.
         out: folder for the wheel.
         version: of the source distribution.
         cuda: CUDA's version, for the wheel's local version: it sorts after the plain one and satisfies the same pins.
-        requires: the package that NPP comes with.
+        requires: the package that contains NPP.
 
     Returns:
         The wheel.
@@ -74,7 +74,7 @@ def _package(stage: Path, source: Path, version: str) -> Iterator[tuple[str, byt
     for path in sorted(installed.rglob("*")):
         if path.is_file() and (path.suffix in (".py", ".pyi") or path.name == "py.typed"):
             yield f"cv2/{path.relative_to(installed).as_posix()}", path.read_bytes()
-    # The file that tells OpenCV's loader where the library lies: beside it.
+    # This file tells OpenCV's loader where the library is: beside it.
     yield "cv2/config-3.py", b"PYTHON_EXTENSIONS_PATHS = [LOADER_DIR] + PYTHON_EXTENSIONS_PATHS\n"
     told = {"opencv_version": version, "contrib": True, "headless": False, "rolling": False, "ci_build": False}
     yield "cv2/version.py", "".join(f"{name} = {value!r}\n" for name, value in told.items()).encode()

@@ -1,6 +1,6 @@
-"""Puts this project and what it needs into a virtual environment; says before what is fetched, and how much.
+"""Installs this project and its dependencies into a virtual environment; first says what is downloaded, and how much.
 
-Run by ``make`` with the system's Python, so it uses the standard library alone.
+``make`` runs it with the system's Python, so it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OLDEST = (3, 10)
 BUILDS = ("auto", "cpu", "cuda", "default")
 """Of torch: what fits this machine; without CUDA; with it; what ``pip install torch`` gives."""
 
-# Fetched for Linux on x86-64 with Python 3.11, rounded.
+# Download sizes for Linux on x86-64 with Python 3.11, rounded.
 _MB = {"demo,fast,openvino,web": 335, "dev": 820}
 _TORCH_MB = {"cpu": 190, "cuda": 2900, "default": 100}
 _PATIENCE = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "20"}
@@ -38,23 +38,23 @@ def has_driver() -> bool:
 
 
 def _default_has_cuda() -> bool:
-    """Whether ``pip install torch`` brings CUDA along here: on Linux it does."""
+    """Whether ``pip install torch`` installs a build with CUDA here: on Linux it does."""
     return sys.platform == "linux"
 
 
 def put_torch(python: Path, build: str, *, pin: str | None) -> str:
-    """Install torch alone, in the build that is wanted, where it is to be had.
+    """Install torch alone, in the requested build, where that build is available.
 
     Args:
-        python: of the environment.
+        python: the environment's Python.
         build: one of ``BUILDS``.
-        pin: its version; None: the newest.
+        pin: torch's version; None: the newest.
 
     Returns:
-        The build that is there now, or that the ordinary installation of the rest will bring.
+        The build that is there now, or the one that installing the rest will bring.
 
     Raises:
-        SystemExit: a build that was asked for by name cannot be had.
+        SystemExit: a build that was asked for by name is not available.
     """
     wanted = ("cuda" if has_driver() else "cpu") if build == "auto" else build
     there = _there(python, pin)
@@ -63,7 +63,7 @@ def put_torch(python: Path, build: str, *, pin: str | None) -> str:
     spec = f"torch=={pin}" if pin else "torch"
     if wanted == "cpu" and _at_hand(python, spec):
         print(f"torch: {spec}, the CPU build that lies here", flush=True)
-        _run(python, "-m", "pip", "install", *_QUIET, "--no-deps", spec)  # the rest comes with everything
+        _run(python, "-m", "pip", "install", *_QUIET, "--no-deps", spec)  # dependencies are installed with the rest
         return "cpu"
     if wanted == "default" or (wanted == "cuda") == _default_has_cuda():
         return "cuda" if _default_has_cuda() else "default"
@@ -84,7 +84,7 @@ _QUIET = ("--quiet", "--disable-pip-version-check")
 
 
 def _there(python: Path, pin: str | None) -> str:
-    """The build that is installed already; empty where none is, or another version."""
+    """The build that is already installed; empty where there is none, or another version."""
     code = "import importlib.metadata as m; print(m.version('torch'))"
     done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False)
     version, _, local = done.stdout.strip().partition("+")
@@ -94,7 +94,7 @@ def _there(python: Path, pin: str | None) -> str:
 
 
 def _at_hand(python: Path, spec: str) -> bool:
-    """Whether pip's own settings lead to a build without CUDA, such as a folder of wheels."""
+    """Whether pip's own settings lead to a build without CUDA, such as in a folder of wheels."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         asked = ("install", *_QUIET, "--dry-run", "--no-deps", "--only-binary=:all:", "--report", str(report), spec)
@@ -105,7 +105,7 @@ def _at_hand(python: Path, spec: str) -> bool:
 
 
 def _with_uv(python: Path, backend: str, spec: str) -> bool:
-    """uv knows where each of torch's builds is published."""
+    """Install with uv, which knows where each of torch's builds is published."""
     environment = {**os.environ, **_PATIENCE}
     if subprocess.run([str(python), "-m", "pip", "install", *_QUIET, "uv"], check=False).returncode:
         return False
@@ -119,7 +119,7 @@ def _run(python: Path, *arguments: str) -> None:
 
 
 def pinned() -> str | None:
-    """The version of torch in the constraints."""
+    """The version of torch in constraints.txt."""
     found = re.search(r"^torch==(\S+)$", CONSTRAINTS.read_text(encoding="utf-8"), re.MULTILINE)
     return found[1] if found else None
 

@@ -1,7 +1,7 @@
-"""The built wheel, installed without constraints in an environment of its own, does what people start with.
+"""Checks that the built wheel, installed without constraints in its own environment, does what people start with.
 
-``python -m tools.smoke`` takes this Python, ``--pythons all`` every one from 3.10 on that is found. It says how much is
-fetched; where no registry can be reached it says so and is no failure.
+``python -m tools.smoke`` uses this Python, ``--pythons all`` every Python from 3.10 on that is found. It says how much
+is downloaded. Where no package index can be reached it says so, and that is no failure.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _UNREACHED = ("NewConnectionError", "ConnectTimeoutError", "NameResolutionError"
 
 
 def pythons() -> Iterator[Path]:
-    """Every Python from 3.10 on that is found, one of each version, the oldest first."""
+    """Every Python from 3.10 on that is found: one of each version, the oldest first."""
     named = [*(f"python3.{minor}" for minor in range(OLDEST[1], 30)), "python3", "python"]
     found = [Path(where) for name in named if (where := shutil.which(name))]
     root = os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv"
@@ -56,10 +56,10 @@ def _version(python: Path) -> tuple[int, int] | None:
 
 
 def build(*what: str, out: Path, tree: Path = ROOT) -> None:
-    """Build ``--wheel``, ``--sdist`` or both of a tree into a folder.
+    """Build the ``--wheel``, the ``--sdist`` or both of a tree into a folder.
 
     Raises:
-        SystemExit: it cannot be built; says why.
+        SystemExit: the build fails; the message says why.
     """
     asked = ("-m", "build", *what, "--no-isolation", "--outdir", str(out), str(tree))
     done = subprocess.run([sys.executable, *asked], capture_output=True, text=True, check=False)
@@ -75,10 +75,10 @@ def built(folder: Path) -> Path:
 
 
 def smoke(python: Path, wheel: Path, folder: Path) -> bool:
-    """Install and try; False where it could not be installed for want of a registry.
+    """Install and try the wheel; returns False where no package index could be reached for it.
 
     Raises:
-        SystemExit: it could not be installed otherwise, or does not work.
+        SystemExit: the installation fails for another reason, or the program does not work.
     """
     began = time.monotonic()
     subprocess.run([str(python), "-m", "venv", str(folder / "env")], check=True)
@@ -108,14 +108,15 @@ def smoke(python: Path, wheel: Path, folder: Path) -> bool:
 
 
 def matting(python: Path, folder: Path) -> None:
-    """The demo into a recording, that as a file, and as a batch.
+    """Record the demo, matte the recording as a file, and again with ``batch``.
 
     Args:
-        python: with the program installed.
-        folder: for what is written.
+        python: a Python with the program installed.
+        folder: folder for the output.
 
     Raises:
-        SystemExit: one of them fails, says something on the way, or leaves nothing that can be read.
+        SystemExit: one of them fails, prints a traceback, or leaves a file without all of its frames.
+
     """
     home = {**{name: text for name, text in os.environ.items() if not name.startswith("RVM_LIVE_")}}
     home |= {"RVM_LIVE_CACHE": str(folder / "cache"), "PYTHONWARNINGS": "error"}
@@ -141,7 +142,7 @@ def matting(python: Path, folder: Path) -> None:
 
 
 def _frames(python: Path, path: Path) -> int:
-    """How many pictures a film has."""
+    """Number of pictures in a video."""
     code = "import sys, av; print(sum(1 for _ in av.open(sys.argv[1]).decode(video=0)))"
     done = subprocess.run([str(python), "-I", "-c", code, str(path)], capture_output=True, text=True, check=False)
     return int(done.stdout) if done.stdout.strip().isdigit() else 0

@@ -1,5 +1,7 @@
-"""Changes to pictures, and shapes that come before them: what is left to chance about them, and how single pictures are
-changed by OpenCV. ``training/tensors.py`` does the same to whole sequences."""
+"""Changes to pictures, and the shapes of occluders: their random parameters, and OpenCV code that applies them.
+
+OpenCV changes single pictures here; ``training/tensors.py`` does the same to whole sequences.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ class Light(NamedTuple):
     """A change of colours, the same for every frame of a sequence.
 
     Args:
-        mix: what each channel becomes, of all: float32 (3, 3).
-        curve: what becomes of each level then: uint8 (256,), or (256, 3) where channels differ.
+        mix: float32 (3, 3): each new channel as a weighted sum of the old ones.
+        curve: what each level is mapped to after that: uint8 (256,), or (256, 3) if the channels differ.
     """
 
     mix: NDArray[np.float32]
@@ -29,7 +31,7 @@ class Light(NamedTuple):
 
     @staticmethod
     def drawn(random: Random, strength: float = 1.0) -> Light:
-        """Mixing, gain, gamma, offset; ``strength`` 1 for a strong change."""
+        """Random mixing, gain, gamma and offset; ``strength`` 1 is a strong change."""
         grey = np.full((3, 3), 1 / 3)
         saturation = 1 + strength * random.uniform(-0.7, 0.5)
         if random.random() < 0.06 * strength:
@@ -48,11 +50,11 @@ class Light(NamedTuple):
 
 
 class Shade(NamedTuple):
-    """Light from one side: brighter here, darker there.
+    """Light from one side: brighter on one side of the picture, darker on the other.
 
     Args:
-        field: how bright it is, coarsely: uint8 (2, 3).
-        lift: what all of it is multiplied with.
+        field: brightness on a coarse grid: uint8 (2, 3).
+        lift: factor for the whole picture.
     """
 
     field: Bytes
@@ -60,7 +62,7 @@ class Shade(NamedTuple):
 
     @staticmethod
     def drawn(random: Random) -> Shade:
-        """Any."""
+        """Random light from one side."""
         field = (255 * random.uniform(0.35, 1.0, (2, 3))).astype(np.uint8)
         return Shade(field, float(random.uniform(1.0, 1.5)))
 
@@ -71,7 +73,7 @@ class Shade(NamedTuple):
 
 
 def outline(random: Random, x: float, y: float, across: float, down: float) -> NDArray[np.int32]:
-    """Corners of a box, a disc or a ragged thing around a point."""
+    """Corners of a box, a disc or a ragged shape around a point."""
     kind = random.integers(3)
     if kind == 0:
         box = ((float(x), float(y)), (float(across), float(down)), float(random.uniform(-30, 30)))
@@ -83,7 +85,7 @@ def outline(random: Random, x: float, y: float, across: float, down: float) -> N
 
 
 def attached(random: Random, alpha: Bytes) -> list[NDArray[np.int32]]:
-    """Outlines of something worn or held: headphones about the head, or a thing at the person's edge."""
+    """Outlines of something worn or held: headphones around the head, or a thing at the person's edge."""
     ys, xs = np.nonzero(alpha > 128)
     if len(ys) < 50:
         return []

@@ -1,9 +1,9 @@
-"""Collect places: ``python -m training.backgrounds --data CLIPS [--cache FOLDER] [--seed 0] [--painted 900]``.
+"""Collects places: ``python -m training.backgrounds --data CLIPS [--cache FOLDER] [--seed 0] [--painted 900]``.
 
-Writes ``backgrounds/training.npy`` and ``backgrounds/development.npy`` into the cache, uint8 (N, 288, 448, 3) BGR:
-stills and crops of them, clips without people, the clips' own places with the person painted out (run
+Writes ``backgrounds/training.npy`` and ``backgrounds/development.npy`` into the cache, uint8 (N, 288, 448, 3) BGR. They
+hold stills and crops of them, clips without people, the clips' own places with the person painted out (run
 ``training.cache`` first), public-domain pictures that come with scikit-image, the project's own backgrounds, and
-painted ones (``training/painting.py``), some of which are made of pieces of the others.
+painted places (``training/painting.py``), some of which are made of pieces of the others.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CROPS = 6
 
 
 def _crops(random: np.random.Generator, picture: Bytes, count: int) -> Iterator[Bytes]:
-    """The whole picture, and parts of it."""
+    """The whole picture, and crops of it."""
     height, width = picture.shape[:2]
     for number in range(count):
         part = 1.0 if number == 0 else random.uniform(0.35, 0.9)
@@ -52,7 +52,7 @@ def _crops(random: np.random.Generator, picture: Bytes, count: int) -> Iterator[
 
 
 def without_people(frames: Bytes) -> Bytes | None:
-    """The place of a clip, with the people painted out; None where they hide nearly all of it.
+    """A clip's place with the people painted out; None where they hide nearly all of it.
 
     Args:
         frames: uint8 (N, h, w, 7): source, foreground, alpha.
@@ -69,7 +69,7 @@ def without_people(frames: Bytes) -> Bytes | None:
 
 
 def collage(random: np.random.Generator, pictures: list[Bytes]) -> Bytes:
-    """One place with pieces of others stuck into it: the edges and corners of real rooms, in new order."""
+    """One place with pieces of others stuck into it: edges and corners of real rooms in a new arrangement."""
     canvas = pictures[int(random.integers(len(pictures)))].copy()
     for _ in range(int(random.integers(1, 8))):
         other = pictures[int(random.integers(len(pictures)))]
@@ -106,7 +106,7 @@ def _sources(data: Path, assets: Path, more: list[Path]) -> Iterator[tuple[str, 
     for path in sorted((data / "backgrounds").iterdir()):
         if path.suffix in (".mp4", ".webm"):
             frames = np.stack([f for n, f in enumerate(decoded(path)) if n % 60 == 0])
-            if "bottle" in path.stem:  # hands come and go: only what stays
+            if "bottle" in path.stem:  # hands come and go: keep only what stays
                 yield path.stem, np.median(frames, axis=0).astype(np.uint8)
             else:
                 yield from ((path.stem, frame) for frame in frames[::2])

@@ -1,5 +1,5 @@
-"""What stands close beside a person and touches their outline, but is no person: plants, lamps, discs of light, books,
-pictures on the wall, the backs of chairs."""
+"""Paints things that stand close to a person and touch the outline, but are not part of the person: plants, lamps,
+discs of light, books, pictures on the wall, backs of chairs."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ _FINE = 16
 
 
 def _bright(random: Random) -> NDArray[np.float64]:
-    """Light's colour, BGR in 0-1: warm, or any."""
+    """Colour of a light, BGR in 0-1: warm, or any."""
     warm = np.array([random.uniform(0.2, 0.8), random.uniform(0.55, 0.95), 1.0])
     return warm if random.random() < 0.6 else np.asarray(random.uniform(0.3, 1.0, 3))
 
 
 def _polygon(like: Bytes, corners: list[Point]) -> Bytes:
-    """A mask of ``like``'s size, 255 inside of the corners."""
+    """A mask of ``like``'s size, 255 within the polygon."""
     mask = np.zeros_like(like)
     cv2.fillPoly(mask, [np.round(np.array(corners) * _FINE).astype(np.int32)], 255, cv2.LINE_AA, 4)
     return mask
 
 
 class _Layer(NamedTuple):
-    """What is painted: colours uint8 (h, w, 3) BGR and how far they hide what is behind, uint8 (h, w); light that is
-    added to that, uint8 (h, w, 3); a colour of the person's, (3,)."""
+    """What is painted: colours uint8 (h, w, 3) BGR; opacity uint8 (h, w); light that is added to what is behind, uint8
+    (h, w, 3); and one colour of the person, (3,)."""
 
     colours: Bytes
     mask: Bytes
@@ -49,12 +49,12 @@ class _Layer(NamedTuple):
     own: Bytes
 
     def fill(self, part: Bytes, colour: NDArray[np.float64]) -> None:
-        """One colour where ``part`` (h, w) is."""
+        """Paint ``part`` (h, w) in one colour."""
         self.colours[part > 0] = np.clip(colour, 0, 255).astype(np.uint8)
         np.maximum(self.mask, part, out=self.mask)
 
     def paste(self, picture: Bytes, left: int, top: int) -> None:
-        """A picture, as far as it reaches."""
+        """Paste a picture, as far as it fits."""
         height, width = self.mask.shape
         x, y = max(left, 0), max(top, 0)
         right, bottom = min(left + picture.shape[1], width), min(top + picture.shape[0], height)
@@ -64,7 +64,7 @@ class _Layer(NamedTuple):
 
 
 def _plant(random: Random, layer: _Layer, at: Point, size: float) -> None:
-    """Blades that fan out of one root, perhaps in a pot."""
+    """Blades that fan out from one root, perhaps in a pot."""
     root = at[0], at[1] + size / 2
     spread, wide = random.uniform(0.5, 1.5), random.uniform(0.02, 0.12)
     leaf = np.array([random.uniform(10, 110), random.uniform(70, 210), random.uniform(10, 120)])
@@ -86,7 +86,7 @@ def _plant(random: Random, layer: _Layer, at: Point, size: float) -> None:
 
 
 def _lamp(random: Random, layer: _Layer, at: Point, size: float) -> None:
-    """A shade, a bulb or a ball on a stem; its glow on the wall."""
+    """A shade, a bulb or a ball on a stem, and its glow on the wall."""
     height, width = layer.mask.shape
     colour = _bright(random)
     if random.random() < 0.8:
@@ -112,7 +112,7 @@ def _lamp(random: Random, layer: _Layer, at: Point, size: float) -> None:
 
 
 def _discs(random: Random, layer: _Layer, at: Point, size: float) -> None:
-    """Lights out of focus: discs that let the wall shine through, brighter at the rim."""
+    """Lights out of focus: translucent discs, brighter at the rim."""
     height, width = layer.mask.shape
     y, x = np.ogrid[0:height, 0:width]
     for _ in range(int(random.integers(1, 5))):
@@ -131,7 +131,7 @@ def _sides(random: Random, at: Point, size: float) -> tuple[int, int, int, int]:
 
 
 def _frame(random: Random, layer: _Layer, at: Point, size: float) -> None:
-    """A picture, a window, a screen in its frame."""
+    """A framed picture, a window or a screen."""
     left, top, across, down = _sides(random, at, size)
     picture = np.ascontiguousarray(paint(random, max(across, 128), max(down, 96))[:down, :across])
     edge = [int(value) for value in random.integers(0, 256, 3)]
@@ -146,7 +146,7 @@ def _shelf(random: Random, layer: _Layer, at: Point, size: float) -> None:
 
 
 def _round(random: Random, layer: _Layer, at: Point, size: float) -> None:
-    """A ball, a vase, a cushion, a chair's back: of one colour, now and then of the person's hair or clothes."""
+    """A ball, a vase, a cushion or a chair's back in one colour, now and then that of the person's hair or clothes."""
     colour = layer.own.astype(np.float64) if random.random() < 0.4 else random.uniform(0, 256, 3)
     axes = float(size * random.uniform(0.3, 1.0)), float(size * random.uniform(0.3, 1.0))
     box = (at, axes, float(random.uniform(-20, 20)))
@@ -167,7 +167,7 @@ KINDS |= {"frame": (_frame, 0.14), "shelf": (_shelf, 0.1), "round": (_round, 0.1
 
 
 def _touching(random: Random, alpha: Bytes) -> tuple[int, int] | None:
-    """A point of the person's outline (x, y), more often of the upper part; None where there is none."""
+    """A point (x, y) on the person's outline, more often on the upper part; None where there is no outline."""
     solid = (alpha > 128).astype(np.uint8)
     ys, xs = np.nonzero(cv2.dilate(solid, np.ones((3, 3), np.uint8)) != solid)
     if not len(ys):
@@ -180,14 +180,14 @@ def _touching(random: Random, alpha: Bytes) -> tuple[int, int] | None:
 
 
 def put(random: Random, size: tuple[int, int], at: Point, own: Bytes, kind: str | None = None) -> Beside:
-    """One of these things about a point.
+    """Paint one of these things around a point.
 
     Args:
-        random: source of chance.
+        random: random generator.
         size: of the frame, height and width.
-        at: x and y; the thing's middle is about there.
-        own: a colour that some have, uint8 (3,) BGR.
-        kind: one of :data:`KINDS`; any, if None.
+        at: x and y of roughly the thing's middle, pixels.
+        own: a colour of the person that some things take, uint8 (3,) BGR.
+        kind: one of :data:`KINDS`; None: any.
     """
     height, width = size
     if kind is None:
@@ -207,11 +207,11 @@ def put(random: Random, size: tuple[int, int], at: Point, own: Bytes, kind: str 
 
 
 def beside(random: Random, person: Bytes) -> Beside | None:
-    """One of these things beside a person who is put before the place afterwards; None where nobody is to be seen.
+    """One of these things beside a person who is composited in front of it afterwards; None where nobody is visible.
 
     Args:
-        random: source of chance.
-        person: their first frame, uint8 (h, w, 4) BGR and alpha.
+        random: random generator.
+        person: the person's first frame, uint8 (h, w, 4) BGR and alpha.
     """
     point = _touching(random, person[..., 3])
     if point is None:

@@ -1,8 +1,8 @@
-"""Run the teacher once: ``python -m training.cache --data CLIPS --people PEOPLE --weights CHECKPOINT --wheel WHEEL``.
+"""Runs the teacher once: ``python -m training.cache --data CLIPS --people PEOPLE --weights CHECKPOINT --wheel WHEEL``.
 
-For every clip and still a folder with ``frames.npy``, uint8 (N, h, w, 7): source BGR, foreground BGR, alpha; and
-``runs.json``: where runs of consecutive frames begin, and what the teacher's label is worth. Read as memory maps they
-cost no time.
+Writes for every clip and still a folder with ``frames.npy``, uint8 (N, h, w, 7): source BGR, foreground BGR, alpha; and
+with ``runs.json``: where runs of consecutive frames begin, and how far the teacher's label can be trusted. Training
+reads them as memory maps, which takes no time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _STILL_LOOKS = 2
 
 
 def runs_of(count: int) -> list[tuple[int, int]]:
-    """Which frames of a clip to keep: up to three runs of 12, spread evenly; (first, behind the last)."""
+    """Which frames of a clip to keep: up to three runs of 12, spread evenly; each as (first, one past the last)."""
     if count <= _RUN * _RUNS:
         return [(0, count)]
     starts = np.linspace(0, count - _RUN, _RUNS).astype(int)
@@ -48,8 +48,8 @@ def runs_of(count: int) -> list[tuple[int, int]]:
 
 
 def size_for(width: int, height: int, longest: int) -> tuple[int, int]:
-    """Width and height with this longer side. There are few, since the teacher is compiled for each: the other side is
-    the nearest of four, which stretches by a seventh at most where the sides are within 1 to 2."""
+    """Width and height with this longer side. There are only four ratios, since the teacher is compiled for each: the
+    other side is rounded to the nearest, which stretches by at most a seventh if the sides are within 1 to 2."""
     wanted = math.log(min(width, height) / max(width, height))
     short = min(_SHORTER, key=lambda share: abs(math.log(share) - wanted))
     side = round(longest * short / 32) * 32
@@ -57,7 +57,7 @@ def size_for(width: int, height: int, longest: int) -> tuple[int, int]:
 
 
 class Teachers:
-    """RVM at one size of picture and several ratios."""
+    """RVM at one picture size and several ratios."""
 
     def __init__(self, engine: str, weights: Path | None, ratios: tuple[float, ...]) -> None:
         self.ratios = ratios
@@ -75,14 +75,14 @@ class Teachers:
             engine.reset()
 
     def label(self, picture: Bytes, ratio: float, looks: int = 1) -> Bytes:
-        """Source, foreground and alpha of a picture, uint8 (h, w, 7)."""
+        """Source, foreground and alpha of a picture, uint8 (h, w, 7), after ``looks`` passes over it."""
         for _ in range(looks):
             matte = self._open[ratio].matte(picture).host()
         return np.dstack([picture, matte.foreground, matte.alpha])
 
     def best(self, picture: Bytes, opinion: NDArray[np.float32]) -> tuple[float, float, Bytes]:
-        """The ratio whose alpha is nearest to what others think of a picture, how far it is (mean difference), and
-        that label."""
+        """The ratio whose alpha is nearest to the jury's opinion of a picture, its distance (mean difference), and its
+        label."""
         self.reset()
         labels = {ratio: self.label(picture, ratio, _STILL_LOOKS) for ratio in self._open}
         self.reset()
@@ -92,7 +92,7 @@ class Teachers:
 
 
 def label(path: Path, size: tuple[int, int], teachers: Teachers, jury: Jury | None) -> tuple[Bytes, dict[str, Any]]:
-    """Frames worth keeping, uint8 (N, h, w, 7), and what to tell of them."""
+    """The frames worth keeping, uint8 (N, h, w, 7), and what ``runs.json`` says about them."""
     count = sum(1 for _ in decoded(path))
     runs = runs_of(count)
     kept: list[Bytes] = []

@@ -1,4 +1,4 @@
-"""What the network learns from and what is kept from it."""
+"""What the network learns from, and what is kept out of training to measure on."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def people(data: Path | None, more: Path | None = None) -> list[tuple[str, Path]
     """Name and path of every clip, still and folder of stills that shows people.
 
     Args:
-        data: folder with ``webcam/`` and its like.
-        more: folder with ``congress/`` and its like.
+        data: folder with ``webcam/`` and the like.
+        more: folder with ``congress/`` and the like.
     """
     found = []
     for home, names in ((data, _FOLDERS), (more, _PEOPLE)):
@@ -131,12 +131,12 @@ def split_of(name: str) -> str:
 
 
 def moving(path: Path) -> bool:
-    """Whether a path shows more than one moment."""
+    """Whether a path has more than one moment in time."""
     return path.is_dir() or path.suffix in _MOVING
 
 
 def decoded(path: Path) -> Iterator[Bytes]:
-    """Pictures of a clip, a still or a folder of stills: uint8 (H, W, 3) BGR."""
+    """The pictures of a clip, a still or a folder of stills: uint8 (H, W, 3) BGR."""
     if path.is_dir():
         for each in sorted(path.iterdir()):
             yield from decoded(each)

@@ -1,4 +1,4 @@
-"""Draw the training's log: ``python -m training.curve [--log training/log.jsonl] [--output training/curve.png]``."""
+"""Draws the training log: ``python -m training.curve [--log training/log.jsonl] [--output training/curve.png]``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INKS = {"composed": "#2f6db3", "plain": "#d9a441"}
 
 
 def parts(log: Path) -> list[list[dict[str, Any]]]:
-    """The runs in a log, one after another: each begins with its options."""
+    """The runs in a log, in order; each begins with its options."""
     found: list[list[dict[str, Any]]] = []
     for text in log.read_text(encoding="utf-8").splitlines():
         line = json.loads(text)
@@ -27,7 +27,7 @@ def parts(log: Path) -> list[list[dict[str, Any]]]:
 
 
 def draw(log: Path, output: Path) -> None:
-    """Errors on the development set over samples seen, one line for each run.
+    """Draw errors on the development set over samples seen, one line for each run.
 
     Raises:
         ImportError: matplotlib is not installed.

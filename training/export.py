@@ -1,6 +1,6 @@
-"""Write the weights that a run ended with into the package: ``python -m training.export [--cache FOLDER]``.
+"""Writes the weights that a run ended with into the package: ``python -m training.export [--cache FOLDER]``.
 
-The log of the run comes along, with a last line that tells what was written: weights and log belong together.
+The run's log is copied along, with a last line that says what was written: weights and log belong together.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LARGEST = 1_500_000
 
 
 def export(checkpoint: Path, output: Path) -> int:
-    """Write a checkpoint's result in half precision; returns the file's size in bytes.
+    """Write a checkpoint's resulting weights in half precision; returns the file's size in bytes.
 
     Raises:
         ValueError: a value does not fit into half precision, or the file is too large.
@@ -38,7 +38,7 @@ def export(checkpoint: Path, output: Path) -> int:
             raise ValueError(f"{name} does not fit into half precision")
     part = output.with_suffix(".part")
     save_file(halves, part, metadata={"network": "rvm-live lite", "format": "pt"})
-    part.chmod(0o644)  # it goes into packages that everybody reads
+    part.chmod(0o644)  # packages must be readable by everybody
     size = part.stat().st_size
     if size > LARGEST:
         part.unlink()

@@ -1,6 +1,6 @@
-"""Scenes, computed by OpenCV on bytes, one after another: what a processor does in half of the time that tensors take.
+"""Computes scenes with OpenCV on bytes, one after another: on a CPU this takes half of the time that tensors take.
 
-The steps are those of ``training/render.py``, which does the same on any device; a test holds the two together.
+The steps are those of ``training/render.py``, which does the same on any device; a test compares the two.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _BORDERS = {"border": cv2.BORDER_REPLICATE, "reflection": cv2.BORDER_REFLECT, "z
 
 
 class _Frames:
-    """The four pictures of a scene under way: frames uint8 (h, w, 3) or (h, w), one where all are alike."""
+    """The four pictures of a scene in progress: frames uint8 (h, w, 3) or (h, w), only one if all frames are alike."""
 
     def __init__(self, scene: Scene) -> None:
         self.width, self.height = scene.width, scene.height
@@ -55,13 +55,13 @@ class _Frames:
 
 
 def _each(made: Callable[..., Any], *frames: list[Bytes]) -> list[Bytes]:
-    """What is made of each moment's frames; once where all of them stay."""
+    """Call ``made`` on each moment's frames; only once where all of them are stills."""
     time = max(len(each) for each in frames)
     return [np.asarray(made(*(each[number % len(each)] for each in frames))) for number in range(time)]
 
 
 def _times(a: Bytes, b: Bytes) -> Bytes:
-    """The product, 255 being one."""
+    """The product of two pictures, with 255 as one."""
     return np.asarray(cv2.multiply(a, b, scale=1 / 255))
 
 
@@ -106,8 +106,8 @@ class Frames:
         return frames
 
     def _viewed(self, frames: _Frames, view: View) -> list[Bytes]:
-        """What is seen of a view: uint8 (h, w, 3), or (h, w, 4) with alpha."""
-        seen: dict[Any, Bytes] = {}  # a still's one frame is read once
+        """The frames that a view shows: uint8 (h, w, 3), or (h, w, 4) with alpha."""
+        seen: dict[Any, Bytes] = {}  # read a still's one frame only once
         names = [told if isinstance(told, tuple) else "painted" for told in view.pictures]
         for name, told in zip(names, view.pictures, strict=True):
             if name not in seen:

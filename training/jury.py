@@ -1,4 +1,4 @@
-"""What others think of a picture: both of MediaPipe's networks, by which the teacher's labels are judged."""
+"""The jury: both of MediaPipe's networks, whose opinion of a picture the teacher's labels are checked against."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _LONGEST, _STRIDE = 256, 16
 
 
 class Jury:
-    """MediaPipe's selfie segmentation, both of its models.
+    """Both models of MediaPipe's selfie segmentation.
 
     Args:
-        wheel: of ``mediapipe``.
+        wheel: path of the ``mediapipe`` wheel.
     """
 
     def __init__(self, wheel: Path) -> None:
         self._networks = [load_start(wheel, name).eval().requires_grad_(False) for name in MODELS]
 
     def opinion(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Mean of their alphas, float32 (h, w) in 0-1, of a picture uint8 (h, w, 3) BGR."""
+        """Mean of their alphas, float32 (h, w) in 0-1, for a picture uint8 (h, w, 3) BGR."""
         height, width = picture.shape[:2]
         scale = _LONGEST / max(width, height) / _STRIDE
         size = tuple(max(1, round(side * scale)) * _STRIDE for side in (width, height))

@@ -1,4 +1,5 @@
-"""How good the network is on people and places it has not seen: ``python -m training.measure [--cache FOLDER]``."""
+"""Measures the network on people and places that it was not trained on: ``python -m training.measure [--cache
+FOLDER]``."""
 
 from __future__ import annotations
 
@@ -32,9 +33,9 @@ class Case(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Over cases: means of absolute difference and dtSSD by the definitions of RVM's paper (x 1000 and x 100) and IoU;
-    of the first its median, too, and its mean without the highest and the lowest tenth, which single failures do not
-    govern."""
+    """Errors over cases. The means of absolute difference and dtSSD, as RVM's paper defines them (x 1000 and x 100),
+    and IoU. Of the absolute difference also the median, and the mean without the highest and the lowest tenth, which
+    single failures do not dominate."""
 
     mad: float
     dtssd: float
@@ -44,8 +45,8 @@ class Score(NamedTuple):
 
 
 def composed(cache: Path, count: int = 96, time: int = 4, *, beside: bool = False) -> list[Case]:
-    """People of the development set before places of the development set, always the same; or with things, too, that
-    stand close beside them."""
+    """People of the development set in front of places of the development set, the same in every call; or also with
+    things that stand close beside them."""
     mixture = Mixture(plain=0.0, empty=0.05, strength=0.6, dressed=0.0, held=0.0, hidden=0.0, second=0.1, decoys=0.0)
     mixture = mixture._replace(alike=0.0, shrunk=0.0, beside=0.6 if beside else 0.0)
     sampler = Sampler(cache, "development", _SEED, mixture)
@@ -54,7 +55,7 @@ def composed(cache: Path, count: int = 96, time: int = 4, *, beside: bool = Fals
 
 
 def plain(cache: Path, time: int = 4) -> list[Case]:
-    """The first frames of the development clips and stills as they are, at the size that the engine works at, with the
+    """The first frames of the development clips and stills as they are, at the engine's working size, with the
     teacher's alpha."""
     cases = []
     for folder in sorted((cache / "people" / "development").iterdir()):
@@ -70,19 +71,20 @@ def plain(cache: Path, time: int = 4) -> list[Case]:
 
 
 def tensors(pictures: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
-    """uint8 (N, h, w, 3) BGR -> float32 (N, 3, h, w) RGB in 0-1, channels innermost, where the pictures are."""
+    """uint8 (N, h, w, 3) BGR -> float32 (N, 3, h, w) RGB in 0-1, in channels-last memory format, on the pictures'
+    device."""
     return torch.as_tensor(pictures).permute(0, 3, 1, 2).flip(1).float().div(255)
 
 
 def predicted(network: LiteNetwork, case: Case) -> NDArray[np.uint8]:
-    """Alpha uint8 (T, h, w), frame after frame from an empty state."""
+    """Alpha uint8 (T, h, w), computed frame after frame from an empty state."""
     with torch.inference_mode():
         alpha = network(tensors(case.pictures), time=len(case.pictures))[0]
     return np.asarray(alpha[:, 0].mul(255).add(0.5).to(torch.uint8).numpy())
 
 
 def score(network: LiteNetwork, cases: Sequence[Case]) -> Score:
-    """Run the network, which is left in evaluation mode, over cases."""
+    """Run the network over the cases; it is left in evaluation mode."""
     network.eval()
     rows = []
     for case in cases:
@@ -100,7 +102,7 @@ def score(network: LiteNetwork, cases: Sequence[Case]) -> Score:
 
 
 def development(cache: Path) -> dict[str, list[Case]]:
-    """What progress is measured on, by name."""
+    """The sets on which progress is measured, by name."""
     return {"composed": composed(cache), "beside": composed(cache, 64, beside=True), "plain": plain(cache)}
 
 

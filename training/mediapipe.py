@@ -1,8 +1,8 @@
 """Where training starts: the weights of MediaPipe's selfie segmentation (Google, Apache-2.0), read from its wheel.
 
-The wheel is fetched, not installed (``pip download --no-deps mediapipe==0.10.21``); the two ``.tflite`` files in it are
-FlatBuffers (https://flatbuffers.dev/internals/) whose constants are in half precision. Only what convolutions hold is
-taken, in the order of the file, which is that of :func:`layers`.
+The wheel is downloaded, not installed (``pip download --no-deps mediapipe==0.10.21``). The two ``.tflite`` files in it
+are FlatBuffers (https://flatbuffers.dev/internals/) with constants in half precision. Only the convolutions' constants
+are read, in the order of the file, which is that of :func:`layers`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HALF = 1
 
 
 class _Table:
-    """A table of a FlatBuffer: fields by number, each of them perhaps absent."""
+    """A table of a FlatBuffer: numbered fields, each of which may be absent."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self._data, self._at = data, at
@@ -68,10 +68,10 @@ class _Table:
 
 
 def constants(data: bytes) -> Iterator[tuple[Floats, Floats]]:
-    """Kernel and bias of every convolution in a ``.tflite`` file, in its order.
+    """Kernel and bias of every convolution in a ``.tflite`` file, in the file's order.
 
     Args:
-        data: the file.
+        data: the file's bytes.
 
     Yields:
         Kernels (out, in, k, k), depthwise ones (channels, 1, k, k), transposed ones (1, in, 2, 2); biases (out,).
@@ -99,7 +99,7 @@ def constants(data: bytes) -> Iterator[tuple[Floats, Floats]]:
 
 
 def layers(network: LiteNetwork) -> Iterator[nn.Conv2d]:
-    """The network's convolutions that MediaPipe's have, in the order of its file."""
+    """Those of the network's convolutions that MediaPipe's network has too, in the order of its file."""
 
     def inside(part: nn.Module) -> Iterator[nn.Conv2d]:
         if isinstance(part, nn.Conv2d):
@@ -125,15 +125,15 @@ def layers(network: LiteNetwork) -> Iterator[nn.Conv2d]:
 
 
 def pretrained(network: LiteNetwork) -> set[int]:
-    """``id`` of every parameter that starts from MediaPipe's."""
+    """``id`` of every parameter that starts from MediaPipe's weights."""
     return {id(value) for layer in layers(network) for value in layer.parameters()}
 
 
 def load_start(wheel: Path, model: str = "general") -> LiteNetwork:
-    """A network that computes what MediaPipe's computes: what is this project's own has no effect yet.
+    """A network that computes what MediaPipe's computes; the layers that are this project's own have no effect yet.
 
     Args:
-        wheel: of ``mediapipe``.
+        wheel: path of the ``mediapipe`` wheel.
         model: ``general`` or ``landscape``.
 
     Raises:

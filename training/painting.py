@@ -1,4 +1,4 @@
-"""Places that never were: rooms, shelves, screens, windows, foliage, text, patterns, noise; uint8 (h, w, 3) BGR."""
+"""Paints imaginary places: rooms, shelves, screens, windows, foliage, text, patterns, noise; uint8 (h, w, 3) BGR."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ Colour = tuple[int, int, int]
 
 
 def _colour(random: Random, low: int = 0, high: int = 256, strength: float = 1.0) -> Colour:
-    """Any colour; ``strength`` 0 is grey."""
+    """A random colour; ``strength`` 0 is grey."""
     grey = random.uniform(low, high)
     values = grey + strength * random.uniform(-90, 90, 3)
     return tuple(int(v) for v in np.clip(values, low, high - 1))  # type: ignore[return-value]
 
 
 def _noise(random: Random, width: int, height: int, cells: float) -> NDArray[np.float32]:
-    """Smooth noise in 0-1, about ``cells`` bumps a side."""
+    """Smooth noise in 0-1, with about ``cells`` bumps per side."""
     grid = (max(2, int(cells * height / width) + 1), max(2, int(cells) + 1))
     small = random.random(grid, np.float32)
     return np.asarray(np.clip(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1))
 
 
 def _gradient(random: Random, width: int, height: int) -> Bytes:
-    """Between two to four colours, in any direction or around a point."""
+    """A gradient of two to four colours, in any direction or around a point."""
     angle = random.uniform(0, 2 * np.pi)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     if random.random() < 0.6:
@@ -55,7 +55,7 @@ def _wall(random: Random, width: int, height: int) -> Bytes:
 
 
 def _clouds(random: Random, width: int, height: int) -> Bytes:
-    """Noise of several octaves, coloured."""
+    """Coloured noise of several octaves."""
     total = np.zeros((height, width, 3), np.float32)
     cells, weight = random.uniform(2, 8), 1.0
     for _ in range(5):
@@ -75,7 +75,7 @@ def _polygon(random: Random, x: float, y: float, radius: float, corners: int) ->
 
 
 def _leaves(random: Random, width: int, height: int) -> Bytes:
-    """Shapes over shapes, sizes as in nature (the dead leaves model)."""
+    """Shapes that overlap each other, with sizes as in nature (the dead leaves model)."""
     picture = _gradient(random, width, height)
     strength, few = random.uniform(0.1, 1), random.random() < 0.5
     palette = [_colour(random, strength=strength) for _ in range(6)]
@@ -94,7 +94,7 @@ def _leaves(random: Random, width: int, height: int) -> Bytes:
 
 
 def _foliage(random: Random, width: int, height: int) -> Bytes:
-    """Leaves of one plant, thousands of them, darker behind."""
+    """Thousands of leaves of one plant, darker towards the back."""
     picture = np.full((height, width, 3), _colour(random, 0, 80, 0.3), np.uint8)
     hue = random.integers(20, 90) if random.random() < 0.8 else random.integers(0, 180)
     for number in range(int(random.integers(300, 1400))):
@@ -111,7 +111,7 @@ def _foliage(random: Random, width: int, height: int) -> Bytes:
 
 
 def _bokeh(random: Random, width: int, height: int) -> Bytes:
-    """Discs of light out of focus."""
+    """Discs of light, out of focus."""
     picture = (_gradient(random, width, height) * random.uniform(0.1, 0.6)).astype(np.uint8)
     for _ in range(int(random.integers(20, 120))):
         disc = np.zeros_like(picture)
@@ -132,7 +132,7 @@ def _stripes(random: Random, width: int, height: int) -> Bytes:
     wave = 0.5 + 0.5 * np.sin((along + phase) * 2 * np.pi / step)
     if random.random() < 0.5:
         wave = (wave > random.uniform(0.1, 0.9)).astype(np.float32)
-    if random.random() < 0.4:  # the other way, too: tiles
+    if random.random() < 0.4:  # also in the other direction: tiles
         across = 0.5 + 0.5 * np.sin((y * np.cos(angle) - x * np.sin(angle)) * 2 * np.pi / (step * random.uniform(1, 3)))
         wave = np.maximum(wave, (across > 0.85).astype(np.float32))
     mix = wave[..., None] * np.array(a, np.float32) + (1 - wave[..., None]) * np.array(b, np.float32)
@@ -140,7 +140,7 @@ def _stripes(random: Random, width: int, height: int) -> Bytes:
 
 
 def shelves(random: Random, width: int, height: int) -> Bytes:
-    """Books, boxes and bric-a-brac on boards."""
+    """Shelves with books, boxes and small things."""
     picture = np.full((height, width, 3), _colour(random, 10, 200, 0.4), np.uint8)
     board, strength = _colour(random, 20, 240, 0.3), random.uniform(0.1, 1)
     y = -random.uniform(0, 40)
@@ -230,7 +230,7 @@ def _room(random: Random, width: int, height: int) -> Bytes:
             for _ in range(int(random.integers(0, 5))):
                 line = int(random.uniform(y, y + h))
                 cv2.line(picture, (x, line), (x + w, line), tuple(c * 2 // 3 for c in colour), 1)
-        elif kind == 3:  # a lamp, a ball, the back of a chair: round things are no heads
+        elif kind == 3:  # a lamp, a ball, the back of a chair: not every round thing is a head
             axes = (int(random.uniform(8, 50)), int(random.uniform(8, 60)))
             cv2.ellipse(picture, (x, y), axes, 0, 0, 360, _colour(random), -1, cv2.LINE_AA)
             cv2.line(picture, (x, y + axes[1]), (x, height), _colour(random, 0, 200, 0.3), int(random.integers(1, 8)))
@@ -267,7 +267,7 @@ _WEIGHTS = {"room": 5.0, "shelves": 2.0, "screens": 2.0, "leaves": 2.0, "foliage
 
 
 def paint(random: Random, width: int, height: int) -> Bytes:
-    """One of them, now and then out of focus."""
+    """Paint one of these places, now and then out of focus."""
     weights = np.array([_WEIGHTS.get(name, 1.0) for name in PAINTERS])
     name = random.choice(list(PAINTERS), p=weights / weights.sum())
     picture = PAINTERS[name](random, width, height)

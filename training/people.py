@@ -1,8 +1,7 @@
-"""The people in the cache, cut out in the framing of a webcam.
+"""Crops the people in the cache as a webcam would frame them.
 
-Where a person is cut off by the edge of the clip the new frame must not reach beyond that edge, or a torso would float.
-So each crop is a box that is free to leave the clip only on the sides that no person touches, and moves from one such
-box to another.
+Where the edge of the clip cuts a person off, the new frame must not reach beyond that edge, or the torso would float.
+So a crop is a box that may leave the clip only on sides that no person touches. It moves from one such box to another.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ _RIM = np.array([[1.0, 0, 1], [0, 1, 1], [0, 0, 1]])
 
 
 class Layer(NamedTuple):
-    """Somebody as they are seen, and where their clothes begin, as a share of the height."""
+    """A person's view, and where their clothes begin, as a share of the height."""
 
     view: View
     shoulders: float | None = None
@@ -75,12 +74,12 @@ class _Clip:
 
 
 def widened(alpha: Bytes) -> Bytes:
-    """Alpha whose outline lies half a pixel further out: the teacher's is too tight, most of all about hair."""
+    """Alpha with its outline half a pixel further out: the teacher's is too tight, most of all around hair."""
     return np.asarray(cv2.addWeighted(alpha, 0.5, cv2.dilate(alpha, np.ones((3, 3), np.uint8)), 0.5, 0))
 
 
 def _weighed(clips: list[_Clip], seen: list[int]) -> NDArray[np.float64]:
-    """Odds of clips: by collection, and within one more for what shows more, but not by its length."""
+    """Probabilities of clips: by collection, and within a collection more for what shows more, regardless of length."""
     odds = np.array([min(count, 24) ** 0.5 for count in seen])
     groups = np.array([clip.name.split("/")[0] if clip.name.split("/")[0] in SHARES else "" for clip in clips])
     for group in set(groups):
@@ -98,7 +97,7 @@ def _box(alpha: Bytes) -> NDArray[np.int64]:
 
 
 class People:
-    """Draws people from a folder of the cache.
+    """Draws random people from a folder of the cache.
 
     Args:
         folder: ``people/training`` or ``people/development``.
@@ -130,8 +129,8 @@ class People:
     def cut_out(
         self, random: Random, width: int, height: int, time: int, *, far: bool = False, aside: float = 0.0
     ) -> Layer:
-        """A person alone: the teacher's foreground and alpha. Somebody far away is small, if not cut off below; who is
-        put aside, by a share of the width, is so only where their clip does not cut them off."""
+        """A person alone: the teacher's foreground and alpha. People far away are small, unless the clip cuts them off
+        below. A person is shifted sideways (by a share of the width) only where the clip does not cut them off."""
         clip = self._fit[int(random.choice(len(self._fit), p=self._odds))]
         numbers = _moments(random, clip, time, any_frame=False)
         full = np.array(clip.frames.shape[2:0:-1], np.float64)
@@ -141,7 +140,7 @@ class People:
         turn = random.uniform(-7, 7) if random.random() < 0.4 else 0.0
         ends = [_framed(random, box, touched, full, width / height, turn, far, aside) for _ in range(2)]
         ends[1] = ends[0] + (ends[1] - ends[0]) * min(1.0, 0.03 * time) * random.random()
-        if not touched[0] and not touched[2] and random.random() < 0.15:  # coming or going
+        if not touched[0] and not touched[2] and random.random() < 0.15:  # entering or leaving the picture
             away = (ends[0][2] - ends[0][0]) * random.choice([-1, 1])
             ends[int(random.integers(2))][[0, 2]] += away * random.uniform(0.3, 1.0)
         layer = Layer(self._view(random, clip, numbers, ends, width, height, turn, "cut"))
@@ -162,7 +161,7 @@ class People:
         turn: float,
         kind: str,
     ) -> View:
-        """The frames' crops, wandering from one box to the other."""
+        """A view whose crop moves from one box to the other over the frames."""
         flip = random.random() < 0.5
         matrices = []
         for index in range(len(numbers)):
@@ -178,22 +177,22 @@ class People:
         return View(tuple((kind, place, int(number)) for number in numbers), np.stack(matrices), "border")
 
     def picture(self, kind: str, number: int, frame: int) -> Bytes:
-        """A frame of a clip, ``plain`` or ``cut`` out, uint8 (4, h, w) BGR and alpha, with a rim of one pixel in which
-        alpha is nothing."""
+        """A frame of a clip, ``plain`` or ``cut`` out, uint8 (4, h, w) BGR and alpha, with a border of one pixel in
+        which alpha is 0."""
         planes = cv2.split(np.ascontiguousarray(self._all[number].frames[frame]))
         height, width = planes[6].shape
         picture = np.zeros((4, height + 2, width + 2), np.uint8)
         label = cv2.compare(planes[6], _NONE, cv2.CMP_GT) if kind == "cut" else None
         for channel in range(3):
             inner = np.asarray(planes[channel])
-            if label is not None:  # where it ends so does the teacher's foreground: what is added is the picture's
+            if label is not None:  # where the teacher's alpha ends, its foreground ends: beyond is the picture itself
                 cv2.copyTo(planes[3 + channel], label, inner)
             cv2.copyMakeBorder(inner, 1, 1, 1, 1, cv2.BORDER_REPLICATE, picture[channel])
         picture[3, 1:-1, 1:-1] = widened(np.asarray(planes[6]))
         return picture
 
     def first(self, view: View, width: int, height: int) -> Bytes:
-        """The first frame of one of them, uint8 (h, w, 4)."""
+        """The first frame of a view, uint8 (h, w, 4)."""
         told, matrix = view.pictures[0], view.matrices[0, :2]
         assert isinstance(told, tuple)
         picture = cv2.merge(list(self.picture(*told)))
@@ -202,7 +201,7 @@ class People:
 
 
 def _moments(random: Random, clip: _Clip, time: int, *, any_frame: bool) -> NDArray[np.int64]:
-    """Numbers of consecutive frames, forwards or backwards, perhaps every second one; a still stays."""
+    """Numbers of consecutive frames, forwards or backwards, perhaps every second one; one number for a still."""
     for _ in range(20):
         first, last = clip.runs[int(random.integers(len(clip.runs)))]
         start, step = int(random.integers(first, last)), int(random.choice([-2, -1, 1, 2]))
@@ -225,19 +224,19 @@ def _framed(
     far: bool,
     aside: float,
 ) -> NDArray[np.float64]:
-    """A box (left, top, right, bottom) of the new frame in the clip, for a person in ``box``."""
+    """The new frame's box (left, top, right, bottom) in the clip, for a person in ``box``."""
     left, top, right, bottom = box
     tall = bottom - top
     shape *= random.uniform(0.9, 1.12)
     down = tall / (random.uniform(0.2, 0.6) if far else random.uniform(0.45, 1.25))
-    if not touched[3] and not far and random.random() < 0.6:  # a whole body: come nearer
+    if not touched[3] and not far and random.random() < 0.6:  # move closer to a whole body
         tall *= random.uniform(0.35, 1.0)
         down = tall / random.uniform(0.6, 1.1)
     down = max(down, 90.0)
     slack = _MARGIN + abs(np.sin(np.radians(turn))) * down * shape / 2
     sides = np.where(touched, slack, -1e9)
     if touched[0] and touched[2]:
-        shape *= random.uniform(0.72, 1.0)  # a little squeezed, or half of the face would be left out
+        shape *= random.uniform(0.72, 1.0)  # slightly narrower, or half of the face would be cut off
         down = min(down, (full[0] - sides[0] - sides[2]) / shape)
     if touched[1] and touched[3]:
         down = min(down, full[1] - sides[1] - sides[3])

@@ -41,13 +41,13 @@ _FRESH = 0.1
 
 
 class Places:
-    """Draws places.
+    """Draws random places.
 
     Args:
         cache: folder with ``backgrounds/`` and ``things.npy``.
         split: ``training`` or ``development``; only the first has things.
-        people: whose outlines some decoys have.
-        strength: of changes of light.
+        people: people whose outlines some decoys take.
+        strength: strength of changes of light.
     """
 
     def __init__(self, cache: Path, split: str, people: People, strength: float) -> None:
@@ -57,12 +57,12 @@ class Places:
         self._fresh = _FRESH if split == "training" else 0.0
 
     def picture(self, kind: str, number: int) -> Bytes:
-        """A stored ``place``, uint8 (3, 288, 448), or a ``thing``, (4, 128, 128)."""
+        """A stored ``place``, uint8 (3, 288, 448), or ``thing``, uint8 (4, 128, 128)."""
         picture = self._things.picture(number) if kind == "thing" else self._stored[number]
         return np.stack(cv2.split(np.ascontiguousarray(picture)))
 
     def draw(self, random: Random, width: int, height: int, time: int, *, furnished: bool = False) -> list[Step]:
-        """A background, still or moving, sometimes of two halves, sometimes with things all over it."""
+        """A background, still or moving, sometimes made of two halves, sometimes covered with things."""
         steps: list[Step] = [Sample(self.drift(random, width, height, time), "below")]
         if random.random() < 0.2:
             steps.append(Sample(self.drift(random, width, height, time)))
@@ -77,7 +77,7 @@ class Places:
         return steps
 
     def drift(self, random: Random, width: int, height: int, time: int) -> View:
-        """A window that wanders over a picture."""
+        """A crop that moves slowly over a picture."""
         if random.random() < self._fresh:
             picture: tuple[str, int, int] | Bytes = paint(random, WIDTH, HEIGHT)
         else:
@@ -93,7 +93,7 @@ class Places:
             x, y = random.uniform(0, WIDTH - w), random.uniform(0, max(0.0, HEIGHT - w * height / width))
             ends.append(np.array([x, y, w]))
             side = min(1.0, side * random.uniform(0.9, 1.1))
-        if moving:  # a few per cent of the picture a frame
+        if moving:  # a few per cent of the picture per frame
             span = ends[1] - ends[0]
             ends[1] = ends[0] + span * min(1.0, random.uniform(0, 0.05) * time * width / (np.abs(span).max() + 1))
         flip = random.random() < 0.5
@@ -105,7 +105,7 @@ class Places:
         return View((picture,), np.array(matrices, np.float64), "reflection", order=order)
 
     def decoyed(self, random: Random, width: int, height: int) -> list[Step]:
-        """Things that stand out of the place, as large as a person, some in a person's outline: they are none."""
+        """Put decoys into the place: things as large as a person, some with a person's outline, that are not people."""
         steps: list[Step] = []
         for _ in range(int(random.integers(1, 4))):
             if len(self._things) and random.random() < 0.4:
@@ -124,7 +124,7 @@ class Places:
                 across, down = random.uniform(0.12, 0.7) * width, random.uniform(0.2, 1.0) * height
                 x, y = random.uniform(0, width), random.uniform(0.3, 1.1) * height
                 shape = outline(random, x, y, across, down)
-                if kind < 0.7:  # a roof, a mountain, a lamp's shade
+                if kind < 0.7:  # a roof, a mountain, a lampshade
                     top = random.uniform(0, 0.6) * across
                     corners = [(x - across / 2, y + down), (x - top / 2, y - down / 2)]
                     corners += [(x + top / 2, y - down / 2), (x + across / 2, y + down)]
@@ -141,7 +141,7 @@ class Places:
         return steps
 
     def _portrayed(self, random: Random, width: int, height: int, *, statue: bool) -> list[Step]:
-        """A statue, all of one material, or somebody's picture on the wall."""
+        """A statue of one material, or a picture of somebody on the wall."""
         somebody = Sample(self._people.cut_out(random, width, height, 1, far=statue).view)
         if statue:
             share, level = random.uniform(0.3, 0.7), int(random.integers(40, 160))
@@ -160,12 +160,12 @@ class Places:
         return [picture, Over()]
 
     def _put(self, random: Random, width: int, height: int, largest: float) -> list[Step]:
-        """A thing before all frames of a place."""
+        """Put a thing into all frames of a place."""
         return [Put(self._things.draw(random, width, height, largest))]
 
 
 def _built(random: Random, width: int, height: int) -> list[Step]:
-    """A tower or a house's corner: one or two walls full of windows that run towards a point above."""
+    """A tower or a house's corner: one or two walls full of windows that converge towards a point above."""
     steps: list[Step] = []
     x, top = random.uniform(0, 1) * width, random.uniform(-0.1, 0.6) * height
     lean = random.uniform(-0.15, 0.15) * width

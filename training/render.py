@@ -1,4 +1,4 @@
-"""Scenes, computed: their steps as operations on tensors, on any device, for many scenes at once."""
+"""Computes scenes: their steps as tensor operations, on any device, for many scenes at once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _KEPT = {"cpu": 0.5, "cuda": 8.0}
 
 
 class _State:
-    """The four pictures of a scene under way: (T, 3, h, w) in levels, (T, 1, h, w) in 0-1."""
+    """The four pictures of a scene in progress: (T, 3, h, w) in levels, (T, 1, h, w) in 0-1."""
 
     def __init__(self, scene: Scene, device: torch.device) -> None:
         self.scene, self.size = scene, (scene.height, scene.width)
@@ -101,7 +101,7 @@ class Renderer:
 
     @torch.no_grad()
     def __call__(self, scenes: Sequence[Scene]) -> tuple[Tensor, Tensor]:
-        """Pictures uint8 (B * T, h, w, 3) BGR and alpha uint8 (B * T, h, w) of scenes that end at one size."""
+        """Pictures uint8 (B * T, h, w, 3) BGR and alpha uint8 (B * T, h, w) of scenes that end at the same size."""
         states = self._run(scenes)
         pictures, alpha = [], []
         for state in states:
@@ -116,7 +116,7 @@ class Renderer:
         return _together(pictures).contiguous(), _together(alpha).contiguous()
 
     def _run(self, scenes: Sequence[Scene]) -> list[_State]:
-        """Every step of every scene, each time that which most of them take together."""
+        """Run every step of every scene; each time the step that most scenes can take together."""
         states = [_State(scene, self._device) for scene in scenes]
         while True:
             groups: dict[tuple[Any, ...], list[_State]] = defaultdict(list)
@@ -133,7 +133,7 @@ class Renderer:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self._device)
 
     def _viewed(self, views: Sequence[View], size: tuple[int, int]) -> list[Tensor]:
-        """What is seen of each view: (T, C, h, w)."""
+        """The frames that each view shows: (T, C, h, w)."""
         alike: dict[Any, list[int]] = defaultdict(list)
         sources, matrices = [], []
         for number, view in enumerate(views):
@@ -155,8 +155,8 @@ class Renderer:
         return found
 
     def _source(self, view: View, size: tuple[int, int]) -> tuple[Tensor, NDArray[np.float64]]:
-        """The view's pictures for all frames (T, C, h, w), in its light; a processor, which has no time to lose, takes
-        the part that is seen. Then the matrices to their pixels."""
+        """The view's pictures for all frames (T, C, h, w), in its light, and the matrices to their pixels. On a CPU, to
+        save time, only the part that is seen."""
         known = {told if isinstance(told, tuple) else "painted": told for told in view.pictures}
         pictures = [self._store.picture(told) for told in known.values()]
         matrices, (tall, wide) = view.matrices, pictures[0].shape[1:]
@@ -191,13 +191,13 @@ class Renderer:
                 setattr(state, "alpha" if below else "mask", seen[:, 3:].div_(255))
 
     def _put(self, states: list[_State], steps: list[Put]) -> None:
-        """No more than the part of the frame where it may be is looked at."""
+        """Composite things, computing only the part of the frame that each can cover."""
         for state, step in zip(states, steps, strict=True):
             view, (height, width) = step.view, state.size
             tall, wide = self._store.picture(view.pictures[0]).shape[1:]
             corners = np.array([(-1, -1, 1), (wide, -1, 1), (-1, tall, 1), (wide, tall, 1)])
             seen = corners @ np.linalg.inv(view.matrices[0]).T
-            if (seen[:, 2] <= 0).any():  # part of its plane lies behind the camera
+            if (seen[:, 2] <= 0).any():  # part of its plane is behind the camera
                 seen = np.array([(0, 0, 1), (width, height, 1)])
             seen = seen[:, :2] / seen[:, 2:]
             left, top = np.clip(np.floor(seen.min(0)), 0, (width, height)).astype(int)
@@ -216,7 +216,7 @@ class Renderer:
         _set(states, "front", colours.expand(-1, 1, -1, *states[0].size))
 
     def _shape(self, size: tuple[int, int], shapes: Sequence[NDArray[np.int32]]) -> Tensor:
-        """Shapes filled by OpenCV, in 0-1: (1, 1, h, w)."""
+        """Shapes filled by OpenCV, with values in 0-1: (1, 1, h, w)."""
         mask = np.zeros(size, np.uint8)
         for shape in shapes:
             cv2.fillPoly(mask, [shape], 255, cv2.LINE_AA)
@@ -236,7 +236,7 @@ class Renderer:
         _set(states, "front", tensors.shaded(_stacked(states, "front"), fields, lift))
 
     def _weights(self, found: Sequence[NDArray[np.float64]]) -> Tensor:
-        """Weights of odd numbers, as many of each as of the longest."""
+        """Odd numbers of weights, padded to the longest."""
         reach = max(len(each) // 2 for each in found)
         return self._tensor([np.pad(each, reach - len(each) // 2) for each in found])
 
@@ -268,7 +268,7 @@ class Renderer:
         _set(states, "front", torch.lerp(old, new, share))
 
     def _fills(self, steps: Sequence[Hold | Hide], size: tuple[int, int]) -> list[Tensor]:
-        """What shapes are filled with."""
+        """The pixels that shapes are filled with."""
         views = iter(self._viewed([step.fill for step in steps if isinstance(step.fill, View)], size))
         return [
             next(views) if isinstance(step.fill, View) else self._tensor(step.fill)[None, :, None, None]
@@ -297,7 +297,7 @@ class Renderer:
 
     def _shadow(self, states: list[_State], steps: list[Shadow]) -> None:
         mask, (height, width) = _stacked(states, "mask"), states[0].size
-        half = (height + 1) // 2, (width + 1) // 2  # what is so soft needs no more
+        half = (height + 1) // 2, (width + 1) // 2  # this blur is so wide that half the size is enough
         matrices = np.tile(np.diag((2.0, 2.0, 1.0)), (len(steps), mask.shape[1], 1, 1))
         matrices[..., :2, 2] = 0.5 - np.array([step.shift for step in steps])[:, None]
         moved = tensors.placed(mask.flatten(0, 1), matrices.reshape(-1, 3, 3), half, "zeros")

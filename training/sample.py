@@ -1,7 +1,7 @@
-"""Samples to learn from: people before new places, in the framing of a webcam, as sequences of frames.
+"""Training samples: people in front of new places, framed as by a webcam, as sequences of frames.
 
-``scene`` draws what a sample shows, and is the one place where chance is. ``training/frames.py`` computes that on a
-processor, ``training/render.py`` on a GPU.
+``scene`` draws what a sample shows; all randomness is there. ``training/frames.py`` computes it on a CPU,
+``training/render.py`` on a GPU.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Sequence(NamedTuple):
 
 
 class Mixture(NamedTuple):
-    """Shares of the diet, and the odds of what may happen in a composite."""
+    """Shares of each kind of sample, and probabilities of what may happen in a composite."""
 
     plain: float = 0.15
     empty: float = 0.08
@@ -74,13 +74,13 @@ class Mixture(NamedTuple):
 
 
 class Sampler:
-    """Draws scenes, and sequences from them.
+    """Draws random scenes, and computes sequences from them.
 
     Args:
         cache: folder that ``training.cache`` and ``training.backgrounds`` filled.
         split: ``training`` or ``development``.
-        seed: of all chance.
-        mixture: what to draw.
+        seed: of all random choices.
+        mixture: shares and probabilities of what is drawn.
         device: where sequences are computed.
     """
 
@@ -92,7 +92,7 @@ class Sampler:
         self._frames = Frames(self.picture)
 
     def begin(self, *seed: int) -> Random:
-        """Draw what follows from another seed; returns its source of chance."""
+        """Restart the random generator from a seed, and return it."""
         self._random = np.random.default_rng(seed)
         return self._random
 
@@ -101,8 +101,8 @@ class Sampler:
         return Sequence(*self._frames(self.scene(width, height, time)))
 
     def scene(self, width: int, height: int, time: int) -> Scene:
-        """What a sequence of ``time`` frames shows; some are made larger and shrunk by one kernel or another, as what
-        cameras send is."""
+        """What a sequence of ``time`` frames shows. Some are made larger and then shrunk by one of several kernels, as
+        cameras do."""
         random = self._random
         if random.random() >= self._mixture.shrunk:
             return Scene(tuple(self._steps(width, height, time)), width, height, time)
@@ -112,7 +112,7 @@ class Sampler:
         return Scene(steps, across, down, time, (width, height, int(random.choice(_KERNELS))))
 
     def picture(self, kind: str, number: int, frame: int) -> Bytes:
-        """What a scene's views name: uint8 (3, h, w) BGR or (4, h, w) with alpha."""
+        """The picture that a scene's view names: uint8 (3, h, w) BGR or (4, h, w) with alpha."""
         if kind in ("place", "thing"):
             return self._places.picture(kind, number)
         return self._people.picture(kind, number, frame)
@@ -131,7 +131,7 @@ class Sampler:
             crowd = 0
             if mixture.crowd and random.random() < mixture.crowd:
                 crowd = int(random.integers(2, 7))
-            while crowd > 0 or random.random() < mixture.second:  # behind the nearest
+            while crowd > 0 or random.random() < mixture.second:  # somebody behind the nearest person
                 aside = random.uniform(-0.45, 0.45) if crowd > 0 else 0.0
                 far = random.random() < (0.75 if crowd > 0 else 0.5)
                 steps += self._person(*size, time, far=far, aside=aside)[0]
@@ -154,8 +154,8 @@ class Sampler:
     def _person(
         self, width: int, height: int, time: int, *, far: bool = False, aside: float = 0.0
     ) -> tuple[list[Step], Layer, Light, list[NDArray[np.int32]]]:
-        """Somebody, in other light and other clothes, perhaps with something in the hand; then who it is, the light on
-        them, and the outline of what they hold."""
+        """A person in other light and other clothes, perhaps with something in the hand; returns the person, the light
+        on them, and the outline of what they hold."""
         random, mixture = self._random, self._mixture
         layer = self._people.cut_out(random, width, height, time, far=far, aside=aside)
         light = Light.drawn(random, mixture.strength)
@@ -175,7 +175,7 @@ class Sampler:
         return steps, layer, light, shapes
 
     def _first(self, layer: Layer, light: Light, held: list[NDArray[np.int32]], width: int, height: int) -> Bytes:
-        """A person's first frame, uint8 (h, w, 4), with the light on them and the outline of what they hold."""
+        """A person's first frame, uint8 (h, w, 4), in the given light, with the outline of what they hold."""
         first = self._people.first(layer.view, width, height)
         alpha = np.ascontiguousarray(first[..., 3])
         for shape in held:
@@ -183,7 +183,7 @@ class Sampler:
         return np.dstack([light(np.ascontiguousarray(first[..., :3])), alpha])
 
     def _before(self, width: int, height: int) -> list[Step]:
-        """Put a person before a place, perhaps with a shadow on it."""
+        """Put a person in front of a place, perhaps with a shadow on it."""
         random = self._random
         dark = random.uniform(0.2, 0.7) if random.random() < self._mixture.shadow else 0.0
         shift = random.uniform(-0.1, 0.1) * width, random.uniform(-0.03, 0.1) * height
@@ -191,7 +191,7 @@ class Sampler:
         return [*([Shadow(shift, spread, dark)] if dark else []), Over(person=True)]
 
     def _hidden(self, width: int, height: int) -> Hide:
-        """A table, a screen's edge, a microphone in front of everybody: it is no person."""
+        """An occluder in front of everybody: a table, a screen's edge or a microphone. It is not a person."""
         random = self._random
         across, down = random.uniform(0.05, 0.9) * width, random.uniform(0.1, 0.5) * height
         shape = outline(random, random.uniform(0, width), height, across, down)

@@ -1,8 +1,8 @@
-"""What a sequence shall show, as a list of steps: all that is left to chance is in it, and no frame's pixel yet.
+"""What a sequence is to show, as a list of steps: all random choices are in it, but no pixel of a frame yet.
 
-``training/sample.py`` draws scenes, ``training/render.py`` carries their steps out, for many scenes at once. While it
-does, each scene has four pictures, of one frame where all frames are alike, else of all: ``below`` (what is seen so
-far) and ``alpha`` (how much of that is people); ``front`` and ``mask``: what comes before it next, and where.
+``training/sample.py`` draws scenes; ``training/render.py`` carries out their steps, for many scenes at once. During
+that each scene has four pictures, with one frame if all frames are alike, else with all: ``below`` (what is visible so
+far), ``alpha`` (how much of that is people), ``front`` (what is put in front of it next), and ``mask`` (where).
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ Numbers = NDArray[np.float64]
 
 
 class View(NamedTuple):
-    """Stored pictures as they are seen in a frame.
+    """How stored pictures appear in a frame.
 
     Args:
-        pictures: for each frame, or once for all: the kind in the store, its number, and the number of its frame; or
-            the picture itself, uint8 (h, w, 3) BGR or (h, w, 4) with alpha.
+        pictures: for each frame, or once for all: kind in the store, number, and number of the frame; or the picture
+            itself, uint8 (h, w, 3) BGR or (h, w, 4) with alpha.
         matrices: float64 (T, 3, 3) or (1, 3, 3), from a frame's pixels (x, y, 1) to the picture's.
-        border: what lies beyond the picture: ``border``, ``reflection`` or ``zeros``, as torch names them.
-        light: falls on the picture before it is placed.
-        order: of its channels.
+        border: what is beyond the picture: ``border``, ``reflection`` or ``zeros``, as torch names them.
+        light: change of light, applied before the picture is placed.
+        order: order of its channels.
     """
 
     pictures: tuple[tuple[str, int, int] | Bytes, ...]
@@ -65,32 +65,32 @@ class View(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """``front`` becomes the view, and ``mask`` its alpha, if it has any; or ``below`` and ``alpha`` do."""
+    """The view is written to ``front``, and its alpha, if any, to ``mask``; or to ``below`` and ``alpha``."""
 
     view: View
     on: str = "front"
 
 
 class Put(NamedTuple):
-    """A view with alpha comes before ``below``."""
+    """A view with alpha is composited over ``below``."""
 
     view: View
 
 
 class Fill(NamedTuple):
-    """``front`` becomes one colour, BGR in 0-255."""
+    """``front`` is filled with one colour, BGR in 0-255."""
 
     colour: Numbers
 
 
 class Cut(NamedTuple):
-    """``mask`` becomes what is inside of corners, int32 (N, 2)."""
+    """``mask`` becomes a filled polygon with corners int32 (N, 2)."""
 
     shape: NDArray[np.int32]
 
 
 class Lit(NamedTuple):
-    """Other light on ``front`` (or ``below``)."""
+    """Change the light on ``front`` (or ``below``)."""
 
     light: Light
     on: str = "front"
@@ -103,27 +103,27 @@ class Shaded(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """Weights of neighbours across and down, of odd length, on ``below``."""
+    """Filter ``below`` with two kernels of odd length, horizontal and vertical."""
 
     across: Numbers
     down: Numbers
 
 
 class Split(NamedTuple):
-    """``front`` shows where cells of a coarse grid, uint8 (rows, columns), are below 128; ``below`` elsewhere."""
+    """Where cells of a coarse grid, uint8 (rows, columns), are below 128, ``front`` is shown; elsewhere ``below``."""
 
     cells: Bytes
     smooth: bool
 
 
 class Over(NamedTuple):
-    """``front`` comes before ``below``, as far as ``mask`` says; a person counts as alpha."""
+    """Composite ``front`` over ``below`` by ``mask``; a person is added to alpha."""
 
     person: bool = False
 
 
 class Dress(NamedTuple):
-    """Other clothes on ``front``, below the shoulders (a share of the height)."""
+    """Change the clothes on ``front``: below the shoulders (a share of the height)."""
 
     light: Light
     pattern: View | None
@@ -131,28 +131,28 @@ class Dress(NamedTuple):
 
 
 class Hold(NamedTuple):
-    """Shapes, int32 (N, 2), in the view's or one colour's pixels on ``front`` and in ``mask``."""
+    """Draw shapes, int32 (N, 2), on ``front`` and in ``mask``, filled with the view's pixels or one colour."""
 
     shapes: tuple[NDArray[np.int32], ...]
     fill: View | Numbers
 
 
 class Hide(NamedTuple):
-    """A shape, int32 (N, 2), before everybody, with the view's pixels."""
+    """Draw a shape, int32 (N, 2), in front of everybody, filled with the view's pixels."""
 
     shape: NDArray[np.int32]
     fill: View
 
 
 class Alike(NamedTuple):
-    """``below`` becomes nearly of the colour that the lower half of ``front`` has, and that much off."""
+    """``below`` is shifted to nearly the colour of the lower half of ``front``, with the given offset."""
 
     off: Numbers
     share: float
 
 
 class Shadow(NamedTuple):
-    """The mask's shadow on ``below``: shifted (x, y), so wide (deviation of its blur, pixels), and so dark."""
+    """The mask's shadow on ``below``: its shift (x, y), its blur (standard deviation, pixels) and its darkness."""
 
     shift: tuple[float, float]
     spread: float
@@ -160,8 +160,8 @@ class Shadow(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """A painted thing before ``below`` and ``alpha``: uint8 colours (h, w, 3), weighed, how far they hide (h, w), and
-    light that is added to what is behind (h, w, 3)."""
+    """Composite a painted thing over ``below`` and ``alpha``: premultiplied colours uint8 (h, w, 3), opacity (h, w),
+    and light that is added to what is behind (h, w, 3)."""
 
     front: Bytes
     hidden: Bytes
@@ -169,14 +169,14 @@ class Beside(NamedTuple):
 
 
 class Portrait(NamedTuple):
-    """``front`` becomes a scene of its own on the wall, in a frame, and ``mask`` where that hangs.
+    """``front`` becomes another scene, as a framed picture on the wall; ``mask`` is where it hangs.
 
     Args:
-        scene: what is in the picture.
+        scene: what the picture shows.
         box: left, top, width and height on the wall, pixels.
-        light: on the picture.
-        colour: of the frame, BGR.
-        edge: of the frame: its width, pixels.
+        light: change of light on the picture.
+        colour: the frame's colour, BGR.
+        edge: the frame's width, pixels.
     """
 
     scene: Scene
@@ -187,20 +187,21 @@ class Portrait(NamedTuple):
 
 
 class Coarse(NamedTuple):
-    """``below`` as from a smaller picture: its width and height."""
+    """``below`` as if enlarged from a smaller picture of this width and height."""
 
     size: tuple[int, int]
 
 
 class Noise(NamedTuple):
-    """Noise on ``below``: for each frame number of the sheet and where on it (y, x); deviation in levels."""
+    """Noise on ``below``: for each frame the number of the noise sheet and the offset in it (y, x); standard deviation
+    in levels."""
 
     places: tuple[tuple[int, int, int], ...]
     deviation: float
 
 
 class Jpeg(NamedTuple):
-    """What JPEG of a quality (1-100) leaves of ``below``."""
+    """``below`` after JPEG compression at a quality of 1-100."""
 
     quality: int
 
@@ -229,14 +230,14 @@ Step = (
 
 
 class Scene(NamedTuple):
-    """A sequence to be: the size at which its steps are carried out, and that to which it is shrunk then.
+    """A sequence to be computed: the size at which its steps are carried out, and the size to which it is then shrunk.
 
     Args:
-        steps: in their order.
+        steps: in order.
         width: pixels.
         height: pixels.
         time: frames.
-        shrunk: width, height and OpenCV's number of the kernel; None: it stays as it is.
+        shrunk: width, height and OpenCV's number of the kernel; None: no change of size.
     """
 
     steps: tuple[Step, ...]
@@ -247,5 +248,5 @@ class Scene(NamedTuple):
 
 
 def gaussian(sigma: float) -> Numbers:
-    """Weights of a blur, as many as OpenCV takes for bytes."""
+    """Weights of a Gaussian blur, as many as OpenCV takes for bytes."""
     return np.asarray(cv2.getGaussianKernel(round(6 * sigma + 1) | 1, sigma)[:, 0])

@@ -1,4 +1,4 @@
-"""Pictures that lie on the device where samples are computed."""
+"""Keeps pictures on the device where samples are computed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Tensor = torch.Tensor
 
 
 class Store:
-    """Pictures on a device, uint8 (C, h, w), those that were not wanted for longest let go.
+    """Pictures on a device, uint8 (C, h, w); those that were used longest ago are dropped first.
 
     Args:
         read: gives a picture by kind, number and frame.
-        device: where they lie.
-        most: bytes.
+        device: where they are kept.
+        most: the most memory they may take, bytes.
     """
 
     def __init__(self, read: Callable[[str, int, int], Bytes], device: torch.device, most: float) -> None:
@@ -31,7 +31,7 @@ class Store:
         self.bytes = 0
 
     def picture(self, told: tuple[str, int, int] | Bytes) -> Tensor:
-        """A stored picture, or one that is seen this once."""
+        """A stored picture, or an array that is moved to the device for this one use."""
         if isinstance(told, np.ndarray):
             return torch.from_numpy(np.stack(cv2.split(told))).to(self._device)
         if told in self._kept:

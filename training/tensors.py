@@ -1,7 +1,8 @@
-"""What is done to pictures as tensors, for many sequences at once: float32 (B, T, C, h, w), in levels of 0-255, on any
-device. ``T`` is 1 where all frames are alike.
+"""Picture operations on tensors, for many sequences at once: float32 (B, T, C, h, w), in levels of 0-255, on any
+device.
 
-Each does what OpenCV's function of the same purpose does on bytes, without rounding where that is not said.
+``T`` is 1 where all frames are alike. Each function does what OpenCV's function for the same purpose does on bytes,
+without rounding unless it says so.
 """
 
 from __future__ import annotations
@@ -56,13 +57,13 @@ _YCC = ((0.114, 0.587, 0.299), (0.5, -0.331264, -0.168736), (-0.081312, -0.41868
 
 
 def placed(pictures: Tensor, matrices: NDArray[np.float64], size: tuple[int, int], border: str) -> Tensor:
-    """Pictures (N, C, h, w) as they are seen in a frame, between four pixels (``cv2.warpPerspective``).
+    """Pictures (N, C, h, w) warped into a frame, with bilinear interpolation (``cv2.warpPerspective``).
 
     Args:
-        pictures: to look at.
+        pictures: the pictures to warp.
         matrices: (N, 3, 3), from the frame's pixels (x, y, 1) to the pictures'.
         size: of the frame, height and width.
-        border: what lies beyond them: ``border``, ``reflection`` or ``zeros``.
+        border: what is beyond the pictures: ``border``, ``reflection`` or ``zeros``.
 
     Returns:
         (N, C, height, width).
@@ -81,7 +82,7 @@ def placed(pictures: Tensor, matrices: NDArray[np.float64], size: tuple[int, int
 
 
 def lit(pictures: Tensor, mix: Tensor, curve: Tensor) -> Tensor:
-    """Channels mixed by (B, 3, 3) and rounded, then each level looked up in (B, 1 or 3, 256) (``cv2.transform``,
+    """Mix channels by (B, 3, 3) and round, then look up each level in (B, 1 or 3, 256) (``cv2.transform``,
     ``cv2.LUT``)."""
     mixed = torch.matmul(mix[:, None], pictures.flatten(-2)).add_(0.5).clamp_(0, 255.5)
     batch, each, _ = curve.shape
@@ -92,13 +93,13 @@ def lit(pictures: Tensor, mix: Tensor, curve: Tensor) -> Tensor:
 
 @functools.lru_cache(256)
 def _kernel(had: int, wanted: int, how: int) -> NDArray[np.float32]:
-    """What OpenCV makes of a row of pixels at another length: (wanted, had)."""
+    """OpenCV's resampling of a row of pixels to another length, as a matrix: (wanted, had)."""
     return np.asarray(cv2.resize(np.eye(had, dtype=np.float32), (had, wanted), interpolation=how))
 
 
 @functools.lru_cache(256)
 def _taps(had: int, wanted: int, how: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Which pixels that takes for each new one, and with what weights: (K, wanted) both."""
+    """For each new pixel the old pixels that contribute, and their weights: both (K, wanted)."""
     kernel = _kernel(had, wanted, how)
     first = (kernel != 0).argmax(1)
     most = had - (kernel[:, ::-1] != 0).argmax(1) - first
@@ -108,7 +109,7 @@ def _taps(had: int, wanted: int, how: int, device: torch.device) -> tuple[Tensor
 
 
 def resized(pictures: Tensor, size: tuple[int, int], how: int) -> Tensor:
-    """Pictures (..., h, w) at a height and width, by one of OpenCV's kernels (``cv2.resize``)."""
+    """Pictures (..., h, w) resized to a height and width, with one of OpenCV's kernels (``cv2.resize``)."""
     for dim, wanted in ((-2, size[0]), (-1, size[1])):
         index, weights = _taps(pictures.shape[dim], wanted, how, pictures.device)
         made = torch.zeros((), device=pictures.device)
@@ -120,23 +121,23 @@ def resized(pictures: Tensor, size: tuple[int, int], how: int) -> Tensor:
 
 
 def upsampled(cells: Tensor, size: tuple[int, int], how: int) -> Tensor:
-    """Coarse pictures (B, rows, columns) at a size: (B, 1, 1, height, width), rounded (``cv2.resize``)."""
+    """Coarse pictures (B, rows, columns) enlarged to a size: (B, 1, 1, height, width), rounded (``cv2.resize``)."""
     down, across = (_kernel(had, wanted, how) for had, wanted in zip(cells.shape[1:], size, strict=True))
     rows, columns = (torch.from_numpy(each).to(cells.device) for each in (down, across))
     return (rows @ cells @ columns.T)[:, None, None].round_().clamp_(0, 255)
 
 
 def shaded(pictures: Tensor, fields: Tensor, lift: Tensor) -> Tensor:
-    """Pictures times coarse fields (B, rows, columns) in 0-255 and their lift (B,)."""
+    """Pictures multiplied by coarse fields (B, rows, columns) in 0-255 and their lift (B,)."""
     field = upsampled(fields, (pictures.shape[-2], pictures.shape[-1]), cv2.INTER_CUBIC)
     return (pictures * field.mul_(lift.view(-1, 1, 1, 1, 1) / 255)).clamp_(max=255)
 
 
 def filtered(pictures: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """Neighbours weighed (B, odd) across and down, mirrored at the edges (``cv2.sepFilter2D``)."""
+    """Filter with kernels (B, odd length), horizontal and vertical, mirrored at the edges (``cv2.sepFilter2D``)."""
     for dim, weights in ((-1, across), (-2, down)):
         reach = weights.shape[1] // 2
-        spare = max(0, reach - pictures.shape[dim] + 1)  # mirrored once is all that torch does
+        spare = max(0, reach - pictures.shape[dim] + 1)  # torch can mirror only once
         if spare:
             weights = weights[:, spare:-spare] / weights[:, spare:-spare].sum(1, keepdim=True)
             reach -= spare
@@ -160,7 +161,7 @@ def _waves(device: torch.device) -> Tensor:
 
 
 def _tables(quality: int) -> NDArray[np.float64]:
-    """Steps of brightness and of colour for a quality of 1-100, as libjpeg scales them: (2, 64)."""
+    """Quantisation steps of brightness and of colour for a quality of 1-100, scaled as in libjpeg: (2, 64)."""
     chroma = np.full((8, 8), 99)
     chroma[:4, :4] = np.reshape(_CHROMA, (4, 4))
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
@@ -168,7 +169,7 @@ def _tables(quality: int) -> NDArray[np.float64]:
 
 
 def jpeg(pictures: Tensor, qualities: list[int]) -> Tensor:
-    """What JPEG leaves of BGR pictures (B, T, 3, h, w), with colours at half size, for each of B a quality of 1-100
+    """BGR pictures (B, T, 3, h, w) after JPEG compression with colours at half size; each of B has a quality of 1-100
     (``cv2.imencode``)."""
     batch, time, _, height, width = pictures.shape
     waves = _waves(pictures.device)

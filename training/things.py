@@ -1,9 +1,9 @@
-"""Furniture, plants, lamps, clothes on hooks: things that stand in rooms and are no person, each with its alpha.
+"""Things that stand in rooms and are not people, each with its alpha: furniture, plants, lamps, clothes on hooks.
 
 They are the small pictures of Sweet Home 3D's libraries (``.sh3f``, zip files; Debian has them in the package
-``sweethome3d-furniture``): CC0 and CC BY. ``python -m training.things --libraries FOLDER [--cache FOLDER]`` puts them
-into ``things.npy``, uint8 (N, 128, 128, 4) BGR and alpha; what the catalogues call characters, and dolls and
-mannequins, is left out.
+``sweethome3d-furniture``), licensed CC0 and CC BY. ``python -m training.things --libraries FOLDER [--cache FOLDER]``
+writes them into ``things.npy``, uint8 (N, 128, 128, 4) BGR and alpha. It leaves out dolls, mannequins and what the
+catalogues call characters.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ENTRY = re.compile(r"^(name|category|icon)#(\d+)=(.*?)\s*$", re.MULTILINE)
 
 
 def icons(library: Path) -> Iterator[tuple[str, Bytes]]:
-    """Name and picture, uint8 (128, 128, 4), of everything in a library that is no person."""
+    """Name and picture, uint8 (128, 128, 4), of everything in a library that is not a person."""
     with zipfile.ZipFile(library) as archive:
         entries: dict[str, dict[str, str]] = {}
         for key, number, value in _ENTRY.findall(archive.read(_CATALOGUE).decode("latin-1")):
@@ -51,10 +51,10 @@ def icons(library: Path) -> Iterator[tuple[str, Bytes]]:
 
 
 class Things:
-    """What can be put into places.
+    """Things that can be put into places.
 
     Args:
-        path: ``things.npy``; without it there is nothing to put.
+        path: ``things.npy``; if it does not exist, there are no things.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,17 +64,17 @@ class Things:
         return len(self._pictures)
 
     def picture(self, number: int) -> Bytes:
-        """One of them, uint8 (128, 128, 4)."""
+        """One thing, uint8 (128, 128, 4)."""
         return np.asarray(self._pictures[number])
 
     def draw(self, random: Random, width: int, height: int, largest: float) -> View:
-        """One of them somewhere in a frame.
+        """A random thing somewhere in a frame.
 
         Args:
-            random: source of chance.
-            width: of the frame.
-            height: of the frame.
-            largest: size at most, as a share of the frame's longer side.
+            random: random generator.
+            width: of the frame, pixels.
+            height: of the frame, pixels.
+            largest: greatest size, as a share of the frame's longer side.
         """
         number, light = int(random.integers(len(self))), Light.drawn(random, 1.5)
         size = random.uniform(0.15, 1.0) * largest * max(width, height) / SIDE

@@ -1,11 +1,11 @@
-"""Train: ``python -m training.train --wheel MEDIAPIPE --minutes M [--batch 4] [--time 3] [--rate 1e-3]``.
+"""Trains: ``python -m training.train --wheel MEDIAPIPE --minutes M [--batch 4] [--time 3] [--rate 1e-3]``.
 
-Starts from MediaPipe's weights, read from its wheel (``training/mediapipe.py``), or goes on from ``checkpoint.pt`` in
-the cache. What was pretrained learns at a third of the rate. The rate rises, stays for half of ``--minutes`` of wall
-time, and falls in a half cosine, however quick the machine is. Writes a line of ``log.jsonl`` every half minute, a
-checkpoint every minute, and a measurement on the development set every few minutes; the run's result is the mean of the
-averaged weights over its last third. ``--piece M`` stops after that many minutes, and the same command goes on from
-there: with the same samples, states and numbers by chance as if it had not been stopped.
+Training starts from MediaPipe's weights, read from its wheel (``training/mediapipe.py``), or continues from
+``checkpoint.pt`` in the cache. Pretrained parameters learn at a third of the rate. The rate rises, stays for half of
+``--minutes`` of wall time, and falls in a half cosine, however fast the machine is. Each half minute a line is added to
+``log.jsonl``, each minute a checkpoint is written, and every few minutes the network is measured on the development
+set. The run's result is the mean of the averaged weights over its last third. ``--piece M`` stops after that many
+minutes, and the same command continues from there: with the same samples, states and random numbers as without a stop.
 """
 
 from __future__ import annotations
@@ -62,18 +62,20 @@ _LATE = 2 / 3
 
 
 class Batches(IterableDataset[Any]):
-    """Batches without end: pictures uint8 (B * T, h, w, 3) BGR and alpha uint8 (B * T, h, w), or scenes that are to be
-    those. Each has its number, and from that and the seed its chance: it is the same whoever draws it, and when.
+    """Endless batches: pictures uint8 (B * T, h, w, 3) BGR and alpha uint8 (B * T, h, w), or scenes from which they are
+    made.
+
+    A batch's random numbers depend only on the seed and the batch's number: it is the same whoever draws it, and when.
 
     Args:
         cache: see :class:`~training.sample.Sampler`.
-        seed: of all of them.
-        time: frames of a sequence.
-        batch: sequences of a batch.
-        mixture: what to draw.
-        sizes: width and height, and how often.
-        first: number of the first.
-        scenes: leave it to another to compute them.
+        seed: of all batches.
+        time: frames per sequence.
+        batch: sequences per batch.
+        mixture: shares and probabilities of what is drawn.
+        sizes: width and height, and how often each is drawn.
+        first: number of the first batch.
+        scenes: give scenes, and leave it to the caller to compute them.
     """
 
     def __init__(
@@ -115,7 +117,7 @@ def _as_drawn(batch: Any) -> Any:
 
 
 def rate_at(share: float, top: float, warm: float = 0.03) -> float:
-    """The learning rate after a share of the time: up in a line, flat, down in a half cosine to a fiftieth."""
+    """The learning rate after a share of the time: a linear rise, flat, then a half cosine down to a fiftieth."""
     if share < warm:
         return top * (share / warm * 0.95 + 0.05)
     fall = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, share - _FLAT) / (1 - _FLAT))))
@@ -123,15 +125,16 @@ def rate_at(share: float, top: float, warm: float = 0.03) -> float:
 
 
 class Trainer:
-    """The network, its optimiser, the average that follows it, and the mean of that over the end of the run.
+    """The network, its optimiser, the moving average of its weights, and the mean of that average over the end of the
+    run.
 
     Args:
-        network: to train, in place.
-        time: moments of each sequence.
+        network: the network to train, in place.
+        time: frames per sequence.
         certainty: see :func:`~rvm_live.engines.lite.losses.matting_loss`.
         outline: likewise, in the first two thirds; twice as much later.
         device: where to compute.
-        agreement: weight of what is apart between two sizes of the same sequences, in a quarter of the steps.
+        agreement: weight of the difference between two sizes of the same sequences, in a quarter of the steps.
     """
 
     def __init__(
@@ -157,13 +160,13 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), foreach=True)
 
     def chance(self) -> dict[str, Any]:
-        """What numbers by chance, and the sequences to come, go on from."""
+        """The state of the random generators, and the recurrent states for the next sequences."""
         states = [(list(shape), states) for shape, states in self._carried.items()]
         cuda = torch.cuda.get_rng_state(self._device) if self._device.startswith("cuda") else None
         return {"carried": states, "cpu": torch.get_rng_state(), "cuda": cuda}
 
     def go_on(self, chance: dict[str, Any]) -> None:
-        """Go on from what :meth:`chance` told; nothing, where a checkpoint does not tell it."""
+        """Restore what :meth:`chance` returned; does nothing where a checkpoint does not have it."""
         for shape, states in chance.get("carried", []):
             self._carried[torch.Size(shape)] = [state.to(self._device) for state in states]
         if "cpu" in chance:
@@ -172,8 +175,8 @@ class Trainer:
             torch.cuda.set_rng_state(chance["cuda"], self._device)
 
     def _remembered(self, shape: torch.Size) -> list[torch.Tensor]:
-        """What half of the sequences begin with: the state that the batch before left, of some other scene. So states
-        many frames old are met, and what is stale is forgotten; the other half begins with nothing."""
+        """The states that sequences begin with. Half of them get the state that the batch before left, from some other
+        scene, so that the network meets old states and learns to forget what is stale; the other half begin empty."""
         carried = self._carried.get(shape, [])
         if self.time == 1 or not carried:
             return []
@@ -181,7 +184,7 @@ class Trainer:
         return [state * kept for state in carried]
 
     def _apart(self, shown: torch.Tensor, found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """How far alpha is from what is found in the same sequences at another size, from an empty state."""
+        """Difference from the alpha of the same sequences at another size, computed from an empty state."""
         scale = float(torch.empty(()).uniform_(*_OTHER_SIZE))
         size = [max(6, round(side * scale / 16)) * 16 for side in shown.shape[2:]]
         other = functional.interpolate(shown, size, mode="bilinear", align_corners=False, antialias=scale < 1)
@@ -194,7 +197,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["pace"]
         truth = alpha[:, None].to(self._device).float().div(255)
-        shown = tensors(pictures.to(self._device))  # as bytes: a quarter of what there is to move
+        shown = tensors(pictures.to(self._device))  # as bytes: a quarter of the data to move
         found, *states = self.network(shown, *self._remembered(pictures.shape), time=self.time)
         outline = self._outline * (2 if share > _LATE else 1)
         loss = matting_loss(settled(found, truth), truth, self.time, self._certainty, outline)
@@ -240,7 +243,7 @@ def _options() -> argparse.ArgumentParser:
 
 
 class _Run(NamedTuple):
-    """The trainer; frames seen and seconds trained; seeds of the cycles that there were, this one's last."""
+    """The trainer; frames seen and seconds trained; the seeds of all cycles so far, the present one's last."""
 
     trainer: Trainer
     frames: int
@@ -249,7 +252,7 @@ class _Run(NamedTuple):
 
 
 def _resumed(chosen: argparse.Namespace, checkpoint: Path) -> _Run | None:
-    """Where to go on; None if a later cycle has begun: commands that were stopped may be given once more."""
+    """Where to continue; None if a later cycle has begun, so that commands that were stopped can be given again."""
     if not checkpoint.exists():
         if chosen.wheel is None:
             raise SystemExit("name MediaPipe's wheel to start from: --wheel FILE")
@@ -283,7 +286,7 @@ def main(arguments: list[str] | None = None) -> None:
             parser.error(f"--{name} is not above 0")
     if chosen.workers is None:
         chosen.workers = 1 if chosen.device == "cpu" else max(1, (os.cpu_count() or 2) - 1)
-    threads.keep_memory()  # freed activations are wanted again at once: a fifth of the time
+    threads.keep_memory()  # freed memory is needed again at once: saves a fifth of the time
     torch.set_num_threads(chosen.threads)
     cache = chosen.cache.expanduser()
     checkpoint = cache / "checkpoint.pt"
@@ -358,7 +361,7 @@ def main(arguments: list[str] | None = None) -> None:
         pictures, alpha = drawn if renderer is None else renderer(drawn)
         now = time.monotonic()
         share = (now - began) / 60 / chosen.minutes
-        # One step at least, however slow the machine is.
+        # At least one step, however slow the machine is.
         if frames > first and (share >= 1 or now - started >= 60 * piece):
             break
         losses.append(trainer.step(pictures, alpha, rate_at(share, chosen.rate), share))

@@ -1,4 +1,4 @@
-"""Where the network's weights are read from and written to while training."""
+"""Reads and writes the network's weights during training."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Average:
     """Exponential moving average of weights.
 
     Args:
-        network: whose values are followed.
-        decay: of the average; quicker during the first steps.
+        network: the network whose weights are averaged.
+        decay: of the average; smaller during the first steps.
     """
 
     def __init__(self, network: LiteNetwork, decay: float = 0.998) -> None:
@@ -29,20 +29,20 @@ class Average:
 
     @torch.no_grad()
     def follow(self, network: LiteNetwork) -> None:
-        """Take in the network's present values."""
+        """Add the network's present weights."""
         self.steps += 1
         weight = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_(list(self.values.values()), list(network.state_dict().values()), weight)
 
     def network(self) -> LiteNetwork:
-        """A network of its own with the averages."""
+        """A new network with the averaged weights."""
         network = LiteNetwork()
         network.load_state_dict(self.values, strict=True)
         return network.eval()
 
 
 class Mean:
-    """Plain mean of weights that are added one after another."""
+    """Plain mean of weights that are added one set after another."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -50,7 +50,7 @@ class Mean:
 
     @torch.no_grad()
     def add(self, values: dict[str, torch.Tensor]) -> None:
-        """Take in one set of weights."""
+        """Add one set of weights."""
         self.count += 1
         if self.count == 1:
             self.values = {name: value.clone() for name, value in values.items()}
@@ -59,7 +59,7 @@ class Mean:
 
 
 def write_checkpoint(path: Path, **content: Any) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     torch.save(content, part)
@@ -72,13 +72,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def result(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
-    """The weights a run ends with: the mean over its last third, or the average where it was cut off before."""
+    """The weights that a run ends with: the mean over its last third, or the moving average where it was stopped
+    earlier."""
     values: dict[str, torch.Tensor] = checkpoint["mean"] or checkpoint["average"]
     return values
 
 
 def load_network(path: Path | None = None) -> LiteNetwork:
-    """The network with a checkpoint's :func:`result`, or with exported weights; None: those in the package."""
+    """The network with a checkpoint's :func:`result`, or with exported weights; None: with those in the package."""
     if path is None or path.suffix == ".safetensors":
         return lite.load_network(path).requires_grad_(True)
     network = LiteNetwork()

@@ -36,7 +36,7 @@ class Backdrop:
             SettingsError: it is not as described.
             BackgroundError: it cannot be read.
         """
-        from rvm_live.backgrounds.fit import fit_image  # only now: it needs OpenCV
+        from rvm_live.backgrounds.fit import fit_image  # imported only now: it needs OpenCV
         from rvm_live.backgrounds.parse import parse_one
 
         if isinstance(wanted, np.ndarray):

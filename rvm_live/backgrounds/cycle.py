@@ -81,7 +81,7 @@ class BackgroundCycle:
         places = range(self._given, len(self._backgrounds)) if isinstance(background, BlurBackground) else ()
         blurs = (place for place in places if isinstance(self._backgrounds[place], BlurBackground))
         place = next(blurs, len(self._backgrounds))
-        self._backgrounds[place : place + 1] = [background]  # a blur has nothing to open or close
+        self._backgrounds[place : place + 1] = [background]  # a replaced blur has nothing to close
         return next(name for name, index in self._named().items() if index == place)
 
     def layer(self, width: int, height: int, now_ns: int) -> Layer:
@@ -92,7 +92,7 @@ class BackgroundCycle:
                 self.label = self._backgrounds[self._index].label
                 return layer
             except Exception as error:
-                # A background of a plug-in may trip over anything; the room must not show whatever it is.
+                # A plug-in's background may raise anything; whatever it is, the room must not be shown.
                 self._drop(self._index, error, "showing a plain colour instead")
         self.label = self._plain.label
         return self._plain.layer(width, height, now_ns)

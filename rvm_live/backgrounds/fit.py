@@ -37,7 +37,7 @@ def placed(size: tuple[int, int], frame: tuple[int, int], fit: str, pixel: Fract
     ratios = (float(frame[0] * pixel / size[0]), frame[1] / size[1])
     scale = max(ratios) if fit == "cover" else min(ratios)
     scaled = [max(round(size[0] * scale / float(pixel)), 1), max(round(size[1] * scale), 1)]
-    # The side that decided the scale matches exactly, whatever rounding says.
+    # The side that set the scale must match exactly, whatever the rounding gives.
     side = ratios.index(scale)
     scaled[side] = frame[side]
     return scaled[0], scaled[1]

@@ -46,7 +46,7 @@ class ImageBackground(Background):
             check(read_encoded(self.path))
 
     def open(self) -> None:
-        # The file's bytes are kept, so that a change of the frame's size does not need the file again.
+        # The file's bytes are kept, so that a new frame size does not need the file again.
         with _told(self.path):
             self._encoded = read_encoded(self.path)
 

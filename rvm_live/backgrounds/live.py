@@ -100,7 +100,7 @@ class LiveBackground(Background):
             try:
                 source = open_source(settings)
                 other = find_camera(source.wanted) if isinstance(source, CameraSource) else None
-            except SourceUnavailableError:  # which whoever opens it is told
+            except SourceUnavailableError:  # opening the source will report this
                 return False
         return other is not None and other.index == self.camera.index
 
@@ -201,7 +201,7 @@ class _Feed:
             try:
                 self._read(source, told)
             except EndOfSource:
-                self._stopped.wait(_AGAIN_S)  # else a film that ended, which begins again
+                self._stopped.wait(_AGAIN_S)  # a film that has ended begins again after this wait
             finally:
                 source.release()
 
@@ -215,7 +215,7 @@ class _Feed:
                 break
             self._worker.queue.put(_Picture(grab.image, self._fitted(grab.image)))
         self._asked.clear()
-        with suppress(TimeoutError):  # what nobody took is old when somebody asks again
+        with suppress(TimeoutError):  # drop the unused picture: it will be old when one is asked for again
             self._worker.queue.get(timeout=0)
 
     def _fitted(self, image: NDArray[Any]) -> NDArray[np.uint8]:

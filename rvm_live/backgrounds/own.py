@@ -28,7 +28,7 @@ def own_folders() -> list[Path]:
     folders = [settings_folder() / "backgrounds"]
     try:
         pictures = platformdirs.user_pictures_path()
-    except (RuntimeError, OSError):  # no home
+    except (RuntimeError, OSError):  # there is no home directory
         return folders
     return [*folders, *([pictures / "rvm-live"] if pictures.is_absolute() else [])]
 
@@ -81,7 +81,7 @@ class OwnBackgrounds:
         for folder in self._folders:
             try:
                 found = in_folder(folder)
-            except OSError:  # it is not there, or not ours to read
+            except OSError:  # it does not exist, or we may not read it
                 continue
             for background in found:
                 if background.path not in self._known:
@@ -93,7 +93,8 @@ def _free(folder: Path, name: str) -> Path:
     """A free path in the folder. Of the name, letters, digits, a few marks and the suffix stay."""
     named = PurePath(unicodedata.normalize("NFC", name))
     stem = re.sub(r"[^\w ()+,.-]+", "_", named.stem).strip(" ._")[:60].rstrip(" .") or "background"
-    if re.fullmatch(r"con|prn|aux|nul|(com|lpt)\d", stem.partition(".")[0], re.IGNORECASE):  # devices on Windows
+    if re.fullmatch(r"con|prn|aux|nul|(com|lpt)\d", stem.partition(".")[0], re.IGNORECASE):
+        # Names of devices on Windows.
         stem = f"_{stem}"
     suffix = named.suffix.lower()
     names = (f"{stem}{suffix}" if number == 1 else f"{stem} ({number}){suffix}" for number in count(1))

@@ -207,7 +207,7 @@ def _kind(path: Path) -> str:
     """``image`` or ``video``, by its suffix, and where pictures that move are called like others, by its contents."""
     suffix = path.suffix.lower()
     if suffix in PICTURES:
-        with suppress(OSError):  # which is told when it is opened
+        with suppress(OSError):  # reported when it is opened
             return "video" if is_animation(path) else "image"
         return "image"
     return "video" if suffix in FILMS | RAW_PICTURES else ""

@@ -93,7 +93,7 @@ class SlideShow(Background):
     def close(self) -> None:
         coming, self._coming = self._coming, None
         if coming is not None:
-            wait([coming], _CLOSE_S)  # a disk that never answers keeps nobody
+            wait([coming], _CLOSE_S)  # with a time limit: a disk that never answers must not block the end
         self._slide = self._before = None
 
     def _begin(self, size: tuple[int, int]) -> ImageBackground:

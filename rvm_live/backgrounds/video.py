@@ -26,10 +26,10 @@ from rvm_live.media.tone_mapping import kind_of
 __all__ = ["VideoBackground"]
 
 
-_AHEAD = 6  # frames; covers opening the file anew at the end of the loop
+_AHEAD = 6  # frames; enough for reopening the file at the end of the loop
 _PAUSE_NS = 500_000_000
 _MOST_SKIPPED = 4
-_LEAST_NS = 10_000_000  # the shortest that a picture is seen
+_LEAST_NS = 10_000_000  # the shortest time that a picture is shown
 
 
 class _Shown(NamedTuple):
@@ -162,7 +162,7 @@ class _Player:
                 for frame, start, stop in reading.pictures():
                     begin = start if begin is None else begin
                     start, end = start - begin, max(stop, start + _LEAST_NS) - begin
-                    # What is over is not worth converting, unless that would mean showing none at all.
+                    # A picture whose time is over is not converted, unless that would mean that none is shown at all.
                     if offset + end < self.position_ns and (self._exact or skipped < _MOST_SKIPPED):
                         skipped += 1
                         continue
@@ -171,7 +171,7 @@ class _Player:
                         frame, self._size, self._fit, reading.stream, pixel=self._pixel, exact=self._exact
                     )
                     self.queue.put(_Shown(offset + start, fit_image(image, *self._size, self._fit)))
-            # Whole passes that are over before anybody saw them need not be decoded; the last end is a pass's length.
+            # Whole passes whose time is over need not be decoded; the last end is the length of a pass.
             offset += end * max(1, (self.position_ns - offset) // end)
 
 
@@ -183,7 +183,7 @@ def _opened(path: Path) -> Iterator[Reading]:
             raise BackgroundError(f"there is no background video {path}")
         if not path.is_file():
             raise BackgroundError(f"the background video {path} is a device or a pipe, not a file")
-        # The matting engine needs the other cores more.
+        # Only two threads: the matting engine needs the other cores more.
         reading = Reading(lambda: open_file(path), str(path), threads=2)
         with closing(reading):
             yield reading
@@ -211,5 +211,5 @@ def _converted(
     width, height = upright if size is None else placed(upright, size, fit, pixel)
     stored = (height, width) if facts.orientation.transposed else (width, height)
     words = "it contains a picture that cannot be converted"
-    with told_as(BackgroundError, words, of=(av.FFmpegError, ValueError)):  # pixels of a kind that is not known
+    with told_as(BackgroundError, words, of=(av.FFmpegError, ValueError)):  # ValueError: an unknown pixel format
         return facts.orientation.upright(bgr_of(frame, stored, exact=exact))

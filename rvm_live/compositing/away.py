@@ -38,7 +38,7 @@ class Away:
                 self._opened = True
             layer = self._background.layer(width, height, self._clock.now_ns())
             return np.array(layer.image) if isinstance(layer, Plate) else None
-        except Exception as error:  # as with every background: whatever it is, the room is not seen
+        except Exception as error:  # whatever the error is, the real room must not be shown
             self._background = None
             self._notices.fallback(f"the away picture failed ({words_of(error)}): only the background is shown")
             return None

@@ -98,7 +98,7 @@ class BackEnds:
         for name in names:
             self._try(name, width, height, device)
         if not self._timed:
-            kernels.wait()  # the same file gives the same bytes again, from its first frame on
+            kernels.wait()  # an output file must have the same bytes at every run, from its first frame on
         if not self._compositors:
             told = "; ".join(f"{name}: {reason}" for name, reason in self.refusals.items())
             raise UnavailableError(f"no compositor works here ({told})", self.refusals)
@@ -149,7 +149,7 @@ class BackEnds:
                 self._tell(compositor)
                 return image
             except Exception as error:
-                matte.host()  # where that fails, too, it is the matte, whose device has died, say: MatteError
+                matte.host()  # if reading the matte fails too, the compositor is not to blame: MatteError
                 self._drop(name, compositor, error)
         told = "; ".join(f"{name}: {reason}" for name, reason in self.refusals.items())
         raise CompositorError(f"every compositor failed ({told})")
@@ -169,7 +169,7 @@ class BackEnds:
             self._tell(compositor)
             return image
         except Exception as error:
-            matte.host()  # where that fails, too, it is the matte
+            matte.host()  # if this fails too, the matte is to blame, not the compositor
             self._no_look = True
             self._notices.fallback(
                 f"the look failed ({words_of(error)}): continuing without match, light wrap and linear blend"
@@ -194,7 +194,7 @@ class BackEnds:
         chosen = self._chosen
         if chosen in self._compositors:
             self.name = chosen
-        if chosen == self._chosen:  # else there is a newer wish already
+        if chosen == self._chosen:  # otherwise there is a newer request already
             self._chosen = ""
 
     def close(self) -> None:
@@ -203,7 +203,7 @@ class BackEnds:
         self._close_all()
 
     def _tell(self, compositor: Compositor) -> None:
-        if remark := getattr(compositor, "remark", ""):  # a class of the user's own need not have them
+        if remark := getattr(compositor, "remark", ""):  # a user's own class may not have these attributes
             self._notices.remark(remark)
         if trouble := getattr(compositor, "trouble", ""):
             self._notices.fallback(trouble)
@@ -215,7 +215,7 @@ class BackEnds:
             compositor.open()
             self.timings[name] = self._warmed(compositor, width, height, device)
         except Exception as error:
-            # Whatever a back end or a plug-in trips over, it is a reason not to use it, never a reason to stop.
+            # A back end or plug-in may raise anything: that is a reason not to use it, never a reason to stop.
             self.refusals[name] = words_of(error)
             if compositor is not None:
                 _quietly_close(compositor)
@@ -236,7 +236,7 @@ class BackEnds:
 
         if self._opening is None or self._opening.done():
             size = self._later.pop(name)
-            # Nobody who leaves waits for a library that is being loaded.
+            # A daemon thread: the program can end without waiting for a library that is still loading.
             self._opening = beside("compositor", opened, daemon=True)
 
     def _warmed(self, compositor: Compositor, width: int, height: int, device: str) -> float:

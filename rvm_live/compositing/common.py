@@ -39,7 +39,7 @@ ROUND_UP = 0.5 + 1 / 512
 """Added before truncation. The excess over a half takes exact halves, common in flat pictures, out of the reach
 of floating-point noise, so that all back ends round them alike."""
 
-_LARGEST_LEVELS = 7  # bilinear weights stay multiples of 1/256, which 8-bit fixed point holds exactly
+_LARGEST_LEVELS = 7  # up to here bilinear weights are multiples of 1/256, which 8-bit fixed point represents exactly
 _REFERENCE_HEIGHT = 720
 _PLATES = 4
 
@@ -93,10 +93,10 @@ def plan_blur(width: int, height: int, strength: float, lens: bool = False) -> B
         lens: it is a lens's blur.
     """
     sigma = max(strength, 0.0) * height / _REFERENCE_HEIGHT
-    # Two to four reduced pixels of standard deviation: wide enough to hide the grid, narrow enough to be cheap.
+    # Two to four reduced pixels of standard deviation: enough to hide the grid, few enough to be cheap.
     levels = min(max(int(math.log2(sigma / 2)), 1), _LARGEST_LEVELS) if sigma >= 1 else 0
     factor = 1 << levels
-    # Taking the mean over a cell adds (factor^2 - 1)/12 to the variance, bilinear enlargement factor^2/6 on average.
+    # A mean over a cell adds (factor^2 - 1)/12 to the variance; bilinear enlargement adds factor^2/6 on average.
     gained = (factor**2 - 1) / 12 + (factor**2 / 6 if levels else 0.0)
     reduced = math.sqrt(max(sigma**2 - gained, 0.0)) / factor
     radius = min(math.ceil(3 * reduced), 12)

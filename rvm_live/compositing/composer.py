@@ -169,7 +169,7 @@ class Composer:
         self._behind = self._layers(layer, own, frame.width, frame.height)
         if self.private:
             return self._nobody(frame, started)
-        matte.check()  # here, so that no back end is blamed for what the engine made
+        matte.check()  # checked here, so that no back end is blamed for a bad matte of the engine
         check_layer(layer, frame)
         self._looking.begin(self.look, moment)
         self._place(matte, moment)
@@ -181,7 +181,7 @@ class Composer:
             if each.wanted()
         }
         self._last = made
-        # A GPU may have been at work on the matte when compositing took it: that wait is matting's.
+        # A GPU may still have been at work on the matte when compositing took it: that wait counts as matting time.
         started = max(started, matte.done_ns)
         stamps = Stamps(frame.captured_ns, matte.started_ns, matte.done_ns, started, max(self._clock.now_ns(), started))
         return Composite(image, self._placed(matte, layer), stamps, self.backend, self._cycle.label, others)
@@ -347,7 +347,7 @@ class Composer:
     def _lighting(self, matte: Matte, layer: Layer) -> Lighting | None:
         """How light falls over a layer; None where nobody asks."""
         if self._looking.now.plain:
-            return None  # before a name is looked for, among hundreds of backgrounds
+            return None  # returns before it searches the names of perhaps hundreds of backgrounds
         own = next((name for name in self._cycles if self._behind[name] == layer != self._shown), "")
         return self._looking.lighting(matte, layer, own, self._cycles.get(own, self._cycle).name)
 
@@ -356,5 +356,5 @@ class Composer:
         if chosen:
             self._cycle.choose(chosen)
         self._back_ends.apply_request()
-        if chosen == self._chosen:  # else there is a newer wish already
+        if chosen == self._chosen:  # otherwise there is a newer request already
             self._chosen = ""

@@ -76,7 +76,7 @@ class CpuCompositor(Compositor):
     def open(self) -> None:
         """Start compiling the kernels; this back end always works."""
         kernels.begin()
-        many = min(cv2.getNumThreads(), _MOST_THREADS)  # of the program's plan
+        many = min(cv2.getNumThreads(), _MOST_THREADS)  # OpenCV's thread count, which the program has set
         if many > 1:
             pool = ThreadPoolExecutor(many - 1, "rvm-compositing")
             self._workers = one_pass.Workers(pool, many)
@@ -123,7 +123,7 @@ class CpuCompositor(Compositor):
             try:
                 return matte.deferred.made(kind, plate, self._workers, source=source, light=light)
             except Exception:
-                matte.host()  # what the engine found cannot be used: MatteError
+                matte.host()  # raises MatteError if the engine's result cannot be used
                 raise
         host = matte.host()
         colour = matte.frame.image if source else host.colour
@@ -164,7 +164,8 @@ def _cut_out(colour: Bytes, alpha: Bytes, scratch: Scratch) -> Bytes:
     cv2.cvtColor(colour, cv2.COLOR_BGR2BGRA, scratch.bgra)
     cv2.insertChannel(alpha, scratch.bgra, 3)
     result = np.zeros_like(scratch.bgra)
-    cv2.copyTo(scratch.bgra, alpha, result)  # where alpha is zero the colour must be too: nothing hides there
+    # Where alpha is 0 the colour must be 0 too: the room must not hide in transparent pixels.
+    cv2.copyTo(scratch.bgra, alpha, result)
     return result
 
 
@@ -191,7 +192,7 @@ def blurred(image: Bytes, alpha: Bytes, layer: Blur, scratch: Scratch) -> Bytes:
     weight_sum = _smoothed(weight, plan) + np.float32(PRIOR)
     share = np.float32(255) / weight_sum
     np.multiply(colour_sum, cv2.merge((share, share, share)), out=colour_sum)
-    # Rounds to the nearest and saturates.
+    # convertScaleAbs rounds to the nearest integer and saturates.
     small: Bytes = cv2.convertScaleAbs(colour_sum, alpha=1.0, beta=ROUND_UP - 0.5)
     return _enlarged(small, plan, scratch)
 
@@ -199,12 +200,13 @@ def blurred(image: Bytes, alpha: Bytes, layer: Blur, scratch: Scratch) -> Bytes:
 def _through_lens(colour: NDArray[np.float32], weight: NDArray[np.float32], plan: BlurPlan) -> Bytes:
     """What :mod:`rvm_live.compositing.lens` says, uint8 of the plan's size."""
     share = np.float32(255) / np.maximum(weight, np.float32(1))
-    shares = cv2.merge((share, share, share))  # three times as fast as NumPy's broadcast
+    shares = cv2.merge((share, share, share))  # cv2.merge is three times as fast as NumPy's broadcasting
     lamps = cv2.LUT(cv2.convertScaleAbs(np.multiply(colour, shares, out=shares)), LIGHT)
     light = cv2.merge([*(cv2.multiply(each, weight) for each in cv2.split(lamps)), weight])
     for _ in range(plan.levels - plan.coarse):
         light = cv2.resize(light, (light.shape[1] // 2, light.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    # By a Fourier transform where the disc is large, which leaves a trace where there is nothing, of either sign.
+    # For a large disc OpenCV convolves by Fourier transform, which leaves small values of either sign where there
+    # should be 0.
     light = np.maximum(cv2.filter2D(light, -1, plan.disc, borderType=cv2.BORDER_CONSTANT), 0)
     mean = (light[..., :3] + LIGHT[128] * np.float32(PRIOR)) / (light[..., 3:] + np.float32(PRIOR))
     mean *= np.float32(LEVEL_STEPS) / (1 + np.float32(STRETCH) * mean)
@@ -216,7 +218,7 @@ def _enlarged(small: Bytes, plan: BlurPlan, scratch: Scratch) -> Bytes:
     if not plan.levels:
         return small
     height, width = scratch.size
-    # The exact variant is the only one whose rounding other back ends can reproduce.
+    # Other back ends can reproduce the rounding of the exact variant only.
     size = (plan.padded_width, plan.padded_height)
     cv2.resize(small, size, scratch.enlarged, interpolation=cv2.INTER_LINEAR_EXACT)
     return scratch.enlarged[:height, :width]
@@ -225,7 +227,7 @@ def _enlarged(small: Bytes, plan: BlurPlan, scratch: Scratch) -> Bytes:
 def _weighed(image: Bytes, alpha: Bytes, scratch: Scratch) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     height, width = scratch.size
     cv2.bitwise_not(cv2.merge((alpha, alpha, alpha)), scratch.rest)
-    # NumPy here, not cv2.multiply, which goes through floating point for 16-bit results and takes six times as long.
+    # NumPy, not cv2.multiply: for 16-bit results that computes in floating point and takes six times as long.
     np.multiply(image, scratch.rest, out=scratch.colour[:height, :width], dtype=np.uint16)
     np.multiply(cv2.bitwise_not(alpha), 255, out=scratch.weight[:height, :width], dtype=np.uint16)
     return scratch.colour, scratch.weight

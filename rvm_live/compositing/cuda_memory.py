@@ -96,7 +96,7 @@ class _Shared(Memory):
             tensors = matte.tensor(self._device)
             size = (matte.frame.height, matte.frame.width, channels)
             result = torch.empty(size, dtype=torch.uint8, device=self._device)
-            # Contiguous copies, where needed, must outlive the work of the stream: fetch waits for it.
+            # Contiguous copies, if any are made, must stay alive until the stream has used them: fetch waits for it.
             parts = [part.contiguous() for part in (tensors.alpha, tensors.colour, tensors.image)]
             alpha, colour, image = (self._wrap(part) for part in parts)
             yield GpuMatte(alpha, colour, image, self._wrap(result), self._view, lambda: transfer.download(result))

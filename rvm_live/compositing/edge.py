@@ -186,7 +186,7 @@ def _despill(colour: Bytes, box: Box, alpha: Bytes, image: Bytes, rim: float) ->
     at_rim = cv2.bitwise_and(cv2.compare(alpha, 0, cv2.CMP_GT), cv2.compare(inside, FAR_IN, cv2.CMP_LT))
     touched = _touched(at_rim)
     outside = _carried(image, box, alpha, alpha, NOBODY, AROUND, touched)
-    # What is further in counts most, and the rim itself, whose colour is in doubt, next to nothing.
+    # Pixels further inside the person weigh most; the rim itself, whose colour is doubtful, weighs almost nothing.
     own = _carried(colour, box, alpha, inside, SURE, AROUND, touched)
     if one_pass.done(lambda module: module.hued(outside, own, HUE, FULL_HUE)) and one_pass.done(
         lambda module: module.cleaned(colour, *_corner(box), alpha, inside, FAR_IN, touched, own)
@@ -195,7 +195,8 @@ def _despill(colour: Bytes, box: Box, alpha: Bytes, image: Bytes, rim: float) ->
     hue = outside[..., :3] - outside[..., :3].mean(axis=2, keepdims=True)
     strong = np.sqrt((hue * hue).sum(axis=2, keepdims=True))
     counts = np.clip((strong - HUE) / (FULL_HUE - HUE), 0, 1) * (own[..., 3:] >= LEAST_SUM)
-    hue *= np.sqrt(counts) / np.maximum(strong, 1)  # so that what is taken away, where it is in twice, has the share
+    # The hue enters the correction twice: the square root gives the wanted share.
+    hue *= np.sqrt(counts) / np.maximum(strong, 1)
     at = np.flatnonzero(at_rim)
     where = np.divmod(at, width)
     model = _sampled(np.concatenate((hue, (own[..., :3] * hue).sum(axis=2, keepdims=True)), axis=2), where)
@@ -251,7 +252,7 @@ def _around(alpha: Bytes, margin: int) -> tuple[slice, slice] | None:
     height, width = alpha.shape
     if not wide:
         return None
-    # In whole cells, so that a person who moves is not cut into others.
+    # Aligned to whole cells, so that the cells stay the same when the person moves.
     return (
         slice(max(y - margin, 0) // CELL * CELL, min(_up(y + high + margin), height)),
         slice(max(x - margin, 0) // CELL * CELL, min(_up(x + wide + margin), width)),
@@ -290,8 +291,9 @@ def _padded(picture: NDArray[Any], border: int = cv2.BORDER_CONSTANT) -> NDArray
 
 def _by(alpha: Bytes, pixels: int, out: bool) -> Bytes:
     made: Bytes = alpha.copy()
-    change = cv2.dilate if out else cv2.erode  # beyond the frame nothing counts, in either
-    square = round(pixels * (math.sqrt(2) - 1))  # with so many of each, straight and slanting sides are as far out
+    change = cv2.dilate if out else cv2.erode  # by default OpenCV ignores pixels outside the frame, in both operations
+    # This mix of squares and crosses moves straight and slanting edges equally far.
+    square = round(pixels * (math.sqrt(2) - 1))
     for shape, steps in ((cv2.MORPH_RECT, square), (cv2.MORPH_CROSS, pixels - square)):
         if steps:
             made = change(made, cv2.getStructuringElement(shape, (3, 3)), iterations=steps)

@@ -88,7 +88,7 @@ def coarse(alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = alpha.shape
     share = min(1.0, _SEEN / max(height, width))
     size = max(1, round(width * share)), max(1, round(height * share))
-    step = max(1, int(0.25 / share))  # a mean of every pixel takes twenty times as long
+    step = max(1, int(0.25 / share))  # sampled: a mean over every pixel takes twenty times as long
     return np.asarray(cv2.resize(np.array(alpha[::step, ::step]), size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
@@ -137,7 +137,7 @@ class Follower:
 
     def __init__(self, framing: Framing) -> None:
         self.framing = framing
-        self._now: list[float] | None = None  # logarithm of the scale, x, y
+        self._now: list[float] | None = None  # log of the scale, x, y
         self._speed = [0.0, 0.0, 0.0]
         self._goal = WHOLE
         self._epoch = -1
@@ -159,11 +159,12 @@ class Follower:
             self._seen_ns = moment_ns
         wanted = placed(framing, box)
         if box is None and framing.follow and moment_ns - self._seen_ns < PATIENCE_NS and self._now is not None:
-            wanted = self._goal  # behind a chair for a moment
+            wanted = self._goal  # the person is hidden for a moment, behind a chair perhaps: keep the goal
         changed = framing != self._asked
         if changed or _apart(wanted, self._goal):
             self._goal = wanted
-            # Another scene begins where it belongs; but who follows from now on goes there.
+            # A new scene begins at its goal at once; but when following has just been switched on, the view moves there
+            # smoothly.
             if self._now is None or (epoch != self._epoch and not changed):
                 self._now, self._speed = [math.log(wanted.scale), wanted.x, wanted.y], [0.0] * 3
         self._epoch, self._asked = epoch, framing
@@ -198,6 +199,6 @@ def _nearer(now: float, goal: float, speed: float, limit: float, passed_s: float
     aim = now - apart
     change = (speed + omega * apart) * passed_s
     later = aim + (apart + change) * decay
-    if (goal > now) == (later > goal):  # it does not swing beyond
+    if (goal > now) == (later > goal):  # it must not overshoot
         return goal, 0.0
     return (goal, 0.0) if abs(later - goal) < _THERE else (later, (speed - omega * change) * decay)

@@ -45,7 +45,8 @@ def disc(sigma: float) -> NDArray[np.float32]:
     """
     radius, rim = RADIUS * sigma, RIM * sigma
     reach = max(round(radius + 2.5 * rim), 1)
-    # Each pixel is the mean of finer samples; the rim is the profile of a softened edge, which a disc's nearly is.
+    # Each pixel is the mean of finer samples. The rim is the profile of a softened straight edge, close to that of a
+    # disc.
     offsets = (np.arange((2 * reach + 1) * _SAMPLES) + 0.5) / _SAMPLES - reach - 0.5
     distance = np.hypot(offsets[:, None], offsets[None, :])
     inside = 0.5 - 0.5 * np.tanh((distance - radius) / max(rim, 1e-3) * np.sqrt(2 / np.pi))

@@ -130,7 +130,7 @@ def affine(person: Measured, skin: Exact | None, behind: Measured, share: float)
     pivot = 2.0**person.middle
     if skin is not None:
         colour = colour * _held(skin, colour)
-    colour = colour - math.log2(float(np.exp2(colour) @ LUMA))  # grey keeps its luminance
+    colour = colour - math.log2(float(np.exp2(colour) @ LUMA))  # normalised, so that grey keeps its luminance
     stops = float(np.clip(share * (behind.mean - person.mean), *_STOPS))
     if skin is not None:
         now = math.log2(max(float(skin @ LUMA), _DARKEST))
@@ -191,12 +191,12 @@ class Matcher:
             MatteError: the matte cannot be read.
         """
         if not isinstance(layer, Plate):
-            return None  # a blur is the same light
+            return None  # a blurred room has the light of the room itself
         self._look(matte, moment_ns)
         now = self._seen_behind(layer, output, name, moment_ns)
         if self._person is None or now.deviation < _FLAT:
             return None
-        past = moment_ns - self._followed_ns.get(output, moment_ns)  # 0: asked again for the same frame
+        past = moment_ns - self._followed_ns.get(output, moment_ns)  # 0 when the same frame is asked for again
         self._followed_ns[output] = moment_ns
         before = self._behind.get(output)
         follow = before is not None and before[0] == name and 0 <= past <= _LONG_NS
@@ -237,14 +237,14 @@ def _person_in(matte: Matte) -> _Person | None:
     person = measured(light[sure])
     whole = measured(light.reshape(-1, 3))
     tone = cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb)
-    # Where skin lies in chroma, whatever its lightness: Chai and Ngan 1999.
+    # Range of skin in chroma, at any lightness: Chai and Ngan 1999.
     skin = sure & cv2.inRange(tone, (40, 133, 77), (255, 173, 127)).astype(bool)
     person = person._replace(light=whole.light, known=whole.known)
     if skin.sum() < _FEWEST:
         return _Person(person, None)
     bright = light[skin]
     luminance = bright @ LUMA
-    bright = bright[luminance >= np.median(luminance)]  # hair may have the colour of skin, and is darker
+    bright = bright[luminance >= np.median(luminance)]  # the darker half may be hair, whose chroma can be that of skin
     return _Person(person, np.maximum(bright.mean(axis=0), 1e-4))
 
 

@@ -28,7 +28,7 @@ NEEDED = {
 }
 
 
-# OpenCV's bindings raise a SystemError, with the cv2.error as its cause, where a constructor fails.
+# Where a constructor fails, OpenCV's bindings raise a SystemError whose cause is the cv2.error.
 _FAILURES = (cv2.error, RuntimeError, SystemError)
 
 
@@ -36,7 +36,7 @@ def why_not(api: Any) -> str | None:
     """Why ``api`` (``cv2.cuda``) cannot do the work here, in one line; None if nothing speaks against it."""
     built = f"this OpenCV ({cv2.__version__})"
     lacking = [module for module, names in NEEDED.items() if not all(hasattr(api, name) for name in names)]
-    if "cudaarithm" in lacking:  # the core names are there in every build, as empty shells
+    if "cudaarithm" in lacking:  # without CUDA the core names exist too, but do nothing
         return f"{built} is built without CUDA, as every pip package is"
     try:
         devices = api.getCudaEnabledDeviceCount()
@@ -158,7 +158,7 @@ class OpenCvCudaCompositor(Compositor):
         api = self._api
         seen = self._buffer("seen", colour, cv2.CV_8UC1)
         planes = [self._buffer(f"plane{index}", colour, cv2.CV_8UC1) for index in range(3)]
-        # 255 a saturates: 0 stays 0 and everything else becomes 255, a mask for the colour under it.
+        # 255 times alpha saturates: 0 stays 0, all else becomes 255. This is a mask for the colour below.
         gpu.alpha.convertTo(cv2.CV_8U, 255.0, 0.0, gpu.stream, seen)
         api.split(colour, dst=planes, stream=gpu.stream)
         for plane in planes:
@@ -207,7 +207,7 @@ class _CudaBlur:
         self._weight = api.GpuMat(*small, three)
         self._levels = api.GpuMat(*small, cv2.CV_8UC3)
         self._whole = api.GpuMat(*small, three)
-        # remap, not resize: OpenCV's CUDA resize does not sample at pixel centres as the one on the CPU does.
+        # remap, not resize: unlike resize on the CPU, OpenCV's CUDA resize does not sample at pixel centres.
         x = (np.arange(width, dtype=np.float32) + 0.5) / plan.factor - 0.5
         y = (np.arange(height, dtype=np.float32) + 0.5) / plan.factor - 0.5
         self._x = _uploaded(api, np.tile(x, (height, 1)))
@@ -235,7 +235,7 @@ class _CudaBlur:
         self._colour.convertTo(cv2.CV_8U, 1.0, ROUND_UP - 0.5, stream, self._levels)
         if not self.plan.levels:
             return self._levels
-        # Whole levels, enlarged without rounding into the memory of the first step, then rounded half up.
+        # Integer levels, enlarged without rounding into the memory of the first step, then rounded half up.
         self._levels.convertTo(cv2.CV_32F, 1.0, 0.0, stream, self._whole)
         large, border = self._product, cv2.BORDER_REPLICATE
         api.remap(self._whole, self._x, self._y, cv2.INTER_LINEAR, dst=large, borderMode=border, stream=stream)

@@ -58,6 +58,6 @@ def in_pixels(image: NDArray[np.uint8], pixels: Pixels) -> NDArray[np.uint8]:
     made = one_pass.yuv_of(image, pixels)
     if made is not None:
         return made
-    from rvm_live.media.colour import yuv_of  # only now: it needs PyAV
+    from rvm_live.media.colour import yuv_of  # imported only now: it needs PyAV
 
     return yuv_of(image, pixels)

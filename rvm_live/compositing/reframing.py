@@ -119,7 +119,7 @@ def _moved(alpha: Bytes, colour: Bytes, placement: Placement) -> tuple[Bytes, By
     moved_alpha, moved_colour = np.zeros_like(alpha), np.zeros_like(colour)
     height, width = alpha.shape
     x, y, wide, high = cv2.boundingRect(alpha)
-    # One pixel more all round, where there is one: alpha falls to 0 there.
+    # One more pixel on each side, if the frame has one: there alpha falls to 0.
     left, top, right, bottom = max(x - 1, 0), max(y - 1, 0), min(x + wide + 1, width), min(y + high + 1, height)
     warp = _Warp(placement, (width, height), (left, top, right, bottom))
     if not wide or not warp.seen:
@@ -128,7 +128,8 @@ def _moved(alpha: Bytes, colour: Bytes, placement: Placement) -> tuple[Bytes, By
     weighted = cv2.multiply(colour[warp.part], cv2.merge((share, share, share)), scale=1 / 255)
     whole, soft = warp(weighted, share)
     moved_alpha[warp.to] = soft
-    moved_colour[warp.to] = cv2.divide(whole, cv2.merge((soft, soft, soft)), scale=255)  # by 0 it is 0
+    # OpenCV defines division by 0 as 0.
+    moved_colour[warp.to] = cv2.divide(whole, cv2.merge((soft, soft, soft)), scale=255)
     return moved_alpha, moved_colour
 
 
@@ -158,7 +159,7 @@ class _Warp:
         self.part, self.to = np.s_[top:bottom, left:right], np.s_[upper:lower, first:last]
         self.seen = last > first and lower > upper
         self._size = last - first, lower - upper
-        # A pixel's middle is half a pixel in.
+        # Pixel centres lie half a pixel inside.
         x = scale * left + move[0] - first + (scale - 1) / 2
         y = scale * top + move[1] - upper + (scale - 1) / 2
         self._matrix = np.array([[scale, 0, x], [0, scale, y]])

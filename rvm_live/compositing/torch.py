@@ -93,7 +93,7 @@ class TorchCompositor(Compositor):
         if self._blend is not None:
             return self._blend(colour, matte.alpha, plate)
         share = alpha.float().div_(255)
-        # Each product is rounded by itself, as the CPU reference does; no exact half can occur (255 is odd).
+        # Each product is rounded by itself, as in the CPU reference. Exact halves cannot occur: 255 is odd.
         result = (colour * share).round_()
         return result.add_((plate * (1 - share)).round_()).to(torch.uint8)
 
@@ -118,7 +118,7 @@ class TorchCompositor(Compositor):
             return _enlarged(self._through_lens(values, plan), plan)[:height, :width]
         weighted = values.float()
         rows, columns = self._smoothers(plan)
-        # Gaussian by two matrix products: unlike a convolution they keep full precision on every device.
+        # The Gaussian as two matrix products: unlike a convolution, they keep full precision on every device.
         flat = rows @ weighted.reshape(plan.height, -1)
         sums = torch.einsum("xw,ywc->yxc", columns, flat.reshape(plan.height, plan.width, 4))
         prior = torch.full((4,), PRIOR * GREY, device=sums.device)
@@ -138,7 +138,7 @@ class TorchCompositor(Compositor):
         weighted = torch.cat((light[level] * weight, weight), dim=-1)
         for _ in range(plan.levels - plan.coarse):
             weighted = (weighted[0::2, 0::2] + weighted[1::2, 0::2] + weighted[0::2, 1::2] + weighted[1::2, 1::2]) / 4
-        # The disc line by line, each by two matrix products, as the Gaussian.
+        # The disc line by line, each line as two matrix products, like the Gaussian.
         lines = torch.einsum("kxw,ywc->kyxc", columns, weighted)
         sums = torch.einsum("kvy,kyxc->vxc", rows, lines)
         mean = (sums[..., :3] + light[128] * PRIOR) / (sums[..., 3:] + PRIOR)
@@ -158,11 +158,11 @@ def _quick_blend(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor, 
     """The blend as one kernel, where Triton is there and gets it right; else None."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of one version of Triton about the defaults of the next
+            warnings.simplefilter("ignore")  # Triton warns here about defaults of its next version
             from rvm_live.compositing.fused import blended, why_wrong
 
             reason = why_wrong(device)
-    except Exception as error:  # a compiler, its cache, a driver: whatever fails there is no reason to stop
+    except Exception as error:  # a compiler, its cache or a driver may fail in any way: no reason to stop
         reason = words_of(error)
     if reason is None:
         return blended
@@ -215,7 +215,7 @@ def _lens_of(plan: BlurPlan) -> tuple[torch.Tensor, ...]:
     assert plan.disc is not None
     reach = len(plan.disc) // 2
     columns, rows = [], []
-    for line in range(reach + 1):  # the others mirror them
+    for line in range(reach + 1):  # the lines on the other side are the same
         columns.append(_band(plan.disc[reach + line], plan.width))
         where = np.zeros(2 * reach + 1, np.float32)
         where[[reach - line, reach + line]] = 1

@@ -35,5 +35,5 @@ def settle(future: Future[T], function: Callable[[], T]) -> None:
     """Call ``function`` on this thread, and put its result or error into ``future``."""
     try:
         future.set_result(function())
-    except BaseException as error:  # raised again by whoever asks
+    except BaseException as error:  # raised again when the result is asked for
         future.set_exception(error)

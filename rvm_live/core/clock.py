@@ -24,7 +24,7 @@ class SystemClock:
     """The machine's own monotonic clock."""
 
     def now_ns(self) -> int:
-        # perf_counter, not monotonic: the latter ticks in 15.6 ms steps on Windows, which is a whole frame.
+        # perf_counter, not monotonic: on Windows, monotonic advances in steps of 15.6 ms, nearly a whole frame.
         return time.perf_counter_ns()
 
     def sleep(self, seconds: float) -> None:

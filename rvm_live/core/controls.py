@@ -209,7 +209,7 @@ class Controls:
         for told in list(self._subscribers):
             try:
                 told(MappingProxyType(dict(changes)))
-            except Exception:  # one client's fault is not another's, nor the picture's
+            except Exception:  # one client's error must affect neither other clients nor the picture
                 _log.exception("a subscriber of the controls failed")
 
 

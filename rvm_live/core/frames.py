@@ -220,7 +220,8 @@ class Matte:
     @cached_property
     def _host(self) -> HostMatte:
         if (estimate := self.deferred) is not None:
-            # Nothing here may hold the matte: a circle would keep its picture until the collector comes by.
+            # Nothing here may refer to the matte: a reference cycle would keep its picture until the garbage collector
+            # runs.
             return HostMatte(estimate.alpha, lambda: estimate.image if estimate.colour is None else estimate.colour)
         if isinstance(self.alpha, np.ndarray):
             colour = self.frame.image if self.foreground is None else transfer.array_u8(self.foreground)
@@ -231,7 +232,7 @@ class Matte:
         if self.foreground is None:
             return HostMatte(transfer.download(transfer.tensor_u8(self.alpha)), self.frame.image)
         if self.alpha.device.type == "cpu":
-            # No device to save trips to: two views cost less than packing into one block.
+            # On the CPU there are no transfers to save: two views cost less than packing both into one block.
             alpha, foreground = (transfer.download(transfer.tensor_u8(each)) for each in (self.alpha, self.foreground))
             return HostMatte(alpha, foreground)
         packed = torch.cat((transfer.tensor_u8(self.foreground).flatten(), transfer.tensor_u8(self.alpha).flatten()))

@@ -41,7 +41,7 @@ _own_folder: list[str] = []
 def look_in_own_folder() -> None:
     """From now on ``module:Class`` is looked for in the folder where the program was started, too, as ``python -m``
     does; for the ``rvm-live`` command alone, since it changes where the whole process looks while it imports one."""
-    with suppress(OSError):  # it was deleted meanwhile
+    with suppress(OSError):  # the file was deleted meanwhile
         _own_folder[:] = [os.getcwd()]
 
 
@@ -137,7 +137,7 @@ class Registry(Generic[T]):
                 loaded: Any = import_module(module_name)
             for part in attribute.split("."):
                 loaded = getattr(loaded, part)
-        except Exception as error:  # whatever a module of the user's own trips over while it is imported
+        except Exception as error:  # a user's module may raise anything while it is imported
             what = "" if isinstance(error, (ImportError, AttributeError, ValueError)) else f"{type(error).__name__}: "
             text = " ".join(str(error).split())
             raise SettingsError(f"cannot load {self._one} {name!r}: {what}{text}") from error
@@ -166,7 +166,7 @@ class Registry(Generic[T]):
                 f"{self._one} {name!r} must take one argument when it is made,  {self._given}: {error}"
             ) from error
         except ValueError:
-            pass  # no signature to be had; calling it will tell
+            pass  # its signature is not known; the call itself will show whether it fits
         return made  # type: ignore[no-any-return]
 
     def make(self, name: str, *given: object) -> T:

@@ -191,7 +191,7 @@ class EngineSettings:
 
     def __post_init__(self) -> None:
         ratio: object = self.downsample_ratio
-        if ratio == "auto":  # as on the command line
+        if ratio == "auto":  # "auto" is allowed, as on the command line
             object.__setattr__(self, "downsample_ratio", None)
         check_fields(self)
         require(bool(self.engine), "the engine's name is empty")

@@ -81,7 +81,7 @@ class LastComposite:
 
 def same_picture(one: Bytes, other: Bytes) -> bool:
     """Whether two pictures are equal, byte for byte."""
-    # A coarse grid settles nearly every case in microseconds; only look-alikes are compared in full.
+    # A coarse grid decides nearly every case in microseconds; only pictures alike on it are compared in full.
     if one.shape != other.shape or not np.array_equal(one[::16, ::16], other[::16, ::16]):
         return False
     return one is other or np.array_equal(one, other)

@@ -75,8 +75,8 @@ class Worker(Generic[T]):
     def _run(self) -> None:
         try:
             self._work()
-        except BaseException as error:  # for whoever is at the other end
-            left = self._gives and isinstance(error, QueueClosed)  # whoever took what this gives
+        except BaseException as error:  # passed on to the other end of the queue
+            left = self._gives and isinstance(error, QueueClosed)  # the consumer has closed the queue: no error
             self.error = None if left else error
         if self._gives:
             self.queue.close(self.error)

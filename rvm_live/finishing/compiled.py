@@ -64,7 +64,7 @@ class Kernels:
             elif find_spec("numba") is None:
                 self._refuse(f"Numba is not installed ({adding('fast')})")
             else:
-                # Nobody who leaves waits for a compiler.
+                # A daemon thread: the program can end without waiting for the compiler.
                 self._thread = threading.Thread(target=self._load, name="kernels", daemon=True)
                 self._thread.start()
 
@@ -89,7 +89,7 @@ class Kernels:
                 self._why = "its kernels cannot be stored, and compiling them takes seconds"
             else:
                 self._module = _compiled(home)
-        except Exception as error:  # an LLVM that does not know this processor, a disk that is full: no reason to stop
+        except Exception as error:  # LLVM may not know this processor, or the disk may be full: no reason to stop
             self._why, self.failed = f"its kernels cannot be compiled ({words_of(error)})", True
         finally:
             self._done.set()
@@ -97,7 +97,8 @@ class Kernels:
 
 def _home() -> Path:
     """Where the kernels are kept."""
-    # Numba looks at the file of a function alone, not at those of what it calls, nor at constants of other modules.
+    # Numba's cache checks only the file of the function itself, neither the functions it calls nor constants of other
+    # modules.
     parts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
     held_to = [os.environ.get(name, "") for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")]
     parts += [f"{version('numba')} {sys.version} {cpu_name()} {held_to} {LEAST_ALPHA}".encode()]
@@ -111,10 +112,10 @@ def _compiled(home: Path) -> Any:
     if sys.executable and not complete.exists() and __name__ != "__main__":
         command = [sys.executable, "-m", "rvm_live.finishing.compiled"]
         subprocess.run(command, check=False, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
-    import numba  # half a second
+    import numba  # importing it takes half a second
 
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(home)  # looked at when a function is declared, and only then
+    numba.config.CACHE_DIR = str(home)  # Numba reads it only when a function is declared
     try:
         from rvm_live.finishing import kernels as module
     finally:

@@ -36,7 +36,7 @@ def read(kind: Any, dimensions: int) -> Any:
 
 def jit(*signature: Any) -> Any:
     """Have a function compiled: now for a signature, or with whoever calls it."""
-    # Not all of "fastmath": NaN must stay what it is, and then counts as nobody.
+    # Not all of "fastmath": NaN must stay NaN, which then counts as background.
     how = {"cache": True, "nogil": True, "fastmath": {"contract", "nsz"}, "boundscheck": False}
     return numba.njit(signature, **how) if signature else numba.njit(**how)
 
@@ -141,7 +141,7 @@ def straight_line(alpha: Any, front: Any, into: Any) -> None:
 def steady_line(above: Any, below: Any, v: Any, before: Any, into: Any) -> None:
     for x in range(len(into)):
         now = np.float32(into[x])
-        # Towards what is there now: rounded to the nearest the last few levels would stay for good.
+        # Truncate towards the present value: with rounding, the last few levels would never fade.
         left = np.int32((np.float32(before[x]) - now) * (above[x] + (below[x] - above[x]) * v))
         into[x] = np.uint8(np.float32(left) + now)
 

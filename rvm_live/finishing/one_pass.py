@@ -155,7 +155,7 @@ def _done(work: Callable[[], object]) -> bool:
     """Whether the kernels could do it. Where they fail they are used no more."""
     try:
         work()
-    except Exception as error:  # nothing that is known: whatever it is, others can do the same
+    except Exception as error:  # no such error is known; whatever it is, the other code paths do the same work
         kernels.drop(error)
         return False
     return True

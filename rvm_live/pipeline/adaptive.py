@@ -228,18 +228,18 @@ class Governor:
         if len(rungs) < 2:
             return None
         self._learn_interval(matte.frame)
-        if matte.spared:  # what a frame takes of which the network saw nothing says nothing of a larger one
+        if matte.spared:  # the network did not run on this frame: its time tells nothing about a larger network
             return None
         spent_ms = self._work_ms(matte)
         if self._moving or spent_ms is None:
-            self._moving = False  # what a GPU had at hand when the engine moved was still made on the rung before
+            self._moving = False  # a GPU may still have been at work on mattes of the rung before
             return None
         controller, pressed = self._controller, self._pressure()
         wanted = controller.observe(spent_ms, self.budget_ms, pressed=pressed)
         if wanted is None:
             return None
         before, p95 = self._engine.info, controller.p95_ms
-        # Far too slow, and what fits is not ready yet: anything below that is ready is better, until it is.
+        # Far too slow, and the rung that fits is not ready yet: until it is, the next ready rung below is better.
         hasty = wanted > controller.rung and p95 > HASTY * self.budget_ms
         least = [number for number in range(wanted, len(rungs)) if not rungs[number].engine] if hasty else []
         moved = next((number for number in least or [wanted] if self._engine.use_rung(rungs[number])), None)
@@ -263,7 +263,7 @@ class Governor:
         try:
             done_ns = known.done_ns
         except MatteError:
-            return None  # whoever puts it over the background tells
+            return None  # the compositing stage reports this error
         began_ns, self._done_ns = max(known.started_ns, self._done_ns), done_ns
         return (done_ns - began_ns) / 1e6
 

@@ -176,7 +176,8 @@ class SinkThread:
             self._attend(item.picture)
             if self._pacer is not None:
                 self._pacer.shown(self._clock.now_ns())
-            del item  # nothing of it is held while the next is waited for
+            # Hold no reference to it while waiting for the next one.
+            del item
 
     def _attend(self, picture: Composite | Shot | None) -> None:
         self._busy_since_ns = self._clock.now_ns()
@@ -283,7 +284,7 @@ class FanOut:
                 raise QueueClosed(self._lead.name)
             self.limit -= 1
         for output in self.outputs:
-            with suppress(QueueClosed):  # why is found out by looking
+            with suppress(QueueClosed):  # look(), below, finds out why
                 output.put(composite)
         self.look()
         self._lead.put(composite)

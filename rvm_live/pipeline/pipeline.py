@@ -150,7 +150,7 @@ class Pipeline:
         self._stages = (self._capture, self._matting, self._compositing)
         after_ns = STUCK_NS if overflow is Overflow.DROP_OLDEST else PATIENT_NS
         self._watchdog = Watchdog(self._stages, self.notices, after_ns)
-        # Nothing is grabbed before it can be used: a file starts at its first frame, a camera with a fresh one.
+        # No frame is grabbed before it can be used: a file starts at its first frame, a camera with a fresh one.
         self._capture.gates = (self._matting.ready, self._compositing.ready)
 
     # Running ------------------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ class Pipeline:
         sinks, self._sinks = self._sinks, []
         outputs, self.outputs.outputs = self.outputs.outputs, []
         try:
-            prepare = getattr(self._source, "prepare", None)  # a source of the user's own need not know of it
+            prepare = getattr(self._source, "prepare", None)  # a user's own source may not have this method
             if prepare is not None:
                 prepare(self._stop.is_set)
             for output in outputs:
@@ -274,7 +274,8 @@ class Pipeline:
         ended: QueueClosed | None = None
         while not self._stop.is_set():
             if self._beside is not None and not threading.main_thread().is_alive():
-                self.stop("left")  # the interpreter waits for its threads: nobody else would end this one
+                # The main thread has ended, and the interpreter waits for this thread: nobody else would stop the run.
+                self.stop("left")
                 return
             self.outputs.look()
             if duration is not None and self.metrics.elapsed_s() >= duration:
@@ -305,7 +306,7 @@ class Pipeline:
             if frames is not None and shown >= frames:
                 self.stop("frames reached")
         if ended is not None:
-            if ended.error is not None:  # outside the except clause, so that it keeps its own cause and context
+            if ended.error is not None:  # raised outside the except clause, so that it keeps its own cause and context
                 raise ended.error
             self.stop("end of source")
 

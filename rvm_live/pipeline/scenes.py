@@ -27,7 +27,7 @@ OUTSTANDING = 2.5
 _ROWS, _COLUMNS, _SAMPLES = 18, 32, 4
 _RECENT = 5
 _CALM = 0.05
-_LOG_OFFSET = 16.0  # as much brightness as noise in the dark makes up
+_LOG_OFFSET = 16.0  # as bright as noise in the dark gets
 _BLACK, _WHITE = 5.0, 248.0
 _LEAST_CELLS = 0.35
 _LEAST_SPREAD = 0.04
@@ -71,12 +71,12 @@ class SceneDetector:
         likeness = _likeness(before, present)
         if likeness is None:
             self._unsure += 1
-            if self._unsure > _PATIENCE:  # it has become dark, or bright, for good
+            if self._unsure > _PATIENCE:  # the picture has become dark or bright for good
                 self._forget(present)
             return False
         self._unsure = 0
         loss = 2.0 - likeness
-        # With nothing to stand out from, as between the first two frames, nothing is said.
+        # Between the first two frames there is no usual change to compare with: no cut is reported.
         usual = max(self._losses, default=loss)
         if likeness < CUT and loss > OUTSTANDING * max(usual, _CALM):
             self._forget(present)
@@ -97,7 +97,7 @@ def _thumbnail(image: NDArray[np.uint8]) -> _Thumbnail:
     rows = (np.arange(_ROWS * _SAMPLES) * height) // (_ROWS * _SAMPLES)
     columns = (np.arange(_COLUMNS * _SAMPLES) * width) // (_COLUMNS * _SAMPLES)
     points = image.take(rows, 0).take(columns, 1).reshape(_ROWS, _SAMPLES, _COLUMNS, 3 * _SAMPLES)
-    # Times a vector of equal weights: a mean, several times as fast as the function of that name.
+    # A product with a vector of equal weights is a mean, and several times as fast as numpy.mean.
     grey = (points.astype(np.float32) @ _WEIGHTS).sum(1)
     return _Thumbnail(np.log(grey + np.float32(_LOG_OFFSET)), (grey > _BLACK) & (grey < _WHITE))
 

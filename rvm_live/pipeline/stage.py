@@ -99,7 +99,7 @@ class Stage(ABC):
     def break_promises(self, error: BaseException | None = None) -> None:
         """Wake those that wait for this stage to be ready, with the error, or to leave."""
         for promise in self.promises:
-            # A promise that was kept already refuses; so does one that is being kept this moment.
+            # A promise that is kept already, or is being kept at this moment, raises InvalidStateError.
             with suppress(InvalidStateError):
                 if error is None:
                     promise.cancel()
@@ -115,7 +115,7 @@ class Stage(ABC):
             raise CancelledError from None
 
     def _run(self) -> None:
-        # What has failed often fails again while it is closed, and then tells less of it: the first error counts.
+        # After a failure, closing often fails too, with a less useful message: the first error counts.
         errors = _error_of(self.work), _error_of(self.close)
         error = errors[1] if errors[0] is None else errors[0]
         self.outlet.close(error)
@@ -139,7 +139,7 @@ def _error_of(action: Callable[[], None]) -> BaseException | None:
         return closed.error
     except (EndOfSource, CancelledError):
         return None
-    except BaseException as caught:  # every error travels the data path; Pipeline.run() raises it
+    except BaseException as caught:  # every error travels along the queues; Pipeline.run() raises it
         return caught
     return None
 

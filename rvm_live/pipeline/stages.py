@@ -84,7 +84,7 @@ class CaptureStage(Stage):
 
     @property
     def excused(self) -> bool:
-        return bool(getattr(self._source, "trouble", ""))  # a source of the user's own need not know of it
+        return bool(getattr(self._source, "trouble", ""))  # a user's own source may not have this attribute
 
     def _frame(self, grab: Grab) -> Frame:
         mirror, previous, cut = self.mirror, self._previous, False
@@ -111,10 +111,10 @@ class CaptureStage(Stage):
     def _starts_epoch(self, previous: Frame, image: NDArray[np.uint8], grab: Grab, mirror: bool) -> bool:
         wanted = self.reset_wanted.is_set()
         self.reset_wanted.clear()
-        # A file that is read as fast as its frames are worked off has no gaps, however long a frame takes.
+        # A file that is read no faster than its frames are processed has no gaps, however long a frame takes.
         live = self.outlet.policy is Overflow.DROP_OLDEST
         gap = live and grab.captured_ns - previous.captured_ns > GAP_NS
-        # A file that loops jumps back in its own time: another scene.
+        # A file that starts over jumps back in its media time: that is another scene.
         jump = grab.media_ns is not None and previous.media_ns is not None and grab.media_ns < previous.media_ns
         if grab.restarted:
             return True
@@ -182,12 +182,12 @@ class MattingStage(Stage):
             with self.busy():
                 mattes = [self._engine.matte(frames[0])] if self._chunk == 1 else self._engine.matte_chunk(frames)
             if begins or frames[0].seq % _TELL_EVERY == 0:
-                self._tell(self._engine.info)  # of another size it may have something else to say, or by now
+                self._tell(self._engine.info)  # the engine's info may change with the frame size, or while it runs
             if begins:
                 renewed = False
             elif not renewed and getattr(self._engine, "succession", False):
                 renewed = True
-                self._renew()  # another engine, another epoch
+                self._renew()  # another engine has taken over: a new epoch begins
             self.last.remember(mattes[-1])
             for matte in mattes:
                 self.outlet.put(matte)
@@ -197,7 +197,8 @@ class MattingStage(Stage):
 
     @property
     def excused(self) -> bool:
-        return bool(getattr(self._engine, "phase", ""))  # it compiles a network, for another size: that does not hang
+        # The engine compiles a network for another size: it does not hang.
+        return bool(getattr(self._engine, "phase", ""))
 
     def _next(self) -> list[Frame]:
         """Consecutive frames of one epoch: a whole chunk, counted from the first frame of the run, or the rest of one.
@@ -230,7 +231,7 @@ class MattingStage(Stage):
                 f"{why}: {after.engine} works at ratio {after.downsample_ratio:.3g}, {after.precision}"
             )
             return
-        self._renew()  # another engine, another epoch
+        self._renew()  # another engine has taken over: a new epoch begins
         if move.resorted:
             smallest = "" if move.pressed else " at its smallest size"
             self._notices.again(f"{why}{smallest}: {after.engine} runs until there is enough time for {before.model}")
@@ -294,16 +295,16 @@ class CompositingStage(Stage):
         try:
             source = self._source_info.result(_SOON_S)
         except TimeoutError:
-            # A camera may take 20 s to open: what is seen meanwhile is the background, in a size that may be wrong.
+            # A camera may take 20 s to open. Until then only the background is shown, perhaps in a wrong size.
             self._composer.open_backgrounds(*_USUAL_SIZE)
         else:
             self._composer.open_backgrounds(source.width, source.height)
         opening: tuple[Future[Any], ...] = (self._source_info, self._engine_info)
         while not all(promise.done() for promise in opening):
-            wait(opening, _LOOK_S, FIRST_EXCEPTION)  # it does not hear of promises that are broken
+            wait(opening, _LOOK_S, FIRST_EXCEPTION)  # wait() does not wake up for promises that were cancelled
             self._look_at_background()
             for promise in filter(Future.done, opening):
-                promise.result()  # what fails is told at once, though the other may still be loading
+                promise.result()  # an error is raised at once, even if the other one is still loading
         source, engine = self._source_info.result(), self._engine_info.result()
         self._composer.open(source.width, source.height, engine.mattes_on)
         self._keep(self.ready, None)
@@ -346,6 +347,6 @@ class CompositingStage(Stage):
 
 
 def _mirrored(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    import cv2  # NumPy copies backwards pixel by pixel, which takes forty times as long
+    import cv2  # NumPy mirrors pixel by pixel, which takes forty times as long
 
     return np.asarray(cv2.flip(image, 1), np.uint8)

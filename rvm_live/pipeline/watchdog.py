@@ -73,6 +73,7 @@ class Watchdog:
         ended = [stage.join(None if patient else max(0.0, until - time.monotonic())) for stage in self._stages]
         left = [stage for stage, has in zip(self._stages, ended, strict=True) if not has]
         for stage in left:
-            if stage.loaded:  # what is still loading does not hang: it ends when it has loaded, and why is told already
+            if stage.loaded:
+                # A stage that is still loading does not hang: it ends once loaded, and its user has been told why.
                 self._notices.fallback(f"{stage.name} did not end within {GRACE_S:g} s; its thread was left running")
         return tuple(stage.name for stage in left)

@@ -106,7 +106,8 @@ def told_once(ran: EngineInfo, *, window: bool, offline: bool) -> str:
     if ran.engine != EMBEDDED or not ran.remarks or consent.remembered() is not None:
         return ""
     simple = f"Simple cut-out ({EMBEDDED})."
-    if window and not offline and weights.no_way_out():  # what is to be had is told once it can be had
+    if window and not offline and weights.no_way_out():
+        # Without a network, the better engine is offered later, once it can be downloaded.
         return f"{simple} {NO_NETWORK}" if consent.first_time(f"{_SIMPLE}, no network", of="told") else ""
     if not consent.first_time(_SIMPLE, of="told"):
         return ""

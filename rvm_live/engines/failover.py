@@ -102,7 +102,7 @@ class FailoverEngine(DelegatingEngine):
         self._inner.prepare(width, height)
 
     def reset(self) -> None:
-        self._begins = True  # carried out with the next frame: a device that has failed since is left for another there
+        self._begins = True  # done at the next frame: there a device that has failed since then can be replaced
 
     def matte(self, frame: Frame) -> Matte:
         self._size = (frame.width, frame.height)
@@ -110,7 +110,8 @@ class FailoverEngine(DelegatingEngine):
         self._take_back()
         try:
             return self._sound(frame)
-        except Exception as error:  # a bug in a user's engine, a driver: whatever it is, the stream goes on if it can
+        except Exception as error:
+            # A bug in a user's engine, a driver error: whatever it is, the stream goes on if possible.
             return self._after(error, frame)
 
     def close(self) -> None:
@@ -154,13 +155,13 @@ class FailoverEngine(DelegatingEngine):
         for settings, words in self._lower(error):
             engine = self._make(settings)
             if isinstance(error, NoMemoryError):
-                self._put_in_place(engine)  # what it holds is what the next one needs
+                self._put_in_place(engine)  # frees the memory of the failed engine, which the next one needs
             try:
                 engine.open()
                 engine.prepare(frame.width, frame.height)
                 self._put_in_place(engine)
                 matte = self._sound(frame)
-            except Exception as failed:  # the next step, then
+            except Exception as failed:  # then try the next step
                 reason = words_of(failed)
                 if self._inner is not engine:
                     close_failed(engine)
@@ -223,9 +224,10 @@ class FailoverEngine(DelegatingEngine):
                 return
             engine = opening.take()
             if engine is None:
-                return  # its thread is about to tell
+                return  # opening failed, and its thread is about to report it
             self._changing = None
-            if self._wanted is not None or opening.size != self._size:  # there is a newer wish, or another source
+            if self._wanted is not None or opening.size != self._size:
+                # A newer engine is wanted, or the frame size has changed.
                 self._wanted = self._wanted or opening.settings
                 close_failed(engine)
                 self._begin_change()

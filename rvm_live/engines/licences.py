@@ -121,4 +121,4 @@ def _of_package(module: str) -> str:
     except (PackageNotFoundError, IndexError):
         return UNKNOWN
     told = str(about.get("license_expression") or about.get("license") or "").strip()
-    return told.splitlines()[0] if told else UNKNOWN  # some put the whole text there
+    return told.splitlines()[0] if told else UNKNOWN  # some packages put the whole text there

@@ -80,7 +80,7 @@ class Opening:
             black = np.zeros((self.size[1], self.size[0], 3), np.uint8)
             engine.matte(Frame(black, 0, 0, 0)).host()
             engine.reset()
-        except Exception:  # it does not work, or not yet
+        except Exception:  # it does not work, at least not now
             close_failed(engine)
             raise
         return engine

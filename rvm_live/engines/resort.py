@@ -80,7 +80,7 @@ class ResortEngine(DelegatingEngine):
                 if opening.size == self._size:
                     self._other = opening.take()
                     self._refused = self._other is None
-                else:  # another source came in between
+                else:  # the frame size changed meanwhile
                     opening.give_up()
         return self._other
 
@@ -96,7 +96,7 @@ class ResortEngine(DelegatingEngine):
         size = (frame.width, frame.height)
         if size != self._size:
             self._size = size
-            self._leave()  # what it prepared is for the size before
+            self._leave()  # what has been prepared is for the previous size
         return self._inner.matte(frame)
 
     def _leave(self) -> None:

@@ -72,7 +72,7 @@ class AutoEngine(DelegatingEngine):
             choice = self._choice = self._choice or choose(self.settings)
             self.settings = choice.settings
             if self._may_change(choice):
-                self._look = self._asked_auto = False  # the one inside looks
+                self._look = self._asked_auto = False  # the inner engine does this instead
                 above, below = replace(self.settings, fallback_lite=False), embedded_settings(self.settings)
                 first = self._below(choice)
                 if first is None:
@@ -97,7 +97,7 @@ class AutoEngine(DelegatingEngine):
 
     def _with_rival(self, name: str, inner: Engine) -> Engine:
         """With the same network in another runtime beside it, where that may be quicker."""
-        from rvm_live.engines.onnx import rival  # only now: it needs OpenCV
+        from rvm_live.engines.onnx import rival  # imported only now: it needs OpenCV
 
         if not rival.possible(self.settings, inner.info):
             return inner
@@ -115,7 +115,7 @@ class AutoEngine(DelegatingEngine):
     def _steady(self, inner: Engine) -> None:
         wanted = self.settings.steady
         if inner.info.engine == EMBEDDED if wanted is None else wanted:
-            from rvm_live.engines.smoothing import SmoothedEngine  # only now: it needs OpenCV
+            from rvm_live.engines.smoothing import SmoothedEngine  # imported only now: it needs OpenCV
 
             inner = SmoothedEngine(inner)
         self._inner = inner
@@ -137,7 +137,7 @@ class AutoEngine(DelegatingEngine):
         below = AutoEngine(embedded_settings(self.settings))
         try:
             below.open()
-        except RvmLiveError as error:  # it does not work here, or is refused
+        except RvmLiveError as error:  # it does not work here, or was refused
             _log.info("%s was skipped: %s", EMBEDDED, error)
             close_failed(below)
             return None
@@ -245,7 +245,7 @@ def _whose_code(name: str, settings: EngineSettings) -> str:
         try:
             identity = weights.sha256_of(weights.file_bytes(at_home(settings.weights)))
         except WeightsError:
-            return ""  # opening it will say so
+            return ""  # opening the engine will report it
         name = f"the model {settings.weights.name}"
     else:
         identity, name = name, f"the engine {name}"

@@ -185,7 +185,7 @@ class EngineSession:
             BackgroundError: the background cannot be read.
             EngineError: the estimate failed, or the session is closed.
         """
-        from rvm_live.compositing.cpu import CpuCompositor  # only now: it needs OpenCV
+        from rvm_live.compositing.cpu import CpuCompositor  # imported only now: it needs OpenCV
 
         if self._closed:
             raise EngineError(_CLOSED)

@@ -154,7 +154,7 @@ class TemporalSmoother:
     def _work_off(self, number: int) -> None:
         """Have alpha worked out of what waits before a turn."""
         while self._waiting and self._waiting[0][0] < number:
-            with suppress(Exception):  # whoever asks for that one will hear of it
+            with suppress(Exception):  # the error is raised again for whoever asks for that alpha
                 _ = self._waiting.popleft()[1].alpha
 
     def mixed(self, alpha: Bytes, before: Bytes, kept: NDArray[np.float32]) -> Bytes:
@@ -166,7 +166,7 @@ class TemporalSmoother:
         for part in changed(cv2.absdiff(alpha, before)):
             share = enlarged(kept, alpha.shape, *part)
             apart = cv2.subtract(before[part], alpha[part], dtype=cv2.CV_32F)
-            # Rounded to the nearest, the last few levels would stay for good: 0.6 of one is one again.
+            # Truncate: with rounding, the last few levels would never fade (0.6 of 1 is 1 again).
             left = cv2.multiply(apart, share).astype(np.int16)
             cv2.add(alpha[part], left, dst=mixed[part], dtype=cv2.CV_8U)
         return mixed

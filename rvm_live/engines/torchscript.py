@@ -170,7 +170,7 @@ class TorchScriptEngine(Engine):
         except EngineError:
             self.reset()
             raise
-        except Exception as error:  # a scripted model raises what it likes
+        except Exception as error:  # a scripted model may raise anything
             self.reset()
             raise EngineError(f"model {self._info.model} failed on {self._device}: {words_of(error)}") from error
 
@@ -259,7 +259,7 @@ def _load(path: Path, device: torch.device) -> Any:
         raise WeightsError(f"model {path} is not a TorchScript model but {hint}")
     unreadable = told_as(WeightsError, f"model {path} cannot be read as TorchScript", of=(RuntimeError, ValueError))
     with unreadable, warnings.catch_warnings():
-        # Deprecated for making new models; reading those that people have is the point here.
-        for kind in (DeprecationWarning, FutureWarning):  # which of them depends on torch's version
+        # Deprecated for making new models; here models that people already have are read.
+        for kind in (DeprecationWarning, FutureWarning):  # which of the two depends on the version of torch
             warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated", category=kind)
         return torch.jit.load(io.BytesIO(data), map_location=device).eval()  # type: ignore[no-untyped-call]

@@ -72,7 +72,7 @@ def check_recording_path(path: str | Path, *, sound: bool = False) -> None:
             raise SinkError(f"cannot record {target}: the folder {target.parent} does not exist")
         if not target.parent.is_dir():
             raise SinkError(f"cannot record {target}: {target.parent} is not a folder")
-        probe = part_path(target).with_suffix(".probe")  # the part itself may be what an earlier run left
+        probe = part_path(target).with_suffix(".probe")  # the .part file itself may be left over from an earlier run
     try:
         atomic_write.refuse_special(target)
         probe.open("wb").close()

@@ -75,7 +75,7 @@ class AutoSource(Source):
 
     def _use(self, source: Source) -> SourceInfo:
         self._chosen = source
-        if self._released:  # while the source before was being opened
+        if self._released:  # released while the previous source was being opened
             raise EndOfSource
         return source.open()
 

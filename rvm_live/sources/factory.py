@@ -97,12 +97,12 @@ def _from_file(path: Path, settings: SourceSettings, clock: Clock) -> Source:
     device = _V4L_DEVICE.fullmatch(str(path.resolve()))
     if device is not None:
         return _camera(replace(settings, source=device[1]), clock)
-    if not path.is_file():  # a pipe cannot be looked into before it is read
+    if not path.is_file():  # a pipe cannot be inspected before it is read
         raise SourceUnavailableError(f"{path} is neither a file nor a camera")
     try:
         still = path.suffix.lower() in PICTURES and not is_animation(path)
     except OSError:
-        still = True  # which tells why it cannot be read
+        still = True  # opening it as a picture reports why it cannot be read
     if still:
         from rvm_live.sources.image import ImageSource
 

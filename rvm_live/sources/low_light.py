@@ -137,7 +137,7 @@ class LowLight:
             self._before, self._small = image, grey
             return image
         moved = cv2.absdiff(grey, small_before)
-        # Most of a picture stands still: there the difference is noise.
+        # Most of a picture does not move: the difference there is noise.
         self._noise += 0.2 * (max(float(np.median(moved)), 0.3) - self._noise)
         moved = cv2.blur(cv2.dilate(moved, np.ones((3, 3), np.uint8)), (3, 3))
         limit = 5 * self._noise

@@ -62,7 +62,7 @@ class ReconnectingSource(Source):
         self._restarted = False
         self._same: tuple[int, int] | None = None
         self._frozen_told = False
-        self._asking = make(settings, clock)  # never opened: it tells what may be known before
+        self._asking = make(settings, clock)  # never opened: it only tells what is known before opening
         self.on_demand = self._asking.on_demand
 
     @property

@@ -28,7 +28,7 @@ class Rhythm:
 
     def __init__(self, opening_ns: int, least_s: float, most_s: float) -> None:
         self._opening_ns, self._least_s, self._most_s = opening_ns, least_s, most_s
-        self._longest: deque[tuple[int, int]] = deque()  # (when, wait), each shorter than the one before
+        self._longest: deque[tuple[int, int]] = deque()  # (time, wait); each wait is shorter than the one before
         self._fresh = 0
 
     def waited(self, now_ns: int, wait_ns: int) -> None:
@@ -62,7 +62,7 @@ class Playout:
     """
 
     def __init__(self) -> None:
-        self._anchor: tuple[int, int] | None = None  # (clock, media) of a picture that was on time
+        self._anchor: tuple[int, int] | None = None  # (clock, media) times of a picture that came on time
         self._late_since_ns: int | None = None
 
     def due_ns(self, now_ns: int, media_ns: int, wait_ns: int) -> int | None:

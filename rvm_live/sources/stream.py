@@ -83,7 +83,7 @@ class UrlSource(Source):
         self._rhythm = Rhythm(0, SILENT_S, MOST_SILENT_S)
         self._playout: Playout | None = None
         self._shown_ns: int | None = None
-        # Every picture of a film can be had, so it may be asked for; whether it is one shows when it is open.
+        # A film gives every picture on demand; whether the address is a film shows only once it is open.
         self.on_demand = not settings.realtime
         self.label = f"stream {without_credentials(self._url)}"
 
@@ -129,7 +129,7 @@ class UrlSource(Source):
                 info = self._film.open()
                 try:
                     self._guard.check()
-                except EndOfSource:  # nobody knew of it when this was released
+                except EndOfSource:  # it was released while it was being opened
                     self._film.release()
                     raise
                 return info
@@ -138,7 +138,7 @@ class UrlSource(Source):
                 raise SourceUnavailableError(f"{self.label} contains no picture that can be decoded")
             segmented = self._container.format.name in _SEGMENTED
             self._playout = Playout() if segmented else None
-            stream.thread_type = "AUTO" if segmented else "SLICE"  # threads of whole frames hold some of them back
+            stream.thread_type = "AUTO" if segmented else "SLICE"  # frame threads would hold some frames back
             self.codec = code_of(stream)
             self._frames = self._decode(stream)
             first = next(self._frames, None)
@@ -152,7 +152,7 @@ class UrlSource(Source):
             return first, fps
 
     def go_on(self, before: Source) -> None:
-        # A playlist that stands still begins with its last segments each time it is opened.
+        # A playlist that does not change starts with its last segments again each time it is opened.
         self._shown_ns = before._shown_ns if isinstance(before, UrlSource) else None
 
     def _was_shown(self, frame: Any) -> bool:
@@ -162,13 +162,13 @@ class UrlSource(Source):
         whole = Deinterlacer()
         for other in self._container.streams:
             if other.index != stream.index:
-                other.discard = "all"  # the other sizes of a stream in segments are not even fetched
+                other.discard = "all"  # the other sizes of a segmented stream are not even fetched
         for packet in self._container.demux(stream):
             try:
                 for frame in packet.decode():
                     yield from whole.push(frame)
             except av.error.FFmpegError:
-                continue  # damaged on its way
+                continue  # damaged in transit
 
     def _unopened(self, error: Exception) -> str:
         no_video = isinstance(error, av.error.InvalidDataError)
@@ -194,7 +194,7 @@ class UrlSource(Source):
 
     def read(self) -> Grab:
         if self._film is not None:
-            # What a film waits for is its own time, or the network: libav's time-out ends that.
+            # A film waits for its own time or for the network: libav's time-out ends the latter.
             return self._waited(self._film.read, OPEN_TIMEOUT_MS / 1000 + MOST_SILENT_S)
         frame, self._first = self._first, None
         if frame is not None and (self._playout or self._clock.now_ns() - self._first_ns < _IDLE_NS):
@@ -210,7 +210,7 @@ class UrlSource(Source):
                 break
             frame, wait_ns = self._next()
         captured_ns = self._clock.now_ns()
-        with self._guard:  # the shape of its pixels is asked of what it is of
+        with self._guard:  # reads the pixel aspect ratio from the container, which must still be open
             image = self._picture(frame)
         self._returned_ns = self._clock.now_ns()
         return Grab(image, captured_ns)
@@ -247,7 +247,7 @@ class UrlSource(Source):
         def check() -> None:
             self._guard.check()
             waited_s = (self._clock.now_ns() - began_ns) / 1e9
-            if waited_s > _MEANWHILE_S:  # which need not be a loss
+            if waited_s > _MEANWHILE_S:  # not necessarily a loss of the stream
                 self.trouble = f"{self.label}: no picture for {waited_s:.0f} s"
 
         try:
@@ -261,7 +261,7 @@ class UrlSource(Source):
     def _picture(self, frame: Any) -> Any:
         try:
             image = brought_to(bgr_of(frame, exact=False), facts_of_frame(frame, self._stream), Fraction(1))
-        except (av.error.FFmpegError, ValueError) as error:  # pixels of a kind that FFmpeg cannot convert
+        except (av.error.FFmpegError, ValueError) as error:  # ValueError: a pixel format that FFmpeg cannot convert
             raise SourceLostError(f"{self.label} delivers pictures that cannot be converted") from error
         return fit_inside(image, (self._settings.width, self._settings.height))
 

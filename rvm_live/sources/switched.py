@@ -100,7 +100,7 @@ class SwitchedSource(Source):
         try:
             return inner.read()
         except SourceError:
-            if self._inner is not inner or self._idle or self.changing:  # it was taken from under us
+            if self._inner is not inner or self._idle or self.changing:  # the source was replaced during the read
                 return self.read()
             raise
 

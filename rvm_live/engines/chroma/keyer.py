@@ -115,7 +115,7 @@ class Keyer:
         colour = cv2.resize(image, self._grid, interpolation=cv2.INTER_AREA).astype(np.float32)
         expected = np.float32(1) if self._light is None else self._light
         seen = (np.abs(small / expected - 1) < (0.5 if self._light is None else 0.25)).astype(np.float32)
-        seen = cv2.erode(seen, np.ones((3, 3), np.uint8))  # not where a square holds some hair
+        seen = cv2.erode(seen, np.ones((3, 3), np.uint8))  # not at the person's border, where a cell may hold some hair
         if seen.mean() < 0.02:
             seen, small = np.ones_like(seen), np.ones_like(small)
             colour = np.broadcast_to(np.array(self.key.bgr, np.float32), colour.shape)

@@ -62,6 +62,6 @@ def onnx_options(ort: Any) -> Any:
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads.plan(threads.usable_cores()).matting
-    # Idle threads that spin take the cores which capture, compositing and display need.
+    # Spinning idle threads would take cores that capture, compositing and display need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

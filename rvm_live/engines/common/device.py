@@ -101,7 +101,7 @@ def downsample_ratio(asked: float | None, width: int, height: int) -> float:
         EngineError: the ratio leaves nothing of the frame.
     """
     if asked is None:
-        # The rule, but a very long strip keeps enough of its short side for the deepest level.
+        # The rule of 512, but a very long strip keeps enough of its short side for the network's deepest level.
         return min(max(512 / max(width, height), _LOWEST_SIDE / min(width, height)), 1.0)
     if min(width, height) * asked < 1:
         raise EngineError(f"downsample ratio {asked:g} is too small for a {width}x{height} frame: choose a larger one")

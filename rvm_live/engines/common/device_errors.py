@@ -23,10 +23,10 @@ _NO_MEMORY = (
     "not enough memory",  # torch on the CPU under Windows
     "insufficient memory",  # OpenCV; Metal
     "failed to allocate",  # OpenCV; ONNX Runtime
-    "invalid buffer size",  # MPS, of more than the GPU has
+    "invalid buffer size",  # MPS, when more is asked for than the GPU has
     "bad_alloc",
     "bad allocation",  # the same under Windows
-    "could not create a primitive",  # oneDNN, which says no more
+    "could not create a primitive",  # oneDNN, whose message says no more
 )
 _GPU = re.compile(r"cuda|cudnn|cublas|\bhip\b|hip error|gpu api call|triton", re.IGNORECASE)
 _LOST = (

@@ -23,7 +23,7 @@ def changed(mask: NDArray[np.uint8]) -> Iterator[tuple[slice, slice]]:
     """
     for top in range(0, mask.shape[0], _BAND):
         lines = slice(top, min(top + _BAND, mask.shape[0]))
-        found = np.flatnonzero(mask[lines].max(axis=0))  # cv2.reduce takes several times as long
+        found = np.flatnonzero(mask[lines].max(axis=0))  # NumPy, because cv2.reduce takes several times as long
         if not len(found):
             continue
         breaks = np.flatnonzero(np.diff(found) > _GAP)
@@ -43,7 +43,7 @@ def enlarged(small: NDArray[np.float32], shape: tuple[int, ...], lines: slice, c
         columns: likewise.
     """
     x, y = small.shape[1] / shape[1], small.shape[0] / shape[0]
-    # Pixel centres of the box, in the small picture's own pixels.
+    # Maps the pixel centres of the box to pixels of the small picture.
     matrix = np.array([[x, 0, (columns.start + 0.5) * x - 0.5], [0, y, (lines.start + 0.5) * y - 0.5]])
     size = (columns.stop - columns.start, lines.stop - lines.start)
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

@@ -34,7 +34,7 @@ INPUTS = ("src", "r1i", "r2i", "r3i", "r4i")
 OUTPUTS = ("fgr", "pha", "r1o", "r2o", "r3o", "r4o")
 """The names in the official ONNX files."""
 
-_OPSET = 17  # ONNX 1.12 of 2022: TensorRT 8.6, OpenVINO 2023, DirectML and Core ML read it
+_OPSET = 17  # ONNX 1.12 of 2022: TensorRT 8.6, OpenVINO 2023, DirectML and Core ML can read it
 _PACKAGES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",), "torchscript": ()}
 
 
@@ -79,7 +79,7 @@ class FixedNetwork(nn.Module):
         ]
         self.size = [shape.height, shape.width]
         self.thirds: Tensor
-        # For the mean of the channels: runtimes are slow at means, and quick at products of matrices.
+        # Weights for the mean of the channels: runtimes are slow at means and fast at matrix products.
         self.register_buffer("thirds", torch.full((1, 3), 1 / 3), persistent=False)
 
     def forward(
@@ -111,7 +111,7 @@ class FixedNetwork(nn.Module):
         )
         mat, hidden, r1o, r2o, r3o, r4o = self.network.coarse(base, r1i, r2i, r3i, r4i)
         slope, offset = self.network.refiner.coefficients(base, mat, hidden)
-        # Cut apart while small; one more in the slope adds the picture, to which the residual is one, back.
+        # Split while small. The residual is foreground minus picture: adding 1 to the slope adds the picture back.
         parts = [slope[:, :3] + 1, offset[:, :3], slope[:, 3:], offset[:, 3:]]
         a, b, c, d = [
             functional.interpolate(part.to(src.dtype), size, mode="bilinear", align_corners=False) for part in parts
@@ -186,7 +186,7 @@ def make(form: str, weights: LoadedWeights, shape: Shape, facts: Mapping[str, st
     network = MattingNetwork(weights.variant, weights.refiner).eval().requires_grad_(False)
     network.load_state_dict(weights.state_dict, strict=True)
     fold_batch_norm(network)
-    # OpenVINO chooses the precision it computes in by the device; only the weights are kept in half of the space.
+    # OpenVINO chooses the precision that it computes in by the device; only the stored weights are in half precision.
     half = shape.half and form != "openvino"
     dtype = torch.float16 if half else torch.float32
     module = FixedNetwork(network, shape).to(dtype).eval()

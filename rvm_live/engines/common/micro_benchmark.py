@@ -43,7 +43,7 @@ def rvm_ms(low: tuple[int, int] = (_WIDTH, _HEIGHT)) -> float | None:
     try:
         core = import_quietly("openvino").Core()
         if len(core.available_devices) > 1:
-            return None  # the CPU need not be what it runs on
+            return None  # OpenVINO may run on a device other than the CPU
         return reference_ms(core, quickest_hint(core)) * _TIMES_REFERENCE * low[0] * low[1] / (_WIDTH * _HEIGHT)
     except (ImportError, RuntimeError) as error:
         _log.debug("no micro-benchmark: %s", words_of(error))

@@ -37,13 +37,13 @@ def converted(module: Any, example: tuple[Any, ...]) -> Any:
     frontends = import_quietly("openvino.frontend")
     decoders = import_quietly("openvino.frontend.pytorch.ts_decoder")
     with torch.inference_mode(), warnings.catch_warnings():
-        # Deprecated in favour of torch.export, which takes several times as long and warns, too.
-        for kind in (DeprecationWarning, FutureWarning):  # which of them depends on the version of torch
+        # Deprecated in favour of torch.export, which takes several times as long and also warns.
+        for kind in (DeprecationWarning, FutureWarning):  # which of the two depends on the version of torch
             warnings.simplefilter("ignore", kind)
         traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-    # The frontend itself rather than openvino.convert_model, which reports its use over the network.
+    # The frontend itself: openvino.convert_model would report its use over the network.
     frontend = frontends.FrontEndManager().load_by_framework("pytorch")
-    decoder = decoders.TorchScriptPythonDecoder(traced)  # must outlive the conversion, which does not hold it
+    decoder = decoders.TorchScriptPythonDecoder(traced)  # must outlive the conversion, which keeps no reference to it
     model = frontend.convert(frontend.load(decoder))
     model.reshape({index: list(tensor.shape) for index, tensor in enumerate(example)})
     return model
@@ -69,7 +69,7 @@ def shapes_of_states(model: Any, size: tuple[int, int], count: int) -> list[tupl
     """What its last ``count`` inputs and outputs are for pictures of a width and height."""
     copy = resized(model, None)
     copy.reshape({0: [1, size[1], size[0], 3]})
-    # A side that could be one or more stays open: it is one.
+    # A side that could be 1 or larger stays dynamic; here it is 1.
     shapes = [each.partial_shape for each in copy.outputs[-count:]]
     return [tuple(1 if each.is_dynamic else each.get_length() for each in shape) for shape in shapes]
 
@@ -85,7 +85,7 @@ def kept(core: Any, name: str) -> Any:
     try:
         return core.read_model(home / "model.xml") if os.path.isdir(home) else None
     except RuntimeError:
-        shutil.rmtree(home, ignore_errors=True)  # of another OpenVINO, or damaged: made anew
+        shutil.rmtree(home, ignore_errors=True)  # from another version of OpenVINO, or damaged: made anew
         return None
 
 

@@ -49,7 +49,7 @@ class OpenVinoRequest:
             for request, outputs in ((self._coarse, coarse.outputs[:found]), (self._model, model.outputs)):
                 for index, each in enumerate(outputs):
                     request.set_output_tensor(index, tensor(each.element_type, _of(each.partial_shape, low)))
-        # The model looks for what the network found where the network leaves it.
+        # The model reads the network's results from the memory that the network writes them to.
         for index in range(found):
             self._model.set_input_tensor(index + 1, self._coarse.get_output_tensor(index))
         self._found = [self._model.get_output_tensor(index).data for index in range(len(model.outputs))]

@@ -74,7 +74,7 @@ class Prepared(Generic[Key, Made]):
         """Free networks that are no longer needed."""
         self.join()
         self._made = {key: made for key, made in self._made.items() if wanted(key)}
-        self._failed.clear()  # there is memory again, perhaps
+        self._failed.clear()  # there may be enough memory again
 
     def close(self) -> None:
         """Wait for the thread and free everything."""
@@ -88,6 +88,6 @@ class Prepared(Generic[Key, Made]):
     def _try(self, key: Key) -> None:
         try:
             self.now(key)
-        except Exception as error:  # whatever it is: it would be tried again at every frame
+        except Exception as error:  # whatever the error is, trying again at every frame would not help
             self._failed.add(key)
             _log.warning("the network keeps its size, because another size cannot be prepared: %s", words_of(error))

@@ -79,11 +79,11 @@ def choose(
         reason = ""
         try:
             trial = attempt(device)
-        except (RuntimeError, RvmLiveError) as error:  # OpenVINO's own are RuntimeError
+        except (RuntimeError, RvmLiveError) as error:  # OpenVINO raises RuntimeError
             reason = words_of(error)
         else:
             apart, alpha = _apart(mine.states, trial.states), _alpha_apart(mine.alphas, trial.alphas)
-            if not apart <= APART:  # nor what is no number
+            if not apart <= APART:  # NaN fails this test too
                 reason = f"its results differ from {called} (by {apart:.2f})"
             elif not alpha <= ALPHA_APART:
                 reason = f"its alpha differs from {called} (by {alpha:.3f})"

@@ -127,7 +127,8 @@ class PersonBox:
         if self._person is None or not moving.any():
             return False, None
         moving = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, _CLOSING)
-        # Of the box there is, and of that which the person alone would have: a larger one holds what moved before.
+        # Look only where the present box and the box of the person alone overlap: a larger box would count what moved
+        # before.
         own = around(self._person, MARGIN, self._size)
         first = max(own.left, self.region.left), max(own.top, self.region.top)
         both = (*first, min(own.right, self.region.right), own.bottom)

@@ -96,7 +96,8 @@ def placed(model: Sequence[Floats], region: Region, size: tuple[int, int]) -> li
         return list(model)
     parts = []
     for index, part in enumerate(model):
-        fill = np.ones if index == 2 and part.ndim == 3 else np.zeros  # the slope of the colours
+        # Slope of the colours: 1 outside the region keeps the picture.
+        fill = np.ones if index == 2 and part.ndim == 3 else np.zeros
         wide = fill((size[1], size[0], *part.shape[2:]), np.float32)
         wide[region.slices] = part
         parts.append(wide)

@@ -118,7 +118,7 @@ def adapted(
         optimiser.step()
         share = (clock() - began) / tuning.seconds
         told(share, float(loss.detach()))
-    for value in values:  # as it will be kept
+    for value in values:  # rounded to half precision, as the file will store them
         value.data = value.data.half().float()
     return network.eval().requires_grad_(False)
 

@@ -185,7 +185,7 @@ class LiteEngine(Engine):
             self._base = sha256(file_bytes(EMBEDDED)).hexdigest()
         if core is None or self.settings.weights is not None:
             self._load()
-        else:  # torch, which takes seconds to load, is needed only to convert them
+        else:  # without torch, which takes seconds to load and is needed only to convert the weights
             self._name = f"lite-{self._base[:16]}-{__version__}-{_FORMAT}"
         self._core, self._open = core, True
         self._info = EngineInfo("lite", "lite", "cpu", cpu_name(), precision, notes=notes, remarks=remarks)
@@ -256,9 +256,9 @@ class LiteEngine(Engine):
         bridges: dict[tuple[int, int], _Fitted] = {}
 
         def at(size: tuple[int, int]) -> _Fitted:
-            if self._core is None:  # torch takes any size
+            if self._core is None:  # torch runs at any size
                 return self._runners.now((low, refined))
-            # The whole picture's is made at the beginning, and again where other sizes took its place.
+            # The network for the whole picture is made at the start, and again if other sizes have displaced it.
             if size == low or not self.settings.keep_up or self._runners.ready((size, refined)):
                 bridges.clear()
                 return self._runners.now((size, refined))
@@ -299,7 +299,8 @@ class LiteEngine(Engine):
             model = openvino_model(self._load())
             if name:
                 keep_if_possible(name, model)
-                # As every later start reads it: what is read sums in another order, and may round otherwise.
+                # Use the file, as every later start will: a model read from it sums in another order and may round
+                # differently.
                 model = kept(self._core, name) or model
         return model
 
@@ -326,7 +327,8 @@ class LiteEngine(Engine):
         started_ns = SYSTEM_CLOCK.now_ns()
         focus, upsampler = self._fitted(frame.width, frame.height)
         small = frame.image
-        if self._low != (frame.width, frame.height):  # all pixels count, or what is fine would flicker when it is small
+        if self._low != (frame.width, frame.height):
+            # An average over all pixels, because fine detail would flicker otherwise.
             made = one_pass.shrunk(frame.image, self._low)
             small = cv2.resize(frame.image, self._low, interpolation=cv2.INTER_AREA) if made is None else made
         try:
@@ -334,7 +336,7 @@ class LiteEngine(Engine):
         except RuntimeError as error:
             focus.reset()
             raise EngineError(f"matting failed: {words_of(error)}") from error
-        slope, offset, found = map(np.array, model)  # their memory is good until the next run
+        slope, offset, found = map(np.array, model)  # copied: their memory is overwritten by the next run
         if model is not self._last[0]:
             self._last = model, Common()
         coloured = self.settings.foreground == "model"

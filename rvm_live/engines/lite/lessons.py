@@ -125,7 +125,7 @@ class Lessons:
     def _as_is(self, time: int) -> tuple[Bytes, Bytes]:
         random, moments = self._random, self._moments(time)
         pictures, alpha = list(self._recording.pictures[moments]), list(self._recording.alpha[moments])
-        if random.random() < 0.5:  # a little nearer, so that no pixel is known by its place
+        if random.random() < 0.5:  # enlarged a little, so that the network cannot learn pixels by their position
             way = self._way(random.uniform(1.0, 1.2), random.random(), random.random())
             pictures, alpha = (
                 [self._warped(each, way) for each in pictures],

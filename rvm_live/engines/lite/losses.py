@@ -54,7 +54,7 @@ def matting_loss(alpha: Tensor, truth: Tensor, time: int, certainty: float = 0.0
         outline: weight of :func:`outline_loss`.
     """
     loss = (alpha - truth).abs().mean()
-    difference = laplacian(alpha - truth)  # the pyramid is linear
+    difference = laplacian(alpha - truth)  # the pyramid of a difference is the difference of the pyramids
     for level, band in enumerate(difference):
         loss = loss + band.abs().mean() * 2**level / len(difference)
     if time > 1:

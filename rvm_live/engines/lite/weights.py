@@ -39,7 +39,7 @@ def load_network(path: Path | None = None) -> LiteNetwork:
     except Unfit as error:
         told = f"weights {path} are not a safetensors file of the engine lite: leave --weights out"
         raise WeightsError(told) from error
-    # Batch norm counts batches only while training; the counters are not in the file.
+    # Batch norm counts batches only during training; these counters are not in the file.
     values |= {name: value for name, value in network.state_dict().items() if not value.is_floating_point()}
     network.load_state_dict(values, strict=True)
     return network.eval().requires_grad_(False)

@@ -49,7 +49,8 @@ class OnlyMeEngine(DelegatingEngine):
         return self._only(self._inner.matte(frame))
 
     def matte_chunk(self, frames: Sequence[Frame]) -> list[Matte]:
-        if self._asked.on and not self._inner.chunked:  # what is around mattes may look back at the first of them
+        if self._asked.on and not self._inner.chunked:
+            # One by one: an engine that wraps another may look back at earlier mattes.
             return [self.matte(frame) for frame in frames]
         return [self._only(matte) for matte in self._inner.matte_chunk(frames)]
 

@@ -298,7 +298,7 @@ class Tracker:
             person.x, person.y = at
             known, seen_before = person.area > 0, person.gone_s == 0
             person.gone_s, person.behind = 0.0, 0
-            if person.mark in shared:  # half of them may be hidden, and what was divided is never quite theirs
+            if person.mark in shared:  # the person may be half hidden, and pixels shared between people are uncertain
                 person.right_s *= KEEP_S / (KEEP_S + passed_s)
                 person.down_s *= KEEP_S / (KEEP_S + passed_s)
                 continue
@@ -331,7 +331,8 @@ class Tracker:
         present = [person for person in self._people if not person.gone_s]
         chosen = next((person for person in self._people if person.mark == self._chosen), None)
         if chosen is not None and chosen.gone_s:
-            # Nobody takes the place of who has left. But who comes into an empty picture may be them in another coat.
+            # Nobody replaces a person who has left. But whoever enters an empty picture may be the same person in
+            # another coat.
             self._empty_s = 0.0 if present else self._empty_s + passed_s
             if self._empty_s >= _EMPTY_S:
                 self._chosen, chosen = 0, None
@@ -342,7 +343,7 @@ class Tracker:
             large = max(able, key=lambda person: person.area)
             more = chosen.area < _SMALL and large.area > _LARGER * chosen.area
             self._yield_s = self._yield_s + passed_s if more else 0.0
-            if self._yield_s >= _YIELD_S:  # it was a coat
+            if self._yield_s >= _YIELD_S:  # what had been chosen was an object such as a coat
                 self._chosen = large.mark
         if not self._chosen and able:
             self._chosen = meant(able, asked[0], self._marks).mark

@@ -169,7 +169,7 @@ class TensorPictures(Pictures):
             above, below, left, right = fit.borders
             picture = functional.pad(picture, (left, right, above, below))
         self.src = picture.to(self._dtype, memory_format=torch.contiguous_format).contiguous()
-        # New ones for every frame: whoever composites may still read the ones before.
+        # New tensors for every frame: compositing may still read the previous ones.
         self.pha = torch.empty((1, 1, height, width), dtype=self._dtype, device=self._device)
         self.fgr = torch.empty_like(self.src) if self._foreground else None
 

@@ -99,7 +99,7 @@ class OnnxEngine(Engine):
         try:
             with quiet(self._ort):
                 session = self._ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's own errors derive from nothing else
+        except Exception as error:  # ONNX Runtime's errors have no base class but Exception
             raise WeightsError(f"model {path} cannot be read by ONNX Runtime: {gist(error)}") from error
         facts = session.get_modelmeta().custom_metadata_map
         return read_signature(path, session.get_inputs(), session.get_outputs(), facts)
@@ -181,7 +181,7 @@ class OnnxEngine(Engine):
             with self._lane.work():
                 image = transfer.upload(picture, self._device)
                 self._pictures.put(image)
-                self._lane.finish()  # ONNX Runtime works on a stream of its own, and waits for its end
+                self._lane.finish()  # ONNX Runtime works on its own stream and waits for it to finish
                 self._run(self._pictures, self._device.type)
                 self._look_at(self._pictures)
                 alpha, foreground = self._pictures.results(image)
@@ -189,7 +189,7 @@ class OnnxEngine(Engine):
         except EngineError:
             self.reset()
             raise
-        except Exception as error:  # ONNX Runtime's own errors derive from nothing else
+        except Exception as error:  # ONNX Runtime's errors have no base class but Exception
             self.reset()
             label = self._require_open().candidate.label
             raise EngineError(f"model {self._info.model} failed with ONNX Runtime's {label}: {gist(error)}") from error

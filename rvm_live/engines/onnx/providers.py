@@ -23,7 +23,7 @@ from rvm_live.weights import cache_dir
 __all__ = ["Candidate", "Opened", "candidates", "gist", "open_session", "quiet", "runtime"]
 
 _CPU = "CPUExecutionProvider"
-_SILENT, _USUAL = 4, 2  # severities: fatal, warning
+_SILENT, _USUAL = 4, 2  # log severities: fatal, warning
 _MISSING = {
     "cuda": "it has no CUDA provider: install onnxruntime-gpu instead of onnxruntime",
     "mps": "it has no Core ML provider: that is only in its build for Macs",
@@ -119,7 +119,7 @@ class Opened:
             ran = _nodes_by_provider(Path(self.session.end_profiling()))
         elsewhere = ran.total() - ran[self.candidate.name]
         if self.candidate.label == "TensorRT":
-            elsewhere = ran[_CPU]  # CUDA beside TensorRT is as it should be
+            elsewhere = ran[_CPU]  # CUDA beside TensorRT is as intended
         if not ran[self.candidate.name]:
             self.notes += (f"ONNX Runtime's {self.candidate.label} provider ran no part of the model",)
         elif elsewhere:
@@ -139,7 +139,8 @@ def runtime() -> Any:
             f"ONNX Runtime is not installed: {adding('onnx')} (with an NVIDIA card onnx-gpu, on Windows with any "
             "other onnx-directml instead)"
         ) from error
-    if hasattr(onnxruntime, "disable_telemetry_events"):  # on Windows it hands events to the system, which sends them
+    if hasattr(onnxruntime, "disable_telemetry_events"):
+        # On Windows it passes events to the system, which sends them over the network.
         onnxruntime.disable_telemetry_events()
     return onnxruntime
 
@@ -162,7 +163,7 @@ def open_session(path: Path, asked: str, *, half: bool) -> Opened:
         scratch = tempfile.TemporaryDirectory(prefix="rvm-live-", ignore_cleanup_errors=True)
         try:
             session = _attempt(ort, path, way, Path(scratch.name))
-        except Exception as error:  # ONNX Runtime's own errors derive from nothing else
+        except Exception as error:  # ONNX Runtime's errors have no base class but Exception
             refusals.append(f"{way.label}: {gist(error)}")
             scratch.cleanup()
             continue
@@ -185,11 +186,11 @@ def _attempt(ort: Any, path: Path, way: Candidate, scratch: Path) -> Any:
         options.enable_profiling = True
         options.profile_file_prefix = str(scratch / "profile")
     if way.label == "DirectML":
-        options.enable_mem_pattern = False  # it cannot do with it
+        options.enable_mem_pattern = False  # DirectML does not support it
     if way.device == "cuda":
         import torch  # noqa: F401 - brings CUDA's and cuDNN's libraries along
     with quiet(ort):
-        # Without the fallback of its own, which prints.
+        # ONNX Runtime's own fallback is off, because it prints.
         return ort.InferenceSession(str(path), options, providers=list(way.providers), enable_fallback=0)
 
 

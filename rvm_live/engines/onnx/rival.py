@@ -126,7 +126,7 @@ class RivalEngine(DelegatingEngine):
     def matte(self, frame: Frame) -> Matte:
         size = (frame.width, frame.height)
         if size != self._size:
-            if self._size is not None:  # what was made is for the size before
+            if self._size is not None:  # what has been prepared is for the previous size
                 self._leave()
                 self._begin()
             self._size = size

@@ -47,7 +47,7 @@ class ThingsEngine(DelegatingEngine):
 
     def reset(self) -> None:
         self._inner.reset()
-        if self._watch is not None:  # another scene may be another room
+        if self._watch is not None:  # the new scene may be another room
             self._watch.begin()
 
     def states(self) -> States | None:
@@ -84,7 +84,7 @@ class ThingsEngine(DelegatingEngine):
                 self._tell(self._watch.trouble)
             if not self._watch.trouble:
                 made = self._joined(matte, self._mask)
-        # The watch has to see frames, also of a picture that stands still.
+        # The watch must see every frame, even while the picture stands still.
         return made.but(lasting=lambda: False)
 
     def _begin(self, label: str, width: int, height: int) -> None:

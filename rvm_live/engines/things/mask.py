@@ -116,7 +116,7 @@ class RoomWatch:
         if found is None:
             return
         self._looks.append(found)
-        if len(self._looks) == 1:  # until it is known that they fit nothing of the room is shown
+        if len(self._looks) == 1:  # until the pictures are known to fit this room, nothing of it is shown
             self.trouble = found
         if len(self._looks) == _TIMES and len(set(self._looks)) == 1:
             self.trouble = found
@@ -135,7 +135,7 @@ class RoomWatch:
             return _MOVED
         things = free & self._mask
         if np.count_nonzero(things) >= 0.3 * np.count_nonzero(self._mask):
-            # The light may be another now: it is told by what is around them.
+            # The light may have changed: the change is measured around the things.
             gains = (self._things[around].mean(axis=0) + 1) / (small[around].mean(axis=0) + 1)
             now = np.asarray(np.clip(small * gains, 0, 255), np.uint8)
             off, on = (_distance(now, each)[things].mean() for each in (self._empty, self._things))

@@ -119,7 +119,7 @@ def _read(path: Path) -> Room | None:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             empty, things = file["empty"], file["things"]
             taken, _, label = bytes(file["about"]).decode().partition("\n")
-    except Exception:  # not there, damaged, or another's: there are no pictures, then
+    except Exception:  # missing, damaged or of another user: then there are no pictures
         return None
     if empty.dtype != np.uint8 or empty.ndim != 3 or empty.shape[2] != 3 or not empty.size:
         return None

@@ -31,9 +31,9 @@ _VIDEO_OUTPUT, _PROGRESSIVE = 2, 1
 _YUV420 = int.from_bytes(b"YU12", "little")
 _MAGIC = 0xFEEDCAFE
 _SMPTE170M, _ENC_601, _LIMITED, _CURVE_709 = 1, 1, 2, 1
-# Since 0.13: it tells when somebody begins or ends to stream, and at once how it is now.
+# Since 0.13: events tell when a program begins or ends to read; the first one tells the present state.
 _CLIENT_USAGE, _SEND_INITIAL = 0x08000000 + 0x08E00000 + 1, 1
-_AT_ONCE = 8  # so many events at most
+_AT_ONCE = 8  # at most this many events at once
 
 
 class Capability(ctypes.Structure):
@@ -98,7 +98,7 @@ class Event(ctypes.Structure):
 
 
 def _ioctl(fd: int, number: int, argument: Any) -> None:
-    import fcntl  # not on Windows
+    import fcntl  # does not exist on Windows
 
     fcntl.ioctl(fd, number, argument)
 
@@ -202,7 +202,7 @@ class LoopbackCamera(CameraDevice):
         self._watched = None
         try:
             _ioctl(self._fd, _SUBSCRIBE, Subscription(type=_CLIENT_USAGE, flags=_SEND_INITIAL))
-        except OSError:  # an older module
+        except OSError:  # an older kernel module
             return
         self._hear()
 
@@ -214,7 +214,7 @@ class LoopbackCamera(CameraDevice):
                 return
             try:
                 _ioctl(self._fd, _NEXT_EVENT, event)
-            except OSError:  # nothing (more), or nothing at all of that kind
+            except OSError:  # no more events, or the module does not know this kind
                 return
             if event.type == _CLIENT_USAGE:
                 self._watched = event.count > 0

@@ -22,7 +22,7 @@ _INSTALL = {
     "arch": "sudo pacman -S v4l2loopback-dkms linux-headers",
     "suse": "sudo zypper install v4l2loopback-kmp-default",
 }
-# Where things lie; the tests put others in their place.
+# Root of the system's files; tests replace it.
 ROOT = Path("/")
 
 

@@ -70,8 +70,8 @@ class ObsCamera(CameraDevice):
                 device=self._device or None,
                 backend=self._backend or None,
             )
-        except Exception as error:  # whatever a back end raises: RuntimeError for the most part
-            told = " ".join(str(error).split()) or words_of(error)  # a line for each back end
+        except Exception as error:  # a back end may raise anything, mostly RuntimeError
+            told = " ".join(str(error).split()) or words_of(error)  # back ends write one line each: join them
             why = f"the camera {self.name} cannot be used ({told})"
             raise CameraUnavailableError(why, _MEND.get(sys.platform, "")) from error
 

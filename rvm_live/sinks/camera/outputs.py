@@ -119,5 +119,5 @@ def unseen_because(device: CameraDevice) -> CameraUnavailableError | None:
 
 
 def _session_manager() -> bool:
-    known = {"wireplumber", "pipewire-media-"}  # the system keeps 15 letters of a name
+    known = {"wireplumber", "pipewire-media-"}  # Linux cuts the names of processes to 15 characters
     return any((each.info["name"] or "")[:15] in known for each in psutil.process_iter(["name"]))

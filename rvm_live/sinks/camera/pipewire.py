@@ -101,7 +101,7 @@ class PipeWireCamera(CameraDevice):
         lib, width, height = self._lib, self._width, self._height
         self._loop = lib.pw_thread_loop_new(b"rvm-camera", None)
         lib.pw_thread_loop_start(self._loop)
-        # What C calls must stay for as long as the stream does.
+        # Callbacks of C code must stay alive as long as the stream.
         self._events = libpipewire.Events(
             version=2,
             state_changed=libpipewire.STATE_CHANGED(self._state_changed),

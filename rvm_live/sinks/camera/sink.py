@@ -180,12 +180,13 @@ class VirtualCamera(PictureSink):
     def _begin(self, device: CameraDevice) -> None:
         device.open(*self.size, self.rate)
         self._devices.append(device)
-        self._attempt(device, self._background(device.clear))  # some are seen by others only then
+        # Some devices become visible to other programs only at the first picture.
+        self._attempt(device, self._background(device.clear))
 
     def _send(self, new: bool) -> None:
         shot = self._newest
         if shot is not None and self._around.private() and not shot.nobody:
-            shot = None  # it was made before
+            shot = None  # made before privacy was switched on
         for device in [*self._devices]:
             if device.watched is not False:
                 self._attempt(
@@ -252,6 +253,6 @@ class VirtualCamera(PictureSink):
             return image if image.shape[2] == 4 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2BGRA), np.uint8)
         if image.shape[2] == 4:
             image = over_black(image)
-        # Chroma of one pixel of four, not of their mean (media/colour.py), for less than a tenth of the time
-        # (benchmarks/results/outputs.json).
+        # Takes the chroma of one pixel in four, not the mean of four (media/colour.py), in less than a tenth of the
+        # time (benchmarks/results/outputs.json).
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), np.uint8)

@@ -49,7 +49,7 @@ class SteadyRate:
     def sent(self, now_ns: int) -> None:
         """A picture was sent at ``now_ns``."""
         due_ns = now_ns if self._due_ns is None else self._due_ns
-        if now_ns - due_ns > self._period_ns:  # it was held up: nothing is caught up with
+        if now_ns - due_ns > self._period_ns:  # sending was held up: pictures missed meanwhile are not sent later
             due_ns = now_ns
         self._in_step = self._in_step + 1 if self.new else 0
         if self._came_ns is not None and self._in_step >= _LOCKED:

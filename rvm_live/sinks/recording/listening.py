@@ -122,7 +122,7 @@ class Listener:
                     self._ready.set()
         except RvmLiveError as error:
             self._fail(str(error))
-        except Exception as error:  # of a driver: no reason to end the picture
+        except Exception as error:  # a driver may raise anything: no reason to end the picture
             self._fail(f"the microphone failed: {words_of(error)}")
         finally:
             self._ready.set()

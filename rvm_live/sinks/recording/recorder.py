@@ -186,6 +186,6 @@ class Recorder(PictureSink):
             for shot in self._worker.items(self._writer.idle, _IDLE_SECONDS):
                 self._writer.write(shot)
             self._saved = self._writer.finish()
-        except BaseException:  # raised again, or told, by write or close
+        except BaseException:  # write or close raises or reports it
             self._kept = self._writer.rescue()
             raise

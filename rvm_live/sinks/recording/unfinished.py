@@ -57,5 +57,5 @@ def _plays(path: Path) -> bool:
     try:
         with open_file(path) as container:
             return next(container.decode(video=0), None) is not None
-    except Exception:  # whatever a decoder says about half a file
+    except Exception:  # a decoder may raise anything for half a file
         return False

@@ -45,11 +45,11 @@ _VP9 = {
     "lag-in-frames": "0",
     "auto-alt-ref": "0",  # libvpx refuses alternate reference frames together with alpha
 }
-# A fixed quantiser: the search for one that meets a bit rate is what makes this encoder too slow for live video.
+# A fixed quantiser: searching one for a given bit rate makes this encoder too slow for live video.
 _PRORES = {"profile": "4444", "global_quality": str(4 * _QP2LAMBDA)}
 
-# A recording that is cut short by a full disk or a power cut can be played up to its last three seconds: MP4 and MOV
-# are written in fragments, which become an ordinary file at the end, Matroska in short clusters.
+# A recording cut short by a full disk or a power cut can be played up to its last three seconds: MP4 and MOV are
+# written in fragments, which become an ordinary file at the end; Matroska in short clusters.
 _MP4_SAFE = {"movflags": "+frag_keyframe+hybrid_fragmented+delay_moov", "flush_packets": "1"}
 _MKV_SAFE = {"cluster_time_limit": "2000", "flush_packets": "1"}
 
@@ -117,7 +117,7 @@ class VideoFile(Writer):
             encoder = self._encoder or self._opened(shot)
             self._look()
             tick, lasts = self._times.tick(shot)
-            key = tick >= self._key_due  # by time: a camera may be much slower than it says
+            key = tick >= self._key_due  # by time, not by count: a camera may be much slower than it says
             self._key_due = tick + _KEY_TICKS if key else self._key_due
             encoder.add(self._picture(shot.image), tick, lasts, key=key)
             self._until_ns = shot.captured_ns
@@ -143,11 +143,11 @@ class VideoFile(Writer):
     def rescue(self) -> Path | None:
         encoder, self._encoder = self._encoder, None
         if encoder is not None:
-            # Completes the file where the disk is not what failed; else libavformat writes nothing more after an error.
+            # Completes the file, unless the disk is what failed; after an error libavformat writes nothing more.
             with contextlib.suppress(Exception):
                 encoder.close()
         if not self._lock.held:
-            return None  # what lies there is another run's
+            return None  # the file that lies there belongs to another run
         try:
             return keep_unfinished(self.path)
         finally:
@@ -160,7 +160,7 @@ class VideoFile(Writer):
         self._looked = time.monotonic()
         if self._there:
             os.stat(self._part)
-        self._there = self._part.exists()  # it is made when the first pictures leave the encoder
+        self._there = self._part.exists()  # the file is created when the encoder gives its first packets
 
     def _opened(self, shot: Shot) -> Encoder:
         kind = self._kind

@@ -114,7 +114,7 @@ class PngSequence(Writer):
 
     def rescue(self) -> Path | None:
         self._lock.release()
-        # Every picture in it is whole; only a folder that stayed empty goes.
+        # Every picture in the folder is whole; only an empty folder is removed.
         with contextlib.suppress(OSError):
             self.path.rmdir()
         return self.path if self._count > 0 and self.path.is_dir() else None

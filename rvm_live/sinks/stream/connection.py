@@ -41,7 +41,7 @@ class Connection:
         self._last = ""
         self._connecting = False
         self._stuck = False
-        flags: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is for the one that started it
+        flags: dict[str, Any] = {"start_new_session": True}  # Ctrl-C must reach the parent process only
         if sys.platform == "win32":
             flags = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
         self._process = subprocess.Popen(
@@ -56,7 +56,7 @@ class Connection:
         self._ended = threading.Event()
         self._threads = [beside("stream-told", self._listen), beside("stream-watch", self._watch)]
         asked = {"url": target.url, "muxer": target.muxer, "options": target.options}
-        with contextlib.suppress(OSError):  # that it could not even begin is told by whatever is written next
+        with contextlib.suppress(OSError):  # if the process could not even start, the next write reports it
             self.write(json.dumps(asked).encode() + b"\n")
 
     def write(self, data: bytes) -> int:
@@ -70,7 +70,7 @@ class Connection:
         try:
             self._process.stdin.write(data)
             self._process.stdin.flush()
-        except OSError:  # it is about to be gone, or hangs
+        except OSError:  # the process is about to end, or hangs
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_SILENT_END_S)
             raise

@@ -27,7 +27,7 @@ def main() -> int:
 
     asked = json.loads(sys.stdin.buffer.readline())
     url, muxer, options = asked["url"], asked["muxer"], asked["options"]
-    quick = {"analyzeduration": "0", "probesize": "32"}  # what it needs to know stands at the beginning
+    quick = {"analyzeduration": "0", "probesize": "32"}  # all that the demuxer needs stands at the beginning
     try:
         with av.open(sys.stdin.buffer, format=PIPE, options=quick, buffer_size=2048) as source:
             if muxer == "hls":
@@ -36,7 +36,7 @@ def main() -> int:
             _tell("connecting")
             with av.open(url, "w", format=muxer, options={"flush_packets": "1", **options}) as sink:
                 _pass_on(source, sink)
-    except Exception as error:  # whatever libav and the system raise: the last line says it
+    except Exception as error:  # libav and the system may raise anything: the last line reports it
         _tell(f"error {getattr(error, 'strerror', None) or error or type(error).__name__}")
         return 1
     return 0
@@ -47,8 +47,8 @@ def _pass_on(source: Any, sink: Any) -> None:
     told = False
     for packet in source.demux():
         if packet.size == 0:
-            continue  # the end
-        if packet.dts is None:  # of the first one: pictures come in the order in which they are seen
+            continue  # marks the end
+        if packet.dts is None:  # of the first packet; decoding order is display order here
             packet.dts = packet.pts
         packet.stream = tracks[packet.stream.index]
         sink.mux(packet)

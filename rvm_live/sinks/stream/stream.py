@@ -180,7 +180,7 @@ class StreamSink(PictureSink):
             self.state = "connecting"
         try:
             self._way = self._made(shot)
-        except Exception as error:  # of libav, aiortc, the system: told, and tried again
+        except Exception as error:  # from libav, aiortc or the system: reported, and tried again
             self._lose(words_of(error))
         return self._way is not None
 
@@ -201,7 +201,7 @@ class StreamSink(PictureSink):
             if way.gone:
                 raise ConnectionError(way.reason)
             act(way)
-        except Exception as error:  # of libav, aiortc, the system: the server is gone, or takes nothing
+        except Exception as error:  # from libav, aiortc or the system: the server is gone, or accepts nothing
             reason = way.reason if way.gone else words_of(error)
             self._way = None
             way.close()
@@ -210,7 +210,7 @@ class StreamSink(PictureSink):
     def _lose(self, reason: str) -> None:
         wait_s = _BACK_OFF_S[min(self._tries, len(_BACK_OFF_S) - 1)]
         self._due_ns = self._clock.now_ns() + round(wait_s * 1e9)
-        if self._tries == 0:  # once for each loss, not for each try
+        if self._tries == 0:  # reported once for each loss, not for each try
             verb = "was lost" if self.state == "live" else "cannot be started"
             self._around.told(f"the stream to {self.label} {verb} ({reason}): trying again until it works")
         _log.info("stream to %s: %s; again in %g s", self.label, reason, wait_s)

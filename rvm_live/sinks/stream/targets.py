@@ -13,7 +13,7 @@ from rvm_live.core.errors import SettingsError
 __all__ = ["Target", "target_of"]
 
 _PLAYLIST = "stream.m3u8"
-_TS_PACKETS = 1316  # seven of 188 bytes: the most that fits into one datagram on an ordinary network
+_TS_PACKETS = 1316  # seven packets of 188 bytes: the most that fits into one datagram on an ordinary network
 _HLS = {"hls_time": "2", "hls_list_size": "6", "hls_flags": "delete_segments+independent_segments+temp_file"}
 _ELSEWHERE = (
     "send MPEG-TS to a program that supports it, for example: ffmpeg -i udp://127.0.0.1:5004 -c copy -f mpegts {url}, "

@@ -95,7 +95,7 @@ class WhipWay(Way):
         for sound in self._listener.take(until_ns):
             place = (sound.captured_ns - self._began_ns) * RATE // 1_000_000_000
             missing = place - self._samples - sum(map(len, self._heard))
-            if missing > RATE // 25:  # a gap: silence keeps the rest in its place
+            if missing > RATE // 25:  # fill a gap with silence, so that the sound after it stays in time
                 self._heard.append(np.zeros(missing, np.int16))
             self._heard.append(sound.samples)
         heard = np.concatenate(self._heard) if self._heard else np.empty(0, np.int16)

@@ -227,7 +227,7 @@ class Api:
         from rvm_live.backgrounds.parse import from_path
 
         for background in from_path(path):
-            drawn(background)  # more than is asked of a file of the user's own: the first picture is there
+            drawn(background)  # draw the first picture: an upload is checked more strictly than the user's own files
         return self._program.take_background(path, name)
 
     async def _recording(self, request: Any) -> Any:

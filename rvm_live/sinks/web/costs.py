@@ -68,5 +68,5 @@ class Costs:
         return {}
 
     def _write(self) -> None:
-        with suppress(Exception):  # it is a convenience
+        with suppress(Exception):  # only a convenience: it may fail
             write_whole(self._path, json.dumps(self._known).encode())

@@ -70,9 +70,9 @@ def mask_png(alpha: Bytes) -> bytes:
     edition, 11.3.1.1: ``tRNS`` of colour type 3).
     """
     height, width = alpha.shape
-    rows = np.zeros((height, width + 1), np.uint8)  # each row begins with its filter: none
+    rows = np.zeros((height, width + 1), np.uint8)  # each row begins with its filter type: 0, no filter
     rows[:, 1:] = alpha
-    packer = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)  # runs are what there is to find
+    packer = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)  # alpha consists mostly of runs
     pixels = packer.compress(rows.data) + packer.flush()
     head = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     chunks = ((b"IHDR", head), (b"PLTE", bytes(768)), (b"tRNS", _RAMP), (b"IDAT", pixels), (b"IEND", b""))

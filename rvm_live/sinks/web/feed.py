@@ -52,7 +52,7 @@ class Coded:
 
 def _result(image: NDArray[np.uint8]) -> tuple[bytes, bytes]:
     if image.shape[2] == 4:
-        from rvm_live.sinks.window.views import plain  # only now: a headless run need not know of it
+        from rvm_live.sinks.window.views import plain  # imported only now: a headless run need not load it
 
         image = plain(image)
     return b"", jpeg(reduced(image))

@@ -63,7 +63,8 @@ def drawn(background: Background | None) -> bytes | None:
     """
     if not isinstance(background, ImageBackground | SlideShow | VideoBackground):
         return None
-    own = type(background)(background.path, background.fit)  # the other belongs to the compositing thread
+    # An object of its own: the other belongs to the compositing thread.
+    own = type(background)(background.path, background.fit)
     own.exact = True
     try:
         own.open()

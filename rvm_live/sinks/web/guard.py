@@ -35,7 +35,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Server": "rvm-live",
 }
-_OWN_PAGES = ("same-origin", "none")  # of Sec-Fetch-Site: none is what the user typed
+_OWN_PAGES = ("same-origin", "none")  # values of Sec-Fetch-Site: "none" means that the user typed the address
 
 
 class Refused(Exception):
@@ -146,7 +146,7 @@ class Guard:
             raise Refused(421, "this server does not have that name: use the printed address, or --web-origin")
         route = self.routes.get(request.match_info.route)
         if route is None:
-            return  # 404 and 405
+            return  # answered with 404 or 405 later
         unsafe = route.method != "GET" or request.headers.get("Upgrade") is not None
         role, by_cookie = self._role(request, basic=route.method == "GET")
         self._look_at_origin(request, route, unsafe=unsafe, by_cookie=by_cookie)
@@ -167,7 +167,7 @@ class Guard:
         origins = request.headers.getall("Origin", [])
         if origins and (len(origins) > 1 or origins[0] not in self.origins):
             raise Refused(403, "the request comes from another page")
-        # What a browser sends by itself, a cookie, proves nothing without the page that had it sent.
+        # Browsers send a cookie by themselves: it proves nothing unless the page that made the request is known.
         if unsafe and by_cookie and not origins:
             raise Refused(403, "the request does not say which page it comes from")
 
@@ -177,7 +177,7 @@ class Guard:
         token = value.strip() if kind.lower() == "bearer" else _password(value) if kind.lower() == "basic" else ""
         if token:
             role = self._checked(token, request)
-            # Browsers keep a password and send it by themselves: it never steers.
+            # Browsers store a password and send it by themselves: it never allows control.
             return (role if kind.lower() == "bearer" else min(role, Role.VIEW) if basic else Role.NOBODY), False
         sessions = (request.cookies.get(self.cookie(role, request)) for role in (Role.STEER, Role.VIEW))
         return max((self.keys.session(each) for each in sessions if each), default=Role.NOBODY), True

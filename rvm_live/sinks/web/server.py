@@ -29,7 +29,7 @@ from rvm_live.sinks.web.wishes import shown
 __all__ = ["Server"]
 
 _log = logging.getLogger("rvm_live")
-_strangers = logging.getLogger("rvm_live.web")  # what they send that is no request fills nobody's log
+_strangers = logging.getLogger("rvm_live.web")  # keeps malformed requests from strangers out of the log
 _strangers.setLevel(logging.CRITICAL + 1)
 
 _MOST_CONNECTIONS = 128
@@ -73,7 +73,7 @@ class Server:
         """A newer picture; for any thread."""
         loop, feed = self._loop, self._feeds.get(kind)
         if loop is not None and feed is not None:
-            with suppress(RuntimeError):  # it ends
+            with suppress(RuntimeError):  # the loop is ending
                 loop.call_soon_threadsafe(feed.offer, picture)
 
     def start(self) -> None:
@@ -142,7 +142,7 @@ class Server:
         over = asyncio.Event()
         with _pool("encoder") as encoders, _pool("worker") as workers:
             for pool in (encoders, workers):
-                await loop.run_in_executor(pool, int)  # their threads are there from the beginning
+                await loop.run_in_executor(pool, int)  # starts their threads now
             feeds = {kind: Feed(kind, encoders) for kind in KINDS}
             guard = self.guard = Guard(self._keys, self.address.hosts, self._origins, self._clock)
             viewers, hub = Viewers(feeds, self._clock), Hub()
@@ -230,9 +230,9 @@ class Server:
                     if last.get(event) != found:
                         last[event] = found
                         hub.tell(event, found)
-            except RuntimeError:  # the pool has ended, and so does this
+            except RuntimeError:  # the pool has ended: end this task too
                 raise
-            except Exception:  # of one part of the program: the page tells of the others
+            except Exception:  # one part of the program failed: the page still shows the others
                 _log.exception("the page cannot show the program's state")
 
 
@@ -246,4 +246,4 @@ def _pool(name: str) -> ThreadPoolExecutor:
 
 
 def _on_windows() -> bool:
-    return sys.platform == "win32"  # where it would let two programs have the same port
+    return sys.platform == "win32"  # there reuse_address would let two programs use the same port

@@ -26,10 +26,10 @@ _ALIVE_S = 0.3
 _STALLED_S = 20.0
 _MOST = 16
 _ACK = struct.Struct("<I")
-_LONGEST_ACK = 64  # of what is read at all
+_LONGEST_ACK = 64  # bytes; longer messages are not read
 _RECENT = 300
 _BOUNDARY = "rvm-live-picture"
-_AHEAD = 128 << 10  # bytes on their way to somebody who says nothing back: a picture or two
+_AHEAD = 128 << 10  # bytes in flight to a viewer that does not acknowledge: one or two pictures
 
 
 class _Viewer:
@@ -167,7 +167,7 @@ class Viewers:
             version = 0
             with suppress(ConnectionError, asyncio.TimeoutError):
                 while True:
-                    with suppress(asyncio.TimeoutError):  # nothing newer: the last one again
+                    with suppress(asyncio.TimeoutError):  # nothing newer: send the last one again
                         coded = await asyncio.wait_for(feed.take(version), 1)
                         version = coded.version
                     if not version:

@@ -29,7 +29,7 @@ def checked(controls: Controls, wishes: Any) -> dict[str, Any]:
     about = {each["name"]: each for each in controls.describe()}
     for name, wish in wishes.items():
         if name not in about:
-            controls.choices(name[:_LONGEST])  # raises what the program says of a control that it has not
+            controls.choices(name[:_LONGEST])  # raises the program's usual error for an unknown control
         kind = about[name]["kind"]
         if name == "recording":
             _require(isinstance(wish, bool), name, "must be on or off")

@@ -223,7 +223,7 @@ class Bar:
         names = [str(each) for each in self._controls.choices(self._menu)]
         room = max(1, bottom // high)
         place = names.index(str(now)) if str(now) in names else 0
-        first = max(0, min(place - room // 2, len(names) - room))  # where there is no room for all: those around it
+        first = max(0, min(place - room // 2, len(names) - room))  # if not all names fit: those around the current one
         names = names[first : first + room]
         wide = min(max(text.measure(name, size) for name in names) + 3 * size, width)
         x, y = min(owner.x, width - wide), bottom - len(names) * high

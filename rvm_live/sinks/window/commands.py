@@ -105,7 +105,7 @@ class Commands:
         """Do something, and answer with the reason if it fails."""
         try:
             do()
-        except SettingsError as error:  # a key for what is not there: no more than an answer
+        except SettingsError as error:  # a key for something that does not exist here: only show the message
             self._say(str(error))
         except RvmLiveError as error:
             _log.warning("%s", error)

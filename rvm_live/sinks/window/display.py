@@ -88,7 +88,7 @@ def screen_now() -> Screen:
             return Screen("DISPLAY is not set: this Wayland session has no XWayland, which OpenCV's windows need")
         return Screen("DISPLAY is not set (no desktop session, or a remote shell without X forwarding)")
     if not sys.executable or getattr(sys, "frozen", False):
-        return Screen()  # no Python to ask with: another copy of the whole program would start
+        return Screen()  # no Python interpreter to run the query: another copy of the whole program would start
     try:
         size, area, resources = _ask(name)
     except (OSError, ValueError) as error:
@@ -128,8 +128,8 @@ def prepare_qt() -> None:
     plugins = Path(os.environ.get("QT_QPA_PLATFORM_PLUGIN_PATH", "")) / "platforms"
     shipped = [plugin.name for plugin in plugins.glob("libq*.so")] if plugins.is_dir() else []
     if shipped != ["libqxcb.so"]:
-        return  # not the wheel's Qt
-    # A desktop-wide QT_QPA_PLATFORM=wayland would make the wheel's Qt abort: it ships this plug-in alone.
+        return  # not the Qt of OpenCV's wheel
+    # A desktop-wide QT_QPA_PLATFORM=wayland would make the wheel's Qt abort: it ships with the xcb plug-in only.
     os.environ["QT_QPA_PLATFORM"] = "xcb"
     with suppress(OSError):
         ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
@@ -142,7 +142,7 @@ def _framework(cv2: object) -> str | None:
         return None
     try:
         return str(ask())
-    except Exception:  # a headless build has the function, and it throws
+    except Exception:  # a headless build has the function, but it raises
         return ""
 
 

@@ -10,7 +10,7 @@ __all__ = ["draw_icon"]
 
 _ROOM, _PERSON = (122, 157, 42), (250, 248, 246)  # BGR
 _CELL = 8  # cells of the checkerboard across the icon
-_SCALE = 4  # drawn larger and averaged, so that its edges are smooth
+_SCALE = 4  # drawn larger and averaged, for smooth edges
 
 
 def draw_icon(side: int = 64) -> NDArray[np.uint8]:

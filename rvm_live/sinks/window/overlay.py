@@ -143,7 +143,7 @@ class Overlay:
                 title, phase = "paused", "press space to continue"
             panel = _waiting_panel(title, phase, messages, size, width - 2 * margin, height - 2 * margin)
             placed.append((panel, (width - panel.width) // 2, (height - panel.height) // 2))
-        right, reach = margin, 0  # down to where, and how far in, the right edge's panels come
+        right, reach = margin, 0  # how far down, and how far in from the right edge, panels are placed already
         signs = [_recording_panel(status, size)] if status.recording else []
         signs += [
             caption(joined(state, clock_of(seconds) if state == "live" else "", label), size)
@@ -179,7 +179,8 @@ class Overlay:
             limit = min(width - 2 * margin, max(31 * size, round(width * 0.42)))
             if rows:
                 panel = lay_out(rows, size, limit, min_width=min(self._width, limit))
-                self._width = max(self._width, panel.width)  # a panel that breathes with its numbers is restless
+                # The panel never gets narrower: changing its width with its numbers would be restless.
+                self._width = max(self._width, panel.width)
                 if keys is None or panel.width + keys.width + 3 * margin <= width:
                     placed.append(left(panel))
         if keys is not None:
@@ -222,14 +223,14 @@ def _waiting_panel(title: str, phase: str, messages: list[str], size: int, max_w
         rows.append(Row("", phase, rank=1))
     for message in messages:
         if phase and message.startswith(phase):
-            continue  # said already
+            continue  # shown already
         rows += [Row("", line, colour=AMBER, rank=2) for line in text.wrap(message, max_width - 2 * size, size, 2)]
     return lay_out(fit_rows(rows, max_height, size) or rows[:1], size, max_width)
 
 
 def _recording_panel(status: Status, size: int) -> Panel:
     """A red dot, how long and how much; with sound a microphone, struck out while it hears nothing."""
-    megabytes = status.recorded_bytes / 1e6  # what an encoder still holds lies nowhere yet
+    megabytes = status.recorded_bytes / 1e6  # without what the encoder still holds
     words = joined(clock_of(status.recorded_s), f"{megabytes:.1f} MB" if megabytes >= 0.1 else "")
     dot = round(size * 0.35)
     width = text.measure(words, size) + 2 * dot + 2 * size
@@ -244,7 +245,7 @@ def _recording_panel(status: Status, size: int) -> Panel:
 
 def _draw_microphone(canvas: NDArray[np.uint8], x: int, y: int, size: int, *, struck: bool) -> None:
     """A capsule in a bow on a foot, a little higher than a capital, its middle at (x, y)."""
-    half, scale = round(size * 0.6), 8  # drawn large and brought down: lines are about a pixel wide
+    half, scale = round(size * 0.6), 8  # drawn large and scaled down: lines are about a pixel wide
     patch = canvas[y - half : y + half, x - half : x + half]
     large = cv2.resize(patch, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     unit, middle = half * scale / 10, half * scale

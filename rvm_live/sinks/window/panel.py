@@ -38,7 +38,7 @@ AMBER: Colour = (70, 190, 255)
 RED: Colour = (95, 95, 255)
 _BACK: Colour = (30, 24, 20)
 _OPACITY = 0.78
-_INK = 110  # distance from the panel's colour at which a pixel counts as fully drawn
+_INK = 110  # distance from the panel's colour from which on a pixel counts as fully drawn
 _THROUGH = np.array([round(255 * (1 - _OPACITY) * (1 - min(distance / _INK, 1))) for distance in range(256)], np.uint8)
 
 

@@ -97,7 +97,7 @@ def shorten(text: str, width: int, size: int, weight: int = REGULAR) -> str:
     if measure(text, size, weight) <= width:
         return text
     low, high = 0, len(text)
-    while low < high:  # the longest beginning that fits
+    while low < high:  # binary search for the longest beginning that fits
         middle = (low + high + 1) // 2
         if measure(text[:middle].rstrip() + "…", size, weight) <= width:
             low = middle

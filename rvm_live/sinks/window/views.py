@@ -31,7 +31,7 @@ __all__ = [
 _OPENING = (1280, 720)
 _SMALLEST = 360
 _SHARE = 0.8
-_TITLE_BAR = 40  # pixels, at the usual scale
+_TITLE_BAR = 40  # pixels, at the usual display scale
 
 
 def opening_size(frame: tuple[int, int], screen: Screen, wanted: tuple[int, int] | None = None) -> tuple[int, int]:

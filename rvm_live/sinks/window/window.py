@@ -40,7 +40,7 @@ from rvm_live.sinks.window.toolkits.base import (
 __all__ = ["ViewState", "WindowActions", "WindowSink", "display_available"]
 
 _DIGITS = tuple("123456789")
-_GRIP = 18  # pixels to each side of the comparison's line that take hold of it
+_GRIP = 18  # pixels on each side of the comparison's line where it can be gripped
 
 
 class WindowSink(Sink):
@@ -189,7 +189,7 @@ class WindowSink(Sink):
         try:
             if composite is not None:
                 canvas = views.render(composite, view.display, width, height, view.split, mirror=view.mirror)
-        except MatteError as error:  # read here for the first time, and the device it lies on has died since
+        except MatteError as error:  # the matte is read here for the first time, and its device has died since
             self._composite = None
             self.tell(str(error))
         if canvas is None:
@@ -235,7 +235,8 @@ class WindowSink(Sink):
             self._dirty = True
             action = action_for(event)
             if action == "background number":
-                digit = event.name if event.name in _DIGITS else event.place  # AZERTY: what it types is none
+                # On AZERTY the digit keys type other characters.
+                digit = event.name if event.name in _DIGITS else event.place
                 action = f"choose background {int(digit) - 1}"
             if action is not None:
                 self._commands.do(action)

@@ -23,7 +23,7 @@ def _asked() -> str:
     if not display:
         return ""
     width, height = x11.XDisplayWidth(display, 0), x11.XDisplayHeight(display, 0)
-    name = c_ulong(x11.XInternAtom(display, b"_NET_WORKAREA", 0))  # EWMH: what the desktop's panels leave
+    name = c_ulong(x11.XInternAtom(display, b"_NET_WORKAREA", 0))  # EWMH: the area that the desktop's panels leave free
     root = c_ulong(x11.XDefaultRootWindow(display))
     kind, form, count, left, values = c_ulong(), c_int(), c_ulong(), c_ulong(), ctypes.POINTER(c_long)()
     told = (byref(kind), byref(form), byref(count), byref(left), byref(values))

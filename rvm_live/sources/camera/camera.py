@@ -32,7 +32,8 @@ _INTERFACE = re.compile(r"#\{[0-9a-f-]{36}\}.*")
 
 _BACKENDS: dict[str, tuple[int, ...]] = {
     "linux": (cv2.CAP_V4L2,),
-    # DirectShow opens quickly and obeys the pixel format; Media Foundation takes cameras it does not know.
+    # DirectShow opens fast and obeys the pixel format; Media Foundation also takes cameras that DirectShow does not
+    # know.
     "win32": (cv2.CAP_DSHOW, cv2.CAP_MSMF),
     "darwin": (cv2.CAP_AVFOUNDATION,),
 }
@@ -110,7 +111,7 @@ def _known_to(backend: int) -> list[Camera] | None:
         from cv2_enumerate_cameras import enumerate_cameras
 
         found = enumerate_cameras(backend)
-    except Exception:  # its back ends raise whatever their system libraries do
+    except Exception:  # OpenCV's back ends may raise anything
         return None
     cameras = {
         each.index: Camera(each.index, each.name or "", each.path or "", ((backend, each.index),)) for each in found
@@ -236,10 +237,10 @@ class CameraSource(Source):
         )
 
     def _opened(self, camera: Camera) -> bool:
-        # The driver keeps its own number of buffers: with one alone (CAP_PROP_BUFFERSIZE 1) V4L has nowhere to put a
-        # picture while the last is being decoded, and the rate halves. The capture thread empties them all the time.
+        # The driver keeps its own number of buffers: with only one (CAP_PROP_BUFFERSIZE 1), V4L cannot store a picture
+        # while the last one is decoded, and the rate halves. The capture thread empties all buffers all the time.
         wanted = {
-            # The pixel format comes first: it decides which sizes and rates there are.
+            # The pixel format comes first: the available sizes and rates depend on it.
             cv2.CAP_PROP_FOURCC: float(cv2.VideoWriter.fourcc(*self._settings.fourcc)),
             cv2.CAP_PROP_FRAME_WIDTH: float(self._settings.width or WIDTH),
             cv2.CAP_PROP_FRAME_HEIGHT: float(self._settings.height or HEIGHT),
@@ -248,7 +249,7 @@ class CameraSource(Source):
         for backend, number in camera.routes or tuple((backend, camera.index) for backend in backends()[:1]):
             if self._capture.open(number, backend, wanted):
                 return True
-            # Some drivers refuse to open with parameters they cannot meet; ask them one by one instead.
+            # Some drivers refuse to open with values they cannot meet; set them one by one instead.
             if self._capture.open(number, backend, {}):
                 for what, value in wanted.items():
                     self._capture.set(what, value)
@@ -262,7 +263,8 @@ class CameraSource(Source):
             grab = self._capture.grab()
             if grab is None:
                 self._clock.sleep(0.02)
-            elif grab.image.max() < _BLACK:  # many begin with a few; one whose cover is closed goes on with them
+            elif grab.image.max() < _BLACK:
+                # Many cameras begin with a few black pictures; one whose cover is closed gives nothing else.
                 what = "only black pictures (is its cover closed?)"
             else:
                 return grab

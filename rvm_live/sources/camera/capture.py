@@ -109,7 +109,7 @@ class Capture:
         with self.guard:
             if not self._grab_fresh():
                 return None
-            # A camera's grab waits for the buffer, its retrieve decodes: this is the moment in between.
+            # grab() waits for the buffer, retrieve() decodes it: the time between the two is the capture time.
             captured_ns = self._clock.now_ns()
             done, image = self._capture.retrieve()
             self._returned_ns = self._clock.now_ns()
@@ -120,7 +120,7 @@ class Capture:
     def _picture(self, image: Any) -> NDArray[np.uint8]:
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3:
             return np.ascontiguousarray(image)
-        if self._told is None:  # asked once: it does not change while pictures come
+        if self._told is None:  # read once: it does not change while pictures come
             wide, high = (self._capture.get(what) for what in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
             self._told = (max(0, round(wide)), max(0, round(high))), _text(self._capture.get(cv2.CAP_PROP_FOURCC))
         try:
@@ -132,7 +132,7 @@ class Capture:
         began_ns = self._clock.now_ns()
         if self._returned_ns is None or began_ns - self._returned_ns < _IDLE_NS:
             return bool(self._capture.grab())
-        # What has to be waited for is new; what is there at once was waiting for us.
+        # A picture that has to be waited for is new; one that is there at once is old.
         now_ns = began_ns
         while True:
             asked_ns = now_ns

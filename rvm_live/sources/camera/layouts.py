@@ -15,15 +15,15 @@ from rvm_live.core.arrays import Bytes
 
 __all__ = ["UnknownLayoutError", "as_bgr"]
 
-_PACKED = {"UYVY": cv2.COLOR_YUV2BGR_UYVY, "YVYU": cv2.COLOR_YUV2BGR_YVYU}  # else YUYV
+_PACKED = {"UYVY": cv2.COLOR_YUV2BGR_UYVY, "YVYU": cv2.COLOR_YUV2BGR_YVYU}  # otherwise YUYV
 _PLANES = {
     "NV21": cv2.COLOR_YUV2BGR_NV21,
     "YU12": cv2.COLOR_YUV2BGR_I420,
     "I420": cv2.COLOR_YUV2BGR_I420,
     "IYUV": cv2.COLOR_YUV2BGR_I420,
     "YV12": cv2.COLOR_YUV2BGR_YV12,
-}  # else NV12
-_DEPTHS = {"Y10 ": 10, "Y12 ": 12}  # else 16 bits
+}  # otherwise NV12
+_DEPTHS = {"Y10 ": 10, "Y12 ": 12}  # otherwise 16 bits
 _JPEG = b"\xff\xd8\xff"
 
 
@@ -54,7 +54,7 @@ def as_bgr(image: Any, size: tuple[int, int], fourcc: str) -> Bytes:
     if values.dtype == np.uint8 and values.ndim in (2, 3):
         try:
             made = _converted(values, size, fourcc)
-        except cv2.error:  # a size that a format cannot have
+        except cv2.error:  # this format cannot have this size
             made = None
     if made is None:
         what = "x".join(map(str, image.shape)) + f" values of {image.dtype}"
@@ -80,7 +80,7 @@ def _converted(values: Bytes, size: tuple[int, int], fourcc: str) -> Any:
         return cv2.imdecode(flat, cv2.IMREAD_COLOR)
     rows, columns = values.shape[:2]
     if (columns, rows) != size and width > 0 and height > 0:
-        # Bare bytes in whatever shape: how many there are tells what they are.
+        # Raw bytes of any shape: their number tells the format.
         if 2 * len(flat) == 3 * width * height:
             planes = flat.reshape(height * 3 // 2, width)
             return cv2.cvtColor(planes, _PLANES.get(fourcc, cv2.COLOR_YUV2BGR_NV12))

@@ -8,9 +8,9 @@ __all__ = ["set_variables", "silence_backends"]
 
 _VARIABLES = {
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
-    # A camera that stops answering is noticed within two seconds instead of V4L's ten.
+    # With this, a camera that stops answering is noticed within 2 s instead of V4L's 10 s.
     "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "2",
-    # Media Foundation tries every conversion that hardware might do before it opens a camera: up to a minute.
+    # Otherwise Media Foundation tries every hardware conversion before it opens a camera, for up to a minute.
     "OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS": "0",
 }
 

@@ -19,7 +19,7 @@ __all__ = ["ask", "library", "state"]
 
 _log = logging.getLogger("rvm_live")
 
-_UNKNOWN, _RESTRICTED, _DENIED = range(3)  # AVAuthorizationStatus; what is above is an agreement
+_UNKNOWN, _RESTRICTED, _DENIED = range(3)  # AVAuthorizationStatus; higher values mean permission
 _LIMIT_S = 60.0
 _SLICE_S = 0.05
 _REFUSED = {
@@ -84,6 +84,7 @@ def _ask(library: Any, ended: Callable[[], bool]) -> None:
     while not (ended() or time.monotonic() >= until):
         if on_main:
             soon = library.NSDate.dateWithTimeIntervalSinceNow_(_SLICE_S)
-            library.NSRunLoop.currentRunLoop().runUntilDate_(soon)  # returns at once where it has nothing to watch
+            # Returns at once if the run loop has nothing to watch.
+            library.NSRunLoop.currentRunLoop().runUntilDate_(soon)
         if answered.wait(_SLICE_S):
             break

@@ -70,7 +70,7 @@ class DemoSource(Source):
         how = cv2.INTER_CUBIC if self._scale > 1 else cv2.INTER_AREA
         large = np.clip(cv2.resize(alpha, size, interpolation=how), 0, 1)
         tint = np.clip(cv2.resize(colour, size, interpolation=how), 0, 249)
-        # Premultiplied: shifting and turning then keeps colour and alpha in step, and blending is one product.
+        # Premultiplied: shifting and rotating then keep colour and alpha together, and blending is one product.
         self._person = np.dstack([tint * large[..., None], large * 255]).round().astype(np.uint8)
         self._firsts, self._lasts = _extents(self._person[..., 3])
 
@@ -116,7 +116,7 @@ class DemoSource(Source):
         x = self._width * (0.5 + 0.07 * np.sin(seconds * 0.47) + 0.015 * np.sin(seconds * 1.9))
         y = self._height + _SPARE_ROWS * self._scale * (1 - 0.25 * np.sin(seconds * 1.1))
         cos, sin = zoom * np.cos(turn), zoom * np.sin(turn)
-        # The middle of the portrait's lower edge goes to (x, y).
+        # Moves the middle of the portrait's lower edge to (x, y).
         matrix = np.array(
             [
                 [cos, -sin, x - cos * width / 2 + sin * height],
@@ -134,8 +134,9 @@ class DemoSource(Source):
     ) -> Iterator[tuple[int, int, int, int]]:
         """The box in bands as wide as the person is there: beside a head there is nothing to draw."""
         left, top, right, bottom = box
-        along_x, from_y, by_x = matrix[0].tolist()  # where a column of the person lies
-        to_x, to_y, start = cv2.invertAffineTransform(matrix)[1].tolist()  # and a row of the picture in the person
+        along_x, from_y, by_x = matrix[0].tolist()  # where a column of the person lies in the picture
+        # Where a row of the picture lies in the person.
+        to_x, to_y, start = cv2.invertAffineTransform(matrix)[1].tolist()
         for begins in range(top, bottom, _BAND):
             ends = min(begins + _BAND, bottom)
             first = int(min(to_x * left, to_x * right) + to_y * begins + start) - 2

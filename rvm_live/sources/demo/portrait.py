@@ -60,7 +60,7 @@ def load_portrait() -> Portrait:
     Raises:
         SourceUnavailableError: scikit-image is not installed.
     """
-    # Only the file is wanted: importing the package would take longer than everything else here.
+    # Only a file of the package is needed: importing it would take longer than everything else here.
     package = find_spec("skimage")
     photograph = Path(package.origin).parent / "data" / "astronaut.png" if package and package.origin else None
     picture = cv2.imread(str(photograph)) if photograph and photograph.exists() else None
@@ -83,7 +83,7 @@ def _alpha(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     mask = np.where(rough > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     mask[inside > 0] = cv2.GC_FGD
     mask[outside == 0] = cv2.GC_BGD
-    cv2.setRNGSeed(0)  # GrabCut starts its mixtures by k-means
+    cv2.setRNGSeed(0)  # GrabCut initialises its mixtures by k-means, which is random
     cv2.grabCut(image, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
     hard = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
     guide = image.astype(np.float32) / 255

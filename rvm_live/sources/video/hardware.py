@@ -35,7 +35,7 @@ def open_decoding(target: str) -> tuple[Any, str, str]:
         try:
             _try(target, kind)
             return _opened(target, kind), kind, ""
-        except Exception as error:  # drivers that are not there fail in many ways; the file itself is tried below
+        except Exception as error:  # missing drivers fail in many ways; the file itself is tried below
             reasons.append(f"{kind}: {words_of(error)}")
     return open_any(target), "software", "; ".join(reasons)
 
@@ -49,6 +49,6 @@ def _try(target: str, kind: str) -> None:
 def _opened(target: str, kind: str) -> Any:
     from av.codec.hwaccel import HWAccel
 
-    # Without software of its own to fall back on it tells us when it does nothing.
+    # Without a fallback to software it fails when hardware decoding does not work, so that we know.
     accelerated = HWAccel(device_type=kind, allow_software_fallback=False)
     return open_any(target, hwaccel=accelerated)

@@ -74,7 +74,7 @@ class VideoFileSource(Source):
         self._reading: Reading | None = None
         self._pictures: Iterator[Timed] = iter(())
         self._first: Timed | None = None
-        self._anchor: tuple[int, int] | None = None  # (clock, media) of a frame that was on time
+        self._anchor: tuple[int, int] | None = None  # (clock, media) times of a frame that came on time
         self._pixel = Fraction(1) if square else None
 
     def open(self) -> SourceInfo:
@@ -193,7 +193,8 @@ class VideoFileSource(Source):
         if self._pixel is None:
             self._pixel = facts.pixel
         words = f"{self._name} contains a picture that cannot be converted"
-        with told_as(SourceLostError, words, of=(av.error.FFmpegError, ValueError)):  # pixels of an unknown kind
+        with told_as(SourceLostError, words, of=(av.error.FFmpegError, ValueError)):
+            # ValueError: an unknown pixel format.
             image = brought_to(bgr_of(frame, exact=not self._settings.realtime), facts, self._pixel)
         return fit_inside(image, (self._settings.width, self._settings.height))
 

@@ -84,7 +84,7 @@ class OpenVinoCache:
         self._device = device
         self.has_bf16 = cpu_runtime.has_bf16(core)
         self.best = "fp16" if device != CPU else "bf16" if self.has_bf16 else "fp32"
-        # What is not quantised runs in the quickest precision there is.
+        # Layers that are not quantised run in the fastest precision available.
         self._hints = {**_HINTS, "int8": "bf16" if self.has_bf16 else "f32"}
         self._weights = weights
         self._coloured = coloured
@@ -152,7 +152,7 @@ class OpenVinoCache:
         with told_as(EngineError, "OpenVINO refuses the network", of=RuntimeError):
             coarse, model = self._models(key)
             coarse = resized(coarse, key.low, shapes)
-            if key.precision != "int8":  # OpenVINO cannot keep the state of a quantised network
+            if key.precision != "int8":  # OpenVINO cannot keep the state inside a quantised network
                 keep_state(coarse, len(shapes))
             compiled = self._compiled((coarse, resized(model, key.low)), key.precision)
             return OpenVinoRequest(*compiled, import_quietly("openvino").Tensor)
@@ -179,7 +179,7 @@ class OpenVinoCache:
         if self._device != CPU:
             return None
         kept_in = folder() / self._name("int8", refined=refined, low=low) / _SHARE
-        if kept_in not in self._shares:  # looked for once: the ladder asks at every frame
+        if kept_in not in self._shares:  # read once: the ladder asks at every frame
             try:
                 self._shares[kept_in] = float(kept_in.read_text())
             except (OSError, ValueError):

@@ -32,7 +32,7 @@ def devices_for(asked: str, available: Sequence[str]) -> list[str]:
     wanted = _KINDS[kind]
     found = [each for each in available if each.split(".")[0] == wanted and (not number or each == f"GPU.{number}")]
     if number == "0" and not found:
-        found = [each for each in available if each == wanted]  # the only one has no number
+        found = [each for each in available if each == wanted]  # a single device has no number
     if not found:
         raise UnavailableError(
             f"device {asked} is not available: OpenVINO sees {', '.join(available)}; is its driver installed?"

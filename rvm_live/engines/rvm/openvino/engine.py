@@ -78,7 +78,7 @@ class OpenVinoEngine(Engine):
         others = devices_for(asked, core.available_devices)
         self._weights = load(resolve(self.settings))
         if asked == "auto" and not self.settings.keep_up:
-            others = []  # files are the same whatever else the machine has
+            others = []  # only the CPU: results for files must not depend on the machine's other devices
         chosen = choose(asked, others, lambda device: self._attempt(core, device))
         self._cache = self._cache_on(core, chosen.device)
         self._on_cpu = chosen.device == CPU
@@ -87,7 +87,7 @@ class OpenVinoEngine(Engine):
         if precision == "auto":
             precision = self._cache.best
         elif self._on_cpu and precision == "fp16":
-            precision = self._cache.best  # it was meant for what is not used
+            precision = self._cache.best  # fp16 was meant for a GPU, which is not used
         elif precision == "bf16" and not half:
             raise UnavailableError(f"this CPU ({cpu_words()}) has no bf16: choose --precision auto or fp32")
         elif not self._on_cpu and precision in ("bf16", "int8"):
@@ -271,7 +271,7 @@ class OpenVinoEngine(Engine):
             self.reset()
             raise EngineError(f"matting failed in OpenVINO: {words_of(error)}") from error
         if self._last[1] is None or model is not self._last[0]:
-            # The runtime's memory is good until the next run.
+            # Copied: the runtime's memory is overwritten by the next run.
             self._last = model, Found(*[np.array(part) for part in model]), Common()
         _, found, common = self._last
         estimate = Estimate(frame.image, lambda: found, upsampler, found.offset, common)

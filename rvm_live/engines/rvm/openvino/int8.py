@@ -51,7 +51,7 @@ def require() -> Any:
     except ImportError as error:
         raise UnavailableError(f"int8 needs NNCF ({adding('int8')}): {error}") from error
     if isinstance(wrapper.telemetry, wrapper.NNCFTelemetry):
-        # Imported by the host program before: without its sender every report is skipped.
+        # The host program may have imported NNCF earlier: without its sender, NNCF skips every report.
         vars(wrapper.telemetry).pop("_impl", None)
     return nncf
 
@@ -92,7 +92,7 @@ def quantise(
             )
     except Exception as error:
         raise EngineError(f"NNCF cannot quantise the network: {words_of(error)}") from error
-    # The states of the check are each network's own: errors add up there as they do in use.
+    # In this check each network keeps its own states, so that errors add up as they do in use.
     ours = list(_walk(_request(core, model), pictures[split:], shapes))
     theirs = list(_walk(exact, pictures[split:], shapes))
     apart = [np.abs(_alpha(one) - _alpha(other)).mean() for (_, one), (_, other) in zip(ours, theirs, strict=True)]

@@ -82,7 +82,7 @@ class LinearModel(nn.Module):
         if not self.refined:
             slope, offset = torch.zeros_like(mat), mat
         elif self.coloured or not isinstance(refiner, FastGuidedFilter):
-            # A filter without weights does not look at the features.
+            # A filter without weights does not use the features.
             slope, offset = refiner.coefficients(_base(picture), mat, mat if hidden is None else hidden)
         else:
             slope, offset = refiner.fit(_base(picture).mean(1, keepdim=True), mat[:, 3:], 1)

@@ -110,8 +110,8 @@ class Step:
             self._replay()
             found, self._found, self._images = self._found, [], ()
             return found
-        # The recording writes to the same memory at the next frame, when somebody may still be reading this one. What
-        # is given away is asked for first: where there is no memory left, the states have not moved.
+        # The recording overwrites this memory at the next frame, when this one may still be in use. The copies to give
+        # away are allocated first: if memory runs out, the states have not advanced.
         own = [(torch.empty_like(a), None if f is None else torch.empty_like(f)) for a, f in self._found]
         for mine, image in zip(self._images, images, strict=True):
             mine.copy_(image)
@@ -159,22 +159,22 @@ class Step:
         base = small.to(self._dtype, memory_format=self._layout)
         r1, r2, r3, r4 = self.states
         mat, hidden, *states = network.coarse(base, r1, r2, r3, r4, self._time)
-        # The guided filter takes differences of nearly equal numbers: single precision, whatever the network has.
+        # The guided filter subtracts nearly equal numbers: single precision, whatever precision the network has.
         mat = mat.float()
         if self.ratio == 1.0:
             slope, offset = self._whole.expand_as(mat), mat
         else:
             slope, offset = network.refiner.coefficients(small, mat, hidden.float())
-            # The network estimates foreground minus picture; a slope of one more adds the picture back.
+            # The network estimates foreground minus picture; adding 1 to the slope adds the picture back.
             slope = slope + self._whole
-        # One NaN or infinite value makes the sum so; in single precision nothing else does.
+        # A single NaN or infinite value makes the sum NaN or infinite; in single precision nothing else does.
         self.finite = torch.isfinite(slope.sum(dtype=torch.float32) + offset.sum(dtype=torch.float32))
         slope, offset = slope[:, self._turn], offset[:, self._turn]
         if self._kept:
             mean = small.float().mean(1, keepdim=True)
             alpha = slope[:, 3:] * mean + offset[:, 3:]
             near = functional.max_pool2d((alpha > _TRACE).float(), _NEAR, 1, _NEAR // 2)
-            # The colours' part stays: where alpha is 0 nobody sees them.
+            # The colours' coefficients stay: where alpha is 0 they cannot be seen.
             both = (torch.cat((part[:, :3], part[:, 3:] * near), 1) for part in (slope, offset))
             self._model = next(both), next(both)
         self._found = [

@@ -77,7 +77,7 @@ class RvmEngine(Engine):
         self._key: _Key | None = None
         self._kept: tuple[tuple[int, ...], States] | None = None
         self._soundness = FiniteCheck()
-        # Files are worked off in chunks, and their result must not depend on where a run was stopped.
+        # Files are processed in chunks, and their result must not depend on where a run was stopped.
         self._gate = StillGate() if settings.keep_up and settings.gate_wanted else None
 
     def open(self) -> EngineInfo:
@@ -88,7 +88,7 @@ class RvmEngine(Engine):
         network.load_state_dict(weights.state_dict, strict=True)
         fold_batch_norm(network)
         self._dtype = torch.float16 if precision == "fp16" else torch.float32
-        # oneDNN and cuDNN are both at their fastest with the channels innermost.
+        # oneDNN and cuDNN are fastest with the channels innermost.
         self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         with told_as(UnavailableError, f"device {device} cannot be used", of=RuntimeError):
             self._lane = Lane(device)
@@ -211,7 +211,7 @@ class RvmEngine(Engine):
 
     @property
     def chunked(self) -> bool:
-        # A CPU is kept busy by one frame: there a chunk gains nothing and takes memory (`rvm-live stress` tells).
+        # One frame keeps a CPU busy: a chunk gains nothing there and takes memory (`rvm-live stress` shows it).
         return self._device.type != "cpu"
 
     def states(self) -> States | None:
@@ -246,10 +246,10 @@ class RvmEngine(Engine):
         return self._network
 
     def _failed(self, error: Exception) -> EngineError:
-        if is_out_of_memory(error):  # nothing has been worked out yet: less of it may go
+        if is_out_of_memory(error):  # no state has changed yet: a retry with less may work
             self._put_by()
             return NoMemoryError(f"out of memory on {self._device}{memory_wanted(error)}")
-        # The states are no longer to be trusted, nor is the device: the next frame makes its step anew.
+        # Neither the states nor the device can be trusted any more: the next frame makes its step anew.
         self._step = self._key = None
         self._steps.close()
         return EngineError(f"matting failed on {self._device}: {words_of(error)}")
@@ -336,11 +336,11 @@ def best_for(device: torch.device) -> FullSize:
     """The fastest correct implementation of the full-size steps on a GPU."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of one version of Triton about the defaults of the next
+            warnings.simplefilter("ignore")  # Triton warns here about defaults of its next version
             from rvm_live.engines.rvm.torch.triton_kernels import FusedFullSize, why_wrong
 
             reason = why_wrong(device)
-    except Exception as error:  # a compiler, its cache, a driver: whatever fails there is no reason to stop
+    except Exception as error:  # a compiler, its cache or a driver may fail in any way: no reason to stop
         reason = words_of(error)
     if reason is None:
         return FusedFullSize()

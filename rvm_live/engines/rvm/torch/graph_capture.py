@@ -42,7 +42,7 @@ def record_graph(
     Raises:
         RuntimeError: something in ``work`` cannot be recorded, or a recording before left this process unable to.
     """
-    # cuDNN measures its algorithms once for these shapes; the recording keeps the quickest.
+    # cuDNN times its algorithms once for these shapes; the recording keeps the fastest.
     how = torch.backends.cudnn.flags(enabled=True, benchmark=not repeatable, deterministic=repeatable, allow_tf32=False)
     with _recording:
         if device in _leaking:
@@ -54,7 +54,7 @@ def record_graph(
                 work()
             stream.synchronize()
             graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
-            # "thread_local": what other threads do meanwhile is their own affair.
+            # "thread_local": what other threads do meanwhile does not spoil the capture.
             graph.capture_begin(pool, capture_error_mode="thread_local")
             try:
                 work()
@@ -83,13 +83,13 @@ def _break_off(graph: Any, device: torch.device, pool: Any) -> None:
         _log.debug("the capture was interrupted", exc_info=True)
     try:
         inside: Any = torch._C
-        # The second is what earlier versions of torch call it.
+        # The second name is that of earlier versions of torch.
         end = getattr(inside, "_cuda_endAllocateToPool", None) or inside._cuda_endAllocateCurrentStreamToPool
         end(device.index, pool)
         torch._C._cuda_releasePool(device.index, pool)
     except (AttributeError, RuntimeError) as error:
         if "not currently recording" in str(error):
-            return  # a torch whose capture_end does tell it
+            return  # this version of torch has ended it in capture_end already
         _leaking.add(device)
         _log.warning("no more CUDA graphs are captured on %s: %s", device, words_of(error))
 

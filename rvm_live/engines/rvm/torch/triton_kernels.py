@@ -26,7 +26,7 @@ def shrink_kernel(image, small, width, height, low_width, low_height, step, BLOC
     """uint8 (H, W, 3) BGR -> float32 (3, h, w) RGB in 0-1, bilinear at ``step`` full-size pixels a pixel."""
     index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = index < low_width * low_height
-    # Pixel centres, as torch places them: x' = (x + 0.5) * step - 0.5, never left of the first.
+    # Pixel centres as torch places them: x' = (x + 0.5) * step - 0.5, never left of the first pixel.
     x = tl.maximum(((index % low_width).to(tl.float32) + 0.5) * step - 0.5, 0.0)
     y = tl.maximum(((index // low_width).to(tl.float32) + 0.5) * step - 0.5, 0.0)
     left = tl.minimum(x.to(tl.int32), width - 1)

@@ -112,7 +112,7 @@ class OpenCvToolkit(Toolkit):
             return
         try:
             cv2.destroyWindow(title)
-            cv2.waitKeyEx(1)  # the window system takes it down while events are handled
+            cv2.waitKeyEx(1)  # the window closes only while events are handled
         except cv2.error as error:
             _log.debug("the window was closed already: %s", words_of(error))
 
@@ -134,7 +134,7 @@ class OpenCvToolkit(Toolkit):
         if self._look_ns is not None and self._clock.now_ns() >= self._look_ns:
             self._look_ns = None
             if self._screen.size is not None and self._size == self._before != self._screen.size:
-                # No window manager took the request: do it ourselves.
+                # No window manager has resized the window: scale the picture ourselves.
                 self._stretched = True
                 cv2.moveWindow(self._title, 0, 0)
                 cv2.resizeWindow(self._title, *self._screen.size)
@@ -163,8 +163,8 @@ _SPECIAL = {
 }  # fmt: skip
 
 
-# What X calls the letters in the places of ours (keysymdef.h) where the layout is Russian or Ukrainian, Greek,
-# Arabic or Persian, or Hebrew. A Greek or Hebrew q is a mark that other layouts have elsewhere: Esc is left.
+# X's names (keysymdef.h) of the letters on the same keys in Russian or Ukrainian, Greek, Arabic or Persian, and Hebrew
+# layouts. The q key of a Greek or Hebrew layout gives a mark that is elsewhere on other layouts: Esc is left.
 _IN_PLACE_OF = {
     "o": (0x6DD, 0x7EF, 0x5CE, 0xCED),
     "b": (0x6C9, 0x7E2, 0x100FEFB, 0x5D0, 0xCF0),
@@ -192,7 +192,7 @@ _PLACES = {
     for keysym in keysyms
     for found in (keysym, _other_case(keysym))
 }
-_UNICODE = 0x1000000  # X's letters that have no number of their own: this and the Unicode character's
+_UNICODE = 0x1000000  # X's keysym of a letter without a number of its own: this plus the Unicode code point
 
 
 def key_of(code: int) -> Key | None:

@@ -37,9 +37,9 @@ __all__ = ["SdlToolkit"]
 
 _HINTS = {
     "PYGAME_HIDE_SUPPORT_PROMPT": "1",
-    "SDL_NO_SIGNAL_HANDLERS": "1",  # Ctrl-C is the program's own
+    "SDL_NO_SIGNAL_HANDLERS": "1",  # the program itself handles Ctrl-C
     "SDL_MOUSE_FOCUS_CLICKTHROUGH": "1",
-    "SDL_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR": "0",  # else the desktop's effects go off while the window is open
+    "SDL_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR": "0",  # otherwise desktop effects are off while the window is open
     "SDL_WINDOWS_DPI_AWARENESS": "permonitorv2",
     "SDL_VIDEO_X11_WMCLASS": "rvm-live",
     "SDL_VIDEO_WAYLAND_WMCLASS": "rvm-live",
@@ -58,10 +58,10 @@ class SdlToolkit(Toolkit):
     def __init__(self) -> None:
         self._pygame: Any = None
         self._window: Any = None
-        self._pressed: tuple[int, int, int] | None = None  # when, x, y
+        self._pressed: tuple[int, int, int] | None = None  # time, x, y
         self._special: dict[int, str] = {}
         self._dropped: list[Path] = []
-        self._before: tuple[tuple[int, int], tuple[int, int]] | None = None  # size and place
+        self._before: tuple[tuple[int, int], tuple[int, int]] | None = None  # size and position
 
     def open(self, title: str, size: tuple[int, int]) -> None:
         pygame = self._loaded()
@@ -82,13 +82,14 @@ class SdlToolkit(Toolkit):
     @property
     def screen(self) -> Screen:
         try:
-            sizes = self._loaded().display.get_desktop_sizes()  # first: what Windows tells afterwards are real pixels
+            # Call this first: afterwards Windows reports real pixels.
+            sizes = self._loaded().display.get_desktop_sizes()
         except DisplayError as error:
             return Screen(str(error))
         known = screen_now()
         if not sizes:
             return known
-        width, height = map(int, sizes[0])  # of one monitor; X tells of all together
+        width, height = map(int, sizes[0])  # of one monitor; X reports all monitors together
         area = known.area and (min(known.area[0], width), min(known.area[1], height))
         return replace(known, reason=None, size=(width, height), area=area)
 
@@ -101,7 +102,7 @@ class SdlToolkit(Toolkit):
             code = cv2.COLOR_BGR2BGRA if surface.get_masks()[0] == 0xFF0000 else cv2.COLOR_BGR2RGBA
             pixels = np.frombuffer(surface.get_buffer(), np.uint8).reshape(height, surface.get_pitch() // 4, 4)
             cv2.cvtColor(canvas, code, pixels[:, :width])
-            del pixels  # holds the surface's lock
+            del pixels  # unlocks the surface
             self._window.flip()
         except (self._pygame.error, ValueError, cv2.error) as error:
             raise DisplayError(f"the window failed: {error}") from error
@@ -126,7 +127,7 @@ class SdlToolkit(Toolkit):
             window.set_windowed()
         elif self._pygame.display.get_driver() != "x11" or _managed():
             window.set_fullscreen(desktop=True)
-        elif (size := self.screen.size) is not None:  # nobody answers to the request: do it ourselves
+        elif (size := self.screen.size) is not None:  # no window manager answers the request: do it ourselves
             self._before = (window.size, window.position)
             window.position, window.size = (0, 0), size
 
@@ -147,7 +148,7 @@ class SdlToolkit(Toolkit):
         if self._pygame is not None:
             return self._pygame
         driver = sdl_driver()
-        if not driver:  # left to itself SDL would take one that shows nothing
+        if not driver:  # by itself SDL would choose a driver that shows nothing
             raise DisplayError(screen_now().reason or "there is no display")
         os.environ.setdefault("SDL_VIDEODRIVER", driver)
         for name, value in _HINTS.items():
@@ -202,7 +203,7 @@ class SdlToolkit(Toolkit):
     def _key(self, event: Any) -> Key | None:
         pygame = self._pygame
         if event.mod & (pygame.KMOD_CTRL | pygame.KMOD_LALT | pygame.KMOD_META):
-            return None  # the window manager's, or nobody's
+            return None  # a key of the window manager, or of no meaning here
         shift = bool(event.mod & pygame.KMOD_SHIFT)
         if event.key in self._special:
             return Key(self._special[event.key], shift)

@@ -38,7 +38,8 @@ class Aside(Sink):
 
     def idle(self) -> None:
         now_ns = self._clock.now_ns()
-        if self._lines is None and now_ns - self._looked_ns >= _LOOK_NS:  # before that nothing is chosen yet
+        if self._lines is None and now_ns - self._looked_ns >= _LOOK_NS:
+            # Earlier than that nothing has been chosen yet.
             self._looked_ns = now_ns
             self._look()
 

@@ -98,7 +98,7 @@ def remove() -> list[Path]:
         with atomic_write.writing(path):
             _unlink(path)
     for app in _droplets():
-        shutil.rmtree(app, ignore_errors=True)  # folders without a file
+        shutil.rmtree(app, ignore_errors=True)  # only empty folders are left
     return there
 
 
@@ -137,7 +137,7 @@ def _unlink(path: Path) -> None:
     path.unlink()
     application = next((each for each in path.parents if each.suffix == ".app"), None)
     for folder in path.parents if application is not None else ():
-        with suppress(OSError):  # it is not empty yet
+        with suppress(OSError):  # the folder is not empty yet
             folder.rmdir()
         if folder == application:
             break
@@ -163,7 +163,7 @@ def _files(command: Sequence[str]) -> Files:
             inside / "Info.plist": _plist,
         }
     shared = platformdirs.user_data_path()
-    if not shared.is_absolute():  # is to be passed over, by its specification
+    if not shared.is_absolute():  # the specification says to ignore relative paths
         shared = home / ".local" / "share"
     icons = {
         shared / "icons" / "hicolor" / f"{side}x{side}" / "apps" / f"{_NAME}.png": _png_of(side) for side in _PNG_SIDES
@@ -175,7 +175,7 @@ def _files(command: Sequence[str]) -> Files:
 
 
 def _entry(command: Sequence[str]) -> bytes:
-    by_env = ["env"] if "%" in command[0] else []  # GLib looks for a program of the name before it reads the escapes
+    by_env = ["env"] if "%" in command[0] else []  # GLib looks for the program before it resolves the escapes
     lines = (
         *("[Desktop Entry]", "Type=Application", f"Name={_NAME}", "GenericName=Webcam Background"),
         *(f"Comment={_WHAT}", f"Exec={' '.join([*by_env, *map(_quoted, command), *_OPEN, '%F'])}"),
@@ -234,7 +234,7 @@ def _droplet(command: Sequence[str]) -> list[Path]:
 
 
 def _stub(command: Sequence[str]) -> bytes:
-    # What is started from the Finder stands in the root folder, where recordings cannot be written.
+    # Programs started from the Finder run in the root folder, where recordings cannot be written.
     return f'#!/bin/sh\ncd "$HOME" && exec {shlex.join(command)} "$@"\n'.encode("utf-8", "surrogateescape")
 
 

@@ -48,7 +48,7 @@ def script(command: Sequence[str], application: Path) -> str:
         command: what works off the files whose paths follow.
         application: what is opened where there are none.
     """
-    # What is started from the Finder stands in the root folder.
+    # Programs started from the Finder run in the root folder.
     line = f'cd "$HOME" && exec {shlex.join([*command, "--"])}'
     return _SCRIPT.format(application=_literal(str(application)), command=_literal(line))
 

@@ -83,7 +83,7 @@ def run(
     silence_backends()
     settings = at_home(settings)
     check_outputs(settings)
-    first = open_source(settings.source, clock)  # what cannot be meant is told before anything begins
+    first = open_source(settings.source, clock)  # an invalid source is reported before anything begins
     overflow = overflow_of(settings, first)
     sinks = [open_sink(each) for each in settings.sinks]
     notices = Notices()
@@ -173,7 +173,7 @@ class _App:
             notices,
             overflow,
             clock,
-            # With neither window nor page the recording is what the run is for; else the picture matters more.
+            # Without window and page the run is for the recording; otherwise the picture matters more.
             needed=self.settings.headless and self.page is None,
         )
         self.camera = camera_for(settings, clock)
@@ -208,7 +208,7 @@ class _App:
             self.composer.background_only, lambda: self.composer.private, self.notices.again, self.notices.news
         )
         for sink in sinks:
-            if hasattr(sink, "meet"):  # a sink of the user's own need not know of it
+            if hasattr(sink, "meet"):  # a user's own sink may not have this method
                 sink.meet(around)
         if not self.settings.headless:
             self.window = WindowSink(

@@ -246,7 +246,7 @@ def _background(composer: Composer, wish: Any, source: SourceSettings) -> str | 
         raise SettingsError(str(error)) from error
     refuse_live(found, source)
     if len(found) == 1 and found[0].label in composer.backgrounds:
-        return found[0].label  # a colour or a blur that is there; files have a word before theirs
+        return found[0].label  # a known colour or blur; labels of files begin with another word
     return found
 
 
@@ -321,7 +321,8 @@ class _Cameras:
         camera = self._named().get(name)
         if camera is not None:
             self._chosen = name
-            self._source.use(replace(self._source.settings, source=str(camera.index)))  # a file may be called as it is
+            # Use the camera's number: a file may have the same name.
+            self._source.use(replace(self._source.settings, source=str(camera.index)))
             self._reset()
 
     def _named(self) -> dict[str, Camera]:

@@ -123,7 +123,7 @@ class LiveEngines:
     def check(self, wish: Any) -> str:
         if wish == _RVM and _RVM not in self.names():
             raise SettingsError("RVM's weights are not here: fetch them with `rvm-live weights pull`")
-        # No package.module:Class but the one that was named at the start: whoever changes a control may be far away.
+        # No package.module:Class except the one named at the start: controls may be changed over the network.
         return one_of("engine", lambda: list(dict.fromkeys([_AUTO, *ENGINES.names(), self._first.engine])))(wish)
 
     def use(self, name: str) -> None:
@@ -135,7 +135,8 @@ class LiveEngines:
         else:
             before = replace(self._beside_lite, steady=now.steady)
             if name == _RVM and now.engine == _AUTO and self._running == EMBEDDED and self._engine.rungs:
-                before = replace(before, fallback_lite=False)  # who chooses RVM where lite has taken its place means it
+                # Choosing RVM while lite stands in for it means: RVM, even if slow.
+                before = replace(before, fallback_lite=False)
             self._engine.use(replace(before, engine=_AUTO if name == _RVM else name))
 
     def _use(self, **changes: Any) -> None:
@@ -145,7 +146,7 @@ class LiveEngines:
     def _running(self) -> str:
         try:
             return self._engine.info.engine
-        except Exception:  # nothing is open yet
+        except Exception:  # no engine is open yet
             return ""
 
     # Its ratio ----------------------------------------------------------------------------------------------
@@ -197,7 +198,7 @@ class LiveEngines:
             return self._engine.asked.device
         try:
             return self._engine.info.device
-        except Exception:  # nothing is open yet
+        except Exception:  # no engine is open yet
             return self._engine.asked.device
 
     def check_device(self, wish: Any) -> str:

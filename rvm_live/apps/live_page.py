@@ -109,7 +109,7 @@ class LivePage:
         self._tell(f"rvm-live: the page: {page}")
         self._tell(f"rvm-live: for OBS, view only: {source}")
         if self._settings.open_page:
-            # The token stands in no command line, which everybody on this machine can read.
+            # The token is on no command line, because everybody on this machine could read it there.
             self._led = _leading_to(page)
             address = self._led.as_uri()
             threading.Thread(target=lambda: webbrowser.open(address), name="browser", daemon=True).start()

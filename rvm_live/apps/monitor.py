@@ -118,7 +118,7 @@ class Monitor:
         """
         import psutil  # type: ignore[import-untyped]
 
-        psutil.cpu_percent()  # the next call tells the load since this one
+        psutil.cpu_percent()  # the next call gives the load since this one
         with told_as(MonitorError, f"cannot write {self.path}"):
             atomic_write.refuse_special(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,7 @@ class Monitor:
         thread, self._thread = self._thread, None
         self._stop.set()
         if thread is not None:
-            thread.join(5.0)  # a driver that hangs must not hang us: the thread is a daemon
+            thread.join(5.0)  # a driver that hangs must not block us: the thread is a daemon
             self._take()
         file, self._file = self._file, None
         try:

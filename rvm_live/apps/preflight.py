@@ -39,7 +39,8 @@ DEFAULT_FOLDER = Path("recordings")
 
 def at_home(settings: LiveSettings) -> LiveSettings:
     """The settings with paths of results in which a tilde in front stands for a user's home."""
-    record = settings.record and os.path.expanduser(settings.record)  # as text: a slash at the end means a folder
+    # As text, because a slash at the end means a folder.
+    record = settings.record and os.path.expanduser(settings.record)
     return replace(settings, record=record, stats_json=settings.stats_json and folders.at_home(settings.stats_json))
 
 
@@ -54,9 +55,9 @@ def without_display(settings: LiveSettings) -> tuple[LiveSettings, str]:
     """
     if settings.headless or (reason := display_available()) is None:
         return settings, ""
-    if settings.web is not None:  # which shows and steers as a window does
+    if settings.web is not None:  # the page shows and controls as a window does
         return replace(settings, headless=True), f"rvm-live: no window: {reason}"
-    if settings.virtual_camera is not None:  # other programs are its window
+    if settings.virtual_camera is not None:  # other programs show the camera's picture
         return replace(settings, headless=True), f"rvm-live: no window: {reason}; running headless, as a camera"
     limited = settings.frames is not None or settings.duration is not None
     duration = settings.duration if limited else HEADLESS_SECONDS

@@ -90,7 +90,7 @@ def _taken(source: Source, words: str, seconds: float, tell: Callable[[str], Non
     tell(words)
     until, told = clock.now_ns() + int(seconds * 1e9), -1
     while (left := (until - clock.now_ns()) / 1e9) > 0:
-        source.read()  # it gets used to the light meanwhile
+        source.read()  # reading lets the camera adapt to the light meanwhile
         if int(left) != told and int(left) > 0:
             told = int(left)
             tell(f"{told}")

@@ -157,7 +157,8 @@ def left_lock(folder: Path) -> Lock:
 
 
 def _is_left(folder: Path) -> bool:
-    if folder.is_symlink() or not folder.is_dir() or not any(folder.iterdir()):  # which may be just being made
+    if folder.is_symlink() or not folder.is_dir() or not any(folder.iterdir()):
+        # An empty folder may have been created just now.
         return False
     lock = left_lock(folder)
     try:
@@ -285,7 +286,7 @@ def _rename(folder: Path, old: str, new: str) -> None:
     """Rename without ever overwriting: a link first, where the file system has links."""
     source, target = folder / old, folder / new
     with told_as(TidyError, f"cannot rename {old} to {new}", "; `--undo` reverses what was renamed"):
-        if _same(source, target):  # two spellings of one name
+        if _same(source, target):  # two spellings of the same name
             os.rename(source, target)
             return
         try:
@@ -320,7 +321,7 @@ def _read_log(folder: Path) -> list[dict[str, Any]]:
 
 
 def _is_name(text: str) -> bool:
-    os.fsencode(text)  # raises what no file system takes
+    os.fsencode(text)  # raises UnicodeEncodeError for a name that no file system accepts
     return Path(text).name == text and text not in ("", ".", "..") and "\0" not in text
 
 

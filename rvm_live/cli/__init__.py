@@ -156,7 +156,7 @@ class _LazyGroup(cloup.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         args = said_in_full(settings_first(args), _COMMANDS)
-        if ctx.resilient_parsing:  # the tab key: nothing is complete yet
+        if ctx.resilient_parsing:  # completion by the tab key: the line is not complete yet
             with suppress(click.UsageError):
                 args = self._with_source(ctx, args)
         else:
@@ -214,7 +214,7 @@ class _LazyGroup(cloup.Group):
             if "source" in given:
                 raise click.UsageError(f"only one source can be used, not both {given['source']!r} and {word!r}")
             ctx.meta[_WORD] = word
-            ended = options[-1:] == ["--"]  # what follows are words, whatever they look like
+            ended = options[-1:] == ["--"]  # all words after it are arguments, even if they look like options
             args = [*options[: len(options) - ended], f"--source={word}", *["--"] * ended, *words[1:]]
 
 
@@ -306,13 +306,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _at_ctrl_c(signal.default_int_handler, arguments)
             check_words(given)
             if _COMPLETE in os.environ:
-                import_module("rvm_live.cli.completion")  # click knows of PowerShell from now on
+                import_module("rvm_live.cli.completion")  # importing it adds PowerShell to click's shells
             check_environment(os.environ)
             if arguments is None:
                 look_in_own_folder()
             code = cli.main(args=given, prog_name="rvm-live", standalone_mode=False)
         finally:
-            _at_ctrl_c(signal.SIG_DFL, arguments)  # what is left to say is one line, or nothing
+            _at_ctrl_c(signal.SIG_DFL, arguments)  # only one line is left to print, if any
     except click.exceptions.Exit as leaving:
         code = leaving.exit_code
     except SystemExit as leaving:
@@ -323,10 +323,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _fail(str(error), debug=debug)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        exec("")  # else CPython ends by the signal where Ctrl-C has left code run by exec, whatever the exit code
+        # Otherwise, if Ctrl-C has stopped code run by exec, CPython ends by the signal, whatever the exit code.
+        exec("")
         code = 130
     except BrokenPipeError:
-        # The reader of our output has gone; keep the interpreter from complaining about it at exit.
+        # The reader of our output has gone: keep the interpreter from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except Exception as error:

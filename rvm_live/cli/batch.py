@@ -176,7 +176,7 @@ def batch(ctx: click.Context, /, **options: Any) -> None:
         asked = [_settings(options)]
     for settings in asked:
         if settings.engine.engine != "auto" and settings.ray is None:
-            ENGINES.load(settings.engine.engine)  # else every file would fail of it
+            ENGINES.load(settings.engine.engine)  # otherwise every file would fail with this error
     ask_once(asked[0].engine)
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))

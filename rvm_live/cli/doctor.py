@@ -54,7 +54,7 @@ def doctor(ctx: click.Context, quick: bool, as_json: bool, bundle: Path | None) 
     threads.keep_memory()
     threads.apply(threads.plan(threads.usable_cores()))
     if not program.params["debug"]:
-        logging.getLogger("rvm_live").setLevel(logging.ERROR)  # what it tells stands on the page
+        logging.getLogger("rvm_live").setLevel(logging.ERROR)  # its messages are on the page anyway
     settings, before = _settings(program)
     with telling() as tell:
         tell("starting")

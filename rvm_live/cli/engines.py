@@ -34,7 +34,7 @@ def engines(as_json: bool, **options: Any) -> None:
     for found in try_engines(settings):
         try:
             about = licences_of(found.name)
-        except RvmLiveError:  # a plug-in that cannot be loaded, which is told beside it
+        except RvmLiveError:  # a plug-in that cannot be loaded; the table shows why
             about = Licences((UNKNOWN,), UNKNOWN, "see its package")
         rows.append(
             {

@@ -201,7 +201,7 @@ def _advice(out: Console, advice: Advice) -> None:
             what += f", the largest that keeps {advice.keeps_fps}"
         out.print(Padding(Text(what, style="bold"), (1, 0, 0, 2)))
     if advice.command:
-        # Whole, to be copied: never broken by the width of the terminal.
+        # On one line, whatever the terminal's width, so that it can be copied.
         out.print(Text(f"  {advice.command}"), soft_wrap=True)
     if advice.hint:
         out.print(Padding(Text(advice.hint), (0, 0, 0, 2)))

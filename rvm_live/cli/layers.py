@@ -195,7 +195,7 @@ def load(ctx: click.Context, path: Path | None, named: bool, profile: str, comma
             raise SettingsError(f"{file.place('profile')}: profile must be a profile's name, as text")
     for name, values in BUILT_IN.items():
         layers.wishes[name] = reader.lay(values, lambda *keys: "", use=False)
-    for name, values in own.items():  # all of them are looked at: what is wrong is told before it is needed
+    for name, values in own.items():  # all profiles are checked: errors are reported before a profile is needed
         if not isinstance(values, dict):
             raise SettingsError(f"{file.place(_PROFILES, name)}: {name!r} is not a profile: write [profiles.{name}]")
         wishes = reader.lay(values, lambda *keys, name=name: file.place(_PROFILES, name, *keys), use=False)
@@ -253,7 +253,7 @@ class _Reader:
 def _wish(parameter: str, value: Any) -> Any:
     """A value of an option as a control takes it."""
     if parameter == "virtual_camera":
-        return bool(value)  # which one is said at the start
+        return bool(value)  # which camera it is, is set at the start
     return value[0] if isinstance(value, list) and value else value
 
 
@@ -326,5 +326,6 @@ def _plain(option: click.Option, value: Any) -> Any:
             raise click.BadParameter(f"it must be text or a number, not {said}")
     if isinstance(option.type, click.types.IntParamType) and any(isinstance(each, float) for each in several):
         raise click.BadParameter(f"it must be a whole number, not {value!r}")
-    home = [os.path.expanduser(each) if isinstance(each, str) else each for each in several]  # as a shell does
+    # Expands ~ as a shell does.
+    home = [os.path.expanduser(each) if isinstance(each, str) else each for each in several]
     return home if option.multiple else home[0]

@@ -75,7 +75,7 @@ def _tell_all() -> None:
 
     table = Table(box=None, pad_edge=False)
     for column in ("name", "camera", "made", "error", "size"):
-        table.add_column(column, no_wrap=column != "camera")  # the name is copied from here
+        table.add_column(column, no_wrap=column != "camera")  # users copy the name from here
     for each in found:
         size = f"{each.path.stat().st_size / 1e3:.0f} kB"
         words = (each.name, each.camera, each.made, f"{each.before:.1f} to {each.after:.1f}", size)

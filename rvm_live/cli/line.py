@@ -54,7 +54,7 @@ def telling() -> Iterator[Callable[[str], None]]:
     def tell(line: str) -> None:
         if console.is_terminal:
             status.update(escape(printable(line)))
-            status.start()  # with the first line: a download before it has a line of its own
+            status.start()  # starts with the first line: a download before that has a line of its own
 
     try:
         yield tell

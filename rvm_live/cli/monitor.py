@@ -31,7 +31,7 @@ _LONGEST_S = 30 * 24 * 3600.0
 _LEAST_INTERVAL_S, _LONGEST_INTERVAL_S = 0.01, 3600.0
 _MOST_CARDS = 256
 _LOOK_S = 0.1
-_CODES = {"terminated": 143, "hung up": 129}  # Ctrl-C is how a recording without a command is meant to end
+_CODES = {"terminated": 143, "hung up": 129}  # Ctrl-C is not here: it is the usual end of a recording without a command
 
 _SHOWN = {
     "gpu_percent": ("GPU", "%"),

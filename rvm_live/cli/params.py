@@ -124,7 +124,7 @@ class PlacePath(click.Path):
             self.fail("the path is empty", param, ctx)
         if (reason := _unusable(text, home=self._home)) is not None:
             self.fail(f"{text!r} cannot be used: {reason}", param, ctx)
-        if self._home and _is_special(os.path.expanduser(text)):  # whoever reads it may wait for ever
+        if self._home and _is_special(os.path.expanduser(text)):  # reading it might block for ever
             self.fail(f"{text!r} cannot be used: it is a device or a pipe, not a file", param, ctx)
         return super().convert(value, param, ctx)
 

@@ -77,7 +77,7 @@ class HowFar:
         files = [file for file in self._files.values() if file.preparing is None]
         of = [file.of for file in files if file.of]
         if not of or len(of) < len(files) or any(file.frames > (file.of or 0) for file in files):
-            return None  # a file need not hold what it says
+            return None  # a file may hold more frames than it says
         return sum(file.frames for file in files) / sum(of)
 
     @property
@@ -137,7 +137,7 @@ class Lines(logging.Handler):
         super().__init__()
         self.how_far = HowFar(name, clock)
         self._line, self._clock = line, clock
-        self._out = sys.stdout  # the one of the beginning, whoever turns it to somewhere else meanwhile
+        self._out = sys.stdout  # the original one, even if it is redirected meanwhile
         self._told: set[str] = set()
         self._log = logging.getLogger("rvm_live")
         self._before: list[logging.Handler] = []
@@ -245,7 +245,7 @@ class Bar(Lines):
             self.ended(one_line(text))
 
     def moved(self, event: dict[str, Any]) -> None:
-        pass  # what is shown is asked for
+        pass  # the display asks for the progress itself
 
     def _shown(self) -> Any:
         from rich.progress_bar import ProgressBar

@@ -109,7 +109,8 @@ def _text(path: Path, *, needed: bool) -> str | None:
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not written in UTF-8 (byte {error.start}): save it as UTF-8") from error
     except OSError as error:
-        if needed or not isinstance(error, NotADirectoryError):  # what stands in for a home that is not there
+        if needed or not isinstance(error, NotADirectoryError):
+            # NotADirectoryError: there is no home, only a placeholder path.
             raise SettingsError(f"the settings file {path} cannot be read: {error.strerror or error}") from error
     return None
 

@@ -64,7 +64,7 @@ def stress(ctx: click.Context, /, **options: Any) -> None:
         StressSettings,
         options,
         configs=() if options["configs"] is None else parse(options["configs"]),
-        device=engine_settings(options).device,  # refuses what is none
+        device=engine_settings(options).device,  # rejects an unknown device
         memory_limit=None if limit is None else parse_memory(limit),
     )
     threads.keep_memory()

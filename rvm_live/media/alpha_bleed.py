@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 __all__ = ["bleed"]
 
 _REDUCE = 4
-_REACH = 5  # box width at the reduced size; two boxes after each other reach 16 pixels at the full one
+_REACH = 5  # box width at the reduced size; two boxes in a row reach 16 pixels at full size
 
 
 def bleed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -36,7 +36,7 @@ def bleed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     size = (max(1, width // _REDUCE), max(1, height // _REDUCE))
     top = cv2.resize(weighted, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     bottom = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    # A thin hair may vanish at the reduced size: what is left of it still counts, hence no threshold on alpha.
+    # A thin hair almost vanishes at the reduced size, but must still count: hence no threshold on alpha.
     for _ in range(2):
         top = cv2.blur(top, (_REACH, _REACH))
         bottom = cv2.blur(bottom, (_REACH, _REACH))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 __all__ = ["Layout", "layout_of"]
 
-_MOST = 50_000  # boxes, items, tiles: more are there to keep us busy
+_MOST = 50_000  # boxes, items, tiles; files with more are meant to keep us busy
 
 _Properties = dict[bytes, bytes]
 
@@ -100,7 +100,8 @@ def _properties(described: bytes) -> dict[int, _Properties]:
     parts = _inside(described, 0, len(described))
     container, links = parts[b"ipco"], parts[b"ipma"]
     known = [(name, container[start:end]) for name, start, end in _boxes(container, 0, len(container))]
-    known = [(b"" if name == b"colr" and told[:4] != b"nclx" else name, told) for name, told in known]  # ICC profiles
+    # ICC profiles are ignored.
+    known = [(b"" if name == b"colr" and told[:4] != b"nclx" else name, told) for name, told in known]
     wide_number, wide_index = links[0] > 0, links[3] & 1
     found: dict[int, _Properties] = {}
     at = 8
@@ -109,7 +110,7 @@ def _properties(described: bytes) -> dict[int, _Properties]:
         at += 5 if wide_number else 3
         indices = struct.unpack_from(f">{count}{'H' if wide_index else 'B'}", links, at)
         at += count * (2 if wide_index else 1)
-        # The highest bit tells that it must be understood; 0 is none.
+        # The highest bit marks an essential property; index 0 means no property.
         chosen = [index & (0x7FFF if wide_index else 0x7F) for index in indices]
         found[number] = dict(known[index - 1] for index in chosen if index)
     return found

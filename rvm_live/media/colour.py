@@ -20,11 +20,11 @@ from rvm_live.media.tone_mapping import kind_of, toned
 
 __all__ = ["bgr_of", "yuv_of"]
 
-# libswscale's flags: how it scales, and SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT.
+# libswscale's flags for scaling, and SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT.
 _BILINEAR, _BICUBIC, _AREA = 0x2, 0x4, 0x20
 _EXACT = 0x40000 | 0x2000
 
-# Matrices by their numbers in ISO/IEC 23091-2.
+# Matrix coefficients by their numbers in ISO/IEC 23091-2.
 _UNTOLD, _BT709, _BT601, _BT2020 = 2, 1, 5, 9
 _HD_LINES = 720
 _LIMITED, _FULL = 1, 2  # AVCOL_RANGE_MPEG, _JPEG
@@ -58,7 +58,7 @@ def bgr_of(frame: Any, size: tuple[int, int] | None = None, *, exact: bool = Tru
     scaler = _BILINEAR if same else _AREA if width < frame.width else _BICUBIC
     if wide is None:
         image = _merged(_planes(frame, "gbrp", (width, height), scaler))
-        # swscale takes every grey for full range.
+        # swscale treats every grey format as full range.
         return cv2.LUT(image, _WIDENED) if frame.color_range == _LIMITED and _is_grey(frame.format) else image
     deep = _planes(frame, "gbrpf32le", (width, height), scaler)
     deep = _merged(toned(deep, wide, _white(frame.format, frame.color_range)), np.float32)
@@ -88,7 +88,7 @@ def yuv_of(image: NDArray[np.uint8], kind: str) -> NDArray[np.uint8]:
         dst_colorspace="itu601",
         src_color_range="JPEG",
         dst_color_range="MPEG",
-        interpolation=_AREA | _EXACT,  # of four pixels the mean: others reach into their neighbours
+        interpolation=_AREA | _EXACT,  # the mean of four pixels: other filters reach into neighbours
     )
     return np.ascontiguousarray(planes.to_ndarray())
 
@@ -118,7 +118,7 @@ def _quick(frame: Any) -> NDArray[np.uint8]:
     width, height, matrix = frame.width, frame.height, _matrix(frame)
     packed = _reformatted(frame, format="bgr24")
     pixels = _pixels(packed.planes[0], 3 * width, height).reshape(height, width, 3)
-    kind = frame.format.name  # those with a j are full range by name
+    kind = frame.format.name  # formats whose name contains a j are full range
     lost = _lost(kind.replace("j", ""), matrix, _FULL if "j" in kind else frame.color_range, width, height)
     image: NDArray[np.uint8] = cv2.add(pixels, lost)
     return image

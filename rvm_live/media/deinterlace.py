@@ -58,7 +58,7 @@ class Deinterlacer:
                 frame = graph.pull()
             except (BlockingIOError, EOFError, av.error.EOFError):
                 return
-            if self._durations:  # the filter counts in fields, and loses them
+            if self._durations:  # the filter counts in fields, and loses the durations
                 frame.duration = round(self._durations.pop(0) / frame.time_base)
             yield frame
 

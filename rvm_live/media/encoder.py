@@ -23,7 +23,7 @@ __all__ = ["Encoder", "Recipe", "Writable", "encoding"]
 
 _BT709 = 1  # ISO/IEC 23091-2: primaries, transfer and matrix all have the number 1
 _LIMITED = 1
-# libswscale's SWS_BILINEAR | SWS_ACCURATE_RND: without the latter every picture gets a little darker.
+# libswscale's SWS_BILINEAR | SWS_ACCURATE_RND: without the latter every picture gets slightly darker.
 _ROUNDED = 2 | 0x40000
 
 
@@ -100,7 +100,7 @@ class Encoder:
         from av.video.reformatter import VideoReformatter
 
         self._pixel = pixel
-        self._durations: dict[int, int] = {}  # of pictures that the encoder holds, by their times
+        self._durations: dict[int, int] = {}  # durations of pictures that the encoder holds, by their times
         self._first = self._last = self._end = 0
         self._began: int | None = None
         self._usual = max(1, round(1 / (rate * time_base)))
@@ -130,7 +130,7 @@ class Encoder:
         stream.pix_fmt = self._format
         context.sample_aspect_ratio = self._pixel
         stream.time_base = context.time_base = self._time_base
-        context.bit_rate = 0  # quality is set, not rate
+        context.bit_rate = 0  # the quality is set, not the rate
         if recipe.seekable:
             context.gop_size = max(1, round(2 * self._rate))
         if self._lossy:
@@ -164,7 +164,7 @@ class Encoder:
         if self._recipe.even and (height % 2 or width % 2):
             image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
         named = "gray" if image.ndim == 2 else "bgra" if image.shape[2] == 4 else "bgr24"
-        # A frame that is converted reads the picture where it lies: a copy takes several times as long as all the rest.
+        # A frame that is converted uses the picture's memory: a copy takes several times as long as all the rest.
         made = self._yuv or self._format != named
         from_picture = av.VideoFrame.from_numpy_buffer if made else av.VideoFrame.from_ndarray
         frame = from_picture(np.ascontiguousarray(image), format=named)
@@ -177,7 +177,7 @@ class Encoder:
                 dst_color_range="MPEG",
                 interpolation=_ROUNDED,
             )
-            # ProRes writes what the picture says into every one, and nothing else is heard then.
+            # ProRes writes the values of each picture into it, and players use only those.
             frame.color_primaries = frame.color_trc = _BT709
         elif made:
             frame = self._scaler.reformat(frame, format=self._format)
@@ -188,7 +188,7 @@ class Encoder:
             self._durations[pts] = duration
         self._first = pts if self._frames == 0 else self._first
         self._last, self._end = pts, pts + (duration or self._usual)
-        with no_real_time() if self._frames == 0 else nullcontext():  # the first one opens the encoder
+        with no_real_time() if self._frames == 0 else nullcontext():  # the first picture opens the encoder
             packets = self.stream.encode(frame)
         self._mux(packets)
         self._frames += 1
@@ -198,7 +198,8 @@ class Encoder:
         held = self.stream.encode(None)
         reordered = held and held[-1].dts is not None and held[-1].pts != self._last
         if reordered and self._recipe.muxer in ("mp4", "mov"):
-            # These hold how long decoding takes, which began earlier than the first picture is seen: so it ends.
+            # These containers store the duration of decoding. Decoding began before the first picture is shown, so it
+            # also ends earlier.
             began = held[0].dts if self._began is None else self._began
             self._durations[held[-1].pts] = max(1, self._end - self._first + began - held[-1].dts)
         self._mux(held)
@@ -222,7 +223,7 @@ def encoding(path: Path) -> Iterator[None]:
         SinkError: there was one.
     """
     try:
-        with writing(path):  # PyAV's own errors are OSErrors where they come from the system
+        with writing(path):  # PyAV raises OSError for errors of the system
             yield
     except SinkError:
         raise

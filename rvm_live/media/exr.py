@@ -68,7 +68,7 @@ def encode_exr(image: NDArray[np.uint8], *, straight: bool = False) -> bytes:
         "chromaticities": _BT709,
         "alphaPremultiplied": "false" if straight else "true",
     }
-    descriptor, path = tempfile.mkstemp(suffix=".exr")  # the library writes files alone
+    descriptor, path = tempfile.mkstemp(suffix=".exr")  # the library can only write to files
     os.close(descriptor)
     try:
         with OpenEXR.File(header, channels) as file:

@@ -26,8 +26,8 @@ __all__ = [
 
 _STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 _DEPENDENT = Disposition.dependent | Disposition.non_diegetic
-_WIDEST = 8  # pixels as wide as this for their height, or as high, are a mistake: the widest in use is 64:27
-_UNSEEN = Fraction(1, 100)  # what is wider or narrower by less is not worth scaling
+_WIDEST = 8  # a pixel aspect ratio above this, or below its inverse, is a mistake: the widest in use is 64:27
+_UNSEEN = Fraction(1, 100)  # a smaller difference in width is not worth scaling
 
 
 class UnreadableVideo(ValueError):
@@ -79,7 +79,7 @@ class Orientation:
             data = bytes(frame.side_data["DISPLAYMATRIX"])
         except KeyError:
             return cls()
-        except ValueError:  # beside it lies what PyAV has no name for, such as EXIF: a turn alone can be had
+        except ValueError:  # PyAV cannot name other side data, such as EXIF: only a rotation is available then
             quarters = round(frame.rotation / 90) % 4  # counterclockwise
             return cls(quarters % 2 == 1, quarters in (2, 3), quarters in (1, 2))
         return cls.of_matrix(np.frombuffer(data, np.int32))
@@ -138,7 +138,7 @@ def picture_track(container: Any) -> Any:
     known = [each for each in moving if each.codec_context is not None]
     if not known:
         raise UnreadableVideo("contains no picture that can be decoded: its codec is not known")
-    return max(known, key=_rank)  # of equals the first
+    return max(known, key=_rank)  # the first of equals
 
 
 def _rank(stream: Any) -> tuple[bool, bool, bool, int]:
@@ -166,7 +166,7 @@ def facts_of_frame(frame: Any, stream: Any) -> PictureFacts:
 
 
 def _pixel(stream: Any) -> Fraction:
-    # What the container says goes before what the codec says, which alone may change in mid-file.
+    # The container's value has priority over the codec's, which may change in mid-file.
     pixel = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
     return pixel if Fraction(1, _WIDEST) <= pixel <= _WIDEST else Fraction(1)
 

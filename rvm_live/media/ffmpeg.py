@@ -41,7 +41,7 @@ def opened(file: Any, **options: Any) -> Any:
     """
     import av
 
-    if int(av.__version__.split(".")[0]) < 19:  # from 19 on such bytes are kept, and there is nothing to be asked
+    if int(av.__version__.split(".")[0]) < 19:  # from version 19 on such bytes are kept, and the option is gone
         options["metadata_errors"] = "ignore"
     return av.open(file, **options)
 

@@ -35,6 +35,6 @@ def why_not(
                 encoder.close()
     except UnknownCodecError:
         return "not in this build of FFmpeg"
-    except Exception as error:  # libraries of drivers that are not there fail in many ways
+    except Exception as error:  # missing driver libraries fail in many ways
         return words_of(error)
     return None

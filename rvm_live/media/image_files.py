@@ -36,7 +36,7 @@ def read_encoded(path: Path) -> NDArray[np.uint8]:
     about = path.stat()
     if stat.S_ISDIR(about.st_mode):
         raise UnfitPicture("is a folder")
-    if not stat.S_ISREG(about.st_mode):  # it may have no end, or wait for one
+    if not stat.S_ISREG(about.st_mode):  # it may have no end, or block
         raise UnfitPicture("is a device or a pipe, not a file")
     if about.st_size > MOST_BYTES:
         raise UnfitPicture(f"has {about.st_size >> 20:,} MiB: pictures above {MOST_BYTES >> 20} MiB are not read")

@@ -25,9 +25,9 @@ __all__ = [
     "size_of",
 ]
 
-_MOST_SCANS = 100  # of a progressive JPEG, each of which goes over the whole picture; common are 10
+_MOST_SCANS = 100  # scans of a progressive JPEG, each of which covers the whole picture; 10 are common
 
-_MOST_PARTS = 50_000  # chunks, segments, boxes: a PNG of 256 MiB as most programs write it has 32,768
+_MOST_PARTS = 50_000  # chunks, segments, boxes: a PNG of 256 MiB as written by most programs has 32,768
 
 _Size = tuple[int, int]
 
@@ -179,7 +179,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Markers up to the first scan, and where their length stands."""
     at = 2
     for _ in _bounded():
-        found = re.compile(rb"\xff([^\xff])", re.DOTALL).search(data, at)  # libjpeg passes over what lies between
+        found = re.compile(rb"\xff([^\xff])", re.DOTALL).search(data, at)  # libjpeg skips other bytes in between
         if found is None:
             return
         marker, at = found[1][0], found.end()
@@ -227,7 +227,8 @@ def _tiff(data: bytes) -> _Size:
             value = struct.unpack_from(f"{order}H", data, at + 10 + 12 * number)[0]
         told[tag] = max(value, told.get(tag, 0))
     width, height = told[256], told[257]
-    # A tile or strip may be larger than the picture, and is decoded whole; a strip of all ones is "all in one".
+    # A tile or strip may be larger than the picture and is decoded whole; a strip height of all one bits means "all in
+    # one".
     rows = told.get(278, 0) if told.get(278) != 0xFFFFFFFF else 0
     return _largest([(width, height), (width, rows), (told.get(322, 0), told.get(323, 0))])
 

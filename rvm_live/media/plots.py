@@ -29,7 +29,8 @@ def figure(width: float, height: float, title: str) -> Any:
     Raises:
         UnavailableError: matplotlib is not installed.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells at length of a home that cannot be written
+    # It complains at length about a home that cannot be written.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

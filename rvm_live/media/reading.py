@@ -134,7 +134,7 @@ class Reading:
                 for frame in self.stream.codec_context.decode(packet):
                     frame.time_base = frame.time_base or self.stream.time_base or self._period
                     yield from stamps.push(frame)
-            except EOFError:  # it was told of the end already
+            except EOFError:  # the decoder has been given the end already
                 pass
             except av.error.FFmpegError as error:
                 if not damaged:
@@ -152,7 +152,7 @@ class Reading:
         context = self.stream.codec_context
         sizes = [(context.width, context.height)]
         with suppress(UnfitPicture):
-            sizes.append(size_of(bytes(packet)))  # of a still, which has not been looked into where it is too large
+            sizes.append(size_of(bytes(packet)))  # for a still too large to be inspected before
         width, height = max(sizes, key=lambda size: size[0] * size[1])
         if width * height > MOST_PIXELS:
             most = MOST_PIXELS // 1_000_000
@@ -166,7 +166,7 @@ def _is_scrambled(name: str) -> bool:
     try:
         with open(name.removeprefix("file:"), "rb") as file:
             data = file.read(_LOOK)
-    except OSError:  # an address
+    except OSError:  # it is an address
         return False
     for size in (188, 192, 204):
         for start in range(size):

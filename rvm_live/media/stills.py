@@ -42,9 +42,9 @@ from rvm_live.media.tone_mapping import kind_of
 
 __all__ = ["Still", "as_film", "check", "decode"]
 
-_MOST_MOVING = 8 * MOST_PIXELS  # of all pictures of an animation together
+_MOST_MOVING = 8 * MOST_PIXELS  # all pictures of an animation together
 _AT_ONCE = MOST_PIXELS // 4
-_RATE = 25  # of a film that is one picture
+_RATE = 25  # frame rate of a film made of one picture
 
 
 class Still(NamedTuple):
@@ -94,7 +94,7 @@ def check(encoded: Bytes) -> None:
     with _hushed():
         try:
             small = cv2.imdecode(encoded, cv2.IMREAD_REDUCED_GRAYSCALE_8)
-        except cv2.error:  # a side of less than eight pixels, or damage
+        except cv2.error:  # a side shorter than eight pixels, or damage
             small = None
     if small is None:
         decode(encoded)
@@ -106,7 +106,7 @@ def _avif(data: bytes) -> Still:
         frames = _coded(data, set(layout.tiles))
         if sum(frames[number].width * frames[number].height for number in layout.tiles) > 2 * MOST_PIXELS:
             raise ValueError("its tiles are more than its header says")
-        if layout.colours is not None:  # which go before what the coded pictures say (ISO/IEC 23000-22)
+        if layout.colours is not None:  # these have priority over the values in the coded pictures (ISO/IEC 23000-22)
             for frame in frames.values():
                 _tag(frame, *layout.colours)
         rows = [layout.tiles[at : at + layout.columns] for at in range(0, len(layout.tiles), layout.columns)]
@@ -114,7 +114,7 @@ def _avif(data: bytes) -> Still:
     except (av.FFmpegError, cv2.error, KeyError, ValueError) as error:
         raise UnfitPicture("is damaged, or an unknown kind of AVIF") from error
     image = image[: layout.height, : layout.width]
-    # Turned counterclockwise is transposed, then top and bottom exchanged; clockwise likewise with left and right.
+    # A counterclockwise turn is a transpose, then a flip of top and bottom; clockwise: of left and right.
     turned = ("", "y", "xy", "x")[layout.quarters]
     mirrored = "".join(sorted({*turned} ^ {*layout.mirrored}))
     wide = kind_of(frames[layout.tiles[0]])
@@ -188,7 +188,7 @@ def as_film(path: Path) -> io.BytesIO | None:
     return None if film is None else io.BytesIO(film)
 
 
-@lru_cache(maxsize=1)  # a background begins anew every few seconds
+@lru_cache(maxsize=1)  # a looping background opens its file every few seconds
 def _film(path: Path, _identity: tuple[int, ...]) -> bytes | None:
     encoded = read_encoded(path)
     moving = moves(encoded.tobytes())
@@ -220,14 +220,14 @@ def _animation(encoded: Bytes) -> Iterator[tuple[Bytes, int]]:
     for start in range(0, most + 1, at_once):
         try:
             good, found = cv2.imdecodeanimation(encoded, start, at_once)
-        except (AttributeError, cv2.error) as error:  # OpenCV has it from 4.11 on
+        except (AttributeError, cv2.error) as error:  # OpenCV has it since 4.11
             raise UnfitPicture(f"is an animation that cannot be read: {' '.join(str(error).split())}") from error
         if not good:
             if start:
                 return
             raise UnfitPicture("is damaged, or not a picture that can be read")
         for image, length in zip(found.frames, found.durations, strict=True):
-            # As browsers take those that are too short to be meant.
+            # Like browsers: durations that are too short to be meant become 100 ms.
             yield np.ascontiguousarray(image[..., :3]), int(length) if length > 10 else 100
         if len(found.frames) < at_once:
             return
@@ -248,7 +248,7 @@ def _hushed() -> Iterator[None]:
         try:
             kept = stack.enter_context(tempfile.TemporaryFile())
             own = os.dup(2)
-        except OSError:  # nowhere to write, or no standard error
+        except OSError:  # no place to write, or no standard error
             yield
             return
         os.dup2(kept.fileno(), 2)

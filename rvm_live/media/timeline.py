@@ -13,12 +13,12 @@ from av.format import Flags
 
 __all__ = ["Stamps", "Timed", "Timeline", "packets", "timed", "timeline_of"]
 
-_PRIMING = Fraction(1, 10)  # seconds; sound that begins so little before the picture is an encoder getting going
-_BACK = Fraction(1, 10)  # further back than this is a jump even where nothing can begin
-_GUESSED = 17  # and further than this many frames, where they are guessed: the longest reordering is 16
-_ORDER_ALONE = frozenset({"avi"})  # containers that hold pictures in the order of decoding, and no other time
-_MOST = 1 << 62  # stamps beyond this are nonsense, and none
-_GAP = 10  # seconds; nothing for longer than this in any track is a jump, where stamps may begin anew
+_PRIMING = Fraction(1, 10)  # seconds; sound that begins this little before the picture is only the encoder's priming
+_BACK = Fraction(1, 10)  # further back than this is a jump even in a format without discontinuities
+_GUESSED = 17  # or further than this many frames, if times are guessed: the longest reordering is 16
+_ORDER_ALONE = frozenset({"avi"})  # containers that store pictures in decoding order, with no other time
+_MOST = 1 << 62  # time stamps beyond this are invalid, and ignored
+_GAP = 10  # seconds; a longer gap in all tracks is a jump, where time stamps may start anew
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Timeline:
             back = max(Fraction(1), _GUESSED * track.period)
         if here >= track.last - back and not (self._discontinuous and here > self._end + _GAP):
             return
-        for part in range(track.part + 1, len(self._shifts)):  # where another track has gone already
+        for part in range(track.part + 1, len(self._shifts)):  # jumps that another track has already made
             if track.end - 1 <= moment + self._shifts[part] <= track.end + _GAP:
                 track.part = part
                 return
@@ -133,7 +133,7 @@ def packets(container: Any, picture: Any, wanted: Iterable[Any]) -> Iterator[Any
     bare = container.format.name in _ORDER_ALONE
     for packet in container.demux(list({**counted, **given}.values())):
         if bare and packet.dts is not None:
-            packet.pts = packet.dts  # the other is made up
+            packet.pts = packet.dts  # the pts is made up
         if packet.stream_index in counted:
             line.place(packet)
         else:
@@ -155,9 +155,9 @@ class Stamps:
 
     def __init__(self, period: Fraction, *, reorders: bool = False) -> None:
         self._period = period
-        self._ranked = reorders  # until stamps are seen that do not follow the order of decoding
+        self._ranked = reorders  # until time stamps are seen that do not follow the decoding order
         self._newest: int | None = None
-        self._waiting: list[int] = []  # stamps of packets whose pictures have not been seen, a heap
+        self._waiting: list[int] = []  # a heap of time stamps of packets whose pictures have not been seen yet
         self._held: Any = None
         self._last: Fraction | None = None
 

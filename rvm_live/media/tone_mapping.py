@@ -26,7 +26,7 @@ __all__ = ["Kind", "kind_of", "toned"]
 _Numbers = NDArray[np.float64]
 
 _PQ, _HLG = 16, 18  # transfer characteristics by their numbers in ISO/IEC 23091-2
-_BT2020, _DCI_P3, _DISPLAY_P3 = 9, 11, 12  # primaries likewise
+_BT2020, _DCI_P3, _DISPLAY_P3 = 9, 11, 12  # primaries, from the same standard
 
 _UNTOLD = {"colorspace": 2, "color_range": 0, "color_trc": 2, "color_primaries": 2}
 
@@ -38,7 +38,7 @@ _TO_BT709 = {
     "BT.2020": np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]),
     "P3": np.array([[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]]),
 }
-_NODES = 49  # of the table along each colour; the square of a whole number
+_NODES = 49  # table nodes along each colour; the square of an integer
 
 
 class Kind(NamedTuple):
@@ -124,7 +124,7 @@ class _Table:
             setattr(frame, name, value)
         into.push(frame)
         for name, value in own.items():
-            if value is not None:  # a frame that was never in a file has no time base, and takes none back
+            if value is not None:  # a frame that was never in a file has no time base, and None cannot be set
                 setattr(frame, name, value)
 
 

@@ -28,7 +28,7 @@ _SERVERS = ("default", "pipewire", "pulse")
 _CARDS = ("sysdefault:", "plughw:")
 _TRIES, _MOMENT_NS = 10, 200_000
 _CHANNELS = ("1", "2")
-# The form is known: nothing is to be heard first to find it out.
+# The format is known: ALSA need not listen first to find it out.
 _AT_ONCE = {"sample_rate": str(RATE), "probesize": "32", "analyzeduration": "0"}
 _HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p)
 _SILENT = _HANDLER(lambda *_: None)
@@ -87,13 +87,14 @@ class AlsaMicrophone(Microphone):
         av = _prepare()
         self._mono = Mono()
         failed: Exception | None = None
-        names = _SERVERS if self.name == _SERVERS[0] else (self.name,)  # not everywhere is the default a server's
-        for name, channels in product(names, _CHANNELS):  # a card of its own may have one number of channels alone
+        # "default" may not be a sound server: try the servers, too.
+        names = _SERVERS if self.name == _SERVERS[0] else (self.name,)
+        for name, channels in product(names, _CHANNELS):  # some cards support only one number of channels
             try:
                 self._container = av.open(name, format="alsa", options={**_AT_ONCE, "channels": channels})
                 self._frames = self._container.decode(audio=0)
                 return
-            except Exception as error:  # PyAV's, of many kinds
+            except Exception as error:  # PyAV raises many kinds
                 failed = failed or error
         assert failed is not None
         raise SourceUnavailableError(f"cannot open the microphone {self.name!r}: {words_of(failed)}") from failed
@@ -117,6 +118,6 @@ def _times(clock: Clock) -> tuple[int, int]:
     """Monotonic time and time of day at one moment: stamps use the latter, whose clock may be changed meanwhile."""
     for _ in range(_TRIES):
         before, day_ns, after = clock.now_ns(), time.time_ns(), clock.now_ns()
-        if after - before < _MOMENT_NS:  # else another thread had its turn in between
+        if after - before < _MOMENT_NS:  # otherwise another thread ran in between
             break
     return (before + after) // 2, day_ns

@@ -78,6 +78,6 @@ class Mono:
 
     def of(self, frame: Any) -> NDArray[np.int16]:
         """The samples of a PyAV frame, int16 (N,)."""
-        frame.pts = None  # what it says is told in time of our own
+        frame.pts = None  # the times are kept by our own clock
         parts = [part.to_ndarray().reshape(-1) for part in self._resampler.resample(frame)]
         return np.concatenate(parts) if parts else np.empty(0, np.int16)

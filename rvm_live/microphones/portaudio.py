@@ -65,10 +65,10 @@ class PortAudioMicrophone(Microphone):
         library = _library()
         self._mono = Mono()
         device = None if self.name == "default" else self.name
-        # PortAudio's errors, and ValueError for a name
+        # PortAudio raises its own errors, and ValueError for a bad name.
         with told_as(SourceUnavailableError, f"cannot open the microphone {self.name!r}", of=Exception):
             about = library.query_devices(device, "input")
-            # As the device has it: some interfaces take nothing else.
+            # The device's own rate and channels: some interfaces accept nothing else.
             self._rate, self._channels = round(about["default_samplerate"]), min(2, about["max_input_channels"])
             self._stream = library.RawInputStream(
                 device=device,
@@ -83,7 +83,7 @@ class PortAudioMicrophone(Microphone):
     def _hear(self, data: Any, frames: int, when: Any, status: Any) -> None:
         """Called by PortAudio; must not wait."""
         age_ns = round((when.currentTime - when.inputBufferAdcTime) * 1e9)
-        if when.inputBufferAdcTime <= 0 or not 0 <= age_ns < MOST_AGE_NS:  # some interfaces do not tell
+        if when.inputBufferAdcTime <= 0 or not 0 <= age_ns < MOST_AGE_NS:  # some interfaces do not report it
             age_ns = round(self._stream.latency * 1e9) if self._stream is not None else 0
         if not self._heard.full():
             self._heard.put_nowait((bytes(data), self._clock.now_ns() - age_ns))

@@ -22,13 +22,13 @@ class _Plan(NamedTuple):
     kernel: int
     expanded: int
     out: int
-    squeeze: int  # channels inside squeeze-and-excitation, 0 for none
+    squeeze: int  # channels inside squeeze-and-excitation; 0 if there is none
     hardswish: bool
     stride: int
     dilation: int = 1
 
 
-# Table 1 of the MobileNetV3 paper; the last three blocks trade their stride for dilation.
+# Table 1 of the MobileNetV3 paper; the last three blocks use dilation instead of stride.
 _MOBILENET_PLAN = (
     _Plan(3, 16, 16, 0, False, 1),
     _Plan(3, 64, 24, 0, False, 2),

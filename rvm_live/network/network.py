@@ -64,7 +64,7 @@ class MattingNetwork(nn.Module):
             self.aspp = LRASPP(2048, 256)
             self.decoder = RecurrentDecoder((64, 256, 512, 256), (128, 64, 32, 16))
         self.project_mat = Projection(16, 4)
-        self.project_seg = Projection(16, 1)  # only training uses it; here so that checkpoints load strictly
+        self.project_seg = Projection(16, 1)  # used in training only; here so that checkpoints load strictly
         self.refiner = DeepGuidedFilter() if refiner == "deep_guided_filter" else FastGuidedFilter()
 
     def coarse(

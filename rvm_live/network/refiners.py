@@ -102,7 +102,7 @@ class FastGuidedFilter(nn.Module):
         Returns:
             Slope and offset, both (N, 4, h, w), never in less than single precision.
         """
-        # In half precision the difference of two near-equal moments would drown eps.
+        # In half precision, rounding of the difference of two nearly equal moments would exceed eps.
         exact = torch.float64 if mat.dtype == torch.float64 else torch.float32
         x = with_mean(base.to(exact))
         return self.fit(x, mat.to(exact), 4)

@@ -274,8 +274,7 @@ class Pipeline:
         ended: QueueClosed | None = None
         while not self._stop.is_set():
             if self._beside is not None and not threading.main_thread().is_alive():
-                # The main thread has ended, and the interpreter waits for this thread: nobody else would stop the run.
-                self.stop("left")
+                self.stop("left")  # the interpreter waits for this thread, and nobody else would stop it
                 return
             self.outputs.look()
             if duration is not None and self.metrics.elapsed_s() >= duration:

@@ -56,7 +56,7 @@ def flush(path: Path) -> None:
     try:
         file = os.open(path, os.O_RDONLY if folder or os.name != "nt" else os.O_RDWR)
     except OSError:
-        if folder:  # Windows opens none
+        if folder:  # Windows cannot open a folder
             return
         raise
     try:
@@ -85,7 +85,8 @@ def write(path: Path, data: bytes, *, durable: bool = False, private: bool = Fal
         refuse_special(path)
         with suppress(FileNotFoundError):
             part.unlink()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # through no link that lies there
+        # Does not follow a link that lies there.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         with os.fdopen(os.open(part, flags, 0o600 if private else 0o666), "wb") as file:
             file.write(data)
         if durable:

@@ -37,7 +37,8 @@ class BufferPool:
             memory = self._free.pop()
         except IndexError:
             memory = np.empty(int(np.prod(self.shape)), np.uint8)
-        # The base of every view is the first array above what is no array: it lives as long as any of them.
+        # NumPy gives every view this array as its base, because the memory below it is no array: it lives as long as
+        # any view.
         whole = np.frombuffer(memory.data, np.uint8)
         watched = weakref.ref(whole, self._back)
         self._lent[id(watched)] = (watched, memory)

@@ -29,7 +29,8 @@ if sys.platform == "win32":
     _TAKEN = {errno.EACCES, errno.EDEADLK}
 
     def _lock(file: int) -> None:
-        os.lseek(file, 1 << 30, os.SEEK_SET)  # nobody else may read what is locked, and the name is to be read
+        # Other processes cannot read locked bytes, and the name must stay readable.
+        os.lseek(file, 1 << 30, os.SEEK_SET)
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
 
 else:
@@ -81,7 +82,8 @@ class Lock:
             if self._is_there(file):
                 self._file = file
             else:
-                os.close(file)  # whoever had it has removed it meanwhile: what we hold has no name
+                # The previous owner has removed the file meanwhile: the one we hold has no name any more.
+                os.close(file)
 
     def release(self) -> None:
         """Release the lock, and remove its file."""
@@ -89,11 +91,13 @@ class Lock:
         if file is None:
             return
         with suppress(OSError):
-            if sys.platform != "win32":  # while it is ours: nobody else's is removed
+            if sys.platform != "win32":
+                # Removed before the lock is released, so that another process's file is never removed.
                 self.path.unlink()
         os.close(file)
         with suppress(OSError):
-            if sys.platform == "win32":  # an open file cannot be; one that somebody has opened meanwhile stays
+            if sys.platform == "win32":
+                # An open file cannot be removed; one that another process has opened meanwhile stays.
                 self.path.unlink()
 
     def _opened(self) -> int:
@@ -112,7 +116,7 @@ class Lock:
                 if error.errno not in _NOT_HERE:
                     raise
                 _log.warning("%s cannot be locked on this file system: do not start a second run there", self._what)
-            with suppress(OSError):  # a full disk
+            with suppress(OSError):  # the disk may be full
                 os.ftruncate(file, 0)
                 os.lseek(file, 0, os.SEEK_SET)
                 os.write(file, _our_name().encode("utf-8", "replace"))
@@ -140,6 +144,6 @@ def _holder(file: int) -> str:
 def _our_name() -> str:
     try:
         user = getpass.getuser()
-    except (KeyError, ImportError, OSError):  # nobody of that number
+    except (KeyError, ImportError, OSError):  # there is no user of that number
         user = "somebody"
     return f"process {os.getpid()} of {user} on {platform.node()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"

@@ -50,9 +50,9 @@ def _folder(kind: str) -> Path:
         return Path(chosen)
     try:
         folder = _PLACES[kind]("rvm-live", appauthor=False)
-    except RuntimeError:  # neither HOME nor a name to look one up by
+    except RuntimeError:  # neither HOME nor a user name to look it up by
         return _NOWHERE
-    # Older versions give "~/.cache/..." back as it is. A relative XDG_CACHE_HOME is none, by its specification.
+    # Older versions return "~/.cache/..." unexpanded. The specification says to ignore a relative XDG_CACHE_HOME.
     return folder if folder.is_absolute() else _NOWHERE
 
 
@@ -97,7 +97,7 @@ def _unwritable(folder: Path) -> str:
         if not _is_text(folder):
             return f"{folder}: its name is not valid UTF-8"
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:  # permissions alone tell nothing of a full or read-only disk
+        with tempfile.TemporaryFile(dir=folder) as file:  # permissions alone do not show a full or read-only disk
             file.write(bytes(4096))
             file.flush()
     except OSError as error:

@@ -110,7 +110,7 @@ class _Nvml:
         except pynvml.NVMLError as error:
             self._fail(_explain(pynvml, error))
             return False
-        except Exception as error:  # a foreign or damaged library under NVML's name
+        except Exception as error:  # another or a damaged library under NVML's name
             self._fail(f"NVML does not start: {error}")
             return False
         self._nvml, self._reason, self._failed_ns = pynvml, None, None
@@ -166,7 +166,7 @@ class _Nvml:
             return nvml.nvmlDeviceGetHandleByUUID(device)
         try:
             return nvml.nvmlDeviceGetHandleByUUID(f"GPU-{device}")
-        except nvml.NVMLError:  # torch leaves out of what kind it is: a part of a card, then
+        except nvml.NVMLError:  # torch omits the prefix: then it is a part of a card
             return nvml.nvmlDeviceGetHandleByUUID(f"MIG-{device}")
 
 
@@ -199,9 +199,9 @@ def card(device: str) -> Card:
     torch = torch or import_module("torch")
     if torch.cuda.is_available():
         known = torch.cuda.get_device_properties(int(number) if number else torch.cuda.current_device())
-        if hasattr(known, "uuid"):  # from torch 2.5 on
+        if hasattr(known, "uuid"):  # since torch 2.5
             return str(known.uuid)
-    # The order is a guess here, where there are several cards of different speed.
+    # With several cards of different speed this order is a guess.
     visible = [each.strip() for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each.strip()]
     index = int(number or 0)
     named = visible[index] if index < len(visible) else str(index)
@@ -271,7 +271,7 @@ class GpuSampler:
         thread, self._thread = self._thread, None
         self._stop.set()
         if thread is not None:
-            thread.join(5.0)  # a driver that hangs must not hang us: the thread is a daemon
+            thread.join(5.0)  # a driver that hangs must not block us: the thread is a daemon
         self._latest = None
 
     def _run(self) -> None:

@@ -33,17 +33,18 @@ def adding(extra: str) -> str:
     prefix = Path(sys.prefix)
     try:
         own = distribution(_NAME)
-    except PackageNotFoundError:  # a checkout that is not installed
+    except PackageNotFoundError:  # a source checkout that is not installed
         return f"pip install '{_NAME}[{extra}]'"
     if (prefix / "pipx_metadata.json").exists():
         return f"pipx inject {_NAME} {_quoted(_packages(own, extra))}"
     whole = f"{_origin(own)}[{extra}]"
     if (prefix / "uv-receipt.toml").exists():
-        # It takes the place of what was asked for then.
+        # The new command replaces the extras that were installed before: repeat them.
         before = re.findall(r'"([\w-]+)"', _first(_EXTRAS, (prefix / "uv-receipt.toml").read_text(encoding="utf-8")))
         extras = ",".join(sorted({*before, extra}))
         return f"uv tool install {_quoted([f'{_origin(own)}[{extras}]'])}"
-    if "archive-v0" in prefix.parts or "environments-v2" in prefix.parts:  # of uv's cache, for one run
+    if "archive-v0" in prefix.parts or "environments-v2" in prefix.parts:
+        # An environment in uv's cache, for a single run.
         return f"uvx --from {_quoted([whole])} {_NAME}"
     way = "--editable " if _editable(own) else ""
     if not (prefix / "conda-meta").exists() and _made_by_uv(prefix):

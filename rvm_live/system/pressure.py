@@ -46,7 +46,7 @@ def cpu_times(stalls: Path = _STALLS) -> CpuTimes:
 
     times = psutil.cpu_times()._asdict()
     idle = times["idle"] + times.get("iowait", 0.0)
-    # A guest's time is part of its user's already.
+    # Guest time is already part of user time.
     busy = sum(seconds for name, seconds in times.items() if name not in ("idle", "iowait", "guest", "guest_nice"))
     return CpuTimes(busy, idle, _own(), _stalled(stalls))
 
@@ -58,7 +58,7 @@ def _own() -> dict[int, float]:
     own = {os.getpid(): sum(os.times()[:4])}
     with suppress(psutil.Error, OSError):
         for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.Error, OSError):  # it has ended meanwhile, or is another user's
+            with suppress(psutil.Error, OSError):  # the process has ended, or belongs to another user
                 own[child.pid] = sum(child.cpu_times()[:4])
     return own
 
@@ -103,7 +103,7 @@ class Pressure:
     def _between(before: CpuTimes, now: CpuTimes, seconds: float) -> bool:
         busy, idle = now.busy - before.busy, now.idle - before.idle
         if before.own.keys() - now.own.keys():
-            return False  # one has ended: nobody knows what it took last
+            return False  # one process has ended: its last time is unknown
         others = busy - sum(taken - before.own.get(number, 0.0) for number, taken in now.own.items())
         if busy + idle <= 0 or others < OTHERS * seconds or idle > IDLE * (busy + idle):
             return False

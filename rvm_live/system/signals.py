@@ -28,7 +28,7 @@ TOGETHER_S = 0.3
 _IGNORE = 1  # SIG_IGN
 _REASONS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 if sys.platform != "win32":
-    _REASONS[signal.SIGHUP] = "hung up"  # its terminal was closed
+    _REASONS[signal.SIGHUP] = "hung up"  # the terminal was closed
 else:
     _REASONS[signal.SIGBREAK] = "interrupted"
 
@@ -77,7 +77,7 @@ def _off_the_alternate_stack(number: signal.Signals) -> None:
         return
     handler = _c_signal()(number, _IGNORE)
     _c_signal()(number, handler)
-    signal.siginterrupt(number, True)  # as Python had it
+    signal.siginterrupt(number, True)  # as Python sets it
 
 
 def _c_signal() -> Any:
@@ -112,7 +112,7 @@ def _watch(
         if number is not None:
             os._exit(128 + number)
         return
-    # Behind Python's back: it can act only while the main thread does not hang in C, and only there.
+    # Set in C, not through Python: Python can act only in the main thread, and only while that does not hang in C.
     for number in numbers:
         _c_signal()(number, None)  # SIG_DFL
 

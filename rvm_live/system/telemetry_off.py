@@ -31,7 +31,7 @@ def import_quietly(name: str) -> Any:
         ImportError: it is not installed.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    with _turn:  # modules and warnings belong to the whole process, and steps are compiled on threads of their own
+    with _turn:  # modules and warnings belong to the whole process, and steps are compiled on other threads
         known = {each: module for each, module in sys.modules.copy().items() if each.partition(".")[0] == _SENDER}
         for each in known:
             del sys.modules[each]

@@ -148,7 +148,7 @@ def keep_memory() -> bool:
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library
+    except (OSError, AttributeError):  # a C library without mallopt
         return False
     told = [mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD), mallopt(_M_TRIM_THRESHOLD, 1 << 30)]
     return all(told)
@@ -186,14 +186,14 @@ def no_real_time() -> Iterator[None]:
         yield
     finally:
         for thread in _real_time() - before:
-            with suppress(OSError):  # it has ended
+            with suppress(OSError):  # the thread has ended
                 os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _real_time() -> set[int]:
     """Threads of this process that have real-time priority, on Linux."""
     found: set[int] = set()
-    with suppress(OSError, AttributeError):  # no such list, or no such call, on this system
+    with suppress(OSError, AttributeError):  # this system has no such list, or no such call
         for thread in os.listdir("/proc/self/task"):
             with suppress(OSError):
                 if os.sched_getscheduler(int(thread)) in (os.SCHED_FIFO, os.SCHED_RR):

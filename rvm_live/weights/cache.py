@@ -128,7 +128,7 @@ def pull(model: str | None = None, progress: Progress | None = None) -> Path:
         fetch(url, part, progress)
         loaded, size = _examine(part, url, weights)
         _check_seen(path, loaded.sha256, url)
-        # The record first: were it last, a crash between the two would leave a file that nothing vouches for.
+        # Write the record first: after a crash between the two writes there must be no file without a record.
         write_record(path, loaded.sha256, size, url)
         os.replace(part, path)
         _remember_seen(weights.file, loaded.sha256)

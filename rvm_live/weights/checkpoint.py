@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Entry", "Unfit", "inspect", "shortened"]
 
-_LONGEST_LIST = 1 << 20  # bytes; the official files take under 0.1 MiB for their list of tensors
-_LARGEST_SAFETENSORS_HEADER = 100_000_000  # what the format allows; beyond it a file is none
+_LONGEST_LIST = 1 << 20  # bytes; the tensor lists of the official files take less than 0.1 MiB
+_LARGEST_SAFETENSORS_HEADER = 100_000_000  # the format's limit; a larger header is invalid
 _MOST_RECORDS = 10_000
 _LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # torch's magic number, pickled
 _DAMAGED = "is not a checkpoint, or a truncated or damaged one"
 _DAMAGED_ZIP = "is a truncated or damaged checkpoint"
-# All that zipfile answers damage with.
+# All errors that zipfile raises for damaged files.
 _ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError, struct.error),
-    OverflowError,  # a place in the file that no file has
+    OverflowError,  # an offset that no file can have
 )
 
 
@@ -94,7 +94,7 @@ def _of_safetensors(data: bytes, header: int) -> dict[str, Entry]:
 
     try:
         tensors = load(data)
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:  # of torch: no such type of values
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:  # KeyError: torch has no such data type
         raise Unfit("is a truncated or damaged safetensors file") from error
     if not tensors:
         raise Unfit("contains no tensors")
@@ -109,7 +109,7 @@ def _itself(tensor: Tensor) -> Tensor:
 
 
 def _of_zip(data: bytes) -> dict[str, Entry]:
-    # zipfile makes an object for each of these marks; a file of nothing else would fill the memory.
+    # zipfile makes an object for each of these marks; a file full of them would fill the memory.
     if data.count(b"PK\x01\x02") > _MOST_RECORDS:
         raise Unfit(f"contains more than {_MOST_RECORDS:,} records, so it is not a RobustVideoMatting checkpoint")
     try:
@@ -127,7 +127,7 @@ def _of_zip(data: bytes) -> dict[str, Entry]:
     for record in records.values():
         _check_record(record)
     if sum(record.file_size for record in records.values()) > len(data):
-        raise Unfit(_DAMAGED_ZIP)  # records that overlap
+        raise Unfit(_DAMAGED_ZIP)  # records overlap
     root = lists[0].removesuffix("data.pkl")
 
     @cache  # tensors may share a record

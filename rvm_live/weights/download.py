@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 import time
 import urllib.request
-from concurrent.futures import TimeoutError as FutureTimeoutError  # another class until Python 3.11
+from concurrent.futures import TimeoutError as FutureTimeoutError  # a different class until Python 3.11
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +27,7 @@ _BACKOFF_SECONDS = 0.5
 _CONNECT_SECONDS = 3.0
 _READ_SECONDS = 20.0
 _LOOKUP_SECONDS = 4.0
-_UNREACHABLE_SECONDS = 5.0  # past this, a machine that cannot connect does not try again
+_UNREACHABLE_SECONDS = 5.0  # seconds after which a machine that cannot connect stops trying
 _CHUNK = 64 * 1024
 
 
@@ -102,10 +102,11 @@ def _fetch(url: str, target: Path, progress: Progress | None) -> None:
 
 def no_way_out() -> bool:
     """Whether this machine certainly has no network: no route leads out, and there is no proxy. Sends nothing."""
-    nobodys = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))  # RFC 5737, RFC 3849
+    # Addresses that belong to nobody: RFC 5737, RFC 3849.
+    nobodys = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
     for family, address in nobodys:
         with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asking:
-            asking.connect((address, 9))  # of UDP: the system only looks for the way there
+            asking.connect((address, 9))  # UDP: nothing is sent, the system only looks up a route
             return False
     return not urllib.request.getproxies()
 

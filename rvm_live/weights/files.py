@@ -56,7 +56,7 @@ def file_bytes(path: Path) -> bytes:
         about = path.stat()
         if stat.S_ISDIR(about.st_mode):
             raise WeightsError(f"weights {path} is a folder, not a file")
-        if not stat.S_ISREG(about.st_mode):  # it may have no end, or wait for one
+        if not stat.S_ISREG(about.st_mode):  # it may have no end, or block
             raise WeightsError(f"weights {path} is a device or a pipe, not a file")
         if about.st_size > _LARGEST:
             raise WeightsError(f"weights {path} is over 1 GiB, so it is not a RobustVideoMatting checkpoint")

@@ -107,11 +107,11 @@ def read_pickle(data: bytes) -> object:
         return _Reader(io.BytesIO(data)).load()
     except ForeignCode:
         raise
-    except Exception as error:  # what is damaged fails in as many ways as there are opcodes
+    except Exception as error:  # a damaged file may fail in as many ways as there are opcodes
         raise Malformed(f"{type(error).__name__}: {error}") from error
 
 
-class _Reader(pickle._Unpickler):  # the one in C makes room for as many entries as a file says
+class _Reader(pickle._Unpickler):  # not the C version: that allocates as many entries as the file claims
     stack: list[Any]
     append: Callable[[Any], None]
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
@@ -127,14 +127,14 @@ class _Reader(pickle._Unpickler):  # the one in C makes room for as many entries
         return _CALLED[full]
 
     def persistent_load(self, told: Any) -> Storage:
-        word, kind, key, _, count = told  # the fourth is the device it was on
+        word, kind, key, _, count = told  # the fourth is the original device
         if word != "storage" or type(kind) is not _Kind or type(key) is not str or not _whole(count):
             raise Malformed("a storage of unknown type")
         return Storage(kind.dtype, key, count)
 
     def _set(self, items: list[Any]) -> None:
         top = self.stack[-1]
-        # Hashing tuples within tuples takes the time, and the depth, that the file likes.
+        # Hashing nested tuples could take any time, and any depth.
         if type(top) not in (dict, OrderedDict) or any(type(key) not in (str, int) for key in items[::2]):
             raise Malformed("entries outside a dictionary, or without a name")
         top.update(zip(items[::2], items[1::2], strict=True))
@@ -150,7 +150,7 @@ class _Reader(pickle._Unpickler):  # the one in C makes room for as many entries
         self.append(function(*arguments))
 
     def _build(self) -> None:
-        # What an OrderedDict carries beside its entries (torch's version numbers) is of no use here.
+        # The attributes of an OrderedDict (torch's version numbers) are of no use here.
         if type(self.stack.pop()) is not dict or type(self.stack[-1]) is not OrderedDict:
             raise ForeignCode("an object's state")
 

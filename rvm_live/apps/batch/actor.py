@@ -48,7 +48,7 @@ class Actor:
         modules: bool,
     ) -> None:
         os.environ["RVM_LIVE_CORES"] = str(cores)
-        with suppress(OSError):  # what is not there is told for each file
+        with suppress(OSError):  # missing files are reported one by one later
             os.chdir(folder)
             if modules:
                 look_in_own_folder()
@@ -67,7 +67,7 @@ class Actor:
             if choice is not None:
                 choice = replace(choice, settings=replace(choice.settings, weights=path))
         if choice is not None and EMBEDDED not in choice.names:
-            choice = choose(choice.settings)  # this machine may have a GPU where the other has none
+            choice = choose(choice.settings)  # this machine may have a GPU where the first one has none
         if settings.memory_limit is not None:
             from rvm_live.engines.common.device import limit_memory
 

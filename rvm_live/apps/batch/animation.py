@@ -81,7 +81,7 @@ class AnimationWriter(MovieWriter):
 
     def write(self, shot: Shot) -> None:
         seconds = (shot.media_ns or 0) / 1e9
-        try:  # the file did not tell before how long it is
+        try:  # the length of the file was not known earlier
             check_animation(self._kind, (shot.image.shape[1], shot.image.shape[0]), seconds)
         except SettingsError as error:
             raise SinkError(str(error)) from error
@@ -124,7 +124,7 @@ def _frame(picture: Bytes, pts: int, base: Fraction) -> Any:
 
 def _gif(path: Path, files: Sequence[Path], stamps: Sequence[Fraction], end: Fraction, stopped: Any) -> list[str]:
     """A GIF: one palette of 256 colours for the whole clip; a pixel is opaque from half alpha on, or clear."""
-    times: dict[int, int] = {}  # number of a picture -> when it comes, hundredths of a second
+    times: dict[int, int] = {}  # number of a picture -> its time, hundredths of a second
     for number, stamp in enumerate(stamps):
         time = round(stamp / _GIF_BASE)
         if not times or time - next(reversed(times.values())) >= _SHORTEST:

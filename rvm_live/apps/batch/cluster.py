@@ -78,7 +78,8 @@ def work_off_all(shared: Shared, jobs: Iterable[Job], finished: Callable[[Done, 
     with _signals_kept():
         _connect(ray, shared)
     try:
-        with redirect_stdout(sys.stderr):  # Ray says what its machines say, where programs may read our events
+        with redirect_stdout(sys.stderr):
+            # To standard error, because other programs may read our events from standard output.
             if not shared.stopped.is_set():
                 _Crew(ray, shared, len(tasks)).run(tasks, finished)
     finally:
@@ -103,9 +104,9 @@ def _lock_up(address: str | None) -> None:
     Our own cluster only listens on this machine, and needs a token that is made for this run. A cluster
     that is joined is talked to with its own token (``RAY_AUTH_TOKEN``, or the file that Ray keeps it in).
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing goes over the network that nobody asked for
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent over the network that nobody asked for
     if address in _HERE:
-        # Ray's way to hear this machine alone, on every system; it is the default on Windows and macOS only.
+        # Makes Ray listen on this machine only; on Windows and macOS that is the default.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     else:
@@ -125,7 +126,7 @@ def _connect(ray: Any, shared: Shared) -> None:
             _knock(address)
             hint = "; it needs its token: set RAY_AUTH_TOKEN to what `ray get-auth-token` prints there"
             ray.init(address=address, **options)
-    except Exception as error:  # Ray raises what it likes
+    except Exception as error:  # Ray may raise anything
         where = "here" if address in _HERE else f"at {address}"
         why = " ".join(str(error).split()).partition(". ")[0][:200]
         raise UnavailableError(f"Ray cannot be used {where}: {why}{hint}") from error
@@ -166,7 +167,7 @@ class _Crew:
         if settings.workers > 1:
             most = min(most, settings.workers)
         self._count = max(1, min(most, files))
-        # Once into the cluster's memory, from where every machine takes it once.
+        # Put once into the cluster's memory, from where every machine takes it once.
         self._weights = ray.put(_weights(shared))
         self._actor = ray.remote(max_concurrency=2, max_restarts=0, **self._resources)(Actor)
         self._hands: list[_Hand] = []
@@ -200,7 +201,7 @@ class _Crew:
             if fitting is None:
                 if any(each.task for each in self._hands):
                     continue
-                fitting = tasks[0]  # nobody else is left to try it
+                fitting = tasks[0]  # no other worker is left to try it
             tasks.remove(fitting)
             fitting.tries += 1
             hand.task = fitting
@@ -231,7 +232,8 @@ class _Crew:
             self._shared.tell(event)
             return
         if event.lost:
-            self._ray.kill(hand.actor)  # nothing that it begins now would work; what it holds of the GPU goes with it
+            # On a failed GPU nothing would work any more; ending it also frees its GPU memory.
+            self._ray.kill(hand.actor)
             self._lost(hand, task, tasks, finished, f"a worker's GPU failed ({event.error})")
             return
         hand.task = None

@@ -13,8 +13,9 @@ from rvm_live.media.suffixes import MUXERS
 __all__ = ["ALPHA_CONTAINERS", "CODECS", "FITTING", "recipe_for"]
 
 _QP2LAMBDA = 118
-# Two runs make the same bytes, also on machines of other sizes: where the number of threads changes them it is fixed.
-# (In pictures of less than some 600 pixels x264 and x265 look at memory that nobody has written, and are off by a bit.)
+# Two runs make the same bytes, also on machines of other sizes: where the number of threads changes them, it is fixed.
+# (For pictures of less than about 600 pixels x264 and x265 read memory that was never written, and results may differ
+# by a bit.)
 _X264 = {"preset": "medium", "crf": "17", "threads": "4"}
 _X265 = {"preset": "medium", "crf": "20", "x265-params": "log-level=error:frame-threads=2"}
 _AV1 = {"preset": "8", "crf": "26"}
@@ -69,12 +70,12 @@ _MAKERS = (
 
 _VIDEOTOOLBOX = _MAKERS[-1].options
 _HEVC_WITH_ALPHA = (
-    # VideoToolbox makes an alpha layer of pictures that have one where their alpha has a quality.
+    # VideoToolbox makes an alpha layer if the pictures have alpha and a quality is set for it.
     Recipe(
         "", "hevc_videotoolbox", "nv12", "bgra", "nv12", even=True, options=_VIDEOTOOLBOX,
         clear_options={"alpha_quality": "1.0"}, converts=True,
     ),
-    replace(CODECS["hevc"], clear="yuva420p"),  # of the builds of x265 few have it
+    replace(CODECS["hevc"], clear="yuva420p"),  # few builds of x265 support it
 )  # fmt: skip
 """Encoders of HEVC that take alpha, the first that works here is taken."""
 
@@ -102,11 +103,11 @@ def recipe_for(
         raise SettingsError(f"{name} cannot be stored in {container}: choose from {', '.join(FITTING[container])}")
     recipe = replace(CODECS[name], muxer=MUXERS[container])
     if name == "av1":
-        os.environ.setdefault("SVT_LOG", "1")  # errors alone; the encoder is fond of talking
+        os.environ.setdefault("SVT_LOG", "1")  # errors only; the encoder prints a lot
     if container == "mp4":
         recipe = replace(recipe, container_options=_FAST_START)
     if name == "hevc" and container in ("mp4", "mov"):
-        recipe = replace(recipe, tag="hvc1")  # what Apple's players look for
+        recipe = replace(recipe, tag="hvc1")  # the tag that Apple's players look for
     if clear and name == "hevc" and container == "mov":
         return replace(_hevc_with_alpha(size), muxer=recipe.muxer, tag=recipe.tag), []
     if not hardware:

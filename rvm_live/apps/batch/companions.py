@@ -119,7 +119,8 @@ def _settled(source: Path, stream: Any, container: str) -> tuple[str | None, str
         try:
             return way, _tried(source, stream.index, container, way)
         except Exception as error:
-            if not is_damage(error) and not isinstance(error, AttributeError):  # an older PyAV has no such encoder
+            if not is_damage(error) and not isinstance(error, AttributeError):
+                # AttributeError: an older PyAV without this encoder.
                 raise
     return None, ""
 
@@ -130,7 +131,7 @@ def _tried(source: Path, index: int, container: str, way: str) -> str:
         stream = file.streams[index]
         lane = _lane(stream, out, way)
         out.start_encoding()
-        if stream.type == "audio":  # subtitles may be hours apart
+        if stream.type == "audio":  # only sound: subtitles may be hours apart
             order = _Order()
             for packet in _first(file, stream):
                 order.put(packet)
@@ -151,7 +152,7 @@ class _Order:
     """Brings the times of packets in order: those without follow the one before, and none comes before it."""
 
     def __init__(self) -> None:
-        self._last: dict[int, tuple[int, int]] = {}  # number of a stream -> when its last packet began and ended
+        self._last: dict[int, tuple[int, int]] = {}  # number of a stream -> start and end of its last packet
 
     def put(self, packet: Any) -> None:
         before, end = self._last.get(packet.stream_index, (None, 0))
@@ -185,9 +186,10 @@ class Companions:
             self._in: Any = opened.enter_context(open_file(plan.source))
             self._names = {stream.index: told for told, stream in _tracks(self._in)}
             self._lanes = {index: _lane(self._in.streams[index], out, way) for index, way in plan.ways.items()}
-            self._made = {index: lane.made.index for index, lane in self._lanes.items()}  # closed files tell none
+            # Read now: a closed file no longer tells.
+            self._made = {index: lane.made.index for index, lane in self._lanes.items()}
             if plan.container == "mkv":
-                for attached in self._in.streams.attachments:  # fonts of subtitles
+                for attached in self._in.streams.attachments:  # fonts for subtitles
                     out.add_stream_from_template(attached)
             track = picture_track(self._in)
             self._shift = timeline_of(self._in, track).shift

@@ -55,7 +55,7 @@ def read_cuts(path: Path) -> list[Cut]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = data.decode("latin-1")  # older editing programs
+        text = data.decode("latin-1")  # written by older editing programs
     cuts = _edl(text, path) if path.suffix.lower() == ".edl" else _csv(text, path)
     if not cuts:
         raise SettingsError(f"{path} names no part of a film: write at least one line with a start")
@@ -144,7 +144,7 @@ def _edl(text: str, path: Path) -> list[Cut]:
     """Of events of the picture what they take of their films; where that lies in the edit does not matter."""
     cuts: list[Cut] = []
     drop, event = False, ""
-    lines: list[int | None] = []  # of an event: a transition has two; the numbers of their cuts
+    lines: list[int | None] = []  # numbers of the cuts of an event's lines; a transition has two lines
     for number, line in enumerate(text.splitlines(), 1):
         plain, place = line.strip(), f"{path}, line {number}: "
         if len(plain) > _LONGEST:
@@ -159,7 +159,7 @@ def _edl(text: str, path: Path) -> list[Cut]:
             continue
         words = plain.split()
         codes = [word for word in words if _CODE.fullmatch(word)]
-        if not codes or not words[0].isdigit():  # a title, a comment
+        if not codes or not words[0].isdigit():  # a title or a comment
             continue
         if len(words) < 8 or words[-4:] != codes:
             raise SettingsError(f"{place}{plain[:60]!r} is not an event of a CMX 3600 list")
@@ -167,7 +167,7 @@ def _edl(text: str, path: Path) -> list[Cut]:
         event, reel = words[0], words[1]
         lines.append(None)
         if not _PICTURE.fullmatch(words[2]) or reel.upper() in _NO_FILM or codes[0] == codes[1]:
-            continue  # sound, black, and where a transition begins
+            continue  # sound, black, or the start of a transition
         start, end = (code[:8] + (";" if drop else code[8]) + code[9:] for code in codes[:2])
         lines[-1] = len(cuts)
         cuts.append(Cut(Span.of(start, end, "", place), () if reel.upper() == "AX" else (reel,)))

@@ -42,7 +42,7 @@ def work_off(shared: Shared, job: Job, number: int) -> Done:
     what = str(job.folder / f"{job.stem}{job.suffix}")
     lock = Lock(job.folder / f".{job.stem}.lock", what, "wait until it ends, or choose another --output")
     try:
-        with nullcontext() if job.logged else lock:  # a folder for outputs has one for the whole run
+        with nullcontext() if job.logged else lock:  # an output folder with a log has one lock for the whole run
             return _worked_off(shared, job, number)
     except SinkError as failure:
         return Done(job, "failed", error=str(failure), kind="SinkError")
@@ -68,7 +68,7 @@ def _worked_off(shared: Shared, job: Job, number: int) -> Done:
         if not settings.force and made.there(outputs, unfinished=segments.ours):
             told = "it exists already, made from the same file with the same settings"
             return Done(job, "kept", outputs, notes=(told,))
-        if shared.stopped.is_set():  # nothing is loaded for it
+        if shared.stopped.is_set():  # nothing is loaded for a file that will not be processed
             return Done(job, "interrupted")
         work = partial(matted, shared, job, facts, outputs, notices, number, segments, made)
         worked = _watched(shared, job, notices, work)
@@ -79,13 +79,13 @@ def _worked_off(shared: Shared, job: Job, number: int) -> Done:
         if worked.low_light > 1:
             notices.remark(f"dark pictures made brighter: shadows by up to {worked.low_light:.1f} times")
         state = "done" if worked.whole else "interrupted"
-    except KeptError as failure:  # the log that is there is that of what is there
+    except KeptError as failure:  # keep the log: it belongs to the output that is there
         return Done(job, "failed", error=str(failure), seconds=time.monotonic() - began)
     except RvmLiveError as failure:
         error, trace = " ".join(str(failure).split()), traceback.format_exc()
         elsewhere, lost = not isinstance(failure, (SourceError, SettingsError)), lost_device(failure)
         kind = type(failure).__name__
-    except Exception as failure:  # a bug, or a library's: told, and the rest goes on
+    except Exception as failure:  # a bug of ours or of a library: reported, and the other files go on
         error, trace = f"unexpected {type(failure).__name__}: {' '.join(str(failure).split())}", traceback.format_exc()
         elsewhere, lost = True, lost_device(failure)
     kept = tuple(path for path in outputs if path.exists()) if state == "done" else ()

@@ -101,13 +101,13 @@ def _whole(folders: list[Path], settled: dict[Path, tuple[_Mark, int]], clock: C
     for folder in folders:
         try:
             found += find([str(folder)])
-        except SettingsError:  # nothing in it yet
+        except SettingsError:  # the folder is still empty
             continue
     whole = []
     for path in found:
         try:
             about = path.stat()
-        except OSError:  # gone again
+        except OSError:  # the file is gone again
             continue
         mark, now_ns = (about.st_size, about.st_mtime_ns), clock.now_ns()
         before, since_ns = settled.get(path, (None, now_ns))

@@ -84,7 +84,7 @@ def find(inputs: Iterable[str], output: Path | None = None) -> list[Path]:
         try:
             for each in _named(text, made):
                 found.setdefault(_real(each), each)
-        except (OSError, RuntimeError) as error:  # too long, not permitted, links in circles
+        except (OSError, RuntimeError) as error:  # name too long, no permission, or a loop of links
             why = getattr(error, "strerror", None) or error
             raise SettingsError(f"input {text!r} cannot be used: {why}") from error
     return list(found.values())
@@ -161,7 +161,7 @@ def numbered(folder: Path) -> tuple[Path, ...]:
 def _moves(path: Path) -> bool:
     try:
         return is_animation(path)
-    except OSError:  # whoever reads it will say so
+    except OSError:  # an error is reported when the file is read
         return False
 
 
@@ -198,7 +198,7 @@ class _Made:
             return False
         if searched is not None and _real(searched) in output.parents:
             return True
-        # A picture is an output where the folder is that it lies in.
+        # A picture is an output if a folder that it lies in is one.
         return any(_has_made(each) for each in (path, *path.parents) if output in each.parents)
 
 
@@ -298,7 +298,7 @@ def _is_still(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             picture = is_picture(file.read(64))
-    except OSError:  # whoever reads it will say so
+    except OSError:  # an error is reported when the file is read
         return False
     return (picture or suffix in RAW_PICTURES) and not _moves(path)
 

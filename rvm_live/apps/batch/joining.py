@@ -55,7 +55,8 @@ def join(
         except Exception as error:
             if plan is plans[-1] or not is_damage(error):
                 raise
-            refused = words_of(error)  # by now everything is matted: rather less beside the picture than no picture
+            # All frames are matted by now: rather fewer streams beside the picture than no picture.
+            refused = words_of(error)
         else:
             return [*told, *([f"the container refuses other streams of the file ({refused})"] if refused else [])]
     raise AssertionError("the last plan is the picture alone")
@@ -73,7 +74,7 @@ def _write(
 ) -> list[str]:
     stamps = [stamp for each in pts for stamp in each]
     late = _reordering(segments) if recipe.seekable else 0
-    # Exact to the bit: without names and numbers that change from run to run.
+    # Reproducible to the bit: without names and numbers that change from run to run.
     options = {**recipe.container_options, "fflags": "+bitexact", "avoid_negative_ts": "disabled"}
     with ExitStack() as opened:
         with av.open(address(out), "w", format=recipe.muxer, options=options) as file:
@@ -89,9 +90,10 @@ def _write(
                 packet.dts = _decoding_time(stamps, place, late, facts)
                 packet.duration = _duration(stamps, rank, facts, end)
                 if place + 1 == len(stamps) and recipe.muxer in ("mp4", "mov"):
-                    # These hold how long decoding takes: what decoding began before the first picture it ends earlier.
+                    # These containers store the duration of decoding: where decoding began before the first picture, it
+                    # also ends earlier.
                     earlier = late * _nominal(facts)
-                    if rank == place > 0:  # what is missing before the last picture is no reason to decode it earlier
+                    if rank == place > 0:  # lost pictures before the last one are no reason to decode it earlier
                         packet.dts = max(packet.dts, stamps[place] - earlier)
                     packet.duration = max(1, length - packet.dts - earlier)
                 packet.time_base = facts.time_base

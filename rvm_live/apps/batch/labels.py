@@ -60,7 +60,7 @@ def label_track(stream: Any, made: Any, container: str) -> None:
     """Copy a track's language, title and flags to the new track."""
     kept = _named(stream, container)
     if "title" in kept and container in ("mp4", "mov"):
-        kept["handler_name"] = kept["title"]  # where players look for it in these
+        kept["handler_name"] = kept["title"]  # where players look for the title in these containers
     made.metadata.update(kept)
     made.disposition = stream.disposition
 
@@ -125,7 +125,7 @@ def _later(code: str, seconds: Fraction, source: Any) -> str:
     nominal, true = true_rate(Fraction(rate))
     try:
         return str(Timecode.of(first.count(nominal) + round(seconds * true), nominal, drop=first.drop))
-    except ValueError:  # no code of this rate: as it is, rather than none
+    except ValueError:  # this rate has no time code: keep the text as it is
         return code
 
 

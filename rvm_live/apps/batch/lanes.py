@@ -31,7 +31,8 @@ class Copied:
         self._out = out
         self.damaged = self.written = 0
         self._last: int | None = None
-        self._step = 0 if out.format.flags & Flags.ts_nonstrict.value else 1  # two packets may have one time, or not
+        # Whether two packets may have the same time.
+        self._step = 0 if out.format.flags & Flags.ts_nonstrict.value else 1
         self.made = self._begun(stream)
 
     def _begun(self, stream: Any) -> Any:

@@ -84,7 +84,7 @@ class _Lent(DelegatingEngine):
             with self._trying():
                 self._inner.reset()
         else:
-            if self._size is not None:  # the memory of one size goes before another's is taken
+            if self._size is not None:  # free the memory of one size before that of the next is allocated
                 self._size = None
                 self._inner.close()
                 self._inner = self._make(self._asked)

@@ -106,7 +106,7 @@ def write_log(
         lines += ["", "told", *(f"  {note}" for note in done.notes)]
     if done.error:
         lines += ["", "error", f"  {done.error}", *(f"  {line}" for line in trace.splitlines())]
-    # A file's name need not be text.
+    # A file's name may not be valid text.
     text = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
     write_whole(path, before + text)
 

@@ -89,7 +89,8 @@ class Masks:
             )
         count = len(pictures) or count_frames(path)
         self.still = count == 1
-        if not self.still and count != (len(film[1]) or count_frames(film[0])):  # packets may be of no picture
+        if not self.still and count != (len(film[1]) or count_frames(film[0])):
+            # A packet need not give a picture: compare times, too.
             counts = [sum(1 for _ in Times(*each, facts.rate)) for each in ((path, pictures), film)]
             if counts[0] != counts[1]:
                 raise SettingsError(
@@ -161,7 +162,7 @@ class MaskEngine(DelegatingEngine):
     def _masked(self, matte: Matte) -> Matte:
         frame, host = matte.frame, matte.host()
         mask = self._masks.at(self._first + frame.seq)
-        if mask.shape != host.alpha.shape:  # the film's size changes
+        if mask.shape != host.alpha.shape:  # the film's size may change
             mask = cv2.resize(mask, (frame.width, frame.height), interpolation=cv2.INTER_AREA).astype(np.uint8)
         alpha, colour = forced(host.alpha, host.colour, frame.image, mask)
         return Matte(frame, alpha, colour, started_ns=matte.started_ns, finished_ns=matte.done_ns)

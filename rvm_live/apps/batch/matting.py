@@ -175,7 +175,7 @@ def matted(
     size = (facts.width, facts.height)
     if job.container in ANIMATIONS:
         check_animation(job.container, _written_size(settings, facts), _seconds(place, facts))
-    # What a match has followed is not kept: from the middle of a file on it would be another.
+    # The state of --match is not saved: resumed in mid-file, it would differ.
     followed = settings.look.match > 0 and not settings.transparent
     if followed and settings.resume and segments.ours:
         notices.fallback("started again from the beginning, because --match follows the light of the whole file")
@@ -183,7 +183,8 @@ def matted(
     if segments.note:
         notices.fallback(segments.note)
     start = segments.start
-    # Frames before a part are there for the network to find its person, as after a break; whole chunks of them.
+    # Before a part, whole chunks of earlier frames are matted too, so that the network finds the person, as after a
+    # break.
     before = 0 if place is None else place.first // chunk * chunk
 
     def begins(start: int) -> int:

@@ -106,7 +106,7 @@ class MovieWriter(Writer):
         )
 
     def rescue(self) -> None:
-        # Whole segments stay where --resume finds them; of the last one nothing is of use.
+        # Whole segments stay for --resume; the last, unfinished one is of no use.
         encoder, self._encoder = self._encoder, None
         if encoder is not None:
             with contextlib.suppress(Exception):
@@ -193,7 +193,7 @@ class PictureFolder(Writer):
         return True
 
     def rescue(self) -> None:
-        pass  # the segments' folder goes, or what is whole in it stays
+        pass  # the segments' folder is removed, unless whole segments are in it
 
 
 class PictureFile(Writer):
@@ -229,7 +229,7 @@ class PictureFile(Writer):
         return True
 
     def rescue(self) -> None:
-        pass  # the segments' folder goes
+        pass  # the segments' folder is removed
 
 
 def picture_name(folder: Path, number: int, kind: str) -> str:
@@ -253,7 +253,7 @@ def encode_tiff(image: Picture) -> bytes:
         SinkError: it cannot be encoded.
     """
     wide = image if image.dtype == np.uint16 else image.astype(np.uint16) * 257
-    ok, data = cv2.imencode(".tif", wide, [cv2.IMWRITE_TIFF_COMPRESSION, 5])  # LZW
+    ok, data = cv2.imencode(".tif", wide, [cv2.IMWRITE_TIFF_COMPRESSION, 5])  # LZW compression
     if not ok:
         raise SinkError(f"a picture of {image.shape} cannot be encoded as TIFF")
     return bytes(data)

@@ -63,7 +63,7 @@ class OutOfMemoryFallback(DelegatingEngine):
                 self._inner.prepare(width, height)
                 return
             except NoMemoryError as error:
-                self._chunk = 1  # getting ready takes one frame alone
+                self._chunk = 1  # preparing takes only one frame
                 self._do_with_less(error, None)
 
     def matte(self, frame: Frame) -> Matte:

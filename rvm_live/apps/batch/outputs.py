@@ -53,7 +53,7 @@ def container_of(settings: BatchSettings, source: Path, still: bool, file: Path 
     """
     container = settings.container if file is None else CONTAINERS[file.suffix.lower()]
     if container == "auto" and still:
-        return "png"  # what is said of codecs is meant for films
+        return "png"  # the codec setting is meant for films
     if container == "auto":
         container = "mov" if settings.transparent else "mp4"
     if file is not None and container in PICTURE_FORMATS and not still:

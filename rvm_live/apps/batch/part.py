@@ -154,7 +154,7 @@ def _time_ns(mark: Mark, what: str, source: Path, facts: Facts) -> int | None:
         raise SettingsError(f"the {what} {mark.code} does not exist in {source.name}: {error}") from error
     day = Timecode(24, 0, 0, 0, mark.code.drop).count(nominal)
     if count < 0 and facts.seconds is not None and count + day <= facts.seconds * rate:
-        count += day  # it begins before midnight
+        count += day  # the file begins before midnight
     if count < 0:
         raise SettingsError(f"the {what} {mark.code} is before the start of {source.name}, at {own}")
     return round((count - Fraction(1, 2)) / rate * 10**9)

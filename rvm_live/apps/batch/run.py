@@ -48,7 +48,7 @@ def run(
     """
     silence_backends()
     todo = jobs(settings)
-    background = parse(settings.background)[0]  # bad ones are told before anything begins
+    background = parse(settings.background)[0]  # errors are reported before anything begins
     if isinstance(background, LiveBackground):
         raise SettingsError(
             f"{background.label} is live, but files need a background that can be repeated: name a file"
@@ -129,7 +129,7 @@ def _lock(todo: list[Job]) -> AbstractContextManager[object]:
 def _limited(settings: BatchSettings) -> str | None:
     if settings.memory_limit is None:
         return None
-    from rvm_live.engines.common.device import limit_memory  # only now: it needs torch
+    from rvm_live.engines.common.device import limit_memory  # imported only now: it needs torch
 
     return limit_memory(settings.memory_limit, settings.engine.device)
 

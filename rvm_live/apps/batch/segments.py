@@ -73,7 +73,7 @@ class Segments:
             if resume and self.folder.is_dir():
                 self._find()
             if self.pts:
-                for path in self.folder.glob("*.json"):  # of what is done again
+                for path in self.folder.glob("*.json"):  # states of segments that are made again
                     if path.stem.isdigit() and int(path.stem) >= len(self.pts):
                         path.unlink()
             else:
@@ -94,14 +94,14 @@ class Segments:
                 self.note = f"started again: the rest of an earlier run {why}"
             return
         while (stamps := self._stamps(len(self.pts))) is not None:
-            # The end of a file may be shorter; whether it was the end is found out by doing it again.
+            # The last segment may be shorter; whether this was the last one is found out by making it again.
             if len(stamps) != self.length:
                 break
             if not self._whole(len(self.pts), len(stamps)):
                 self._tell("pictures are")
                 break
             self.pts.append(stamps)
-        engine = self._state_path(_ENGINE, len(self.pts)).exists()  # else it writes none down
+        engine = self._state_path(_ENGINE, len(self.pts)).exists()  # otherwise the engine stores no state
         kinds = (*self._needs, *([_ENGINE] if engine else []))
         while self.pts and any(self.states(kind) is None for kind in kinds):
             self.pts.pop()
@@ -197,7 +197,7 @@ class Segments:
             data = io.BytesIO(self._state_path(kind, len(self.pts)).read_bytes())
             with np.load(data, allow_pickle=False) as file:
                 return [file[name] for name in sorted(file.files, key=lambda name: int(name.removeprefix("arr_")))]
-        except Exception:  # whatever a damaged archive makes its readers raise
+        except Exception:  # a damaged archive may make its readers raise anything
             return None
 
     def _state_path(self, kind: str, number: int) -> Path:

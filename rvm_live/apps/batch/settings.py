@@ -75,7 +75,7 @@ def ratio_for(preset: Preset, width: int, height: int) -> float:
     """The preset's downsample ratio for a frame size: 1 where that is smaller than what the network is to see."""
     if preset.side is None:
         return 1.0
-    # A very long strip keeps enough of its short side for the deepest level.
+    # A very long strip keeps enough of its short side for the network's deepest level.
     return max(ratio_of(preset.side, width, height), min(LEAST_LINES / min(width, height), 1.0))
 
 
@@ -111,7 +111,7 @@ def fill(template: str, prefix: str, name: str, stem: str) -> str:
     made = ""
     try:
         for text, field, form, conversion in Formatter().parse(template):
-            # Nothing but the plain names: a form may make it gigabytes long, and an attribute leads anywhere.
+            # Plain names only: a format could make the name gigabytes long, and an attribute could reach any object.
             if field is not None and (field not in values or form or conversion):
                 raise SettingsError(told)
             made += text + ("" if field is None else values[field])

@@ -23,8 +23,8 @@ _FITS = {
 """Sound that a container takes as it is; Matroska takes everything, QuickTime every PCM, too."""
 _INSTEAD = {"mp4": "aac", "mov": "aac", "webm": "libopus", "mkv": "aac"}
 _LOSSLESS = {"s32": "pcm_s24le", "flt": "pcm_f32le", "dbl": "pcm_f64le"}
-# Gaps are filled with silence and overlaps cut where the sound would be out of step by more than this, seconds; a
-# container that counts in milliseconds is off by less.
+# Seconds: where sound is out of step by more than this, gaps are filled with silence and overlaps cut. Containers that
+# count in milliseconds are off by less.
 _OUT_OF_STEP = "0.03"
 
 
@@ -73,7 +73,7 @@ class Encoded(Copied):
         decoder = stream.codec_context
         count = decoder.layout.nb_channels
         if decoder.layout.name == f"{count} channels" and not decoder.is_open:
-            decoder.layout = f"{count}c"  # nobody says where the loudspeakers stand: where they stand as a rule
+            decoder.layout = f"{count}c"  # no channel layout is given: take the default for this number of channels
         rates = av.Codec(self._codec, "w").audio_rates or [decoder.sample_rate]
         rate = min((each for each in rates if each >= decoder.sample_rate), default=max(rates))
         layout = self._layout(rate, (decoder.layout.name, f"{count}c", "stereo", "mono"))
@@ -110,7 +110,7 @@ class Encoded(Copied):
         if form != self._form:
             self._flush()
             self._form, self._graph = form, self._converter(*form)
-        if frame.pts is None:  # a decoder's last
+        if frame.pts is None:  # the last frame of a decoder
             frame.pts = round(self._due / frame.time_base)
         self._due = frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate)
         self._graph.push(frame)

@@ -70,7 +70,7 @@ class Mark:
             return self.seconds < other.seconds
         if self.code is not None and other.code is not None and self.code.drop == other.code.drop:
             ours, theirs = ((c.hours, c.minutes, c.seconds, c.frames) for c in (self.code, other.code))
-            midnight = self.code.hours - other.code.hours >= _HALF_DAY  # lies between them
+            midnight = self.code.hours - other.code.hours >= _HALF_DAY  # midnight lies between them
             return None if midnight else ours < theirs
         return None
 

@@ -54,7 +54,7 @@ class Rewritten(Copied):
 
     def _write(self, packet: Any) -> None:
         text = self._decoder.decode2(packet)
-        if text is None or not len(text):  # the end of the one before
+        if text is None or not len(text):  # an empty text ends the previous subtitle
             return
         made = self.made.codec_context.encode_subtitle(text)
         made.pts = made.dts = round(packet.pts * packet.time_base / _MILLISECOND)

@@ -131,7 +131,7 @@ class Track:
             self._worker.queue.cancel()
 
     def join(self) -> None:
-        self._worker.join()  # a long file takes its time to be joined
+        self._worker.join()  # joining a long file takes time
 
     def check(self) -> None:
         """Raise what went wrong, once it has."""
@@ -161,7 +161,7 @@ class Track:
                 self.saved = self.writer.finish()
             else:
                 self.writer.rescue()
-        except BaseException:  # raised again by put or check
+        except BaseException:  # put or check raises it again
             self.writer.rescue()
             raise
 
@@ -179,7 +179,7 @@ class BatchSink(Sink):
         start: number of the first that is wanted.
     """
 
-    runs_on = "run"  # its tracks have a thread each
+    runs_on = "run"  # each track has a thread of its own
 
     def __init__(
         self,

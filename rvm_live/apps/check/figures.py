@@ -158,7 +158,7 @@ def motion(image: Bytes, before: Bytes) -> Motion:
     now, then = (_half(cv2.cvtColor(each, cv2.COLOR_BGR2GRAY)) for each in (image, before))
     height, width = now.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    if min(height, width) < 16:  # too small to be searched in
+    if min(height, width) < 16:  # too small to search in
         return Motion(x, y, np.ones(now.shape, np.bool_))
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     back, there = search.calc(now, then, None), search.calc(then, now, None)

@@ -117,7 +117,7 @@ def _table(report: Report) -> str:
             continue
         mark = "bad" if found.mean > each.usual[1] else "good"
         values = "".join(f"<td>{value:.2f}" for value in (found.p95, found.most))
-        usual = f"{each.usual[0]:g} to {each.usual[1]:g}"  # a mean, which is what is compared
+        usual = f"{each.usual[0]:g} to {each.usual[1]:g}"  # range of usual means, because the mean is compared
         rows.append(
             f'<tr><td>{each.title}<td class="{mark}">{found.mean:.2f}{values}<td>{usual}<td>{each.unit}<td>{each.told}'
         )

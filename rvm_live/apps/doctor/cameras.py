@@ -74,7 +74,7 @@ def used_by(path: str) -> list[str]:
                 os.path.realpath(os.path.join(folder, each)) == place for each in os.listdir(folder)
             ):
                 users.add(f"{psutil.Process(int(number)).name()} ({number})")
-        except (OSError, psutil.Error):  # another user's, or gone meanwhile
+        except (OSError, psutil.Error):  # a process of another user, or one that has ended
             continue
     return sorted(users)
 

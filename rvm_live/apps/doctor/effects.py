@@ -70,7 +70,7 @@ def of_macos(library: Any) -> list[Finding]:
 def _asked(device: Any, name: str) -> bool:
     try:
         return bool(getattr(device, name)())
-    except Exception:  # this version of the system has it not
+    except Exception:  # this version of the system does not have it
         return False
 
 

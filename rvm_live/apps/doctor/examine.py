@@ -61,5 +61,5 @@ def examine(
 def _looked(what: str, look: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return look()
-    except Exception as error:  # drivers and system libraries raise whatever they like
+    except Exception as error:  # drivers and system libraries may raise anything
         return [Finding(what, what, "bad", f"it could not be checked: {type(error).__name__}: {words_of(error)}")]

@@ -116,7 +116,7 @@ def engine(settings: EngineSettings) -> list[Finding]:
         info = chosen.open()
     except RvmLiveError as error:
         return [Finding("engine", settings.engine, "bad", str(error), "leave out --engine, or choose another one")]
-    except Exception as error:  # a plug-in may raise anything, and that is a finding
+    except Exception as error:  # a plug-in may raise anything; that is a finding, too
         return [Finding("engine", settings.engine, "bad", words_of(error), "leave out --engine, or choose another one")]
     finally:
         chosen.close()

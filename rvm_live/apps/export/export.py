@@ -120,7 +120,7 @@ def export(
     tell(f"checking {path.name}")
     try:
         found = differences(settings.form, files, weights, shape)
-    except Exception as error:  # each runtime has errors of its own
+    except Exception as error:  # each runtime raises errors of its own
         why = words_of(error)
         raise EngineError(f"the file for {settings.form} does not run, so it was not written: {why}") from error
     limit = TOLERANCES[settings.half]
@@ -202,7 +202,7 @@ def _write(parts: tuple[Path, ...], contents: list[bytes]) -> None:
         for part, content in zip(parts, contents, strict=True):
             beside.append(_write_beside(part, content))
         if len(parts) > 1:
-            parts[0].unlink(missing_ok=True)  # an old model must not be opened with new weights
+            parts[0].unlink(missing_ok=True)  # an old model must not be used with the new weights
         for part, ready in reversed(list(zip(parts, beside, strict=True))):
             atomic_write.replace(ready, part)
             placed.append(part)

@@ -84,7 +84,7 @@ def differences(
         found = run(src.astype(dtype), theirs)
         theirs = found[2:]
         apart = [_apart(pha, found[1]), _apart(fgr, found[0]), max(map(_apart, new, theirs))]
-        worst = np.maximum(worst, apart)  # keeps what is not a number
+        worst = np.maximum(worst, apart)  # np.maximum keeps NaN
     return Difference(*(float(value) for value in worst))
 
 
@@ -138,13 +138,13 @@ def _openvino(files: Mapping[str, bytes]) -> Run:
 
 def _torchscript(files: Mapping[str, bytes]) -> Run:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is deprecated, in several ways
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, in several warnings
         module = torch.jit.load(io.BytesIO(files[".torchscript"]), map_location="cpu").eval()  # type: ignore[no-untyped-call]
-    # Weights rounded to half precision, computed in single: torch takes seconds a frame for halves on most CPUs.
+    # The weights were rounded to half precision; compute in single, because most CPUs take seconds a frame in half.
     module = module.float()
 
     def run(src: NDArray[np.float32], states: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        # Without the optimisation that compiles for seconds before the second frame.
+        # Without the optimisation, which compiles for seconds before the second frame.
         with torch.inference_mode(), torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
             return [found.numpy() for found in module(*(torch.from_numpy(each).float() for each in (src, *states)))]
 

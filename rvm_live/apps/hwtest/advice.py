@@ -119,7 +119,7 @@ def advise(
                 failed = f"{width}x{height} failed: {error}"
             timings += here
             if here and here[0].fps < _HOPELESS_FPS:
-                break  # nor does anything larger
+                break  # nothing larger will be fast enough either
     best, keeps = choose(timings)
     note = (
         failed
@@ -154,7 +154,7 @@ def walk(
             while not engine.use_rung(rung):
                 SYSTEM_CLOCK.sleep(_LOOK_S)
                 if rung not in engine.rungs:
-                    break  # it could not be made ready
+                    break  # the rung could not be made ready
             else:
                 yield (timing := _timed(engine, frames, seconds))
                 if timing.fps < _HOPELESS_FPS:
@@ -205,7 +205,7 @@ def _hint(timings: Sequence[Timing], name: str) -> str | None:
         core = import_quietly("openvino").Core()
         share = int8_share(core, quickest_hint(core))
     except RuntimeError:
-        return None  # OpenVINO refuses it, and would refuse the real one
+        return None  # OpenVINO refuses this test network, and would refuse the real one
     if share > INT8_PAYS:
         return None
     source = "" if name == "auto" else f" --source {shlex.quote(name)}"

@@ -32,7 +32,7 @@ def inspect_machine(settings: EngineSettings, tell: Callable[[str], None] = lamb
     tell("looking at this machine")
     torch_facts, device = _torch(settings.device)
     card = gpu.card(settings.device)
-    card = 0 if card is None else card  # told of also where it is not used
+    card = 0 if card is None else card  # the first GPU is reported even if it is not used
     reading = gpu.read(card)
     memory = psutil.virtual_memory()
     usable = threads.usable_cores()

@@ -78,6 +78,6 @@ def drawn(glimpse: Glimpse) -> NDArray[np.uint8]:
         Row("q, Esc", "ends"),
     ]
     size = text_size(width, height)
-    # So that the panel does not change its width with every figure.
+    # A minimum width, so that the panel does not change its width with every number.
     blend(picture, lay_out(rows, size, width, min_width=min(width, size * 14)), size // 2, size // 2)
     return picture

@@ -176,7 +176,7 @@ class Probe:
             if not self._stop.is_set():
                 self._ended = "the source has ended"
         except SourceLostError as error:
-            if self._all:  # it did deliver: that it stopped is a finding, not a failure
+            if self._all:  # it delivered pictures: that it then stopped is a finding, not a failure
                 self._ended = str(error)
             else:
                 self._error = error
@@ -198,7 +198,7 @@ class Probe:
         elif info.kind == "video":
             fourcc = _codec(self._settings.source)
         elif isinstance(self._source, UrlSource):
-            fourcc = self._source.codec  # not asked for again: some servers take one connection and no more
+            fourcc = self._source.codec  # read from the open source: some servers accept only one connection
         self._mode = Mode(info.width, info.height, info.fps, fourcc)
         self._info = info
 
@@ -208,7 +208,7 @@ class Probe:
         self._all.append(grab.captured_ns)
         self._news.set()
         if grab.captured_ns - self._all[0] < _SETTLE_NS:
-            return True  # buffers run empty and exposure settles: neither is the source's rate
+            return True  # buffers are emptied and the exposure settles: this time does not count for the source's rate
         self._repeated += bool(self._stamps) and before is not None and _same(before.image, grab.image)
         self._stamps.append(grab.captured_ns)
         if len(self.pictures) < _KEEP:
@@ -240,6 +240,6 @@ def _controls(capture: Any) -> dict[str, float]:
 
 def _codec(target: str) -> str:
     """The code of a file's video format, such as ``avc1``; empty if unknown."""
-    with suppress(Exception), open_any(target) as container:  # only a detail
+    with suppress(Exception), open_any(target) as container:  # only a detail: it may fail
         return code_of(picture_track(container))
     return ""

@@ -90,11 +90,11 @@ def _check(settings: HwTestSettings) -> None:
 
 def _candidates(settings: HwTestSettings, cameras: tuple[CameraName, ...]) -> list[SourceSettings]:
     if settings.source.source != "auto":
-        # A file plays over and over, so that a short one can be measured as long as any.
+        # A file is looped, so that a short one can be measured as long as any.
         return [replace(settings.source, loop=True)]
     from rvm_live.sources.camera.camera import unlisted_cameras
 
-    # The first is worth a try even where the system says that there is none: drivers have been wrong before.
+    # The first camera is worth a try even if the system lists none: drivers have been wrong before.
     found = [camera.index for camera in cameras] or [camera.index for camera in unlisted_cameras()] or [0]
     return [replace(settings.source, source=str(index)) for index in found]
 
@@ -123,7 +123,7 @@ def _first_source(
                 return attempts, probe.run(), probe.pictures
             except SourceError as error:
                 unknown = isinstance(source, CameraSource) and source.camera is None
-                if unknown or source.on_demand:  # no camera of that name, or a bad file: wrong input
+                if unknown or source.on_demand:  # no camera of that name, or a bad file: invalid input
                     raise
                 attempts.append(Attempt(name, str(error)))
     finally:
@@ -138,7 +138,7 @@ def _modes(
     from rvm_live.apps.hwtest.modes import measure_modes
     from rvm_live.sources.factory import open_source
 
-    # The candidate that delivered is the one after those that did not.
+    # The candidate that delivered pictures follows those that failed.
     chosen = _candidates(settings, cameras)[len(attempts)]
     seconds = min(1.0, (settings.seconds or DEFAULT_SECONDS) / 4)
     return measure_modes(chosen, open_source, seconds, tell=tell)

@@ -93,7 +93,7 @@ def learn(
         RvmLiveError: no weights, no camera, nobody in the picture; the message tells.
     """
     seen = watch(settings.source, settings.engine, settings.seconds, empty_room, told)
-    from rvm_live.engines.lite.adapt import Tuning, learnt  # torch, which takes seconds to load, is needed only now
+    from rvm_live.engines.lite.adapt import Tuning, learnt  # imports torch, which takes seconds: only now
     from rvm_live.engines.lite.weights import load_network
 
     base = load_network()

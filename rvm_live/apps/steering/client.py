@@ -62,7 +62,7 @@ class Program:
         """Whether the program listens; the file of a killed program is removed."""
         try:
             if self.path.suffix == place.PORT:
-                self.ask("status")  # another program may have the port by now
+                self.ask("status")  # another program may use the port by now
             else:
                 self._connected().close()
             return True

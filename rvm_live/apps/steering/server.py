@@ -65,10 +65,10 @@ class Steering:
         Raises:
             OSError: it cannot.
         """
-        self.path.unlink(missing_ok=True)  # of a program that had this number before
+        self.path.unlink(missing_ok=True)  # left by an earlier program with the same process number
         if self._sockets:
             self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._listening.bind(str(self.path))  # in a folder that nobody else can enter
+            self._listening.bind(str(self.path))  # in a folder that no other user can enter
             self.path.chmod(0o600)
         else:
             self._listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -104,7 +104,7 @@ class Steering:
             except OSError:
                 return
             if not self._room.acquire(blocking=False):
-                connection.close()  # whoever asks so much at once may ask again
+                connection.close()  # too many connections at once: the client may try again
                 continue
             with self._lock:
                 self._open.add(connection)
@@ -115,7 +115,7 @@ class Steering:
             with connection:
                 if not self._sockets or _is_ours(connection):
                     self._talk(Lines(connection, LONGEST_WISH, _SECONDS))
-        except OSError:  # it went away
+        except OSError:  # the client went away
             pass
         finally:
             with self._lock:
@@ -138,7 +138,7 @@ class Steering:
             return {"ok": True, "value": self._done(wish)}
         except RvmLiveError as error:
             return {"ok": False, "error": str(error)}
-        except Exception as error:  # a wish is no reason to stop a run
+        except Exception as error:  # a bad request must not stop the run
             _log.exception("a command from outside failed")
             return {"ok": False, "error": words_of(error)}
 

@@ -29,7 +29,7 @@ def assets() -> Path | None:
 
 
 def builtin() -> list[Background]:
-    """The shipped backgrounds: the default image, then one of every other kind, then the other images."""
+    """The shipped backgrounds: the default image, then one of each other kind, then the other images."""
     folder = assets()
     shipped = sorted(folder.iterdir()) if folder is not None else []
     images: list[Background] = [ImageBackground(path) for path in shipped if path.suffix in PICTURES]

@@ -51,7 +51,7 @@ class BackgroundCycle:
 
     @property
     def name(self) -> str:
-        """Name of the chosen background; of the one shown instead if it is broken."""
+        """Name of the chosen background; if it is broken, of the one shown instead."""
         return next((name for name, index in self._named().items() if index == self._index), self.label)
 
     def choose(self, name: str) -> None:
@@ -76,8 +76,8 @@ class BackgroundCycle:
         return None if index is None else self._backgrounds[index]
 
     def add(self, background: Background) -> str:
-        """Add a background at the end; a blur replaces the last added blur, because of many strengths
-        tried only one is wanted. Returns its name."""
+        """Add a background at the end; a blur replaces the last added blur, because of all strengths that a user tries
+        only the last is wanted. Returns its name."""
         places = range(self._given, len(self._backgrounds)) if isinstance(background, BlurBackground) else ()
         blurs = (place for place in places if isinstance(self._backgrounds[place], BlurBackground))
         place = next(blurs, len(self._backgrounds))

@@ -91,7 +91,7 @@ class LiveBackground(Background):
         return f"{self.settings.source if camera is None else f'camera:{camera.name or camera.index}'}?fit={self.fit}"
 
     def films(self, settings: SourceSettings) -> bool:
-        """Whether it is the source that the settings name, or the first choice of ``auto``."""
+        """Whether this is the same camera or stream as the source in the settings, or the first choice of ``auto``."""
         if self.camera is None:
             return settings.source == self.settings.source
         if settings.source == "auto":

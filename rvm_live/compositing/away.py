@@ -19,7 +19,7 @@ class Away:
     """The picture instead of the background; opened when it is first needed. If it fails, this is reported once.
 
     Args:
-        background: it, or None.
+        background: the picture, or None.
         notices: told where it fails.
         clock: for one that moves.
     """
@@ -29,7 +29,7 @@ class Away:
         self._opened = False
 
     def picture(self, width: int, height: int) -> NDArray[np.uint8] | None:
-        """It, uint8 (H, W, 3) BGR; None where there is none, or none any more."""
+        """The picture, uint8 (H, W, 3) BGR; None if there is none, or it has failed."""
         if self._background is None:
             return None
         try:

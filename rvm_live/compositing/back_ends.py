@@ -31,13 +31,14 @@ __all__ = ["BackEnds"]
 _log = logging.getLogger("rvm_live")
 
 LOOKS = "cpu"
-"""Which one knows how light falls."""
+"""The back end that supports light wrap, matching and linear blending."""
 _TIMED = 5
 _TIMING_NS = 400_000_000
 
 
 class BackEnds:
-    """``open``, ``compose``, ``apply_request`` and ``close`` are for one thread, ``use`` for any.
+    """Opens, times and switches compositors; ``open``, ``compose``, ``apply_request`` and ``close`` are for one thread,
+    ``use`` for any.
 
     Args:
         wanted: ``auto``, a name from the registry, or ``package.module:Class``.
@@ -117,7 +118,8 @@ class BackEnds:
         _log.info("compositor %s (%s)", self.name, self._told())
 
     def serving(self, look: Look) -> str:
-        """Name of the one that composes: what a look asks for is the processor's, unless that one knows of light."""
+        """Name of the back end that composes: for a look with light it is the CPU's, unless the chosen one supports
+        light."""
         if look.plain or self._no_look:
             return self.name
         return self.name if _lights(self._compositors.get(self.name)) else LOOKS
@@ -155,7 +157,8 @@ class BackEnds:
         raise CompositorError(f"every compositor failed ({told})")
 
     def _looking(self, matte: Matte, layer: Layer, as_made: bool, lighting: Lighting) -> NDArray[np.uint8] | None:
-        """By whoever knows how; None where that fails, which ends its use for this."""
+        """Compose with a back end that supports the look's light; None if that fails, and then it is not tried
+        again."""
         try:
             serving = self.serving(lighting.look)
             compositor: Any = self._compositors.get(serving)

@@ -1,16 +1,16 @@
 """Shared by all compositors: checks of their input, and the numbers of the blurred background.
 
 The blur of :class:`~rvm_live.backgrounds.base.Blur` (a lens's: :mod:`rvm_live.compositing.lens`) is worked out at
-reduced resolution, with whole numbers up to the Gaussian so that back ends agree to the last bit there:
+reduced resolution, in integers up to the Gaussian, so that back ends agree to the last bit there:
 
 1. ``[(255 - a) S, 255 (255 - a)]`` per pixel, four channels of 16 bits, zero beyond the frame's edge;
 2. halved ``levels`` times by the rounded mean of 2 x 2 pixels, ``(p + q + r + s + 2) >> 2``;
 3. Gaussian with zeros beyond the edge, then ``255 numerator / denominator``, which is normalised convolution
-   (Knutsson and Westin 1993): neither the person nor the edge of the picture weighs in;
+   (Knutsson and Westin 1993): neither the person nor what lies beyond the picture's edge has any weight;
 4. rounded to 8 bits and enlarged bilinearly by ``2 ** levels``.
 
-Deep inside the person step 3 would divide nothing by nothing; a trace of mid-grey makes it fade to that instead. No
-pixel that is seen gets any of it: one that is not wholly the person's weighs in for itself.
+Deep inside the person step 3 would divide 0 by 0; a trace of mid-grey makes it fade to grey instead. No visible pixel
+gets any of it: a pixel that is not wholly the person's has a weight of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from rvm_live.core.frames import Frame, Matte
 __all__ = ["GREY", "PRIOR", "ROUND_UP", "BlurPlan", "Plates", "check_layer", "made_up", "plan_blur"]
 
 PRIOR = 1e-3
-"""Weight of mid-grey, where a whole pixel of the room weighs 255 * 255."""
+"""Weight of mid-grey; a pixel that is wholly the room's has the weight 255 * 255."""
 GREY = 128 / 255
 ROUND_UP = 0.5 + 1 / 512
 """Added before truncation. The excess over a half takes exact halves, common in flat pictures, out of the reach
@@ -66,7 +66,7 @@ class BlurPlan:
 
     @property
     def coarse(self) -> int:
-        """How often it is halved in whole numbers: for a lens only once, and then in linear light."""
+        """How often it is halved in integers: for a lens only once, and after that in linear light."""
         return self.levels if self.disc is None else min(self.levels, 1)
 
     @property
@@ -107,14 +107,15 @@ def plan_blur(width: int, height: int, strength: float, lens: bool = False) -> B
 
 
 class Plates(Generic[T]):
-    """The plates last uploaded to a device, so that a background that stands still is uploaded once; several, because
-    a matte may be put over several."""
+    """The plates last uploaded to a device, so that a background that stands still is uploaded once; several, because a
+    matte may be put over several backgrounds."""
 
     def __init__(self) -> None:
         self._kept: dict[Plate, T] = {}
 
     def get(self, plate: Plate, upload: Callable[[T | None], T]) -> T:
-        """It on the device; ``upload`` brings it there, and may use the memory of one that goes, which it is given."""
+        """The plate on the device; ``upload`` brings it there, and gets the memory of a plate that is dropped, for
+        reuse."""
         known = self._kept.pop(plate, None)
         if known is None:
             gone = self._kept.pop(next(iter(self._kept))) if len(self._kept) >= _PLATES else None

@@ -1,4 +1,4 @@
-"""Compositors and backgrounds with their fallbacks; the compositing thread calls it for every matte."""
+"""The composer: compositors and backgrounds with their fallbacks, called by the compositing thread for every matte."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class Composer:
         compositor: ``auto`` for the fastest that works here, a name from the registry, or ``package.module:Class``.
         foreground: ``model`` (estimated, free of spill) or ``source`` (the camera's own pixels).
         notices: told of every fallback; None: the log alone.
-        from_files: backgrounds follow the frames' own time, and the back end is chosen by where mattes lie, not by the
-            stopwatch: the same file gives the same bytes again.
+        from_files: backgrounds follow the frames' own time, and the back end is chosen by where mattes lie, not by
+            measured time: the same file gives the same bytes again.
         pixel: width of the frames' pixels for their height.
-        fitting_alone: open none but the back end that fits where mattes lie, and the CPU's for the case that it fails.
+        fitting_alone: open none but the back end that fits where mattes lie, and the CPU's in case it fails.
         outputs: more pictures to make of every matte, by names, for ``Composite.outputs``. Each is what a composer of
             its own would make. One that differs in its pixels alone is not composed again.
         framing: where the person is in the picture; may be changed at any time.
@@ -254,7 +254,7 @@ class Composer:
 
     @property
     def backgrounds(self) -> list[str]:
-        """Names of the backgrounds there are, in order."""
+        """Names of the usable backgrounds, in order."""
         return self._cycle.names
 
     @property
@@ -345,7 +345,7 @@ class Composer:
         return found.image
 
     def _lighting(self, matte: Matte, layer: Layer) -> Lighting | None:
-        """How light falls over a layer; None where nobody asks."""
+        """The light of a layer; None if the look needs none."""
         if self._looking.now.plain:
             return None  # returns before it searches the names of perhaps hundreds of backgrounds
         own = next((name for name in self._cycles if self._behind[name] == layer != self._shown), "")

@@ -55,18 +55,18 @@ class Scratch:
 
 
 class CpuCompositor(Compositor):
-    """Blends in whole numbers: ``round(a F / 255) + round((255 - a) B / 255)``, at most 1 off the exact value.
+    """Blends in integers: ``round(a F / 255) + round((255 - a) B / 255)``, at most 1 off the exact value.
 
-    ``python -m benchmarks compositors`` tells its times. Every other back end is compared to this one.
+    ``python -m benchmarks compositors`` measures its times. Every other back end is compared to this one.
 
-    Where the kernels of :mod:`rvm_live.finishing` are ready they do it all, from what the engine found at low
-    resolution to the finished picture, within one grey level of what OpenCV makes of it, which does it until then, and
-    where they fail.
+    Once the kernels of :mod:`rvm_live.finishing` are ready, they do all the work, from the engine's low-resolution
+    result to the finished picture, within one grey level of OpenCV's result. Until then, and if they fail, OpenCV does
+    it.
     """
 
     name = "cpu"
     lights = True
-    """It knows how light falls."""
+    """It supports light wrap, matching and linear blending."""
 
     def __init__(self, device: str = "cpu") -> None:
         super().__init__(device)
@@ -175,7 +175,7 @@ def blurred(image: Bytes, alpha: Bytes, layer: Blur, scratch: Scratch) -> Bytes:
     Args:
         image: uint8 (H, W, 3) BGR.
         alpha: uint8 (H, W).
-        layer: how much, and how.
+        layer: strength and kind of the blur.
         scratch: of that size; what is returned may lie in it.
     """
     height, width = scratch.size
@@ -198,7 +198,7 @@ def blurred(image: Bytes, alpha: Bytes, layer: Blur, scratch: Scratch) -> Bytes:
 
 
 def _through_lens(colour: NDArray[np.float32], weight: NDArray[np.float32], plan: BlurPlan) -> Bytes:
-    """What :mod:`rvm_live.compositing.lens` says, uint8 of the plan's size."""
+    """The blur of :mod:`rvm_live.compositing.lens`, uint8 of the plan's size."""
     share = np.float32(255) / np.maximum(weight, np.float32(1))
     shares = cv2.merge((share, share, share))  # cv2.merge is three times as fast as NumPy's broadcasting
     lamps = cv2.LUT(cv2.convertScaleAbs(np.multiply(colour, shares, out=shares)), LIGHT)

@@ -1,12 +1,12 @@
 """Moves, softens and cleans a matte's edge before it is composed.
 
-* **Grow, shrink**: alpha is dilated or eroded (grey-level morphology) by an octagon, which squares and diamonds make
-  one after the other, and between whole pixels mixed. The frame's edge is no edge of the person.
+* **Grow, shrink**: alpha is dilated or eroded (grey-level morphology) by an octagon, as a sequence of squares and
+  diamonds; fractions of a pixel are interpolated. The frame's edge is not an edge of the person.
 * **Soften**: alpha is blurred by a Gaussian of half as many pixels.
-* Wherever alpha became more than it was, what is new shows the person's own colours, carried outwards: normalised
-  convolution (Knutsson and Westin 1993) in which what is wholly the person's counts most. Never the room's.
-* **Despill**: at the rim, what is more of the room's hue than the person has further in is taken away. With the room's
-  chroma ``s`` of length 1 (brightness left out), colour ``F`` and the person's own colour ``P`` that is
+* Where alpha became larger, new pixels show the person's own colours, spread outwards: normalised convolution (Knutsson
+  and Westin 1993) in which what is wholly the person's counts most. Never the room's.
+* **Despill**: at the rim, what has more of the room's hue than the person has further inside is reduced to that. With
+  the room's chroma ``s`` of length 1 (brightness left out), colour ``F`` and the person's own colour ``P`` that is
   ``F - w max(0, (F - P) . s) s``: the limit that colour difference matting sets for green (Vlahos), for any hue.
 """
 
@@ -36,19 +36,19 @@ Box = tuple[slice, slice]
 
 BOX = 5
 REACH = CELL * (BOX // 2)
-"""Pixels by which one box carries colours further."""
+"""Pixels by which one box blur spreads colours."""
 FAR_IN = 250
 _AS_IT_IS: Bytes = np.arange(256, dtype=np.uint8)
 SURE: Bytes = np.maximum(np.rint(255 * (np.arange(256) / 255) ** 4), 4).astype(np.uint8)
 SURE[:LEAST_ALPHA] = 0
-"""What a pixel of each alpha counts where colours are carried outwards: the more it is the person's, the more."""
+"""Weight of a pixel by its alpha when colours are spread outwards: the more it is the person's, the larger."""
 NOBODY: Bytes = np.where(np.arange(256) < LEAST_ALPHA, 255, 0).astype(np.uint8)
 RIM = 1 / 120
-"""How far in from the edge the room's colour is taken off, in heights of the picture."""
+"""How far inside the edge the room's colour is removed, in heights of the picture."""
 _ROW = 1024
-"""Of OpenCV's remap, which takes no long lines."""
+"""Length of a line for OpenCV's remap, which does not take long lines."""
 AROUND = 32
-"""Pixels of the room beside the person that are looked at for its colour."""
+"""Pixels of the room around the person from which the room's colour is taken."""
 HUE, FULL_HUE = 6.0, 30.0
 """Chroma of the room, grey levels: below the first it has no hue, from the second on all of it counts."""
 
@@ -71,7 +71,7 @@ class Edges:
             matte: any.
             look: the wanted look.
             as_made: its foreground already has the wanted colours.
-            inside: which of the two mattes that may be made of each frame.
+            inside: which of the two mattes of a frame this is.
 
         Raises:
             MatteError: it cannot be read.
@@ -95,7 +95,7 @@ class Edges:
 
 
 def on_device(matte: Matte) -> bool:
-    """Whether it would have to come down to main memory."""
+    """Whether the matte would have to be copied to main memory."""
     return matte.deferred is None and not isinstance(matte.alpha, np.ndarray) and bool(matte.alpha.device.type != "cpu")
 
 
@@ -247,7 +247,7 @@ def _carried(
 
 
 def _around(alpha: Bytes, margin: int) -> tuple[slice, slice] | None:
-    """Where somebody is, and so many pixels around."""
+    """The box around all people, enlarged by ``margin`` pixels; None if there is nobody."""
     x, y, wide, high = cv2.boundingRect(alpha)
     height, width = alpha.shape
     if not wide:
@@ -320,7 +320,7 @@ def _own(colour: Bytes, box: Box, before: Bytes, alpha: Bytes, reach: int) -> No
 
 
 def _sampled(small: Floats, where: tuple[NDArray[np.intp], ...]) -> Floats:
-    """Of cells, float32 (h, w, n), what is at pixels, by their lines and columns, (many, n)."""
+    """Values of cells, float32 (h, w, n), interpolated at pixels given by line and column; (many, n)."""
     many = len(where[0])
     rows = -(-many // _ROW)
     places = np.zeros(rows * _ROW, np.float32), np.zeros(rows * _ROW, np.float32)

@@ -20,13 +20,14 @@ __all__ = ["WHOLE", "Box", "Follower", "Placement", "coarse", "people_in", "plac
 TALL, WIDE = 0.8, 0.9
 """Shares of the picture that all people together take at zoom 1: of its height, or of its width if that is less."""
 DEAD = 0.06
-"""A middle that is off by less, of the picture, stays where it is; so does a size off by less than twice that."""
+"""A centre that is off by less than this share of the picture stays where it is; so does a size that is off by less
+than twice that."""
 SPEED, GROWTH = 0.5, 0.5
-"""The most that the middle moves in a second, in pictures, and that the logarithm of the scale does."""
+"""Maximum speed of the centre, in pictures per second, and of the logarithm of the scale, per second."""
 SMOOTH_S = 0.45
-"""About how long it takes to get there."""
+"""Time that a move takes, about, seconds."""
 PATIENCE_NS = 2_000_000_000
-"""How long nobody may be seen before the whole frame is shown again."""
+"""How long nobody must be seen before the whole frame is shown again."""
 _LONGEST_S = 0.1
 _THERE = 2e-4
 _SEEN = 96
@@ -129,7 +130,7 @@ def _held(middle: float, scale: float, from_first: bool, to_last: bool) -> float
 
 
 class Follower:
-    """Moves the placement like a calm camera: not for small changes, not at once, and with limited speed.
+    """Moves the placement as a calm camera operator would: not for small changes, smoothly, and with limited speed.
 
     Args:
         framing: the wanted framing.

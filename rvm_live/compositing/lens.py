@@ -1,10 +1,10 @@
 """The numbers of the blur of a lens: light is averaged over a disc, and lamps become round spots.
 
-As the Gaussian of :mod:`rvm_live.compositing.common`, but from the picture of half size on
+Like the Gaussian of :mod:`rvm_live.compositing.common`, but from half size on
 
-* in linear light (IEC 61966-2-1), where lamps are stretched by ``L / (1 - b L)``: a camera cuts off what is brighter
-  than its white, and without that a lamp would drown in what surrounds it. What is of one colour keeps it, for the way
-  back, ``M / (1 + b M)``, is exact;
+* in linear light (IEC 61966-2-1), where bright light is stretched by ``L / (1 - b L)``: a camera cuts off light above
+  its white, and without the stretch a lamp would hardly show in the mean. Areas of one colour keep it, because the
+  inverse, ``M / (1 + b M)``, is exact;
 * over a disc whose rim is softened by a Gaussian, instead of over a Gaussian.
 
 The disc's radius is 2.5 times the standard deviation of the Gaussian of the same strength, that of its rim 0.62 times.
@@ -41,7 +41,7 @@ def disc(sigma: float) -> NDArray[np.float32]:
     """A disc with a soft rim, float32 (2 r + 1, 2 r + 1); sums to 1, symmetric in both axes.
 
     Args:
-        sigma: standard deviation of the Gaussian whose place it takes, pixels.
+        sigma: standard deviation of the Gaussian that it replaces, pixels.
     """
     radius, rim = RADIUS * sigma, RIM * sigma
     reach = max(round(radius + 2.5 * rim), 1)

@@ -1,9 +1,9 @@
 """Light of a composite: how person and background are blended, and how much of the background's light is
 put over the edge.
 
-Light wrap: a bright place shines around whoever stands before it. What lies over a pixel of the person is the
-background's light, blurred, times how near the outside is: ``255 - blurred alpha``, which is 0 inside the person and
-most where alpha is thin. Where the frame cuts the person off there is no outside.
+Light wrap: a bright background shines around the edge of a person in front of it. The light added to a pixel of the
+person is the blurred light of the background, weighted by how near the edge is: ``255 - blurred alpha``, which is 0
+inside the person and largest where alpha is small. Where the frame cuts the person off there is no edge.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from rvm_live.finishing.light import DECODED, Light, encoded
 __all__ = ["GLOW", "REDUCE_ALPHA", "REDUCE_GLOW", "RIM", "Glows", "Lighting", "glow_of", "rim_of"]
 
 RIM = 1 / 90
-"""Standard deviation by which alpha is blurred for the rim, in heights of the picture."""
+"""Standard deviation of the blur of alpha for the rim, in heights of the picture."""
 GLOW = 1 / 30
-"""Likewise the background."""
+"""The same for the background."""
 REDUCE_ALPHA, REDUCE_GLOW = 4, 8
-"""How much smaller alpha and the background are blurred."""
+"""Factors by which alpha and the background are reduced before they are blurred."""
 
 Glows = Plates[Bytes]
-"""The light of backgrounds that stand still, worked out once."""
+"""The light of backgrounds that do not change, computed once."""
 
 
 class Lighting:
@@ -54,8 +54,8 @@ class Lighting:
 
         Args:
             plate: the background, uint8 (H, W, 3).
-            layer: it, where it is a picture that may come again.
-            alpha: gives the person's, uint8 (H, W); asked where it is needed.
+            layer: the layer, if it is a picture that may come again.
+            alpha: returns the person's alpha, uint8 (H, W); called only if it is needed.
         """
         linear, share = self.look.blend == "linear", self.look.light_wrap / 100
         if not share:

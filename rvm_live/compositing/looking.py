@@ -67,7 +67,7 @@ class Looking:
             return matte
 
     def lighting(self, matte: Matte, layer: Layer, output: str, background: str) -> Lighting:
-        """How light falls.
+        """The light of the background on the person.
 
         Args:
             matte: of this frame, not yet moved.

@@ -8,7 +8,7 @@ nobody green and a green screen nobody magenta. All of it is one affine step in 
 
 It is bounded, and what the bounds leave is held back where skin would suffer: its colour turns by a few degrees at
 most, and it gets neither lighter nor darker than skin is in good pictures. Estimates are taken of small pictures, a few
-times a second, and followed over seconds; small differences move nothing.
+times a second, and followed over seconds; small differences are ignored.
 """
 
 from __future__ import annotations
@@ -37,29 +37,30 @@ LUMA = np.array([0.0722, 0.7152, 0.2126])
 _SIDE = 64
 """Longer side of the small pictures, pixels."""
 _SURE = 250
-"""Alpha from which on a small pixel is the person's."""
+"""Alpha from which on a pixel of the small picture belongs to the person."""
 _FEWEST = 12
-"""Small pixels that a person, or skin, has to have to be measured."""
+"""Least number of pixels of the small picture for measuring a person or skin."""
 _DARKEST = 2.0**-8
 _FLAT = 0.05
-"""Deviation, in stops, of a picture in which there is no light to be matched: a plain colour."""
+"""Deviation, in stops, below which a picture has no light to match: a plain colour."""
 _EVERY_NS = 200_000_000
 _SECONDS = 1.5
 """Time constant with which estimates are followed."""
 _DEAD = 0.04
-"""Difference in stops that moves nothing."""
+"""Differences in stops below this are ignored."""
 _LONG_NS = 2_000_000_000
-"""A gap after which one begins anew."""
+"""After a gap longer than this, measuring starts anew."""
 _STOPS = (-0.8, 0.6)
 _GAIN = math.log2(1.25)
-"""Of colour, in stops, up and down."""
+"""Limit of the colour gain, in stops, up and down."""
 _CONTRAST = (0.85, 1.15)
 _TURN = math.radians(4.0)
-"""By which the colour of skin may turn."""
+"""Limit of the change of hue of skin, radians."""
 _SKIN = (0.1, 0.38)
-"""Luminance of light within which skin stays, levels 89 to 166: beyond it is not brought, from beyond not further."""
+"""Range of linear luminance of skin, levels 89 to 166: matching does not move skin out of it, nor further away from
+it."""
 _GREY = 0.05
-"""Share of light that is grey from which on the light's colour is taken as known."""
+"""Share of grey light from which on the colour of the light counts as known."""
 
 
 class Measured(NamedTuple):

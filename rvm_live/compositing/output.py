@@ -32,8 +32,8 @@ class Output:
     Attributes:
         background: opened and closed by the composer; None: whatever the composer shows at the moment.
         pixels: ``bgr``: uint8 (H, W, 3), or (H, W, 4) BGRA over a transparent background. ``nv12`` and ``i420``: uint8
-            (H * 3 / 2, W), BT.601 of limited range, odd sides rounded up; they hold no alpha, so that over a background
-            that turns transparent a plain colour is seen.
+            (H * 3 / 2, W), BT.601 of limited range, odd sides rounded up; they hold no alpha, so over a background that
+            becomes transparent they show a plain colour.
         wanted: called for every matte, on the compositing thread: whether anybody sees it. A picture that
             nobody sees is not made.
 

@@ -1,6 +1,6 @@
 """Crops and scales mattes in one step before they are composed; outside the frame there is no person.
 
-Colour is interpolated as it is seen, weighted with alpha: next to the person's edge nothing of the room comes in.
+Colour is interpolated with alpha as its weight, so that no colour of the room comes in at the person's edge.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Reframer:
         self._matte = matte
 
     def rest(self, matte: Matte) -> None:
-        """Leave this one where the frame has it."""
+        """Leave the matte of this moment where it is in the frame."""
         self._matte, self._placement, self._now = matte, WHOLE, {}
 
     def matte(self, *, inside: bool) -> Matte:

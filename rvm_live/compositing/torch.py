@@ -49,8 +49,8 @@ class TorchCompositor(Compositor):
 
     @property
     def lights(self) -> bool:
-        """Whether it knows how light falls: where mattes would have to come down for it. In main memory the processor's
-        own is quicker."""
+        """Whether it supports light wrap, matching and linear blending: only for mattes in a device's memory. In main
+        memory the CPU's back end is faster."""
         return self._device.type != "cpu"
 
     def open(self) -> None:
@@ -128,7 +128,7 @@ class TorchCompositor(Compositor):
         return _enlarged(small, plan)[:height, :width]
 
     def _through_lens(self, values: torch.Tensor, plan: BlurPlan) -> torch.Tensor:
-        """What :mod:`rvm_live.compositing.lens` says, float (h, w, 3) with whole values."""
+        """The blur of :mod:`rvm_live.compositing.lens`, float (h, w, 3) with whole values."""
         known = self._lens
         if known is None or known[0] is not plan:
             known = self._lens = (plan, [each.to(self._device) for each in _lens_of(plan)])
@@ -155,7 +155,7 @@ class TorchCompositor(Compositor):
 
 
 def _quick_blend(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor] | None:
-    """The blend as one kernel, where Triton is there and gets it right; else None."""
+    """The blend as one kernel, if Triton is installed and its result is right; else None."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Triton warns here about defaults of its next version
@@ -171,7 +171,7 @@ def _quick_blend(device: torch.device) -> Callable[[torch.Tensor, torch.Tensor, 
 
 
 def usable_device(name: str) -> torch.device:
-    """The torch device called ``name``, with its number, proven to hold memory.
+    """The torch device called ``name``, with its number, after a test that it can allocate memory.
 
     Raises:
         UnavailableError: there is no such device here.

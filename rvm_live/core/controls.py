@@ -1,4 +1,4 @@
-"""What can be changed while the program runs: by keys, by the mouse, by a page, by another program.
+"""Controls: what can be changed while the program runs, by keys, the mouse, the page or another program.
 
 Every control has a name and one present value. Changes are absolute (``controls.background = "beach"``, never
 "the next one"), checked before anything happens, and sent to every subscriber.
@@ -258,12 +258,12 @@ def number(name: str, least: float, greatest: float, *, auto: bool = False) -> C
 
 
 def attribute(owner: object, name: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
-    """How a control reads and applies what is an attribute of something."""
+    """The ``read`` and ``apply`` of a control whose value is an attribute of an object."""
     return partial(getattr, owner, name), partial(setattr, owner, name)
 
 
 def switch(name: str, read: Callable[[], bool], apply: Callable[[bool], None], text: str, **more: Any) -> Control:
-    """A control of what is on or off; ``more``: other attributes of :class:`Control`."""
+    """A control that is on or off; ``more``: other attributes of :class:`Control`."""
     return Control(name, read, apply, text=text, kind="switch", **{"check": truth(name), **more})
 
 

@@ -11,7 +11,8 @@ from rvm_live.core.errors import SettingsError
 __all__ = ["LARGEST", "SMALLEST", "Framing", "parse_shift"]
 
 SMALLEST, LARGEST = 0.5, 4.0
-"""Scales: below the first bilinear sampling would skip pixels, above the second there is little left to see."""
+"""Limits of the scale: below the first, bilinear sampling would skip pixels; above the second, too little is left to
+see."""
 
 
 @dataclass

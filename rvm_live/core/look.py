@@ -12,7 +12,7 @@ __all__ = ["BLENDS", "LIMITS", "LOW_LIGHT", "MATCHED", "Blend", "Look"]
 Blend: TypeAlias = Literal["gamma", "linear"]
 BLENDS: tuple[Blend, ...] = get_args(Blend)
 LOW_LIGHT = ("off", "auto")
-"""What is done to dark pictures."""
+"""Choices for dark pictures: leave them, or make them brighter."""
 LIMITS = {
     "match": (0.0, 100.0),
     "light_wrap": (0.0, 100.0),
@@ -20,9 +20,9 @@ LIMITS = {
     "shrink": (0.0, 20.0),
     "soften": (0.0, 20.0),
 }
-"""Least and greatest of each number."""
+"""Least and greatest value of each number."""
 MATCHED = 60.0
-"""How far the person is matched where nobody says how far."""
+"""Strength of ``match`` if none is given."""
 
 
 @dataclass(frozen=True)

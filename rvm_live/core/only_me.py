@@ -18,7 +18,7 @@ class OnlyMe:
         person: as :func:`parse_person` takes it.
 
     Attributes:
-        on: see there; may be set.
+        on: as above; may be set.
         asked: the person, and how often it was set: setting it again makes the choice anew.
 
     Raises:

@@ -232,7 +232,7 @@ SOURCES: Registry[Any] = Registry(
     given="the SourceSettings",
     contract="rvm_live.sources.base:Source",
 )
-"""What is none of them is a camera, a file or an address: :func:`rvm_live.sources.factory.open_source`."""
+"""Any other value is a camera, a file or an address: :func:`rvm_live.sources.factory.open_source`."""
 
 SINKS: Registry[Any] = Registry(
     "sinks",
@@ -240,7 +240,7 @@ SINKS: Registry[Any] = Registry(
     given="the text behind its name",
     contract="rvm_live.sinks.base:Sink",
 )
-"""Beside the window and the recorder, which a live run makes where they are wanted."""
+"""Other than the window and the recorder, which a live run makes itself if they are wanted."""
 
 BACKGROUNDS: Registry[Any] = Registry(
     "backgrounds",
@@ -256,4 +256,4 @@ BACKGROUNDS: Registry[Any] = Registry(
     given="the text behind its name",
     contract="rvm_live.backgrounds.base:Background",
 )
-"""What is written behind the names of those that are built in: :func:`rvm_live.backgrounds.parse.parse`."""
+"""How the arguments of the built-in kinds are written: :func:`rvm_live.backgrounds.parse.parse`."""

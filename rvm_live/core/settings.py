@@ -33,9 +33,9 @@ __all__ = [
 ]
 
 EngineName: TypeAlias = "Literal['auto', 'chroma', 'lite', 'onnx', 'openvino', 'rvm', 'torchscript'] | str"
-"""A name of the registry, that of a plug-in, or ``package.module:Class``."""
+"""A built-in name, the name of a plug-in, or ``package.module:Class``."""
 DeviceName: TypeAlias = "Literal['auto', 'cpu', 'mps', 'cuda', 'intel-gpu', 'npu'] | str"
-"""Or ``cuda:N``, ``intel-gpu:N``."""
+"""Also ``cuda:N`` and ``intel-gpu:N``."""
 Precision: TypeAlias = Literal["auto", "fp32", "fp16", "bf16", "int8"]
 Model: TypeAlias = Literal["mobilenetv3", "resnet50"]
 Foreground: TypeAlias = Literal["model", "source"]
@@ -43,9 +43,9 @@ Foreground: TypeAlias = Literal["model", "source"]
 DISPLAY_MODES = ("result", "comparison", "matte")
 """In the order in which the ``o`` key goes through them; the first is the default and shows no camera pixel."""
 STATISTICS = ("line", "table", "off")
-"""What the window tells over the picture: a line in a corner, the table with every stage, nothing."""
+"""Statistics shown over the picture: a line in a corner, a table with every stage, or none."""
 CAMERA_SIZES = ((640, 360), (1280, 720), (1920, 1080))
-"""What a virtual camera may have, width and height in pixels: all that its makers on every system take."""
+"""Sizes of a virtual camera, width and height in pixels: those that work on every system."""
 
 
 class EngineOptions(TypedDict, total=False):
@@ -271,7 +271,7 @@ class LiveSettings:
         source: where frames come from.
         engine: how mattes are estimated.
         adaptive: in live video, change the downsample ratio so that matting keeps up; a ratio set by the user stays.
-        learned: ``lite`` uses what it has learnt with the camera, if it has.
+        learned: ``lite`` uses what it has learnt with this camera, if anything.
         scene_reset: forget the matting state at a cut.
         low_light: ``auto``: make dark pictures brighter and less noisy; ``off``: leave them as they are.
         compositor: ``auto`` or a name from the registry.

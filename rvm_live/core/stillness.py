@@ -1,4 +1,4 @@
-"""What stands still is computed once.
+"""Computes a picture that does not change only once.
 
 A picture that equals the one before, byte for byte, is passed on as that same array: by this later stages recognise it.
 In live video its matte is used again, and if the background stands still as well, so is the composite. All
@@ -45,8 +45,8 @@ class LastMatte:
         self._matte: Matte | None = None
 
     def again(self, frame: Frame) -> Matte | None:
-        """It, for a later frame of the same picture and epoch, as long as it lasts; None for any other. Nothing is
-        converted anew."""
+        """The last matte for a later frame of the same picture and epoch, as long as it may be used again; else None.
+        Nothing is converted again."""
         matte = self._matte
         if matte is None or frame.image is not matte.frame.image or frame.epoch != matte.frame.epoch:
             return None
@@ -62,7 +62,7 @@ class LastMatte:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class LastComposite:
-    """What was composed last, and of what.
+    """The last composite, and what it was made of.
 
     Attributes:
         matte: the person.
@@ -75,7 +75,7 @@ class LastComposite:
     image: Bytes
 
     def shows(self, matte: Matte, behind: object) -> bool:
-        """Whether the last composite is what these would make."""
+        """Whether composing these would give the last composite again."""
         return behind == self.behind and matte.same_as(self.matte)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["CHAIR", "Things"]
 
 CHAIR = ("drop", "keep")
-"""What becomes of the chair, the microphone and whatever else was recorded as belonging into the picture."""
+"""What to do with the chair, the microphone and other things that were recorded as part of the picture."""
 
 
 @dataclass

@@ -84,7 +84,7 @@ def download(tensor: torch.Tensor) -> NDArray[Any]:
 
 
 def mark(device: torch.device) -> Any:
-    """An event behind all that was asked of the device on its current stream; None where it has none."""
+    """An event after all work queued on the device's current stream; None for a device without streams."""
     import torch
 
     if device.type != "cuda":

@@ -49,7 +49,7 @@ def require(condition: bool, message: str) -> None:
 
 
 def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
-    """Refuse what is none of the names that there are.
+    """Refuse a name that is not one of the choices.
 
     Raises:
         SettingsError: it is not one.

@@ -1,4 +1,4 @@
-"""Names of things in words."""
+"""Names for people."""
 
 from __future__ import annotations
 

@@ -24,12 +24,13 @@ class Worker(Generic[T]):
         name: of the thread and the queue.
         work: takes :meth:`items` to the last, or puts into :attr:`queue` until that is closed.
         maxsize: most items that wait, 1 for a mailbox.
-        policy: ``DROP_OLDEST`` for what may be missed, ``BLOCK`` for what may not.
+        policy: ``DROP_OLDEST`` for items that may be lost, ``BLOCK`` for others.
         gives: ``work`` fills the queue: what is in it at the end may still be taken. Otherwise it is thrown away.
 
     Attributes:
-        queue: closed by whoever is done with it: ``close`` for what lies there to be worked off, ``cancel`` if not.
-        error: what ended ``work``, None where it came to an ordinary end.
+        queue: closed by its user at the end: ``close`` if the waiting items should still be processed, ``cancel`` if
+            not.
+        error: what ended ``work``; None if it ended normally.
     """
 
     def __init__(

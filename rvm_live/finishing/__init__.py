@@ -1,4 +1,4 @@
-"""From a low-resolution estimate to the finished picture, on the processor: in one pass where Numba is there.
+"""From a low-resolution estimate to the finished picture, on the processor: in one pass if Numba is installed.
 
 May import core, network, system.
 

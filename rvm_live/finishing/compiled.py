@@ -1,4 +1,4 @@
-"""The kernels, once they are there: compiled on a thread of their own, kept on disk, and done without until then."""
+"""Loads the kernels: compiled in the background and stored on disk; OpenCV does the work until they are ready."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = ["Kernels", "kernels"]
 
 
 class Kernels:
-    """Numba's side of the pass over the full picture; what is not there yet, or not at all, OpenCV does.
+    """Numba's kernels for the pass over the full picture; until they are ready, or without Numba, OpenCV does the work.
 
-    ``RVM_LIVE_FAST=0`` does without. May be used from any thread.
+    ``RVM_LIVE_FAST=0`` switches them off. May be used from any thread.
 
     Attributes:
-        failed: they were to work here, and do not.
-        unwanted: the user does without.
+        failed: they should work here, but have failed.
+        unwanted: the user has switched them off.
     """
 
     def __init__(self) -> None:
@@ -43,12 +43,12 @@ class Kernels:
 
     @property
     def module(self) -> Any:
-        """:mod:`rvm_live.finishing.kernels`, or None while it is being compiled, or where it does not work."""
+        """:mod:`rvm_live.finishing.kernels`, or None while it is being compiled, or if it does not work."""
         return self._module
 
     @property
     def why_not(self) -> str:
-        """Why OpenCV does it, one clause; empty where the kernels do."""
+        """Why OpenCV does the work, one clause; empty if the kernels do."""
         if self._module is not None:
             return ""
         return self._why or "its kernels are still being compiled or loaded"
@@ -69,13 +69,14 @@ class Kernels:
                 self._thread.start()
 
     def wait(self, seconds: float | None = None) -> Any:
-        """:attr:`module`, once that is settled: what must give the same bytes each time waits for it."""
+        """:attr:`module`, once it is known whether they work: runs that must always give the same bytes wait for
+        that."""
         self.begin()
         self._done.wait(seconds)
         return self._module
 
     def drop(self, error: Exception) -> None:
-        """They failed: from now on OpenCV does it."""
+        """Stop using the kernels, because they have failed: from now on OpenCV does the work."""
         self._why, self.failed, self._module = f"its kernels failed ({words_of(error)})", True, None
 
     def _refuse(self, why: str) -> None:
@@ -126,7 +127,7 @@ def _compiled(home: Path) -> Any:
 
 
 kernels = Kernels()
-"""Those of this process."""
+"""The kernels of this process."""
 
 if __name__ == "__main__":
     if hasattr(os, "nice"):

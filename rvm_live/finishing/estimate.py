@@ -1,4 +1,4 @@
-"""What an engine on the processor found at low resolution, and what becomes of it at full size once somebody asks."""
+"""The low-resolution result of an engine on the CPU, and its full-size form, computed when it is first needed."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Found(NamedTuple):
         offset: (h, w).
         colour_slope: the person's colours are ``colour_slope * picture + colour_offset``, (h, w, 3) BGR, or None.
         colour_offset: likewise.
-        difference: they are the picture's own, with as much more of this as alpha leaves of it: how far the person's
-            colour is from the room's, (h', w', 3) BGR, or None.
+        difference: the person's colour minus the room's, (h', w', 3) BGR, or None: the person's colours are then
+            ``picture + (1 - alpha) * difference``.
     """
 
     slope: Floats
@@ -37,11 +37,11 @@ class Found(NamedTuple):
 
 
 class Common:
-    """What frames have in common between which nothing moved, once it is worked out for one of them.
+    """Results shared by frames between which nothing moved, once they are computed for one of them.
 
     Attributes:
         found: the model.
-        alpha: uint8 (H, W), as steady as it gets; a camera's noise is not put on it.
+        alpha: uint8 (H, W), averaged over time; without the camera's noise.
     """
 
     def __init__(self, found: Found | None = None) -> None:
@@ -53,10 +53,10 @@ class Reference(Protocol):
     """Brings a model to full size with OpenCV; may be asked on any thread."""
 
     def alpha(self, image: Bytes, found: Found) -> Bytes:
-        """uint8 (H, W), of its own."""
+        """Alpha, uint8 (H, W), a new array."""
 
     def colour(self, image: Bytes, alpha: Bytes, found: Found) -> Bytes:
-        """uint8 (H, W, 3) BGR, of its own; asked where the model has something to say of colours."""
+        """uint8 (H, W, 3) BGR, a new array; called only if the model has colours."""
 
 
 class Steadier(Protocol):
@@ -71,10 +71,10 @@ class Steadier(Protocol):
         """The alpha before, uint8 (H, W), and how much of it is kept, float32 (h', w'); None: nothing of it."""
 
     def mixed(self, alpha: Bytes, before: Bytes, kept: Floats) -> Bytes:
-        """Alpha with so much of the one before, with OpenCV."""
+        """Alpha mixed with that share of the previous one, by OpenCV."""
 
     def settled(self, turn: Any, alpha: Bytes) -> None:
-        """What came of it."""
+        """Take the mixed alpha, for the next frame."""
 
 
 class Estimate:
@@ -82,10 +82,10 @@ class Estimate:
 
     Args:
         image: the frame's, uint8 (H, W, 3) BGR.
-        find: gives the model; called once. What it needs must last.
-        reference: works it out where the kernels are not there.
-        raw: what the network gave, in which NaN and infinity show.
-        common: shared with the frames since which nothing has moved; None: it is a frame of its own.
+        find: returns the model; called once. The arrays that it uses must not change until then.
+        reference: computes it without the kernels.
+        raw: the network's own result, in which NaN and infinity can be found.
+        common: shared with earlier frames if nothing has moved since; None: nothing is shared.
     """
 
     def __init__(
@@ -110,11 +110,11 @@ class Estimate:
 
     @property
     def finite(self) -> bool:
-        """Whether what the network gave are numbers."""
+        """Whether all values of the network's result are finite."""
         return bool(np.isfinite(self._raw).all())
 
     def steadied_by(self, steadier: Steadier, turn: Any) -> None:
-        """Have alpha mixed with that of the frame before; to be called before anybody asks for it.
+        """Mix alpha with that of the previous frame; to be called before alpha is first read.
 
         Args:
             steadier: does it.
@@ -135,8 +135,7 @@ class Estimate:
             return self._common.found
 
     def weigh(self, weights: Floats) -> None:
-        """Have that much of alpha alone, the more or less the same as alpha times this; to be called before anybody
-        asks for it.
+        """Multiply alpha by these weights; to be called before alpha is first read.
 
         Args:
             weights: float32 (h', w'), 0 to 1.
@@ -148,7 +147,7 @@ class Estimate:
 
     @property
     def alpha(self) -> Bytes:
-        """uint8 (H, W); not cut off at the least alpha."""
+        """Alpha, uint8 (H, W); values below the least alpha are kept."""
         with self._lock:
             if self._common.alpha is None:
                 before = self._before()
@@ -163,7 +162,7 @@ class Estimate:
 
     @property
     def colour(self) -> Bytes | None:
-        """The person's colours, uint8 (H, W, 3) BGR; where alpha is 0 it may be anybody's. None: the picture's own."""
+        """The person's colours, uint8 (H, W, 3) BGR; where alpha is 0 they have no meaning. None: the picture's own."""
         with self._lock:
             if self._colour is None and self.coloured:
                 alpha, found = self.alpha, self.found
@@ -184,12 +183,12 @@ class Estimate:
         source: bool,
         light: Light = NO_LIGHT,
     ) -> Bytes | None:
-        """The finished picture by the kernels, and alpha on the way; None where they are not there.
+        """The finished picture, and alpha with it, made by the kernels; None without them.
 
         Args:
             kind: ``OVER`` or ``STRAIGHT``, of :mod:`~rvm_live.finishing.one_pass`.
             plate: what is behind, uint8 (H, W, 3) BGR, for ``OVER``.
-            workers: who helps.
+            workers: threads that share the work.
             source: the picture's own colours.
             light: of the background, for ``OVER``.
         """

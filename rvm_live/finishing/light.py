@@ -1,9 +1,9 @@
 """Person and background as light: tables from the levels of sRGB to light and back, and the blend through them.
 
-The curve is sRGB's (IEC 61966-2-1). Back to levels there is a table of the light's first bits, and a bound for each
-level that settles the rest, so that every light becomes the level nearest to it, exactly.
+The curve is sRGB's (IEC 61966-2-1). The way back to levels is a table indexed by the light's leading bits, and a bound
+for each level that decides the rest, so that every light becomes exactly the nearest level.
 
-NumPy's form is what runs where the kernels are not there; theirs is in :mod:`rvm_live.finishing.light_lines`.
+The NumPy code here runs without the kernels; theirs is in :mod:`rvm_live.finishing.light_lines`.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from rvm_live.core.arrays import Bytes, Floats
 __all__ = ["BOUNDS", "DECODED", "FIRST", "NO_LIGHT", "STEPS", "Light", "coloured", "decoded", "encoded", "over_linear"]
 
 STEPS = 4096
-"""Of the table; no two bounds are as near to each other as two of its steps."""
+"""Steps of the table; any two bounds are further apart than a step."""
 
 
 def decoded(levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Light, 0 to 1, of levels 0 to 255, whole or not."""
+    """Linear light, 0 to 1, of levels 0 to 255, integers or not."""
     value = np.asarray(levels, np.float64) / 255
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
 
 DECODED: Floats = decoded(np.arange(256.0)).astype(np.float32)
-"""Light of every level, float32 (256,)."""
+"""Linear light of every level, float32 (256,)."""
 BOUNDS: Floats = np.append(decoded(np.arange(0.5, 255.0)), np.inf).astype(np.float32)
-"""Light from which on a level gives way to the next, float32 (256,)."""
+"""Upper bound of the light of each level, float32 (256,)."""
 FIRST: Bytes = np.searchsorted(BOUNDS, np.arange(STEPS + 1, dtype=np.float32) / STEPS, side="right").astype(np.uint8)
 """Level of the light at each step, uint8 (STEPS + 1,)."""
 
 
 def encoded(light: Floats) -> Bytes:
-    """The levels nearest to so much light, uint8; what is brighter than white is white."""
+    """The levels nearest to this light, uint8; light brighter than white becomes white."""
     light = np.clip(light, 0, 1)
     level = FIRST[(light * np.float32(STEPS)).astype(np.int32)]
     return np.asarray(level + (light >= BOUNDS[level]), np.uint8)
@@ -47,10 +47,10 @@ class Light(NamedTuple):
     """How a person is put into the light of a background.
 
     Attributes:
-        linear: the blend is one of light.
+        linear: blend in linear light.
         table: level of the person's colour -> level in its place, uint8 (3, 256) for B, G and R; None: as it is.
         rim: how much of the glow lies over the person, of 255, uint8 (H, W); None: nothing.
-        glow: the background's light, blurred, as levels, uint8 (H, W, 3); looked at where there is a rim.
+        glow: the background's light, blurred, as levels, uint8 (H, W, 3); used only with a rim.
     """
 
     linear: bool = False

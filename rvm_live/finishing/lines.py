@@ -1,7 +1,8 @@
 """The loops of the pass over the full picture, each over lines of contiguous memory, compiled by Numba.
 
-Every loop runs from 0 over slices, for Numba looks at each index that may be negative, and in floating point, for it
-makes 64 bits of whole numbers: both keep LLVM from vector code. All whole numbers here are exact in it.
+Every loop runs from 0 over slices, because Numba checks every index that may be negative, and in floating point,
+because Numba makes integers 64 bits wide: both would keep LLVM from vectorising. All integers here are exact in
+float32.
 """
 
 # mypy: allow-untyped-decorators, allow-untyped-defs
@@ -35,7 +36,7 @@ def read(kind: Any, dimensions: int) -> Any:
 
 
 def jit(*signature: Any) -> Any:
-    """Have a function compiled: now for a signature, or with whoever calls it."""
+    """Compile a function: now, for a signature; without one, together with its caller."""
     # Not all of "fastmath": NaN must stay NaN, which then counts as background.
     how = {"cache": True, "nogil": True, "fastmath": {"contract", "nsz"}, "boundscheck": False}
     return numba.njit(signature, **how) if signature else numba.njit(**how)

@@ -1,4 +1,4 @@
-"""The kernels' callers: what they need around a picture, and how it is shared among threads."""
+"""Calls the kernels: prepares what they need for a picture, and shares the work among threads."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ __all__ = [
 OVER, STRAIGHT, COLOURS = 0, 1, 2
 """What is made: the person over a plate; BGRA; the person's colours alone."""
 GIVEN, UNMIXED, LINEAR = 0, 1, 2
-"""Whose colours the person has: those of a picture; that one's without the room's; those of a linear model of it."""
+"""The person's colours: those of the picture; the same with the room's colour removed; those of a linear model."""
 LINES, COLUMNS = 16, 32
-"""Of a block; bands of so many lines are worked off one after another."""
+"""Size of a block, pixels; bands of this many lines are processed one after another."""
 CELL = 4
-"""Pixels on each side of a cell, in which colours are carried over the person's edge."""
+"""Side of a cell, pixels; colours are spread over the person's edge in cells."""
 LEAST_SUM = 1e-3
-"""By which they are carried somewhere, of 255, from which on they count there."""
+"""Least weight, of 255, from which on spread colours are used."""
 _ALPHA_ALONE = -1
 
 
 class Workers(NamedTuple):
-    """Who works on a picture.
+    """Threads that share the work on a picture.
 
     Attributes:
         pool: of threads beside the caller's own, or None.
-        many: how many they are in all.
+        many: how many threads there are in all, the caller's included.
     """
 
     pool: Executor | None = None
@@ -54,7 +54,7 @@ NOBODY_ELSE = Workers()
 
 
 def alpha_of(image: Bytes, found: Found, before: tuple[Bytes, Floats] | None) -> Bytes | None:
-    """Alpha, uint8 (H, W); None where the kernels are not there.
+    """Alpha, uint8 (H, W); None without the kernels.
 
     Args:
         image: uint8 (H, W, 3) BGR.
@@ -76,7 +76,7 @@ def all_of(
     source: bool,
     light: Light = NO_LIGHT,
 ) -> tuple[Bytes, Bytes] | None:
-    """Alpha, and what is made with it."""
+    """Alpha, and the picture made with it."""
     module = kernels.module
     if module is None:
         return None
@@ -99,7 +99,7 @@ def made_of(
     workers: Workers = NOBODY_ELSE,
     light: Light = NO_LIGHT,
 ) -> Bytes | None:
-    """What is made with an alpha that is known; None where the kernels are not there.
+    """The picture made with a known alpha; None without the kernels.
 
     Args:
         image: uint8 (H, W, 3) BGR.
@@ -117,7 +117,7 @@ def made_of(
 
 
 def shrunk(image: Bytes, low: tuple[int, int]) -> Bytes | None:
-    """A picture (H, W, 3) at a smaller width and height, of which every pixel counts; None: not here."""
+    """A picture (H, W, 3) at a smaller width and height, as the mean over areas; None without the kernels."""
     module = kernels.module
     if module is None:
         return None
@@ -134,7 +134,7 @@ def weighed(image: Bytes, alpha: Bytes, half: NDArray[np.uint16]) -> bool:
 
 
 def yuv_of(image: Bytes, kind: str) -> Bytes | None:
-    """A picture (H, W, 3) BGR of even sides as ``nv12`` or ``i420``, uint8 (H * 3 / 2, W); None: not here.
+    """A picture (H, W, 3) BGR of even sides as ``nv12`` or ``i420``, uint8 (H * 3 / 2, W); None without the kernels.
 
     What :func:`rvm_live.media.colour.yuv_of` makes, within one level.
     """
@@ -146,13 +146,13 @@ def yuv_of(image: Bytes, kind: str) -> Bytes | None:
 
 
 def done(work: Callable[[Any], object]) -> bool:
-    """Have the kernels' module do something; False where it is not there, or fails, which ends its use."""
+    """Run a function of the kernels' module; False without it, or if it fails, after which it is not used again."""
     module = kernels.module
     return module is not None and _done(lambda: work(module))
 
 
 def _done(work: Callable[[], object]) -> bool:
-    """Whether the kernels could do it. Where they fail they are used no more."""
+    """Whether the kernels have done it. If they fail they are not used again."""
     try:
         work()
     except Exception as error:  # no such error is known; whatever it is, the other code paths do the same work

@@ -1,4 +1,4 @@
-"""What the picture is needed as besides, compiled by Numba: smaller, weighed for a blur, in the pixels of cameras.
+"""Other forms of the picture, compiled by Numba: smaller, weighted for a blur, in the pixel formats of cameras.
 
 Each gives what the OpenCV path or FFmpeg gives, within one grey level.
 """

@@ -1,4 +1,4 @@
-"""Keeps matting within the time a frame has, by moving the network's size and precision up and down a ladder.
+"""Keeps matting within the time of a frame, by moving the network's size and precision up and down a ladder.
 
 Down quickly, up slowly: a frame that comes too late is lost, a size that is too small only costs some detail. It
 counts time, not frames: at four frames a second as at sixty, a step down takes about a second. A step up that
@@ -21,22 +21,24 @@ from rvm_live.engines.common.ladder import SLOW_MS
 __all__ = ["Controller", "Governor", "Move"]
 
 WINDOW_S = 2.0
-"""The 95th percentile of the frames of so long is looked at."""
+"""Decisions use the 95th percentile of the times of the last so many seconds."""
 SETTLE_S = 0.9
-"""After a step nothing is decided for so long: caches and clocks settle."""
+"""Seconds after a step without a decision: caches and clock rates have to settle first."""
 SUDDEN_S = 1.0
-"""Where half of the frames of so long were late, what was before them no longer matters."""
+"""If half of the frames of the last so many seconds were late, earlier frames no longer count."""
 PATIENCE_S = 3.0
-"""A larger size must have had room for so long before it is tried."""
+"""Seconds for which there must have been room for a larger size before it is tried."""
 LONGEST_PATIENCE_S = 120.0
 RESORT_TIMES = 4
-"""So many times as long before an engine is changed without need, which is seen more than another size is."""
+"""Factor on the waiting time before the engine is changed without need: users notice another engine more than another
+size."""
 PRESSED_S = 2.0
-"""Where other programs wait for the processor there is a step down every so often."""
+"""While other programs wait for the processor, there is a step down every so many seconds."""
 HASTY = 2.0
-"""Where frames take so many times their time, the rung that is wanted is not waited for."""
+"""If frames take this many times the budget, the wanted rung is not waited for: any lower rung that is ready is
+used."""
 HEADROOM = 0.85
-"""A larger size is tried only if it is expected to take no more than this part of the budget."""
+"""A larger size is tried only if it is expected to take no more than this share of the budget."""
 _PROVEN_S = 30.0
 
 
@@ -252,8 +254,9 @@ class Governor:
     def _work_ms(self, matte: Matte) -> float | None:
         """Time of the newest matte whose time is known, milliseconds; None if there is none.
 
-        A GPU that is still at work on this one has done the one before. It works off one after the other: as long as
-        that one took, this one has waited, which a smaller network would not make any shorter.
+        If a GPU is still at work on this matte, it has finished the previous one, whose time is used. A GPU makes
+        mattes one after the other: the time for which a matte has waited for the previous one does not count, because a
+        smaller network would not shorten it.
         """
         known: Matte | None = matte
         if matte.elapsed_ns is not None:

@@ -1,8 +1,7 @@
 """Outputs side by side: each sink has its own mailbox, thread and rate, and shows no stale face.
 
-The compositing thread puts every composite into all mailboxes and waits for nobody in live video. So a slow output
-misses pictures (its own drops are counted), and one that fails or hangs ends alone and is reported, if another
-continues.
+In live video the compositing thread puts every composite into all mailboxes without waiting. So a slow output misses
+pictures (its own drops are counted), and one that fails or hangs ends alone and is reported, if another continues.
 """
 
 from __future__ import annotations

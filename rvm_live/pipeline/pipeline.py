@@ -11,9 +11,9 @@
 
 Live video drops the oldest frame of a full queue, files block (:class:`~rvm_live.core.queues.Overflow`). An error in
 any stage closes the queues behind it and is raised by :meth:`Pipeline.run` with its own traceback. Leaving the
-pipeline, however it happens, closes the queues, releases the source and joins every thread. One thing cannot be joined:
-a thread inside a call to a driver or a model that does not return. After two seconds a live run names it in
-:attr:`Pipeline.left`, finishes its files, and leaves it to whoever owns the process.
+pipeline, however it happens, closes the queues, releases the source and joins every thread. Only a thread inside a call
+to a driver or model that does not return cannot be joined. After two seconds a live run names it in
+:attr:`Pipeline.left`, finishes its files, and leaves the thread running.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class Pipeline:
         return self.snapshot()
 
     def composites(self, *, frames: int | None = None, duration: float | None = None) -> Iterator[Composite]:
-        """As :meth:`run`, but yields every composite after the sinks had it::
+        """As :meth:`run`, but yields every composite once the sinks have received it::
 
             for composite in pipeline.composites():
                 ...

@@ -1,10 +1,10 @@
-"""Tells a cut from everything else that happens in front of a camera.
+"""Detects cuts, and tells them from everything else that happens in front of a camera.
 
 The recurrent state of a matting network remembers the person of the frames before: after a cut it would see a ghost of
-them. Compared are thumbnails of brightness, by two normalised correlations: of the logarithm of brightness, and of its
+them. Thumbnails of brightness are compared by two normalised correlations: of the logarithm of brightness, and of its
 gradients. Both hardly change when the light does (a factor on brightness is a constant in its logarithm, and the
-correlation does not see it), both drop to nothing between two scenes that have nothing in common. People who move fast,
-cameras that shake and pans lower them, too, but for several frames on end: a cut stands out from the frames before it.
+correlation does not see it), both drop to about 0 between two different scenes. People who move fast, cameras that
+shake and pans lower them, too, but for several frames on end: a cut stands out from the frames before it.
 
 Between frames of one shot the sum of both stays above 1.2 in webcam clips; between two scenes it is below 0.86 in 95 of
 100 cases. Two takes before the same room look like one scene, and are: the network copes.
@@ -23,7 +23,7 @@ __all__ = ["SceneDetector"]
 CUT = 0.75
 """Sum of both correlations (at most 2) below which two frames may be of two scenes."""
 OUTSTANDING = 2.5
-"""The loss of likeness at a cut is at least so many times that between any of the last frames."""
+"""At a cut the loss of likeness is at least this many times that between any two of the last frames."""
 _ROWS, _COLUMNS, _SAMPLES = 18, 32, 4
 _RECENT = 5
 _CALM = 0.05
@@ -58,8 +58,8 @@ class SceneDetector:
     def is_cut(self, image: NDArray[np.uint8]) -> bool:
         """Whether a new scene begins with this frame.
 
-        A frame without content (a flash, a covered lens) is skipped: the next one is compared to the one
-        came before.
+        A frame without content (a flash, a covered lens) is skipped: the next one is compared to the last one before
+        it.
 
         Args:
             image: uint8 (H, W, 3) BGR; of any size, also of another than the frame before.

@@ -32,7 +32,7 @@ __all__ = ["CaptureStage", "Compose", "CompositingStage", "MattingStage"]
 GAP_NS = 1_000_000_000
 """A live source that was silent for longer than this starts a new epoch: the person may have moved on."""
 BAD_NS = 3_000_000_000
-"""A live run ends where no matte could be used for longer than this."""
+"""A live run ends if no matte could be used for longer than this."""
 _SOON_S, _LOOK_S, _IDLE_S = 0.3, 0.05, 0.2
 _TELL_EVERY = 60
 _USUAL_SIZE = (1280, 720)
@@ -330,7 +330,7 @@ class CompositingStage(Stage):
             self.outlet.put(composite)
 
     def _look_at_background(self) -> None:
-        """While no matte comes, show the background, also one that was chosen meanwhile."""
+        """While no matte comes, show the background: the one chosen last."""
         if kept(self._source_info) and self.inlet.policy is Overflow.DROP_OLDEST:
             source = self._source_info.result()
             self._composer.open_backgrounds(source.width, source.height)

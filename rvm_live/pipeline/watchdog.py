@@ -12,9 +12,9 @@ from rvm_live.pipeline.stage import Stage
 __all__ = ["GRACE_S", "PATIENT_NS", "STUCK_NS", "Watchdog"]
 
 STUCK_NS = 2_000_000_000
-"""A stage of a live run that works longer than this on one item is named."""
+"""A stage of a live run that works on one item for longer than this is reported."""
 PATIENT_NS = 300_000_000_000
-"""The same where nobody waits for the next picture: an item may be many frames, or a network to compile."""
+"""The same for files: there an item may be many frames, or a network to be compiled."""
 GRACE_S = 2.0
 """How long the end of a live run waits for its stages."""
 

@@ -22,9 +22,9 @@ _JOIN_S = 0.5
 class DriverThread:
     """Makes calls into a driver on its own thread, one after the other.
 
-    A camera's driver may take 20 s to open it, or for ever to hand out a picture, and no thread can be taken out of
-    such a call. Here the caller gives up, and the thread follows when the call returns. It is a daemon: a driver that
-    never returns does not keep the process either.
+    A camera's driver may take 20 s to open it, or never deliver a picture, and such a call cannot be interrupted. Here
+    the caller gives up, and the thread ends when the call returns. It is a daemon, so a driver that never returns does
+    not keep the process from ending either.
 
     Args:
         name: of the thread, behind ``rvm-``.

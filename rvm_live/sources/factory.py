@@ -29,8 +29,8 @@ def open_source(settings: SourceSettings, clock: Clock = SYSTEM_CLOCK) -> Source
     """Choose the source that ``settings.source`` names. Opens no device yet, but looks whether a file is there.
 
     In this order: ``auto``, ``demo``, a URL, a number (a camera), a file that exists, a plug-in's name or
-    ``package.module:Class``, either with ``:argument`` behind it, a camera's name. What looks like a file and is none
-    is a camera's name where a camera is called so. A tilde in front of a file's path stands for a user's home.
+    ``package.module:Class``, either with ``:argument`` behind it, a camera's name. Text that looks like a file that
+    does not exist is tried as a camera's name. A tilde in front of a file's path stands for a user's home.
 
     Raises:
         SourceUnavailableError: there is no such file, or it is a folder.

@@ -30,15 +30,16 @@ __all__ = ["MOST_GAIN", "LowLight", "LowLightSource"]
 
 MOST_GAIN = 4.0
 ENOUGH = 125
-"""Grey level of its lights, which a tenth of a picture reaches, from which it is bright enough: nothing is done to it.
-A mean would take a bright person before a dark wall for a dark picture, which is harmed by more light."""
+"""A picture whose lights (the level that its brightest tenth reaches) are at least this grey level is bright enough,
+and stays as it is. The mean would take a bright person in front of a dark wall for a dark picture, and brightening
+would harm that."""
 WANTED = 150
 _LIGHTS = 0.9
 _FOLLOW_S = 1.5
 _GAP_S = 1.0
 _OFF = 1.03
 _LEAST = 0.25
-"""Of the new picture where nothing moved: the noise is 0.38 of what it was."""
+"""Weight of the new picture where nothing moved: noise is reduced to 0.38 of what it was."""
 _EVERY = 4
 _STEPS = 4095
 _NONE = np.empty(0, np.uint8)

@@ -10,7 +10,7 @@ _MEMORY_NS = 60_000_000_000
 _TIMES = 3
 _ENOUGH = 3
 FRESH_NS = 10_000_000
-"""What has to be waited for so long is new; what is there at once was waiting for us."""
+"""A picture that had to be waited for this long is new; one that comes sooner was waiting in a buffer."""
 _LATE_NS = 100_000_000
 _GIVE_UP_NS = 500_000_000
 _LEAP_NS = 10_000_000_000
@@ -21,9 +21,9 @@ class Rhythm:
     """How long a stream may be silent: three times as long as it was within the last minute.
 
     Args:
-        opening_ns: how long it took until the first picture was there, which is all that is known at first.
-        least_s: no shorter silence is a loss.
-        most_s: every longer one is.
+        opening_ns: how long it took until the first picture was there, the only known time at first.
+        least_s: a shorter silence is never a loss.
+        most_s: a longer one always is.
     """
 
     def __init__(self, opening_ns: int, least_s: float, most_s: float) -> None:
@@ -57,8 +57,8 @@ class Rhythm:
 class Playout:
     """Shows pictures that come in bursts, a segment at a time, at the pace of their time stamps.
 
-    A picture that is late because the network was makes everything after it as late; one that is late because nobody
-    took it is skipped, as a camera would. A jump in the stamps starts a new count.
+    If the network makes a picture late, all later ones are delayed as much; if the reader does, pictures are skipped,
+    as with a camera. A jump in the stamps starts a new count.
     """
 
     def __init__(self) -> None:

@@ -33,9 +33,9 @@ T = TypeVar("T")
 
 OPEN_TIMEOUT_MS = 30_000
 SILENT_S = 1.5
-"""No shorter silence is the loss of a stream."""
+"""A shorter silence is never the loss of a stream."""
 SEGMENT_SILENT_S = 20.0
-"""Nor of one that comes in segments: they are ten seconds long at most, as a rule."""
+"""The same for a stream in segments, which usually last ten seconds at most."""
 MOST_SILENT_S = 30.0
 _MEANWHILE_S = 1.0
 _KNOCK_S = 3.5
@@ -43,10 +43,10 @@ _IDLE_NS = 100_000_000
 _SKIP_NS = 1_000_000_000
 _PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtsp": 554, "rtsps": 322, "tcp": None}
 _MOST_LISTED_NS = 60_000_000_000
-"""Of what a live playlist lists; time stamps from before that are of another count."""
+"""The longest that a live playlist lists; earlier time stamps belong to another count."""
 _SEGMENTED = frozenset({"dash", "hls"})
 _ENDLESS = frozenset({"mpjpeg"})
-"""Cameras' own; some tell a length that they make up."""
+"""Formats of cameras; some report a length that is made up."""
 
 
 class UrlSource(Source):
@@ -54,10 +54,10 @@ class UrlSource(Source):
 
     Else it is live, and one that ends or falls silent is lost: a stream has no last frame. How long a silence is a
     loss follows the rhythm in which its pictures came. Segments, which come in bursts, play at their own pace, every
-    other stream as it comes; after a pause, what piled up on the wire is passed over: it would be stamped as fresh, and
-    is not. FFmpeg decodes inside the grab, so the stamp of a stream's frame is taken right after its decoding; what the
-    network took before that nobody here can know. FFmpeg's ``nobuffer`` is left alone: it throws away what was looked
-    at to find out what comes, the first key picture with it (docs/reliability.md has the times).
+    other stream as it comes; after a pause, pictures that piled up on the way are skipped: they would be stamped as
+    fresh, but are old. FFmpeg decodes inside the grab, so the stamp of a stream's frame is taken right after its
+    decoding; the time that the network took cannot be known here. FFmpeg's ``nobuffer`` is left alone: it throws away
+    the data read while probing the stream, including the first key frame (docs/reliability.md has the times).
 
     Args:
         settings: ``source`` is the URL; a given width or height scales the pictures.

@@ -27,7 +27,8 @@ _FAILURES = 3
 _BLACK = 10
 _BLIND_INDEXES = range(4)
 _STABLE = ("/dev/v4l/by-id", "/dev/v4l/by-path")
-"""Names of udev's; two cameras alike share one by-id, and the other is then found by its socket."""
+"""Folders of udev's names; two equal cameras share one name in by-id, and the other one is then identified by its USB
+port."""
 _INTERFACE = re.compile(r"#\{[0-9a-f-]{36}\}.*")
 
 _BACKENDS: dict[str, tuple[int, ...]] = {
@@ -58,8 +59,8 @@ class Camera:
 
     @property
     def id(self) -> str:
-        """Its identity wherever it is plugged in, or at least at this socket: udev's name for it on Linux,
-        Windows' device without its interface, AVFoundation's unique ID; empty if unknown."""
+        """Its identity at any USB port, or at least at this one: udev's name for it on Linux, Windows' device without
+        its interface, AVFoundation's unique ID; empty if unknown."""
         if not self.path.startswith("/dev/"):
             return _device(self.path)
         place = os.path.realpath(self.path)
@@ -120,7 +121,8 @@ def _known_to(backend: int) -> list[Camera] | None:
 
 
 def _joined(first: list[Camera], second: list[Camera]) -> list[Camera]:
-    """The cameras of two back ends: those that both know keep their number, those of the second alone come behind."""
+    """The cameras of two back ends: those that both know keep their number, those that only the second knows come after
+    them."""
     cameras = list(first)
     for other in second:
         place = next((place for place, camera in enumerate(cameras) if _same(camera, other, first, second)), None)
@@ -141,7 +143,7 @@ def _same(one: Camera, other: Camera, ones: list[Camera], others: list[Camera]) 
 
 
 def _device(path: str) -> str:
-    """A path of Windows' without the class of interface behind it, which is another in every back end."""
+    """A Windows device path without the interface class at its end, which differs between back ends."""
     return _INTERFACE.sub("", path.casefold())
 
 

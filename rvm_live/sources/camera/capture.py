@@ -94,7 +94,7 @@ class Capture:
         """Wait for the next picture; None if there is none, or no answer in :data:`SILENT_S`.
 
         After a pause, pictures that piled up in the driver or on the wire meanwhile are thrown away: they would be
-        stamped as fresh, and are not.
+        stamped as fresh, but are old.
 
         Raises:
             EndOfSource: released.

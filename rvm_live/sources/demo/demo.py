@@ -22,7 +22,7 @@ WIDTH, HEIGHT = 1280, 720
 _SPARE_ROWS = 22
 """Rows of the portrait kept below the picture, so that its cut never shows when the person bobs."""
 _BAND = 64
-"""Rows that are drawn at once."""
+"""Height of a band that is drawn at once, rows."""
 
 
 class DemoSource(Source):
@@ -87,7 +87,7 @@ class DemoSource(Source):
         return self._drawn(number, alpha), alpha
 
     def _drawn(self, number: int, alpha: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """The picture; its true alpha goes into ``alpha``, zeros (H, W), where anybody wants it."""
+        """The picture; its true alpha goes into ``alpha``, zeros (H, W), if it is wanted."""
         if self._scenery is None:
             raise SourceUnavailableError("the demo was not opened")
         seconds = number / self._fps

@@ -11,7 +11,7 @@ __all__ = ["Scenery"]
 _MARGIN = 0.06
 _LIGHTS = 9
 _LIGHT_STEPS = 128
-"""Between day and evening, a grey level each."""
+"""Steps between day and evening, one grey level each."""
 
 
 class Scenery:

@@ -77,7 +77,7 @@ def choose(settings: EngineSettings, progress: Any = None) -> Choice:
 
 
 def embedded_settings(asked: EngineSettings) -> EngineSettings:
-    """Settings of :data:`EMBEDDED` where it stands in for what was asked for."""
+    """Settings for :data:`EMBEDDED` when it replaces the engine that was asked for."""
     own = replace(asked, engine=EMBEDDED, device="cpu", precision="auto", weights=None, model=None)
     return replace(own, downsample_ratio=None)
 
@@ -86,7 +86,7 @@ def question_open(settings: EngineSettings) -> bool:
     """Whether the user has not yet answered if RVM's weights may be fetched.
 
     Raises:
-        WeightsError: what was named is not there.
+        WeightsError: the named weights do not exist.
     """
     if settings.engine != "auto" or settings.offline or settings.model is not None:
         return False
@@ -100,7 +100,7 @@ def told_once(ran: EngineInfo, *, window: bool, offline: bool) -> str:
 
     Args:
         ran: what runs.
-        window: there is one, whose key ``w`` fetches it.
+        window: there is a window, whose key ``w`` fetches the better engine.
         offline: nothing may be fetched.
     """
     if ran.engine != EMBEDDED or not ran.remarks or consent.remembered() is not None:

@@ -27,7 +27,7 @@ _MOST_STEPS = 3
 _FORGIVEN_NS = 60_000_000_000
 _FLOATS_EVERY = 15
 _LEAST_SIDE = 128
-"""Of the longer side at low resolution: a coarse matte at once is better than a good one too late."""
+"""Least longer side at low resolution, pixels: a coarse matte at once is better than a good one too late."""
 
 
 class FailoverEngine(DelegatingEngine):
@@ -200,7 +200,7 @@ class FailoverEngine(DelegatingEngine):
             self._changing.start()
 
     def _opened(self, opening: Opening) -> None:
-        """On the opening's thread: what failed is told at once, what did not begins with the next epoch."""
+        """On the opening's thread: a failure is reported at once; an engine that works begins with the next epoch."""
         if opening.engine is not None:
             if self.renew is not None:
                 self.renew()

@@ -23,7 +23,7 @@ class Opening:
         make: opens nothing yet: settings -> engine.
         settings: what it is made with.
         size: width and height of the frames, pixels.
-        ended: called when it is open or has failed, on that thread or, where it was quicker, on this one.
+        ended: called when it is open or has failed, on that thread; if it had ended before, on the caller's.
     """
 
     future: Future[Engine]

@@ -15,15 +15,15 @@ from rvm_live.engines.opening import Opening
 __all__ = ["ResortEngine"]
 
 COST = 0.025
-"""Of the embedded engine, on the scale of :func:`~rvm_live.engines.common.ladder.rungs_for`: RVM's smallest size costs
-two to three times as much (``python -m benchmarks live``)."""
+"""Cost of the embedded engine, on the scale of :func:`~rvm_live.engines.common.ladder.rungs_for`: RVM's smallest size
+costs two to three times as much (``python -m benchmarks live``)."""
 
 
 class ResortEngine(DelegatingEngine):
     """Works like the engine it was given, and can change to the other and back, as the ladder says.
 
-    The one that is not at work is opened on a thread of its own when it is first asked for, and kept from then on, for
-    who went down may come up again. It begins without a state: another network has none of its kind.
+    The engine not in use is opened on a thread of its own when it is first needed, and kept from then on, because the
+    ladder may go back. It begins with an empty state: the other network's state does not fit.
 
     Args:
         first: open already; the one that works at first.
@@ -85,7 +85,7 @@ class ResortEngine(DelegatingEngine):
         return self._other
 
     def use_steady(self, wanted: bool | None) -> None:
-        """Average alpha over time or no more, whichever of them works; they are those of ``auto``."""
+        """Average alpha over time, or stop; both engines are told."""
         above, below = self._asked
         self._asked = (replace(above, steady=wanted), replace(below, steady=wanted))
         for engine in (self._inner, self._other):

@@ -1,5 +1,5 @@
-"""A mean over time where the picture stands still, against alpha that flickers there. What it gives and what it costs
-stands in docs/quality.md."""
+"""Averages alpha over time where the picture does not move, so that it does not flicker there. docs/quality.md has the
+gain and the cost."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from rvm_live.system.buffer_pool import BufferPool
 __all__ = ["KEPT", "STILL", "SmoothedEngine", "TemporalSmoother"]
 
 KEPT = 0.6
-"""Share of the alpha before, where nothing moves."""
+"""Weight of the previous alpha where nothing moves."""
 STILL = 12
 """Grey levels by which a pixel may differ before it counts as moving."""
 _SMALLER = 2
 _MOST_WAITING = 8
-"""Mattes that nobody has asked for yet; each holds its picture."""
+"""Mattes whose alpha has not been read yet; each keeps its picture in memory."""
 _NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
 _TABLE = (KEPT * np.clip(1 - np.arange(256) / STILL, 0, 1)).astype(np.float32)
 
 
 class _Life:
-    """What comes after one reset and before the next."""
+    """The time between one reset and the next."""
 
 
 class _Turn(NamedTuple):
@@ -65,9 +65,9 @@ class TemporalSmoother:
     where the picture's brightness is that of the frame before, and falls to 0 over :data:`STILL` grey levels: what
     moves keeps its own alpha. Frames of another epoch or size begin anew. Alpha that lies on a GPU is left as it is.
 
-    Alpha that is yet to be worked out is mixed then, on the thread that works it out. Frames count in their order,
-    whoever asks first: where every frame counts those before the one that is asked for are worked out first; in live
-    video one that nobody asked for is passed over, and one that is asked for too late keeps its own alpha.
+    Alpha that is not computed yet is mixed when it is computed, on that thread. Frames are mixed in their order,
+    whichever is read first: if every frame counts, earlier ones are computed first; in live video frames that nobody
+    reads are skipped, and one that is read too late keeps its own alpha.
 
     Args:
         every: every frame counts.
@@ -152,7 +152,7 @@ class TemporalSmoother:
         return _Turn(self._numbers, self._life, epoch, image)
 
     def _work_off(self, number: int) -> None:
-        """Have alpha worked out of what waits before a turn."""
+        """Compute the alpha of waiting frames before a turn."""
         while self._waiting and self._waiting[0][0] < number:
             with suppress(Exception):  # the error is raised again for whoever asks for that alpha
                 _ = self._waiting.popleft()[1].alpha
@@ -187,7 +187,7 @@ class SmoothedEngine(DelegatingEngine):
 
     @property
     def smoothed(self) -> Engine:
-        """The engine as it is without."""
+        """The engine without smoothing."""
         return self._inner
 
     def reset(self) -> None:

@@ -245,7 +245,7 @@ def _load(path: Path, device: torch.device) -> Any:
     """Read a TorchScript file.
 
     Raises:
-        WeightsError: it is none.
+        WeightsError: it is not a TorchScript file.
     """
     data = file_bytes(path)
     try:

@@ -17,35 +17,39 @@ from rvm_live.system.buffer_pool import BufferPool
 __all__ = ["Keyer"]
 
 _ZERO, _ONE = 80, 120
-"""No chroma of the screen's, and as much more as the screen has, in 8 bits: colours opposite to it have room below,
-what is lit more than the median above."""
+"""In 8 bits: the value for no chroma of the screen's hue, and the difference from it for as much as the screen has.
+Colours opposite to the screen's have room below, parts lit more than the median above."""
 _ACROSS = 3**-0.5
-"""How much chroma of another hue counts against the screen's: for a green screen what is left is green less the larger
-of red and blue (Vlahos, US patent 4,100,569)."""
+"""Weight with which chroma of another hue is subtracted from the screen's: for a green screen this gives green minus
+the larger of red and blue (Vlahos, US patent 4,100,569)."""
 _UNIT = 48
 _LEAST_NOISE, _MOST_NOISE, _DEVIATIONS = (0.10, 0.15), (0.25, 0.45), 5.0
-"""Up to the first share of the screen a pixel is person, and what lacks the second of all is screen: a codec's smear,
-folds, and so many deviations of the noise, within limits."""
+"""Limits of two tolerances: a pixel with less than the first share of the screen is all person, one that lacks less
+than the second share is all screen. They allow for smear of codecs, folds, and this many deviations of the noise."""
 _GRID, _SPARSE = 24, 4
-"""The screen's light is kept for squares of so many pixels; of so many pixels one tells where the person is."""
+"""Side of the squares for which the screen's light is stored, pixels; and the step between the pixels that tell where
+the person is."""
 _LEAST_LIGHT = 0.35
 _FURTHER = (3, 9, 33, 129, 513, 2049)
-"""Sides of the squares round a place from which the light behind the person is taken: the smallest that knows some."""
+"""Sides of the squares around a place from which the light behind the person is taken: the smallest that contains some
+visible screen."""
 _EVERY, _RATE = 8, np.float32(0.8)
-"""Every so many pictures so much of the light that is seen goes into what is kept: it flickers, and it changes."""
+"""Every so many pictures the stored light is updated with this weight of the visible light: light flickers and
+changes."""
 _BAND, _REACH = 0.008, 0.025
-"""Of the longer side: so near to the screen a pixel may hold some of it, and so far off the person's colours count."""
+"""Shares of the longer side: the distance from the screen within which a pixel may contain some of it, and the distance
+from which on the person's colours are used."""
 _OPPOSITE = 0.8
-"""How much of the person's own hue is believed: all of it would make grey cloth beside a face thin."""
+"""Share of the person's own hue that is used: all of it would make grey cloth beside a face partly transparent."""
 _SPILL, _SURE = 10, 191
 
 
 class Keyer:
     """Keys one size of picture.
 
-    A pixel's share of the screen is the chroma it has of the screen's hue, less that of others, over what the screen
-    has there: the light on a screen is never even. The light is learnt where the screen is seen, and carried on behind
-    the person.
+    A pixel's share of the screen is its chroma of the screen's hue, minus that of other hues, divided by the screen's
+    chroma there: the light on a screen is never even. The light is learnt where the screen is seen, and continued
+    behind the person.
 
     Args:
         key: the screen's colour.
@@ -91,10 +95,10 @@ class Keyer:
         return alpha, self._despilled(image, share, alpha) if colours else None
 
     def _scale(self, chroma: Bytes) -> tuple[Bytes, Bytes]:
-        """What chroma no share of the screen has at each pixel, and what makes the rest 255 where all is screen.
+        """For each pixel, the chroma of a share of 0, and the factor that makes the rest 255 for a share of 1.
 
-        Beside the screen what counts is where the pixel lies between the screen's chroma and the person's: a face whose
-        hue is opposite to the screen's would else keep a rim of it.
+        Next to the screen the share is measured between the screen's chroma and the person's: otherwise a face whose
+        hue is opposite to the screen's would keep a rim of it.
         """
         few = cv2.resize(chroma, self._few, interpolation=cv2.INTER_NEAREST).astype(np.float32)
         few = (few - _ZERO) / _ONE
@@ -146,7 +150,7 @@ class Keyer:
 
 
 def _spread(values: Floats, seen: Floats) -> Floats:
-    """What is seen, and where it is not the mean of what is near by."""
+    """The visible values; elsewhere the mean of visible values near by."""
     weight = seen if values.ndim == 2 else cv2.merge([seen] * values.shape[2])
     known, result = weight > 0, values
     for side in _FURTHER:

@@ -14,13 +14,13 @@ __all__ = ["Key", "find_key"]
 _SIDE = 160
 """Longer side of the picture that is searched, pixels."""
 _LEAST_CHROMA = 24.0
-"""Length of a screen's chroma, grey levels: less is a wall."""
+"""Least length of a screen's chroma, grey levels: a wall has less."""
 _HUE_WIDTH = np.deg2rad(22)
 _LEAST_OF_BORDER = 0.55
-"""Part of the picture's upper border that a screen fills."""
+"""Least share of the picture's upper border that a screen fills."""
 _LEAST_HUE, _MOST_HUE = np.deg2rad(-45), np.deg2rad(150)
-"""Hues of cloth and paint for it, from a yellowish green to a violet blue: angle of :func:`_plane`, where green is 0
-and blue two thirds of pi."""
+"""Range of hues of screens' cloth and paint, from a yellowish green to a violet blue: angle of :func:`_plane`, where
+green is 0 and blue two thirds of pi."""
 
 
 @dataclass(frozen=True)

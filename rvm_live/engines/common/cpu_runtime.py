@@ -1,8 +1,8 @@
 """Options of the runtimes on a CPU: as many threads as planned, not tied to cores.
 
-Both would tie their threads to cores if they were let, OpenVINO by default and ONNX Runtime where it chooses how many:
-to the first ones, in every process. Two workers with a core each then share core 0 and leave the other idle, and a
-thread beside another busy program waits for it, however idle its neighbours are.
+Both would tie their threads to cores, OpenVINO by default and ONNX Runtime where it chooses their number: to the first
+ones, in every process. Two workers with a core each then share core 0 and leave the other idle, and a thread beside
+another busy program waits for it, however idle its neighbours are.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _BEFORE_BF16 = ("sse41", "avx", "avx2", "avx2_vnni", "avx2_vnni_2", "avx512_core
 
 
 def has_bf16(core: Any) -> bool:
-    """Whether OpenVINO computes in bfloat16 natively here. It says so of the processor, also where its kernels are held
-    to older instructions.
+    """Whether OpenVINO computes in bfloat16 natively here. OpenVINO reports what the processor can do, even if its
+    kernels are limited to older instructions.
 
     Args:
         core: ``openvino.Core``.

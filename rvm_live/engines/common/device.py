@@ -165,7 +165,7 @@ class Lane:
 
     @contextmanager
     def work(self) -> Iterator[None]:
-        """Kernels launched inside go to the lane, with autograd off."""
+        """A context in which kernels go to the lane, with autograd off."""
         with torch.inference_mode(), torch.cuda.stream(self.stream):
             yield
 
@@ -212,12 +212,13 @@ class Lane:
         return ready, elapsed_ns
 
     def told(self, flag: torch.Tensor) -> torch.Tensor:
-        """A flag of the frame at hand on its way to main memory, where it is once the lane has got so far."""
+        """Start copying a flag of the present frame to main memory; it is there once the lane has reached that
+        point."""
         return flag.to("cpu", non_blocking=self.stream is not None)
 
     def landed(self, mattes: list[Matte]) -> list[Matte]:
-        """The mattes; on MPS brought to main memory: one thread alone may use MPS, and a matte would seem to take no
-        longer than its launch."""
+        """The mattes; on MPS brought to main memory: only one thread may use MPS, and otherwise only the launch of the
+        work would be measured."""
         if not self.lands:
             return mattes
         hosts = [matte.host() for matte in mattes]

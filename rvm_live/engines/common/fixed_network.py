@@ -148,7 +148,7 @@ def require(form: str) -> None:
 
 
 def facts_of(weights: LoadedWeights, shape: Shape, form: str) -> dict[str, str]:
-    """What a file says about itself."""
+    """The metadata of a file."""
     kind = "float16" if shape.half and form != "openvino" else "float32"
     states = ", ".join("x".join(map(str, each)) for each in state_shapes(weights.variant, *shape.low))
     picture = f"{shape.height}x{shape.width}"

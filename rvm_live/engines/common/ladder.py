@@ -3,7 +3,7 @@
 **The ladder.** Half precision goes before size, and comes back after it: on real clips at 1280x720 bfloat16 moves
 alpha by a MAD of 0.1e-3 to 1e-3 and takes little more than half of the time, the next smaller size moves it by 1e-3 to
 6e-3 and takes three quarters. A smaller size in single precision is therefore worse than a larger one in half precision
-at the same price, and no rung: single precision is tried at the largest size alone, by machines that have time for it.
+at the same price, and no rung: single precision is only used at the largest size, on machines that have time for it.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ SIDES = (512, 448, 384, 320, 256)
 LEAST_LINES = 16
 """The deepest level of the network works at a sixteenth of the size."""
 BUDGET_MS = 20.0
-"""What the network may take of the 33 ms a frame has at 30 fps; the rest belongs to the other stages."""
+"""Milliseconds that the network may take of the 33 ms of a frame at 30 fps; the rest belongs to the other stages."""
 
 SLOW_MS = 1000 / 24
-"""Fewer frames a second than this, and motion is seen to stutter."""
+"""Milliseconds a frame: below 24 frames a second motion visibly stutters."""
 FACTORS = {"fp32": 1.0, "bf16": 0.6, "fp16": 0.5, "int8": 0.6}
-"""Time of the network in a precision against single precision (``python -m benchmarks cpu``)."""
+"""Time of the network in each precision, relative to single precision (``python -m benchmarks cpu``)."""
 _FULL_SIZE = 0.02
-"""Time of what is done at full size, against that of the network in single precision at ratio 1."""
+"""Time of the full-size steps, relative to that of the network in single precision at ratio 1."""
 
 
 def sides_for(width: int, height: int) -> list[int]:

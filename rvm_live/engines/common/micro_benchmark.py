@@ -26,10 +26,11 @@ _log = logging.getLogger("rvm_live")
 
 _WIDTH, _HEIGHT = 256, 144
 INT8_PAYS = 0.7
-"""Share of the time below which 8 bits are worth their error. The real network's decoder alone is quantised: it gains
-a little less than the reference does."""
+"""Share of the time below which 8 bits are worth their error. Only the decoder of the real network is quantised, so it
+gains a little less than the reference network."""
 _TIMES_REFERENCE = 8.2
-"""Time of RVM's network at 256x144 over the reference's: 8.0 in single precision, 8.3 in bfloat16 (two cores)."""
+"""Ratio of the time of RVM's network at 256x144 to that of the reference network: 8.0 in single precision, 8.3 in
+bfloat16 (two cores)."""
 _RUNS = 10
 
 
@@ -56,7 +57,8 @@ def quickest_hint(core: openvino.Core) -> str:
 
 
 def int8_share(core: openvino.Core, hint: str) -> float:
-    """What a network takes whose decoder is quantised, over what it takes without: below :data:`INT8_PAYS` it pays.
+    """Ratio of the time of a network with a quantised decoder to its time without: quantising pays below
+    :data:`INT8_PAYS`.
 
     Raises:
         RuntimeError: OpenVINO refuses one of them.

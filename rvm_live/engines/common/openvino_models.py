@@ -54,7 +54,7 @@ def resized(model: Any, size: tuple[int, int] | None, states: Sequence[tuple[int
 
     Args:
         model: picture (1, h, w, 3) and planes (1, C, h, w) in.
-        size: width and height; None: any, to be told by each picture.
+        size: width and height; None: any.
         states: shapes of the planes, where they are not of the picture's size.
     """
     width, height = size or (-1, -1)
@@ -66,7 +66,7 @@ def resized(model: Any, size: tuple[int, int] | None, states: Sequence[tuple[int
 
 
 def shapes_of_states(model: Any, size: tuple[int, int], count: int) -> list[tuple[int, ...]]:
-    """What its last ``count`` inputs and outputs are for pictures of a width and height."""
+    """Shapes of the last ``count`` outputs, which are states, for pictures of a width and height."""
     copy = resized(model, None)
     copy.reshape({0: [1, size[1], size[0], 3]})
     # A side that could be 1 or larger stays dynamic; here it is 1.

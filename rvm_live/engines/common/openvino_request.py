@@ -88,6 +88,6 @@ class OpenVinoRequest:
 
 
 def _of(shape: Any, low: tuple[int, int]) -> list[int]:
-    """A shape with its open lines and columns told."""
+    """A shape with its dynamic lines and columns set."""
     told = iter((low[1], low[0]))
     return [next(told) if each.is_dynamic else each.get_length() for each in shape]

@@ -28,7 +28,7 @@ class Prepared(Generic[Key, Made]):
         make: key -> network; may be slow.
         name: of the thread, behind ``rvm-``.
         beside: make those that :meth:`ready` is asked for on a thread of their own, one at a time.
-        most: so many are kept; the one that was not asked for the longest goes. None: all.
+        most: at most so many are kept; the least recently used is dropped. None: all.
     """
 
     def __init__(self, make: Callable[[Key], Made], name: str, *, beside: bool = True, most: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Which of several ways to run the same network is taken: the quickest that agrees, by measurement."""
+"""Chooses among several ways to run the same network: the fastest whose result agrees, by measurement."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ __all__ = ["ALPHA_APART", "APART", "Chosen", "Trial", "choose"]
 _log = logging.getLogger("rvm_live")
 
 APART = 0.05
-"""How far the recurrent states may be from the CPU's in single precision, over their own size: bfloat16, the coarsest
-precision that is taken anywhere, moves them by 0.033; one layer whose input is 1.3 times too large, by 0.14."""
+"""Limit of the difference of the recurrent states from the CPU's in single precision, relative to their size: bfloat16,
+the coarsest precision that is taken anywhere, moves them by 0.033; one layer whose input is 1.3 times too large, by
+0.14."""
 ALPHA_APART = 4e-3
-"""Mean difference of a picture's alpha, 0-1, likewise: bfloat16 moves it by 0.3e-3, half precision by up to 2e-3."""
+"""Limit of the mean difference of a picture's alpha, 0-1: bfloat16 moves it by 0.3e-3, half precision by up to 2e-3."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What one way made of the same pictures.
+    """The results of one way for the same pictures.
 
     Attributes:
         states: the recurrent states after the last of them; none where the way does not tell them.
@@ -39,7 +40,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What to run on.
+    """The chosen way.
 
     Attributes:
         device: the way, as it was given.
@@ -60,7 +61,7 @@ def choose(
     own: str = "CPU",
     runtime: str = "OpenVINO",
 ) -> Chosen:
-    """The quickest that agrees with what runs without a choice; what was asked for by name however quick it is.
+    """The fastest way whose results agree with those of ``own``; a way asked for by name is taken however fast it is.
 
     Args:
         asked: ``--device``.

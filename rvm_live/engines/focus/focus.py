@@ -42,8 +42,8 @@ class Focus:
         size: width and height of the small pictures.
         at: the network at a width and height, at once; another object for the same size from some time on, where a
             quicker one has been made meanwhile. Its state is set here.
-        box: look at a box around the person (:class:`~rvm_live.engines.focus.person_box.PersonBox`), not at the whole.
-        gate: look only when something moved (:class:`~rvm_live.engines.focus.motion_gate.MotionGate`).
+        box: run on a box around the person only (:class:`~rvm_live.engines.focus.person_box.PersonBox`).
+        gate: run only when something has moved (:class:`~rvm_live.engines.focus.motion_gate.MotionGate`).
     """
 
     def __init__(

@@ -15,23 +15,23 @@ from rvm_live.engines.focus.person_box import SETTLE
 __all__ = ["MOST_SKIPPED", "MOST_STILL", "MOVED", "RECENT", "STILL", "MotionGate", "StillGate", "frames_seen"]
 
 MOVED = 0.03
-"""Part of the person that must have moved since the network last ran before it runs again."""
+"""Share of the person that must have moved since the network last ran before it runs again."""
 STILL = 0.002
-"""Part of the picture, likewise, where nobody tells how much of it is the person: 1 % of one who fills a fifth."""
+"""The same as a share of the picture, if the person's size is unknown: 1 % of a person who fills a fifth of it."""
 MOST_SKIPPED = 2
-"""Frames on end that it may be spared."""
+"""Consecutive frames for which the network may be skipped."""
 MOST_STILL = 30
-"""Likewise as long as not one pixel has changed by more than noise since it ran."""
+"""The same while no pixel has changed by more than noise since it ran."""
 _SIDE = 320
 """Longer side of the picture on which a :class:`StillGate` looks for motion."""
 RECENT = MOST_STILL + 1
-"""Frames of which is told in how many it ran."""
+"""Number of recent frames for the statistics of how often it ran."""
 _NOISE = 6
 """Grey levels by which a smoothed pixel may differ without having moved."""
 _CALM = 3
-"""... and where not one may have, for who is hardly brighter than the room moves by no more than a few."""
+"""The same when no pixel may have moved: a person hardly brighter than the room changes pixels by only a few levels."""
 _PERSON, _TRACE = 20, 5
-"""Grey levels of alpha: of what counts as the person, and of what may be one at all."""
+"""Grey levels of alpha from which on a pixel counts as person, and from which on it may be person at all."""
 _NEAR = np.ones((9, 9), np.uint8)
 
 
@@ -42,11 +42,10 @@ class MotionGate:
     the picture by optical flow (DIS, Kroeger et al., ECCV 2016). Where an old model meets a new picture, a bright pixel
     far away may come out as person: alpha is 0 wherever it was not near the person before.
 
-    The first frames are always for the network, whose memory has to fill. All of the box counts as moving that does,
-    also what is no person yet: somebody may come into it.
+    The network always sees the first frames, because its memory has to fill. All motion in the box counts, also that of
+    pixels which are not person yet: somebody may come in.
 
-    What has moved is told from the picture the network saw last, not from the frame before: who moves slowly has come
-    some way in the end, however slowly.
+    Motion is measured against the picture that the network saw last, not the previous frame: so slow movements add up.
     """
 
     def __init__(self) -> None:
@@ -104,7 +103,7 @@ class MotionGate:
         return [part * self._near if part.ndim == 2 else part for part in model]
 
     def _taken_along(self, now: Bytes, seen: Bytes) -> list[Floats]:
-        """The model, each pixel from where it was when the network saw it."""
+        """The model, with each pixel moved along from where it was when the network saw it."""
         flow = self._flow.calc(now, seen, None)
         flow[..., 0] += np.arange(now.shape[1], dtype=np.float32)
         flow[..., 1] += np.arange(now.shape[0], dtype=np.float32)[:, None]

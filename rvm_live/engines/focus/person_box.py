@@ -14,31 +14,32 @@ from rvm_live.engines.focus.region import Region, around, whole
 __all__ = ["MARGIN", "SETTLE", "PersonBox"]
 
 SETTLE = 8
-"""Frames at the beginning that are seen as a whole: what a network misses of somebody there it may miss for good."""
+"""Frames at the beginning that are seen as a whole: parts of a person that a network misses there it may miss for
+good."""
 MARGIN = 10
-"""Pixels round the person."""
+"""Margin around the person, pixels."""
 _SPARE = 3
-"""The person may come so close to the box's side before it changes."""
+"""The box changes once the person is nearer to one of its sides than this, pixels."""
 _PATIENCE = 30
-"""A smaller box must have been enough for so many frames."""
+"""The box shrinks once a smaller one has been enough for so many frames."""
 _SMALLER = 0.85
-"""... and save at least this much."""
+"""The box shrinks only to this share of its area, or less."""
 _HELD = 20
-"""Frames for which what has moved outside is looked at."""
+"""Number of frames for which an area outside the box that has moved is included."""
 _THUMB = 160
 """Longer side of the picture on which motion is looked for."""
 _MOVED = 14
-"""Grey levels by which a pixel must leave the range of those around it that are motion, not noise."""
+"""Grey levels by which a pixel must leave the range of the pixels around it to count as motion, not noise."""
 _AGO = 3
-"""Frames between the pictures that are compared: who comes slowly has come some way in them."""
+"""Frames between compared pictures: enough to notice people who come in slowly."""
 _LEAST_MOVED, _LEAST_OUTSIDE = 12, 6
-"""Pixels of the thumbnail: of what moves, and of that outside of the box."""
+"""Least number of moving pixels of the thumbnail, in all and outside the box."""
 _CAMERA = 0.06
-"""If more than this part of the picture moves outside of the box, it is the camera that moves."""
+"""If more than this share of the picture moves outside the box, the camera itself moves."""
 _PERSON = 40
-"""Grey levels of alpha from which on somebody is there."""
+"""Grey level of alpha from which on a pixel counts as person."""
 _LEAST_PERSON = 5e-4
-"""Part of the picture below which it is a speck."""
+"""Share of the picture below which a region is a speck, not a person."""
 _CLOSING = np.ones((5, 5), np.uint8)
 _AROUND = np.ones((3, 3), np.uint8)
 
@@ -46,8 +47,8 @@ _AROUND = np.ones((3, 3), np.uint8)
 class PersonBox:
     """The box to look at next, from the alpha found so far and from what moves in the picture.
 
-    The rules, each against a way in which somebody was lost: the whole picture for the first :data:`SETTLE` frames and
-    wherever nobody is seen; the box grows at once and shrinks late; what moves outside of it joins it in the same
+    The rules, each of which prevents one way of losing a person: the whole picture for the first :data:`SETTLE` frames
+    and wherever nobody is seen; the box grows at once and shrinks late; what moves outside of it joins it in the same
     frame, so that who walks in is never lost; where nearly everything moves, it is the camera, and anybody may come
     into the picture anywhere.
 
@@ -119,8 +120,8 @@ class PersonBox:
     def _motion(self, now: Bytes, before: Bytes) -> tuple[bool, Region | None]:
         """Whether the camera moves, and what of the rest moves outside of the box.
 
-        Moved is what lies beyond all that was around it before: edges of a room whose camera is not quite still move by
-        less than a pixel, and are not.
+        A pixel has moved if it lies outside the range of the pixels around it before: edges that shift by less than a
+        pixel, because the camera is not quite still, do not count.
         """
         brighter, darker = cv2.subtract(now, cv2.dilate(before, _AROUND)), cv2.subtract(cv2.erode(before, _AROUND), now)
         moving = cv2.threshold(cv2.max(brighter, darker), _MOVED, 1, cv2.THRESH_BINARY)[1]

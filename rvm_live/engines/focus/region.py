@@ -15,7 +15,7 @@ __all__ = ["GRID", "Region", "around", "moved", "placed", "whole"]
 GRID = 16
 """A cell of the deepest level of the networks, in pixels they see: at each level a region begins at a whole cell."""
 _STEP = 2
-"""Sizes differ by so many cells, that a person who moves may meet few of them, each compiled for itself."""
+"""Sizes are multiples of so many cells, so that a moving person needs few of them: each size is compiled separately."""
 
 
 class Region(NamedTuple):
@@ -63,8 +63,8 @@ def whole(size: tuple[int, int]) -> Region:
 
 
 def around(person: Region, margin: int, size: tuple[int, int]) -> Region:
-    """The region to look at for a person who is there: on the grid, and down to the picture's lower edge, for what a
-    network loses of a person there in its first frames would stay lost.
+    """The region to look at for a person who is there: on the grid, and down to the picture's lower edge, because parts
+    of a person that a network misses there in its first frames would stay missing.
 
     Args:
         person: the pixels the person takes.

@@ -1,7 +1,7 @@
 """Trains the network on one user and one camera: its decoder, memories and deep pointwise layers are tuned.
 
-What lies before 1/16 of the size stays as it is, so that a few minutes of one core are enough: no gradient is carried
-there. The network has no batch norm, so there are no statistics to keep.
+Layers above 1/16 of the size stay as they are and need no gradients, so that a few minutes on one core are enough. The
+network has no batch norm, so there are no statistics to keep.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Tuning", "Verdict", "adapted", "error_of", "found_in", "judged", "le
 _KEPT = ("encode2.", "encode4.", "encode8.")
 _DEEP = ("encode16.", "deeper.")
 _CARRIED = 0.5
-"""Share of batches that begin with the state that the one before left."""
+"""Share of batches that begin with the final state of the previous batch."""
 _GUARDS, _GUARD_TIME = 12, 3
 
 
@@ -50,7 +50,7 @@ class Tuning(NamedTuple):
 
 
 def tunable(network: LiteNetwork) -> dict[str, torch.nn.Parameter]:
-    """What is tuned, by name: all behind 1/16 of the size, and at that size what looks at single pixels."""
+    """The tuned parameters, by name: all after 1/16 of the size, and the pointwise layers at that size."""
 
     def chosen(name: str, value: torch.nn.Parameter) -> bool:
         if name.startswith(_KEPT):
@@ -140,7 +140,7 @@ class Verdict(NamedTuple):
 
     @property
     def better(self) -> bool:
-        """Better before this camera, and no worse elsewhere."""
+        """Whether it is better with this camera, and no worse elsewhere."""
         return self.after < self.before and self.guard_after <= self.guard_before
 
 
@@ -186,7 +186,7 @@ def learnt(
         empty: see :class:`~rvm_live.engines.lite.lessons.Lessons`.
         tuning: how.
         told: see :func:`adapted`.
-        seed: of all chance.
+        seed: of the random generator.
     """
     count = len(recording.alpha)
     behind = max(1, count * 4 // 5)
@@ -197,7 +197,7 @@ def learnt(
 
 
 def _pace(share: float, warm: float = 0.05) -> float:
-    """Of the rate: up in a line, down in a half cosine."""
+    """Factor of the learning rate: linear up, half a cosine down."""
     return share / warm * 0.95 + 0.05 if share < warm else 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 

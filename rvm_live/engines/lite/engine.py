@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 __all__ = ["SIDE", "LiteEngine", "fit_alpha", "ratio_for", "trained_size"]
 
 SIDE = 320
-"""Of the longer side, which the network was trained at."""
+"""Longer side of the pictures that the network was trained with, pixels."""
 STRIDE = 16
-"""Of the network's deepest level: it works at multiples of this alone."""
+"""Stride of the network's deepest level: the sides of its pictures are multiples of this."""
 EMBEDDED = Path(__file__).with_name("lite.safetensors")
 """The weights, in half precision."""
 _FORMAT = 3
-"""Of the converted network that is kept; goes up when what is converted changes its meaning."""
+"""Version of the stored converted network; goes up when the conversion changes its meaning."""
 _STALE = "another version of lite has learnt this camera, so this is not used: run `rvm-live learn` again"
 _WARM_UP_FRAMES = 2
 _EPSILON = 1e-5
@@ -120,7 +120,7 @@ class _Fitted:
 
 
 class _Reference(GuidedUpsampler):
-    """Takes the room out of the picture's own colours."""
+    """Removes the room's colour from the picture's own colours."""
 
     def __init__(self, full: tuple[int, int], low: tuple[int, int]) -> None:
         super().__init__(full, low)
@@ -211,7 +211,7 @@ class LiteEngine(Engine):
         focus.reset()
 
     def _fitted(self, width: int, height: int) -> tuple[Focus, _Reference]:
-        """What works on frames of a size, with an empty state if that is new."""
+        """Focus and upsampler for frames of a size, with an empty state if the size is new."""
         if not self._open:
             raise EngineError("the engine is not open")
         if self._begins:
@@ -271,8 +271,8 @@ class LiteEngine(Engine):
         return Focus(low, at, box=self.settings.box_wanted, gate=self.settings.gate_wanted)
 
     def _made(self, key: _Key) -> _Fitted:
-        """The network at a size. A few are kept: what changes its size changes it back, and OpenVINO gives back little
-        of what a network took that it compiled."""
+        """The network at a size. A few are kept: sizes often change back, and OpenVINO frees little of the memory of a
+        compiled network."""
         low, refined = key
         if self._core is None:
             from rvm_live.engines.lite.in_torch import TorchRunner
@@ -308,7 +308,7 @@ class LiteEngine(Engine):
         """The network in torch.
 
         Raises:
-            WeightsError: those that were named are no good.
+            WeightsError: the named weights cannot be used.
         """
         from rvm_live.engines.lite.weights import learn, load_network
 

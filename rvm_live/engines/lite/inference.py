@@ -72,7 +72,7 @@ class OpenVinoRunner:
 
 
 class AnySize:
-    """Compiled for whatever size comes, at once and a little slower: until one for the size is there.
+    """Compiled once for all sizes; slower, and used until a network for the present size is ready.
 
     Args:
         core: ``openvino.Core``.

@@ -1,7 +1,7 @@
 """What the network has learnt about a user with one camera: one file per camera, on this machine only.
 
-It holds the tensors that changed, in half precision, and in words which camera, when, from which weights, and how large
-the error was before and after. No picture, nor anything made of one but those numbers.
+It holds the tensors that changed, in half precision, and a description: which camera, when, from which weights, and the
+error before and after. It holds no pictures.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LARGEST = 4_000_000
 
 @dataclass(frozen=True)
 class Learned:
-    """What stands in a file, beside its tensors.
+    """The description in a file, without its tensors.
 
     Attributes:
         camera: in words, such as ``HD Webcam``.

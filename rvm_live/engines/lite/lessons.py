@@ -16,10 +16,10 @@ __all__ = ["Lessons", "Recorder", "Recording", "painted_out"]
 Random = np.random.Generator
 
 _NONE = 8
-"""Alpha below this is nobody."""
+"""Alpha below this counts as nobody."""
 _AS_IS, _MOVED, _ELSEWHERE = 0.5, 0.2, 0.15
-"""Shares of what is drawn: moments as they were, the person moved about the room, before another place; the rest are
-empty rooms."""
+"""Shares of the drawn sequences: moments as recorded, the person moved within the room, the person in front of another
+place; the rest are empty rooms."""
 
 
 class Recording(NamedTuple):
@@ -134,7 +134,7 @@ class Lessons:
         return self._filmed(pictures, np.stack(alpha))
 
     def _way(self, scale: float, x: float, y: float) -> NDArray[np.float32]:
-        """Enlarges, or shrinks, and puts what is over at the sides in shares."""
+        """A random enlargement or reduction, with the shares of the difference in size at each side."""
         spare = self._width * (1 - scale) * x, self._height * (1 - scale) * y
         return np.array([[scale, 0, spare[0]], [0, scale, spare[1]]], np.float32)
 
@@ -162,7 +162,7 @@ class Lessons:
         return np.ascontiguousarray(cut[:, ::-1] if random.random() < 0.5 else cut)
 
     def _composed(self, place: Bytes, time: int) -> tuple[Bytes, Bytes]:
-        """The person before a place: as large or smaller, standing where they stood, or a little aside."""
+        """The person in front of a place: as large as recorded or smaller, at the same position or a little aside."""
         random, moments = self._random, self._moments(time)
         way = self._way(random.uniform(0.75, 1.15), random.uniform(-0.2, 1.2), 1.0)
         light = self._light(0.5)
@@ -184,7 +184,7 @@ class Lessons:
         return np.clip(curve, 0, 255).astype(np.uint8)[:, None]
 
     def _filmed(self, pictures: Sequence[Bytes], alpha: Bytes) -> tuple[Bytes, Bytes]:
-        """In other light, half of them mirrored."""
+        """The sequence in other light; half of all sequences are mirrored."""
         random = self._random
         light = self._light(0.6)
         noise = random.uniform(0, 4) if random.random() < 0.5 else 0.0

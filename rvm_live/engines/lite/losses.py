@@ -14,8 +14,8 @@ _SURE = 0.02
 
 
 def settled(alpha: Tensor, truth: Tensor) -> Tensor:
-    """Alpha in which what lies beyond 0 or 1 on the right side is no error: a network that was sure before is not
-    pulled back to where the stretched sigmoid meets 0 and 1, which greys what is far from any person."""
+    """Alpha in which values beyond 0 or 1 on the right side are no error: otherwise a confident network would be pulled
+    back to where the stretched sigmoid meets 0 and 1, which gives grey far from any person."""
     alpha = torch.where((alpha > 1) & (truth > 1 - _SURE), truth, alpha)
     return torch.where((alpha < 0) & (truth < _SURE), truth, alpha)
 

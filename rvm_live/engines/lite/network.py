@@ -2,11 +2,11 @@
 
 Its encoder and decoder are those of MediaPipe's selfie segmentation (Google, Apache-2.0; model card of May 2021), whose
 weights training starts from: a MobileNetV3 (Howard et al. 2019, arXiv 1905.02244) down to a sixteenth of the size, and
-a decoder that weighs each skip by what the whole picture holds. What is this project's own begins without any effect
-on the result: two more inverted residuals (Sandler et al. 2018, arXiv 1801.04381) at the deepest level; small
+a decoder that weighs each skip by what the whole picture holds. The parts that this project adds start without any
+effect on the result: two more inverted residuals (Sandler et al. 2018, arXiv 1801.04381) at the deepest level; small
 convolutional GRUs (Ballas et al. 2016, arXiv 1511.06432) with depthwise-separable gates at 1/16, 1/8 and 1/4; and a
-head that looks at the picture's own pixels again. Nothing is computed at full size: a processor's time goes into memory
-there. There is no batch norm. ``training/`` trains it, MODEL_CARD.md tells from what.
+head that looks at the picture's own pixels again. Nothing is computed at full size: there a CPU would spend its time on
+memory accesses. There is no batch norm. ``training/`` trains it, MODEL_CARD.md lists the training data.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from torch.nn import functional
 __all__ = ["REACH", "STATE_CHANNELS", "STATE_STRIDES", "STRIDE", "LiteNetwork", "state_shapes"]
 
 STRIDE = 16
-"""Of the deepest level: a picture's sides are multiples of it."""
+"""Stride of the deepest level: a picture's sides are multiples of it."""
 STATE_CHANNELS = (8, 12, 16)
 STATE_STRIDES = (4, 8, 16)
-"""Of the recurrent states r1, r2, r3."""
+"""Channels and strides of the recurrent states r1, r2, r3."""
 
 REACH = 1.04
 """The sigmoid is stretched by this much about one half, so that it meets 0 and 1 at finite inputs."""
@@ -34,13 +34,13 @@ def state_shapes(width: int, height: int) -> list[tuple[int, int, int, int]]:
 
 
 def _silence(conv: nn.Conv2d) -> None:
-    """Let a convolution give nothing before it has learnt."""
+    """Initialise a convolution to give zeros until it is trained."""
     for value in conv.parameters():
         nn.init.zeros_(value)
 
 
 def _hard_swish(x: Tensor) -> Tensor:
-    """Made of what is quick backwards: torch's own takes three times as long on a CPU."""
+    """Made of operations with a fast backward pass: torch's own takes three times as long on a CPU."""
     return x * functional.hardsigmoid(x)
 
 
@@ -94,8 +94,8 @@ class _Block(nn.Module):
 class _Memory(nn.Module):
     """Adds what a convolutional GRU of a few channels remembers: nothing before it has learnt.
 
-    Its convolutions are depthwise 3x3 and pointwise ones, and what is new and what was kept meet in sums: joining and
-    splitting channels would move them about in memory.
+    Its convolutions are depthwise 3x3 and pointwise ones, and new and kept values are summed: joining and splitting
+    channels would copy them in memory.
     """
 
     def __init__(self, channels: int, kept: int) -> None:
@@ -198,7 +198,7 @@ class LiteNetwork(nn.Module):
     def logits(
         self, picture: Tensor, r1: Tensor | None, r2: Tensor | None, r3: Tensor | None, time: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What the sigmoid is taken of, (B * time, 1, H, W), and the new states; see :meth:`forward`."""
+        """The input of the sigmoid, (B * time, 1, H, W), and the new states; see :meth:`forward`."""
         f2 = _hard_swish(self.encode2(picture))
         f4 = self.encode4(f2)
         f8 = self.encode8(f4)

@@ -46,7 +46,7 @@ def load_network(path: Path | None = None) -> LiteNetwork:
 
 
 def learn(network: LiteNetwork, learned: Learned) -> None:
-    """Put what was learnt into a network of the weights in the package.
+    """Load what was learnt into a network that has the packaged weights.
 
     Raises:
         WeightsError: the file is damaged, or of another network.

@@ -13,7 +13,8 @@ __all__ = ["alike", "bins_of", "histogram", "likelihood"]
 Bins = NDArray[np.int32]
 
 _LIGHT, _TINT, _STEP = 6, 10, 9
-"""Bins of lightness, and of a and b each, which are so many levels of them wide: clothes are rarely more vivid."""
+"""Number of bins of lightness, number of bins of a and of b, and the width of the latter in levels: clothes are rarely
+more vivid."""
 _LIGHT_OF = (np.arange(256) * _LIGHT // 256 * _TINT * _TINT).astype(np.int32)
 _TINT_OF = np.clip((np.arange(256) - 128) // _STEP + _TINT // 2, 0, _TINT - 1).astype(np.int32)
 _LEAST = 2e-4
@@ -27,8 +28,8 @@ def bins_of(picture: Bytes) -> Bins:
 
 
 def histogram(bins: Bins, mask: NDArray[np.bool_]) -> Floats:
-    """How often each bin is seen under a mask: float32, of sum 1; a little of each goes to its neighbours, as light
-    does that changes."""
+    """Frequency of each bin under a mask: float32, sum 1; a little of each is added to its neighbours, because light
+    changes."""
     counts = np.bincount(bins[mask], minlength=_LIGHT * _TINT * _TINT).astype(np.float32)
     cube = counts.reshape(_LIGHT, _TINT, _TINT)
     for axis in range(3):

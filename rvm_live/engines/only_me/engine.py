@@ -27,8 +27,8 @@ _STATES = 4
 class OnlyMeEngine(DelegatingEngine):
     """Gives the mattes of another engine, with only one person in them if that is asked for.
 
-    Where alpha is yet to be worked out its low-resolution model is weighed, which costs next to nothing; a finished one
-    is multiplied where others are. From a GPU a small alpha comes down for it, and weights go up.
+    If alpha is not computed yet, its low-resolution model is weighted, which costs almost nothing; a finished alpha is
+    multiplied where other people are. From a GPU a small alpha is downloaded for this, and weights are uploaded.
 
     Args:
         inner: any engine.
@@ -89,7 +89,7 @@ class OnlyMeEngine(DelegatingEngine):
 
 
 def _smaller(picture: Bytes, size: tuple[int, int]) -> Bytes:
-    """A picture or alpha at a smaller size; of large ones not every pixel counts."""
+    """A picture or alpha at a smaller size; large ones are subsampled first."""
     if max(picture.shape[:2]) > 4 * SIDE:
         picture = cv2.resize(picture, (4 * size[0], 4 * size[1]), interpolation=cv2.INTER_NEAREST)
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
@@ -113,7 +113,7 @@ def _small_alpha(matte: Matte, picture: Bytes, size: tuple[int, int]) -> Bytes:
 
 
 def _weighed(matte: Matte, weights: Floats) -> Matte:
-    """The matte with so much of alpha."""
+    """The matte with its alpha multiplied by the weights."""
     frame = matte.frame
     if (estimate := matte.deferred) is not None:
         estimate.weigh(weights)

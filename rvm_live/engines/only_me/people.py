@@ -16,7 +16,7 @@ __all__ = ["KEEP_S", "Part", "Person", "meant", "packed"]
 
 _BESIDE = 2
 KEEP_S = 3.0
-"""About how long somebody who is partly hidden goes on as before."""
+"""About how long a partly hidden person is assumed to move on as before."""
 
 
 @dataclass
@@ -27,16 +27,16 @@ class Person:
         mark: in the map of people.
         colours: a histogram.
         area: share of the picture when nobody else touched them.
-        x: of the middle, share of the width.
+        x: horizontal position of the centre, share of the width.
         y: likewise.
-        right_s: how fast that moves, pictures a second.
+        right_s: its speed to the right, picture widths a second.
         down_s: likewise.
         weight: how much of them is seen now, 0 to 1.
-        since_s: seconds since they came.
+        since_s: seconds since they appeared.
         gone_s: seconds for which they were not seen; 0: they are.
         behind: the mark of who hides them; 0: nobody.
         touch_s: seconds since they touch somebody.
-        shape: how far each pixel was from them before, moved on with them since, float32 (h, w).
+        shape: distance of each pixel from them before, moved along with them since, float32 (h, w).
         part_of: the mark of whom they came away from; 0: nobody.
     """
 
@@ -130,5 +130,5 @@ def meant(able: Sequence[Person], person: str, marks: NDArray[np.uint8]) -> Pers
 
 
 def packed(numbers: NDArray[Any]) -> Floats:
-    """Numbers of twice the width, bit by bit: what goes on from them makes the same bytes."""
+    """The numbers as pairs of half width, bit by bit: a run that continues from them gives the same bytes."""
     return numbers.view(np.float32)

@@ -16,21 +16,23 @@ from rvm_live.engines.only_me.people import KEEP_S, Part, Person, meant, packed
 __all__ = ["FADE_S", "SIDE", "Tracker", "small_size"]
 
 SIDE = 160
-"""Longer side of what is looked at, pixels; the lengths below are in them."""
+"""Longer side of the small mattes, pixels; lengths below are in these pixels."""
 FADE_S = 0.3
-"""Seconds from seen to unseen."""
+"""Seconds of a fade from visible to invisible."""
 _SOLID = 96
 _LEAST, _CHOOSABLE = 0.002, 0.006
-"""Of the picture: who is held, and who can be chosen. The rest is part of whoever is near it."""
+"""Least shares of the picture for a person to be tracked, and to be chosen. Smaller parts belong to the nearest
+person."""
 _NEAR, _FAR = 7.0, 12.0
-"""What is nearer to the chosen one is theirs, what is further away is not."""
+"""Pixels nearer to a person than the first distance are theirs; the weight falls to 0 at the second."""
 _CLAIM, _GONE = 0.1, 0.12
-"""Of an area: what a part has in common with a person who was there before; below the second one is hidden."""
+"""Shares of an area: the least overlap of a part with a person who was there before; below the second share the person
+counts as hidden."""
 _PER_PIXEL, _REACH, _HIDDEN = 0.35, 9.0, 4.0
-"""Of a pixel that is so far from where a person was, what that costs, in natural units of likelihood; it costs no more
-beyond the reach, and what stands in the last for one who is hidden, and may be anywhere."""
+"""Cost of each pixel of distance from where a person was, in nats of log-likelihood; the distance from which on the
+cost is constant; and the cost for a hidden person, who may be anywhere."""
 _KNOWN, _SAME = 0.6, 0.35
-"""How alike the colours must be of somebody who is found again anywhere, or at the same place."""
+"""Least likeness of colours for a person to be recognised anywhere, and at the same place."""
 _AGAIN_S, _YOUNG_S, _FORGET_S, _EMPTY_S, _YIELD_S = 2.0, 1.5, 20.0, 0.5, 1.0
 _ABOVE = 5.0
 _LEARN = 0.05
@@ -40,7 +42,7 @@ _LONGEST_S = 0.1
 
 
 def small_size(width: int, height: int) -> tuple[int, int]:
-    """The size at which a frame is looked at."""
+    """The size of the small matte for a frame size."""
     share = min(1.0, SIDE / max(width, height))
     return max(1, round(width * share)), max(1, round(height * share))
 
@@ -48,8 +50,8 @@ def small_size(width: int, height: int) -> tuple[int, int]:
 class Tracker:
     """Processes small mattes one after another, and says which part of each stays.
 
-    Who was near before is who is there now. Where people touch, each pixel goes to whom its colours and its place fit
-    best. Who was not to be seen is known again by their colours. Whoever comes new is not shown.
+    A part belongs to the person who was nearest before. Where people touch, each pixel is assigned by colour and
+    position. A person who was out of sight is recognised by colour. New people are not shown.
     """
 
     def __init__(self) -> None:
@@ -67,7 +69,7 @@ class Tracker:
 
     @property
     def moving(self) -> bool:
-        """Whether another look at the same matte would give something else."""
+        """Whether the same matte would now give another result."""
         return any(person.weight != self._goal(person) for person in self._people)
 
     def look(self, alpha: Bytes, picture: Bytes, moment_ns: int, asked: tuple[str, int]) -> Floats | None:
@@ -153,8 +155,8 @@ class Tracker:
             self._join(part)
 
     def _settle(self, parts: Sequence[Part], bins: NDArray[np.int32]) -> None:
-        """Who touched stands in parts of their own again: whose is which their colours tell, before their place does,
-        for that may be anybody's after they crossed. What they leave in another part is the others'."""
+        """People who touched are separate parts again: colours decide whose part is which, before position, because
+        they may have crossed. What is left of them in another part belongs to the others."""
         several = [p for p in self._people if sum(p in part.owners for part in parts) > 1]
         mixed = [part for part in parts if len(part.owners) > 1 and any(p in several for p in part.owners)]
         fits = [
@@ -177,8 +179,8 @@ class Tracker:
                     part.owners.remove(person)
 
     def _join(self, part: Part) -> None:
-        """Drop who touches and is nobody of their own: an arm that was cut off for a moment, or came in before
-        its body. But who is meant takes in nobody who came from outside."""
+        """Drop a touching part that is not a person of its own: an arm that was cut off for a moment, or came in before
+        its body. The chosen person never absorbs anybody who came in from outside."""
         for person in list(part.owners):
             for other in part.owners:
                 again = person.part_of == other.mark and person.since_s < _AGAIN_S
@@ -194,7 +196,7 @@ class Tracker:
     def _divide(
         self, part: Part, hidden: Sequence[Person], bins: NDArray[np.int32], marks: Bytes, passed_s: float
     ) -> None:
-        """People who touch: each pixel is theirs whom it fits best."""
+        """Divide people who touch: each pixel belongs to the person whom it fits best."""
         people = [*part.owners, *hidden]
         costs = np.stack([self._cost(person, bins, passed_s, hidden=person in hidden) for person in people])
         best = cv2.medianBlur(np.argmin(costs, axis=0).astype(np.uint8), 5)
@@ -220,7 +222,8 @@ class Tracker:
         return np.asarray(cost + _PER_PIXEL * np.minimum(away, _REACH), np.float32)
 
     def _apart(self, own: Sequence[Part]) -> tuple[list[Part], list[Part]]:
-        """What of the parts that were one person still may be, and what stands beside that: two came apart."""
+        """Of the parts that were one person: those that may still be that person, and those beside it, because two
+        people have separated."""
         kept: list[Part] = [own[0]]
         others: list[Part] = []
         for part in own[1:]:
@@ -230,7 +233,8 @@ class Tracker:
     def _part_ways(
         self, person: Person, kept: list[Part], others: list[Part], bins: NDArray[np.int32], marks: Bytes
     ) -> None:
-        """Who was one is two: whose colours fit goes on as the one, somebody who was hidden or is new as the other."""
+        """One person has become two: the one whose colours fit continues, the other is somebody who was hidden, or is
+        new."""
         several = [*kept[:1], *others]
         fits = [alike(person.colours, histogram(bins, part.mask)) for part in several]
         if len(kept) == 1 and max(fits) > fits[0] + 0.05:
@@ -248,7 +252,7 @@ class Tracker:
                 marks[part.mask] = known.mark
 
     def _recognise(self, unknown: Sequence[Part], bins: NDArray[np.int32], marks: Bytes) -> None:
-        """Who was gone and is back, best first; whoever is left is new."""
+        """Match parts with people who were gone, best first; the remaining parts are new people."""
         height, width = marks.shape
         absent = [person for person in self._people if not (marks == person.mark).any()]
         looks = [histogram(bins, part.mask) for part in unknown]
@@ -277,7 +281,7 @@ class Tracker:
                 marks[part.mask] = found.mark
 
     def _above(self, part: Part, marks: Bytes) -> Person | None:
-        """Who stands right above or below: they are cut in two."""
+        """A person directly above or below a part: one person cut in two."""
         away = cv2.distanceTransform((~part.mask).astype(np.uint8), cv2.DIST_L2, 3)
         for mark in np.unique(marks[(away <= _ABOVE) & (marks > 0)]):
             columns = np.flatnonzero((marks == mark).any(axis=0))
@@ -351,7 +355,7 @@ class Tracker:
     # What stays -----------------------------------------------------------------------------------------------
 
     def _weights(self, alpha: Bytes) -> Floats | None:
-        """Of each pixel the weight of whoever is next; nothing of what is far from everybody."""
+        """For each pixel the weight of the nearest person; 0 far from everybody."""
         nearest = np.full(alpha.shape, _FAR, np.float32)
         weights = np.zeros(alpha.shape, np.float32)
         for person in self._people:
@@ -370,7 +374,7 @@ class Tracker:
 
     @property
     def memory(self) -> list[Floats]:
-        """All of it, for a run that goes on later."""
+        """The whole state, for a run that continues later."""
         words, times = self._asked or ("", -1)
         now = [self._chosen, self._empty_s, self._yield_s, self._begun]
         return [

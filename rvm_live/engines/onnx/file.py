@@ -1,4 +1,4 @@
-"""What an ONNX file takes and gives, read from its inputs and outputs."""
+"""The inputs and outputs of an ONNX file, and what they mean."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class State:
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """What a file takes and gives.
+    """The inputs and outputs of a file.
 
     Attributes:
         model: network by the file's own account, else the file's name.

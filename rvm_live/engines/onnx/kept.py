@@ -20,7 +20,7 @@ from rvm_live.weights import cache_dir, file_bytes, load, sha256_of
 __all__ = ["file_for", "folder"]
 
 _FORMAT = 1
-"""Goes up when :mod:`rvm_live.engines.common.fixed_network` changes what such a file computes."""
+"""Version; goes up when :mod:`rvm_live.engines.common.fixed_network` changes what such a file computes."""
 _MOST = 4
 """Files kept, of about 15 MB each: those that were used last."""
 _LOOK_S = 0.2
@@ -39,10 +39,10 @@ def file_for(weights: Path, shape: Shape, stop: threading.Event) -> Path:
     Args:
         weights: the checkpoint.
         shape: what the file is made for.
-        stop: once it is set nobody waits any more, and the process is ended.
+        stop: once it is set, the wait ends and the process is stopped.
 
     Raises:
-        UnavailableError: nothing can be kept here, or nobody waits.
+        UnavailableError: nothing can be stored here, or the wait was stopped.
         EngineError: it cannot be made.
     """
     home = folder()
@@ -74,7 +74,7 @@ def file_for(weights: Path, shape: Shape, stop: threading.Event) -> Path:
 
 
 def _tidy(home: Path) -> None:
-    """Leave the last few files that were used, and none of other versions or that nobody finished."""
+    """Keep the few files used last; remove others, those of other versions, and unfinished ones."""
     with suppress(OSError):
         files = sorted(home.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
         ours = [path for path in files if path.name.endswith(f"-{__version__}-{_FORMAT}.onnx")]

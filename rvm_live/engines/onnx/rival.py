@@ -30,20 +30,21 @@ from rvm_live.engines.delegating import DelegatingEngine
 __all__ = ["RivalEngine", "possible"]
 
 PROVIDERS = {"darwin": "Core ML", "win32": "DirectML"}
-"""System -> the provider of ONNX Runtime's that it alone has."""
+"""System -> the provider of ONNX Runtime that only this system has."""
 _FIRST, _EVERY, _PICTURES = 90, 5, 4
-"""Frames until the first picture is taken, from one to the next, and how many: by then a start is over."""
+"""Frames before the first test picture is taken, frames from one to the next, and their number: by then the start is
+over."""
 _AGAIN = 900
 _TIMED = 60
 """The last mattes of the first engine whose times count."""
 _SOMEBODY = 2.0
-"""Mean alpha, of 255, from which a picture has somebody in it: two empty mattes agree whatever made them."""
+"""Mean alpha, of 255, from which on a picture contains a person: empty mattes agree whatever made them."""
 _failed: set[str] = set()
 """Providers that failed in this process while they were at work."""
 
 
 def possible(settings: EngineSettings, running: EngineInfo) -> bool:
-    """Whether there may be something quicker than what runs, by what costs nothing to ask.
+    """Whether something faster than the running engine is possible, by checks that cost nothing.
 
     Args:
         settings: what was asked for.
@@ -69,11 +70,11 @@ class _Won:
 
 
 class RivalEngine(DelegatingEngine):
-    """Works like the engine it was given. Once that has run for some seconds, the same network is made an ONNX file for
-    the frames' size at the full ratio, and run by Core ML or DirectML, on a thread beside, on a few pictures of the
-    user's own. Where alpha is the same and a frame takes less, it takes over at the next epoch, which
-    :attr:`succession` asks for; why it does not is told. Where it fails at work, its error is raised, and the frames
-    after that go to the first engine again, which stays open.
+    """Works like the engine it was given. Once that has run for some seconds, the same network is exported to an ONNX
+    file for the frames' size at the full ratio, and tried with Core ML or DirectML on another thread, on a few of the
+    user's own pictures. If alpha is the same and a frame takes less time, it takes over at the next epoch, which
+    :attr:`succession` asks for; if not, the reason is reported. If it fails later, its error is raised, and the next
+    frames go to the first engine again, which stays open.
 
     Args:
         own: open, of ``settings.engine``, which is not ``auto``.
@@ -161,7 +162,7 @@ class RivalEngine(DelegatingEngine):
             self._trial.add_done_callback(lambda trial: self._ended(trial, stop))
 
     def _ended(self, trial: Future[_Won | None], stop: threading.Event) -> None:
-        """On the trial's thread, unless that was quicker: why nothing comes of it is told."""
+        """Called at the end of the trial, usually on its thread: report why it does not take over."""
         error = trial.exception()
         if error is None or stop.is_set():
             return
@@ -239,7 +240,7 @@ class RivalEngine(DelegatingEngine):
 
 
 class _Nobody(EngineError):
-    """There was nobody in the pictures."""
+    """There was no person in the pictures."""
 
 
 def _open(engine: Engine, size: tuple[int, int], provider: str) -> None:

@@ -1,4 +1,4 @@
-"""Things that stay in the picture: what was there when the room was taken with them, and not without.
+"""Things that stay in the picture: found by comparing pictures of the room with and without them.
 
 May import what :mod:`rvm_live.engines` may.
 

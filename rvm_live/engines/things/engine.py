@@ -1,4 +1,4 @@
-"""An engine in whose mattes things of the room stay."""
+"""An engine that keeps things of the room in its mattes."""
 
 from __future__ import annotations
 

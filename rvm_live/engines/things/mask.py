@@ -1,4 +1,4 @@
-"""What is in one picture of a room and not in the other, and whether a camera still sees that room."""
+"""Finds what is in one picture of a room and not in the other, and whether a camera still sees that room."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from rvm_live.core.arrays import Bytes, Floats
 __all__ = ["RoomWatch", "things_in"]
 
 _APART = 9.0
-"""Distance in CIE L*a*b* from which something else is there; lightness counts half, for shadows are no things."""
+"""Distance in CIE L*a*b* from which on a pixel shows something else; lightness counts half, because shadows are not
+things."""
 _LEAST = 0.0006
 _SIDE = 320
 _EVERY, _TIMES = 15, 3
-"""Frames from look to look, and how many looks on end decide."""
+"""Frames from one check to the next, and how many equal checks in a row decide."""
 _FITS, _CLOSER = 0.45, 0.06
 _SEEN = 0.08
 _FLAT = 1.5
@@ -89,7 +90,7 @@ class RoomWatch:
         return np.asarray(cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA), np.uint8)
 
     def begin(self) -> None:
-        """Another scene begins: its first look decides."""
+        """Start a new scene: its first check decides."""
         self._looks.clear()
         self._frames = 0
 

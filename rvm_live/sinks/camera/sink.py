@@ -24,7 +24,7 @@ FPS = 30.0
 _AGAIN_NS = 1_000_000_000
 _REMEMBERED = 300
 _TAKEN, _TRIES = 3, 60
-"""Of the background at the end so many pictures are taken, in so many periods at most."""
+"""Pictures of the background to be taken by programs at the end, and the most periods to wait for that."""
 
 
 class VirtualCamera(PictureSink):

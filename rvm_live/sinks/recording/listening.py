@@ -18,7 +18,7 @@ __all__ = ["Listener"]
 _OPENING_S = 5.0
 _SILENT_S = 2.0
 _KEPT_S = 20.0
-"""What nobody takes is forgotten after so long."""
+"""Sound that is not taken is dropped after this time."""
 _JOIN_S = 1.0
 
 

@@ -15,16 +15,17 @@ __all__ = ["SoundTrack"]
 _SECOND_NS = 1_000_000_000
 _BITS_PER_SECOND = 96_000
 _OUT_OF_STEP_S = 0.03
-"""Sound that is off by more is moved at once: silence put in, or the overlap cut."""
+"""Sound that is off by more than this, seconds, is moved at once: silence is inserted, or the overlap cut."""
 _STRETCH = 0.003
-"""What is off by less is taken up by stretching it by this share at most, a twentieth of a semitone: many times what a
-poor clock is off, and unheard."""
+"""A smaller offset is corrected by stretching the sound by this share at most: a twentieth of a semitone, which is
+inaudible, and many times the error of a poor clock."""
 _BEHIND_S, _KEPT_UP_S = 1.0, 0.5
-"""Where nothing comes, silence takes its place, so that the file stays whole: no microphone's sound is that late."""
+"""If sound is this late, seconds, silence is inserted up to the second value, so that the file stays complete: no
+microphone is that late."""
 
 
 class SoundTrack:
-    """One track of one channel, encoded as the container likes it.
+    """One track of one channel, encoded for the container.
 
     Every piece of sound is placed at the time it was heard, relative to the first picture. A microphone's clock runs a
     little differently from the machine's: libswresample stretches the sound for that, fills gaps with silence and cuts

@@ -31,7 +31,7 @@ _log = logging.getLogger("rvm_live.recorder")
 _LOOK_S = 1.0
 _KEY_TICKS = 2 * TICKS
 _LATE_S = 0.3
-"""For so long is waited at the end for what the microphone heard with the last picture."""
+"""How long to wait at the end for the sound of the last picture, seconds."""
 _EARLY_NS = 500_000_000
 _TOLD_S = 0.02
 _QP2LAMBDA = 118

@@ -18,7 +18,7 @@ from rvm_live.sinks.stream.targets import Target
 __all__ = ["Connection"]
 
 _END_S, _SILENT_END_S = 15.0, 3.0
-"""For so long an end may take: where the server takes what is sent, or the program is still starting; and where not."""
+"""Seconds that closing may take: while the server accepts data or the program is still starting; and otherwise."""
 _LOOK_S = 0.25
 
 

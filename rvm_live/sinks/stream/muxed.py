@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MuxedWay"]
 
 _KEY_TICKS = 2 * TICKS
-"""Servers cut and viewers join at whole pictures: the usual demand is one every two seconds."""
+"""Ticks between key frames, where servers cut and viewers join: most services ask for one every two seconds."""
 _STUCK_S = 8.0
 _HARDWARE = {
     "h264_nvenc": ("yuv420p", {"preset": "p4", "tune": "ull", "rc": "cbr", "zerolatency": "1", "forced-idr": "1"}),

@@ -4,8 +4,8 @@ A program of its own, because libav connects while it holds Python's lock: a ser
 camera, the window and every other output with it.
 
 The first line of its input is JSON, ``{"url": ..., "muxer": ..., "options": {...}}``: an address holds a secret key,
-and everybody on a machine can read the arguments of a program. It tells ``connecting``, then ``live`` once the first
-packet is out, and in the end, where it did not go well, one line that says why.
+and everybody on a machine can read the arguments of a program. It prints ``connecting``, then ``live`` once the first
+packet is sent, and at the end, after a failure, one line with the reason.
 """
 
 from __future__ import annotations

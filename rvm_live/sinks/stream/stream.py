@@ -27,7 +27,7 @@ __all__ = ["StreamSink", "bitrate_for", "check_stream"]
 _log = logging.getLogger("rvm_live.stream")
 
 _AGAIN_NS = 500_000_000
-"""A picture is sent again where none comes for so long: servers end streams that stand still."""
+"""If no picture comes for this long, the last one is sent again: servers end streams without pictures."""
 _BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _EARLY_NS = 500_000_000
 _BITS_PER_PIXEL = 0.1

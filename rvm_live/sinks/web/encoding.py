@@ -1,4 +1,4 @@
-"""Pictures as browsers take them: JPEG, and beside it a mask whose numbers are alpha."""
+"""Pictures for browsers: JPEG, and next to it a mask whose values are alpha."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def jpeg(image: Bytes, quality: int = _QUALITY) -> bytes:
 
 
 def carried_outward(image: Bytes) -> Bytes:
-    """The colour of a cut-out for JPEG, which would mix the black of what is not there into the person's edge.
+    """The colour of a cut-out for JPEG, which would otherwise mix the black around the person into their edge.
 
     As :func:`rvm_live.media.alpha_bleed.bleed`, for what is looked at live: in whole numbers at an eighth of the size,
     each visible pixel weighing alike.

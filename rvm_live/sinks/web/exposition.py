@@ -9,7 +9,7 @@ __all__ = ["exposed"]
 
 
 def exposed(statistics: Mapping[str, Any], viewers: Sequence[Mapping[str, Any]]) -> str:
-    """The statistics of the run, and how many look on, as text."""
+    """The statistics of the run, and the number of viewers, as text."""
     lines: list[str] = []
     for name, kind, told, samples in _metrics(statistics, viewers):
         lines += [f"# HELP rvm_live_{name} {told}", f"# TYPE rvm_live_{name} {kind}"]

@@ -81,11 +81,11 @@ KINDS: Mapping[str, Callable[[NDArray[np.uint8]], tuple[bytes, bytes]]] = {
     "matte": _matte,
     "cutout": _cutout,
 }
-"""Name of each kind -> how it is encoded: as is seen, alpha as grey, the person alone."""
+"""Name of each kind -> its encoder: the result, alpha as grey, the person alone."""
 
 
 class Feed:
-    """Pictures of one kind, for as many as look.
+    """Pictures of one kind, for any number of viewers.
 
     Args:
         kind: one of :data:`KINDS`.

@@ -15,7 +15,7 @@ from rvm_live.core.errors import SettingsError
 __all__ = ["VIEW_TOKEN", "Keys", "Rate", "Role"]
 
 VIEW_TOKEN = "RVM_LIVE_VIEW_TOKEN"
-"""Environment variable: the token of those who only look on, the same at each start."""
+"""Environment variable: the viewers' token, the same at each start."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{20,200}")
 _MOST_SESSIONS = 32
 _MOST_PEERS = 1024

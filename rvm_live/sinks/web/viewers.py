@@ -19,8 +19,8 @@ from rvm_live.sinks.web.guard import Refused
 __all__ = ["HEAD", "Viewers"]
 
 HEAD = struct.Struct("<BxxxIdI")
-"""Before each picture, little endian: 1 where it is one (0: nothing newer, the last may stand), its number, how old it
-is in milliseconds, and how many bytes of mask come before those of the JPEG."""
+"""The header of each picture, little endian: 1 for a picture (0: nothing newer, the last one stays), its number, its
+age in milliseconds, and the number of bytes of the mask that come before the JPEG."""
 
 _ALIVE_S = 0.3
 _STALLED_S = 20.0

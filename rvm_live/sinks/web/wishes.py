@@ -14,7 +14,7 @@ __all__ = ["checked", "shown"]
 
 _LONGEST = 200
 _PLAIN = re.compile(r"transparent|blur(:lens)?(:\d{1,3}(\.\d{1,3})?)?|color:#[0-9a-f]{6}", re.IGNORECASE)
-"""Backgrounds that are no file."""
+"""Backgrounds that are not files."""
 
 
 def checked(controls: Controls, wishes: Any) -> dict[str, Any]:

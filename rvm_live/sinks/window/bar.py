@@ -21,7 +21,7 @@ __all__ = ["Bar", "Button"]
 SHOWN_SECONDS = 3.0
 """How long the bar stays after the mouse has moved."""
 LEAST_HEIGHT = 36
-"""Of what is clicked, pixels."""
+"""Least height of a button, pixels."""
 _LIT = (120, 220, 140)
 _LINE = (70, 62, 56)
 _ROWS = 2

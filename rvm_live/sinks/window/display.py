@@ -1,7 +1,7 @@
 """Is there a display? Checked before the first window, because Qt ends the whole process if there is none.
 
-On Linux a process of its own asks the X server (``x11_probe.py``): what hangs or dies there is not this one. It also
-tells the size of the screen and how much larger than usual things are to be on it.
+On Linux a process of its own asks the X server (``x11_probe.py``): a hang or crash there does not affect this process.
+It also reports the size and the scale of the screen.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 _TIMEOUT_SECONDS = 5.0
 _MANY_LINES = 2160
 _KEPT_SECONDS = 2.0
-"""Several parts of a start ask, one after another."""
+"""Seconds for which an answer is kept: several parts of a start ask."""
 _DISPLAY = re.compile(r".*:\d{1,5}(\.\d+)?", re.ASCII)
 
 

@@ -1,8 +1,8 @@
 """Runs as a separate program without the rest of rvm-live: asks the X server for what a window needs to know.
 
-Prints width and height of the first screen and of its work area (zeros where nobody tells), and from the second line on
-what the desktop tells all programs. Nothing where no display can be opened: the X libraries and the server give their
-reason on stderr, or none. It imports little, for each start of rvm-live waits for it.
+Prints width and height of the first screen and of its work area (zeros if unknown), and from the second line on the
+desktop's settings for all programs. It prints nothing if no display can be opened: the X libraries and the server may
+give the reason on stderr. It imports little, because each start of rvm-live waits for it.
 """
 
 from __future__ import annotations

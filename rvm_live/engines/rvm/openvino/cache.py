@@ -42,7 +42,7 @@ __all__ = ["OpenVinoCache"]
 _log = logging.getLogger("rvm_live")
 
 _FORMAT = 2
-"""Of what is kept on disk; goes up when :mod:`rvm_live.engines.rvm.openvino.trace` changes its meaning."""
+"""Version of what is stored on disk; goes up when :mod:`rvm_live.engines.rvm.openvino.trace` changes its meaning."""
 _SHARE = "share.txt"
 _WARM_UP, _RUNS = 3, 15
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -76,7 +76,7 @@ class OpenVinoCache:
     Attributes:
         has_bf16: the processor computes in bfloat16 natively.
         best: the quickest precision without calibration.
-        phase: what takes long at the moment, for display; empty while nothing does.
+        phase: the slow step at the moment, for display; empty if there is none.
     """
 
     def __init__(self, core: openvino.Core, weights: LoadedWeights, *, coloured: bool, device: str = CPU) -> None:

@@ -34,7 +34,7 @@ __all__ = ["INT8_TAKEN", "OpenVinoEngine"]
 _PROBE_FRAMES = 10
 _TRIED = (256, 144)
 INT8_TAKEN = 0.85
-"""Share of the time at which ``auto`` takes 8 bits: less gain is not worth their error."""
+"""Share of the time up to which ``auto`` takes 8 bits: a smaller gain is not worth their error."""
 
 
 class OpenVinoEngine(Engine):
@@ -103,8 +103,8 @@ class OpenVinoEngine(Engine):
         return OpenVinoCache(core, self._weights, coloured=self.settings.foreground == "model", device=device)
 
     def _attempt(self, core: Any, device: str) -> Trial:
-        """What a device makes of a few pictures at the smallest size: the states in the precision that is compared, the
-        time in the one that is taken."""
+        """Results of a device for a few pictures at the smallest size: the states in the precision that is compared,
+        the time in the one that is taken."""
         cache = self._cache_on(core, device)
         try:
             seen = pictures(_TRIED)
@@ -179,7 +179,7 @@ class OpenVinoEngine(Engine):
         return measure
 
     def _blank(self) -> None:
-        """Run the network over nothing."""
+        """Run the network on a blank picture."""
         info = self._info
         request = self._compiled().request(self._low, info.precision, refined=info.downsample_ratio != 1.0)
         request.run(np.zeros((self._low[1], self._low[0], 3), np.uint8))
@@ -287,7 +287,7 @@ class OpenVinoEngine(Engine):
         self._ready()[0].go_on(self._fitting(states, self._low))
 
     def _fitting(self, states: States, low: tuple[int, int]) -> States:
-        """States for another size: the network's are resized, and what else there is goes."""
+        """States for another size: those of the network are resized, others are dropped."""
         shapes = state_shapes(self._weights.variant, *low)
         own = [each for each in states if each.ndim == 4]
         if len(own) != len(shapes):

@@ -1,9 +1,9 @@
 """The network in 8-bit integers: post-training quantisation with NNCF, from the user's own pictures.
 
 The decoder alone is quantised, with its recurrent cells: the encoder's squeeze-and-excitation and hard swishes lose
-more than they win (on clips that were not calibrated on, all of it moves alpha by a MAD of 1.7e-3 to 3.0e-3, the
-decoder by 1.1e-3 to 1.7e-3). It pays on processors with 8-bit dot products (VNNI) and without bfloat16, 1.6 times as
-fast as single precision; with bfloat16 it saves a tenth of the time, and ``auto`` never takes it. ``python -m
+more than they win (on clips that were not calibrated on, quantising all of it moves alpha by a MAD of 1.7e-3 to 3.0e-3,
+the decoder by 1.1e-3 to 1.7e-3). It pays on processors with 8-bit dot products (VNNI) and without bfloat16, 1.6 times
+as fast as single precision; with bfloat16 it saves a tenth of the time, and ``auto`` never takes it. ``python -m
 benchmarks int8`` tells.
 """
 
@@ -27,7 +27,7 @@ from rvm_live.system.telemetry_off import import_quietly
 __all__ = ["Quantised", "quantise", "require"]
 
 _KEPT_FOR_CHECK = 3
-"""Every so many pictures, the last ones are kept from the calibration, to see how well it went."""
+"""One picture in so many, at the end, is not used for calibration, but to check its result."""
 _MOST_STATISTICS = 40
 
 
@@ -101,7 +101,7 @@ def quantise(
 
 @contextlib.contextmanager
 def _our_options() -> Iterator[None]:
-    """While NNCF works: what it opens OpenVINO with for itself works as all else does here."""
+    """A context for NNCF in which the OpenVINO that it opens uses our options."""
     engine, openvino = import_quietly("nncf.openvino.engine"), import_quietly("openvino")
 
     def opened() -> Any:
@@ -124,7 +124,7 @@ def _request(core: Any, model: Any) -> Any:
 def _walk(
     request: Any, pictures: Sequence[NDArray[np.uint8]], shapes: Sequence[tuple[int, ...]]
 ) -> Iterator[tuple[list[NDArray[Any]], NDArray[np.float32]]]:
-    """What goes into the network, and ``mat``, for one picture after the other."""
+    """The network's inputs and its ``mat``, for one picture after the other."""
     states: list[NDArray[Any]] = [np.zeros(shape, np.float32) for shape in shapes]
     for picture in pictures:
         inputs = [picture[None], *states]

@@ -1,5 +1,5 @@
 """One step of the network at low resolution, packed for runtimes that take fixed shapes: 8-bit picture and states in,
-linear model and states out. Bringing the model to full size is left to whoever is quickest at it.
+linear model and states out. The model is brought to full size elsewhere.
 
 It comes in two parts, because they want different precision: the network itself keeps its result in 16 bits, the
 covariances of the guided filter, differences of nearly equal numbers, do not. ``python -m benchmarks cpu`` tells how

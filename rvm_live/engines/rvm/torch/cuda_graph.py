@@ -24,7 +24,8 @@ from rvm_live.network.network import MattingNetwork
 __all__ = ["Found", "Step"]
 
 _TRACE, _NEAR = 5 / 255, 9
-"""Alpha of what may be a person at all, and pixels round that (:mod:`rvm_live.engines.focus.motion_gate`)."""
+"""Alpha from which on a pixel may be a person, and the margin around such pixels
+(:mod:`rvm_live.engines.focus.motion_gate`)."""
 _TURN = (2, 1, 0, 3)  # red, green, blue, alpha <-> blue, green, red, alpha
 
 Found = tuple[Tensor, "Tensor | None"]
@@ -103,7 +104,7 @@ class Step:
             images: uint8 (H, W, 3) BGR on the network's device: ``batch * time`` of them, time varying fastest.
 
         Returns:
-            What was found for each; the caller's own.
+            The result for each frame, in new tensors.
         """
         if not self.recorded:
             self._images = images
@@ -126,7 +127,7 @@ class Step:
         """What was found for the last frame, put on another of nearly the same picture: the network does not run, and
         the states stay.
 
-        Where an old slope meets a new picture, alpha is 0 unless it was not, near there, before.
+        An old slope on a new picture may give alpha anywhere: alpha is 0 except near where it was not 0 before.
 
         Args:
             image: uint8 (H, W, 3) BGR on the network's device.

@@ -44,7 +44,7 @@ _WARM_UP_FRAMES = 2
 
 
 class _Key(NamedTuple):
-    """What a step is made for."""
+    """The key of a step."""
 
     width: int
     height: int

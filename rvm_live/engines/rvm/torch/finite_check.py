@@ -27,7 +27,8 @@ class FiniteCheck:
             ready: CUDA event after which it is there; None: it is. That of the frame before has been waited for.
 
         Raises:
-            EngineError: these frames, or those before, hold NaN or infinite values; the states are worth nothing.
+            EngineError: the results of these frames, or of those before, contain NaN or infinite values; the states
+                cannot be used.
         """
         before, self._told = self._told, told
         if ready is not None and before is None:

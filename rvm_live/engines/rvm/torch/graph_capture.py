@@ -67,7 +67,7 @@ def record_graph(
 
 def _stream_of(device: torch.device) -> Any:
     """The stream for all recordings on a GPU. torch hands out its 32 streams of a priority in turn, so that a new one
-    would sooner or later be one that frames run on; of this priority nobody else asks for any."""
+    would sooner or later be one that frames run on; nothing else uses streams of this priority."""
     if device not in _streams:
         _streams[device] = torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]
     return _streams[device]

@@ -28,7 +28,7 @@ class Aside(Sink):
         self._looked_ns = 0
 
     def open(self) -> None:
-        """Nothing to get ready."""
+        """Does nothing."""
 
     def write(self, composite: Composite) -> None:
         lines, self._lines = self._lines, None
@@ -44,4 +44,4 @@ class Aside(Sink):
             self._look()
 
     def close(self, *, failed: bool) -> None:
-        """Nothing to finish."""
+        """Does nothing."""

@@ -55,7 +55,7 @@ def failover(
     Args:
         settings: what was asked for.
         notices: list for fallbacks.
-        live: it has to keep up.
+        live: whether it must keep up with live video.
         progress: passed on to :func:`rvm_live.weights.resolve` for a download.
         around: wraps each engine that is made.
 

@@ -29,7 +29,7 @@ class Calibrated:
         ratio: downsample ratio.
         worst: mean absolute difference of alpha from single precision, 0-1, for the worst of the frames that were kept
             from the calibration.
-        share: of the time that ``auto`` takes without it, measured here.
+        share: its time relative to that of ``auto`` without it, measured here.
         taken: ``auto`` takes it from now on.
     """
 
@@ -51,7 +51,7 @@ def run(
 
     Args:
         source: a camera, clip or stream with the user in it.
-        engine: weights and ratio; its engine and precision are not looked at.
+        engine: weights and ratio; its engine and precision are ignored.
         frames: to take, at least :data:`LEAST_FRAMES`.
         done: called with each size once it is ready.
 

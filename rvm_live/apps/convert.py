@@ -154,7 +154,7 @@ def _path(value: object, what: str) -> Path:
 
 
 def _check_free(source: Path, into: Path, overwrite: bool) -> None:
-    """Refuse to write what takes the place of something else.
+    """Refuse to replace something else.
 
     Raises:
         KeptError: a file is there.

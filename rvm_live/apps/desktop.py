@@ -32,7 +32,7 @@ _NAME = "rvm-live"
 _WHAT = "Put another background behind you in the camera's picture"
 _IDENTIFIER = "io.github.rvm-live"
 _OPEN = ("desktop", "--open")
-"""What starts the camera, or works off the files that were dropped on it."""
+"""Command words that start the camera, or process dropped files."""
 _MIME_TYPES = (
     *("video/mp4", "video/quicktime", "video/x-matroska", "video/webm", "video/x-msvideo", "video/mpeg", "video/mp2t"),
     *("image/jpeg", "image/png", "image/tiff", "image/webp", "image/gif"),
@@ -54,7 +54,7 @@ _LINK_LIMIT_S = 120.0
 _NOTIFY_LIMIT_S = 10.0
 
 Files = Mapping[Path, Callable[[], bytes]]
-"""What lies where; the last one is what starts the program."""
+"""Path -> its content; the last one starts the program."""
 
 
 def install() -> list[Path]:
@@ -103,7 +103,7 @@ def remove() -> list[Path]:
 
 
 def notify(title: str, body: str) -> bool:
-    """Say something to who started the program without a terminal, as the desktop says things.
+    """Show a desktop notification to a user who started the program without a terminal.
 
     Args:
         title: a few words.
@@ -144,7 +144,8 @@ def _unlink(path: Path) -> None:
 
 
 def _command() -> list[str]:
-    """What starts this copy of the program: the command beside its Python, which pip, pipx and uv put there."""
+    """The command that starts this copy of the program: the command beside its Python, which pip, pipx and uv put
+    there."""
     beside = Path(sys.executable).with_name(f"{_NAME}.exe" if sys.platform == "win32" else _NAME)
     return [str(beside)] if beside.is_file() else [sys.executable, "-m", "rvm_live"]
 

@@ -14,7 +14,7 @@ from rvm_live.sinks.camera.sink import VirtualCamera
 __all__ = ["OnDemand", "camera_for", "camera_size"]
 
 _PATIENT_NS = 3_000_000_000
-"""So long nobody has to watch: programs open a camera, look at it and open it again."""
+"""How long nobody must watch before it pauses: programs often open a camera, close it and open it again."""
 
 
 def camera_for(settings: LiveSettings, clock: Clock) -> VirtualCamera:
@@ -29,7 +29,7 @@ def camera_for(settings: LiveSettings, clock: Clock) -> VirtualCamera:
 
 
 def camera_size(settings: LiveSettings) -> tuple[int, int]:
-    """The smallest that holds the picture, or the largest."""
+    """The smallest size that holds the picture, or the largest."""
     width, height = settings.source.width or 1280, settings.source.height or 720
     holding = (size for size in CAMERA_SIZES if size[0] >= width and size[1] >= height)
     return settings.virtual_camera_size or next(holding, CAMERA_SIZES[-1])

@@ -35,7 +35,7 @@ __all__ = ["CHANGING", "live_controls", "profile_control"]
 _log = logging.getLogger("rvm_live")
 
 CHANGING = ("background", "compositor", "engine", "quality", "ratio", "device", "steady", "box", "gate", "recording")
-"""What may change by itself: where something fails, ends, or gives way."""
+"""Controls whose value may change by itself, when something fails or ends."""
 
 
 def live_controls(
@@ -56,7 +56,7 @@ def live_controls(
     ``background``      one of its choices, a path, or any value of ``--background``, which is then added to them
     ``compositor``      a back end that works here; ``auto``: the quickest
     ``camera``          a camera's name
-    ``engine``          ``lite``, or ``rvm`` where its weights are at hand; or another name that ``--engine`` takes
+    ``engine``          ``lite``, or ``rvm`` if its weights are here; or another name that ``--engine`` takes
     ``quality``         ``auto``, or the longer side of what RVM's network sees: ``quick`` 256, ``high`` 512 pixels
     ``ratio``           the same as a number in (0, 1], or ``auto``
     ``device``          ``cpu``, ``cuda:0``, ...; ``auto``: the best

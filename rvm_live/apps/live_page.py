@@ -33,7 +33,8 @@ __all__ = ["LivePage"]
 
 
 class LivePage:
-    """Made before the parts of a run, for it says what the composer has to make; joined to them afterwards.
+    """Serves the page of a run. Made before the run's other parts, because it tells what the composer has to make;
+    connected to them afterwards.
 
     Args:
         settings: of the run.
@@ -101,7 +102,7 @@ class LivePage:
         return self._sink
 
     def close(self) -> None:
-        """Nothing leads there any more."""
+        """Remove the file that leads to the page."""
         if self._led is not None:
             self._led.unlink(missing_ok=True)
 

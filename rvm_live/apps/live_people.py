@@ -32,7 +32,7 @@ class People:
         self._label = label
 
     def engine(self, inner: Engine, notices: Notices) -> Engine:
-        """An engine with that done to its mattes."""
+        """An engine that applies this choice to its mattes."""
         return ThingsEngine(OnlyMeEngine(inner, self._only_me), self._things, self._label, notices)
 
     def controls(self) -> list[Control]:

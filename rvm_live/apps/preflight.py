@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 HEADLESS_SECONDS = 10.0
-"""How long a run lasts that wanted a window and found no display, if nothing else ends it."""
+"""Duration of a run that wanted a window and found no display, if nothing else ends it, seconds."""
 DEFAULT_FOLDER = Path("recordings")
 """Where such a run records to, if nothing else was asked for."""
 
@@ -88,7 +88,7 @@ def check_writable(path: Path) -> None:
 
 
 def check_outputs(settings: LiveSettings) -> None:
-    """Find out before the run whether what it gives can go where it is to go.
+    """Check before the run whether its outputs can be written or reached.
 
     Raises:
         SettingsError: an address or a device cannot be meant.
@@ -110,7 +110,7 @@ def overflow_of(settings: LiveSettings, source: Source) -> Overflow:
     """Live unless every frame of a file is wanted.
 
     Raises:
-        SettingsError: it is, but the source does not wait.
+        SettingsError: every frame is wanted, but the source does not wait.
     """
     if settings.source.realtime:
         return Overflow.DROP_OLDEST
@@ -122,7 +122,7 @@ def overflow_of(settings: LiveSettings, source: Source) -> Overflow:
 
 
 def backgrounds_of(settings: LiveSettings) -> tuple[list[Background], Background | None]:
-    """What ``b`` goes through, and what is shown in place of the background alone.
+    """The backgrounds for the key ``b``, and the picture shown while nobody may be seen.
 
     Raises:
         SettingsError, BackgroundError: one of them cannot be used.
@@ -134,7 +134,7 @@ def backgrounds_of(settings: LiveSettings) -> tuple[list[Background], Background
 
 
 def refuse_live(backgrounds: Iterable[Background], source: SourceSettings) -> None:
-    """Find out whether cameras and streams can be what is behind the person.
+    """Refuse cameras and streams as backgrounds if they cannot be used.
 
     Raises:
         SettingsError: one of them is what films the person, or every frame of a file is wanted.

@@ -50,7 +50,7 @@ class Remembered:
 
     Attributes:
         controls: name -> value; checked when they are applied.
-        background_file: of the background, where it is a file, or what names it; empty otherwise.
+        background_file: path or specification of the background, if it is from a file; otherwise empty.
         window: width and height of the window, pixels; None where there was none.
     """
 
@@ -90,7 +90,7 @@ class Window(Protocol):
 def remembering(
     settings: LiveSettings, controls: Controls, composer: Composer, window: Window | None
 ) -> Iterator[None]:
-    """Around a run: begin as the one before has ended, and keep how this one ends, however that is."""
+    """A context for a run: start as the previous one ended, and store how this one ends."""
     if not settings.remember:
         yield
         return

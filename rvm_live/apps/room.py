@@ -1,4 +1,4 @@
-"""Taking pictures of a room while nobody is in it: settings in, pictures kept. Prints nothing."""
+"""Takes pictures of a room while nobody is in it, and stores them. Prints nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def record(
 
     Args:
         settings: the camera, as it is used live.
-        props: take the second alone; the first is there.
+        props: take only the second; the first exists.
         seconds: from the request to the picture, 0 to :data:`MOST_SECONDS`.
         tell: called with what is to be done, and with the seconds that are left.
         clock: counts them.

@@ -1,5 +1,5 @@
 """Short, safe, unique file names: spaces to underscores, at most so many characters, extensions kept, and an undo log;
-and what killed conversions have left.
+and removal of files that killed conversions have left.
 
 Nothing is ever overwritten: a name that is taken, in any spelling that a file system may not tell apart, is not used.
 """
@@ -152,7 +152,7 @@ def remove_left(folder: Path, names: Iterable[str]) -> None:
 
 
 def left_lock(folder: Path) -> Lock:
-    """Of a conversion's hidden folder: held as long as somebody works in it."""
+    """The lock of a conversion's hidden folder: held while a process works in it."""
     return Lock(folder / ".rvm-live.lock", f"the folder {folder}", "wait for its end")
 
 
@@ -194,7 +194,8 @@ def undo(folder: Path) -> list[Renaming]:
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """Stem and extension; what is longer than any real extension, or holds a space, belongs to the stem."""
+    """Stem and extension; an ending that is longer than any real extension, or contains a space, belongs to the
+    stem."""
     stem, dot, extension = name.rpartition(".")
     if not dot or not stem or not extension.isalnum() or len(extension) > _LONGEST_EXTENSION:
         return name, ""
@@ -261,7 +262,7 @@ def _free(wanted: str, taken: set[str], max_length: int) -> str:
 
 
 def _key(name: str) -> str:
-    """What a file system that ignores case and composition compares."""
+    """The form of a name that is compared by file systems which ignore case and Unicode composition."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

@@ -102,15 +102,15 @@ _QUICK: dict[str, list[tuple[str, str | Callable[[int], str]]]] = {
 }
 """The first 24 lines of the help."""
 _WITHOUT_SETTINGS = frozenset({"cameras", "completion", "config", "desktop", "doctor", "engines", "help", "weights"})
-"""Commands without options that could be said in a settings file."""
+"""Commands without options for a settings file."""
 _MENDING = (("config", "edit"), ("config", "path"))
 _RUNTIMES = ("torch", "openvino", "onnxruntime")
 _COMPLETE = "_RVM_LIVE_COMPLETE"
 _CONTEXT = {"max_content_width": 110, "help_option_names": ["-h", "--help"]}
 _WHOLE = "rvm_live.cli.whole"
-"""Of click's ``meta``: all of the help is wanted."""
+"""Key in click's ``meta``: the whole help is wanted."""
 _WORD = "rvm_live.cli.word"
-"""Of click's ``meta``: the word that was taken for the source."""
+"""Key in click's ``meta``: the word that was taken for the source."""
 
 
 class _LazyGroup(cloup.Group):

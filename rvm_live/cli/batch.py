@@ -38,7 +38,7 @@ __all__ = ["batch"]
 
 _CODES = {"interrupted": 130, "terminated": 143, "hung up": 129}
 _STATES = {"done": "done", "failed": "failed", "interrupted": "unfinished"}
-"""Of a file: in the words of the last line."""
+"""State of a file -> its word in the last line."""
 
 
 class _Quality(click.Choice):  # type: ignore[type-arg]  # older ones of click take none

@@ -21,7 +21,7 @@ from rvm_live.system.folders import settings_folder
 __all__ = ["VARIABLE", "completion"]
 
 VARIABLE = "_RVM_LIVE_COMPLETE"
-"""By which click is asked."""
+"""Environment variable by which shells ask click for completions."""
 _PROGRAM = "rvm-live"
 _MARK = "# rvm-live completion"
 _SHELLS = ("bash", "zsh", "fish", "powershell")

@@ -30,10 +30,10 @@ _NOT_IN_A_FILE = frozenset({"help", "help_all", "version", "config", "no_config"
 _NOT_IN_THE_ENVIRONMENT = frozenset({"help", "help_all", "version", "weights"})
 """``RVM_LIVE_WEIGHTS`` is read by :mod:`rvm_live.weights`, for every command and for programs."""
 _EITHER = ({"size"}, {"width", "height"})
-"""Two ways to say one thing: where one stands, those of lower layers are without effect."""
+"""Pairs of options for the same thing: if one is set, the other's values in lower layers have no effect."""
 _PROFILES = "profiles"
 CONTROL_OF = {"backgrounds": "background", "display": "view", "downsample_ratio": "ratio"}
-"""Parameters of a control that is called otherwise."""
+"""Parameters whose control has another name."""
 Commands = Callable[[str], "click.Command | None"]
 
 
@@ -54,8 +54,8 @@ class Layers:
         path: of the file; None where none is to be read.
         profile: name of the one in force; empty without.
         profiles: names of those that there are.
-        wishes: profile -> control -> value. What of a profile is no control stands there, too, and counts at the start
-            alone.
+        wishes: profile -> control -> value. Settings of a profile that are not controls are in it too, and only count
+            at the start.
         given: command (empty: the program itself) -> parameter -> what counts.
     """
 

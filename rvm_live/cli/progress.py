@@ -17,7 +17,7 @@ __all__ = ["Bar", "HowFar", "Lines"]
 
 _RARELY_S = 30.0
 _LONG_S = 3.0
-"""A preparation that takes longer is told where nobody watches, too."""
+"""Preparations that take longer are also reported in plain logs."""
 _BAR, _NARROW = 20, 64
 _STOPPING = "finishing what is begun, then stopping (Ctrl-C again: stop at once)"
 

@@ -1,4 +1,4 @@
-"""The words people try first: another program's names for an option, values left out, a source without ``--source``."""
+"""Accepts what people try first: other names for options, options without values, a source without ``--source``."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ _LEFT_OUT = {
     "--web": "--web=127.0.0.1",
     "--virtual-camera": "--virtual-camera=auto",
 }
-"""Options whose value may be left out, in full: else click would take the next word, a file's name, for it."""
+"""Options whose value may be left out, with that value: otherwise click would take the next word, such as a file's
+name, for it."""
 _NUMBER = re.compile(r"\d+(\.\d*)?")
-"""What is the value of ``--match`` where it stands behind it: the one of those that take a number alone."""
+"""Text after ``--match`` that is its value: a number."""
 _BLUR = "--blur="
 _OF_SETTINGS = ("--profile", "--config")
 _SIZE = re.compile(r"(\d{1,6})[xX×,*](\d{1,6})")  # noqa: RUF001 (a sign that is copied from data sheets)

@@ -21,7 +21,7 @@ def bleed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Extend the colour of visible pixels into transparent ones.
 
     Where alpha is zero, colour becomes ``G * (a F) / (G * a)`` with a smoothing G: normalised convolution (Knutsson
-    and Westin 1993), so that transparent pixels weigh nothing. Alpha and every visible pixel stay as they are.
+    and Westin 1993), so that transparent pixels have no weight. Alpha and every visible pixel stay as they are.
 
     Args:
         image: uint8 (H, W, 4) BGRA with straight alpha.

@@ -1,6 +1,7 @@
 """Structure of an AVIF picture: its coded parts, and how it is rotated (ISO/IEC 23008-12).
 
-Our own reader, for no library here tells it: PyAV decodes the coded pictures, and says nothing of tiles and turns.
+A reader of our own, because no library here gives this: PyAV decodes the coded pictures, and says nothing of tiles and
+turns.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ _Properties = dict[bytes, bytes]
 
 
 class Layout(NamedTuple):
-    """Of the primary picture.
+    """The layout of the primary picture.
 
     Attributes:
         tiles: numbers of the coded pictures, row by row; one where it is not tiled.
         columns: tiles in a row.
         width: of the whole before it is turned, pixels; tiles may stick out to the right and below.
         height: likewise.
-        quarters: that it is turned counterclockwise.
+        quarters: quarter turns counterclockwise.
         mirrored: after that; ``x`` left and right, ``y`` top and bottom, or empty.
         colours: primaries, curve and matrix (ISO/IEC 23091-2), and whether the range is full; None where only the
             coded pictures tell.
@@ -96,7 +97,7 @@ def _tiles(references: bytes) -> dict[int, tuple[int, ...]]:
 
 
 def _properties(described: bytes) -> dict[int, _Properties]:
-    """Of each picture, by its number."""
+    """The properties of each picture, by its number."""
     parts = _inside(described, 0, len(described))
     container, links = parts[b"ipco"], parts[b"ipma"]
     known = [(name, container[start:end]) for name, start, end in _boxes(container, 0, len(container))]

@@ -1,7 +1,7 @@
 """Converts decoded pictures to 8-bit BGR, and BGR to the formats of cameras.
 
-libswscale's quick conversion cuts where it should round: half a level of a grey is lost, of a colour 1 of blue and red
-and 1.5 of green. Its exact one is quick enough as long as it writes planes (1.7 ms at 720p; 4 where it writes BGR).
+libswscale's fast conversion truncates instead of rounding: greys lose half a level, colours 1 level of blue and red and
+1.5 of green. Its exact conversion is fast enough if it writes planes (1.7 ms at 720p; 4 where it writes BGR).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def bgr_of(frame: Any, size: tuple[int, int] | None = None, *, exact: bool = Tru
 
 def yuv_of(image: NDArray[np.uint8], kind: str) -> NDArray[np.uint8]:
     """A picture with half the colour's width and height: BT.601 of limited range (luma 16 to 235, chroma 16 to 240),
-    which is what cameras give, and what is taken for theirs where nothing else is said.
+    which is what cameras deliver, and what programs assume for cameras if nothing else is stated.
 
     Args:
         image: uint8 (h, w, 3) BGR; of odd sides the last row and column come twice.
@@ -126,7 +126,8 @@ def _quick(frame: Any) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=4)
 def _lost(kind: str, matrix: int, told_range: int, width: int, height: int) -> NDArray[np.uint8]:
-    """What the quick conversion cuts off, uint8 (h, w, 3): of four rows, as many get a level more as it has quarters.
+    """What the fast conversion loses by truncation, uint8 (h, w, 3): for each quarter of a level, one row in four gets
+    one level more.
 
     How much depends on pixel format, range and processor (a grey loses less than a colour, too), so it is measured:
     128 greys and 128 colours, none of which any conversion clips.
@@ -143,7 +144,8 @@ def _lost(kind: str, matrix: int, told_range: int, width: int, height: int) -> N
 
 
 def _white(kind: Any, told_range: int) -> float:
-    """What swscale makes of white where it writes float: zeros follow a sample's bits, which are 8 of limited range."""
+    """The value of white when swscale writes float: samples are padded with zero bits, and are 8 bits of limited
+    range."""
     limited = not kind.is_rgb and not _is_grey(kind) and told_range != _FULL
     return float(1 - 2.0 ** -(8 if limited else kind.components[0].bits))
 
@@ -153,7 +155,8 @@ def _is_grey(kind: Any) -> bool:
 
 
 def _matrix(frame: Any) -> int:
-    """Of a picture that tells none, by the usual rule: BT.709 from 720 lines up. FFmpeg would always take BT.601."""
+    """The matrix of a picture that states none, by the usual rule: BT.709 from 720 lines up. FFmpeg would always take
+    BT.601."""
     if frame.colorspace != _UNTOLD:
         return int(frame.colorspace)
     if frame.color_primaries == _BT2020:

@@ -74,7 +74,7 @@ class Orientation:
 
     @classmethod
     def of_frame(cls, frame: Any) -> Orientation:
-        """What a decoded PyAV frame says of itself."""
+        """The orientation stored in a decoded PyAV frame."""
         try:
             data = bytes(frame.side_data["DISPLAYMATRIX"])
         except KeyError:

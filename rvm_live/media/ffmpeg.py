@@ -21,7 +21,7 @@ _LISTS = frozenset(
 """Formats that name other files, or addresses."""
 _PATIENCE_S = 30.0
 _LIMIT = {"max_pixels": str(MOST_PIXELS)}
-"""Larger pictures are not decoded, not even to look at them: a header alone would take gigabytes."""
+"""Larger pictures are not decoded, not even to inspect them: a header alone could make FFmpeg allocate gigabytes."""
 
 
 def address(path: Path | str) -> str:
@@ -87,7 +87,7 @@ def open_any(target: str, **options: Any) -> Any:
 
 
 def _limited(container: Any) -> Any:
-    """What holds while a file is looked into holds while it is decoded, too."""
+    """Apply the limits for probing a file to decoding, too."""
     for stream in container.streams.video:
         if stream.codec_context is not None:
             stream.codec_context.options = {**stream.codec_context.options, **_LIMIT}

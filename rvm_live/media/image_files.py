@@ -21,7 +21,7 @@ from rvm_live.media.image_headers import MOST_PIXELS, UnfitPicture, is_avif, is_
 __all__ = ["MOST_BYTES", "MOST_PIXELS", "UnfitPicture", "check_size", "read_encoded", "size_of"]
 
 MOST_BYTES = 256 << 20
-"""Of a file. A photograph of 100 megapixels has 20 to 100 MiB."""
+"""Largest size of a file, bytes. A photograph of 100 megapixels has 20 to 100 MiB."""
 
 _MOST_JPEG2000_PIXELS = 32_000_000  # its decoder takes eight bytes for each value, so eight times the memory
 

@@ -1,7 +1,7 @@
 """Reads the headers of picture files: size, format, EXIF, animation; at the same places as OpenCV's decoders.
 
-Our own reader, for no library here does it: OpenCV and PyAV tell the size of a picture only with the memory for it
-already taken, and what they decode has to be found by the same rules by which they find it.
+A reader of our own, because no library here does it: OpenCV and PyAV tell the size of a picture only with the memory
+for it already taken, and what they decode has to be found by the same rules by which they find it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _Size = tuple[int, int]
 
 
 MOST_PIXELS = 128_000_000
-"""Of a picture: 8K has 33 million, the largest cameras of one shot 102. Decoded, this takes 384 MB."""
+"""Most pixels of a picture: 8K has 33 million, the largest single-shot cameras 102 million. Decoded, this takes 384
+MB."""
 
 
 class UnfitPicture(ValueError):
@@ -101,7 +102,7 @@ def is_animation(path: Path) -> bool:
 
 
 def exif_of(data: bytes) -> bytes:
-    """The EXIF of a PNG, JPEG or WebP from its byte order on; empty where it has none. TIFF and AVIF need it not."""
+    """The EXIF of a PNG, JPEG or WebP from its byte order on; empty where it has none. TIFF and AVIF do not need it."""
     found = b""
     try:
         reader = _reader(data)
@@ -234,7 +235,7 @@ def _tiff(data: bytes) -> _Size:
 
 
 def _jpeg2000(data: bytes) -> _Size:
-    """The largest that any codestream in the file tells: the decoder goes by the codestream, not by its wrapping."""
+    """The largest size in any codestream of the file: the decoder goes by the codestream, not by its wrapping."""
     sizes = []
     for found in _bounded(re.finditer(rb"\xff\x4f\xff\x51", data)):
         right, lower, left, upper = struct.unpack_from(">IIII", data, found.start() + 8)
@@ -262,7 +263,7 @@ def _avif(data: bytes) -> _Size:
 
 
 def _bounded(parts: Iterable[Any] = itertools.repeat(None)) -> Iterator[Any]:
-    """The parts of a file, of which it has few, unless it is to keep us busy."""
+    """The parts of a file one by one; too many are refused: a normal file has few."""
     for number, part in enumerate(parts):
         if number == _MOST_PARTS:
             raise ValueError("too many parts")

@@ -43,7 +43,7 @@ def figure(width: float, height: float, title: str) -> Any:
 
 
 def _plain(title: str) -> str:
-    """A title as it is: no formula between dollar signs, nothing that no font has."""
+    """A title as it is: dollar signs do not start a formula, and characters without a glyph are left out."""
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in title)
     return text.replace("$", r"\$")
 

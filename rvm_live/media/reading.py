@@ -31,9 +31,9 @@ class Reading:
     Args:
         opened: gives the file as an open PyAV container, at its beginning.
         name: its name in the log.
-        threads: of a decoder in software; 0: as many as it sees fit.
-        thorough: a decoder with several threads loses what it has in hand when a packet near the end is damaged; with
-            this the file is opened again, and decoded to its end by one.
+        threads: of a decoder in software; 0: it chooses.
+        thorough: a decoder with several threads loses the frames in progress when a packet near the end is damaged;
+            with this the file is then opened again, and its end decoded by one thread.
 
     Attributes:
         container: the open file.
@@ -57,7 +57,7 @@ class Reading:
         """Every picture that can be decoded, in order; a truncated file ends there.
 
         Raises:
-            UnreadableVideo: none does; the message says why.
+            UnreadableVideo: none can be decoded; the message says why.
         """
         came = False
         for picture in timed(self._whole(), self._period):
@@ -69,7 +69,7 @@ class Reading:
             raise UnreadableVideo("contains no picture that can be decoded: it is damaged or cut short")
 
     def close(self) -> None:
-        """Leave the file."""
+        """Close the file."""
         self.container.close()
 
     @property

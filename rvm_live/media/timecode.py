@@ -73,7 +73,7 @@ class Timecode:
         Args:
             count: pictures before it, at least 0.
             nominal: whole pictures a second.
-            drop: as the attribute; where the rate drops none it is not heeded.
+            drop: as the attribute; ignored at rates that drop no numbers.
         """
         drop = drop and nominal % 30 == 0
         if drop:
@@ -91,8 +91,8 @@ def true_rate(rate: Fraction) -> tuple[int, Fraction]:
     """The whole number of pictures that a second has in time codes, and how many there are in fact.
 
     Args:
-        rate: nominal pictures a second, above 0. 29.97 counts 30. Where it is next to no whole number the rate varies,
-            and time codes are of the clock.
+        rate: nominal pictures a second, above 0. 29.97 counts 30. If it is not near an integer, the rate varies, and
+            time codes follow the clock.
     """
     nominal = max(1, round(rate))
     return nominal, rate if abs(rate - nominal) <= nominal * _NEAR else Fraction(nominal)

@@ -32,8 +32,8 @@ class _Track:
 class Timeline:
     """Puts the packets of a file on its clock. Readers that show it the same packets get the same times.
 
-    Stamps that begin anew (files put together, a recorder's next chapter) go on where the last ones ended; each track
-    gets there in its own time. It is the rule of FFmpeg's own program, held to all tracks alike.
+    If time stamps start anew (joined files, a recorder's next chapter), the clock continues where they ended; each
+    track jumps at its own time. This is the rule of the ffmpeg program, applied to all tracks alike.
 
     Args:
         streams: PyAV streams, the picture first, and all sound.

@@ -2,12 +2,12 @@
 
 HDR is brought down by ITU-R BT.2390's curve (its EETF), from a display of 1000 cd/m2, the most that HLG and nearly all
 PQ material is made for, to one whose white is HDR's reference white, 203 cd/m2 (ITU-R BT.2408). What an SDR camera
-would have shown keeps its colours up to half of white; above that, lights are pressed together rather than cut off.
-The curve takes the brightest of red, green and blue and scales all three, so that hues stay. Colours that BT.709 does
-not have are cut at its edge (ITU-R BT.2407, hard clipping).
+would have shown keeps its colours up to half of white; above that, lights are compressed rather than clipped. The curve
+takes the brightest of red, green and blue and scales all three, so that hues stay. Colours that BT.709 does not have
+are clipped at its edge (ITU-R BT.2407, hard clipping).
 
-All of that is one table from colours to colours, applied by FFmpeg's ``haldclut``, which confuses the planes of whole
-numbers and is right, and quick, on ``float``.
+All of that is one table from colours to colours, applied by FFmpeg's ``haldclut``, which mixes up the planes of integer
+formats, and is correct and fast on ``float``.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ class _Table:
         return self._graph.add_buffer(width=width, height=height, format="gbrpf32le", time_base=self._time_base)
 
     def _push(self, into: Any, frame: Any) -> None:
-        """Number it as it comes, without tags that the filter could act upon; it keeps its own."""
+        """Pass a frame to the filter with a running number and without tags that the filter could act on; the frame
+        keeps its own."""
         taken = {"pts": self._count, "time_base": self._time_base, **_UNTOLD}
         own = {name: getattr(frame, name) for name in taken}
         self._count += 1

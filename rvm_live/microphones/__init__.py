@@ -1,4 +1,4 @@
-"""Where the sound of a recording comes from. Nothing here is imported before somebody asks for sound.
+"""Where the sound of a recording comes from. Nothing here is imported until sound is wanted.
 
 May import core, finishing, media, network, system, weights.
 

@@ -1,7 +1,7 @@
 """Microphones on Linux, through ALSA: by PyAV, whose wheel brings its own ALSA library.
 
 PulseAudio and PipeWire serve ALSA programs by plug-ins and settings of the system's, which the wheel's library looks
-for where it was built (``/tmp/vendor``): it is told where they are.
+for where it was built (``/tmp/vendor``): so it is told where they are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["AlsaMicrophone", "alsa_devices"]
 
 _SETTINGS = "/usr/share/alsa"
 PLUG_INS = (f"/usr/lib/{platform.machine()}-linux-gnu/alsa-lib", "/usr/lib64/alsa-lib", "/usr/lib/alsa-lib")
-"""Where distributions keep what ALSA loads."""
+"""Folders where distributions keep ALSA's plug-ins."""
 _SERVERS = ("default", "pipewire", "pulse")
 _CARDS = ("sysdefault:", "plughw:")
 _TRIES, _MOMENT_NS = 10, 200_000

@@ -16,7 +16,7 @@ __all__ = ["PortAudioMicrophone", "portaudio_devices"]
 
 _LOOK_S = 0.5
 _MOST_WAITING = 400
-"""Stretches of 10 ms that may wait; what is read is never that late."""
+"""Blocks of 10 ms that may wait; reading is never that late."""
 
 
 def _library() -> Any:

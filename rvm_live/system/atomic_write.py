@@ -17,7 +17,7 @@ from rvm_live.core.errors import SinkError
 __all__ = ["explain", "flush", "no_empty_folders", "refuse_special", "replace", "write", "write_whole", "writing"]
 
 _CANNOT = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-"""What a file system answers that knows no flushing."""
+"""Errors of a file system that does not support flushing."""
 
 
 def refuse_special(path: Path) -> None:

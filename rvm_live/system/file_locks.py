@@ -20,7 +20,7 @@ __all__ = ["Lock"]
 _log = logging.getLogger("rvm_live")
 
 _NOT_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
-"""What a file system answers that knows no locks."""
+"""Errors of a file system that does not support locks."""
 _LONGEST = 200
 
 if sys.platform == "win32":

@@ -19,7 +19,7 @@ __all__ = ["at_home", "cache_folder", "data_folder", "kept_in", "settings_folder
 _log = logging.getLogger("rvm_live")
 
 _NOWHERE = Path(os.devnull) / "no-home"
-"""Where no folder can be made and no file can lie."""
+"""A path at which no folder or file can be made."""
 
 
 def cache_folder() -> Path:

@@ -16,9 +16,9 @@ __all__ = ["CpuTimes", "Pressure", "cpu_times"]
 OTHERS = 0.2
 """Cores that other programs use at least before they count: a call takes as much, a desktop at rest a tenth of it."""
 IDLE = 0.15
-"""Share of the processor that is idle at most."""
+"""Largest idle share of the processor at which others wait."""
 WAITING = 0.25
-"""Share of the time in which something waits for a core, at least, where the system tells."""
+"""Least share of the time in which something waits for a core, if the system reports it."""
 _EVERY_NS = 1_000_000_000
 _STALLS = Path("/proc/pressure/cpu")
 
@@ -52,7 +52,7 @@ def cpu_times(stalls: Path = _STALLS) -> CpuTimes:
 
 
 def _own() -> dict[int, float]:
-    """An ended process is counted for its parent; not on Windows."""
+    """Times of this process and its descendants; an ended process counts for its parent, except on Windows."""
     import psutil
 
     own = {os.getpid(): sum(os.times()[:4])}

@@ -58,7 +58,7 @@ def plan(cores: int) -> Plan:
     four on, one is left to the other stages. A network of this size gains nothing from more than eight threads, and an
     OpenCV call of the other stages, a millisecond each, nothing from more than two.
 
-    Measured on two cores; more cores are reasoned, not measured.
+    Measured on two cores; for more cores this is reasoning, not measurement.
     """
     cores = max(cores, 1)
     matting = cores if cores < 4 else min(cores - 1, _MOST_FOR_MATTING)

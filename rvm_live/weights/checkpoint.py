@@ -1,7 +1,7 @@
 """Checks a checkpoint before it is used: first the list of its tensors, then their values.
 
 A safetensors file is read by that library. Of a zip file of ``torch.save`` zipfile reads the records and compares their
-checksums, and ``pickled.py`` its list of tensors: why ``torch.load`` does not is told there.
+checksums, and ``pickled.py`` its list of tensors: it also says why ``torch.load`` is not used.
 """
 
 from __future__ import annotations

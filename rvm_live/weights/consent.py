@@ -12,12 +12,12 @@ from rvm_live.system import atomic_write, folders
 __all__ = ["NO_OPENVINO", "answer_path", "first_time", "remember", "remembered", "warn_of", "whose_code"]
 
 NO_OPENVINO = "no OpenVINO"
-"""Told once: what would be quicker with it."""
+"""A hint shown once: what would be faster with OpenVINO."""
 _MOST_TOLD = 200
 _log = logging.getLogger("rvm_live")
 
 _unkept: dict[Path, dict[str, Any]] = {}
-"""What holds for this run alone, since it cannot be written."""
+"""Answers that hold for this run only, because they cannot be stored."""
 
 
 def answer_path() -> Path:

@@ -102,7 +102,7 @@ def read(path: Path, data: bytes | None = None) -> LoadedWeights:
 
 
 def _foreign(data: bytes) -> str | None:
-    """What a file that is certainly no checkpoint is, in words."""
+    """What kind of file this is, in words, if it is certainly not a checkpoint."""
     head = data[:2048].lstrip().lower()
     if head.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return "an HTML page (perhaps an error or login page was downloaded)"

@@ -33,7 +33,7 @@ class Actor:
         choice: what the run's first process chose, or None.
         weights: name and bytes of the file with the network's weights; None where it needs none.
         cores: this process's share of its machine.
-        folder: that the run was started in, where names without a folder of their own belong.
+        folder: the folder that the run was started in; relative names refer to it.
         modules: whether engines are looked for there, too.
     """
 
@@ -80,7 +80,7 @@ class Actor:
         return f"{platform.node()}, process {os.getpid()}"
 
     def stop(self) -> None:
-        """End the file at hand in good order."""
+        """End the present file in order."""
         self._shared.stop("interrupted")
 
     def work(self, job: Job, number: int, resume: bool) -> Iterator[dict[str, Any] | Done]:

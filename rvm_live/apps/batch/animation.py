@@ -1,4 +1,5 @@
-"""Short clips as animated GIF and WebP: segments without loss, encoded as a whole at the end, for both look at all."""
+"""Short clips as animated GIF and WebP: lossless segments, encoded as a whole at the end, because both encoders need
+all pictures."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ _MOST_SIDE = 1920
 _HALF = 128
 _GIF_BASE, _WEBP_BASE = Fraction(1, 100), Fraction(1, 1000)
 _SHORTEST = 2
-"""Hundredths of a second: browsers show what is shorter for ten."""
+"""Least duration, hundredths of a second: browsers show shorter pictures for ten."""
 _WEBP = {"quality": "80", "compression_level": "4"}
 
 
@@ -170,7 +171,7 @@ def _gif(path: Path, files: Sequence[Path], stamps: Sequence[Fraction], end: Fra
 
 
 def _hard(picture: Bytes) -> Bytes:
-    """A picture with only alpha 0 and 255, and no colour where it is 0."""
+    """A picture whose alpha is only 0 or 255; where it is 0, so is the colour."""
     image = _as_bgra(picture)
     return np.where(image[..., 3:] >= _HALF, image | np.array([0, 0, 0, 255], np.uint8), 0).astype(np.uint8)
 
@@ -200,8 +201,8 @@ def _webp(path: Path, files: Sequence[Path], stamps: Sequence[Fraction], end: Fr
 
 
 def _say_clear(path: Path) -> None:
-    """Note in a WebP's head that there is alpha: libwebp forgets it where it lies around the frames alone, which it
-    cuts to what is seen (RIFF's 12 bytes, then the chunk VP8X, whose first byte holds the flag 0x10)."""
+    """Set the alpha flag in a WebP's header: libwebp crops frames to their visible part, and forgets alpha that is only
+    around them (RIFF's 12 bytes, then the chunk VP8X, whose first byte holds the flag 0x10)."""
     with path.open("r+b") as file:
         head = file.read(21)
         if head[12:16] == b"VP8X":

@@ -15,8 +15,8 @@ from rvm_live.engines.delegating import DelegatingEngine
 __all__ = ["LEAD_IN", "CheckpointEngine"]
 
 LEAD_IN = 24
-"""Frames before the first wanted one that are looked at again: what finds cuts remembers that many, and an engine whose
-state nobody can write down has found its person after so many."""
+"""Frames before the first wanted one that are processed again: the detector of cuts remembers that many, and an engine
+whose state cannot be stored has found its person after so many."""
 
 
 class CheckpointEngine(DelegatingEngine):

@@ -31,7 +31,7 @@ _HERE = (None, "local")
 """The addresses of a cluster of our own."""
 _TRIES = 3
 _CORES = 4
-"""Of a worker without a GPU: a network of this size gains little from more."""
+"""Cores of a worker without a GPU: a network of this size gains little from more."""
 _TICK_S = 0.2
 
 
@@ -99,7 +99,7 @@ def _signals_kept() -> Iterator[None]:
 
 
 def _lock_up(address: str | None) -> None:
-    """Set Ray's environment before it is imported: whoever can talk to Ray can run any code.
+    """Set Ray's environment before it is imported: anybody who can connect to Ray can run any code.
 
     Our own cluster only listens on this machine, and needs a token that is made for this run. A cluster
     that is joined is talked to with its own token (``RAY_AUTH_TOKEN``, or the file that Ray keeps it in).
@@ -274,7 +274,7 @@ class _Crew:
 
 
 def _gist(error: Exception) -> str:
-    """The first useful line of Ray's long explanations."""
+    """The first useful line of a long message of Ray."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:160].rstrip(".: ")
 

@@ -47,8 +47,8 @@ FITTING = {
 """Container -> its codecs, the usual one first."""
 
 ALPHA_CONTAINERS = ("mov", "mkv", "webm", "gif", "webp", "png", "tiff", "exr")
-"""Those that keep alpha: ProRes 4444, FFV1 (without loss), VP9, GIF (clear or opaque), WebP, PNG, TIFF and EXR (without
-loss)."""
+"""Codecs that keep alpha: ProRes 4444, FFV1 (without loss), VP9, GIF (clear or opaque), WebP, PNG, TIFF and EXR
+(without loss)."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ _HEVC_WITH_ALPHA = (
     ),
     replace(CODECS["hevc"], clear="yuva420p"),  # few builds of x265 support it
 )  # fmt: skip
-"""Encoders of HEVC that take alpha, the first that works here is taken."""
+"""HEVC encoders that support alpha; the first that works here is used."""
 
 
 def recipe_for(
@@ -89,7 +89,7 @@ def recipe_for(
         container: a key of :data:`FITTING`.
         codec: a name in :data:`CODECS`, or ``auto``: the container's usual one.
         hardware: let a GPU encode, where one can.
-        size: of the pictures, which hardware may find too large or too small.
+        size: of the pictures, which may be too large or too small for the hardware.
         clear: the pictures have alpha; where the codec has none, the recipe's ``clear`` is None.
 
     Returns:

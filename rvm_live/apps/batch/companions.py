@@ -42,9 +42,9 @@ class Plan:
         container: the kind they go into, ``mp4``, ``mov``, ``mkv`` or ``webm``.
         ways: number of a stream in the source -> encoder, empty where it is copied.
         notes: what is changed or left out.
-        labels: whether title, chapters and the like go with them.
-        start: what of the source is taken begins there, seconds on its clock.
-        cut: it ends with the picture; if not, with whatever the source holds longest.
+        labels: whether title, chapters and the like are copied.
+        start: where the used part of the source begins, seconds on its clock.
+        cut: it ends with the picture; otherwise with the longest track of the source.
     """
 
     source: Path
@@ -126,7 +126,7 @@ def _settled(source: Path, stream: Any, container: str) -> tuple[str | None, str
 
 
 def _tried(source: Path, index: int, container: str, way: str) -> str:
-    """Send the first packets of a track on a way; returns what that changes."""
+    """Try a way with the first packets of a track; returns what it changes."""
     with open_file(source) as file, av.open(io.BytesIO(), "w", MUXERS[container]) as out:
         stream = file.streams[index]
         lane = _lane(stream, out, way)
@@ -232,12 +232,12 @@ class Companions:
             return lost(self._in, out, self._plan.container, self._shift, tracks, self._part)
 
     def close(self) -> None:
-        """Leave the source."""
+        """Close the source."""
         self._opened.close()
 
     def _taken(self, packet: Any) -> bool:
-        """Whether a packet reaches into the part that is taken; it is put on that part's clock. Sound is taken by whole
-        packets, the first of which may begin a little before; a subtitle is seen no longer than the part is."""
+        """Whether a packet reaches into the used part; its times are put on that part's clock. Sound is copied in whole
+        packets, the first of which may begin a little before the part; a subtitle ends with the part at the latest."""
         base, part = packet.time_base, self._part
         if part == Part():
             return True

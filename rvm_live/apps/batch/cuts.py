@@ -43,7 +43,7 @@ def read_cuts(path: Path) -> list[Cut]:
     """Read a list.
 
     Args:
-        path: of the file; what ends in ``.edl`` is one, all else is CSV with a header.
+        path: of the file; ``.edl`` files are edit decision lists, all others CSV with a header.
 
     Raises:
         SettingsError: it cannot be read, or is wrong; names the line.
@@ -101,7 +101,7 @@ def _plain(name: str) -> str:
 
 
 def _numbered(spans: Sequence[Span], film: str) -> list[Span]:
-    """With names for all: the list's own, where they tell one part from the others; numbers behind it where not."""
+    """Give each part a name: the list's own if it is unique, otherwise with a number added."""
     bare = [span.name or film for span in spans]
     folded = [name.casefold() for name in bare]
     width = max(2, len(str(len(spans))))
@@ -141,7 +141,7 @@ def _csv(text: str, path: Path) -> list[Cut]:
 
 
 def _edl(text: str, path: Path) -> list[Cut]:
-    """Of events of the picture what they take of their films; where that lies in the edit does not matter."""
+    """The parts of films that picture events use; their place in the edit does not matter."""
     cuts: list[Cut] = []
     drop, event = False, ""
     lines: list[int | None] = []  # numbers of the cuts of an event's lines; a transition has two lines

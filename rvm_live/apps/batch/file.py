@@ -132,8 +132,8 @@ def _outputs(shared: Shared, job: Job) -> tuple[Path, ...]:
     """Path of each output; the composite has the plain name.
 
     Raises:
-        SinkError: an output would take the place of its own input, or of what this program did not make, or leads
-            elsewhere.
+        SinkError: an output would replace its own input or something that this program did not make, or is a link to
+            another place.
     """
     folder, pictures = job.folder, not job.suffix
     made = tuple(folder / name for name in names_of(shared.settings, job))

@@ -21,7 +21,7 @@ from rvm_live.system.signals import stopping_on_signals
 __all__ = ["SETTLED_S", "watch"]
 
 SETTLED_S = 3.0
-"""A file that has not changed for so long is whole: cameras and copying programs write more often."""
+"""A file that has not changed for this long is complete: cameras and copying programs write more often."""
 _LOOK_S = 1.0
 _Mark = tuple[int, int]
 

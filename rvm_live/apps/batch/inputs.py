@@ -29,12 +29,13 @@ _RECORD = ".made.json"
 _MARK = ".cutout"
 _CUT_OUT = re.compile(rf"(?P<of>.+){re.escape(_MARK)}(_({'|'.join(WRITABLE)}|[0-9]+))*", re.DOTALL)
 _LONGEST_STEM = 220
-"""Bytes: a file system takes 255, and ``_foreground``, suffixes and the names of unfinished files come around it."""
+"""Bytes of a stem: a file system allows 255 for a name, and ``_foreground``, suffixes and marks of unfinished files are
+added."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One file to work on, or a row of pictures.
+    """One file to process, or a sequence of numbered pictures.
 
     Attributes:
         source: the file.
@@ -42,7 +43,7 @@ class Job:
         stem: likewise.
         suffix: likewise; empty where each is a folder of pictures.
         container: of its outputs, see :func:`~rvm_live.apps.batch.outputs.container_of`.
-        pictures: where it is a row of pictures, all of them, in order; ``source`` is the first then.
+        pictures: for a sequence of pictures, all of them, in order; ``source`` is then the first.
         logged: its outputs go into a folder for outputs, each with its log.
         plain: which of its outputs has the plain name; the others add what they are.
         span: the part of the film that is taken; None: all of it.
@@ -60,7 +61,8 @@ class Job:
 
     @property
     def square(self) -> bool:
-        """Pictures get square pixels: of the containers only these can be told through PyAV that they are not."""
+        """Whether pictures are scaled to square pixels: only for these containers can PyAV store another pixel
+        shape."""
         return self.container not in ("mp4", "mov")
 
 
@@ -68,8 +70,8 @@ def find(inputs: Iterable[str], output: Path | None = None) -> list[Path]:
     """Files, those in folders (however deep, by name), and those that a pattern matches; each once. Of the pictures in
     folders those that are numbered without a gap.
 
-    Links inside folders are followed to files, never to folders, so that no search goes in circles. What an earlier run
-    has made in ``output`` (None: anywhere) is found in no folder and by no pattern; who names it gets it.
+    Links inside folders are followed to files, never to folders, so that no search goes in circles. Outputs of an
+    earlier run in ``output`` (None: anywhere) are not found in folders or by patterns, only if they are named.
 
     Raises:
         SettingsError: an input does not exist, is not a file, cannot be searched, or contains no video.
@@ -124,8 +126,8 @@ def _in_folder(folder: Path) -> Iterator[Path]:
 
 
 def _rows(paths: Iterable[Path]) -> list[tuple[Path, ...]]:
-    """Numbered pictures of one folder, name and kind without a gap together, in the order of their numbers; all else
-    alone, animations too. Each stands where its first one stood."""
+    """Groups numbered pictures of one folder, name and kind, without gaps, into sequences in the order of their
+    numbers; all other files, animations too, stay single. Each sequence stands where its first picture stood."""
     alike: dict[object, list[tuple[int, Path]]] = {}
     for path in paths:
         number = _NUMBERED.fullmatch(path.stem) if path.suffix.lower() in _STILLS else None
@@ -145,7 +147,7 @@ def _rows(paths: Iterable[Path]) -> list[tuple[Path, ...]]:
 
 
 def numbered(folder: Path) -> tuple[Path, ...]:
-    """The one row of numbered pictures that a folder holds, in order.
+    """The only sequence of numbered pictures in a folder, in order.
 
     Raises:
         SettingsError: it holds none, or several.
@@ -166,7 +168,7 @@ def _moves(path: Path) -> bool:
 
 
 def _name(row: tuple[Path, ...]) -> str:
-    """Of a file without its suffix; of a row what stands before the numbers, else the folder's."""
+    """The name of a file without its suffix; for a sequence the text before the numbers, or the folder's name."""
     if len(row) == 1:
         return row[0].stem
     number = _NUMBERED.fullmatch(row[0].stem)
@@ -174,7 +176,7 @@ def _name(row: tuple[Path, ...]) -> str:
 
 
 def _unreadable(error: OSError) -> None:
-    """A folder that cannot be read might hold what was wanted."""
+    """Refuse a folder that cannot be read, because it might contain wanted files."""
     raise SettingsError(f"the folder {error.filename} cannot be searched: {error.strerror}; name the files") from error
 
 
@@ -290,8 +292,8 @@ def _stem(settings: BatchSettings, row: tuple[Path, ...], span: Span | None) -> 
 
 
 def _is_still(path: Path) -> bool:
-    """Whether a file is one picture, by its contents; what is called like a film is none, for a stream of JPEGs begins
-    as one of them does."""
+    """Whether a file is a single picture, by its contents; a file with a film's suffix is not, because a stream of
+    JPEGs begins like a JPEG."""
     suffix = path.suffix.lower()
     if suffix in FILMS:
         return False
@@ -304,7 +306,7 @@ def _is_still(path: Path) -> bool:
 
 
 def _without_cutouts(rows: list[tuple[Path, ...]]) -> list[tuple[Path, ...]]:
-    """Without the outputs of what else is there: ``*`` of a shell names both."""
+    """The inputs without outputs of other inputs: a shell's ``*`` names both."""
     there = {(row[0].parent, _name(row)) for row in rows}
     films = {path for row in rows for path in row}
     return [
@@ -343,7 +345,7 @@ def _all_names(settings: BatchSettings, job: Job) -> tuple[str, ...]:
 
 
 def _key(name: str) -> str:
-    """What a file system that ignores case and composition compares."""
+    """The form of a name that is compared by file systems which ignore case and Unicode composition."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -376,7 +378,7 @@ def _check(settings: BatchSettings, made: Iterable[Job]) -> None:
 
 
 def _real(path: Path) -> Path:
-    """Without links; other than ``Path.resolve`` it gives an answer for links in circles, too."""
+    """The path without links; unlike ``Path.resolve`` it also returns a result for loops of links."""
     return Path(os.path.realpath(path))
 
 

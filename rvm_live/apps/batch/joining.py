@@ -37,7 +37,7 @@ def join(
         out: the file.
         recipe: what the segments were made by.
         facts: of the input.
-        companions: what becomes of the input's sound and subtitles.
+        companions: the plan for the input's sound and subtitles.
         stopped: called often; true ends it, and the result is discarded.
         end: when the last picture ends, in the same units; None: after the usual time.
 
@@ -105,8 +105,8 @@ def _write(
 
 
 def _picture(segment: Path, out: Any, facts: Facts) -> Any:
-    """A stream like a segment's, with its name for the codec: a template alone leaves that to the container, which
-    knows one for each codec where QuickTime has several, and leaves out the shape of pixels."""
+    """A stream like a segment's, with its name for the codec: with a template alone the container chooses the name, and
+    knows only one for each codec where QuickTime has several; it also omits the shape of pixels."""
     with open_file(segment) as first:
         like = first.streams.video[0]
         stream = out.add_stream_from_template(like, opaque=True)
@@ -154,7 +154,8 @@ def _reordering(segments: Sequence[Path]) -> int:
 
 
 def _decoding_time(stamps: Sequence[int], place: int, late: int, facts: Facts) -> int:
-    """Time stamps as they come, so many frames late: increasing, and never after the picture's own."""
+    """Decoding times: the display times shifted by so many frames, increasing, and never after the picture's own
+    time."""
     if place >= late:
         return stamps[place - late]
     return stamps[0] - (late - place) * _nominal(facts)

@@ -15,14 +15,14 @@ _FILE = (
     "title", "artist", "album", "album_artist", "composer", "genre", "track", "disc", "comment", "description",
     "synopsis", "show", "episode_id", "network", "copyright", "date", "creation_time",
 )  # fmt: skip
-"""Of a file. Where it was taken, with what and by which program is nobody's business but the input's."""
+"""Tags of a file that are copied. Place, device and program of a recording are private, and stay in the input."""
 _TRACK = ("language", "title")
 _QUICKTIME = {
     "cym": "wel", "deu": "ger", "ell": "gre", "eus": "baq", "hye": "arm", "isl": "ice", "kat": "geo", "mkd": "mac",
     "mya": "bur", "nld": "dut", "sqi": "alb", "swe": "sve", "zho": "chi", "bod": "tib", "msa": "may", "fre": "fra",
     "cze": "ces", "rum": "ron", "slo": "slk",
 }  # fmt: skip
-"""Languages that QuickTime numbers, and that FFmpeg's table of its numbers knows by this name alone."""
+"""Languages that QuickTime stores as numbers, for which FFmpeg's table has only this name."""
 _TOLD = {"title": "title", "date": "date", "creation_time": "date of recording", "language": "language"}
 
 
@@ -32,7 +32,7 @@ class Part:
 
     Attributes:
         start: of the first picture.
-        end: of the last picture's time; None: the file's end, whatever it holds longest.
+        end: of the last picture's time; None: the end of the file's longest track.
     """
 
     start: Fraction = Fraction(0)

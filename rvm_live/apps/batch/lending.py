@@ -1,4 +1,4 @@
-"""One engine for many files: used for one after the other while size and settings stay, not opened anew for each."""
+"""Uses one engine for many files, one after the other, while size and settings stay the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dark films made brighter, with what that remembers written down for every segment."""
+"""Makes dark films brighter, and stores its state for every segment."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ LIGHT = "light"
 
 
 class FilmLight:
-    """Looks at the frames of a film in turn, on the thread that reads them, which is ahead of the others: what a run
-    needs that goes on at a segment is on the disk before that segment can be whole.
+    """Processes the frames of a film in order, on the reading thread, which is ahead of the others: so the state for
+    resuming after a segment is on the disk before that segment is complete.
 
     Args:
         segments: of the film.
         begins: frame at which one is a segment's first -> frame with which a run begins that goes on there.
 
     Attributes:
-        low_light: what is done.
+        low_light: the processing.
     """
 
     def __init__(self, segments: Segments, begins: Callable[[int], int]) -> None:

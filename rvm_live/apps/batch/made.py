@@ -24,7 +24,7 @@ from rvm_live.system.atomic_write import write_whole
 __all__ = ["Made", "fingerprint", "made_of"]
 
 _WHOLE = 256 << 20
-"""Bytes that are read to know a file again; of a larger one its length and parts of it, evenly spread."""
+"""Bytes that are read to recognise a file; of a larger file its length and evenly spread parts are used."""
 _PARTS = 64
 _PART = 1 << 20
 _TOLD = {
@@ -85,7 +85,7 @@ class Made:
         return not missing
 
     def remember(self, outputs: Sequence[Path]) -> None:
-        """Write down what the outputs, whole now, were made of.
+        """Record what the outputs, which are complete now, were made from.
 
         Raises:
             SinkError: it cannot be written.
@@ -114,7 +114,7 @@ def _kept(path: Path, why: str) -> KeptError:
 
 
 def _extent(path: Path) -> list[int]:
-    """Of an output: its bytes, of a folder its pictures and their bytes."""
+    """The extent of an output: its bytes; for a folder the number of its pictures and their bytes."""
     if path.is_dir():
         sizes = [each.stat().st_size for each in path.iterdir()]
         return [len(sizes), sum(sizes)]
@@ -125,7 +125,7 @@ def made_of(settings: BatchSettings, engine: EngineSettings, choice: Choice | No
     """Everything that the pictures of a job's outputs depend on, but not how or by which version they are made.
 
     Raises:
-        RvmLiveError: something of it is not there.
+        RvmLiveError: something that they depend on is missing.
         OSError: it cannot be read.
     """
     engine = engine if choice is None else choice.settings

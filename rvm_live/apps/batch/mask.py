@@ -1,7 +1,7 @@
 """A mask says what is certainly person and what is not; the network decides about the rest.
 
-Levels of grey, 0 to 255: up to 15 surely not, from 112 to 143 as the network has it, from 240 on surely the person;
-between these in proportion.
+Grey levels, 0 to 255: up to 15 certainly not the person, 112 to 143 as the network decides, from 240 on certainly the
+person; levels between are interpolated.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Masks:
         self._mask: NDArray[np.uint8] | None = None
 
     def at(self, number: int) -> NDArray[np.uint8]:
-        """The mask of a frame, uint8 (H, W); no frame before it is asked for afterwards.
+        """The mask of a frame, uint8 (H, W); frames must be requested in order.
 
         Raises:
             SourceError: it cannot be read.
@@ -134,7 +134,7 @@ class Masks:
         return source
 
     def close(self) -> None:
-        """Leave the file."""
+        """Close the file."""
         source, self._source = self._source, None
         if source is not None:
             source.release()

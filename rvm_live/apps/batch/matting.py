@@ -94,13 +94,13 @@ class Shared:
         return locate(job.span, self._times, facts)
 
     def forget(self) -> None:
-        """Leave the film whose times are kept."""
+        """Close the film whose times are kept."""
         times, self._times = self._times, None
         if times is not None:
             times.close()
 
     def close(self) -> None:
-        """Leave what is kept from file to file."""
+        """Free what is kept from file to file."""
         self.forget()
         self.lender.close()
 
@@ -135,7 +135,7 @@ class Worked:
 
 
 def segments_of(shared: Shared, job: Job, facts: Facts, made: Made) -> Segments:
-    """Where the segments of a file lie, and what they depend on: what it is made of, and how."""
+    """The segments of a file, and what they depend on: the input and the settings."""
     settings = shared.settings
     chunk = chunk_for(settings.seq_chunk, facts.width, facts.height)
     length = max(1, -(-round(facts.rate * round(settings.segment_seconds)) // chunk)) * chunk
@@ -297,7 +297,7 @@ def _writers(
     end_ns: Callable[[], int],
     place: Place | None,
 ) -> tuple[str, list[Writer]]:
-    """What encodes, and a writer for each output."""
+    """The encoders, and a writer for each output."""
     settings, container = shared.settings, job.container
     tracks = tuple(zip(settings.write, outputs, strict=True))
     if container in PICTURE_FORMATS:
@@ -331,12 +331,12 @@ def _writers(
 
 
 def _written_size(settings: BatchSettings, facts: Facts) -> tuple[int, int]:
-    """Of the largest picture that is written."""
+    """Size of the largest picture that is written."""
     return facts.width * (1 + ("fill-key" in settings.write)), facts.height
 
 
 def _seconds(place: Place | None, facts: Facts) -> float | None:
-    """About how long what is taken of a film is; None where nothing tells."""
+    """About how long the used part of a film is, seconds; None if unknown."""
     frames = None if place is None else place.frames(facts.rate)
     if frames is not None:
         return float(frames / facts.rate)

@@ -28,7 +28,7 @@ class Facts:
     Attributes:
         time_base: of the picture's time stamps, seconds; they count from the file's beginning.
         rate: nominal frames per second, above 0.
-        frames: as many as the file says it has; None where it does not say.
+        frames: number of frames according to the file; None if it does not say.
         seconds: length, None where it does not say.
         width: upright, pixels.
         height: likewise.
@@ -53,7 +53,7 @@ def facts_of(path: Path, *, square: bool = False) -> Facts:
 
     Args:
         path: of the file.
-        square: tell of the picture as it is once its pixels have been made square.
+        square: describe the picture after its pixels have been made square.
 
     Raises:
         SourceUnavailableError: it is not a video that can be read.

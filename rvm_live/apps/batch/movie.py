@@ -39,7 +39,7 @@ class MovieWriter(Writer):
         track: name of what is in it.
         recipe: how it is encoded.
         facts: of the input: its clock is this file's clock.
-        companions: what becomes of the input's sound and subtitles.
+        companions: the plan for the input's sound and subtitles.
         segments: of this and the other tracks.
         stopped: asked while segments are joined.
         end_ns: tells at the end when the last frame ends, nanoseconds; None: after the usual time.
@@ -149,7 +149,7 @@ class MovieWriter(Writer):
 
 
 class PictureFolder(Writer):
-    """A folder of ``000000.png``, ``000001.png``, ...; it appears under its name when the last picture is in it.
+    """A folder of ``000000.png``, ``000001.png``, ...; it gets its name when the last picture is in it.
 
     Args:
         path: of the folder.

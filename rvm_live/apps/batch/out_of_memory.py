@@ -16,7 +16,7 @@ __all__ = ["OutOfMemoryFallback"]
 
 _AS_THEY_COME = 64
 _LEAST_SIDE = 256
-"""Of the longer side at low resolution: below that mattes are of no use."""
+"""Least longer side at low resolution, pixels: below that mattes are useless."""
 
 
 class OutOfMemoryFallback(DelegatingEngine):

@@ -18,10 +18,10 @@ def one_file(settings: BatchSettings, media: frozenset[str]) -> Path | None:
 
     Args:
         settings: of the run.
-        media: suffixes of films and pictures: what has one of them, and is no folder, is to be a file.
+        media: suffixes of films and pictures: an output with one of them that is not a folder is a file.
 
     Raises:
-        SettingsError: no such file is written, or another option contradicts its name.
+        SettingsError: such files are not written, or another option contradicts its name.
     """
     path = settings.output
     if path is None or path.suffix.lower() not in media or path.is_dir():
@@ -49,7 +49,7 @@ def container_of(settings: BatchSettings, source: Path, still: bool, file: Path 
         file: the output, where one is named.
 
     Raises:
-        SettingsError: it does not hold what is asked for.
+        SettingsError: the container cannot store what is asked for.
     """
     container = settings.container if file is None else CONTAINERS[file.suffix.lower()]
     if container == "auto" and still:
@@ -82,5 +82,5 @@ def container_of(settings: BatchSettings, source: Path, still: bool, file: Path 
 
 
 def is_clear(settings: BatchSettings) -> bool:
-    """Whether something is written that holds alpha beside colours."""
+    """Whether any output has alpha beside colours."""
     return settings.transparent and "composite" in settings.write

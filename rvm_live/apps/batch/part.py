@@ -25,7 +25,7 @@ __all__ = ["PartSource", "Place", "Times", "locate"]
 
 _NEAR_NS = 50_000_000
 _HALF_MS = 500_000
-"""Nanoseconds: people and programs write whole milliseconds, rounded."""
+"""Tolerance, nanoseconds: people and programs write rounded milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Place:
 
 
 class Times:
-    """When each picture of a film is to be seen, nanoseconds on its clock; decoded as far as anybody has asked.
+    """When each picture of a film is to be seen, nanoseconds on its clock; decoded as far as needed so far.
 
     Args:
         source: the film, or the first of a row of pictures.
@@ -136,7 +136,7 @@ def locate(span: Span, times: Times, facts: Facts) -> Place:
 
 
 def _time_ns(mark: Mark, what: str, source: Path, facts: Facts) -> int | None:
-    """From when on pictures count as at or after a mark; None where it is a number."""
+    """Time from which on pictures are at or after a mark, nanoseconds; None if the mark is a frame number."""
     if mark.seconds is not None:
         return round(mark.seconds * 10**9) - _HALF_MS
     if mark.code is None:

@@ -15,7 +15,7 @@ __all__ = ["Preparations", "Progress"]
 
 _EVERY_S = 0.25
 _WORTH_TELLING_S = 1.0
-"""What is ready sooner was not prepared, or nobody has waited for it."""
+"""Shorter preparations are not recorded: nothing was prepared, or nobody had to wait."""
 _KEPT = "preparing.json"
 _MOST = 100
 """Preparations that are remembered."""
@@ -29,7 +29,7 @@ class Progress:
         about: what stands in each of them.
         of: frames that the file has by what it says of itself, or None.
         ready: whether the engine is.
-        network: what is prepared, in words that are the same the next time.
+        network: the prepared network, in words that stay the same from run to run.
         clock: monotonic time.
     """
 
@@ -72,7 +72,7 @@ class Progress:
             self._tell({"event": "progress", **self._about, "frames": frames, "of": self._of})
 
     def all_seen(self, frames: int) -> None:
-        """All frames are done; what is left is to put the outputs together."""
+        """All frames are done; only joining the outputs is left."""
         self._tell({"event": "progress", **self._about, "frames": frames, "of": frames})
 
     def _now(self) -> float:

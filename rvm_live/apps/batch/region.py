@@ -100,7 +100,7 @@ class RegionEngine(DelegatingEngine):
         return [self._whole(frame, matte) for frame, matte in zip(frames, mattes, strict=True)]
 
     def _cut(self, frame: Frame) -> NDArray[np.uint8]:
-        """The rectangle; of a picture that stands still the same array again, which is how engines know it."""
+        """The rectangle; for an unchanged picture the same array again, by which engines recognise it."""
         if self._last is None or self._last[0] is not frame.image:
             place = self._region.within(self._size, frame.width, frame.height)
             self._last = (frame.image, np.ascontiguousarray(frame.image[place]))

@@ -24,8 +24,8 @@ class Done:
         seconds: it took.
         error: one line; empty unless it failed.
         notes: what differs from what was asked for.
-        elsewhere: it failed in a way that it may not on another machine.
-        lost: it failed in a way that leaves this process without its GPU: another process must go on.
+        elsewhere: another machine may succeed.
+        lost: this process has lost its GPU: another process must continue.
         ran: what did the work, None where nothing did.
         kind: name of the error's class.
         low_light: the largest factor by which shadows were made brighter; 1.0: none.
@@ -58,7 +58,7 @@ class BatchReport:
     Attributes:
         files: those that were begun, in order.
         untouched: number of files that were not started.
-        stopped: by what the run was ended: ``interrupted``, ``terminated`` or ``hung up``; empty if it was not.
+        stopped: what ended the run: ``interrupted``, ``terminated`` or ``hung up``; empty if it was not.
     """
 
     files: tuple[Done, ...]

@@ -25,7 +25,7 @@ from rvm_live.system.signals import stopping_on_signals
 __all__ = ["run"]
 
 _NAMED = 4
-"""Files that are left out."""
+"""Examples of left-out files in a message, at most."""
 
 
 def run(
@@ -118,8 +118,8 @@ def _left_out(others: Sequence[Path]) -> str:
 
 
 def _lock(todo: list[Job]) -> AbstractContextManager[object]:
-    """Of an output folder: for the whole run, its workers wherever they are included. (What lies elsewhere has a lock
-    of its own.)"""
+    """The lock of an output folder, for the whole run with all its workers. (Outputs elsewhere have locks of their
+    own.)"""
     if not todo[0].logged:
         return nullcontext()
     folder = todo[0].folder

@@ -1,8 +1,8 @@
 """The finished part of a file: complete segments of some seconds, in a hidden folder beside the output.
 
-A segment counts when its record is there, which is written last, when what it speaks of has reached the disk. Beside
-the newest two records lies the engine's recurrent state after them, so that a run that was killed goes on as if it had
-never stopped: where the newer state is damaged, at the older one.
+A segment is complete if it has a record, which is written last, once the segment is on the disk. The engine's recurrent
+state is stored beside the newest two records, so that a killed run continues as if it had never stopped; if the newer
+state is damaged, from the older one.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Segments:
         folder: where they lie.
         tracks: names of what is written.
         length: frames of a segment.
-        about: what they depend on; segments made of something else are of no use.
-        needs: kinds of state without which no run goes on; that of an engine, ``state``, is not always there.
+        about: what they depend on; other segments cannot be used.
+        needs: kinds of state that resuming needs; that of an engine, ``state``, may be missing.
 
     Attributes:
         pts: time stamps of the frames in whole segments, in the units of the input.
@@ -83,7 +83,7 @@ class Segments:
 
     @property
     def ours(self) -> bool:
-        """Whether what an earlier run has left was made of the same file with the same settings."""
+        """Whether an earlier run's segments were made from the same file with the same settings."""
         return bool(self._read(_ABOUT) == self._about)
 
     def _find(self) -> None:
@@ -145,7 +145,7 @@ class Segments:
         return True
 
     def _files(self, track: str, number: int, frames: int) -> list[Path]:
-        """What a segment of a track is in: one film, or its pictures."""
+        """The files of a segment of a track: one film, or its pictures."""
         films = sorted(self.folder.glob(f"{track}-{number:05d}.*"))
         if films:
             return films[:1]
@@ -192,7 +192,7 @@ class Segments:
         write_whole(self._state_path(kind, number), data.getvalue(), durable=True)
 
     def states(self, kind: str = _ENGINE) -> list[NDArray[Any]] | None:
-        """The state before the first frame that is not done; None where nothing is known of it."""
+        """The state before the first frame that is not done; None if it is unknown."""
         try:
             data = io.BytesIO(self._state_path(kind, len(self.pts)).read_bytes())
             with np.load(data, allow_pickle=False) as file:

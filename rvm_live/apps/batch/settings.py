@@ -35,11 +35,11 @@ __all__ = [
 
 WRITABLE = ("composite", "alpha", "foreground", "fill", "key", "fill-key")
 KEYED = frozenset({"fill", "key", "fill-key"})
-"""What mixers and editing programs take for a person with alpha, in films without."""
+"""Outputs for mixers and editing programs: a person with alpha, as films without alpha."""
 CONTAINERS = ("auto", "mp4", "mov", "mkv", "webm", "gif", "webp", "png", "tiff", "exr")
 CODEC_NAMES = ("auto", "h264", "hevc", "av1", "prores", "ffv1", "vp9")
 LEAST_MEMORY = 64_000_000
-"""Bytes of a GPU that a limit must leave."""
+"""Bytes of GPU memory that a limit must leave."""
 _CLUSTER = re.compile(r"auto|local|(ray://)?(\[[0-9a-fA-F:.]+\]|[\w.-]+):[0-9]{1,5}")
 _LARGE = 2160
 """Lines from which a frame counts as 4K."""
@@ -68,7 +68,7 @@ PRESETS = {
 }
 """The authors advise to stay above 256 pixels: with less RVM cuts holes into people."""
 OLD_NAMES = {"high-performance": "resnet"}
-"""What presets were called, which is still taken."""
+"""Former names of presets, which still work."""
 
 
 def ratio_for(preset: Preset, width: int, height: int) -> float:
@@ -138,8 +138,8 @@ class BatchSettings:
         name_template: of the output's stem, with ``{prefix}``, ``{name}`` (tidied) and ``{stem}`` (as it was); None:
             ``{prefix}{name}`` in a folder, ``{stem}.cutout`` beside the input.
         max_name: characters of the tidied name at most.
-        resume: go on where an earlier run was stopped.
-        force: make anew what is there, of whatever it was made.
+        resume: continue where an earlier run was stopped.
+        force: make existing outputs again, whatever they were made from.
         fps: frames per second of numbered pictures, from 0.01 to 1000.
         monitor: GPU and processor over time, ``gpu_<name>.csv`` and ``.png`` beside each output.
         codec: one of :data:`CODEC_NAMES`; ``auto``: the container's usual one.
@@ -160,10 +160,10 @@ class BatchSettings:
             its beginning.
         end: likewise, of the first picture after it; None: its end.
         cuts: a list of parts, CSV or EDL: each becomes a file.
-        region: ``X,Y,W,H``, pixels of the upright picture: the network sees this alone, and nobody is outside; None:
+        region: ``X,Y,W,H``, pixels of the upright picture: the network sees this alone, and no person is outside; None:
             all of it.
-        mask: a still, a film or a folder of numbered pictures that says what is surely the person and what surely not,
-            see :mod:`rvm_live.apps.batch.mask`.
+        mask: a still, a film or a folder of numbered pictures that says what is certainly the person and what certainly
+            not, see :mod:`rvm_live.apps.batch.mask`.
     """
 
     inputs: tuple[str, ...]

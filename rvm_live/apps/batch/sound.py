@@ -20,7 +20,7 @@ _FITS = {
     "mov": {"aac", "mp3", "ac3", "eac3", "alac"},
     "webm": {"opus", "vorbis"},
 }
-"""Sound that a container takes as it is; Matroska takes everything, QuickTime every PCM, too."""
+"""Codecs that a container stores unchanged; Matroska takes all, QuickTime also every PCM."""
 _INSTEAD = {"mp4": "aac", "mov": "aac", "webm": "libopus", "mkv": "aac"}
 _LOSSLESS = {"s32": "pcm_s24le", "flt": "pcm_f32le", "dbl": "pcm_f64le"}
 # Seconds: where sound is out of step by more than this, gaps are filled with silence and overlaps cut. Containers that
@@ -29,7 +29,7 @@ _OUT_OF_STEP = "0.03"
 
 
 def sound_ways(stream: Any, container: str) -> Iterator[str]:
-    """What may become of a sound track, the best way first.
+    """The ways to copy or convert a sound track, best first.
 
     Args:
         stream: of the source; its codec is known.
@@ -49,7 +49,7 @@ def sound_ways(stream: Any, container: str) -> Iterator[str]:
 
 
 class Encoded(Copied):
-    """A sound track that is decoded, brought to what the encoder takes, and encoded.
+    """A sound track that is decoded, converted to the encoder's format, and encoded.
 
     Silence takes the place of what is missing or damaged, so that the rest stays in step.
 
@@ -59,7 +59,7 @@ class Encoded(Copied):
         codec: name of the encoder.
 
     Raises:
-        ValueError: the encoder takes this sound in no form.
+        ValueError: the encoder cannot encode this sound in any format.
     """
 
     def __init__(self, stream: Any, out: Any, codec: str) -> None:
@@ -89,7 +89,7 @@ class Encoded(Copied):
         return made
 
     def _layout(self, rate: int, names: tuple[str, ...]) -> str:
-        """The first arrangement of loudspeakers that the encoder opens with."""
+        """The first channel layout that the encoder accepts."""
         form = (av.Codec(self._codec, "w").audio_formats or ["s16"])[0]
         for name in names:
             trial = av.CodecContext.create(self._codec, "w")

@@ -39,7 +39,7 @@ class Mark:
 
         Args:
             text: as people write it.
-            what: it is, for the message.
+            what: what the place is, for the message.
 
         Raises:
             SettingsError: it is not one.
@@ -82,7 +82,7 @@ class Span:
     Attributes:
         start: where it begins; None: where the film does.
         end: of the first picture after it; None: it goes on to the film's end.
-        name: what it is to be called; empty: it has a number.
+        name: its name; empty: it gets a number.
     """
 
     start: Mark | None = None

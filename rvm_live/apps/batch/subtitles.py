@@ -15,7 +15,7 @@ _MILLISECOND = Fraction(1, 1000)
 
 
 def subtitle_ways(stream: Any, container: str) -> Iterator[str]:
-    """What may become of a subtitle track, the best way first.
+    """The ways to copy or convert a subtitle track, best first.
 
     Args:
         stream: of the source; its codec is known.
@@ -32,7 +32,7 @@ def subtitle_ways(stream: Any, container: str) -> Iterator[str]:
 
 
 class Rewritten(Copied):
-    """Text that is written as another container wants it, with its emphasis.
+    """Subtitle text converted to another container's format, with its emphasis.
 
     Args:
         stream: of the source.

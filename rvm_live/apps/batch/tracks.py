@@ -21,7 +21,7 @@ from rvm_live.sinks.recording.writers import Shot, Writer, fit_into
 __all__ = ["CUT_OUT", "PICTURE_OF", "BatchSink", "Track"]
 
 CUT_OUT = "cut-out"
-"""Of a composite's outputs: the person over nothing, where fill and key come from if the composite is opaque."""
+"""Name of the composite's output with the person alone, from which fill and key are made if the composite is opaque."""
 _WAITING = 4
 
 
@@ -54,7 +54,8 @@ def _fill(cut_out: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _straight_fill(cut_out: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The person's colours as they are, carried on beyond the edge, so that a mixer that multiplies finds no black."""
+    """The person's colours as they are, continued beyond the edge, so that a mixer that multiplies by the key finds no
+    black."""
     return np.ascontiguousarray(bleed(cut_out)[..., :3])
 
 
@@ -76,14 +77,14 @@ PICTURE_OF: dict[str, Callable[[Composite], NDArray[np.uint8]]] = {
     "foreground": _foreground,
     **dict.fromkeys(KEYED, _cut_out),
 }
-"""What is taken of a composite, on the thread of the run."""
+"""What is read from a composite, on the thread of the run."""
 _MADE = {"fill": _fill, "key": _key, "fill-key": _fill_and_key}
-"""What takes longer, and is made of that on the track's own thread."""
+"""Slower steps that are computed from it, on the track's own thread."""
 _STRAIGHT = {**_MADE, "fill": _straight_fill, "fill-key": _straight_fill_and_key}
 
 
 class Track:
-    """One thing that is written, on a thread of its own, ``rvm-writing``.
+    """One output, written on a thread of its own, ``rvm-writing``.
 
     Args:
         what: a name in :data:`PICTURE_OF`.
@@ -123,7 +124,7 @@ class Track:
             raise SinkError(f"{self.writer.path} is closed") from None
 
     def end(self, *, keep: bool) -> None:
-        """No more pictures; what is there is completed, or thrown away."""
+        """End the pictures; the output is completed, or discarded."""
         self._keep = keep
         if keep:
             self._worker.queue.close()

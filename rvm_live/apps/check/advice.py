@@ -24,11 +24,11 @@ from rvm_live.engines.licences import refusal
 __all__ = ["DARK", "Advice", "Proposal", "Sample", "Tried", "advise", "proposals"]
 
 HELPS = 0.9
-"""A setting helps where the figure that it is for falls to so much of what it was, or less."""
+"""A setting helps if its figure falls to this share of its former value, or less."""
 HARMS = 1.1
-"""And it does harm where another rises to so much, if that is above what is usual."""
+"""A setting harms if another figure rises to this multiple of its former value, and above the usual."""
 DARK = 60.0
-"""Grey levels, of 255: a person who is darker on the mean sits in the dark."""
+"""Grey level, of 255: a person whose mean is darker sits in the dark."""
 _LIT = 110.0
 _SMALL = 0.25
 """Share of the picture that the box around a small person fills at most."""
@@ -59,7 +59,7 @@ class Proposal(NamedTuple):
         figure: name of the figure that is to fall.
         why: a clause.
         changes: fields of the engine's settings -> values.
-        gain: the pictures are brightened by so much, for what no setting does.
+        gain: factor by which the pictures are brightened; for advice that is not a setting.
     """
 
     option: str
@@ -166,7 +166,7 @@ def advise(
 def proposals(
     settings: EngineSettings, info: EngineInfo, summary: Mapping[str, Summary], samples: Sequence[Sample]
 ) -> Iterator[Proposal]:
-    """What may help, by what stands out: a figure that is no better than usual, and a cause for it."""
+    """Settings that may help: for each figure that is worse than usual, by its likely cause."""
     ratio = info.downsample_ratio
     usual = {each.name: each.usual for each in FIGURES}
     high = {name for name, found in summary.items() if found.mean > usual[name][0]}

@@ -35,23 +35,24 @@ SIDE = 1280
 _SOLID = 128
 """Alpha from which on a pixel counts as the person's."""
 _REACH = 160
-"""Of the longer side: twice that, inside and outside, is the band around the outline in which flicker is looked for."""
+"""The longer side divided by this is half the reach, inside and outside, of the band around the outline in which
+flicker is measured."""
 _ASTRAY = 1.0
-"""Pixels by which the way there and back may miss: more, and the spot was covered before."""
+"""Tolerance of optical flow there and back, pixels: if it is exceeded, the spot was covered before."""
 _UNLIKE = 24
-"""Grey levels by which it may differ from where it was: likewise."""
+"""The same for the grey level of a spot."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What one figure is.
+    """The description of a figure.
 
     Attributes:
         name: in tables and JSON.
         title: as people read it.
         unit: of its values.
         usual: quartiles of the means of RVM at ratio 0.4 over the clips of the benchmark.
-        told: what a high one means.
+        told: what a high value means.
     """
 
     name: str
@@ -74,7 +75,7 @@ FIGURES = (
         "at another ratio the network finds another outline",
     ),
 )
-"""Those that rank mattes as the truth does, by ``python -m benchmarks check``."""
+"""The figures that rank mattes as the true matte does, by ``python -m benchmarks check``."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -173,7 +174,8 @@ def motion(image: Bytes, before: Bytes) -> Motion:
 
 @dataclass(frozen=True, repr=False)
 class Change:
-    """What became of alpha since the frame before, beside what became of the picture, at the size of a :class:`Motion`.
+    """The change of alpha since the previous frame that the picture's motion does not explain, at the size of a
+    :class:`Motion`.
 
     Attributes:
         by: float32 (h, w): alpha, 0-1, less the alpha before, moved along with the picture.
@@ -187,7 +189,7 @@ class Change:
 
 
 def change(look: Look, before: Look, moved: Motion) -> Change:
-    """Hold a matte beside the one before."""
+    """Compare a matte with the previous one."""
     size = moved.x.shape[::-1]
     alpha, earlier = (_half(each.alpha, size).astype(np.float32) / 255 for each in (look, before))
     expected = cv2.remap(earlier, moved.x, moved.y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -195,8 +197,8 @@ def change(look: Look, before: Look, moved: Motion) -> Change:
 
 
 def flicker(look: Look, changed: Change) -> float:
-    """How far the outline moved against the picture, on the mean over its length, pixels: the change of alpha without
-    sign in a band around the outline; what was covered does not count."""
+    """How far the outline moved relative to the picture, mean over its length, pixels: the absolute change of alpha in
+    a band around the outline; spots that were covered do not count."""
     disc = _disc(2 * max(2, max(look.alpha.shape) // _REACH))
     band = cv2.dilate(look.solid, disc) - cv2.erode(look.solid, disc)
     size = changed.by.shape[::-1]
@@ -205,14 +207,14 @@ def flicker(look: Look, changed: Change) -> float:
 
 
 def area_jump(look: Look, changed: Change) -> float:
-    """How far the whole outline moved outwards or inwards against the picture, on the mean over its length, pixels."""
+    """How far the whole outline moved outwards or inwards relative to the picture, mean over its length, pixels."""
     return abs(float(changed.by.sum())) * changed.pixels / look.outline
 
 
 def measured(
     look: Look, before: Look | None = None, moved: Motion | None = None, other: Bytes | None = None
 ) -> dict[str, float]:
-    """Every figure that can be had of a frame, by its name."""
+    """Every figure that can be computed for a frame, by name."""
     found: dict[str, float] = {}
     if before is not None and moved is not None:
         changed = change(look, before, moved)

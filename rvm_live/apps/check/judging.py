@@ -52,7 +52,7 @@ def judged(window: Window, alphas: list[Bytes], others: list[Bytes] | None) -> I
 
 
 def score(figures: dict[str, float]) -> tuple[float, str]:
-    """How bad a frame looks, and the figure that says so most: the largest of its values against what is usual."""
+    """How bad a frame looks, and the figure that says so most: the largest of its values relative to the usual."""
     shares = {each.name: figures[each.name] / each.usual[1] for each in FIGURES if each.name in figures}
     name = max(shares, key=lambda each: shares[each], default="")
     return shares.get(name, 0.0), name

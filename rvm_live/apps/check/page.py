@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no script, no address, plots drawn in it, pictures inside."""
+"""The report as one HTML file that needs nothing else: no script, no address; plots and pictures are embedded."""
 
 from __future__ import annotations
 

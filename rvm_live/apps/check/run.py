@@ -26,16 +26,16 @@ from rvm_live.sources.factory import open_source
 __all__ = ["ENDLESS_SECONDS", "CheckSettings", "check"]
 
 ENDLESS_SECONDS = 10.0
-"""How long a camera, a stream or the demo is looked at, where nobody says."""
+"""Default duration for a camera, a stream or the demo, seconds."""
 MOST_SECONDS = 86400.0
 _PAGES = (".html", ".htm")
 _WORST = 8
 _THUMBNAIL = 480
 _SAMPLES = 3
 _SAMPLE_BYTES = 400 << 20
-"""Windows that are kept for trying settings on, and what their pictures may take of memory; one is always kept."""
+"""Windows that are kept to try settings, and the memory that their pictures may take; one is always kept."""
 _NEAR = 1.0
-"""Seconds: of frames nearer to each other than this one is shown."""
+"""Seconds: of frames nearer to each other than this only one is shown."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from rvm_live.engines.select import AutoEngine, engine_for
 __all__ = ["OTHER", "Subject", "other_ratio"]
 
 OTHER = 1.5
-"""The other reading is made at so many times the ratio: a larger one, which is mostly nearer to the truth; where that
-would be more than all there is, at so much less."""
+"""The second reading uses the ratio times this: a larger ratio, which is mostly nearer to the truth; if that exceeds 1,
+the ratio divided by this."""
 
 
 def other_ratio(ratio: float) -> float:

@@ -55,8 +55,8 @@ class Window:
 def spread(source: Source, info: SourceInfo, limit: float | None = None) -> Iterator[Window]:
     """Windows of an open source, one after the other, until it ends or the limit is reached.
 
-    Where its length is not known, they come densely at first; who keeps something of each drops what
-    :func:`thinned` drops, and what is left is spread evenly.
+    If its length is unknown, they are dense at first; callers that keep data of each window thin it with
+    :func:`thinned`, so that the rest is spread evenly.
 
     Args:
         source: open, read by this thread.
@@ -92,7 +92,7 @@ class _Pace:
 
     Attributes:
         wanted_at: number of the frame from which on the next may begin.
-        taken: windows that whoever keeps them has.
+        taken: number of windows that the caller keeps.
     """
 
     def __init__(self, stride: int) -> None:
@@ -110,7 +110,7 @@ class _Pace:
 
 
 def thinned(kept: list[T]) -> list[T]:
-    """What is left of what was kept of each window so far."""
+    """The kept data after every second window is dropped."""
     return kept[::2] if len(kept) >= MOST else kept
 
 

@@ -1,4 +1,4 @@
-"""How late the picture is, measured with the demo: what sound has to wait for."""
+"""The delay of the picture, measured with the demo: by this much sound must be delayed."""
 
 from __future__ import annotations
 

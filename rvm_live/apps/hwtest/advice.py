@@ -26,7 +26,8 @@ TARGETS = (30, 24, 15)
 SIZES = ((640, 360), (960, 540), (1280, 720), (1920, 1080))
 LARGE = (3840, 2160)
 _ENOUGH_LINES = 720
-"""Up to here a larger frame is better than a better matte: what is seen above all is the person's own picture."""
+"""Up to this height a larger frame is worth more than a better matte, because viewers see the person's picture first of
+all."""
 
 _HOPELESS_FPS = 10.0
 _WARM_UP = 2
@@ -58,8 +59,8 @@ def frame_sizes(source: SourceReport | None, modes: Sequence[ModeResult], *, fas
 
 
 def choose(timings: Sequence[Timing]) -> tuple[Timing | None, int | None]:
-    """What keeps 30 fps and has the most lines, up to 720; of those RVM rather than ``lite``, then the largest frame,
-    then ratio, then model. Else what keeps 24, else 15, else the fastest.
+    """Choose what keeps 30 fps and has the most lines, up to 720; of those RVM rather than ``lite``, then the largest
+    frame, then ratio, then model. Else what keeps 24, else 15, else the fastest.
 
     Returns:
         The choice and the rate it keeps, None where it keeps none (or nothing was measured).
@@ -191,7 +192,7 @@ def _timed(engine: Engine, frames: Sequence[NDArray[np.uint8]], seconds: float) 
 
 
 def _hint(timings: Sequence[Timing], name: str) -> str | None:
-    """That 8 bits would be quicker, where they would be on this processor and are not there yet."""
+    """A hint that 8 bits would be faster, if they are on this processor and are not calibrated yet."""
     on_cpu = [timing for timing in timings if timing.device == "cpu" and timing.model == MODELS[0]]
     if not on_cpu or len(on_cpu) < len([timing for timing in timings if timing.model == MODELS[0]]):
         return None

@@ -59,7 +59,7 @@ class LearnSettings:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it.
+    """The result.
 
     Attributes:
         verdict: errors before and after.
@@ -130,4 +130,4 @@ def learn(
 
 
 class _Ended(Exception):
-    """Nobody waits for it any more."""
+    """The caller no longer waits for it."""

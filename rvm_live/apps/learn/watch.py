@@ -20,10 +20,10 @@ from rvm_live.sources.factory import open_source
 __all__ = ["LEAST_MOMENTS", "Watched", "watch"]
 
 LEAST_MOMENTS = 60
-"""With somebody in them."""
+"""Least number of pictures with a person."""
 _MOST_MOMENTS, _MOST_EMPTY = 800, 40
 _PERSON, _NOBODY = 0.03, 0.002
-"""Share of the picture that a person covers at least, and that nobody covers at most."""
+"""Least share of the picture that a person covers, and the most that counts as empty."""
 _EMPTY_S, _SETTLE_S = 10.0, 1.0
 
 
@@ -50,7 +50,7 @@ def watch(
     told: Callable[[str, float], None],
     clock: Clock = SYSTEM_CLOCK,
 ) -> Watched:
-    """Look at somebody before a camera for a while; it is let go at the end.
+    """Record a person in front of a camera for a while; the camera is released at the end.
 
     Args:
         source: camera, clip or stream with the user in it.
@@ -62,7 +62,7 @@ def watch(
 
     Raises:
         WeightsError: RVM's weights are not here.
-        SettingsError: too little of anybody was seen.
+        SettingsError: a person was seen for too short a time.
         SourceError: there is no camera, or it is lost.
     """
     if weights.locate(engine) is None:

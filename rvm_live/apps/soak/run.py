@@ -85,7 +85,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what, what it was, what it may be, whether that is so."""
+    """One check: its name, the value, its limit, and whether it is kept."""
 
     what: str
     value: str

@@ -35,7 +35,7 @@ class Steering:
 
     Args:
         controls: the controls of this run.
-        status: what is told of the program, of nothing but what JSON holds.
+        status: returns the program's status, in JSON types only.
         folder: where it is found by others; None: :func:`rvm_live.apps.steering.place.folder`.
         sockets: by a Unix socket; else by a loopback port and a secret.
     """
@@ -81,7 +81,7 @@ class Steering:
         self._thread.start()
 
     def close(self) -> None:
-        """Listen no more; whoever is connected is left."""
+        """Stop listening; open connections are left alone."""
         self._ended = True
         with self._lock:
             connections = list(self._open)
@@ -169,7 +169,7 @@ def _is_ours(connection: socket.socket) -> bool:
 
 @contextmanager
 def steered(controls: Controls, status: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
-    """Let the program be steered; where that cannot be, it stands in the log, and the run goes on without."""
+    """A context in which the program can be controlled; if that fails, it is logged and the run continues without."""
     steering: Steering | None = None
     try:
         steering = Steering(controls, status)

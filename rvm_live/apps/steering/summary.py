@@ -13,7 +13,7 @@ __all__ = ["summary"]
 
 
 def summary(status: Status, controls: Controls) -> dict[str, Any]:
-    """What runs, of nothing but what JSON holds.
+    """What runs, in JSON types only.
 
     Args:
         status: of this moment.

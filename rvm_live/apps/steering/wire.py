@@ -14,7 +14,7 @@ LONGEST_ANSWER = 1024 * 1024
 
 
 class WireError(Exception):
-    """What came is no line of JSON, too long, or too late."""
+    """The received data is not a line of JSON, or is too long or too late."""
 
 
 class Lines:
@@ -32,7 +32,7 @@ class Lines:
         self._waiting = b""
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Raises OSError where nobody takes it."""
+        """Send a message; raises OSError if it is not received."""
         self._connection.sendall(json.dumps(message, default=str).encode() + b"\n")
 
     def receive(self) -> dict[str, Any] | None:

@@ -33,7 +33,7 @@ def temperature(device: str) -> float | None:
 
 
 class Guard:
-    """Looked at between two pieces of work: lets it go on, slows it down, or ends it.
+    """Called between two pieces of work: continues, slows down, or ends the test.
 
     From 3 degrees below the limit on, a fifth of the time is spent waiting. At the limit the work pauses until it has
     cooled by 5. Where that does not happen within a minute, or 5 above the limit are reached, the test is over.

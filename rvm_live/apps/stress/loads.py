@@ -22,7 +22,7 @@ Work = Callable[[], None]
 
 
 def weights_for(model: str, scratch: Path) -> tuple[Path, bool]:
-    """Weights of a network: those that are at hand, else random ones, which take the same time.
+    """Weights of a network: the installed ones, else random ones, which take the same time.
 
     Args:
         model: ``mobilenetv3`` or ``resnet50``.

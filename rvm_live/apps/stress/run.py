@@ -52,7 +52,7 @@ class StressSettings:
 
 @dataclass(frozen=True)
 class Row:
-    """What one configuration gave. None: nobody tells, or it did not run.
+    """The result of one configuration. None: unknown, or it did not run.
 
     Attributes:
         config: its label.
@@ -109,7 +109,7 @@ class StressReport:
 
     @property
     def bests(self) -> tuple[Row, ...]:
-        """For each network the setting that gets most out of this machine: most pixels a second; the quickest first."""
+        """For each network the setting with the most pixels a second on this machine, fastest first."""
         found: dict[str, Row] = {}
         for row in sorted(self.rows, key=lambda row: -(row.megapixels_s or 0)):
             if row.megapixels_s:

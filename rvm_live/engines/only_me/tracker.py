@@ -21,13 +21,11 @@ FADE_S = 0.3
 """Seconds of a fade from visible to invisible."""
 _SOLID = 96
 _LEAST, _CHOOSABLE = 0.002, 0.006
-"""Least shares of the picture for a person to be tracked, and to be chosen. Smaller parts belong to the nearest
-person."""
+"""Least shares of the picture to be tracked, and to be chosen. Smaller parts belong to the nearest person."""
 _NEAR, _FAR = 7.0, 12.0
 """Pixels nearer to a person than the first distance are theirs; the weight falls to 0 at the second."""
 _CLAIM, _GONE = 0.1, 0.12
-"""Shares of an area: the least overlap of a part with a person who was there before; below the second share the person
-counts as hidden."""
+"""Shares of an area: least overlap of a part with an earlier person; below the second a person counts as hidden."""
 _PER_PIXEL, _REACH, _HIDDEN = 0.35, 9.0, 4.0
 """Cost of each pixel of distance from where a person was, in nats of log-likelihood; the distance from which on the
 cost is constant; and the cost for a hidden person, who may be anywhere."""
@@ -222,8 +220,7 @@ class Tracker:
         return np.asarray(cost + _PER_PIXEL * np.minimum(away, _REACH), np.float32)
 
     def _apart(self, own: Sequence[Part]) -> tuple[list[Part], list[Part]]:
-        """Of the parts that were one person: those that may still be that person, and those beside it, because two
-        people have separated."""
+        """Of the parts of one person: those that may still be that person, and those of another who has separated."""
         kept: list[Part] = [own[0]]
         others: list[Part] = []
         for part in own[1:]:
@@ -233,8 +230,7 @@ class Tracker:
     def _part_ways(
         self, person: Person, kept: list[Part], others: list[Part], bins: NDArray[np.int32], marks: Bytes
     ) -> None:
-        """One person has become two: the one whose colours fit continues, the other is somebody who was hidden, or is
-        new."""
+        """One person has become two: the one whose colours fit continues, the other was hidden, or is new."""
         several = [*kept[:1], *others]
         fits = [alike(person.colours, histogram(bins, part.mask)) for part in several]
         if len(kept) == 1 and max(fits) > fits[0] + 0.05:

@@ -38,7 +38,7 @@ on open theItems
 	end try
 end open
 """
-"""The program itself tells what became of the files; where it is gone nobody else would."""
+"""A message for the case that the program is gone; otherwise the program itself reports what became of the files."""
 
 
 def script(command: Sequence[str], application: Path) -> str:

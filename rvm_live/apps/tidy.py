@@ -132,7 +132,7 @@ def apply(folder: Path, renamings: Iterable[Renaming]) -> None:
 
 
 def left_behind(folder: Path) -> list[str]:
-    """Hidden folders that conversions which were killed have left in ``folder``: nobody works in them any more.
+    """Hidden folders that conversions which were killed have left in ``folder``: no process works in them any more.
 
     Raises:
         TidyError: the folder cannot be read.

@@ -60,7 +60,7 @@ def _main(arguments: Sequence[str]) -> int:
 
 
 def _worked_off(files: Sequence[str]) -> int:
-    """Process files as ``rvm-live batch`` does; a desktop notification reports the result, for nobody sees a
+    """Process files as ``rvm-live batch`` does; a desktop notification reports the result, because there is no
     terminal."""
     from rvm_live.apps.desktop import notify
 

@@ -1,6 +1,6 @@
 """The matte's edge where the matte lies: what :mod:`rvm_live.compositing.edge` does on the processor.
 
-Of the whole picture, not of a box around somebody: what colours are carried from may reach a little further.
+Of the whole picture, not of a box around somebody: colours may be spread from a little further away.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def edged_on_device(matte: Matte, look: Look, *, source_foreground: bool = False
 
 
 def _moved(alpha: Tensor, outwards: float) -> Tensor:
-    """Alpha, float (H, W) of whole values, with its edge so many pixels further out, or in where that is negative."""
+    """Alpha, float (H, W) of whole values, with its edge moved outwards by a number of pixels; inwards if negative."""
     whole, part = math.floor(abs(outwards)), abs(outwards) % 1
     values = alpha if outwards > 0 else 255 - alpha
     made = _grown(values, whole)
@@ -101,7 +101,7 @@ def _carried(colour: Tensor, weight: Tensor, reach: float) -> Tensor:
 
 
 def _full(cells: Tensor, height: int, width: int) -> Tensor:
-    """Of cells, (n, h, w), what is at every pixel, (H, W, n)."""
+    """Values of cells, (n, h, w), interpolated at every pixel, (H, W, n)."""
     large = torch.nn.functional.interpolate(cells[None], scale_factor=CELL, mode="bilinear", align_corners=False)
     return large[0, :, :height, :width].permute(1, 2, 0)
 

@@ -100,7 +100,7 @@ class TorchLight:
         Args:
             values: float (h, w, n).
             sigma: standard deviation.
-            wide: so many of them the kernel is; OpenCV's has 6 for bytes and 8 for numbers.
+            wide: width of the kernel in standard deviations; OpenCV's is 6 for bytes and 8 for floating point.
         """
         sigma = max(sigma, 0.3)
         size = round(wide * sigma + 1) | 1
@@ -128,7 +128,7 @@ def _smaller(picture: Tensor, by: int) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _areas(full: int, low: int, device: torch.device) -> Tensor:
-    """How much of each of so many equal parts of a line each pixel is, (low, full)."""
+    """Weight of each pixel in each of ``low`` equal parts of a line, (low, full)."""
     edges, at = np.arange(low + 1) * (full / low), np.arange(full)
     inside = np.minimum(at + 1, edges[1:, None]) - np.maximum(at, edges[:-1, None])
     return torch.from_numpy((np.maximum(inside, 0) * (low / full)).astype(np.float32)).to(device)

@@ -67,7 +67,7 @@ class Opening:
         return self.engine
 
     def give_up(self) -> None:
-        """Wait for the thread, and close the engine if nobody took it."""
+        """Wait for the thread, and close the engine if it was not taken."""
         engine = self.engine
         if engine is not None and not self._taken:
             close_failed(engine)

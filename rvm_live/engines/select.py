@@ -96,7 +96,7 @@ class AutoEngine(DelegatingEngine):
         return self.info
 
     def _with_rival(self, name: str, inner: Engine) -> Engine:
-        """With the same network in another runtime beside it, where that may be quicker."""
+        """Add the same network in another runtime, if that may be faster."""
         from rvm_live.engines.onnx import rival  # imported only now: it needs OpenCV
 
         if not rival.possible(self.settings, inner.info):
@@ -105,7 +105,7 @@ class AutoEngine(DelegatingEngine):
         return rival.RivalEngine(inner, make, weights.resolve(self.settings), self.settings)
 
     def use_steady(self, wanted: bool | None) -> None:
-        """Average alpha over time from the next frame on, or no more; None: with ``lite``."""
+        """Average alpha over time from the next frame on, or stop; None: only with ``lite``."""
         self.settings = replace(self.settings, steady=wanted)
         if isinstance(self._inner, ResortEngine):
             self._inner.use_steady(wanted)
@@ -127,7 +127,7 @@ class AutoEngine(DelegatingEngine):
         return free and asked.keep_up and asked.fallback_lite and EMBEDDED not in choice.names
 
     def _below(self, choice: Choice) -> AutoEngine | None:
-        """``lite``, open, where RVM cannot be expected to keep up; None where it can, or nobody knows."""
+        """``lite``, open, if RVM is not expected to keep up; None if it is, or if that is unknown."""
         expected = rvm_ms() if choice.names[0] in FOR_CPUS else None
         if expected is None:
             return None
@@ -195,7 +195,7 @@ class AutoEngine(DelegatingEngine):
 
 
 class _NotOpen(Engine):
-    """Stands for an engine that is not open."""
+    """Placeholder for an engine that is not open."""
 
     @property
     def info(self) -> EngineInfo:
@@ -238,7 +238,7 @@ def engine_for(settings: EngineSettings, progress: Any = None) -> AutoEngine:
 
 
 def _whose_code(name: str, settings: EngineSettings) -> str:
-    """What to say, once, before code runs that is not this program's; empty where there is nothing to say."""
+    """The warning, shown once, before code of other authors runs; empty if there is none."""
     if name in ENGINES.builtin:
         if name != "torchscript" or settings.weights is None:
             return ""

@@ -128,7 +128,7 @@ class TorchScriptEngine(Engine):
             self.reset()
 
     def _taken_ms(self, width: int, height: int, side: int) -> float:
-        """What a frame takes with the longer side that the network sees, milliseconds."""
+        """Time of a frame for a longer side of the network's picture, milliseconds."""
         self._side, self._size = side, None
         return median_ms(lambda: self._blank(width, height))
 

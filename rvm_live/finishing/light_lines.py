@@ -20,7 +20,7 @@ _DECODED, _BOUNDS, _FIRST = light.DECODED, light.BOUNDS, light.FIRST
 
 @jit()
 def _level(value: Any) -> Any:
-    """The level nearest to so much light, 0 to 1."""
+    """The level nearest to an amount of light, 0 to 1."""
     level = _FIRST[np.int32(value * _STEPS)]
     return np.uint8(level + 1) if value >= _BOUNDS[level] else level
 

@@ -227,7 +227,7 @@ def _coarse_grid(low: tuple[int, ...], full: tuple[int, int]) -> tuple[Any, ...]
 
 @lru_cache(maxsize=16)
 def _areas(full: int, low: int) -> tuple[NDArray[np.int32], Floats]:
-    """Where each of so many equal parts of a line begins, and what each pixel from there counts in it."""
+    """First pixel of each of a number of equal parts of a line, and the weights of the pixels from there."""
     edges = np.arange(low + 1) * (full / low)
     first = np.floor(edges[:-1] + 1e-6).astype(np.int32)
     pixels = first[:, None] + np.arange(-(-full // low) + 1)

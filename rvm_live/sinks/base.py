@@ -120,8 +120,8 @@ class Sink(ABC):
         """Called at least every 20 ms while no composite comes: pump events, redraw."""
 
     def clear(self) -> None:  # noqa: B027 - optional hook
-        """The last picture has been shown for too long (:mod:`rvm_live.sinks.stale_timeout`): nobody may freeze on the
-        screen. Show only the background until the next one comes."""
+        """The last picture has been shown for too long (:mod:`rvm_live.sinks.stale_timeout`): no person may stay frozen
+        on the screen. Show only the background until the next one comes."""
 
     @abstractmethod
     def close(self, *, failed: bool) -> None:

@@ -1,4 +1,4 @@
-"""How long a picture may be shown: nobody may freeze on the screen after a failure."""
+"""How long a picture may be shown: no person may stay frozen on the screen after a failure."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class SwitchedSource(Source):
         return self.paused or self.resting
 
     def _interrupt(self) -> None:
-        """End a read that waits for a picture which nobody wants any more."""
+        """End a read that waits for a picture which is no longer wanted."""
         self._asked.notify_all()
 
     def _drop(self) -> None:

@@ -1,4 +1,4 @@
-"""Arrays that are reused once nobody holds them.
+"""Arrays that are reused once nothing refers to them.
 
 A large new array costs a page fault for every 4 KiB when it is first written, which at 1280x720 takes longer than what
 is computed into it: the C library gives such memory back to the system with every ``free``.

@@ -16,8 +16,8 @@ PINNED = {
     "rvm_mobilenetv3_fp32.onnx": "88d4531297118f595bf2fd60f6f566aec2e559393802d1f436c380f0cbbd2828",
     "rvm_resnet50_fp32.onnx": "25db300fcb6ee27f941a1b52c97856e8d1f13c7f35817f81a612f89af0e8a85c",
 }
-"""SHA-256 of the official files that one is published of. There is none for the checkpoints: what was fetched first is
-remembered (``cache.py``)."""
+"""SHA-256 of official files, where published. For the checkpoints none is published: the digest of the first download
+is remembered (``cache.py``)."""
 
 MODELS_LICENCE = "GPL-3.0"
 """Of the official release."""

@@ -62,7 +62,8 @@ class _Bar:
 
 
 def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
-    """Download ``url`` to ``target``, overwriting it, over https alone: nobody on the way may change what comes.
+    """Download ``url`` to ``target``, overwriting it, over https only, so that the content cannot be changed on the
+    way.
 
     Connection errors, time-outs, short bodies and 5xx answers are tried again, three attempts in all.
 

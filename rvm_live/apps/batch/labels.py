@@ -117,7 +117,7 @@ def timecode_of(container: Any) -> str:
 
 
 def _later(code: str, seconds: Fraction, source: Any) -> str:
-    """A file's time code so many seconds after its beginning."""
+    """A file's time code a number of seconds after its beginning."""
     first, pictures = Timecode.parse(code), source.streams.video
     rate = pictures[0].average_rate or pictures[0].guessed_rate if pictures else None
     if first is None or not rate or not seconds:

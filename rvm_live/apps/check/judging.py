@@ -31,7 +31,8 @@ class Judged:
 
 @dataclass(frozen=True)
 class Summary:
-    """One figure over the clip: mean, 95th percentile (nearest rank) and the largest value, of so many frames."""
+    """One figure over the clip: mean, 95th percentile (nearest rank) and the largest value, with the number of
+    frames."""
 
     mean: float
     p95: float

@@ -120,7 +120,8 @@ def _host(rest: str) -> str:
 
 
 def _number(found: re.Match[str]) -> str:
-    """An address of four numbers or of hexadecimal ones; what is none, as a version or a time of day, stays."""
+    """Removes an IP address of four numbers or of hexadecimal ones; other text, such as a version or a time of day,
+    stays."""
     words = found[0].rstrip(".:")
     bare = re.sub(r"(?<=\d):\d+$", "", words) if words.count(":") == 1 else words
     try:

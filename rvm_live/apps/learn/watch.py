@@ -127,8 +127,8 @@ def _watched(
 
 
 def _pictures(camera: Source, seconds: float, live: bool, clock: Clock) -> Iterator[tuple[float, Bytes]]:
-    """Pictures of so many seconds, and the share of those that is over; a camera's first ones, while it finds its
-    exposure, are left out."""
+    """Pictures of a number of seconds, and the finished share of that time; a camera's first pictures are skipped while
+    it adapts its exposure."""
     began: int | None = None
     while True:
         try:

@@ -36,7 +36,7 @@ class Lines:
         self._connection.sendall(json.dumps(message, default=str).encode() + b"\n")
 
     def receive(self) -> dict[str, Any] | None:
-        """The next message; None where there is none any more.
+        """The next message; None at the end of the connection.
 
         Raises:
             WireError: it cannot be read.

@@ -19,7 +19,7 @@ _SLICE_S = 0.5
 
 
 def temperature(device: str) -> float | None:
-    """Degrees Celsius of the GPU, or of the hottest part of the CPU; None where nobody tells."""
+    """Degrees Celsius of the GPU, or of the hottest part of the CPU; None if unknown."""
     if device.startswith("cuda"):
         reading = gpu.read(gpu.card(device))
         return None if reading is None or reading.temperature is None else float(reading.temperature)
@@ -45,7 +45,7 @@ class Guard:
         clock: monotonic time.
 
     Attributes:
-        hottest: degrees so far; None where nobody tells.
+        hottest: degrees so far; None if unknown.
         paused_s: seconds spent waiting.
         reason: why the test is over; empty while it is not.
     """

@@ -48,7 +48,7 @@ class Region(NamedTuple):
         return Region(*first, max(self.right, other.right), max(self.bottom, other.bottom))
 
     def holds(self, other: Region, spare: int, size: tuple[int, int]) -> bool:
-        """Whether ``other`` lies in it, with so many pixels to spare on each side that is not the picture's own."""
+        """Whether ``other`` lies in it, with a margin in pixels on each side that is not the picture's edge."""
         return (
             (self.left == 0 or other.left >= self.left + spare)
             and (self.top == 0 or other.top >= self.top + spare)
@@ -81,7 +81,7 @@ def around(person: Region, margin: int, size: tuple[int, int]) -> Region:
 
 
 def placed(model: Sequence[Floats], region: Region, size: tuple[int, int]) -> list[Floats]:
-    """The linear model of a region as that of the whole picture: nobody is elsewhere, and the colours there are the
+    """The linear model of a region, extended to the whole picture: no person elsewhere, and the colours there are the
     picture's own.
 
     Args:

@@ -69,8 +69,8 @@ class Recorder:
 
 
 def painted_out(recording: Recording, most: int = 60) -> Bytes:
-    """The room without the person, uint8 (h, w, 3): each pixel's median over moments at which nobody is there; what is
-    never seen is filled from around it (Telea 2004, as OpenCV has it)."""
+    """The room without the person, uint8 (h, w, 3): each pixel's median over moments at which no person covers it;
+    pixels that are never visible are filled from around them (Telea 2004, as OpenCV has it)."""
     chosen = np.linspace(0, len(recording.alpha) - 1, min(most, len(recording.alpha))).astype(int)
     pictures = recording.pictures[chosen].astype(np.float32)
     near = np.stack([cv2.dilate(each, np.ones((5, 5), np.uint8)) for each in recording.alpha[chosen]])
@@ -104,7 +104,7 @@ class Lessons:
         return self._composed(self._elsewhere(), time)
 
     def nobody(self, time: int) -> tuple[Bytes, Bytes]:
-        """Another place, and nobody there: as :meth:`draw`."""
+        """Another place without people: as :meth:`draw`."""
         return self._filmed([self._elsewhere()] * time, np.zeros((time, self._height, self._width), np.uint8))
 
     def draw(self, time: int) -> tuple[Bytes, Bytes]:

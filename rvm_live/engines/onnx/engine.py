@@ -129,7 +129,7 @@ class OnnxEngine(Engine):
         self._tell()
 
     def _taken_ms(self, picture: NDArray[np.uint8], side: int) -> float:
-        """What a frame takes with the longer side that the network sees, milliseconds."""
+        """Time of a frame for a longer side of the network's picture, milliseconds."""
         self._side, self._size = side, None
         return median_ms(lambda: self._estimate(picture))
 
@@ -254,7 +254,7 @@ class OnnxEngine(Engine):
 
 
 def _hardware(way: Candidate) -> str:
-    """What the provider works on, in words."""
+    """The provider's hardware, in words."""
     if way.label == "CPU":
         return cpu_name()
     if way.device == "cuda":

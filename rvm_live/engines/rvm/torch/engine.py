@@ -111,7 +111,7 @@ class RvmEngine(Engine):
 
     @property
     def full_size(self) -> str:
-        """How the steps at full size are done: ``triton`` kernels or ``torch`` operations. Valid after ``open``."""
+        """How the full-size steps are computed: ``triton`` kernels or ``torch`` operations. Valid after ``open``."""
         return "torch" if isinstance(self._full_size, PlainFullSize) else "triton"
 
     @property
@@ -151,7 +151,7 @@ class RvmEngine(Engine):
 
     @property
     def lane(self) -> Lane:
-        """Where the engine's kernels go. Valid after ``open``."""
+        """The CUDA streams of the engine's kernels. Valid after ``open``."""
         return self._lane
 
     @property
@@ -267,7 +267,8 @@ class RvmEngine(Engine):
         free_cache(self._info.device)
 
     def _fitted(self, width: int, height: int, time: int = 1) -> Step:
-        """The step for a frame size and so many frames: with the state there is, or an empty one for another size."""
+        """The step for a frame size and a number of frames: with the present state, or an empty one for another
+        size."""
         if self._step is None or self._key is None or self._key[:2] != (width, height):
             self._steps.keep(lambda other: other[:2] == (width, height))
             key = _Key(width, height, self._ratio(width, height), time)
@@ -287,14 +288,14 @@ class RvmEngine(Engine):
         return step
 
     def _ratio(self, width: int, height: int) -> float:
-        """The ratio to begin with: where live video has to be kept up with, one that this machine has time for."""
+        """The ratio to begin with: for live video one that this machine has time for."""
         if self.settings.downsample_ratio is None and self.settings.keep_up:
             measure = partial(self._taken_ms, width, height)
             return ratio_of(choose_side(width, height, measure), width, height)
         return downsample_ratio(self.settings.downsample_ratio, width, height)
 
     def _taken_ms(self, width: int, height: int, side: int) -> float:
-        """What a frame takes with the longer side that the network sees, milliseconds."""
+        """Time of a frame for a longer side of the network's picture, milliseconds."""
         step = self._steps.now(_Key(width, height, ratio_of(side, width, height)))
         blank = torch.zeros((height, width, 3), dtype=torch.uint8, device=self._device)
 

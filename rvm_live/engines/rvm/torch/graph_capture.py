@@ -95,7 +95,7 @@ def _break_off(graph: Any, device: torch.device, pool: Any) -> None:
 
 
 def recorded_if_possible(make: Callable[[Record | None], Made], record: Record | None) -> Made:
-    """What ``make`` makes with ``record``; where that cannot record it, what it makes without, which is told.
+    """The result of ``make`` with ``record``; if the work cannot be recorded, without, which is reported.
 
     Raises:
         RuntimeError: neither can be made, or there is no memory.

@@ -1,4 +1,4 @@
-"""Hygiene for every test, and the data they share."""
+"""Fixtures that keep tests apart from each other and from the user, and the data that tests share."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP", "SI
 _THREADS = {"cv2": ("getNumThreads", "setNumThreads"), "torch": ("get_num_threads", "set_num_threads")}
 ROOT = Path(__file__).resolve().parent.parent
 
-# Beside another process of tests, more threads than cores would wait for each other, spinning.
+# With another test process beside, more threads than cores would wait for each other and spin.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-# A network's threads wait for each other spinning, too, which costs a busy machine several times what they do.
+# A network's threads spin, too, while they wait for each other; on a busy machine that costs several times their work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Kernels take seconds to compile, for each cache anew: tests/support/fast.py has them where they are what is tested.
+# Kernels take seconds to compile, again for each cache; tests of the kernels get them from tests/support/fast.py.
 os.environ.setdefault("RVM_LIVE_FAST", "0")
 
 
 def _hear_signals() -> None:
-    """A shell starts what runs in the background deaf to Ctrl-C, and every program that a test starts would inherit
+    """Stop ignoring Ctrl-C. A shell makes background jobs ignore it, and every program that a test starts would inherit
     that: those tests would wait for an end that never comes."""
     for number in _SIGNALS:
         if number != getattr(signal, "SIGCHLD", None) and signal.getsignal(number) is signal.SIG_IGN:
@@ -51,9 +51,9 @@ _hear_signals()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test marked ``few(n)`` so many cases are run by `make test`, spread evenly; the others are slow.
+    """Keep ``n`` cases of a test marked ``few(n)``, spread evenly, for `make test`; the other cases become slow.
 
-    A test that is known to take long may take longer before it is said to hang, as may one that may have to compile
+    Tests that are known to take long get more time before they count as hung, and so do tests that may have to compile
     kernels.
     """
     cases: dict[str, list[pytest.Item]] = {}
@@ -73,7 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Nothing that is marked ``gpu`` is tried without one."""
+    """Skip tests marked ``gpu`` where there is no GPU."""
     if item.get_closest_marker("gpu"):
         import torch
 
@@ -83,7 +83,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What a test printed may be no text, as names of files; what goes from one process to another has to be."""
+    """What a test printed may not be valid text, like names of files; but reports sent between processes must be."""
     report = yield
     report.sections = [(name, _text(content)) for name, content in report.sections]
     if report.failed and _text(told := str(report.longrepr)) != told:
@@ -92,7 +92,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 class _Failures:
-    """Tells what failed when it fails: who waits for the end of a run that hangs learns nothing."""
+    """Reports a failure at once: if the run then hangs, the failure is known all the same."""
 
     def __init__(self, terminal: pytest.TerminalReporter) -> None:
         self._terminal = terminal
@@ -103,11 +103,11 @@ class _Failures:
             self._terminal.write("\n" + "\n".join([f"{report.nodeid} ({report.when})", *words]) + "\n", red=True)
 
 
-@pytest.hookimpl(trylast=True)  # the reporter comes first
+@pytest.hookimpl(trylast=True)  # after the reporter
 def pytest_configure(config: pytest.Config) -> None:
-    import hypothesis  # not for the programs that tests start
+    import hypothesis  # not needed in programs that tests start
 
-    # How quick this machine is at the moment is no property of the program.
+    # How fast this machine is at the moment is no property of the program.
     slow = [hypothesis.HealthCheck.too_slow]
     hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=slow)
     hypothesis.settings.load_profile("suite")
@@ -122,14 +122,14 @@ def _text(content: str) -> str:
 
 
 def missing(reason: str, *, required: str) -> None:
-    """Skip, or fail where the environment says that the thing must be there."""
+    """Skip the test, or fail it where the environment says that the thing must be there."""
     if os.environ.get(required) == "1":
         pytest.fail(f"{reason} ({required}=1)")
     pytest.skip(reason)
 
 
 def _options_in_environment() -> set[str]:
-    """Variables that are set and stand for options of the program."""
+    """Environment variables that are set and stand for an option of the program."""
     own = {str(option.envvar) for option in cli.params if isinstance(option, click.Option)} - {"RVM_LIVE_NO_CONFIG"}
     commands = tuple(f"RVM_LIVE_{name.upper()}_" for name in cli.list_commands(click.Context(cli)) if name != "weights")
     return {name for name in os.environ if name in own or name.startswith(commands)}
@@ -137,7 +137,7 @@ def _options_in_environment() -> set[str]:
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder with real weights, reference outputs and clips."""
+    """The folder with real weights, reference outputs and clips, or skip."""
     folder = Path(os.environ.get("RVM_LIVE_TEST_DATA", ROOT.parent / "shared"))
     if not (folder / "weights").is_dir():
         missing(
@@ -155,22 +155,24 @@ def weights(data: Path) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's own cache of weights and compiled networks out of the tests, and the tests out of it."""
+    """Keep the user's own cache of weights and compiled networks out of the tests, and the tests out of that cache."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("RVM_LIVE_CACHE", str(folder))
-        # That they are no part of the program has been told before, or every test would be told.
+        # The notice that these stand-ins are not part of the program counts as given already, or every test would show
+        # it.
         stand_ins = sorted({name for path in ROOT.glob("tests/**/*.py") for name in _CLASS.findall(path.read_text())})
         (folder / "answers.json").write_text(json.dumps({"own_code": stand_ins}))
         patch.delenv("RVM_LIVE_WEIGHTS", raising=False)
-        patch.setenv("RVM_LIVE_NO_CONFIG", "1")  # what whoever runs the tests has chosen is theirs
+        patch.setenv("RVM_LIVE_NO_CONFIG", "1")  # the settings of whoever runs the tests must not matter
         for name in _options_in_environment():
             patch.delenv(name)
-        # What auto takes depends on how busy the machine is: tests of that say so themselves.
+        # The choice of auto depends on how busy the machine is; tests of auto undo this.
         patch.setattr("rvm_live.engines.select.rvm_ms", lambda: None)
         patch.setattr("rvm_live.pipeline.stages.Pressure", lambda: lambda: False)
         patch.setenv("RVM_LIVE_FALLBACK_LITE", "0")
-        # A live run opens the backgrounds that might be switched to, which takes it longer than all else in most tests.
+        # A live run opens all backgrounds that it may switch to, which in most tests would take longer than all the
+        # rest.
         patch.setattr("rvm_live.backgrounds.cycle._READY_COUNT", 1)
         yield
 
@@ -182,10 +184,10 @@ def clock() -> FakeClock:
 
 @pytest.fixture(autouse=True)
 def process_as_before() -> Iterator[None]:
-    """Put back what the command line, run in this process, sets as if the process were its own.
+    """Restore what the command line changes in this process, as if the process were its own.
 
-    Otherwise a test's result depends on those before it: no record of the log reaches ``caplog``, OpenCV has a
-    thread less.
+    Otherwise a test's result would depend on the tests before it: log records would not reach ``caplog``, and OpenCV
+    would have one thread less.
     """
     log = logging.getLogger("rvm_live")
     logged = log.handlers[:], log.propagate, log.level
@@ -204,7 +206,7 @@ def process_as_before() -> Iterator[None]:
     for name, count in threads.items():
         getattr(sys.modules[name], _THREADS[name][1])(count)
     if hasattr(os, "sched_setscheduler") and os.sched_getscheduler(0) != os.SCHED_OTHER:
-        # An AV1 encoder that a test used by itself took real-time priority, which every later program would inherit.
+        # An AV1 encoder that a test used directly sets real-time priority, which every later program would inherit.
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     changed = [number.name for number, handler in handlers.items() if signal.getsignal(number) != handler]
     assert not changed, f"handlers of signals left changed: {changed}"
@@ -212,7 +214,7 @@ def process_as_before() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_leaked_threads() -> Iterator[None]:
-    """Fail a test that leaves one of the program's own threads running."""
+    """Fail a test after which one of the program's own threads is still running."""
     before = set(threading.enumerate())
     yield
     deadline = time.monotonic() + 2
@@ -226,7 +228,7 @@ def no_leaked_threads() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_error_logs(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Fail a test during which the program logged an ERROR it did not expect (marker ``expects_errors``)."""
+    """Fail a test during which the program logged an unexpected ERROR (marker ``expects_errors`` allows it)."""
     yield
     if request.node.get_closest_marker("expects_errors"):
         return
@@ -236,7 +238,7 @@ def no_error_logs(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixtu
 
 @pytest.fixture(scope="module")
 def display() -> Iterator[Display]:
-    """A screen of the module's own."""
+    """An X display, one for each test module."""
     from tests.support.display import open_display
 
     with open_display() as opened:

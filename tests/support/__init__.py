@@ -1,1 +1,1 @@
-"""What several tests share: a clock that only moves when told, small sources and engines, servers, displays."""
+"""What several tests share: a clock that moves only when told, small sources and engines, servers, displays."""

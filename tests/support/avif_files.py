@@ -1,4 +1,4 @@
-"""AVIF files put together box by box out of pictures that Pillow encodes (ISO/IEC 23008-12)."""
+"""AVIF files assembled box by box from pictures that Pillow encodes (ISO/IEC 23008-12)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["coded", "put_together"]
 
 
 def coded(image: NDArray[np.uint8], **options: Any) -> bytes:
-    """An AVIF of one picture, uint8 (H, W, 3) BGR or (H, W) grey; ``options`` of Pillow."""
+    """An AVIF of one picture, uint8 (H, W, 3) BGR or (H, W) grey; ``options`` go to Pillow."""
     made = io.BytesIO()
     pixels = image[..., ::-1] if image.ndim == 3 else image
     Image.fromarray(np.ascontiguousarray(pixels)).save(made, "AVIF", **{"quality": 95, **options})
@@ -30,13 +30,13 @@ def put_together(
     turned: bytes = b"",
     colours: tuple[int, int, int, int] | None = None,
 ) -> bytes:
-    """A file whose picture is a grid of others.
+    """A file whose picture is a grid of other pictures.
 
     Args:
-        tiles: AVIFs of one picture each, all of a size.
-        columns: in a row.
-        size: width and height of the whole.
-        turned: boxes ``irot`` and ``imir`` of the whole.
+        tiles: AVIFs of one picture each, all of the same size.
+        columns: tiles per row.
+        size: width and height of the whole picture, pixels.
+        turned: the boxes ``irot`` and ``imir`` of the whole picture.
         colours: of tiles and whole: primaries, curve, matrix (ISO/IEC 23091-2), and 1 for full range.
     """
     known = [_inside(tile) for tile in tiles]
@@ -106,7 +106,7 @@ def _box(kind: bytes, contents: bytes) -> bytes:
 
 
 def _inside(data: bytes) -> dict[bytes, bytes]:
-    """The contents of every box that is needed, however deep; of each kind the first."""
+    """The contents of every box that is needed, at any depth; of each kind the first."""
     found: dict[bytes, bytes] = {}
 
     def walk(part: bytes) -> None:

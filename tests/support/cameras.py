@@ -1,4 +1,4 @@
-"""A virtual camera's device that keeps what it is given."""
+"""A virtual camera's device that keeps the pictures it is given."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["KeptCamera"]
 
 
 class KeptCamera(CameraDevice):
-    """Opens, unless told otherwise; is watched, or not, as told.
+    """A device that opens unless told otherwise, and has readers or not, as told.
 
     Attributes:
-        sent: what was sent, as it came.
-        calls: ``open``, ``close``.
+        sent: the pictures that were sent, as they came.
+        calls: ``open`` and ``close``, in order.
     """
 
     name = "kept"
@@ -49,6 +49,6 @@ class KeptCamera(CameraDevice):
         self.calls.append("close")
 
     def picture(self, index: int = -1) -> NDArray[np.uint8]:
-        """One that was sent, uint8 (H, W, 3) BGR, or as it came where it has alpha."""
+        """A picture that was sent, uint8 (H, W, 3) BGR, or as it came if it has alpha."""
         made = self.sent[index]
         return made if self.clear else np.asarray(cv2.cvtColor(made, cv2.COLOR_YUV2BGR_I420), np.uint8)

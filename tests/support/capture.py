@@ -1,4 +1,4 @@
-"""A camera without a driver: stands in for ``cv2.VideoCapture``, with the manners of real ones."""
+"""A camera without a driver: stands in for ``cv2.VideoCapture`` and behaves as real cameras do."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ PACKED = cv2.VideoWriter.fourcc(*"MJPG")
 
 
 class FakeDevice:
-    """Delivers numbered pictures in real time at the nearest size it has; uncompressed ones may come slower.
+    """Delivers numbered pictures in real time, in the nearest size it has; uncompressed pictures may be slower.
 
     Args:
-        index: number to open it by; any other fails.
+        index: the number that opens it; any other number fails.
         sizes: width and height of each size it has, largest first.
         fps: its highest rate.
         raw_fps: its highest rate with YUYV; None: the same.
         frames: pictures until it is unplugged; None: no end.
-        hands_out: makes of a picture, uint8 (H, W, 3) BGR, what the library hands out.
-        fourcc: the pixel format it tells; empty: the one that was asked for.
+        hands_out: turns a picture, uint8 (H, W, 3) BGR, into what the library returns.
+        fourcc: the pixel format it reports; empty: the one that was asked for.
 
     Attributes:
-        asked: what was asked for, in order, as text.
+        asked: the properties that were asked for, in order, as text.
         opened: how often it was opened.
-        held: it is open now.
+        held: whether it is open now.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class FakeDevice:
 
 
 class _AnyCapture:
-    """A handle that becomes one on the device that is opened."""
+    """A capture that turns into a handle on whichever device is opened."""
 
     def __init__(self, devices: list[FakeDevice]) -> None:
         self._devices = devices
@@ -98,7 +98,7 @@ class _AnyCapture:
 
 
 class OnBackends:
-    """Devices that are each known to one back end alone, by its number there: ``(backend, number)`` -> device."""
+    """Devices each known to one back end only, by their number there: ``(backend, number)`` -> device."""
 
     def __init__(self, devices: dict[tuple[int, int], FakeDevice]) -> None:
         self._devices = devices
@@ -106,7 +106,7 @@ class OnBackends:
 
     @staticmethod
     def plug_in(monkeypatch: pytest.MonkeyPatch, devices: dict[tuple[int, int], FakeDevice]) -> None:
-        """Make them what ``cv2.VideoCapture`` can open."""
+        """Make these devices what ``cv2.VideoCapture`` can open."""
         monkeypatch.setattr("rvm_live.sources.camera.capture.cv2.VideoCapture", lambda: OnBackends(devices))
 
     def open(self, target: int | str, backend: int, parameters: list[int]) -> bool:
@@ -125,7 +125,7 @@ class OnBackends:
 
 
 class _FakeCapture:
-    """One handle on the device; what it has is asked for as ``cv2.VideoCapture`` is."""
+    """One handle on the device, with the interface of ``cv2.VideoCapture``."""
 
     def __init__(self, device: FakeDevice) -> None:
         self._device = device

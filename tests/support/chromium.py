@@ -1,6 +1,6 @@
-"""A real browser without a screen: Chromium, driven over its own protocol (Chrome DevTools Protocol).
+"""A real browser without a screen: Chromium, driven over the Chrome DevTools Protocol.
 
-One page is one object; everything on it blocks until it is done, for tests are written one line after the other.
+Each page is an object, and its methods block until they are done, since tests run line after line.
 """
 
 from __future__ import annotations
@@ -53,24 +53,24 @@ class Page:
     """One tab.
 
     Args:
-        browser: it belongs to.
-        session: of the protocol.
+        browser: the browser it belongs to.
+        session: its session in the protocol.
     """
 
     def __init__(self, browser: Browser, session: str, target: str) -> None:
         self._browser, self._session, self.target = browser, session, target
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
-        """One command of the protocol."""
+        """Send one command of the protocol and return its result."""
         return self._browser.send(method, self._session, **params)
 
     def go(self, url: str) -> None:
-        """Open an address, and wait until it is loaded."""
+        """Open an address, and wait until the page is loaded."""
         self.send("Page.navigate", url=url)
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def evaluate(self, expression: str) -> Any:
-        """The value of an expression, promises resolved."""
+        """The value of an expression; promises are awaited."""
         done = self.send("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in done:
             details = done["exceptionDetails"]
@@ -78,7 +78,7 @@ class Page:
         return done["result"].get("value")
 
     def wait(self, expression: str, seconds: float = _WAIT_S) -> Any:
-        """Wait until an expression is true; gives its value back."""
+        """Wait until an expression is true, and return its value."""
         end = time.monotonic() + seconds
         while True:
             with suppress(AssertionError):
@@ -90,7 +90,7 @@ class Page:
             time.sleep(0.05)
 
     def click(self, selector: str, x: float = 0.5, y: float = 0.5) -> None:
-        """Click where a person would: in the middle of what is seen, or at that share of it."""
+        """Click an element in the middle of its visible part, or at the given share of it."""
         found = self.wait(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             " if (!e) return null; e.scrollIntoView({block: 'center', behavior: 'instant'});"
@@ -102,7 +102,7 @@ class Page:
             self.send("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **place)
 
     def key(self, key: str, code: str = "", modifiers: int = 0) -> None:
-        """Press a key, ``Tab`` or ``Enter`` or a letter."""
+        """Press a key: ``Tab``, ``Enter`` or a letter."""
         text = {"Enter": "\r", " ": " "}.get(key, key if len(key) == 1 else "")
         virtual = {"Enter": 13, "Tab": 9, " ": 32, "Escape": 27, "ArrowRight": 39, "ArrowLeft": 37}.get(key, 0)
         same = {"key": key, "code": code or key, "modifiers": modifiers, "windowsVirtualKeyCode": virtual}
@@ -110,7 +110,7 @@ class Page:
         self.send("Input.dispatchKeyEvent", type="keyUp", **same)
 
     def screenshot(self, *, transparent: bool = False, whole: bool = False) -> NDArray[np.uint8]:
-        """What is seen, uint8 (H, W, 3) BGR, or (H, W, 4) BGRA over nothing."""
+        """What is visible, uint8 (H, W, 3) BGR, or (H, W, 4) BGRA with a transparent page."""
         if transparent:
             self.send("Emulation.setDefaultBackgroundColorOverride", color={"r": 0, "g": 0, "b": 0, "a": 0})
         data = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
@@ -118,13 +118,13 @@ class Page:
         return cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), kind)
 
     def size(self, width: int, height: int, *, scale: float = 1, mobile: bool = False) -> None:
-        """Of what is seen, pixels of CSS."""
+        """Set the size of the visible part, CSS pixels."""
         self.send(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=mobile
         )
 
     def media(self, **features: str) -> None:
-        """What the user's system prefers, such as ``prefers_color_scheme="dark"``."""
+        """Set what the user's system prefers, such as ``prefers_color_scheme="dark"``."""
         told = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
         self.send("Emulation.setEmulatedMedia", features=told)
 
@@ -144,7 +144,7 @@ class Browser:
         self._socket = self._run(self._http.ws_connect(address, max_msg_size=0))
 
     def page(self, url: str = "", width: int = 1280, height: int = 800) -> Page:
-        """A new tab of that size, with cookies of its own browser alone."""
+        """A new tab of that size, with cookies that it shares with no other."""
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, session, target)
@@ -156,11 +156,12 @@ class Browser:
         return page
 
     def send(self, method: str, session: str = "", **params: Any) -> dict[str, Any]:
-        """One command of the protocol; what happens meanwhile is kept in :attr:`events`."""
+        """Send one command of the protocol and return its result; events that arrive meanwhile are kept in
+        :attr:`events`."""
         return self._run(asyncio.wait_for(self._send(method, session, params), 60))
 
     def complaints(self) -> list[str]:
-        """What the browser had to say against its pages: scripts that fail, what its policies forbid."""
+        """The browser's complaints about its pages: failed scripts, and what its policies forbid."""
         told = []
         for event in self.events:
             if event["method"] == "Runtime.exceptionThrown":

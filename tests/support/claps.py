@@ -1,7 +1,8 @@
-"""A sound server of the test's own with a null device, and claps: a tone in it and a flash in a picture, at one time.
+"""A sound server of the test's own with a null device, and claps: a tone in it and a flash in a picture at the same
+time.
 
-PulseAudio plays into nothing and lets the microphone hear that. It tells how long what is written now will take to be
-heard, so the time of each tone is known beforehand, and the source is white from then on.
+PulseAudio plays into nothing and lets the microphone hear that. It says how long it will take until what is written now
+is heard. So the time of each tone is known beforehand, and the source turns white at that time.
 """
 
 from __future__ import annotations
@@ -55,9 +56,9 @@ def require_sound() -> None:
 
 @contextmanager
 def sound_server(patch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
-    """A PulseAudio server with a null device; programs started meanwhile talk to it."""
+    """Start a PulseAudio server with a null device; programs started meanwhile use it."""
     require_sound()
-    with tempfile.TemporaryDirectory(prefix="rvm-sound-") as folder:  # a short name: it holds a socket
+    with tempfile.TemporaryDirectory(prefix="rvm-sound-") as folder:  # a short name: a socket's path is limited
         address = f"{folder}/native"
         modules = ("module-null-sink sink_name=room", f"module-native-protocol-unix socket={address} auth-anonymous=1")
         command = [
@@ -99,7 +100,7 @@ class Claps:
     """Plays a short tone again and again while its context lasts, through PulseAudio's own library.
 
     Attributes:
-        times_ns: monotonic times at which tones are heard, known before.
+        times_ns: monotonic times at which tones are heard, known beforehand.
     """
 
     def __init__(self) -> None:
@@ -168,7 +169,7 @@ class FlashingSource(Source):
         if self._released.is_set():
             raise EndOfSource
         now_ns = SYSTEM_CLOCK.now_ns()
-        # A little noise: a picture that stands still would be told as a repeat.
+        # A little noise: a picture that does not change would count as a repeat.
         image = np.full((48, 64, 3), 235 if self._claps.lit(now_ns) else 5, np.uint8)
         image[0, 0] = now_ns // 10_000_000 % 20
         return Grab(image, now_ns)
@@ -178,7 +179,7 @@ class FlashingSource(Source):
 
 
 def flashes(path: Path) -> list[float]:
-    """When the picture turns white, seconds; those alone that were not missed for want of a picture just before."""
+    """Times at which the picture turns white, seconds; only those with a picture just before, which fixes the time."""
     with av.open(str(path)) as file:
         stream = file.streams.video[0]
         told = [
@@ -190,7 +191,7 @@ def flashes(path: Path) -> list[float]:
 
 
 def samples(path: Path) -> tuple[np.ndarray, float]:
-    """The sound of a file, [-1, 1], and when it begins, seconds."""
+    """The sound of a file, in [-1, 1], and the time at which it begins, seconds."""
     parts, began = [], None
     with av.open(str(path)) as file:
         stream = file.streams.audio[0]
@@ -203,7 +204,7 @@ def samples(path: Path) -> tuple[np.ndarray, float]:
 
 
 def tones(path: Path) -> list[float]:
-    """When a tone begins, seconds: where its loudness passes half of what it becomes."""
+    """Times at which a tone begins, seconds: where its loudness passes half of its maximum."""
     sound, began = samples(path)
     loud = np.sqrt(np.convolve(sound**2, np.ones(48) / 48, "same"))  # over one millisecond, which is one wave
     on = np.flatnonzero(loud > 0.12)
@@ -212,11 +213,11 @@ def tones(path: Path) -> list[float]:
 
 
 def run_with_claps(patch: pytest.MonkeyPatch, **settings: Any) -> None:
-    """The whole program, live, with the microphone: a tone is played where the picture flashes.
+    """Run the whole program, live, with the microphone; a tone is played whenever the picture flashes.
 
     Args:
-        patch: has it open a source that flashes.
-        settings: where its result goes, and for how long.
+        patch: used to make the program open a source that flashes.
+        settings: where the result goes, and for how long to run.
     """
     with Claps() as claps:
         assert until(lambda: claps.times_ns or claps.error), claps.error
@@ -237,7 +238,7 @@ def run_with_claps(patch: pytest.MonkeyPatch, **settings: Any) -> None:
 
 
 def check_in_step(path: Path) -> None:
-    """Of the flashes in a file four fifths have their tone within 40 ms."""
+    """Check that four fifths of the flashes in a file have their tone within 40 ms."""
     seen, heard = flashes(path), tones(path)
     offsets = [1000 * (min(heard, key=lambda each: abs(each - flash)) - flash) for flash in seen]
     told = f"{path.suffix}: offset of tone against flash, ms: " + " ".join(f"{each:+.0f}" for each in offsets)

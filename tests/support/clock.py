@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class FakeClock:
-    """Satisfies :class:`rvm_live.core.clock.Clock`; ``sleep`` moves time on at once."""
+    """A :class:`rvm_live.core.clock.Clock` whose ``sleep`` moves time on at once."""
 
     def __init__(self, now_ns: int = 1_000_000_000) -> None:
         self.time_ns = now_ns

@@ -1,5 +1,5 @@
-"""A Ray cluster of two nodes on this machine: ``python -m tests.support.cluster`` prints its address and lives until
-its standard input ends."""
+"""A Ray cluster of two nodes on this machine: ``python -m tests.support.cluster`` prints its address and runs until its
+standard input ends."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from rvm_live.sinks.base import Sink
 
 
 class DirectComposer:
-    """The matte over black, in NumPy."""
+    """Composites over black, in NumPy."""
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK, fail_after: int | None = None) -> None:
         self.clock = clock
@@ -42,11 +42,11 @@ class DirectComposer:
 
 
 class ListSink(Sink):
-    """Keeps what it is given.
+    """Keeps every composite that it is given.
 
     Args:
         on_write: called with every composite, on the thread that runs the pipeline.
-        fail_after: raise SinkError at the write after this many.
+        fail_after: after this many writes, raise SinkError.
     """
 
     runs_on = "run"
@@ -76,13 +76,13 @@ class ListSink(Sink):
 
 
 def next_background(composer: Composer) -> None:
-    """Choose the background behind the one that is chosen."""
+    """Choose the background after the present one."""
     names = composer.backgrounds
     place = names.index(composer.background) if composer.background in names else -1
     composer.show_background(names[(place + 1) % len(names)])
 
 
 def next_compositor(composer: Composer) -> None:
-    """Choose the back end behind the one that is in use."""
+    """Choose the back end after the present one."""
     names = composer.working
     composer.use_compositor(names[(names.index(composer.backend) + 1) % len(names)])

@@ -1,4 +1,4 @@
-"""Counts the full-size arrays that are made or filled on the way of a frame, as transfers to a device are counted."""
+"""Counts the full-size arrays that are made or filled for a frame, as transfers to a device are counted."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["counted"]
 
 @contextmanager
 def counted(least: int) -> Iterator[list[str]]:
-    """Of this thread, what takes ``least`` bytes or more: ``module.function`` for each array, in their order.
+    """Count, on this thread, every array of ``least`` bytes or more: a list of ``module.function`` in order.
 
-    The allocator tells of memory, whoever asks for it: NumPy's and OpenCV's arrays are both Python's. What is filled
-    again is told by whoever hands it out.
+    The allocator reports memory, whoever asks for it: NumPy's and OpenCV's arrays both use Python's. Arrays that are
+    filled again are reported by the pool that hands them out.
     """
     told: list[str] = []
     base = 0

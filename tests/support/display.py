@@ -1,4 +1,4 @@
-"""A private X display (Xvfb) and a hand on its keyboard (xdotool); no window manager is needed.
+"""A private X display (Xvfb) whose keyboard and mouse xdotool controls; no window manager is needed.
 
 Use :func:`open_display` as a context manager, or the fixture ``display``, and start the program with
 ``env=display.env``.
@@ -41,9 +41,9 @@ class Geometry:
 
 
 class Display:
-    """One X server and what a person would do with it.
+    """One X server, and what a person would do with it.
 
-    Windows are found by their title, which is matched whole; every call waits for the window to appear.
+    Windows are found by their whole title; every call waits for the window to appear.
 
     Attributes:
         name: e.g. ``:7``.
@@ -58,13 +58,13 @@ class Display:
         self.env.pop("QT_QPA_PLATFORM", None)
 
     def key(self, key: str, title: str = TITLE) -> None:
-        """Give the window the keyboard and press ``key`` (an X keysym such as ``o``, ``Escape``, ``shift+o``)."""
+        """Give the window the keyboard focus and press ``key`` (an X keysym such as ``o``, ``Escape``, ``shift+o``)."""
         window = self.window(title)
         self._xdotool("windowfocus", "--sync", window)
         self._xdotool("key", "--clearmodifiers", key)
 
     def type(self, text: str, title: str = TITLE) -> None:
-        """Give the window the keyboard, type ``text`` and press Return."""
+        """Give the window the keyboard focus, type ``text`` and press Return."""
         self._xdotool("windowfocus", "--sync", self.window(title))
         self._xdotool("type", "--delay", "20", text)
         self._xdotool("key", "Return")
@@ -73,7 +73,7 @@ class Display:
         """The X id of the visible window called ``title``; waits for it.
 
         Raises:
-            TimeoutError: no such window came up.
+            TimeoutError: no such window appeared.
         """
         found: list[str] = []
 
@@ -96,7 +96,7 @@ class Display:
         return Geometry(*(int(values[name]) for name in ("X", "Y", "WIDTH", "HEIGHT")))
 
     def resize(self, title: str, width: int, height: int) -> None:
-        """Make the window ``width`` x ``height`` pixels and wait until it is."""
+        """Make the window ``width`` x ``height`` pixels and wait until it has that size."""
         window = self.window(title)
         self._xdotool("windowsize", window, str(width), str(height))
 
@@ -126,7 +126,7 @@ class Display:
         )
 
     def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
-        """Press the left button at one place and let go at another, with stops on the way."""
+        """Press the left button at one place and release it at another, with stops on the way."""
         middle = ((start[0] + end[0]) // 2, (start[1] + end[1]) // 2)
         self._xdotool("mousemove", *map(str, start), "sleep", "0.1", "mousedown", "1", "sleep", "0.1")
         self._xdotool("mousemove", *map(str, middle), "sleep", "0.1", "mousemove", *map(str, end), "sleep", "0.1")
@@ -137,22 +137,22 @@ class Display:
         _send_wm_delete(self.name, int(self.window(title)))
 
     def set_resources(self, text: str) -> None:
-        """Set what desktops tell all programs, as ``xrdb`` does."""
+        """Set the X resources that desktops set for all programs, as ``xrdb`` does."""
         _set_root_text(self.name, 23, text)  # XA_RESOURCE_MANAGER
 
     def set_work_area(self, x: int, y: int, width: int, height: int) -> None:
-        """Say, as a window manager does, what its panels leave of the screen."""
+        """Set, as a window manager does, which part of the screen its panels leave free."""
         area = f"{x}, {y}, {width}, {height}"
         command = ["xprop", "-root", "-f", "_NET_WORKAREA", "32c", "-set", "_NET_WORKAREA", area]
         subprocess.run(command, env=self.env, check=True, timeout=60)
 
     def die(self) -> None:
-        """Take the whole screen away from every program at once."""
+        """Kill the X server, which takes the screen away from every program."""
         self._server.kill()
         self._server.wait()
 
     def screenshot(self, title: str | None = None) -> NDArray[np.uint8]:
-        """What is on the screen, uint8 (H, W, 3) BGR: all of it, or the inside of the window called ``title``."""
+        """A screenshot, uint8 (H, W, 3) BGR: of the whole screen, or of the inside of the window called ``title``."""
         from PIL import ImageGrab
 
         picture = np.asarray(ImageGrab.grab(xdisplay=self.name).convert("RGB"))[:, :, ::-1]
@@ -181,7 +181,7 @@ class Display:
         return until(test, timeout, pause=0.03)
 
     def _windows(self, title: str) -> list[str]:
-        """Visible windows of that title. xdotool's search by name passes over those of SDL: so by class, too."""
+        """Visible windows with that title. xdotool's search by name misses SDL's windows, so search by class, too."""
         found = self._search("--name", f"^{re.escape(title)}$")
         return found or [each for each in self._search("--class", ".") if self._name_of(each) == title]
 
@@ -211,12 +211,12 @@ def require_display() -> None:
 
 @contextmanager
 def open_display(width: int = 1600, height: int = 1000, *, authority: Path | None = None) -> Iterator[Display]:
-    """Start an X server of our own on a free display number; it ends with the block.
+    """Start an X server of the test's own on a free display number; it ends with the block.
 
     Args:
         width: of the screen, pixels.
         height: of the screen, pixels.
-        authority: file with the cookies that clients must know; None lets everybody in.
+        authority: file with the cookies that clients must know; None: everybody is let in.
     """
     require_display()
     reader, writer = os.pipe()

@@ -1,7 +1,7 @@
 """A program from which files are dragged: a small X client that speaks XDND as file managers do.
 
-https://www.freedesktop.org/wiki/Specifications/XDND/, version 5; the window is asked as a file manager's would ask it,
-and fetches the list of files over the X server.
+https://www.freedesktop.org/wiki/Specifications/XDND/, version 5. Our window gets the same messages as from a file
+manager, and fetches the list of files through the X server.
 """
 
 from __future__ import annotations
@@ -85,17 +85,17 @@ def _xlib() -> ctypes.CDLL:
 def drag_onto(
     display: str, window: int, place: tuple[int, int], content: Sequence[str], kind: str = "text/uri-list"
 ) -> bool:
-    """Drag something over a window and let it go there.
+    """Drag something over a window and drop it there.
 
     Args:
         display: e.g. ``:7``.
         window: X id of the window.
         place: on the screen, pixels.
-        content: the lines that are dragged, such as ``file:///home/me/beach.png``.
-        kind: what they are.
+        content: the dragged lines, such as ``file:///home/me/beach.png``.
+        kind: their type.
 
     Returns:
-        Whether the window said that it takes it.
+        Whether the window accepted it.
 
     Raises:
         TimeoutError: the window did not answer.
@@ -118,7 +118,7 @@ def drag_onto(
         x11.XFlush(connection)
 
     def answer(name: str) -> _Message:
-        """The window's next message of that name; gives it the content meanwhile, where it asks for that."""
+        """Wait for the window's next message of that name; meanwhile send it the content if it asks for that."""
         event, end = _Event(), time.monotonic() + 10
         while time.monotonic() < end:
             if not x11.XPending(connection):

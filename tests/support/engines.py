@@ -1,4 +1,4 @@
-"""Engines without a network, for tests of everything around one."""
+"""Engines without a network, for tests of the code around engines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = [
 
 
 class LateFault:
-    """Alpha on a GPU that has failed: whoever reads it gets the error of work that was launched long before.
+    """Alpha on a GPU that has failed: reading it raises the error of work that was launched long before.
 
     Args:
         height: pixels.
@@ -69,7 +69,7 @@ class LateFault:
 
 
 class PassThroughEngine(Engine):
-    """Everything is foreground: alpha is 255 everywhere, the colour is the frame's own.
+    """Takes everything for foreground: alpha is 255 everywhere, the colour is the frame's own.
 
     Also usable by name: ``--engine tests.support.engines:PassThroughEngine``.
 
@@ -108,7 +108,7 @@ class PassThroughEngine(Engine):
         return Matte(frame, alpha, started_ns=started_ns, finished_ns=SYSTEM_CLOCK.now_ns())
 
     def alpha(self, frame: Frame) -> NDArray[np.uint8]:
-        """uint8 (H, W): what this engine takes for the alpha of ``frame``."""
+        """This engine's alpha for ``frame``, uint8 (H, W)."""
         return np.full(frame.image.shape[:2], 255, np.uint8)
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ class LeftHalfEngine(PassThroughEngine):
 
 
 class FaintEngine(PassThroughEngine):
-    """Where there is red there is the person, and a trace of them, 0 to 7, is everywhere else."""
+    """Takes red pixels for the person, and leaves faint alpha, 0 to 7, everywhere else."""
 
     def alpha(self, frame: Frame) -> NDArray[np.uint8]:
         blue, red = frame.image[..., 0], frame.image[..., 2]
@@ -133,7 +133,7 @@ class FaintEngine(PassThroughEngine):
 
 
 class FailingEngine(PassThroughEngine):
-    """Works for two frames after ``open``, then raises :class:`EngineError` for every one."""
+    """Works for two frames after ``open``, then raises :class:`EngineError` at every frame."""
 
     def matte(self, frame: Frame) -> Matte:
         if self.calls.count("matte") >= 2:
@@ -142,8 +142,8 @@ class FailingEngine(PassThroughEngine):
 
 
 class LedEngine(LeftHalfEngine):
-    """Is open when there is a file ``open`` in the folder that ``LED`` in the environment names, and raises
-    :class:`EngineError` when there is one called ``fail``."""
+    """Opens once the folder named by ``LED`` in the environment has a file ``open``; raises :class:`EngineError` when
+    it has one called ``fail``."""
 
     def open(self) -> EngineInfo:
         assert until((Path(os.environ["LED"]) / "open").exists)
@@ -156,7 +156,7 @@ class LedEngine(LeftHalfEngine):
 
 
 class SlowToOpenEngine(LeftHalfEngine):
-    """Takes six seconds to open, as a network does on a machine that is busy."""
+    """Takes six seconds to open, as a network does on a busy machine."""
 
     def open(self) -> EngineInfo:
         time.sleep(6)
@@ -164,7 +164,7 @@ class SlowToOpenEngine(LeftHalfEngine):
 
 
 class SlowAllAlongEngine(LeftHalfEngine):
-    """Takes a second and a half to be ready, and 20 ms for a frame."""
+    """Takes a second and a half to open, and 20 ms per frame."""
 
     def prepare(self, width: int, height: int) -> None:
         time.sleep(1.5)
@@ -184,7 +184,7 @@ class BuggyEngine(PassThroughEngine):
 
 
 class SlowEngine(LeftHalfEngine):
-    """Takes 20 ms for a frame."""
+    """Takes 20 ms per frame."""
 
     def alpha(self, frame: Frame) -> NDArray[np.uint8]:
         time.sleep(0.02)
@@ -192,8 +192,8 @@ class SlowEngine(LeftHalfEngine):
 
 
 class CountingEngine(PassThroughEngine):
-    """Alpha is the number of frames since the last reset, ten levels each, and 20 ms pass for each: a recurrent state
-    that shows, and that this engine cannot write down."""
+    """Alpha is the number of frames since the last reset, times ten, and each frame takes 20 ms: a visible recurrent
+    state that this engine cannot save."""
 
     def alpha(self, frame: Frame) -> NDArray[np.uint8]:
         time.sleep(0.02)
@@ -201,7 +201,7 @@ class CountingEngine(PassThroughEngine):
 
 
 class RememberingEngine(PassThroughEngine):
-    """Alpha is a slow mean of the picture's brightness, 10 ms a frame; its state can be written down and taken up."""
+    """Alpha is a slow mean of the picture's brightness, 10 ms per frame; its state can be saved and restored."""
 
     def __init__(self, settings: EngineSettings | None = None) -> None:
         super().__init__(settings)
@@ -224,7 +224,7 @@ class RememberingEngine(PassThroughEngine):
 
 
 class NotingEngine(RememberingEngine):
-    """Notes what is done with it for all engines of its kind together, and fails at pictures of 80 lines."""
+    """Records what is done with it, for all engines of this class together, and fails at pictures with 80 rows."""
 
     notes: ClassVar[list[str]] = []
 
@@ -251,7 +251,7 @@ class NotingEngine(RememberingEngine):
 
 
 class HungryEngine(LeftHalfEngine):
-    """Has memory for three frames at once, and for a ratio of 0.3 at most, unless it works on the CPU (by name)."""
+    """Has memory for three frames at once and for a ratio of at most 0.3, unless it works on the CPU (by name)."""
 
     def prepare(self, width: int, height: int) -> None:
         super().prepare(width, height)
@@ -275,8 +275,8 @@ class HungryEngine(LeftHalfEngine):
 
 
 class LosesItsDeviceEngine(LeftHalfEngine):
-    """Works for nine frames of its process, of however many files; then its GPU is lost: every call fails of it, also
-    those that are to free its memory."""
+    """Works for nine frames per process, over all files; then its GPU is lost, and every call fails, even those that
+    free memory."""
 
     matted = 0
 
@@ -308,7 +308,7 @@ class _InMainMemory(EngineInfo):
 
 
 class SaysWhereEngine(LeftHalfEngine):
-    """Says that it works on the device that was asked for; its mattes are in main memory all the same."""
+    """Claims to work on the device that was asked for; its mattes are in main memory all the same."""
 
     def open(self) -> EngineInfo:
         self.calls.append("open")
@@ -317,7 +317,7 @@ class SaysWhereEngine(LeftHalfEngine):
 
 
 class FaultyEngine(LeftHalfEngine):
-    """Fails on purpose, as its subclasses say, at those frames since ``open`` whose numbers are in ``at``."""
+    """Fails on purpose, in the way of its subclass, at the frames since ``open`` whose numbers are in ``at``."""
 
     at: Sequence[int] = ()
 
@@ -331,7 +331,7 @@ class FaultyEngine(LeftHalfEngine):
 
 
 class FailsOnceEngine(FaultyEngine):
-    """Fails at frame 5, and not when asked again."""
+    """Fails at frame 5, but not when it is asked again."""
 
     at = (5,)
 
@@ -343,7 +343,7 @@ class AlwaysFailsEngine(FaultyEngine):
 
 
 class NanEngine(FaultyEngine):
-    """Gives NaN or infinite values from frame 5 on, until it is opened anew."""
+    """Gives NaN or infinite values from frame 5 on, until it is opened again."""
 
     at = range(5, 10**9)
 
@@ -352,7 +352,7 @@ class NanEngine(FaultyEngine):
 
 
 class WrongSizeEngine(FaultyEngine):
-    """Gives a matte of half the size from frame 5 on, until it is opened anew."""
+    """Gives a matte of half the size from frame 5 on, until it is opened again."""
 
     at = range(5, 10**9)
 
@@ -371,7 +371,7 @@ class HangingEngine(FaultyEngine):
 
 
 class NeverReturnsEngine(LeftHalfEngine):
-    """Works for five frames and then not at all: what a driver that hangs looks like."""
+    """Works for five frames and then blocks for ever, as a driver that hangs."""
 
     def matte(self, frame: Frame) -> Matte:
         if frame.seq >= 5:

@@ -1,4 +1,4 @@
-"""A live run whose outputs can all be looked at: the window, a recording, a sink as a virtual camera is one."""
+"""A live run whose outputs can all be looked at: the window, a recording, and a sink like a virtual camera."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SIZE = (160, 96)
 
 
 class Taken(PictureSink):
-    """As a virtual camera takes them; the newest is kept."""
+    """Takes pictures as a virtual camera does, and keeps the newest."""
 
     name = "taken"
 
@@ -52,14 +52,14 @@ class Taken(PictureSink):
 
 
 class Drawn(Toolkit):
-    """A window that nobody sees: what was shown last, and keys to press."""
+    """A window without a screen: keeps what was shown last, and can be sent keys."""
 
     name = "drawn"
     canvas: ClassVar[Bytes | None] = None
     pressed: ClassVar[list[Event]] = []
 
     def open(self, title: str, size: tuple[int, int]) -> None:
-        """Of the frames' size, whatever is asked for."""
+        """Always of the frames' size, whatever is asked for."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -87,12 +87,12 @@ class Drawn(Toolkit):
 
 
 class Everywhere:
-    """The run, and what each output shows now.
+    """A run, and what each of its outputs shows now.
 
     Args:
-        app: it.
+        app: the running program.
         taken: one of its sinks.
-        stills: a folder that it records into.
+        stills: the folder that it records stills into.
     """
 
     def __init__(self, app: _App, taken: Taken, stills: Path) -> None:
@@ -100,16 +100,16 @@ class Everywhere:
         self.controls = app.controls
 
     def pictures(self) -> dict[str, Bytes | None]:
-        """The window's, the recording's and the sink's newest picture, each of the frames' size."""
+        """The newest picture of the window, of the recording and of the sink, each of the frames' size."""
         found: dict[str, Bytes | None] = {"window": Drawn.canvas, "taken": self.taken.newest, "recorded": None}
         for path in sorted(self.stills.glob("*.png"))[::-1]:
             found["recorded"] = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            if found["recorded"] is not None:  # else it is being written
+            if found["recorded"] is not None:  # else it is just being written
                 break
         return found
 
     def show(self, test: Callable[[Bytes], bool], seconds: float = 20) -> bool:
-        """Whether every output comes to show a picture that passes."""
+        """Whether every output shows a picture that passes the test, in time."""
 
         def all_do() -> bool:
             return all(each is not None and test(each) for each in self.pictures().values())
@@ -124,10 +124,10 @@ class Everywhere:
 def everywhere(
     folder: Path, patch: pytest.MonkeyPatch, engine: EngineSettings, source: SourceSettings, **options: Any
 ) -> Iterator[Everywhere]:
-    """The run, going on in a thread."""
+    """A live run with all these outputs, in a thread."""
     patch.setattr("rvm_live.apps.preflight.display_available", lambda: None)
     patch.setattr("rvm_live.sinks.window.window.open_window", _open_window)
-    patch.setattr("rvm_live.sinks.window.overlay.Overlay.draw", lambda *_, **__: None)  # what lies over the picture
+    patch.setattr("rvm_live.sinks.window.overlay.Overlay.draw", lambda *_, **__: None)  # the overlay on the picture
     Drawn.canvas, Drawn.pressed[:] = None, []
     stills, taken = folder / "stills", Taken()
     settings = LiveSettings(source, engine, **{"statistics": "off", "record": f"{stills}/", **options})
@@ -137,7 +137,7 @@ def everywhere(
 
 @contextmanager
 def going(settings: LiveSettings, begun: Callable[[_App], Any], sinks: Sequence[Sink] = ()) -> Iterator[_App]:
-    """A live run in a thread of its own, from when it has ``begun``; what it raises fails the test."""
+    """A live run in its own thread, given once it has ``begun``; an exception in it fails the test."""
     notices = Notices()
     engine = failover(settings.engine, notices, live=True)
     app = _App(settings, engine, notices, Overflow.DROP_OLDEST, SYSTEM_CLOCK, sinks=sinks)

@@ -1,4 +1,4 @@
-"""The kernels of the pass over the full picture, in tests; compiled once for this user, not for each run."""
+"""The kernels of the one pass over the full picture, for tests; compiled once per user, not for each run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _module() -> Any:
 
 @contextmanager
 def fast() -> Iterator[Any]:
-    """With the kernels, whatever the environment says; the test is skipped where Numba is missing."""
+    """Use the kernels, whatever the environment says; skip the test where Numba is missing."""
     try:
         module = _module()
     except ImportError:
@@ -42,7 +42,7 @@ def fast() -> Iterator[Any]:
 
 
 class FastCpu(CpuCompositor):
-    """Composes with the kernels, while everything around it does not."""
+    """Composites with the kernels, while the code around it does without."""
 
     def composite(self, *args: Any, **kwargs: Any) -> Any:
         with fast():

@@ -1,4 +1,4 @@
-"""A real HLS server on loopback (RFC 8216): segments that FFmpeg made, and a playlist that moves in real time."""
+"""A real HLS server on the loopback (RFC 8216): segments made by FFmpeg, and a playlist that advances in real time."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class HlsServer:
     """Serves numbered pictures at 25 a second.
 
     Args:
-        folder: for the segments; empty.
-        kind: ``live`` (its playlist is a window of five segments), ``event`` (it grows), ``finished``.
+        folder: an empty folder for the segments.
+        kind: ``live`` (the playlist is a window of five segments), ``event`` (it grows) or ``finished``.
         segment_s: length of a segment, seconds.
         fragmented: MP4 fragments instead of MPEG-TS.
-        count: segments there are.
-        begun: segments that are there at the start.
+        count: number of segments.
+        begun: segments that are listed at the start.
 
     Attributes:
         url: of the playlist.
-        asked: paths, in order.
-        most: segments that may be listed, at most ``count``: where the encoder stands still.
-        listed: segments in the playlist that was given last.
+        asked: requested paths, in order.
+        most: how many segments may be listed, at most ``count``; set it to stop the encoder.
+        listed: segments in the playlist that was served last.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class HlsServer:
             daemon_threads = True
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                pass  # whoever reads leaves when it likes
+                pass  # a reader may leave at any time
 
         self._http = Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, name="hls")

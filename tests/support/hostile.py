@@ -1,4 +1,4 @@
-"""Files that mean harm, made by hand, and a process of its own in which they are opened under limits."""
+"""Malicious files, made by hand, and a separate process that opens them under limits."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def tuple_of(*values: bytes) -> bytes:
 
 
 def call(function: str, *arguments: bytes) -> bytes:
-    """``function`` is written ``module name``."""
+    """A call in a pickle; ``function`` is written ``module name``."""
     module, name = function.split(" ")
     return f"c{module}\n{name}\n".encode() + tuple_of(*arguments) + b"R"
 
@@ -58,7 +58,7 @@ def call(function: str, *arguments: bytes) -> bytes:
 def tensor(
     key: str, numel: int, shape: tuple[int, ...], stride: tuple[int, ...], offset: int = 0, kind: str = "FloatStorage"
 ) -> bytes:
-    """What ``torch.save`` writes for a tensor."""
+    """The pickle that ``torch.save`` writes for a tensor."""
     storage = tuple_of(text("storage"), f"ctorch\n{kind}\n".encode(), text(key), text("cpu"), number(numel)) + b"Q"
     sizes, steps = tuple_of(*map(number, shape)), tuple_of(*map(number, stride))
     rebuild = "torch._utils _rebuild_tensor_v2"
@@ -66,12 +66,12 @@ def tensor(
 
 
 def pickled(values: Mapping[str, bytes]) -> bytes:
-    """A dictionary whose values are pickled already."""
+    """A dictionary whose values are already pickled."""
     return b"\x80\x04}(" + b"".join(text(name) + value for name, value in values.items()) + b"u."
 
 
 def code(trap: Path) -> dict[str, bytes]:
-    """Pickled values by every road that leads to running code; unpickling any of them makes the folder ``trap``."""
+    """Pickled values, one for each way to run code; unpickling any of them creates the folder ``trap``."""
     made, mkdir = text(str(trap)), b"cos\nmkdir\n"
     python = text(f"__import__('os').mkdir({str(trap)!r})")
     inner = pickled({"x": call("os mkdir", made)})
@@ -102,7 +102,7 @@ def code(trap: Path) -> dict[str, bytes]:
 
 
 def archive(records: Mapping[str, bytes], root: str = "archive", method: int = zipfile.ZIP_STORED) -> bytes:
-    """A zip file as ``torch.save`` makes them."""
+    """A zip file as ``torch.save`` makes it."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method, compresslevel=1) as file:
         for name, data in {"version": b"3\n", **records}.items():
@@ -111,22 +111,22 @@ def archive(records: Mapping[str, bytes], root: str = "archive", method: int = z
 
 
 def beyond(data: bytes, name: str, where: int) -> bytes:
-    """A zip file one of whose records is said to begin at ``where``."""
+    """A zip file in which one record claims to begin at ``where``."""
     buffer = io.BytesIO(data)
     with zipfile.ZipFile(buffer, "a") as file:
-        file.writestr("archive/more", b"")  # what makes it write its directory
+        file.writestr("archive/more", b"")  # forces zipfile to write the directory
         file.getinfo(name).header_offset = where
     return buffer.getvalue()
 
 
 def safetensors(header: object, data: bytes = b"") -> bytes:
-    """``header`` is written as JSON, or as it is where it is bytes."""
+    """A safetensors file; ``header`` is written as JSON, or as it is if it is bytes."""
     encoded = header if isinstance(header, bytes) else json.dumps(header).encode()
     return len(encoded).to_bytes(8, "little") + encoded + data
 
 
 def png(width: int, height: int) -> bytes:
-    """Black, one bit for each pixel: a few bytes for any size."""
+    """A black PNG with one bit per pixel: a few bytes for any size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -143,14 +143,14 @@ def png(width: int, height: int) -> bytes:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one file.
+    """The result of opening one file.
 
     Attributes:
         error: name of the exception's type; empty if it was opened.
         message: its text.
-        seconds: of processor time that it took.
-        grown: peak memory since the good file was opened, MiB.
-        sprung: the trap was there afterwards.
+        seconds: processor time that it took.
+        grown: peak memory beyond that of the good file, MiB.
+        sprung: whether the trap was there afterwards.
     """
 
     error: str
@@ -201,13 +201,13 @@ for path in paths:
 
 
 def opened_apart(kind: str, good: Path, paths: list[Path], trap: Path) -> list[Outcome]:
-    """Open files in a process that may not take more than 1 GiB beyond what a good file takes; Linux alone.
+    """Open files in a process that may take at most 1 GiB more than a good file takes; Linux only.
 
     Args:
         kind: ``weights``, ``source`` or ``background``.
         good: opened first.
         paths: opened in turn.
-        trap: what code in them would make.
+        trap: the folder that code in them would create.
     """
     told = json.dumps([kind, str(good), str(trap), *map(str, paths)])
     done = subprocess.run(

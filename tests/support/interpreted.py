@@ -1,5 +1,5 @@
-"""Runs the Triton kernels in Triton's own interpreter, on the CPU; a program of its own, for Triton decides at import
-whether it interprets. Prints one JSON object: what each case was off by."""
+"""Runs the Triton kernels in Triton's own interpreter, on the CPU. A program of its own, since Triton decides at import
+whether it interprets. Prints one JSON object: the error of each case."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ SIZES = ((97, 161, 0.4), (96, 160, 0.25), (33, 50, 1.0), (50, 91, 0.37), (16, 70
 
 
 def full_size(height: int, width: int, ratio: float) -> dict[str, float]:
-    """Grey levels that the kernels and torch's operations are apart at most, and for what part of the values."""
+    """The largest difference between the kernels and torch's operations, in grey levels, and the share of values that
+    differ."""
     generator = torch.Generator().manual_seed(height)
     image = torch.randint(0, 256, (height, width, 3), dtype=torch.uint8, generator=generator)
     plain, ours = PlainFullSize(), triton_kernels.FusedFullSize()
@@ -39,7 +40,7 @@ def full_size(height: int, width: int, ratio: float) -> dict[str, float]:
 
 
 def blend() -> int:
-    """Values of a random composite that are not those of the formula."""
+    """How many values of a random composite differ from the formula."""
     rng = np.random.default_rng(3)
     colour, plate = rng.integers(0, 256, (2, 37, 41, 3), np.uint8)
     alpha = rng.integers(0, 256, (37, 41), np.uint8)

@@ -1,4 +1,4 @@
-"""A real web server on the loopback that serves what a test wants, as a mirror of the official release."""
+"""A real web server on the loopback that serves what a test wants, as a mirror of the official release would."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Answer = Callable[[BaseHTTPRequestHandler, int], None]
 
 @lru_cache
 def certificate() -> Path:
-    """A new certificate for the loopback, which nobody trusts but whoever is told to (``REQUESTS_CA_BUNDLE``), and its
-    key, in one file."""
+    """A new certificate for the loopback and its key, in one file. Nobody trusts it except programs told to
+    (``REQUESTS_CA_BUNDLE``)."""
     openssl = shutil.which("openssl")
     if openssl is None:
         missing("no openssl, which makes a certificate for the test's server", required="RVM_LIVE_REQUIRE_DATA")
@@ -46,7 +46,7 @@ def certificate() -> Path:
 
 @contextmanager
 def serving(answer: Answer, *, secure: bool = False) -> Iterator[tuple[str, list[str]]]:
-    """Serve until the block ends, ``secure``: over https; gives the base URL and the list of paths asked for."""
+    """Serve until the block ends (``secure``: over https); gives the base URL and the list of requested paths."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -73,7 +73,7 @@ def serving(answer: Answer, *, secure: bool = False) -> Iterator[tuple[str, list
 
 
 def send(handler: BaseHTTPRequestHandler, body: bytes, *, status: int = 200, length: int | None = None) -> None:
-    """Answer with ``body``; ``length`` announces another length than its own, -1 none."""
+    """Answer with ``body``; ``length`` announces another length than the body's, -1 announces none."""
     handler.send_response(status)
     announced = len(body) if length is None else length
     if announced >= 0:

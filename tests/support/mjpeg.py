@@ -1,4 +1,4 @@
-"""A camera on the network: a real MJPEG-over-HTTP server on loopback that a test can slow, stall and cut."""
+"""A network camera: a real MJPEG-over-HTTP server on the loopback that a test can slow down, stall and cut off."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class MjpegServer:
 
     Attributes:
         fps: pictures per second; may be changed while serving.
-        url: where the stream is.
+        url: address of the stream.
         clients: connections so far.
-        answered: those that were served.
-        sent: pictures so far, to all of them.
-        garbled: send pictures that are none.
+        answered: connections that were served.
+        sent: pictures so far, over all connections.
+        garbled: send data that is not a picture.
         frozen: send the same picture again and again.
         delay_s: seconds until a client is answered.
         silent: answer, but send no picture.
-        shown: send that, uint8 (H, W, 3) BGR, in place of numbered pictures.
+        shown: send this picture, uint8 (H, W, 3) BGR, instead of numbered ones.
         room: colour of the right half, B, G, R; None: the numbered picture has none.
     """
 

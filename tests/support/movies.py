@@ -1,4 +1,4 @@
-"""Video files with sound, and what is in a file: time stamps, sound, pictures."""
+"""Makes video files with sound, and reads what is in a file: time stamps, sound, pictures."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ __all__ = ["Inside", "hidden", "inside", "make_movie", "named", "names", "pictur
 
 @dataclass(frozen=True)
 class Inside:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         times: of each picture, seconds.
-        seconds: length of the picture track.
-        sound: for each sound track its codec and the bytes of its packets.
+        seconds: length of the video track.
+        sound: for each sound track its codec and its packets' bytes.
         sound_times: when each track's sound begins, seconds.
         size: width and height.
-        codec: of the picture.
-        pix_fmt: likewise.
+        codec: of the video track.
+        pix_fmt: pixel format of the video track.
     """
 
     times: tuple[Fraction, ...]
@@ -90,14 +90,14 @@ def _tone(
 
 
 def since_start(of: Inside) -> list[float]:
-    """Times of the pictures from where picture or sound begins, seconds; a sound encoder may begin a little earlier."""
+    """Times of the pictures since picture or sound begins, seconds; a sound encoder may begin a little earlier."""
     first = float(of.times[0])
     start = min([first, *(each for each in of.sound_times if each < first - 0.1)])
     return [float(each) - start for each in of.times]
 
 
 def inside(path: Path) -> Inside:
-    """Look into a file."""
+    """Read the content of a file."""
     with av.open(str(path)) as container:
         video = container.streams.video[0]
         times = tuple(frame.pts * frame.time_base for frame in container.decode(video))
@@ -115,15 +115,15 @@ def inside(path: Path) -> Inside:
 
 
 def pictures(path: Path, form: str) -> list[NDArray[np.uint8]]:
-    """Every picture in a pixel format."""
+    """Every picture, in a pixel format."""
     with av.open(str(path)) as container:
         frames = container.decode(video=0)
-        # FFmpeg's own way to BGR takes a level and more off.
+        # FFmpeg's own conversion to BGR is off by a level and more.
         return [bgr_of(frame) if form == "bgr24" else frame.to_ndarray(format=form) for frame in frames]
 
 
 def named(path: Path) -> tuple[str, str | None, str]:
-    """Tag (empty where the container has none), profile and pixel format of the picture; ``ffprobe`` must say the same
+    """The video's tag (empty where the container has none), profile and pixel format; ``ffprobe`` must say the same
     where it is installed."""
     with av.open(str(path)) as container:
         video = container.streams.video[0]
@@ -139,10 +139,10 @@ def named(path: Path) -> tuple[str, str | None, str]:
 
 
 def names(folder: Path) -> list[str]:
-    """What lies in a folder of outputs, but for the records of what they were made of."""
+    """The files in an output folder, without the records of how they were made."""
     return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".made.json"))
 
 
 def hidden(folder: Path) -> list[str]:
-    """What of that is hidden: left over."""
+    """The hidden files among them, which are leftovers."""
     return [name for name in names(folder) if name.startswith(".")]

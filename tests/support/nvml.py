@@ -1,4 +1,4 @@
-"""A real shared library under NVML's name, built on the spot, that tells of two cards that are not there."""
+"""A real shared library under NVML's name, built on the spot, that reports two cards that do not exist."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ int nvmlDeviceGetClockInfo(void *h, int kind, unsigned *mhz) { *mhz = kind ? 700
 
 
 def build(folder: Path) -> Path:
-    """The folder, with a libnvidia-ml.so.1 of our own in it; skips where none can be built."""
+    """The folder with a libnvidia-ml.so.1 built from our source; skips where it cannot be built."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None or not sys.platform.startswith("linux"):
         pytest.skip("needs Linux and a C compiler to build a stand-in NVML library")

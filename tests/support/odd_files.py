@@ -1,8 +1,8 @@
-"""Small files with one oddity each, drawn on the spot, and what is right for them.
+"""Small files with one oddity each, drawn on the spot, and the right result for each.
 
-Every picture is a card: a colour in each corner (red, green, blue, yellow, clockwise from the upper left: red, green,
-yellow, blue), and the number of the frame in white and black bars between them. So a picture that comes out tells which
-one it is and how it lies.
+Every picture is a card: a colour in each corner (clockwise from the upper left: red, green, blue, yellow), and the
+number of the frame in white and black bars between them. So a decoded picture shows which frame it is and how it is
+oriented.
 """
 
 from __future__ import annotations
@@ -57,17 +57,17 @@ def corners_of(image: NDArray[np.uint8]) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """One file and what is right for it.
+    """One file, and the right result for it.
 
     Attributes:
-        name: of the file.
-        make: writes it.
-        fails: what the one line says that refuses it; empty where it is to be done.
-        frames: numbers of the frames in order; None where their count alone is told by ``count``.
-        count: how many there are, at least, where damage decides.
-        times: seconds at which they are shown; None where nobody can say.
+        name: the file's name.
+        make: writes the file.
+        fails: what the one-line error says that refuses it; empty if the file must work.
+        frames: numbers of the frames in order; None where only their count is known, from ``count``.
+        count: the least number of frames, where damage decides.
+        times: seconds at which they are shown; None where they are not defined.
         seconds: length of the picture.
-        shape: width by height as it is seen.
+        shape: width by height as displayed.
         corners: as :func:`corners_of`; None where the picture has no card.
         sound: codecs of the sound tracks.
         languages: of the sound tracks, in order.
@@ -76,9 +76,9 @@ class Case:
         subtitles: how many tracks.
         offset: seconds by which the sound begins after the picture.
         told: a word of what the program says about it.
-        colours: how far a corner's colour may be off, in levels.
+        colours: how far a corner's colour may be off, levels.
         arguments: for ``rvm-live batch``.
-        tags: of the picture: pairs of ffprobe's names and values.
+        tags: of the video: pairs of ffprobe's names and values.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Case:
 
 @dataclass
 class Film:
-    """How a film is written; the defaults are an ordinary one."""
+    """How a film is written; the defaults make an ordinary one."""
 
     codec: str = "libx264"
     pix_fmt: str = "yuv420p"
@@ -242,7 +242,7 @@ def case(name: str, **right: Any) -> Callable[[Callable[[Path], None]], Callable
 
 
 def drawn(name: str, how: dict[str, Any], **right: Any) -> None:
-    """A case that is one film with nothing done to it afterwards."""
+    """A case that is one film without later changes."""
     CASES.append(Case(name, lambda path: film(path, **how), **right))
 
 
@@ -250,7 +250,7 @@ def drawn(name: str, how: dict[str, Any], **right: Any) -> None:
 
 
 def _with_picture(path: Path, *, first: bool, codec: str = "png", film_too: bool = True) -> None:
-    """A film with a cover; or its sound alone, with one."""
+    """A film with a cover picture; or only its sound, with one."""
     with av.open(str(path), "w") as out:
 
         def cover() -> Any:
@@ -279,7 +279,7 @@ def _with_picture(path: Path, *, first: bool, codec: str = "png", film_too: bool
 
 
 def _covers_first(path: Path) -> None:
-    """Put an MP4's cover before its tracks, where programs for tags leave it: so the demuxer lists it first."""
+    """Put an MP4's cover before its tracks, where programs for tags put it, so that the demuxer lists it first."""
     data = path.read_bytes()
 
     def boxes(start: int, end: int) -> list[tuple[bytes, int, int]]:
@@ -306,7 +306,7 @@ CASES += [
 
 @case("preview.mkv")
 def _preview(path: Path) -> None:
-    """A small track that is not the default stands before the one that is."""
+    """A small track that is not the default, placed before the one that is."""
     with av.open(str(path), "w") as out:
         small, large = Film(size=(48, 32), numbers=(31,)), Film()
         first, second = _add_picture(out, small), _add_picture(out, large)
@@ -321,9 +321,9 @@ def _sound_only(path: Path) -> None:
         _sing(out, _add_tone(out, Tone()), Tone())
 
 
-# How it lies
+# Orientation
 
-_LIES = {  # matrix (a, b, c, d), the corners as they are then seen, whether the sides change places
+_LIES = {  # matrix (a, b, c, d), the corners as displayed, whether width and height swap
     "turned_90": ((0, 1, -1, 0), "BRYG", True),
     "turned_180": ((-1, 0, 0, -1), "YBGR", False),
     "turned_270": ((0, -1, 1, 0), "GYRB", True),
@@ -368,7 +368,7 @@ def _smaller_later(path: Path) -> None:
 
 
 def _joined(path: Path, *films: dict[str, Any]) -> None:
-    """Several transport streams one behind the other."""
+    """Several transport streams, one after the other."""
     data = b""
     for how in films:
         film(path, format="mpegts", **how)
@@ -424,7 +424,7 @@ def _twice_with_sound(path: Path) -> None:
     _joined(path, {"sound": (Tone(),)}, {"sound": (Tone(),)})
 
 
-# Sound and what goes with it
+# Sound, and what belongs to it
 
 drawn("pcm.avi", {"codec": "mpeg4", "sound": (Tone("pcm_s16le"),)}, sound=("aac",), offset=0.0)
 drawn("pcm.mkv", {"sound": (Tone("pcm_s16le"),)}, sound=("aac",), offset=0.0)
@@ -447,7 +447,7 @@ drawn("titled.mp4", {"metadata": {"title": "A walk"}}, title="A walk")
 drawn("titled.mkv", {"metadata": {"title": "A walk"}, "sound": (Tone("ac3"),)}, title="A walk", sound=("ac3",))
 
 
-# Damage, and what is none
+# Damage, and what only looks like it
 
 
 def _nonsense(first: int, last: int) -> Callable[[int, bytes], bytes]:

@@ -1,4 +1,4 @@
-"""Somebody at every picture that the page serves, who looks for the room in it."""
+"""A viewer of every kind of picture that the page serves, who looks for the room in it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["Onlookers"]
 
 
 class Onlookers:
-    """Looks at all kinds at once, on a thread of its own, from :meth:`start` to :meth:`stop`.
+    """Watches all kinds at once, on its own thread, from :meth:`start` to :meth:`stop`.
 
     Args:
-        room: a picture -> share of it that is the room.
+        room: a picture -> the share of it that shows the room.
         person: a picture -> whether somebody is in it.
 
     Attributes:
-        room: most of the room in any picture, by kind.
+        room: the largest share of the room in any picture, by kind.
         frozen_s: the longest that a person stood still, by kind.
-        seen: pictures, by kind.
+        seen: number of pictures, by kind.
     """
 
     def __init__(self, room, person) -> None:
@@ -39,7 +39,7 @@ class Onlookers:
         self._thread: threading.Thread | None = None
 
     def start(self, source: str) -> None:
-        """Look at the server whose address for OBS this is."""
+        """Watch the server that has this address for OBS."""
         base, _, token = source.partition("/obs#")
         self._thread = threading.Thread(target=lambda: asyncio.run(self._all(base, token)), name="onlookers")
         self._thread.start()

@@ -1,4 +1,4 @@
-"""ONNX files for tests: one size, and any size, as those of the RVM authors' release are."""
+"""ONNX files for tests: for one size, and for any size like those of the RVM authors' release."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _AnySize(nn.Module):
     def forward(
         self, src: Tensor, r1: Tensor, r2: Tensor, r3: Tensor, r4: Tensor, downsample_ratio: Tensor
     ) -> tuple[Tensor, ...]:
-        # While tracing, sizes are tensors and stay open.
+        # While tracing, sizes are tensors and stay variable.
         size = [(downsample_ratio[0] * side).long() for side in src.shape[2:]]
         base = functional.interpolate(src, size, mode="bilinear", align_corners=False)
         mat, hidden, *states = self.network.coarse(base, r1, r2, r3, r4)

@@ -1,9 +1,8 @@
-"""The part of ``cv2.cuda`` that the opencv-cuda compositor uses, on the CPU.
+"""The part of ``cv2.cuda`` that the opencv-cuda compositor uses, computed on the CPU.
 
 Names, argument order and types follow OpenCV's Python bindings, and so do the rules that are easy to break: sizes and
-types of both operands must match, ``dst`` is written in place when it fits, arithmetic saturates,
-separable kernels have at most 32 taps. It shows that the calls are put together rightly, not that a GPU carries them
-out.
+types of both operands must match, ``dst`` is written in place when it fits, arithmetic saturates, and separable kernels
+have at most 32 taps. It shows that the calls are right, not that a GPU carries them out.
 """
 
 from __future__ import annotations

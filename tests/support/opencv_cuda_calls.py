@@ -1,7 +1,7 @@
-"""Does the real ``cv2.cuda`` take the calls of the opencv-cuda compositor? Run as a program, prints JSON.
+"""Does the real ``cv2.cuda`` accept the calls of the opencv-cuda compositor? Run as a program, prints JSON.
 
-The compositor works on the stand-in, which notes the form of every call; each form is then held against the signatures
-of the real functions, and the constructors are called.
+The compositor works on the stand-in, which records the form of every call. Each form is compared with the signatures of
+the real functions, and the constructors are called.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Form = tuple[str, tuple[Any, ...], dict[str, Any]]
 
 
 def recorded() -> list[Form]:
-    """Every call of three composites: name, positional and named arguments; ``GpuMat.x`` for methods of a matrix."""
+    """Every call of three composites: name, positional and named arguments; ``GpuMat.x`` for a matrix's methods."""
     forms: list[Form] = []
 
     def noting(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,7 +71,7 @@ def recorded() -> list[Form]:
         compositor.close()
     finally:
         cv2.cuda = real
-    # What memory shared with torch needs beyond that; see rvm_live/compositing/cuda_memory.py.
+    # What sharing memory with torch needs besides; see rvm_live/compositing/cuda_memory.py.
     forms.append(("wrapStream", (0,), {}))
     forms.append(("createGpuMatFromCudaMemory", (4, 6, cv2.CV_8UC3, 4096, 18), {}))
     forms.append(("setDevice", (0,), {}))
@@ -79,9 +79,9 @@ def recorded() -> list[Form]:
 
 
 def outcome(form: Form) -> str:
-    """``ok``, or what the real function has against the arguments.
+    """``ok``, or the real function's objection to the arguments.
 
-    A function is asked for its signatures only: called without a device, OpenCV ends the process, because the bindings
+    A function is only asked for its signatures: called without a device, OpenCV ends the process, because the bindings
     make the default stream where they catch no exceptions.
     """
     name, args, named = form
@@ -96,14 +96,14 @@ def outcome(form: Form) -> str:
 
 
 def fits(signature: str, args: tuple[Any, ...], named: dict[str, Any]) -> bool:
-    """Whether such a call fits a signature as ``src1, src2[, dst[, stream]]``."""
+    """Whether such a call fits a signature like ``src1, src2[, dst[, stream]]``."""
     required = len(re.findall(r"\w+", signature.partition("[")[0]))
     names = re.findall(r"\w+", signature)
     return len(args) <= len(names) and set(names[len(args) : required]) <= set(named) <= set(names[len(args) :])
 
 
 def constructed(args: tuple[Any, ...]) -> str:
-    """A constructor may be called: it understands its arguments before it asks for a device."""
+    """Call a constructor, which is possible: it checks its arguments before it asks for a device."""
     try:
         cv2.cuda.GpuMat(*(cv2.cuda.GpuMat() if isinstance(part, opencv_cuda.GpuMat) else part for part in args))
     except SystemError as error:  # how the bindings raise a constructor's cv2.error

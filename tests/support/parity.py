@@ -1,9 +1,9 @@
 """Runs the reference cases of the official implementation through our network; also a program of its own.
 
 Convolution kernels round differently from one instruction set to the next, and networks with formula weights (whose
-activations run into the thousands) amplify that to 1e-3. The references come from oneDNN's AVX2 kernels on more than
-one thread, so an exact comparison must run with ``ONEDNN_MAX_CPU_ISA=AVX2``, which oneDNN reads once, when it is
-loaded: hence the process of its own.
+activations reach the thousands) amplify that to 1e-3. The references were made by oneDNN's AVX2 kernels on more than
+one thread. So an exact comparison needs ``ONEDNN_MAX_CPU_ISA=AVX2``, which oneDNN reads only when it is loaded: hence
+the separate process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OUTPUTS = ("fgr", "pha", "r1", "r2", "r3", "r4")
 
 
 def formula(data: Path) -> ModuleType:
-    """The module that makes weights from names and shapes."""
+    """The module that computes weights from names and shapes."""
     spec = importlib.util.spec_from_file_location("formula_weights", data / "reference" / "formula_weights.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

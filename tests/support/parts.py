@@ -1,4 +1,4 @@
-"""The package of ``docs/plugins.md``, as it stands there."""
+"""The example package of ``docs/plugins.md``, exactly as the page shows it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALL_FIVE = (
 
 
 def write_parts(folder: Path) -> Path:
-    """Write it there; returns the folder."""
+    """Write the package into the folder; returns the folder."""
     (folder / "parts").mkdir(parents=True)
     (folder / "parts" / "__init__.py").touch()
     (toml,) = re.findall(r"^```toml\n(.*?)^```", _PAGE, re.DOTALL | re.MULTILINE)

@@ -19,7 +19,8 @@ BACKGROUND = (190, 90, 30)
 
 
 def disc_alpha(width: int, height: int, *, centre: float = 0.5, radius: float = 0.3, soft: float = 6.0) -> NDArray:
-    """Alpha of a disc, uint8 (height, width), as it is shown; ``centre``, ``radius``: parts of width and height."""
+    """Alpha of a disc, uint8 (height, width), as displayed; ``centre`` and ``radius`` are shares of width and
+    height."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     distance = np.hypot(columns - centre * width, rows - height / 2)
     alpha = (np.clip((radius * height - distance) / soft + 0.5, 0, 1) * 255 + 0.5).astype(np.uint8)
@@ -37,7 +38,7 @@ def make_composite(
     alpha: NDArray | None = None,
     foreground: NDArray | None = None,
 ) -> Composite:
-    """A composite whose frame, matte and picture belong together; BGRA where ``transparent``."""
+    """A composite whose frame, matte and picture belong together; BGRA if ``transparent``."""
     if alpha is None:
         alpha = disc_alpha(width, height)
     if foreground is None:
@@ -56,6 +57,6 @@ def make_composite(
 
 
 def share_of(picture: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int) -> float:
-    """Which part of the pixels, (H, W, 3), is within so many levels of a colour."""
+    """Share of the pixels of a picture (H, W, 3) that are within so many levels of a colour."""
     near = cv2.inRange(picture, *(tuple(each + by for each in colour) for by in (-tolerance, tolerance)))
     return cv2.countNonZero(near) / near.size

@@ -1,4 +1,4 @@
-"""A PipeWire, a WirePlumber and a session bus of one's own, and programs that read from a camera there.
+"""A private PipeWire, WirePlumber and session bus, and programs that read from a camera there.
 
 They need no systemd, no sound card and no camera. Use :func:`open_session` as a context manager, or inside a fixture.
 """
@@ -40,13 +40,13 @@ def require_pipewire(*, portal: bool = False) -> None:
 
 
 class Reader:
-    """``pipewiresrc`` that writes every picture of the camera into a file.
+    """A reader, ``pipewiresrc``, that writes every picture of the camera into a file.
 
     Args:
-        session: where the camera is.
-        kind: of the pixels, ``I420`` or ``NV12``.
+        session: the session that has the camera.
+        kind: pixel format, ``I420`` or ``NV12``.
         size: width and height, pixels.
-        node: name of the camera.
+        node: the camera's node name.
     """
 
     def __init__(self, session: Session, kind: str, size: tuple[int, int], node: str = "rvm-live") -> None:
@@ -58,7 +58,7 @@ class Reader:
         self.process = session.start(command)
 
     def pictures(self) -> NDArray[np.uint8]:
-        """Those that came so far, uint8 (n, H * 3 / 2, W)."""
+        """The pictures that have arrived so far, uint8 (n, H * 3 / 2, W)."""
         width, height = self._size
         data = np.fromfile(self.path, np.uint8) if self.path.exists() else np.empty(0, np.uint8)
         bytes_each = width * height * 3 // 2
@@ -66,7 +66,7 @@ class Reader:
         return whole.reshape(-1, height * 3 // 2, width)
 
     def wait(self, count: int) -> NDArray[np.uint8]:
-        """The first ``count`` pictures and what came with them."""
+        """Wait for ``count`` pictures; returns them and any that arrived with them."""
         width, height = self._size
         wanted = count * width * height * 3 // 2
         assert until(lambda: self.path.exists() and self.path.stat().st_size >= wanted), (
@@ -75,7 +75,7 @@ class Reader:
         return self.pictures()
 
     def freeze(self) -> None:
-        """Hang."""
+        """Make the reader hang."""
         self.process.send_signal(signal.SIGSTOP)
 
     def close(self) -> None:
@@ -85,11 +85,11 @@ class Reader:
 
 
 class Session:
-    """Daemons of our own.
+    """The session's daemons.
 
     Attributes:
-        folder: of its sockets and logs.
-        env: a copy of this process's environment that leads there and nowhere else.
+        folder: the folder of its sockets and logs.
+        env: a copy of this process's environment that leads to this session and nowhere else.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -116,7 +116,7 @@ class Session:
             assert until(lambda: "WirePlumber [export]" in self.dump(), _STARTUP_SECONDS)
 
     def die(self) -> None:
-        """Take PipeWire away from every program at once."""
+        """Kill PipeWire, which takes it away from every program."""
         for process in (self.wireplumber, self.pipewire):
             if process is not None:
                 process.kill()
@@ -126,7 +126,7 @@ class Session:
             path.unlink()
 
     def start(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        """Start a program inside; it ends with the session."""
+        """Start a program in the session; it ends with the session."""
         log = (self.folder / f"{command[0].rpartition('/')[2]}.log").open("ab")
         with log:
             process = subprocess.Popen(command, env=self.env, stdout=log, stderr=log, **options)
@@ -134,17 +134,17 @@ class Session:
         return process
 
     def dump(self) -> str:
-        """What there is, as ``pw-dump`` tells it."""
+        """Everything in the session, as ``pw-dump`` reports it."""
         done = subprocess.run(["pw-dump"], env=self.env, capture_output=True, text=True, timeout=60)
         return done.stdout
 
     def read(self, kind: str = "I420", size: tuple[int, int] = (640, 360)) -> Reader:
-        """Begin to read from the camera, once it is there."""
+        """Start reading from the camera, once it is there."""
         assert until(lambda: '"media.class": "Video/Source"' in self.dump())
         return Reader(self, kind, size)
 
     def open_portal(self) -> None:
-        """Start xdg-desktop-portal with a desktop that says yes, through which browsers come to cameras."""
+        """Start xdg-desktop-portal with a desktop that says yes; browsers reach cameras through it."""
         require_pipewire(portal=True)
         backend = self.folder / "portals" / "rvmtest.portal"
         backend.parent.mkdir()
@@ -158,7 +158,7 @@ class Session:
         assert self._owned("org.freedesktop.portal.Desktop")
 
     def _owned(self, name: str) -> bool:
-        """Wait until somebody has a name on the bus."""
+        """Wait until somebody owns a name on the bus."""
         told = ["org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.NameHasOwner", f"string:{name}"]
         command = ["dbus-send", "--session", "--print-reply", f"--dest={told[0]}", *told[1:]]
 
@@ -184,7 +184,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def open_session(*, begun: bool = True) -> Iterator[Session]:
-    """Daemons of our own; they end with the block."""
+    """Start the daemons of a private session; they end with the block."""
     require_pipewire()
     with tempfile.TemporaryDirectory(prefix="rvm-pw-") as folder:  # short: a socket's path has 107 letters
         os.chmod(folder, 0o700)

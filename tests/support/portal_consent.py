@@ -1,6 +1,6 @@
 """A desktop that says yes whenever a program asks for a camera: the back end of xdg-desktop-portal, for tests.
 
-Run by the system's Python, which has python3-dbus and python3-gi.
+It runs with the system's Python, which has python3-dbus and python3-gi.
 """
 
 from __future__ import annotations

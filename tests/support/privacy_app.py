@@ -1,13 +1,13 @@
-"""The whole live program with faults on order: ``python -m tests.support.privacy_app``, on a display.
+"""The whole live program with planned faults: ``python -m tests.support.privacy_app``, on a display.
 
 Reads one JSON line for each run, ``{"faults": [[frame, kind], ...], "background": ..., "folder": ...}``, and answers
 with one. The source shows a blue person who moves in a room of magentas that change from frame to frame; the engine
-knows the person by that very blue. So whatever shows a matte with another frame's picture, or a frame without its
-matte, shows magenta, and magenta is in nothing else: not in the backgrounds, not in the overlay with its white letters.
+knows the person by that blue. So a matte shown with another frame's picture, or a frame shown without its matte, shows
+magenta. Nothing else has magenta: no background, and not the overlay with its white letters.
 
-Every picture that is handed to the real window is looked at, every picture that a virtual camera sends, every picture
-of two recordings, and every snapshot. With ``"display": "comparison"`` the window shows the room, and may; nothing else
-does.
+Every picture that the real window gets is checked, every picture that a virtual camera sends, every picture of two
+recordings, and every snapshot. With ``"display": "comparison"`` the window may show the room, and does; nothing else
+may.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ KINDS = (*SOURCE_FAULTS, *ENGINE_FAULTS, *OTHER_FAULTS)
 def room_in(picture: NDArray[np.uint8]) -> float:
     """Share of the pixels that only the camera can have made: much red and much blue, little green.
 
-    Those behind alpha 0 count: they are not seen, but they are in the file.
+    Pixels with alpha 0 count, too: they are not visible, but they are in the file.
     """
     blue, green, red = cv2.split(picture[..., :3].astype(np.int16))
     visible = (red - green > 60) & (blue - green > 60)
@@ -84,7 +84,7 @@ def person_in(picture: NDArray[np.uint8]) -> bool:
 
 
 class Plan:
-    """What is to fail, by the number of the frame that the camera took."""
+    """The planned faults, by the number of the frame that the camera took."""
 
     def __init__(self, faults: list[tuple[int, str]]) -> None:
         self.faults = [tuple(each) for each in faults]
@@ -141,7 +141,7 @@ class Room(Source):
 
 
 class Oracle(PassThroughEngine):
-    """Knows the person by the colour; fails as planned."""
+    """Finds the person by the colour; fails as planned."""
 
     def matte(self, frame: Frame) -> Matte:
         matte = super().matte(frame)
@@ -175,7 +175,7 @@ class Oracle(PassThroughEngine):
 
 
 class Flaky(CpuCompositor):
-    """Fails when planned, and is then replaced."""
+    """Fails as planned, and is then replaced."""
 
     name = "flaky"
 
@@ -186,7 +186,7 @@ class Flaky(CpuCompositor):
 
 
 class Watch:
-    """Stands between the window and SDL, and looks at every picture on its way to the screen."""
+    """Stands between the window and SDL, and checks every picture on its way to the screen."""
 
     def __init__(self) -> None:
         self.room = 0.0
@@ -209,7 +209,7 @@ class Watch:
 
 
 class WatchedCamera(KeptCamera):
-    """Looks at every picture that a virtual camera sends."""
+    """Checks every picture that a virtual camera sends."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -217,7 +217,7 @@ class WatchedCamera(KeptCamera):
         self.persons = 0
 
     def send(self, picture: NDArray[np.uint8]) -> bool:
-        if not self.sent or not np.array_equal(picture, self.sent[0]):  # else it is repeated
+        if not self.sent or not np.array_equal(picture, self.sent[0]):  # else it is a repeat
             self.since = time.monotonic()
         self.sent = [picture]
         seen = self.picture()
@@ -229,7 +229,7 @@ class WatchedCamera(KeptCamera):
 
 
 class Watched(WindowSink):
-    """The window, told of every composite by the watch; keys are pressed as planned."""
+    """The window, with a watch that checks every composite; keys are pressed as planned."""
 
     watch: Watch
 
@@ -239,7 +239,7 @@ class Watched(WindowSink):
         for kind in PLAN.due(OTHER_FAULTS, PLAN.number):
             if kind == "delete background":
                 shutil.rmtree(self.files, ignore_errors=True)
-            elif kind == "key o":  # the comparison shows the camera, and was chosen: it is passed over
+            elif kind == "key o":  # the comparison shows the camera on purpose, so it is not checked
                 self.view.display = "matte" if self.view.display == "result" else "result"
             elif kind.startswith("key "):
                 self._take(Key(kind[4:]))
@@ -342,7 +342,7 @@ def run(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def recorded(folder: Path, saved: list[Path]) -> dict[str, Any]:
-    """What is in the files."""
+    """What the recordings and snapshots contain."""
     import av
 
     room, frozen, before = 0.0, 0.0, None
@@ -371,7 +371,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # The compositor is loaded by this module's name: both must mean the same plan.
+    # The compositor is loaded by this module's name: both names must share the same plan.
     from tests.support import privacy_app
 
     privacy_app.main()

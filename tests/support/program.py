@@ -1,4 +1,4 @@
-"""The program itself: in this process, or as a process of its own on a display."""
+"""Runs the program itself: in this process, or in a process of its own on a display."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Outcome", "call", "start"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished program leaves."""
+    """What a finished program leaves behind."""
 
     code: int
     out: str
@@ -28,7 +28,7 @@ class Outcome:
 
     @property
     def complaint(self) -> str:
-        """The one line of an error; fails if there is more or less than that."""
+        """The one line of an error; fails if there is more or less than one line."""
         lines = [line for line in self.err.splitlines() if line]
         assert len(lines) == 1, self.err
         assert lines[0].startswith("rvm-live: error: ")
@@ -51,7 +51,8 @@ def call(*arguments: str | Path) -> Outcome:
 def start(
     *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start the program as a process of its own; it is killed if it outlives the block."""
+    """Start the program in a process of its own; it is killed if it is still running after the block."""
+
     environment = dict(os.environ if env is None else env)
     environment["PYTHONPATH"] = str(ROOT)
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A server for streams, as a process of its own: libav listens and keeps what comes in a file.
+"""A server for streams, in a process of its own: libav listens and saves what arrives in a file.
 
 python -m tests.support.receiver ADDRESS OPTIONS_AS_JSON FILE
 """

@@ -1,4 +1,4 @@
-"""A film in which a flash and a tone come at the same time, and where they are in a file."""
+"""A film in which a flash and a tone come at the same time, and functions that find both in a file."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Track:
     Attributes:
         codec: FFmpeg's name of the encoder.
         rate: Hz.
-        layout: FFmpeg's name.
+        layout: FFmpeg's name of the channel layout.
         start: when it begins, seconds after the picture (before, where negative).
         end: when it ends, seconds after the picture begins.
         metadata: of the track.
-        default: whether it is marked as the one that plays; None: the container decides.
-        packet: samples of a packet, where the codec leaves that open.
-        spoil: gets number and bytes of each packet, gives the bytes that are written; none: the packet is missing.
+        default: whether it is marked as the default track; None: the container decides.
+        packet: samples per packet, where the codec leaves that open.
+        spoil: gets number and bytes of each packet, returns the bytes to write; none: the packet is left out.
     """
 
     codec: str = "aac"
@@ -72,14 +72,14 @@ def make_scene(
     """Write a dark film with a flash and a tone in each track.
 
     Args:
-        path: of the file.
-        tracks: its sound.
+        path: the file.
+        tracks: its sound tracks.
         start: when the picture begins on the file's own clock, seconds.
         seconds: how long it is.
-        codec: of the picture.
-        format: of the container, where the suffix does not tell.
+        codec: of the video.
+        format: of the container, where the suffix does not say.
         container: options of the container.
-        prepare: gets the container and its picture's stream before anything is written.
+        prepare: gets the container and its video stream before anything is written.
     """
     packets: list[Any] = []
     with av.open(str(path), "w", format=format, container_options=container or {}) as out:
@@ -165,7 +165,7 @@ def beep_of(path: Path, track: int = 0) -> float:
 
 
 def beeps_of(path: Path, track: int = 0) -> list[float]:
-    """When a sound track becomes loud, each time: after a quarter of a second of quiet."""
+    """When a sound track becomes loud, seconds, each time after a quarter of a second of silence."""
     found, last = [], -1.0
     resampler = av.AudioResampler("s16", "mono", 8000)
     for frame in sound_frames(path, track):
@@ -180,7 +180,7 @@ def beeps_of(path: Path, track: int = 0) -> list[float]:
 
 
 def sound_frames(path: Path, track: int = 0) -> Iterator[Any]:
-    """The frames of a sound track that decode."""
+    """The frames of a sound track that can be decoded."""
     with av.open(str(path)) as file:
         for packet in file.demux(audio=track):
             with contextlib.suppress(av.error.FFmpegError):
@@ -188,7 +188,7 @@ def sound_frames(path: Path, track: int = 0) -> Iterator[Any]:
 
 
 def with_subtitles(clip: Path, path: Path, codec: str, language: str = "deu") -> Path:
-    """The film with two lines of text, the first in italics."""
+    """Write the film with two lines of subtitles, the first in italics."""
     with av.open(str(clip)) as source, av.open(str(path), "w") as out:
         made = {each.index: out.add_stream_from_template(each, opaque=True) for each in source.streams}
         track = out.add_stream(codec)
@@ -213,7 +213,7 @@ def with_subtitles(clip: Path, path: Path, codec: str, language: str = "deu") ->
 
 
 def text_of(path: Path) -> list[tuple[float, float, str]]:
-    """Start, end and words of each subtitle."""
+    """Start, end and text of each subtitle."""
     with av.open(str(path)) as file:
         found = []
         for packet in file.demux(subtitles=0):

@@ -1,4 +1,4 @@
-"""Small TorchScript models of every shape that the torchscript engine promises to run, made and saved for tests."""
+"""Makes and saves small TorchScript models of every form that the torchscript engine promises to run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Both(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """Foreground, alpha and two optional states, as a list: the shape of the official files."""
+    """Foreground, alpha and two optional states, as a list: the form of the official files."""
 
     def forward(
         self, src: Tensor, r1: Tensor | None = None, r2: Tensor | None = None, downsample_ratio: float = 1.0

@@ -1,8 +1,8 @@
 """Small sources for tests: numbered frames, a failure, a read that hangs.
 
 Frame n carries the number n in its pixels: sixteen squares of 8x8 pixels in the top-left corner, four rows of four,
-lowest bit first, white for one and black for zero. Squares of that size survive JPEG, video codecs and flips
-of the channels, and :func:`read_number` averages over the middle of each.
+lowest bit first, white for one and black for zero. Squares of that size survive JPEG, video codecs and swapped
+channels, and :func:`read_number` averages over the middle of each.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ class PatternSource(Source):
         height: at least 32 pixels.
         frames: deliver this many, then end; None: endless.
         fps: paced at this rate by ``clock``; None: as fast as it is read.
-        live: as a camera (no ``media_ns``); by default live unless ``frames`` is given.
-        clock: monotonic time.
+        live: like a camera (no ``media_ns``); by default live unless ``frames`` is given.
+        clock: the monotonic clock.
 
     Attributes:
-        opened: ``open`` was called.
+        opened: whether ``open`` was called.
         releases: how often ``release`` was called.
-        delivered: frames handed out.
+        delivered: number of frames handed out.
         read_threads: names of the threads that called ``read``.
     """
 
@@ -203,7 +203,7 @@ class StuckSource(PatternSource):
 
 
 def reading(source: Source, *, opens: bool = False) -> tuple[threading.Thread, list[BaseException]]:
-    """A thread that reads a source to its end, or opens it first, and what ended it."""
+    """A thread that opens a source if wanted and reads it to its end, and the exception that ended it."""
     ended: list[BaseException] = []
 
     def reads() -> None:

@@ -1,4 +1,4 @@
-"""How many threads torch computes with during a test. Import both fixtures into the test module."""
+"""How many threads torch uses during a test. Import both fixtures into the test module."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ __all__ = ["exact", "torch_threads"]
 
 @pytest.fixture
 def exact() -> None:
-    """Ask for the roundings of the reference outputs: they were made on more than one thread.
+    """Get the rounding of the reference outputs: they were computed on more than one thread.
 
-    On one thread oneDNN sums in another order, and the guided filter, which divides by variances near zero, then
-    lies up to 1.2e-4 away instead of 5e-5.
+    On one thread oneDNN sums in another order; the guided filter, which divides by variances near zero, then differs by
+    up to 1.2e-4 instead of 5e-5.
     """
 
 
 @pytest.fixture(autouse=True)
 def torch_threads(request: pytest.FixtureRequest) -> Iterator[None]:
-    """One thread: tiny kernels on several threads crawl whenever another program wants a core, too."""
+    """One thread: tiny kernels on several threads become very slow when another program needs a core."""
     before = torch.get_num_threads()
     torch.set_num_threads(2 if "exact" in request.fixturenames else 1)
     yield

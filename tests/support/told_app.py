@@ -1,6 +1,6 @@
-"""The program as it is, which also prints what its window says: ``python -m tests.support.told_app ARGUMENTS``.
+"""The unchanged program, which also prints what its window says: ``python -m tests.support.told_app ARGUMENTS``.
 
-One line of JSON for each answer, notice, and word on what is being fetched, on standard output.
+Writes one line of JSON on standard output for each answer, each notice and each message about a download.
 """
 
 from __future__ import annotations

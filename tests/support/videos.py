@@ -46,7 +46,7 @@ def make_video(
         draw: makes frame n, uint8 (H, W, 3) BGR; None: :func:`tests.support.sources.numbered`.
         matrix: code of the colour matrix to convert with and to write into the file (1: BT.709, 5: BT.601);
             None: BT.601, and the file does not say so.
-        full_range: luma 0-255 instead of 16-235, and say so.
+        full_range: use luma 0-255 instead of 16-235, and say so in the file.
     """
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps)
@@ -94,7 +94,7 @@ def make_film(
 
 
 def beginning_of(source: Path, path: Path, frames: int, size: tuple[int, int]) -> Path:
-    """The beginning of a clip in another size, 25 frames a second."""
+    """Write the beginning of a clip in another size, at 25 frames a second."""
     with av.open(str(source)) as file, av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
@@ -118,7 +118,7 @@ def make_sound(path: Path) -> Path:
 
 
 def read_frames(path: Path, count: int) -> list[Frame]:
-    """The first ``count`` pictures of a video as numbered frames, in its own size."""
+    """The first ``count`` pictures of a video as numbered frames, in the video's size."""
     frames: list[Frame] = []
     with av.open(str(path)) as container:
         for number, picture in enumerate(container.decode(video=0)):

@@ -1,4 +1,4 @@
-"""Waiting for what others bring about."""
+"""Waiting for what other threads and processes do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["until"]
 
 
 def until(true: Callable[[], object], seconds: float = 40.0, *, pause: float = 0.01) -> bool:
-    """Poll, with so many seconds between; False if it did not become true in time."""
+    """Check a condition again and again, with a pause between; returns False if it did not become true in time."""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""The page in this process: a real server, fed with pictures of a made-up person, and a real client."""
+"""The page served from this process: a real server, fed with pictures of a made-up person, and a real client."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ BACKGROUND = (0, 255, 0)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said."""
+    """A server's answer."""
 
     status: int
     headers: Mapping[str, str]
@@ -55,7 +55,7 @@ class Answer:
 
 @dataclass
 class Served:
-    """A page that is served, and everything behind it."""
+    """A page that is being served, and everything behind it."""
 
     sink: WebSink
     controls: Controls
@@ -93,7 +93,7 @@ class Served:
         method: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """One request, with the token that steers where none is named."""
+        """Send one request; if no token is given, with the one that allows steering."""
         data = json.dumps(body).encode() if isinstance(body, Mapping) else body
         sent = {"Authorization": f"Bearer {self.steer if token is None else token}"} if token != "" else {}
         sent |= {"Content-Type": "application/json"} if data is not None else {}
@@ -107,7 +107,7 @@ class Served:
 
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> Matte:
-    """A person on the left half, before a room; a white bar moves over the person."""
+    """A person on the left half, in front of a room; a white bar moves over the person."""
     image = np.zeros((height, width, 3), np.uint8)
     image[:, : width // 2] = PERSON
     image[:, width // 2 :] = ROOM

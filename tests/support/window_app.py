@@ -1,4 +1,4 @@
-"""A real WindowSink in a process of its own, driven from outside: ``python -m tests.support.window_app '{...}'``.
+"""A real WindowSink in a process of its own, controlled from outside: ``python -m tests.support.window_app '{...}'``.
 
 Prints one JSON line for everything the window asks for, and for every change of its view.
 """

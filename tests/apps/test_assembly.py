@@ -1,4 +1,4 @@
-"""How runs are put together: the same settings mean the same in live video, in files and in long runs."""
+"""How runs are assembled: the same settings mean the same in live video, in files and in long runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BLUE = (255, 0, 0)
 
 
 class BlueEngine(LeftHalfEngine):
-    """Takes whoever is in the left half for blue."""
+    """Takes the left half for the person, and paints it blue."""
 
     def matte(self, frame: Frame) -> Matte:
         return dataclasses.replace(super().matte(frame), foreground=np.full_like(frame.image, BLUE))
@@ -73,7 +73,7 @@ def test_a_pipeline_is_put_together_in_one_place() -> None:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 made.setdefault(node.func.id, set()).add(path.relative_to(package).as_posix())
     for part in ("Pipeline", "Composer", "FailoverEngine", "ReconnectingSource"):
-        own = {"backgrounds/live.py"} if part == "ReconnectingSource" else set()  # what is behind the person
+        own = {"backgrounds/live.py"} if part == "ReconnectingSource" else set()  # the background's own source
         assert made[part] - own == {"apps/assembly.py"}, part
 
 
@@ -118,7 +118,7 @@ def test_a_stream_and_a_long_run_and_the_program_take_whose_colours_from_the_sam
 
 
 def test_files_keep_no_rate_and_take_what_is_published_and_live_video_keeps_up() -> None:
-    """Whether frames may be dropped is said once, and the engine, the composer and the pipeline hear it."""
+    """Whether frames may be dropped is set in one place, and the engine, the composer and the pipeline follow it."""
     notices = Notices()
     for overflow, live in ((Overflow.DROP_OLDEST, True), (Overflow.BLOCK, False)):
         engine = failover(blue("source"), notices, live=live)

@@ -1,4 +1,4 @@
-"""The calls that a program tries first: stream(), cut_out(), convert(), session.composite()."""
+"""The calls that a developer tries first: stream(), cut_out(), convert(), session.composite()."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_composites_of_a_session(tmp_path: Path) -> None:
             with pytest.raises(rvm_live.RvmLiveError):
                 session.composite(picture, wrong)  # type: ignore[arg-type]
         assert (session.composite(picture, "color:#00ff00")[:, 48:] == GREEN).all()
-        session.composite(picture, film)  # which is open when the session ends
+        session.composite(picture, film)  # the film is open when the session ends
     with pytest.raises(rvm_live.EngineError, match="closed"):
         session.composite(picture)
 
@@ -234,7 +234,7 @@ def test_composites_of_a_session(tmp_path: Path) -> None:
 def pictures(path: Path, form: str = "bgra") -> list[Any]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        if path.suffix == ".webm":  # FFmpeg's own decoder leaves alpha out
+        if path.suffix == ".webm":  # FFmpeg's own decoder leaves out alpha
             decoder = av.CodecContext.create("libvpx-vp9", "r")
             decoder.extradata = stream.codec_context.extradata
             packets = [packet for packet in container.demux(stream) if packet.size]
@@ -342,7 +342,7 @@ def test_an_output_is_replaced_where_that_was_said(clip: Path, tmp_path: Path) -
 
 
 def converting(folder: Path) -> subprocess.Popen[str]:
-    """A program in the middle of a long conversion into ``out``; it says "mine" where Ctrl-C reaches it."""
+    """A program in the middle of a long conversion into ``out``; prints "mine" if Ctrl-C reaches its own handler."""
     (folder / "out").mkdir()
     make_video(folder / "clip.mp4", frames=600)
     program = (
@@ -377,7 +377,7 @@ def test_what_a_killed_one_leaves_is_found_by_tidy_and_what_is_in_use_is_not(tmp
     assert call("tidy", tmp_path / "out").out == "0 renamed\n" and left.is_dir(), "it is in use"
     child.kill()
     child.communicate()
-    (tmp_path / "out" / ".rvm-live-other.part").mkdir()  # somebody may be about to use it
+    (tmp_path / "out" / ".rvm-live-other.part").mkdir()  # somebody else may be about to use it
     for options, would in ((("--dry-run",), "would be "), ((), "")):
         told = f"{left.name}: left over from a conversion that was killed, {would}removed\n0 {would}renamed\n"
         assert left.is_dir()

@@ -1,4 +1,5 @@
-"""Judging mattes without their truth: each figure on mattes whose value is known, and where in a clip is looked."""
+"""Judging mattes without their truth: each figure on mattes whose value is known, and which parts of a clip are
+examined."""
 
 from __future__ import annotations
 
@@ -98,7 +99,7 @@ def test_flicker_is_what_the_outline_moves_by_where_the_picture_does_not() -> No
 
 
 def test_what_moves_with_the_picture_does_not_flicker() -> None:
-    """By flow that was found: all of it goes four pixels to the right."""
+    """With flow that was measured: the whole picture moves four pixels to the right."""
     rng = np.random.default_rng(3)
     room = cv2.GaussianBlur(rng.integers(0, 256, (160, 320, 3), np.uint8), (0, 0), 3)
     before, now = Look.of(room, square(100)), Look.of(np.roll(room, 4, axis=1), square(104))
@@ -135,7 +136,7 @@ def test_figures_are_summed_over_the_frames_that_have_them() -> None:
 
 
 class Numbered(Source):
-    """Frames that tell their number, a cut where one is asked for."""
+    """Frames that show their number, with a cut where one is asked for."""
 
     on_demand = True
 
@@ -161,7 +162,7 @@ class Numbered(Source):
 
 
 def firsts(source: Numbered, frames: int | None, limit: float | None = None) -> list[tuple[int, int]]:
-    """Where the windows that are kept begin, and how long they are."""
+    """The first frames of the windows that are kept, and their length."""
     kept: list[tuple[int, int]] = []
     for window in spread(source, replace(source.open(), frame_count=frames), limit):
         kept = thinned([*kept, (window.first, len(window.images))])
@@ -294,7 +295,7 @@ ADVICE = Advice(Tried("--steady", "flicker", "it <trembles>", 1.2, 0.8, True), (
 
 
 def report(name: str = "me.mp4") -> Report:
-    """Two stretches of a minute, the second of which flickers."""
+    """Two windows a minute apart, the second of which flickers."""
     frames = tuple(
         Judged(number, number / 25, {"flicker": 0.2 + (number > 1000), "area_jump": 0.1, "disagreement": 1.5})
         for number in (*range(6, 14), *range(1406, 1414))
@@ -317,7 +318,7 @@ def test_the_page_needs_nothing_else_and_says_what_was_found() -> None:
 
 
 def test_the_room_is_not_on_the_page() -> None:
-    """Of what alpha leaves out nothing is seen."""
+    """What alpha leaves out is not visible on the page."""
     (data,) = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page(report()))
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
     assert np.abs(picture[:20].astype(int) - (120, 190, 70)).max() < 8
@@ -343,8 +344,8 @@ def test_the_page_is_seen_in_a_browser(tmp_path: Path) -> None:
 
 
 class ShakyEngine(PassThroughEngine):
-    """RVM by name: the left side of the picture, whose edge lies the further off the smaller the ratio is, and jumps
-    to and fro where ``key`` is set."""
+    """Named like RVM: the left side of the picture, whose edge is further off the smaller the ratio is, and jumps back
+    and forth where ``key`` is set."""
 
     def __init__(self, settings: EngineSettings) -> None:
         super().__init__(settings)
@@ -361,7 +362,7 @@ class ShakyEngine(PassThroughEngine):
 
 
 class HarmfulEngine(ShakyEngine):
-    """Likewise, but its edge jumps where the ratio is large."""
+    """The same, but its edge jumps where the ratio is large."""
 
     def alpha(self, frame: Frame) -> np.ndarray:
         alpha = super().alpha(frame)
@@ -433,7 +434,7 @@ def test_rules_ask_for_a_cause() -> None:
 
 
 def test_what_is_kept_for_trying_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The windows that look worst, as many as fit; one is always kept."""
+    """Those windows that look worst are kept, as many as fit; at least one."""
     size = GREY.nbytes
 
     def sample(number: int, flickers: float) -> Sample:

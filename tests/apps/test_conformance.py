@@ -1,7 +1,7 @@
-"""Files as they come: small ones with one oddity each, through ``rvm-live batch``, and looked at again.
+"""Files as they come: small ones with one oddity each go through ``rvm-live batch``, and the outputs are checked.
 
-The engine takes everything for the person, so that what comes out is what went in. ``ffprobe`` is the referee where it
-is installed: another build of FFmpeg than the one the program reads and writes with.
+The engine takes everything for the person, so that the output's picture equals the input's. Where ``ffprobe`` is
+installed it is the referee: another build of FFmpeg than the one that the program reads and writes with.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EVERYTHING = ("--engine", "tests.support.engines:PassThroughEngine", "--backgrou
 
 @dataclass(frozen=True)
 class Seen:
-    """What is in an output: pictures as uint8 (H, W, 3) BGR, and what a referee says of the rest."""
+    """The content of an output: pictures as uint8 (H, W, 3) BGR, and what the referee says of the rest."""
 
     pictures: list[NDArray[np.uint8]]
     times: list[float]
@@ -144,7 +144,7 @@ def check(case: Case, seen: Seen) -> None:
 
 
 def upright(case: Case, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The card as it was drawn, whichever way it came to lie."""
+    """The card as it was drawn, whatever its orientation in the file."""
     for turned in (picture, np.transpose(picture, (1, 0, 2))):
         for rows in (slice(None), slice(None, None, -1)):
             for columns in (slice(None), slice(None, None, -1)):
@@ -155,7 +155,7 @@ def upright(case: Case, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def distance(picture: NDArray[np.uint8], corners: str) -> float:
-    """How far the corners are from their colours, in levels: the largest mean difference of a channel."""
+    """How far the corners are from their colours, levels: the largest mean difference of a channel."""
     height, width = picture.shape[:2]
     h, w = height // 8, width // 8
     spots = [(h, w), (h, width - w), (height - h, w), (height - h, width - w)]

@@ -1,4 +1,4 @@
-"""What is changed while it runs is seen on every output: the window, a recording, a sink as a virtual camera is one."""
+"""Changes made during a run reach every output: the window, a recording, and a sink like a virtual camera."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PERSON = (40, 80, 200)
 
 
 class TellingEngine(LeftHalfEngine):
-    """The person is at the left, as wide as the ratio says, 255 on the CPU and 120 elsewhere."""
+    """Puts the person at the left, as wide as the ratio; alpha is 255 on the CPU and 120 elsewhere."""
 
     def open(self) -> EngineInfo:
         self._info = EngineInfo("telling", "none", "cpu", "CPU", "uint8")
@@ -52,7 +52,7 @@ class TellingEngine(LeftHalfEngine):
 
 
 class RightHalfEngine(LeftHalfEngine):
-    """The other half."""
+    """Takes the right half for the person."""
 
     epochs: ClassVar[list[int]] = []
 
@@ -65,7 +65,7 @@ class RightHalfEngine(LeftHalfEngine):
 
 
 class NowhereEngine(LeftHalfEngine):
-    """Cannot be opened, once it may try."""
+    """Fails to open, once it is allowed to try."""
 
     may = threading.Event()
 
@@ -75,14 +75,14 @@ class NowhereEngine(LeftHalfEngine):
 
 
 class FlickeringEngine(LeftHalfEngine):
-    """Everything is the person, more so in every second frame."""
+    """Takes everything for the person; alpha is higher in every second frame."""
 
     def alpha(self, frame: Frame) -> Bytes:
         return np.full(frame.image.shape[:2], 255 if self.frames_since_reset % 2 else 155, np.uint8)
 
 
 class MarkedCompositor(CpuCompositor):
-    """Leaves a mark."""
+    """Leaves a mark in each composite."""
 
     name = "marked"
 
@@ -103,14 +103,14 @@ def more_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def still(tmp_path: Path) -> SourceSettings:
-    """A picture: its frames are all the same, and what is changed must reach them all the same."""
+    """A still picture: all frames are the same, and changes must reach the outputs nevertheless."""
     path = tmp_path / "still.png"
     cv2.imwrite(str(path), np.full((SIZE[1], SIZE[0], 3), PERSON, np.uint8))
     return SourceSettings(str(path), loop=True, fps=30)
 
 
 def has(colour: tuple[int, int, int], x: float, y: float = 0.25) -> Any:
-    """Whether there is that colour at a place, as shares of the picture."""
+    """Whether a place, given as shares of the picture, has that colour."""
 
     def test(picture: Bytes) -> bool:
         pixel = picture[round(y * (SIZE[1] - 1)), round(x * (SIZE[0] - 1)), :3]
@@ -196,7 +196,7 @@ def test_the_virtual_camera_comes_and_goes(
 
 @pytest.mark.slow
 def test_where_the_person_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, still: SourceSettings) -> None:
-    """At first at the left, and half of the picture wide."""
+    """At first at the left, half as wide as the picture."""
     green = (0, 255, 0)
     with run(tmp_path, monkeypatch, still, "telling") as all_outputs:
         assert all_outputs.show(lambda each: has(PERSON, 0.05)(each) and has(green, 0.6)(each))
@@ -217,7 +217,7 @@ def test_where_the_person_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, st
         all_outputs.press("a")
         assert until(lambda: all_outputs.controls.follow is True)
         all_outputs.controls.shift = (0, 0)
-        # Cut off above, below and at the left by the frame's own edge: there it stays.
+        # The frame's own edge cuts it off above, below and at the left, so it stays there.
         assert all_outputs.show(lambda each: has(PERSON, 0.02)(each) and has(green, 0.3)(each))
         assert all_outputs.app.status().framing == "follow"
         all_outputs.press("a")
@@ -245,7 +245,8 @@ def test_the_engine_and_how_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert controls.engine == "right"
         assert all_outputs.show(lambda each: has(PERSON, 0.9)(each) and has((0, 255, 0), 0.1)(each))
         assert all_outputs.app.pipeline.snapshot().captured > before
-        # The first one makes the black picture, and is given up for the second wish or not.
+        # Epoch 0 is the black warm-up picture. The engine for the first change may be given up for the second.
+
         assert [epoch for epoch in RightHalfEngine.epochs if epoch] == RightHalfEngine.epochs[-1:] * sum(
             map(bool, RightHalfEngine.epochs)
         ), "the first matte of the other engine begins an epoch"
@@ -289,7 +290,7 @@ def test_an_engine_that_cannot_be_opened_leaves_the_one_before_and_that_is_told(
 
 
 def test_steadiness_comes_and_goes_without_another_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same grey all along, but never the same bytes: each frame is matted."""
+    """The same grey throughout, but never the same bytes, so each frame is matted."""
     clip = make_video(
         tmp_path / "clip.mp4",
         width=SIZE[0],
@@ -300,7 +301,7 @@ def test_steadiness_comes_and_goes_without_another_engine(tmp_path: Path, monkey
         seen: dict[str, set[int]] = {}
 
         def apart(least: int, most: int) -> bool:
-            """Whether what an output shows in turn is so far apart, in levels of green."""
+            """Whether the pictures of an output differ by that much, in levels of green."""
             for name, picture in all_outputs.pictures().items():
                 if picture is not None:
                     seen.setdefault(name, set()).add(int(picture[8, 8, 1]))
@@ -346,7 +347,7 @@ def test_what_cannot_be_is_one_clear_line(
 
 
 def _desk(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Of a run that never begins."""
+    """The controls of a run that never begins."""
     from rvm_live.apps.assembly import failover
     from rvm_live.apps.live import _App
     from rvm_live.core.clock import SYSTEM_CLOCK

@@ -1,4 +1,4 @@
-"""``rvm-live desktop``: what it puts among the programs of each system; the system's own check is asked on Linux."""
+"""``rvm-live desktop``: what it adds to each system's menu; on Linux the system's own checker is asked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.program import call
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user with nothing in their folders."""
+    """A user whose folders are empty."""
     folder = tmp_path / "home"
     folder.mkdir()
     for name in ("HOME", "USERPROFILE"):
@@ -49,7 +49,7 @@ def exec_of(entry: Path) -> str:
 
 
 def told_by(value: str) -> list[str]:
-    """The arguments of an ``Exec``, read as the specification says: first as a string, then its quotes."""
+    """The arguments of an ``Exec`` line, read as the specification says: first as a string, then its quotes."""
     text = re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t", "r": "\r"}.get(found[1], found[1]), value)
     quoted = re.findall(r'"((?:[^"\\]|\\.)*)"', text, re.DOTALL)
     return [re.sub(r"\\(.)", r"\1", each, flags=re.DOTALL).replace("%%", "%") for each in quoted]
@@ -64,7 +64,7 @@ def test_it_comes_and_goes_without_a_trace(home: Path) -> None:
     assert set(done.out.splitlines()[:-1]) == {str(home / each) for each in there}
     picture = cv2.imread(str(home / ".local/share/icons/hicolor/64x64/apps/rvm-live.png"), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(picture, draw_icon(64))
-    assert call("desktop", "--install").code == 0  # again: in its own place
+    assert call("desktop", "--install").code == 0  # once more: it replaces itself
     assert files_in(home) == there
     gone = call("desktop", "--remove")
     assert (gone.code, gone.out.splitlines()[-1]) == (0, f"{len(there)} files removed")
@@ -93,7 +93,7 @@ def test_the_entry_is_valid_wherever_the_program_lies(folder: str, home: Path, m
     entry = desktop.install()[-1]
     assert entry == home / "data" / "applications" / "rvm-live.desktop"
     assert told_by(exec_of(entry)) == [str(program)]
-    if (gio := shutil.which("gio")) is not None:  # another's reading of the same line
+    if (gio := shutil.which("gio")) is not None:  # another program's reading of the same line
         subprocess.run([gio, "launch", str(entry)], check=True, timeout=60)
         assert Display.wait((home / "started").exists, 60)
     checker = shutil.which("desktop-file-validate")
@@ -127,12 +127,12 @@ def test_without_a_home_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
                 act()
 
 
-# What is dropped on it ---------------------------------------------------------------------------------------
+# Files dropped on the icon
 
 
 @pytest.fixture
 def said(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file with what the desktop was told, a notification's words one below the other."""
+    """A file with the desktop's notifications, their words one below the other."""
     folder = home / "bin"
     folder.mkdir()
     program = folder / "notify-send"
@@ -144,7 +144,7 @@ def said(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 def test_files_that_are_dropped_are_worked_off_and_told(home: Path, said: Path) -> None:
-    """By another program's reading of the entry, where there is one, as a file manager would start it."""
+    """With another program's reading of the entry, where there is one, as a file manager would start it."""
     clip = make_movie(home / "my clip.mp4", frames=4)
     other = make_movie(home / "b&b.mp4", frames=4)
     settings = home / "settings.toml"
@@ -191,7 +191,7 @@ def test_without_files_the_entry_starts_the_camera(monkeypatch: pytest.MonkeyPat
     assert done.code == 2 and "FILEs can only be used with --open" in done.complaint
 
 
-# Other systems, by what they read ----------------------------------------------------------------------------
+# Other systems, checked by the files that they read
 
 
 OSACOMPILE = """#!/bin/sh
@@ -202,7 +202,7 @@ cp "$3" "$2/Contents/Resources/Scripts/main.scpt" && ln -s applet "$2/Contents/M
 
 
 def on_macos(home: Path, monkeypatch: pytest.MonkeyPatch, compiler: str | None = OSACOMPILE) -> None:
-    """macOS, with a stand-in for what makes applications of scripts."""
+    """macOS, with a stand-in for the tool that makes applications from scripts."""
     monkeypatch.setattr(sys, "platform", "darwin")
     folder = home.with_name("bin")
     folder.mkdir()
@@ -240,14 +240,15 @@ def test_on_macos_it_is_an_application(home: Path, monkeypatch: pytest.MonkeyPat
         sides.append(picture.shape)
         place += size
     assert sides == [(side, side, 4) for side in (32, 64, 128, 256, 512)]
-    assert desktop.install() == made  # again: in its own place
+    assert desktop.install() == made  # once more: it replaces itself
     assert len(desktop.remove()) == 5
     assert files_in(home) - {"told"} == before
     assert not any((home / "Applications").iterdir())
 
 
 def by_applescript(script: str, dropped: list[str]) -> list[str]:
-    """The shell command of a script's ``on open``, as AppleScript makes it; its ``quoted form of`` is a shell's."""
+    """The shell command of a script's ``on open``, as AppleScript builds it; its ``quoted form of`` quotes as a shell
+    does."""
     (literal,) = re.findall(r'^\t\tdo shell script "((?:[^"\\]|\\.)*)" & theFiles$', script, re.MULTILINE)
     text = re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t", "r": "\r"}.get(found[1], found[1]), literal)
     quoted = ("'" + path.replace("'", "'\\''") + "'" for path in dropped)
@@ -324,7 +325,7 @@ def test_on_macos_notifications_are_its_own(home: Path, monkeypatch: pytest.Monk
 
 
 def on_windows(home: Path, monkeypatch: pytest.MonkeyPatch, code: int = 0) -> list[dict[str, str]]:
-    """Windows with a PowerShell that makes its link, or fails; what it was told."""
+    """Windows with a PowerShell that makes the link, or fails; records its arguments."""
     told: list[dict[str, str]] = []
 
     def run(command: list[str], *, env: dict[str, str], **_: Any) -> subprocess.CompletedProcess[str]:

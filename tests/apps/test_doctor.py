@@ -1,4 +1,4 @@
-"""``rvm-live doctor``: what it finds, what it says to do, and what it gives away in a bundle: nothing private."""
+"""``rvm-live doctor``: what it finds and advises, and that its bundle holds nothing private."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Patch = pytest.MonkeyPatch
 
 @pytest.fixture
 def one_camera(tmp_path: Path, monkeypatch: Patch) -> Path:
-    """A camera whose device is a file of ours."""
+    """A camera whose device is an ordinary file."""
     device = tmp_path / "video0"
     device.touch()
     monkeypatch.setattr(cameras, "list_cameras", lambda: [Camera(0, "HD Webcam", f"/dev/..{device}")])
@@ -79,7 +79,7 @@ def test_without_a_camera_it_says_what_to_do(monkeypatch: Patch) -> None:
 
 @pytest.mark.parametrize(("status", "told"), [(0, ""), (1, "forbids"), (2, "System Settings"), (3, "")])
 def test_what_macos_has_answered(one_camera: Path, monkeypatch: Patch, status: int, told: str) -> None:
-    device = SimpleNamespace(authorizationStatusForMediaType_=lambda kind: status)  # it can be asked for nothing else
+    device = SimpleNamespace(authorizationStatusForMediaType_=lambda kind: status)  # nothing else can be asked
     monkeypatch.setattr(permission, "library", lambda: SimpleNamespace(AVCaptureDevice=device, AVMediaTypeVideo="v"))
     (found,) = cameras.cameras()
     assert (found.state == "bad") == bool(told) and told in found.detail
@@ -290,7 +290,7 @@ def test_what_helps_stays() -> None:
 
 
 def test_a_bundle_holds_all_of_it_and_nothing_private(tmp_path: Path, monkeypatch: Patch) -> None:
-    """The last log and the settings are those of a run with an address, a token and a path in the home folder."""
+    """The last log and the settings come from a run with an address, a token and a path in the home folder."""
     home = tmp_path / "home" / "annabel"
     (home / ".cache").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))

@@ -1,4 +1,4 @@
-"""Exported files do in their runtimes what the plain network does, and nothing else is ever written."""
+"""Exported files do in their runtimes what the plain network does, and nothing else is written."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def video(data: Path) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Format -> a file that the command line made."""
+    """Format -> a file made by the command line."""
     folder = tmp_path_factory.mktemp("exported")
     size = ["--width", str(WIDTH), "--height", str(HEIGHT), "--ratio", str(RATIO)]
     threads = torch.get_num_threads()
@@ -256,7 +256,7 @@ def test_every_network(data: Path, tmp_path: Path, variant: str, refiner: str, f
 @pytest.mark.few(1)
 @pytest.mark.parametrize("ratio", [0.7, 0.29, 512 / 1920, 1.0])
 def test_ratios_that_single_precision_would_round_to_another_size(weights: Path, ratio: float) -> None:
-    """0.7 of 100 is 70 in double precision and 69.99999 in the single precision of ONNX."""
+    """0.7 of 100 is 70 in double precision, but 69.99999 in ONNX's single precision."""
     shape = Shape(100, 90, ratio)
     loaded = load(weights)
     files = make("onnx", loaded, shape, FACTS)
@@ -355,12 +355,12 @@ def test_the_moving_picture_moves_and_shows_a_person(weights: Path) -> None:
         assert next(moving_picture(*size, 1)).shape == (size[1], size[0], 3)
 
 
-# Bad input, and what is left behind
+# Bad input, and what it leaves behind
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of writing: what is written was not made by a network."""
+    """For tests of writing: the content does not come from a network."""
     made = {"onnx": [".onnx"], "openvino": [".xml", ".bin"]}
     monkeypatch.setattr(fixed_network, "make", lambda form, *_: {suffix: suffix.encode() for suffix in made[form]})
     monkeypatch.setattr(verify, "differences", lambda *_: Difference(0, 0, 0))
@@ -484,7 +484,7 @@ def test_the_usual_size_and_ratio() -> None:
 
 @pytest.mark.slow
 def test_making_a_file_reports_to_nobody(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenVINO's converter tells its maker; what is used here does not."""
+    """OpenVINO's converter reports its use to its maker; the calls used here do not."""
     import socket
 
     def forbidden(*arguments: object) -> None:

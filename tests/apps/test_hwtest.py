@@ -1,4 +1,4 @@
-"""The probe: against a real server, real clips, a camera's stand-in, and in a real window."""
+"""The hardware test: with a real server, real clips, a stand-in for a camera, and in a real window."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def no_weights_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 
 def probe(*arguments: str | Path) -> dict[str, Any]:
-    """The JSON of a quick probe that succeeds."""
+    """The JSON of a quick test that succeeds."""
     outcome = call("hwtest", "--quick", "--json", *arguments)
     assert outcome.code == 0, outcome.err
     return parsed(outcome)
 
 
 def parsed(outcome: Outcome) -> dict[str, Any]:
-    """Standard output as one JSON document with sorted keys; nothing else may be there."""
+    """Standard output as one JSON document with sorted keys, and nothing else."""
     document: dict[str, Any] = json.loads(outcome.out)
     assert outcome.out == json.dumps(document, indent=2, sort_keys=True) + "\n"
     return document
@@ -192,7 +192,7 @@ def test_camera_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (source["label"], source["backend"]) == ("camera 0 (HD Cam)", "FAKE")
     assert source["requested"] == {"width": 1280, "height": 720, "fps": 60.0, "fourcc": "MJPG"}
     assert source["actual"] == {"width": 320, "height": 240, "fps": 40.0, "fourcc": "MJPG"}
-    assert source["controls"] == {"brightness": 128, "contrast": 32, "exposure": 156, "gain": 0}  # no focus to be read
+    assert source["controls"] == {"brightness": 128, "contrast": 32, "exposure": 156, "gain": 0}  # focus cannot be read
     assert source["rhythm"]["fps"] == pytest.approx(40, rel=0.15)
     assert not device.held
 
@@ -218,7 +218,7 @@ def test_modes_have_their_true_rate(monkeypatch: pytest.MonkeyPatch) -> None:
         "320x240 30 fps MJPG",
         "320x240 60 fps MJPG",
         "320x240 20 fps YUYV",
-        "640x480 60 fps MJPG",  # the nearest it has
+        "640x480 60 fps MJPG",  # the nearest mode that it has
     ]
     assert not device.held
 
@@ -370,22 +370,22 @@ def test_advice_by_measurement(weights: Path, tmp_path: Path) -> None:
     outcome = call("hwtest", "--json", "--seconds", "0.2", "--source", clip, "--weights", weights, "--device", "cpu")
     report = parsed(outcome)
     advice = report["advice"]
-    timing, *_, lite = advice["timings"]  # a picture this small has one ratio, on some processors in two precisions
+    timing, *_, lite = advice["timings"]  # a picture this small has one ratio; some processors have two precisions
     assert (lite["model"], lite["device"]) == ("lite", "cpu")
     assert (timing["model"], timing["device"]) == ("mobilenetv3", "cpu")
-    assert timing["precision"] in ("fp32", "bf16")  # as the processor has it
+    assert timing["precision"] in ("fp32", "bf16")  # depends on the processor
     assert (timing["width"], timing["height"], timing["downsample_ratio"]) == (128, 96, 1.0)
     assert timing["fps"] > 0
     assert timing["p95_ms"] >= 0.5 * 1000 / timing["fps"]
     keeps = [next((target for target in TARGETS if each["fps"] >= target), None) for each in (timing, lite)]
     if keeps[0] != keeps[1]:
-        return  # so busy that the quicker one is the better one
+        return  # so busy that the faster engine is the better choice
     assert advice["best"] == timing
     assert advice["keeps_fps"] == keeps[0]
     assert advice["command"] == (f"rvm-live --source {clip} --downsample-ratio 1 --weights {weights} --device cpu")
     assert {found["name"]: found["works"] for found in report["machine"]["engines"]} == {
         "chroma": True,
-        "lite": False,  # the weights that are named are RVM's
+        "lite": False,  # the named weights are RVM's
         "onnx": False,
         "openvino": True,
         "rvm": True,
@@ -418,7 +418,7 @@ def test_the_largest_that_keeps_the_rate_is_chosen() -> None:
 
 
 def test_the_ladder_is_walked_from_its_cheapest_rung_until_one_is_hopeless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rungs are those that live video moves on, made ready as there."""
+    """The steps are those that live video uses, prepared in the same way."""
 
     class Walked(engines.PassThroughEngine):
         asked: ClassVar[list[float]] = []
@@ -490,7 +490,7 @@ def test_sizes_are_those_the_source_has() -> None:
 
 @pytest.mark.slow
 def test_tables_say_everything(monkeypatch: pytest.MonkeyPatch, weights: Path, tmp_path: Path) -> None:
-    """A camera's full report, at 100 columns: nothing cut off, nothing left out."""
+    """A camera's full report, 100 columns wide: nothing is cut off or left out."""
     FakeDevice.plug_in(monkeypatch, FakeDevice(sizes=[(64, 48)], fps=60, raw_fps=15), "HD Cam [1]")
     monkeypatch.setattr("rvm_live.apps.hwtest.modes.COMMON_MODES", ())
     asked = [Mode(640, 480, 30, "MJPG"), Mode(640, 480, 30, "YUYV")]

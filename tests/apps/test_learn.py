@@ -1,4 +1,4 @@
-"""``rvm-live learn``: from a clip of somebody to a file, by RVM's real weights; what it refuses, how it is stopped."""
+"""``rvm-live learn``: from a clip to a file, with RVM's real weights; what it refuses, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_somebody_is_learnt_listed_found_and_forgotten(
 
 
 def better(learnt: object) -> object:
-    """Learns for real, in too short a time to be sure of its being better: that is said instead."""
+    """Learns for real, but in too short a time to be certainly better: that judgement is replaced."""
 
     def call(*args: object, **words: object) -> object:
         tuned, _ = learnt(*args, **words)  # type: ignore[operator]
@@ -129,7 +129,7 @@ def test_without_enough_of_anybody_nothing_is_learnt(nobody: Path, weights: Path
 
 @pytest.mark.slow
 def test_the_empty_room_counts_only_where_it_is_empty(somebody: Path, weights: Path) -> None:
-    """Of a clip nothing is left behind the end: nobody has gone, and nothing is taken for the room."""
+    """At the end of a clip there is no empty room: nobody has left, and nothing is taken for the room."""
     asked: list[int] = []
     seen = watch(
         SourceSettings(str(somebody), realtime=False),

@@ -1,4 +1,4 @@
-"""The controls of a live run reach what runs: by name, while it goes on."""
+"""The controls of a live run change what is running: by name, during the run."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ GREEN = ("color:#00ff00", "color:#ff0000", "blur")
 
 @contextmanager
 def running(folder: Path, **options: Any) -> Iterator[_App]:
-    """A headless live run on a clip that goes round and round."""
+    """A headless live run on a clip that is repeated."""
     clip = make_video(folder / "clip.mp4", width=320, height=180)
     source = options.pop("source", SourceSettings(str(clip), loop=True))
     name = options.pop("engine", "tests.support.engines:LeftHalfEngine")
-    engine = EngineSettings(engine=name, fallback_lite=False)  # whatever else this machine does
+    engine = EngineSettings(engine=name, fallback_lite=False)  # however busy this machine is
     settings = LiveSettings(source, engine, backgrounds=GREEN, headless=True, **options)
     with going(settings, lambda app: app.status().unique_fps > 0) as app:
         yield app
@@ -69,7 +69,8 @@ def test_what_is_asked_for_is_in_force_and_told(tmp_path: Path) -> None:
 
 
 def test_the_page_has_words_for_each_of_them(tmp_path: Path) -> None:
-    """In every language; those that have a place of their own on it need none, and no word is for what is not there."""
+    """In every language. Controls with their own place on the page need no word, and no word is left without a
+    control."""
     page = ROOT / "rvm_live" / "sinks" / "web" / "page"
     placed = re.findall(r"\w+", re.findall(r"PLACED = \[(.*)\]", (page / "fields.js").read_text("utf-8"))[0])
     wanted = set()
@@ -83,7 +84,7 @@ def test_the_page_has_words_for_each_of_them(tmp_path: Path) -> None:
 
 
 def test_of_blurs_that_were_tried_one_stays(tmp_path: Path) -> None:
-    """Each step of a slider is one. What was named at the start stays, too."""
+    """Each step of a slider makes one. The one named at the start stays, too."""
     with running(tmp_path) as app:
         before = list(app.controls.choices("background"))
         with pytest.raises(SettingsError, match="there is no camera"):
@@ -247,7 +248,7 @@ def test_without_weights_there_is_lite_alone(tmp_path: Path, monkeypatch: pytest
 def test_weights_are_fetched_while_the_picture_goes_on_and_then_used(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server is slow: meanwhile frames come, and how far it is can be seen. The first try fails."""
+    """The server is slow: frames go on meanwhile, and progress is shown. The first attempt fails."""
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate()))

@@ -1,4 +1,4 @@
-"""A long run takes no more memory than a short one."""
+"""A long run needs no more memory than a short one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WARM, END = 300, 900
 
 
 class _Watch(Sink):
-    """Notes the resident megabytes after every hundredth frame."""
+    """Records the resident megabytes after every hundredth frame."""
 
     def __init__(self) -> None:
         self.megabytes: dict[int, float] = {}
@@ -52,5 +52,5 @@ def test_memory_is_steady(weights: Path, foreground: str) -> None:
     )
     pipeline.run(frames=END)
     warm = max(watch.megabytes[seq] for seq in range(WARM - 200, WARM + 1, 100))
-    # A picture of 320x180 is 0.17 MB: keeping one frame in ten of what follows would show as 8 MB.
+    # A picture of 320x180 is 0.17 MB: keeping one of every ten frames would add 8 MB.
     assert watch.megabytes[END - 100] - warm < 5, watch.megabytes

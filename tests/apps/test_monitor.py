@@ -1,4 +1,4 @@
-"""``rvm-live monitor``: samples, file, plot, the command around which it runs; NVML through a real shared library."""
+"""``rvm-live monitor``: samples, file, plot, and the command that it runs; NVML through a real shared library."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LIMIT_S = 120.0
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a libnvidia-ml.so.1 of our own."""
+    """A folder with a libnvidia-ml.so.1 built by the test."""
     return build(tmp_path_factory.mktemp("nvml"))
 
 
@@ -141,7 +141,7 @@ def test_what_is_no_file_of_samples_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
-    """The file-size limit stands in for the full disk."""
+    """A limit on file size stands in for the full disk."""
     code = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n"

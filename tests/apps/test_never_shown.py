@@ -1,4 +1,4 @@
-"""The room is never shown, whatever fails: hypothesis orders the faults; a real window and recordings are watched."""
+"""The room is never shown, whatever fails: hypothesis chooses the faults; a real window and recordings are watched."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SLACK_S = 0.35
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Runs the program with faults; gives back what was seen."""
+    """Runs the program with faults, and returns what was seen."""
     place = tmp_path_factory.mktemp("privacy")
     files = place / "files"
     files.mkdir()
@@ -91,7 +91,7 @@ def assert_private(told: dict[str, Any], *, window: bool = True) -> None:
     assert told["room in the camera"] == 0, told
     assert told["frozen in the camera"] <= 0.5 + SLACK_S, told
     assert not told["person in the camera at the end"], told
-    assert told["room on the page"] < 1e-3, told  # JPEG rounds: an odd pixel at an edge
+    assert told["room on the page"] < 1e-3, told  # JPEG rounds: a single pixel at an edge
     assert told["frozen on the page"] <= 0.5 + SLACK_S, told
     assert told["room in the recording"] == 0, told
     assert told["room in pictures"] == 0, told
@@ -144,11 +144,11 @@ def test_the_room_is_never_shown_whatever_fails(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.few(1)
 def test_each_fault_alone_is_survived(program: Run, kind: str) -> None:
-    """And the person is there again afterwards."""
+    """Afterwards the person is visible again."""
     seconds = 1.6 if kind not in ("gap", "late", "lost", "stall") else 2.6
-    # The view of the matte, which the key leads to, shows white for the person.
+    # The key switches to the view of the matte, where the person is white.
     wanted = {"alone" if kind == "key o" else "persons": 20, "persons in the camera": 10, "seen on the page": 10}
-    for longer in (1, 3, 9):  # on a busy machine little is seen in that time
+    for longer in (1, 3, 9):  # a busy machine shows few frames in that time
         told = program([(12, kind)], BACKGROUNDS[1], seconds=longer * seconds)
         assert_private(told)
         assert told["error"] == ""

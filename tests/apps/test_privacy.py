@@ -1,4 +1,4 @@
-"""Nothing leaves this machine that nobody asked for, and no log holds a picture."""
+"""Nothing leaves this machine unless somebody asked for it, and no log holds a picture."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ sys.stderr.write("WATCHED " + json.dumps({"code": code, "seen": seen}) + "\\n")
 
 
 def watched(cwd: Path, *arguments: str) -> dict[str, object]:
-    """Run the program and give back its exit code and every address that Python was asked to reach."""
+    """Run the program; returns its exit code and every address that Python was asked to reach."""
     environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "RVM_LIVE_WEIGHTS")}
     environment |= {"PYTHONPATH": str(ROOT), "RVM_LIVE_CACHE": str(cwd / "cache")}
-    # Whoever reaches out through the usual libraries gets no further than this port, where nobody listens.
+    # The usual libraries' connections are led to this port, where nobody listens.
     environment |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     command = [sys.executable, "-c", WATCHED, *arguments]
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)

@@ -1,4 +1,4 @@
-"""``--remember``: the next run begins as this one ends; where the pictures came from is never kept."""
+"""``--remember``: the next run begins with this run's last settings; where the pictures came from is never stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rvm-live room`: pictures of the room through a real camera's driver, kept, listed and forgotten."""
+"""`rvm-live room`: pictures of the empty room, through a real camera's driver; they are kept, listed and deleted."""
 
 from __future__ import annotations
 

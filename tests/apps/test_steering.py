@@ -1,4 +1,4 @@
-"""A running program is steered from outside: by its own user, in lines, whatever else comes."""
+"""A running program can be controlled from outside: only by its own user, in lines, whatever else arrives."""
 
 from __future__ import annotations
 
@@ -199,11 +199,11 @@ def test_a_folder_that_is_not_the_users_alone_is_none(tmp_path: Path, monkeypatc
     with pytest.raises(SettingsError, match="it belongs to another user"):
         place.folder()
     with steered(controls(), dict):
-        pass  # the run goes on without
+        pass  # the run continues without it
 
 
 def spoken(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
-    """Exit code and what was told."""
+    """Exit code and output."""
     with pytest.raises(SystemExit) as leaving:
         main(["ctl", *words])
     told = capsys.readouterr()

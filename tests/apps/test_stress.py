@@ -141,7 +141,7 @@ def test_bad_usage(tmp_path: Path) -> None:
 
 
 class Oven:
-    """A piece of hardware that gets hotter while it works, and cools while the clock is slept on."""
+    """Hardware that gets hotter while it works, and cools while the clock sleeps."""
 
     def __init__(self, degrees: float, cooling: float) -> None:
         self.degrees, self.cooling, self.clock = degrees, cooling, FakeClock()
@@ -206,7 +206,7 @@ def test_without_a_thermometer_it_lets_everything_pass() -> None:
 @pytest.mark.few(1)
 @pytest.mark.parametrize(("visible", "degrees"), [("", 61), ("1,0", 71), ("GPU-1b2c", 71)])
 def test_the_temperature_comes_through_nvml(tmp_path: Path, visible: str, degrees: int) -> None:
-    """Through a real shared library under NVML's name, whose cards have 61 and 71 degrees."""
+    """Through a real shared library under NVML's name, whose cards report 61 and 71 degrees."""
     code = (
         "import threading\n"
         "from rvm_live.apps.stress.guard import Guard, temperature\n"

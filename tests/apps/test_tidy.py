@@ -1,4 +1,4 @@
-"""``rvm-live tidy``: names that are short, safe and unique, files that survive whatever happens, and the way back."""
+"""``rvm-live tidy``: names that are short, safe and unique; files that survive any interruption; and undoing it."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_run_that_was_killed_can_be_undone(tmp_path: Path) -> None:
     fill(tmp_path, "a b.mp4", "c d.mp4", "e f.mp4")
     planned = tidy.plan(tmp_path)
     tidy.apply(tmp_path, planned)
-    os.rename(tmp_path / "e_f.mp4", tmp_path / "e f.mp4")  # as if it had not come so far
+    os.rename(tmp_path / "e_f.mp4", tmp_path / "e f.mp4")  # as if this step had not been reached
     (tmp_path / "a_b.mp4").unlink()
     assert tidy.undo(tmp_path) == [tidy.Renaming("c_d.mp4", "c d.mp4")]
     assert set(contents(tmp_path)) == {"c d.mp4", "e f.mp4"}

@@ -1,4 +1,4 @@
-"""The virtual camera of a whole run: when it works, what it shows, and what it costs while nobody watches."""
+"""The virtual camera of a whole run: when it works, what it shows, and what it costs while nobody uses it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GREEN = (0, 255, 0)
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> KeptCamera:
-    """What ``--virtual-camera`` opens."""
+    """The device that ``--virtual-camera`` opens."""
     device = KeptCamera()
     monkeypatch.setattr("rvm_live.sinks.camera.sink.devices_for", lambda words: [device])
     monkeypatch.setattr("rvm_live.sinks.camera.sink.unseen_because", lambda device: None)
@@ -85,7 +85,7 @@ def captured(app: Any) -> int:
 
 
 def still(app: Any) -> bool:
-    """Nothing is captured for a while."""
+    """Whether nothing is captured for a while."""
     before = captured(app)
     time.sleep(0.3)
     return captured(app) <= before + 1
@@ -156,7 +156,7 @@ def test_a_recording_counts_as_a_watcher_while_there_is_one() -> None:
 
 
 class Light(Source):
-    """A camera, or a file, whose light is seen."""
+    """A camera, or a file, whose capture light can be checked."""
 
     def __init__(self, live: bool) -> None:
         self.live, self.on = live, False

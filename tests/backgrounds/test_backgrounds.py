@@ -1,4 +1,4 @@
-"""Backgrounds: what can be written, what is drawn, what is refused."""
+"""Backgrounds: how they are written, what they draw, what is refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def picture(path: Path, width: int = 64, height: int = 32, color: tuple[int, int
 def clip(
     path: Path, levels: list[int], rate: int = 10, size: tuple[int, int] = (64, 48), codec: str = "libx264"
 ) -> Path:
-    """A video whose frames are plain greys, one a frame."""
+    """A video of plain grey frames, each with another grey."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height = size
@@ -93,7 +93,7 @@ def opened() -> Iterator[Callable[[VideoBackground], VideoBackground]]:
 
 
 def level_at(background: VideoBackground, now_ns: int, expected: int, width: int = 32, height: int = 24) -> None:
-    """Wait until the decoder thread has delivered the frame that is due at ``now_ns``; only it may be shown then."""
+    """Wait until the decoder thread has delivered the frame that is due at ``now_ns``; no other may be shown then."""
     deadline = time.monotonic() + 5
     while True:
         shown = int(plate(background, width, height, now_ns).image[height // 2, width // 2, 0])
@@ -103,7 +103,7 @@ def level_at(background: VideoBackground, now_ns: int, expected: int, width: int
         time.sleep(0.002)
 
 
-# What can be written -------------------------------------------------------------------------------------------
+# How backgrounds are written -----------------------------------------------------------------------------------
 
 
 def test_the_kinds_without_files() -> None:
@@ -264,7 +264,7 @@ def test_a_photograph_is_turned_as_its_exif_says(tmp_path: Path) -> None:
     pixels = np.zeros((40, 80, 3), np.uint8)
     pixels[:, :40] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6  # the top of the picture is on the right: turn clockwise
+    exif[0x0112] = 6  # orientation 6: turn clockwise
     Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif, quality=95)
     background = ImageBackground(tmp_path / "turned.jpg", "stretch")
     background.open()
@@ -296,7 +296,7 @@ def test_a_video_plays_by_its_own_clock_and_loops(tmp_path: Path, opened: Opened
     background = opened(VideoBackground(clip(tmp_path / "a.mp4", levels, rate=10)))
     start = 77 * SECOND
     versions = set()
-    for frame in range(23):  # more than four passes, a little after each frame has become due
+    for frame in range(23):  # more than four repetitions, a little after each frame is due
         level_at(background, start + frame * SECOND // 10 + 1_000_000, levels[frame % 5])
         versions.add(plate(background, 32, 24, start + frame * SECOND // 10 + 2_000_000).version)
     assert len(versions) == 23, "a version stands for one picture"
@@ -386,7 +386,7 @@ def test_a_damaged_end_is_the_end(tmp_path: Path, opened: Opened) -> None:
 
 
 def test_colours_survive_video(opened: Opened) -> None:
-    """The shipped video is tagged BT.709; its colours come out as those of FFmpeg's own conversion of a frame."""
+    """The shipped video is tagged BT.709; its colours equal FFmpeg's own conversion of a frame."""
     folder = assets()
     assert folder is not None
     background = opened(VideoBackground(folder / "aurora.mp4", "stretch"))

@@ -1,4 +1,4 @@
-"""Another camera or a stream behind the person: real streams, cameras without a driver, losses, refusals."""
+"""Another camera or a stream as the background: real streams, cameras without a driver, losses, refusals."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_stream_is_lost_after_half_a_second_told_found_again_and_told() -> Non
         opened(background)
         assert background.notices is not None
         try:
-            assert plain(background)  # compositing waits for nothing
+            assert plain(background)  # compositing does not wait
             wait_for(lambda: shows_room(background))
             assert background.notices.messages == ()
         except BaseException:
@@ -149,7 +149,7 @@ def test_what_is_not_shown_frees_the_device_and_comes_again(cameras: dict[str, F
     opened(background)
     device = cameras["Side Cam"]
     try:
-        assert not device.held  # until somebody asks
+        assert not device.held  # until it is asked for
         wait_for(lambda: not plain(background))
         assert device.held and not cameras["Front Cam"].held
         clock.advance(6)

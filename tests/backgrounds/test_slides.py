@@ -1,4 +1,4 @@
-"""The slide show: order, times, the crossfade, a folder that changes, pictures that cannot be shown."""
+"""The slide show: order, times, crossfade, a folder that changes, pictures that cannot be shown."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def level(background: SlideShow, now_s: float, size: tuple[int, int] = (32, 24))
 
 
 class Watched:
-    """Asks for a picture four times a second, as a run would, on a clock that moves only here."""
+    """Asks for a picture four times a second, as a run would, on a clock that only this class moves."""
 
     def __init__(self, background: SlideShow) -> None:
         self.background, self.now_s = background, 100.0
         self.seen: list[int] = []
 
     def until(self, now_s: float, *, loaded: bool = True) -> list[int]:
-        """The levels that were seen."""
+        """The levels that were shown."""
         self.seen = []
         while self.now_s < now_s:
             self.seen.append(level(self.background, self.now_s))
@@ -176,7 +176,7 @@ def test_over_a_file_each_moment_has_its_own_picture(folder: Path) -> None:
     try:
         found = {now: level(show, now) for now in (0, 9.9, 10, 10.5, 11, 20.5, 25, 30, 31, 10.5, 0)}
         assert found == {0: 20, 9.9: 20, 10: 20, 10.5: 60, 11: 100, 20.5: 150, 25: 200, 30: 200, 31: 20}
-        assert level(show, 71) == 100  # of which nothing was asked before
+        assert level(show, 71) == 100  # nothing was asked for before
     finally:
         show.close()
 
@@ -225,7 +225,7 @@ def test_nothing_but_broken_pictures_is_a_plain_colour_and_told(tmp_path: Path) 
     layer = cycle.layer(32, 24, 0)
     assert isinstance(layer, Plate)
     assert "no picture that can be shown" in notices.fallbacks[-1]
-    assert "a.png" in notices.fallbacks[0]  # which the cycle has it tell
+    assert "a.png" in notices.fallbacks[0]  # reported through the cycle
     cycle.close()
 
 

@@ -133,7 +133,7 @@ def test_a_camera_that_is_not_there_by_default_leads_to_the_demo_and_says_so(tmp
     done = call(*THROUGH, *options)
     assert done.code == 0, done.err
     told = json.loads(report.read_text())
-    if "camera" not in told["ran"]["source"]:  # a machine that runs the tests may have one
+    if "camera" not in told["ran"]["source"]:  # the test machine may have a camera
         assert "demo" in told["ran"]["source"]
         assert any("camera" in line for line in told["fallbacks"])
         assert "camera" in done.err and "camera" in done.out
@@ -262,7 +262,7 @@ def test_no_realtime_wants_a_source_that_waits() -> None:
 
 @pytest.mark.slow
 def test_recording_to_a_full_disk_leaves_nothing_that_looks_whole(clip: Path, tmp_path: Path) -> None:
-    """A file-size limit stands in for the full disk where no small file system can be mounted."""
+    """A limit on file size stands in for the full disk where no small file system can be mounted."""
     script = tmp_path / "limited.py"
     script.write_text(
         "import resource, runpy, signal, sys\n"

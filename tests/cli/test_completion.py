@@ -1,4 +1,4 @@
-"""The tab key: what it offers, and how it is installed and taken out again."""
+"""Tab completion: what it offers, and how it is installed and removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.program import call
 
 
 def offered(monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
-    """What is offered for the last word."""
+    """The completions for the last word."""
     monkeypatch.setenv("COMP_WORDS", "\n".join(["rvm-live", *words[:-1]]))
     monkeypatch.setenv("COMP_WORD", words[-1])
     told = _PowerShell(cli, {}, "rvm-live", VARIABLE).complete()
@@ -43,7 +43,7 @@ def offered(monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
         (["batch", "x.mp4", "--quality", "h"], ["plain\thigh"]),
         (["weights", "p"], ["plain\tpull", "plain\tpath"]),
         (["config", "s"], ["plain\tshow", "plain\tsave"]),
-        (["bat", "--"], ["plain\t--engine"]),  # what would be an error stops nothing
+        (["bat", "--"], ["plain\t--engine"]),  # words that would be an error are no obstacle
     ],
 )
 def test_what_is_offered(words: list[str], some: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_a_broken_settings_file_does_not_disturb(tmp_path: Path, monkeypatch: py
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of our own, with ``rvm-live`` among its programs."""
+    """A home folder for the test, with ``rvm-live`` among its programs."""
     folder = tmp_path / "my home"
     (folder / "bin").mkdir(parents=True)
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "ZDOTDIR"):
@@ -83,7 +83,7 @@ def test_bash_completes_after_the_installation_and_not_after_the_removal(home: P
     if (bash := shutil.which("bash")) is None:
         missing("there is no bash", required="RVM_LIVE_REQUIRE_DISPLAY")
     (home / ".bashrc").write_text("# mine\nalias x=y")
-    for _ in range(2):  # again changes nothing
+    for _ in range(2):  # a second time changes nothing
         assert call("completion", "bash").code == 0
     text = (home / ".bashrc").read_text()
     assert text.startswith("# mine\nalias x=y\n") and text.count("# rvm-live completion") == 1

@@ -1,4 +1,5 @@
-"""``rvm-live.toml``, profiles, the environment and the command line: what counts, and what is told of it."""
+"""``rvm-live.toml``, profiles, the environment and the command line: which one counts, and what the program says of
+it."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ quality = "high"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of settings of one's own, which is read, and another one to be in."""
+    """A settings folder that is read, and another folder as the working directory."""
     for name in ("RVM_LIVE_NO_CONFIG", "RVM_LIVE_FALLBACK_LITE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "settings"))
@@ -55,7 +56,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def shown(*arguments: str) -> dict[str, tuple[object, str]]:
-    """Key -> value and origin, as the program tells them."""
+    """Key -> value and origin, as the program prints them."""
     done = call(*arguments, "config", "show", "--json")
     assert done.code == 0, done.err
     return {each["key"]: (each["value"], each["from"]) for each in json.loads(done.out)["settings"]}
@@ -303,7 +304,7 @@ def test_addresses_are_shown_without_their_passwords(folder: Path) -> None:
 
 
 def test_no_settings_are_read_where_tests_and_benchmarks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``tests/conftest.py`` and ``benchmarks`` see to it; every process that they start inherits it."""
+    """``tests/conftest.py`` and ``benchmarks`` see to that; every process that they start inherits it."""
     assert os.environ["RVM_LIVE_NO_CONFIG"] == "1"
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
     (tmp_path / "rvm-live.toml").write_text("nonsense ==")

@@ -1,4 +1,4 @@
-"""The options of engines and sources stand once, whichever command takes them."""
+"""The options of engines and sources are defined once, whichever command takes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OWN_HELP = {
     ("calibrate", "width"): "as in daily use",
     ("calibrate", "height"): "as in daily use",
     ("calibrate", "downsample_ratio"): "One ratio",
-    ("batch", "downsample_ratio"): "A number above 0, at most 1",  # ``auto`` is the preset's there
+    ("batch", "downsample_ratio"): "A number above 0, at most 1",  # there ``auto`` means the preset's ratio
     ("export", "downsample_ratio"): "min(512 / longer side, 1)",
     ("learn", "source"): "shows you as in daily use",
     ("learn", "width"): "as in daily use",

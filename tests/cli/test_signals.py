@@ -1,4 +1,4 @@
-"""Signals, alone and several at once, wherever the program is: a good end or an end at once, and never a traceback."""
+"""Signals, alone and together, at any point of the program: an orderly end or an end at once, and never a traceback."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ print("left", *reasons, flush=True)
 """
 WAITING = "stopped.wait(20)"
 BUSY = "while not reasons: stopped.set(); stopped.clear()"  # holds the event's lock half of the time
-# A lock that is taken twice: unlike C's sleep, no signal wakes it.
+# A lock that is taken twice: unlike C's sleep, a signal does not wake it.
 IN_C = "lock = ctypes.create_string_buffer(64); take = ctypes.CDLL(None).pthread_mutex_lock; take(lock); take(lock)"
 
 
@@ -160,19 +160,19 @@ TOGETHER = ((HUP, TERM), (INT, TERM), (INT, TERM, HUP), (INT, INT))
 @pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_no_signal_at_any_time_prints_a_traceback(program: str, tmp_path: Path) -> None:
-    """While it starts, while it works and while it ends: the moments are spread over the run's own length."""
+    """While it starts, works and ends: the moments are spread over the run's own length."""
     clip = tmp_path / "clip.mp4"
     if program == "batch":
         make_video(clip, frames=60)
 
     def at(step: int) -> Outcome:
         words = [word.format(clip=clip, out=tmp_path / f"out{step}") for word in PROGRAMS[program]]
-        with start(*words, env={**os.environ, "PYTHONFAULTHANDLER": "1"}) as process:  # where a crash was
+        with start(*words, env={**os.environ, "PYTHONFAULTHANDLER": "1"}) as process:  # shows where it crashed
             time.sleep(0.05 + 0.6 * step)
             send(process, TOGETHER[step % len(TOGETHER)])
             return finish(process)
 
-    with ThreadPoolExecutor(2) as both:  # most of it is waiting
+    with ThreadPoolExecutor(2) as both:  # most of the time is waiting
         ended = list(both.map(at, range(8)))
     for step, done in enumerate(ended):
         assert "Traceback" not in done.err and "Exception ignored" not in done.err, (step, done.err)
@@ -192,7 +192,7 @@ threading.Thread(target=lambda: [time.sleep(1), pathlib.Path("thread").touch()],
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a destructor as glibc runs it")
 def test_what_crashes_while_a_process_is_taken_down_is_not_met(tmp_path: Path) -> None:
-    """Runtimes of networks leave threads and destructors behind; all else of Python's end happens."""
+    """Runtimes of networks leave threads and destructors behind; apart from those, Python's own shutdown runs."""
     (tmp_path / "crashing.py").write_text(CRASHING)
     make_video(tmp_path / "clip.mp4", frames=4)
     with start("batch", "clip.mp4", "-o", "out", "--engine", "crashing:Engine", cwd=tmp_path) as process:

@@ -1,4 +1,4 @@
-"""The words people try first: a file without ``--source``, other programs' names of options, values left out."""
+"""What people type first: a file without ``--source``, other programs' option names, missing values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def ran(*arguments: str) -> dict[str, object]:
-    """What a run of the program says that it ran."""
+    """What a run of the program says that it used."""
     done = call(*QUICK, "--stats-json", "report.json", *arguments)
     assert done.code == 0, done.err
     ran: dict[str, object] = json.loads(Path("report.json").read_text())["ran"]

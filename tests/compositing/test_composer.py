@@ -1,4 +1,4 @@
-"""The composer: choosing, falling back, cycling; the room is never shown."""
+"""The composer: choosing a back end, falling back, changing backgrounds; and the room is never shown."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ROOM = (1, 2, 3)
 
 
 class Scripted(CpuCompositor):
-    """A back end that does what the test wants: takes time, fails, counts."""
+    """A back end that follows the test's script: takes time, fails, counts."""
 
     def __init__(self, name: str, log: list[str], clock: FakeClock, seconds: float, refuses: str = "") -> None:
         super().__init__()
@@ -238,7 +238,7 @@ def test_waiting_for_a_gpu_is_matting_and_not_compositing(bench: Bench) -> None:
     began = bench.clock.now_ns()
     frame = Frame(np.zeros((HEIGHT, WIDTH, 3), np.uint8), 0, 0, began)
     alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
-    # Launched at once, done 1.5 of the 2 ms later that compositing had it.
+    # Launched at once. Of the 2 ms for which compositing has the frame, the first 1.5 are still matting.
     matte = Matte(frame, alpha, started_ns=began, finished_ns=began, elapsed_ns=lambda: 1_500_000)
     stamps = subject.compose(matte).stamps
     assert stamps.matting_finished_ns == stamps.compositing_started_ns == began + 1_500_000
@@ -341,7 +341,7 @@ BAD: dict[str, tuple[Callable[[Matte], Matte], str]] = {
 @pytest.mark.parametrize("kind", BAD)
 @pytest.mark.parametrize("real", [False, True])
 def test_no_back_end_is_blamed_for_a_bad_matte(request: pytest.FixtureRequest, real: bool, kind: str) -> None:
-    """It is refused, in one line; the next one is composed by the same back end, and nothing was dropped."""
+    """It is refused with one line; the same back end composes the next one, and no back end was given up."""
     spoil, words = BAD[kind]
     notices = Notices()
     if real:
@@ -364,7 +364,7 @@ def test_no_back_end_is_blamed_for_a_bad_matte(request: pytest.FixtureRequest, r
 
 @pytest.mark.parametrize("error", [BackgroundError("the disk is gone"), ZeroDivisionError("oh")])
 def test_a_failing_background_becomes_a_plain_colour_in_the_same_frame(bench: Bench, error: Exception) -> None:
-    failing = Failing(good=2, error=error)  # one for getting ready, one for the first frame
+    failing = Failing(good=2, error=error)  # one for the warm-up, one for the first frame
     subject, notices = composer(bench, [failing, ColorBackground("red")])
     subject.open(WIDTH, HEIGHT, "cpu")
     assert (subject.compose(matte()).image == 77).all()
@@ -383,7 +383,7 @@ def test_a_failing_background_becomes_a_plain_colour_in_the_same_frame(bench: Be
 
 @pytest.fixture
 def several_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in the program: what the other tests would only wait for."""
+    """As in the program; the other tests would only wait for it."""
     monkeypatch.setattr("rvm_live.backgrounds.cycle._READY_COUNT", 12)
 
 
@@ -499,7 +499,7 @@ def test_privacy_leaves_no_camera_pixel_anywhere(spec: str) -> None:
     subject.hide(True)
     hidden = subject.compose(matte(200))
     assert hidden.seq == seen.seq and hidden.transparent == seen.transparent
-    for display in ("result", "comparison", "matte"):  # every view, the comparison too
+    for display in ("result", "comparison", "matte"):  # every view, also the comparison
         shown = views.render(hidden, display, WIDTH, HEIGHT)
         assert not (np.abs(shown.astype(int) - ROOM).max(2) < 3).any(), display
     assert (hidden.matte.host().alpha == 0).all() and (cut_out(hidden) == 0).all()
@@ -537,7 +537,7 @@ def test_backgrounds_have_names_of_their_own_and_new_ones_join_them() -> None:
 
 
 def test_while_nothing_comes_the_chosen_background_is_brought_and_no_other_opened(clock: FakeClock) -> None:
-    """Opening the others takes time that the next frame may need."""
+    """Opening the other backgrounds takes time that the next frame may need."""
     opened: list[str] = []
 
     class Slow(ColorBackground):
@@ -559,7 +559,7 @@ def test_while_nothing_comes_the_chosen_background_is_brought_and_no_other_opene
 
 
 def test_the_shape_of_a_matte_is_looked_at_once_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By whoever asks first: the engine's guard, the composer, the back end; then it is known."""
+    """By whoever asks first: the engine's guard, the composer or the back end; after that it is known."""
     looked: list[int] = []
     look = Matte._fits.func
     remembers = cached_property(lambda self: looked.append(self.frame.seq) or look(self))

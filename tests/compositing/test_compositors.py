@@ -1,4 +1,4 @@
-"""Every compositor through the same cases: against the CPU reference, and that against exact arithmetic."""
+"""Every compositor on the same cases: compared with the CPU reference, which is compared with exact arithmetic."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def plate_for(rng: np.random.Generator, matte: Matte) -> Plate:
 
 
 def over(front: Bytes, alpha: Bytes, back: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Porter and Duff's *over*, exactly; a trace of alpha is none."""
+    """Porter and Duff's *over*, computed exactly; faint alpha counts as 0."""
     share = np.where(alpha < LEAST_ALPHA, 0, alpha)[..., None] / 255.0
     return front * share + back * (1 - share)
 
@@ -124,7 +124,7 @@ def test_blur_is_the_normalised_convolution_it_is_said_to_be(cpu: CpuCompositor)
     seen = alpha < 250
     difference = np.abs(result - exact)[seen]
     assert difference.mean() < 0.6
-    assert difference.max() < 5  # at the very corner, where the enlarged picture is flat for half a cell
+    assert difference.max() < 5  # in the corner itself, the enlarged picture is flat for half a cell
 
 
 # Every back end ------------------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def test_nothing_hides_under_transparent_pixels(compositor: Compositor) -> None:
 
 @pytest.mark.parametrize("lens", [False, True])
 def test_the_person_does_not_bleed_into_the_blur(compositor: Compositor, lens: bool) -> None:
-    """A magenta person before a grey wall: all that is left outside the matte is grey."""
+    """A magenta person in front of a grey wall: everything outside the matte stays grey."""
     height, width = 360, 640
     image = np.full((height, width, 3), 120, np.uint8)
     alpha = np.zeros((height, width), np.uint8)
@@ -223,7 +223,8 @@ def test_blur_removes_detail_and_keeps_the_mean(compositor: Compositor) -> None:
 
 @pytest.mark.parametrize("lens", [False, True])
 def test_a_gap_deep_inside_the_person_shows_its_own_colour(compositor: Compositor, lens: bool) -> None:
-    """Far from all other background, a half-covered pixel still gets the room's colour: no grey, no person."""
+    """Far from all other background, a half-covered pixel still gets the room's colour, neither grey nor the
+    person's."""
     image = np.full((180, 320, 3), (40, 90, 140), np.uint8)
     image[:, 40:] = (255, 0, 255)
     alpha = np.full((180, 320), 255, np.uint8)

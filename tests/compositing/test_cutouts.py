@@ -1,6 +1,6 @@
-"""Cut-outs hold nothing of the room: where alpha is below 8, alpha and colour are 0, in whatever way they leave.
+"""Cut-outs hold nothing of the room: where alpha is below 8, alpha and colour are 0, in every output.
 
-The room is green and blue, the person red: what of green or blue is found where there is no person is the room's.
+The room is green and blue, the person red: green or blue where there is no person comes from the room.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ KINDS = ("array", "floats", "tensor", "float tensor", "no foreground")
 
 
 def scene(height: int = HEIGHT, width: int = WIDTH, seed: int = 0) -> tuple[Bytes, Bytes]:
-    """A red person with a soft edge in a room full of detail, and what :class:`FaintEngine` takes for alpha."""
+    """A red person with a soft edge in a room full of detail, with the alpha of :class:`FaintEngine`."""
     rng = np.random.default_rng(seed)
     room = rng.integers(150, 256, (height, width, 3), dtype=np.uint8)
     room[..., 2] = rng.integers(0, 40, (height, width))
@@ -69,7 +69,7 @@ def composite_of(image: Bytes, matte: Matte) -> Composite:
 
 
 def room_in(colours: Bytes) -> int:
-    """The most of green or blue in pixels (N, 3 or 4); the person has 20, the room 150 and more."""
+    """The largest green or blue value in pixels (N, 3 or 4); the person has 20, the room 150 and more."""
     return int(colours[:, :2].max(initial=0))
 
 
@@ -131,14 +131,14 @@ def test_a_blur_takes_what_is_hidden_for_the_room(compositor: Compositor) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 def test_in_the_library_alpha_and_foreground_make_a_clean_cut_out(kind: str) -> None:
     image, alpha = scene()
-    for _ in range(2):  # what is worked out once is remembered
+    for _ in range(2):  # the second time comes from a cache
         matte = matte_of(image.copy(), alpha, kind)
         ours = matte.host()
         hidden = alpha < FAINT
         assert not ours.alpha[hidden].any() and not ours.foreground[hidden].any()
         np.testing.assert_array_equal(ours.alpha[~hidden], alpha[~hidden])
         np.testing.assert_array_equal(ours.foreground[~hidden], image[~hidden])
-        np.testing.assert_array_equal(matte.frame.image, image)  # the camera's picture itself stays as it is
+        np.testing.assert_array_equal(matte.frame.image, image)  # the camera's picture itself is unchanged
 
 
 def test_an_open_engine_gives_a_clean_cut_out() -> None:
@@ -168,7 +168,7 @@ def decoded(path: Path) -> list[Bytes]:
         return [(each // 257).astype(np.uint8) if each.dtype == np.uint16 else each for each in read]
     with av.open(str(path)) as file:
         stream = file.streams.video[0]
-        # FFmpeg's own decoder leaves alpha out
+        # FFmpeg's own decoder leaves out alpha
         decoder: Any = av.CodecContext.create("libvpx-vp9", "r") if path.suffix == ".webm" else stream.codec_context
         return [frame.to_ndarray(format="bgra") for packet in file.demux(stream) for frame in decoder.decode(packet)]
 
@@ -236,10 +236,10 @@ def test_every_batch_output(tmp_path: Path, container: str, codec: str) -> None:
     alphas = decoded_grey(tmp_path / "out" / f"output_clip_alpha{suffix}")
     for each, cut_out in zip(alphas, cut_outs, strict=True):
         assert each[hidden].max() <= (0 if lossless else FAINT)
-        if lossless:  # the two agree
+        if lossless:  # both are equal
             np.testing.assert_array_equal(each, cut_out[..., 3])
     for each in decoded(tmp_path / "out" / f"output_clip_foreground{suffix}"):
-        # A codec that halves the colours' resolution mixes in what is beside it, which is black or red.
+        # A codec that halves the colours' resolution mixes in the colour next to it, which is black or red.
         assert room_in(each[hidden]) <= (0 if lossless else 100)
 
 

@@ -1,4 +1,4 @@
-"""The matte's edge: moved by so many pixels, softened, with the person's own colours, and without the room's."""
+"""The matte's edge: moved by some pixels, softened, in the person's own colours, and without the room's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEFT, TOP, RIGHT, BOTTOM = 50, 30, 110, 96
 
 
 def matte_of(*, soft: bool = False, foreground: bool = True, seq: int = 0) -> Matte:
-    """A rectangle of a person, down to the frame's edge, in a red room."""
+    """A rectangle as the person, down to the frame's edge, in a red room."""
     image = np.full((HEIGHT, WIDTH, 3), ROOM, np.uint8)
     image[TOP:BOTTOM, LEFT:RIGHT] = PERSON
     alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -127,7 +127,7 @@ def test_what_is_new_is_the_persons_own_colour(cut_out: Composer, look: Look, so
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.words)
 def test_with_the_cameras_own_colours_the_room_gets_no_further_in(look: Look) -> None:
-    """Of a sharp edge nothing is the room's."""
+    """A sharp edge has nothing of the room."""
     composer = Composer([ColorBackground("#00ff00")], compositor="cpu", foreground="source", clock=FakeClock())
     composer.open(WIDTH, HEIGHT, "cpu")
     try:
@@ -168,7 +168,7 @@ def test_nobody_stays_nobody(cut_out: Composer) -> None:
 
 
 def spilled(room: tuple[int, int, int], spill: tuple[int, int, int]) -> tuple[Bytes, Bytes, Bytes]:
-    """Somebody grey in a room, with another colour at the outer six pixels; colour, alpha, image."""
+    """A grey person in a room, with another colour on the outer six pixels; returns colour, alpha and image."""
     image = np.full((240, 240, 3), room, np.uint8)
     alpha = np.zeros((240, 240), np.uint8)
     alpha[60:, 60:180] = 255
@@ -201,7 +201,7 @@ def test_before_a_grey_room_and_for_a_hue_that_is_the_persons_own_nothing_is_tak
     colour, alpha, image = spilled((128, 128, 128), (90, 130, 90))
     np.testing.assert_array_equal(despilled(colour, alpha, image, 8.0), colour)
     colour, alpha, image = spilled((40, 220, 40), (60, 160, 60))
-    colour[alpha > 0] = (60, 160, 60)  # somebody all in green
+    colour[alpha > 0] = (60, 160, 60)  # somebody dressed all in green
     assert np.abs(despilled(colour, alpha, image, 8.0).astype(int) - colour).max() <= 1
 
 
@@ -228,7 +228,7 @@ def test_a_still_picture_is_worked_out_once(cut_out: Composer, monkeypatch: pyte
 
 
 def test_framing_comes_before_the_edge() -> None:
-    """Pixels are those of the picture."""
+    """The pixels of the edge are counted in the output picture."""
     composer = Composer(
         [TransparentBackground()], compositor="cpu", framing=Framing(zoom=0.5), look=Look(grow=4), clock=FakeClock()
     )
@@ -255,7 +255,7 @@ def test_a_frame_still_goes_up_once_and_comes_down_once() -> None:
         after = transfer.counts()
     finally:
         composer.close()
-    assert (after.uploads - before.uploads, after.downloads - before.downloads) == (0, 2)  # alpha and colours, views
+    assert (after.uploads - before.uploads, after.downloads - before.downloads) == (0, 2)  # alpha, colours: views
 
 
 def test_an_edge_that_fails_is_told_and_the_matte_shown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

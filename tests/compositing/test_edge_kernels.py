@@ -1,4 +1,4 @@
-"""The edge by Numba's kernels and without them: the same within a grey level."""
+"""The edge computed with Numba's kernels and without them: the same within one grey level."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.fast import fast
 
 
 def scene(width: int, height: int, at: tuple[float, float]) -> Matte:
-    """Somebody with soft hair, noisy and coloured, in a green room; of any size, and cut off by the frame."""
+    """A person with soft hair, noisy and coloured, in a green room; of any size, and cut off by the frame."""
     rng = np.random.default_rng(width)
     alpha = np.zeros((height, width), np.uint8)
     middle = round(at[0] * width), round(at[1] * height)
@@ -51,7 +51,7 @@ def test_kernels_and_numpy_give_the_same_edge(
     with fast():
         quick = edged(matte, look, source_foreground=source).host()
     for each, before in zip((matte.alpha, matte.foreground, matte.frame.image), given, strict=True):
-        np.testing.assert_array_equal(each, before)  # nothing that was handed in is written to
+        np.testing.assert_array_equal(each, before)  # the inputs are not written to
     slow = edged(matte, look, source_foreground=source).host()
     apart = np.abs(quick.alpha.astype(int) - slow.alpha)
     assert apart.max() <= 1 or np.count_nonzero(apart > 1) < 1e-3 * apart.size

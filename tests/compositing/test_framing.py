@@ -1,4 +1,4 @@
-"""Where the person is in the picture: by hand, or followed; what lies beyond the frame is never made up."""
+"""Where the person is in the picture: set by hand, or followed. What is beyond the frame is never invented."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def composed(framing: Framing, matte: Matte, background: object = None, **option
 
 
 def box_in(picture: Bytes) -> tuple[int, int, int, int]:
-    """Of the person's colour, where it is more than half of what is seen."""
+    """The box of the person's colour, where it is more than half of what is visible."""
     share = picture[..., 0] * (picture[..., 3] / 255 if picture.shape[2] == 4 else 1.0)
     rows, columns = np.nonzero(share > 127)
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
@@ -103,7 +103,7 @@ def test_as_it_is_nothing_is_touched() -> None:
 @pytest.mark.parametrize("scale", [0.53, 0.9, 1.37, 2.9])
 @pytest.mark.parametrize("foreground", ["model", "source"])
 def test_nothing_of_the_room_comes_in_at_the_edges(scale: float, foreground: str) -> None:
-    """Red is the room alone, and there is none in front of green."""
+    """Only the room is red, and there is no red in front of green."""
     framing = Framing(zoom=scale, shift=(0.123, -0.077))
     matte = matte_of((60, 40, 100, 56))
     composite = composed(framing, matte, foreground=foreground)
@@ -190,7 +190,7 @@ def test_all_people_are_followed_and_specks_are_none() -> None:
         (Box(0.6, 0.3, 0.8, 0.7), 2.0, (0.7, 0.5)),
         (Box(0.1, 0.45, 0.9, 0.55), 1.125, (0.5, 0.5)),
         (Box(0.4, 0.4, 0.42, 0.42), 4.0, (0.41, 0.41)),
-        # Cut off below: the frame's edge stays at the picture's, and above the head there is a fifth.
+        # The person is cut off below: the frame's edge stays at the picture's edge, and a fifth is free above the head.
         (Box(0.5, 0.2, 0.8, 1.0), 1.0, (0.65, 0.5)),
         (Box(0.5, 0.5, 0.8, 1.0), 1.6, (0.65, 1 - 0.5 / 1.6)),
         (Box(0.3, 0.0, 0.7, 1.0), 1.0, (0.5, 0.5)),
@@ -214,7 +214,7 @@ def test_the_size_and_the_place_are_chosen() -> None:
     assert placed(Framing(follow=True, zoom=0.5, shift=(0.25, 0)), box) == pytest.approx(Placement(2.0, 0.375, 0.5))
 
 
-# How it goes there --------------------------------------------------------------------------------------------
+# How the crop moves ------------------------------------------------------------------------------------------
 
 STEP_NS = 33_000_000
 

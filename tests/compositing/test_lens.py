@@ -1,4 +1,4 @@
-"""The blur of a lens: what it is said to be, round lamps, and that nothing is seen better through it."""
+"""The blur of a lens: its size, discs around lamps, and that nothing is easier to see through it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_disc_is_round_and_weighs_one(sigma: float) -> None:
 
 
 def test_no_pattern_of_lines_keeps_more_contrast_than_under_the_gaussian() -> None:
-    """Its transfer function along every direction, against the Gaussian's."""
+    """The transfer function in every direction, compared with the Gaussian's."""
     for sigma in (2.0, 2.7, 3.9):
         kernel = disc(sigma).astype(np.float64)
         y, x = np.mgrid[: len(kernel), : len(kernel)] - len(kernel) // 2
@@ -86,7 +86,7 @@ def test_no_pattern_of_lines_keeps_more_contrast_than_under_the_gaussian() -> No
 
 @pytest.mark.slow
 def test_lines_are_no_better_seen_than_through_the_gaussian(compositor: Compositor) -> None:  # noqa: F811
-    """The same on pictures, with its tables, its grid and what is bright counting for more."""
+    """The same on pictures, with the blur's tables, its grid and the extra weight of bright pixels."""
     x = np.arange(SIZE[1])
     for width in (4, 8, 12, 20, 32):
         for low, high in ((0, 255), (60, 120), (0, 60), (180, 255)):
@@ -142,7 +142,7 @@ def test_it_is_the_normalised_convolution_it_is_said_to_be(cpu: CpuCompositor) -
         cpu.composite(matte_of(image, alpha), Blur(strength, lens=True)) - image * share - room * (1 - share)
     )
     seen = alpha < 250
-    assert difference[seen].mean() < 1 and difference[seen].max() < 12  # at the very corner
+    assert difference[seen].mean() < 1 and difference[seen].max() < 12  # in the corner itself
 
 
 @pytest.mark.parametrize("strength", [1, 25, 100])

@@ -1,4 +1,4 @@
-"""How the person fits the background: through the composer, on whatever composes, and nothing where nobody asks."""
+"""How the person fits the background: through the composer, on every back end, and no change unless asked for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROOM, PERSON = (0, 0, 255), (200, 60, 0)
 
 
 def matte_of(*, soft: int = 255, seq: int = 0, epoch: int = 0, image: Bytes | None = None) -> Matte:
-    """A rectangle of a person in a red room, with a step of another alpha around."""
+    """A rectangle as the person in a red room, with a border of another alpha around."""
     if image is None:
         image = np.full((HEIGHT, WIDTH, 3), ROOM, np.uint8)
         image[30:66, 50:110] = PERSON
@@ -66,7 +66,7 @@ def composed(
 
 
 class Still(Background):
-    """One picture."""
+    """A background of one picture."""
 
     label = "still"
 
@@ -78,7 +78,7 @@ class Still(Background):
 
 
 def halves() -> Bytes:
-    """Black at the left, white at the right."""
+    """A picture with a black left half and a white right half."""
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     image[:, WIDTH // 2 :] = 255
     return image
@@ -96,7 +96,7 @@ def test_as_it_is_nothing_is_touched_and_nothing_loaded() -> None:
 
 
 def test_a_frame_without_a_look_names_no_background(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There may be hundreds, and each frame would go through all of them."""
+    """There may be hundreds of backgrounds, and each frame would go through all of them."""
     composer = composer_of(None)
     try:
         monkeypatch.setattr(BackgroundCycle, "_named", lambda self: pytest.fail("a frame asked for names"))
@@ -140,7 +140,7 @@ def test_what_cannot_be_is_told(values: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize("back_end", [CpuCompositor, FastCpu])
 @pytest.mark.parametrize("source", [True, False])
 def test_light_is_mixed_on_the_processor(back_end: type[CpuCompositor], source: bool) -> None:
-    """Half of white over black is half the light, level 188; as pixels it is 128."""
+    """Half of white over black is half the light, level 188; mixing the pixels' values gives 128."""
     white = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
     matte = Matte(Frame(white, 0, 0, 0), np.full((HEIGHT, WIDTH), 128, np.uint8))
     compositor = back_end()
@@ -171,7 +171,7 @@ def test_a_cut_out_is_mixed_by_whoever_gets_it() -> None:
 
 @pytest.mark.parametrize("tensors", [False, True])
 def test_what_runs_is_told(tensors: bool) -> None:
-    """The look is the processor's work, whichever back end was asked for; then that one goes on."""
+    """The look is computed on the CPU, whichever back end was asked for; without the look that back end runs again."""
     notices = Notices()
     composer = composer_of(Look(blend="linear"), compositor="torch", notices=notices)
     matte = matte_of()
@@ -237,7 +237,7 @@ def test_the_rim_is_most_outside_and_nothing_inside_or_where_the_frame_cuts() ->
 
 
 def test_the_glow_is_the_mean_of_light() -> None:
-    """In the middle between black and white there is half the light, level 188."""
+    """Halfway between black and white there is half the light, level 188."""
     glow = glow_of(cv2.resize(halves(), (640, 360), interpolation=cv2.INTER_NEAREST))
     assert np.abs(glow[:, 318:322].mean() - 188) < 4 and (glow[:, 600:] == 255).all() and not glow[:, :40].any()
     np.testing.assert_array_equal(glow_of(np.full((50, 60, 3), 77, np.uint8)), 77)
@@ -278,7 +278,7 @@ def test_each_output_has_the_light_of_its_own_background() -> None:
 
 
 def test_nothing_of_the_room_comes_in() -> None:
-    """Red is the room alone."""
+    """Only the room is red."""
     for look in LOOKS:
         composite = composed(look)
         assert composite.image[..., 2].max() == 0, look

@@ -1,4 +1,4 @@
-"""The look where mattes lie on a device: what the processor makes of it, and nothing large comes down for it."""
+"""The look where mattes are on a device: the same result as on the CPU, and nothing large is downloaded for it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ EDGES = [Look(grow=4), Look(grow=1.5), Look(shrink=2), Look(soften=4), Look(desp
 
 
 def parts() -> tuple[Bytes, Bytes, Bytes]:
-    """A frame, every alpha around somebody, and their colours."""
+    """A frame, alpha of every value around a person, and the person's colours."""
     rng = np.random.default_rng(3)
     image, colour = rng.integers(0, 256, (2, HEIGHT, WIDTH, 3), dtype=np.uint8)
     alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -56,7 +56,7 @@ def matte_on(device: str, seq: int = 0) -> Matte:
 
 
 def matte_in_a_green_room(device: str) -> Matte:
-    """Soft and noisy, with some of the room in the colours."""
+    """A soft and noisy matte, with some of the room in the colours."""
     plain = scene(WIDTH, HEIGHT, (0.4, 0.7))
     given = plain.alpha, plain.foreground, plain.frame.image
     return Matte(plain.frame, *(torch.from_numpy(each).to(device) for each in given))
@@ -77,7 +77,7 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.mark.parametrize("layer", [Plate(behind(), 1), Blur(25.0), Clear()], ids=["plate", "blur", "clear"])
 @pytest.mark.parametrize("source", [False, True])
 def test_it_is_what_the_processor_makes(device: str, look: Look, layer: Layer, source: bool) -> None:
-    """To the last bit but for rim and glow: a hundredth of white's light there, and half a level in the mean."""
+    """Equal to the last bit, except rim and glow: a hundredth of white's light there, and half a level on average."""
     made = []
     for compositor in (CpuCompositor("cpu"), TorchCompositor(device)):
         compositor.open()
@@ -112,11 +112,11 @@ def test_the_glow_of_a_picture_that_stands_is_made_once(device: str, monkeypatch
 @pytest.mark.parametrize("look", EDGES, ids=lambda look: look.words)
 @pytest.mark.parametrize("source", [False, True])
 def test_an_edge_is_what_the_processor_makes(device: str, look: Look, source: bool) -> None:
-    """Alpha within a level, and colours, as much of them as is seen; three levels where a quarter is."""
+    """Alpha within one level, and colours weighted by alpha; three levels where alpha is a quarter."""
     matte = matte_in_a_green_room(device)
     one = edged(matte, look, source_foreground=source).host()
     other = edged_on_device(matte, look, source_foreground=source).host()
-    cut = LEAST_ALPHA - 1  # what is less is 0
+    cut = LEAST_ALPHA - 1  # lower values are 0
     assert np.abs(np.maximum(one.alpha, cut).astype(int) - np.maximum(other.alpha, cut)).max() <= 1
     seen = (one.alpha > 0) & (other.alpha > 0)
     apart = np.abs(one.colour.astype(int) - other.colour).max(axis=2)
@@ -124,12 +124,12 @@ def test_an_edge_is_what_the_processor_makes(device: str, look: Look, source: bo
     assert apart[seen].mean() < 0.1
     given = matte_in_a_green_room(device).host()
     np.testing.assert_array_equal(matte.host().alpha, given.alpha)
-    np.testing.assert_array_equal(matte.host().colour, given.colour)  # nothing that was handed in is written to
+    np.testing.assert_array_equal(matte.host().colour, given.colour)  # the inputs are not written to
 
 
 @pytest.mark.parametrize("look", [Look(grow=8), Look(grow=20, soften=12, despill=True)], ids=lambda look: look.words)
 def test_what_is_new_is_the_persons_own_colour_on_a_device(device: str, look: Look) -> None:
-    """Invariant 2: the room is not seen, however far one goes; and nobody stays nobody."""
+    """Invariant 2: the room is not shown, however large the edge; and a picture without a person stays without one."""
     plain = room_matte()
     frame = plain.frame
     there = Matte(frame, *(torch.from_numpy(each).to(device) for each in (plain.alpha, plain.foreground, frame.image)))
@@ -152,7 +152,7 @@ def test_small_alpha_is_the_same_from_a_device(device: str, size: tuple[int, int
 
 @pytest.fixture
 def as_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Main memory as if it were a device's, from which things have to come down."""
+    """Treat main memory as a device's, from which data must be downloaded."""
     monkeypatch.setattr(TorchCompositor, "lights", True)
     monkeypatch.setattr(matching, "_alpha_of", lambda matte, size: matching._brought_down(matte, size))
     monkeypatch.setattr(edge, "on_device", lambda matte: True)
@@ -169,11 +169,12 @@ EVERYTHING = Look(match=80, light_wrap=50, blend="linear", grow=3, soften=2, des
 
 @pytest.mark.parametrize("look", [*LOOKS, *EDGES, EVERYTHING], ids=lambda look: look.words)
 def test_a_frame_comes_down_once_and_what_composes_is_told(as_on_a_device: None, look: Look) -> None:
-    """Invariant 8, with a look: the finished picture, and a few times a second a small alpha for matching."""
+    """Invariant 8, with a look: only the finished picture is downloaded, and a few times a second a small alpha for
+    matching."""
     notices = Notices()
     composer = composer_of(look, notices=notices)
     try:
-        composer.compose(matte_on("cpu"))  # the background goes up
+        composer.compose(matte_on("cpu"))  # uploads the background
         matte = matte_on("cpu", 1)
         before = transfer.counts()
         composite = composer.compose(matte)

@@ -1,4 +1,4 @@
-"""The person drawn towards the background's light and colours: by how much exactly, and never so that it pumps."""
+"""The person's light and colours drawn towards the background's: by an exact amount, and never so that it pumps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def of(mean: float = -2.0, deviation: float = 1.0, light: Any = NOTHING, known: 
 
 
 def picture(dark: float, bright: float, tint: tuple[float, float, float] = (1, 1, 1)) -> Bytes:
-    """Two amounts of light half and half, side by side."""
+    """A picture with two levels of light, side by side."""
     light = np.empty((HEIGHT, WIDTH, 3))
     light[:, : WIDTH // 2], light[:, WIDTH // 2 :] = dark * np.array(tint), bright * np.array(tint)
     return encoded(light.astype(np.float32))
@@ -49,7 +49,7 @@ def matte_of(person: Bytes | None = None, *, epoch: int = 0, seq: int = 0, nobod
 
 
 class Still(Background):
-    """A picture that may become another one."""
+    """A picture that may be replaced by another one."""
 
     def __init__(self, image: Bytes, label: str = "still") -> None:
         self.label, self.image = label, image
@@ -241,7 +241,7 @@ def test_the_person_is_changed_and_what_is_behind_is_not() -> None:
     person = plain.image[alpha == 255]
     made = np.stack([expected[c][person[:, c]] for c in range(3)], axis=1)
     np.testing.assert_array_equal(matched.image[alpha == 255], made)
-    np.testing.assert_array_equal(matched.foreground, plain.foreground)  # its own, for whoever puts it elsewhere
+    np.testing.assert_array_equal(matched.foreground, plain.foreground)  # unchanged, for outputs that put it elsewhere
 
 
 def table_of_frame(matte: Matte, plate: Plate) -> Bytes:

@@ -1,4 +1,5 @@
-"""Several pictures of one matte: each is what a composer of its own would make, and comes down from the device once."""
+"""Several pictures from one matte: each equals that of a composer of its own, and is downloaded from the device
+once."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ def matte(number: int = 0, *, tensors: bool = False) -> Matte:
 
 
 class Counting(Background):
-    """Another picture each time; tells when it is opened and closed."""
+    """Another picture each time; reports when it is opened and closed."""
 
     label = "counting"
 
@@ -102,14 +103,15 @@ def test_one_matting_serves_all_and_each_picture_comes_down_once(engine: RvmEngi
         "as shown": Output(pixels="i420"),
     }
     composer = opened([ColorBackground("navy")], engine.info.mattes_on, compositor="torch", outputs=outputs)
-    composer.compose(engine.matte(matte(0).frame))  # takes the plates up, once
+    composer.compose(engine.matte(matte(0).frame))  # uploads the backgrounds, once
     before = transfer.counts()
     for number in range(1, 6):
         composer.compose(engine.matte(matte(number).frame))
     after = transfer.counts()
     composer.close()
     assert after.uploads - before.uploads == 5, "the frame alone: plates that stand still stay"
-    # Of navy, beach, the cut-out and the camera's; what differs from navy in its pixels alone is not fetched again.
+    # Navy, beach, the cut-out and the camera's. A picture that differs from navy in pixel format only is not downloaded
+    # again.
     assert after.downloads - before.downloads == 5 * 4
 
 
@@ -117,7 +119,7 @@ def test_one_matting_serves_all_and_each_picture_comes_down_once(engine: RvmEngi
 
 
 def formula(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """ITU-R BT.601 of limited range: Y', Cb, Cr, (H, W, 3)."""
+    """Y', Cb, Cr by ITU-R BT.601 in limited range, (H, W, 3)."""
     blue, green, red = (image[..., index] / 255 for index in range(3))
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     return np.stack([16 + 219 * luma, 128 + 224 * (blue - luma) / 1.772, 128 + 224 * (red - luma) / 1.402], axis=-1)
@@ -134,7 +136,7 @@ def planes(made: NDArray[np.uint8], kind: str, width: int, height: int) -> list[
 
 
 def coloured(seed: int, width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.uint8]:
-    """Noise, and at the top the corners of the cube of colours in blocks of 2 x 2."""
+    """Noise, and at the top the corners of the colour cube in blocks of 2 x 2."""
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     corners = np.array([(b, g, r) for b in (0, 255) for g in (0, 255) for r in (0, 255)], np.uint8)
     image[:2, :16] = corners.repeat(2, axis=0)
@@ -143,7 +145,8 @@ def coloured(seed: int, width: int = WIDTH, height: int = HEIGHT) -> NDArray[np.
 
 @pytest.mark.parametrize("kind", ["nv12", "i420"])
 def test_the_pixels_of_a_camera_are_those_of_the_standard(kind: str) -> None:
-    """Luma of each pixel, chroma of the mean of four, to the level; luma is OpenCV's within one."""
+    """Luma of each pixel, chroma of the mean of four pixels, exact to the level; OpenCV's luma differs by at most
+    one."""
     image = coloured(1)
     luma, u, v = planes(yuv_of(image, kind), kind, WIDTH, HEIGHT)
     expected = formula(image)
@@ -158,7 +161,8 @@ def test_the_pixels_of_a_camera_are_those_of_the_standard(kind: str) -> None:
 @pytest.mark.parametrize("colour", ["black", "white", "red", "#00ff00", "blue", "#808080", "#c08040"])
 @pytest.mark.parametrize("kind", ["nv12", "i420"])
 def test_every_colour_keeps_its_level(colour: str, kind: str) -> None:
-    """Of one colour nothing is averaged: the three planes are the formula's, to the level, and OpenCV's within one."""
+    """With one colour there is nothing to average: the three planes equal the formula, and OpenCV's within one
+    level."""
     image = np.full((HEIGHT, WIDTH, 3), parse_color(colour), np.uint8)
     made = planes(yuv_of(image, kind), kind, WIDTH, HEIGHT)
     theirs = planes(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), "i420", WIDTH, HEIGHT)
@@ -188,7 +192,7 @@ def test_an_output_for_a_camera_is_its_own_composite_in_other_pixels() -> None:
     alone.close()
 
 
-# What an output shows of the room, and when something fails ------------------------------------------------------
+# What an output shows of the room, and what it shows after a failure --------------------------------------------
 
 
 def test_nobody_is_seen_in_any_output_while_nobody_is_to_be_seen() -> None:

@@ -1,4 +1,4 @@
-"""Controls: named, absolute, checked first, told to all."""
+"""Controls: set by name to absolute values, checked first, and reported to all listeners."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_change_is_in_force_at_once_and_told(desk: Controls) -> None:
     assert desk.background == "office"
     assert desk.set(mirror="on") == {"background": "office", "mirror": True}
     assert told == [{"background": "office"}, {"mirror": True}]
-    desk.mirror = True  # nothing new: nothing to tell
+    desk.mirror = True  # no change, so nothing to report
     assert len(told) == 2
 
 

@@ -1,4 +1,4 @@
-"""What an error says, for people."""
+"""How an error's text is written for people."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_an_error_is_told_in_one_line_for_people(error: Exception, words: str) -
 
 
 def test_nothing_else_says_it() -> None:
-    """A second function would say a little else about the same error."""
+    """A second function would describe the same error in other words."""
     says = re.compile(r"def _?one_line\(error|type\(error\).__name__.*str\(error\)")
     package = ROOT / "rvm_live"
     rest = [path for path in package.rglob("*.py") if path.parent != package / "core"]

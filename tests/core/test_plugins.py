@@ -1,4 +1,5 @@
-"""Parts of five kinds from other packages, by name and as ``package.module:Class``: the examples of docs/plugins.md."""
+"""Plug-ins of five kinds from other packages, by name and as ``package.module:Class``: the examples of
+docs/plugins.md."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from tests.support.parts import ALL_FIVE, write_parts
 
 @pytest.fixture
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The package, on the path with what an installer writes beside it."""
+    """The example package, on the path, with the metadata that an installer writes."""
     folder = write_parts(tmp_path / "library")
     toml = (folder / "pyproject.toml").read_text()
     about = folder / "parts-1.0.dist-info"
@@ -48,14 +49,14 @@ def test_one_of_every_kind_by_name(parts: Path, capsys: pytest.CaptureFixture[st
     assert run(*ALL_FIVE) == 0
     ran = json.loads(Path("stats.json").read_text())["ran"]
     assert (ran["engine"], ran["compositor"], ran["source"]) == ("bright", "plain", "bars")
-    # White where the bar is, else the gradient: in the mean a third of 100, and a bar of 40 of 320 columns.
+    # White where the bar is, else the gradient: on average a third of 100, and a bar of 40 of 320 columns.
     assert [line.split()[0] for line in lines()] == list("01234")
     assert all(abs(float(line.split()[1]) - (100 / 3 * 7 / 8 + 255 / 8)) < 2 for line in lines())
     told = capsys.readouterr().err
     for what in ("engine bright", "compositor plain", "source bars", "sink means", "background gradient"):
         assert f"the {what} is another author's program that runs with your rights" in told
     assert run(*ALL_FIVE) == 0
-    assert "runs with your rights" not in capsys.readouterr().err  # told once
+    assert "runs with your rights" not in capsys.readouterr().err  # said only once
 
 
 def test_one_of_every_kind_as_a_class(parts: Path) -> None:
@@ -88,7 +89,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_told_in_one_line(parts: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, expected = WRONG[name]
-    # A camera does not wait to be read, and what cannot be known before it is looked for is told first.
+    # Left out: a camera cannot wait for its reader, and that error would come before the one that is tested here.
     given = [word for word in ALL_FIVE if word != "--no-realtime"]
     assert run(*given, *arguments) == 2
     error = capsys.readouterr().err
@@ -98,7 +99,7 @@ def test_what_is_wrong_is_told_in_one_line(parts: Path, name: str, capsys: pytes
 
 
 def test_a_file_comes_before_a_plug_in(parts: Path, tmp_path: Path) -> None:
-    """Nothing that worked works otherwise because a package was installed."""
+    """An installed package must not change anything that worked before."""
     from rvm_live.backgrounds.parse import parse_one
 
     (tmp_path / "gradient").mkdir()

@@ -1,4 +1,4 @@
-"""The queue between two stages, whatever the policy."""
+"""The queue between two stages, with each policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a program hands over that is none of what was asked for: one clear sentence."""
+"""Wrong values that a program passes in: each is refused with one clear sentence."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_an_automatic_ratio_is_taken_as_on_the_command_line() -> None:
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command as it is installed: a script in another folder than the one where it is called."""
+    """The command as it is installed: a script in a folder other than the working directory."""
     script = folder / "bin" / "rvm-live"
     script.parent.mkdir()
     script.write_text("from rvm_live.__main__ import main\nmain()\n")

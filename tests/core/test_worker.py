@@ -1,4 +1,4 @@
-"""A thread and its queue: taking, giving, and what is left when either end leaves or fails."""
+"""A thread and its queue: taking, giving, and what remains when either end leaves or fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Which engine ``auto`` takes: RVM where its weights are or may be fetched, else the embedded one, and it says why."""
+"""The engine that ``auto`` chooses: RVM if its weights exist or may be fetched, else the embedded one; and the reason
+given."""
 
 from __future__ import annotations
 
@@ -31,14 +32,14 @@ CPU = EngineSettings(device="cpu")
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine that never saw the program."""
+    """A machine on which the program never ran."""
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
 
 
 @pytest.fixture
 def release(monkeypatch: pytest.MonkeyPatch, weights: Path) -> Iterator[list[str]]:
-    """A mirror that serves real weights; the paths it was asked for."""
+    """A mirror that serves real weights; gives the list of requested paths."""
     body = weights.read_bytes()
     with serving(lambda handler, n: send(handler, body), secure=True) as (url, asked):
         monkeypatch.setenv("RVM_LIVE_WEIGHTS_URL", url)
@@ -226,8 +227,8 @@ def test_without_a_network_the_line_says_when_to_try_and_what_there_is_waits(mon
 
 
 def on_a_terminal(clip: Path, answer: str) -> tuple[str, int]:
-    """Run the program on a pseudo-terminal and type an answer when it asks; what it showed, and its exit code."""
-    import pty  # there is none on Windows
+    """Run the program on a pseudo-terminal and type an answer when it asks; returns its output and exit code."""
+    import pty  # Windows has none
 
     ours, theirs = pty.openpty()
     arguments = ["--source", str(clip), "--headless", "--frames", "3", "--no-realtime", "--device", "cpu", "--report"]
@@ -279,7 +280,7 @@ def test_a_terminal_that_says_yes_gets_them(release: list[str], tmp_path: Path) 
     assert len(release) == 1
 
 
-# Whose code runs
+# Whose code runs: the confirmation of foreign code
 
 
 @pytest.mark.few(1)

@@ -1,4 +1,5 @@
-"""The engine for those who sit before a screen: alpha and colours as they were mixed, whatever the screen's light."""
+"""The engine for people in front of a screen: it finds the alpha and colours that were mixed, in any light on the
+screen."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ def frames(*pictures: Bytes, step_ns: int = 33_000_000) -> list[Frame]:
 
 
 def person(width: int = WIDTH, height: int = HEIGHT) -> tuple[Bytes, Bytes]:
-    """Foreground of skin, dark hair and a grey pullover, and alpha with a soft edge of six pixels and a few hairs."""
+    """A foreground of skin, dark hair and a grey pullover; alpha with a soft edge of six pixels and a few hairs."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     x, y = x / width * WIDTH, y / height * HEIGHT
     head = np.hypot((x - 240) / 70, (y - 130) / 90)
@@ -53,7 +54,7 @@ def person(width: int = WIDTH, height: int = HEIGHT) -> tuple[Bytes, Bytes]:
 
 
 def before(screen: tuple[int, int, int], *, noise: float = 0.0, uneven: float = 0.0) -> tuple[Bytes, Bytes, Bytes]:
-    """Picture, and the foreground and alpha it was mixed of."""
+    """The picture, and the foreground and alpha that it was mixed from."""
     colour, alpha = person()
     light = 1 + uneven * np.linspace(-1, 1, WIDTH, dtype=np.float32)[None, :, None]
     share = alpha[..., None] / np.float32(255)
@@ -75,7 +76,7 @@ def test_alpha_and_colours_are_those_it_was_mixed_of(screen: tuple[int, int, int
     engine = opened()
     for frame in frames(*[picture] * 4):
         matte = engine.matte(frame)
-    hard = max(screen) < 100  # some levels of noise are a tenth of such a screen's colour
+    hard = max(screen) < 100  # a few levels of noise are a tenth of such a screen's colour
     assert error(matte.alpha, alpha) < (11 if hard else 8)
     assert not matte.alpha[:8].any(), "the screen itself is all gone"
     assert matte.alpha[HEIGHT - 60 : HEIGHT - 20, 200:280].min() >= (235 if hard else 255), (
@@ -94,7 +95,7 @@ def test_alpha_and_colours_are_those_it_was_mixed_of(screen: tuple[int, int, int
 
 
 def test_a_shirt_like_the_wall_keeps_its_colour() -> None:
-    """What the screen does not touch is left as it was, byte for byte."""
+    """Pixels that the screen does not touch are unchanged, byte for byte."""
     picture, _, alpha = before(SCREENS["green"])
     matte = opened().matte(*frames(picture))
     inside = cv2.erode(alpha, np.ones((25, 25), np.uint8)) == 255
@@ -159,7 +160,7 @@ def test_another_place_has_another_screen() -> None:
 
 
 def test_a_colour_that_is_told_is_taken() -> None:
-    picture, _, alpha = before((200, 40, 190))  # magenta: not looked for
+    picture, _, alpha = before((200, 40, 190))  # magenta screens are not detected
     with pytest.raises(EngineError):
         opened().matte(*frames(picture))
     assert error(opened(key="#be28c8").matte(*frames(picture)).alpha, alpha) < 8
@@ -189,7 +190,7 @@ def test_any_size(size: tuple[int, int]) -> None:
 
 @pytest.mark.slow
 def test_real_screens(data: Path) -> None:
-    """Nine clips shot before one, against the slow key that is the benchmark's truth."""
+    """Nine clips shot in front of a screen, against the slow key that is the benchmark's truth."""
     from benchmarks.keyed.key import key
     from benchmarks.quality.clips import grabbed
 

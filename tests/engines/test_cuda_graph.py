@@ -1,5 +1,5 @@
-"""The frame's work in fixed memory, as a GPU replays it: here with a stand-in for the recording that has a CUDA graph's
-manners (the same memory each time), and on a real GPU where there is one."""
+"""A frame's work in fixed memory, as a GPU replays it: with a stand-in that, like a CUDA graph, uses the same memory
+each time, and on a real GPU where there is one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WIDTH, HEIGHT = 160, 96
 
 
 def same_memory(work: Callable[[], None]) -> Callable[[], None]:
-    """What a CUDA graph does to its results: every replay writes them where the recording did."""
+    """Write results where the recording wrote them, as every replay of a CUDA graph does."""
     step: Step = work.__self__  # type: ignore[attr-defined]
     work()
     held = step._found
@@ -97,7 +97,7 @@ def pictures(count: int) -> list[Tensor]:
 def test_a_replayed_frame_is_the_frame_worked_out_anew(network: MattingNetwork, ratio: float) -> None:
     plain, replayed = step_of(network, ratio), step_of(network, ratio, recorded=True)
     results = [(plain(image)[0], replayed(image)[0]) for image in pictures(4)]
-    # Looked at only now: a later replay must not have touched what an earlier frame was given.
+    # Compared only now: a later replay must not have changed what an earlier frame got.
     for (alpha, colour), (other_alpha, other_colour) in results:
         assert torch.equal(alpha, other_alpha)
         assert colour is not None and other_colour is not None and torch.equal(colour, other_colour)
@@ -182,7 +182,7 @@ def test_videos_side_by_side_do_not_see_each_other(network: MattingNetwork) -> N
         assert (alpha.int() - expected.int()).abs().max() <= 1
 
 
-# Steps made beside the running one ------------------------------------------------------------------------------
+# Steps prepared while another one runs ----------------------------------------------------------------------------
 
 
 def test_a_step_is_made_beside_and_told_when_it_is_there() -> None:
@@ -265,8 +265,8 @@ def test_a_step_that_could_not_be_made_is_tried_again_when_others_have_gone(free
 
 
 class Cuda:
-    """torch's allocator and recordings, as far as they matter when one fails: while a recording is not ended, nothing
-    that was used on two streams is given back."""
+    """torch's allocator and recordings, as far as they matter when a recording fails: until it is ended, no memory that
+    was used on two streams is freed."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.recording: list[object] = []
@@ -326,7 +326,7 @@ class Cuda:
         self.recording.remove(pool)
 
     def item(self) -> None:
-        """What ``.item()`` does to a recording; no harm without one."""
+        """Break the recording, as ``.item()`` does; without a recording it does no harm."""
         recording._streams[CARD].synchronize()
 
 
@@ -454,7 +454,7 @@ def test_on_a_gpu_they_are_noticed_with_the_frame_after_and_no_frame_is_waited_f
     with pytest.raises(EngineError):
         check.look(bad, Ready())  # a file of one frame
     with pytest.raises(EngineError):
-        check.look(bad, None)  # without a lane it is there at once
+        check.look(bad, None)  # without a lane the result is there at once
 
 
 def test_states_that_hold_no_numbers_are_not_kept(weights: Path) -> None:
@@ -473,7 +473,7 @@ def test_states_that_hold_no_numbers_are_not_kept(weights: Path) -> None:
 def test_on_mps_a_matte_is_down_before_the_matting_thread_lets_it_go(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For one thread alone may use MPS, and until it is down nothing has waited for the work."""
+    """Only one thread may use MPS, and before the download nothing has waited for the work."""
     engine = RvmEngine(EngineSettings(weights=weights, device="cpu", downsample_ratio=0.5))
     engine.open()
     expected = engine.matte(frames(1)[0]).host()
@@ -632,7 +632,7 @@ def test_on_a_gpu_the_profiler_sees_one_copy_up_and_one_down(weights: Path) -> N
             compositor.composite(engine.matte(frame), plate)
     copies = [event.name for event in seen.events() or [] if event.name.startswith("Memcpy")]
     assert sum("HtoD" in name for name in copies) == 8
-    # Each picture, and for each frame the byte that tells whether it holds numbers, which nobody waits for.
+    # Each picture, and for each frame the byte that says whether its values are finite; nobody waits for that byte.
     assert sum("DtoH" in name for name in copies) == 8 + 8
     compositor.close()
     engine.close()
@@ -640,7 +640,7 @@ def test_on_a_gpu_the_profiler_sees_one_copy_up_and_one_down(weights: Path) -> N
 
 @pytest.mark.gpu
 def test_on_a_gpu_a_recording_that_fails_leaves_no_leak() -> None:
-    """A body that asks for a number cannot be recorded; memory used on two streams comes back all the same."""
+    """A body that asks for a number cannot be recorded; memory used on two streams must be freed nevertheless."""
     device = torch.device("cuda", torch.cuda.current_device())
     lane, other = torch.cuda.Stream(device), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     number = torch.ones((), device=device)

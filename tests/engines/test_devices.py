@@ -1,5 +1,5 @@
-"""OpenVINO's devices: the list is a stand-in, and what stands for a GPU and an NPU are plug-ins of its own over the CPU
-(HETERO and MULTI); no such hardware has seen this."""
+"""OpenVINO's devices. The list is a stand-in, and GPU and NPU are replaced by OpenVINO's own HETERO and MULTI over the
+CPU; this was never tried on such hardware."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_where_there_is_the_cpu_alone_nothing_is_tried() -> None:
 
 
 class StandIn:
-    """OpenVINO's core on a laptop with more than a CPU, as far as this program asks it."""
+    """OpenVINO's core on a laptop with more devices than a CPU, with the calls that this program makes."""
 
     plugins = {"GPU.0": "HETERO:CPU", "NPU": "MULTI:CPU"}  # noqa: RUF012
 
@@ -143,7 +143,7 @@ class StandIn:
                     source = node.input_value(0)
                     node.input(0).replace_source_output(ops.multiply(source, np.float32(1.3)).output(0))
                     break
-        # What stands for a GPU knows half precision as little as this CPU does.
+        # The GPU's stand-in supports half precision as little as this CPU does.
         kept = {key: value for key, value in options.items() if key == "PERFORMANCE_HINT"}
         return self._core.compile_model(model, self.plugins[device], kept)
 

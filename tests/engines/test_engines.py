@@ -1,4 +1,4 @@
-"""One contract for every engine, and what each promises beside it."""
+"""The contract that every engine keeps, and what each engine promises besides."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def opened(engine: Engine, width: int = 96, height: int = 80) -> Iterator[Engine
 
 @pytest.fixture(scope="module")
 def at_start(make: Make) -> Iterator[Make]:
-    """Engines that are opened once for all of these tests, as they are after ``reset``."""
+    """Engines that are opened once for all of these tests, and reset before each."""
     with ExitStack() as stack:
         engines: dict[str, Engine] = {}
 
@@ -127,7 +127,7 @@ def video(data: Path) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def frames(video: NDArray[np.uint8]) -> list[Frame]:
-    """The same, cut down to 96x80."""
+    """The same frames cropped to 96x80."""
     small = [np.ascontiguousarray(picture[40:200:2, 150:342:2]) for picture in video]
     return [Frame(picture, number, 0, number) for number, picture in enumerate(small)]
 
@@ -205,7 +205,7 @@ def test_contract_a_chunk_gives_what_its_frames_give(at_start: Make, frames: lis
 
 
 def test_rvm_goes_on_after_memory_ran_out(weights: Path, frames: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A chunk that does not fit leaves the state as it was: smaller ones give what single frames give."""
+    """A chunk that does not fit leaves the state unchanged: smaller chunks give the results of single frames."""
     settings = EngineSettings(weights=weights, downsample_ratio=0.5, device="cpu")
     with opened(RvmEngine(settings)) as engine:
         single = [alpha_of(engine.matte(frame)) for frame in frames]
@@ -295,7 +295,7 @@ def test_a_frame_goes_up_once(at_start: Make, frames: list[Frame], name: str) ->
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("case", ["full", "half"])
 def test_rvm_agrees_with_the_official_network(data: Path, weights: Path, video: NDArray[np.uint8], case: str) -> None:
-    """The engine folds, turns and lays out the network anew: none of that may show."""
+    """The engine rearranges the network (folding, transposing, memory layout): none of that may change results."""
     reference = np.load(data / "reference" / "real_mobilenetv3_fast_guided_filter.npz")
     settings = EngineSettings(weights=weights, device="cpu", downsample_ratio=float(reference[f"{case}_ratio"]))
     with opened(RvmEngine(settings), 480, 270) as engine:
@@ -327,7 +327,7 @@ def test_rvm_runs_every_network(data: Path, tmp_path: Path, frames: list[Frame],
             with torch.inference_mode():
                 out = network(src, *states, downsample_ratio=0.5)
             states = list(out[2:])
-            # Formula weights blow rounding up (see tests/support/parity.py), so single pixels may be further apart.
+            # Formula weights amplify rounding (see tests/support/parity.py), so single pixels may differ more.
             for ours, theirs in ((matte.alpha, out.pha[0, 0]), (matte.foreground.flip(2).permute(2, 0, 1), out.fgr[0])):
                 assert (ours.float() - theirs.mul(255).add(0.5).floor()).abs().mean() < 1e-4 * 255
 
@@ -583,7 +583,7 @@ class Abstract(Engine):
 
 
 class Duck:
-    """Meets the contract without deriving from it; leaves ``prepare`` and ``close`` out."""
+    """Keeps the contract without deriving from it; leaves out ``prepare`` and ``close``."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self.info = EngineInfo("duck", "none", "cpu", "CPU", "none", 1.0)
@@ -599,7 +599,7 @@ class Duck:
 
 
 class Mallard(Duck):
-    """Has all that may be left out."""
+    """Also has the optional methods."""
 
     chunked = True
     phase = "swimming"
@@ -859,7 +859,7 @@ def test_a_session_takes_an_engine_by_name_and_checks_its_settings() -> None:
         open_engine(downsample_ratio=2.0)
 
 
-# NaN or infinite values: as bytes they all look well
+# NaN or infinite values: converted to bytes they all look valid
 
 
 def test_numbers_that_are_none_in_an_onnx_file_are_an_error(weights: Path, frames: list[Frame], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Looking where the person is, and only when something moved: nobody is lost, and the room is never shown."""
+"""Running the network only around the person, and only on motion: nobody is lost, and the room is never shown."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ SKIN, ROOM = 230, 60
 
 
 class Sharp:
-    """A network that sees whoever is as bright as :data:`SKIN`, and remembers what it saw, a pixel for each cell."""
+    """A network that finds whatever is as bright as :data:`SKIN`, and remembers what it saw, one pixel for each
+    cell."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
@@ -51,7 +52,7 @@ class Sharp:
         self.seen.append(picture)
         self.begun.append(self.states)
         grey = picture.mean(axis=2).astype(np.float32)
-        # Half of alpha stands in the slope, as at a real edge, and it holds within one cell of the grid.
+        # As at a real edge, half of alpha is in the slope, and it holds within one cell of the grid.
         person = (grey > (SKIN + ROOM) / 2).astype(np.float32)
         self.states = [grey[None, None, ::2, ::2].copy(), grey[None, None, ::16, ::16].copy()]
         slope = person * 0.5
@@ -63,7 +64,7 @@ class Sharp:
 
 
 class Networks:
-    """One for each size, made when asked for."""
+    """One network for each size, made on demand."""
 
     def __init__(self) -> None:
         self.made: dict[tuple[int, int], Sharp] = {}
@@ -79,7 +80,7 @@ class Networks:
 
 
 def room(*people: tuple[int, int, int, int], light: int = ROOM, shift: int = 0) -> Bytes:
-    """A picture of the small size with people (left, top, width, height) in a room that is not plain."""
+    """A picture of the small size with people (left, top, width, height) in a room with some structure."""
     ys, xs = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
     grey = light + 14 * np.sin((xs + shift) / 9.0) + 14 * np.sin((ys + shift) / 11.0)
     picture = np.clip(grey, 0, 255).astype(np.uint8)
@@ -102,7 +103,7 @@ SITTING = (120, 40, 70, 140)
 
 
 def settled(*, gate: bool = False) -> tuple[Focus, Networks]:
-    """One that has seen somebody sit for long enough to have a box."""
+    """A focus that has seen somebody sit long enough to have a box."""
     networks = Networks()
     focus = Focus(SIZE, networks, box=True, gate=gate)
     for _ in range(SETTLE + 2):
@@ -201,7 +202,7 @@ def test_whoever_comes_slowly_is_not_lost_either() -> None:
 
 
 def test_a_camera_that_slides_slowly_moves_nothing(clip: list[Frame]) -> None:
-    """The room behind somebody who sits, its edges a part of a pixel further in each frame."""
+    """The room behind a sitting person: in each frame its edges move by a fraction of a pixel."""
     box = PersonBox(SIZE)
     alpha = np.zeros(SIZE[::-1], np.float32)
     alpha[10:, 105:255] = 255
@@ -281,7 +282,7 @@ def test_the_box_follows_at_once_and_shrinks_late() -> None:
 
 
 def test_states_are_those_of_the_same_places() -> None:
-    """What was remembered of a place is at that place after the box has changed."""
+    """A place's remembered state is still at that place after the box has changed."""
     focus, networks = settled()
     before = focus.states[:2]
     assert all(state[0, 0, 96 // cell, 144 // cell] == SKIN for state, cell in zip(before, (2, 16), strict=True))
@@ -301,7 +302,7 @@ def test_where_nothing_moves_the_network_rests_and_where_a_trifle_does_it_sees_o
         before = networks.runs
         for turn in range(3 * (MOST_STILL + 1)):
             picture = room(SITTING)
-            picture[SITTING[1] + 20, SITTING[0] + 2 + turn % 60] = 0  # a pixel, twitching
+            picture[SITTING[1] + 20, SITTING[0] + 2 + turn % 60] = 0  # one flickering pixel
             picture = picture if trifle else room(SITTING)
             assert share_seen(alpha_of(focus.run(picture), picture), SITTING) > 0.99
             assert focus.spared == (networks.runs == before)
@@ -327,7 +328,7 @@ def test_what_nobody_moved_in_is_the_very_same_model_until_something_does() -> N
 
 @pytest.mark.parametrize("frames_a_pixel", [3, 8, 20])
 def test_who_begins_to_move_slowly_is_never_far_from_the_alpha(frames_a_pixel: int) -> None:
-    """A quarter of a pixel a frame is no motion between two frames; in the end it is one."""
+    """A quarter of a pixel per frame is no motion between two frames, but adds up to one."""
     focus, networks = settled(gate=True)
     for _ in range(MOST_STILL // 2):
         focus.run(room(SITTING))
@@ -356,7 +357,7 @@ def test_a_jump_is_never_skipped_and_shows_no_room() -> None:
     for waited in range(MOST_SKIPPED + 1):
         for step in (-60, -20, -8, 8, 20, 60):
             focus, networks = settled(gate=True)
-            while True:  # the network has run just now
+            while True:  # until the network has just run
                 before = networks.runs
                 focus.run(room(SITTING))
                 if networks.runs > before:
@@ -374,7 +375,7 @@ def test_a_jump_is_never_skipped_and_shows_no_room() -> None:
 
 
 def test_where_an_old_model_meets_a_new_picture_nothing_is_lit_far_from_the_person() -> None:
-    """A slope that is left of a bright room lights up a lamp, unless alpha there was 0 before."""
+    """A slope left over from a bright room would light up a lamp, unless alpha there was 0 before."""
     gate = MotionGate()
     gate._runs = SETTLE
     grey = np.full((100, 100), 50, np.uint8)
@@ -400,7 +401,7 @@ def test_what_changes_everywhere_runs_the_network(change: str) -> None:
 
 
 def test_a_small_movement_takes_the_edge_along() -> None:
-    """A skipped frame's alpha is where the picture is, not where it was."""
+    """In a skipped frame alpha is where the picture has moved to, not where it was."""
     gate = MotionGate()
     gate._runs = SETTLE
     ys, xs = np.mgrid[0:180, 0:320]
@@ -432,13 +433,13 @@ def alphas(engine: Engine, frames: list[Frame]) -> list[Floats]:
 
 @pytest.fixture(scope="module")
 def clip(data: Path) -> list[Frame]:
-    """Forty real frames, 1280x720, of somebody who sits and talks."""
+    """Forty real frames, 1280x720, of somebody sitting and talking."""
     return read_frames(data / "clips" / "webcam" / "liveportrait_s18.mp4", 40)
 
 
 @pytest.fixture(scope="module")
 def plain(weights: Path, clip: list[Frame]) -> list[Floats]:
-    """What the network says where it sees all."""
+    """The network's alpha when it sees everything."""
     engine = engine_of(weights)
     try:
         return alphas(engine, clip)
@@ -479,7 +480,7 @@ def test_a_real_second_person_who_walks_in_is_seen_as_in_the_whole_picture(
     person = cv2.resize(np.ascontiguousarray(clip[20].image[:, ::-1]), None, fx=0.6, fy=0.6)
     frames, places = list(clip[:12]), list[slice]()
     for step, frame in enumerate(clip[12:40], 1):
-        # Of the picture of the person, the person begins at 120 of 768 pixels.
+        # In the second person's picture, 768 pixels wide, the person begins at column 120.
         left = 1280 - 120 - 15 * step
         picture, wide = frame.image.astype(np.float32), min(768, 1280 - left)
         there = picture[720 - 432 :, left : left + wide]
@@ -504,7 +505,8 @@ def test_a_real_second_person_who_walks_in_is_seen_as_in_the_whole_picture(
 def test_a_shifted_state_is_as_good_as_one_that_was_always_there(
     weights: Path, clip: list[Frame], plain: list[Floats]
 ) -> None:
-    """After the change to the box the network goes on as if it had seen the whole; with an empty state it does not."""
+    """After the change to the box the network continues as if it had seen the whole picture; with an empty state it
+    does not."""
     low = low_size(1280, 720, 0.25)
     engine = engine_of(weights)
     try:
@@ -550,7 +552,7 @@ def test_a_bridge_is_the_same_network(weights: Path, clip: list[Frame]) -> None:
 
 @pytest.mark.slow
 def test_live_a_box_waits_for_no_compiler(weights: Path, clip: list[Frame], monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the size is compiled beside the frames, another network serves, and then that of the size."""
+    """While one size is compiled, another network is used; then the network of that size."""
     engine = engine_of(weights, keep_up=True, box=True, gate=False)
     try:
         engine.prepare(1280, 720)
@@ -575,7 +577,7 @@ def test_live_a_box_waits_for_no_compiler(weights: Path, clip: list[Frame], monk
 @pytest.mark.slow
 @pytest.mark.parametrize("asked", [{}, {"box": True}, {"box": True, "gate": True}])
 def test_who_goes_on_from_a_state_finds_the_same(weights: Path, clip: list[Frame], asked: dict[str, bool]) -> None:
-    """As a run of files does that was killed."""
+    """As a run on files does after it was killed."""
     engine = engine_of(weights, **asked)
     try:
         alphas(engine, clip[:14])
@@ -590,7 +592,7 @@ def test_who_goes_on_from_a_state_finds_the_same(weights: Path, clip: list[Frame
         if asked:
             other = engine_of(weights)
             other.prepare(1280, 720)
-            other.restore(states[:4])  # of an engine with other options: its network's part alone
+            other.restore(states[:4])  # from an engine with other options: only its network's part
             other.close()
             with pytest.raises(EngineError, match="does not fit"):
                 engine.restore([*states[:4], np.array([0, 0, 320, 180, 0, 0], np.float32)])
@@ -633,7 +635,7 @@ def test_on_torch_what_stands_still_is_seen_in_one_frame_of_three(weights: Path,
     engines = [RvmEngine(each) for each in (asked, replace(asked, gate=False))]
     rng = np.random.default_rng(0)
     frames = []
-    for seq in range(SETTLE + 6):  # what a camera adds
+    for seq in range(SETTLE + 6):  # a camera's noise
         noisy = np.clip(clip[0].image + rng.normal(0, 2, clip[0].image.shape), 0, 255)
         frames.append(Frame(noisy.astype(np.uint8), seq, 0, seq))
     jump = Frame(np.ascontiguousarray(np.roll(clip[0].image, 200, axis=1)), SETTLE + 6, 0, 0)
@@ -646,7 +648,7 @@ def test_on_torch_what_stands_still_is_seen_in_one_frame_of_three(weights: Path,
     assert told[0].endswith("of 3 frames") and told[1] == ""
     apart = [float(np.abs(one - other).mean()) / 255 for one, other in zip(*found, strict=True)]
     assert max(apart[:SETTLE]) == 0 < max(apart[SETTLE:-1]) < 3e-3
-    assert apart[-1] < 3e-3  # whoever jumps is seen at once
+    assert apart[-1] < 3e-3  # somebody who jumps is noticed at once
     for engine in engines:
         engine.close()
 
@@ -659,7 +661,7 @@ def test_on_torch_an_old_model_lights_nothing_far_from_the_person(weights: Path,
     (before,) = alphas(engine, [Frame(clip[0].image, 20, 0, 20)])
     lit = clip[0].image.copy()
     corner = lit[40:64, 1200:1224]
-    corner[:] = 255 - corner  # too little to be noticed
+    corner[:] = 255 - corner  # too small to be noticed
     (found,) = alphas(engine, [Frame(lit, 21, 0, 21)])
     told = engine.info.focus
     engine.close()
@@ -672,7 +674,7 @@ def test_on_torch_an_old_model_lights_nothing_far_from_the_person(weights: Path,
 def test_models_of_ones_own_rest_where_nothing_moves(
     kind: str, weights: Path, clip: list[Frame], tmp_path: Path
 ) -> None:
-    """They give no model, so that what they found stands as it is; what is behind a new picture is that picture."""
+    """Such engines give no model: while they rest, their last result is used unchanged, with the new picture."""
     size = (240, 134)
 
     def engine_with(**asked: Any) -> Engine:

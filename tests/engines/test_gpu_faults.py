@@ -1,4 +1,4 @@
-"""A GPU that fails: what its errors mean, which of them is told, and what a run does without it."""
+"""A GPU that fails: what its errors mean, which one is reported, and what a run does without it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.sources import PatternSource
 
 ILLEGAL = "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be asynchronously reported"
 
-# Want of memory -------------------------------------------------------------------------------------------------
+# Out of memory ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_what_memory_was_wanted_is_told_in_words() -> None:
     assert memory_wanted(RuntimeError("out of memory")) == ""
 
 
-# A device that is lost ------------------------------------------------------------------------------------------
+# A lost device ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -181,16 +181,16 @@ def test_files_after_the_one_that_lost_the_gpu_are_left_for_another_process(tmp_
     )
     with start(*arguments, "--resume") as second:
         done = finish(second, 60)
-    # A new process has its nine frames again: enough for b, and for half of c.
+    # A new process has another nine frames: enough for b, and for half of c.
     assert done.out.splitlines()[-1] == "1 done, 1 failed, 1 untouched, 1 kept (--force overwrites it)", done.out
     assert {len(inside(tmp_path / "out" / f"output_{name}.mp4").times) for name in "ab"} == {6}
 
 
-# The first error is the one that is told ------------------------------------------------------------------------
+# The first error is reported -------------------------------------------------------------------------------------
 
 
 class FailsTwiceEngine(LeftHalfEngine):
-    """Fails where ``fails`` says, and once more while it is closed."""
+    """Fails where ``fails`` says, and again while it is closed."""
 
     fails = "matte"
 

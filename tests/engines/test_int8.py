@@ -1,4 +1,4 @@
-"""The network in 8-bit integers: made by the program itself, from a clip, and reporting to nobody."""
+"""The network in 8-bit integers: made by the program itself from a clip, without reporting to anybody."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.videos import read_frames
 
 RATIO = 0.2
 
-# Calibrates in a process that is not pytest's, where NNCF would be silent anyway; nothing may leave the machine.
+# Calibrates in a separate process, since under pytest NNCF is silent anyway; nothing may leave the machine.
 ALONE = """
 import socket, sys
 
@@ -54,7 +54,7 @@ def calibrate(order: str, *arguments: object) -> subprocess.CompletedProcess[str
 
 @pytest.fixture(scope="module")
 def made(data: Path, weights: Path) -> subprocess.CompletedProcess[str]:
-    """int8 for 1280x720 at one ratio, calibrated on the clip of another person."""
+    """int8 for 1280x720 at one ratio, calibrated on a clip of another person."""
     clip = data / "clips" / "webcam" / "volcomix_Doctor_26732.mp4"
     size = ("--width", 1280, "--height", 720)
     return calibrate(
@@ -88,7 +88,7 @@ def test_alpha_is_that_of_the_plain_network_on_another_clip(
     theirs, _ = run(RvmEngine(EngineSettings(weights=weights, device="cpu", downsample_ratio=RATIO)), frames)
     assert 0.1 < theirs.mean() < 0.9
     worst = np.abs(ours - theirs).mean(axis=(1, 2)).max()
-    assert 1e-5 < worst <= 4e-3  # it is another network, and not far off
+    assert 1e-5 < worst <= 4e-3  # it differs from single precision, but not by much
 
 
 @pytest.mark.slow
@@ -177,7 +177,7 @@ def test_without_calibration_it_says_what_to_run(weights: Path) -> None:
 def test_a_size_that_is_not_calibrated_is_looked_for_once_and_is_no_rung(
     weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))  # what other tests have calibrated is not here
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))  # without other tests' calibrations
     died: list[object] = []
     monkeypatch.setattr(threading, "excepthook", died.append)
     engine = OpenVinoEngine(EngineSettings(weights=weights, precision="int8"))

@@ -1,4 +1,4 @@
-"""What ``lite`` learnt before a camera: its file, and the engine that uses it."""
+"""What ``lite`` learned from a camera's user: its file, and the engine that uses it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def kept(base: str = BASE, camera: Known = CAMERA) -> Learned:
-    """A file with one tensor that is another than in the package."""
+    """A file in which one tensor differs from the package's."""
     bias = load_network().state_dict()["last.bias"].numpy().astype(np.float16) + np.float16(3)
     told = Learned(camera.name, "2026-01-02", base, 12.0, 4.0)
     return save(path_for(*camera), told, {"last.bias": bias})
@@ -48,7 +48,7 @@ def test_the_file_is_small_private_and_tells_of_itself() -> None:
     assert told.path.stat().st_size < 300_000
     if os.name == "posix":
         assert stat.S_IMODE(told.path.stat().st_mode) == 0o600
-    assert [each.name for each in learned.folder().iterdir()] == [told.path.name]  # nothing half-written beside it
+    assert [each.name for each in learned.folder().iterdir()] == [told.path.name]  # no half-written file beside it
 
 
 def test_two_cameras_of_one_name_have_a_file_each() -> None:
@@ -115,7 +115,7 @@ def test_the_engine_uses_what_was_learnt_before_the_camera_in_use(
         assert plain.info.model == "lite"
         first, usual = found(engine), found(plain)
         assert float(first.mean()) > float(usual.mean()) + 20
-        camera.now = Known("another", "camera 1")  # which begins with another epoch
+        camera.now = Known("another", "camera 1")  # begins with another epoch
         engine.reset(), plain.reset()
         assert np.array_equal(found(engine), found(plain))
         assert engine.info.model == "lite"

@@ -1,4 +1,4 @@
-"""What may run is decided by licences, before any engine is made."""
+"""Licences decide what may run, before any engine is made."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ FRAME = np.zeros((32, 32, 3), np.uint8)
 
 
 class OpenEngine(LeftHalfEngine):
-    """Tells its licences itself."""
+    """States its licences itself."""
 
     licence, weights_licence = "MIT", NONE
 
 
 class OthersWeights(LeftHalfEngine):
-    """Its weights are under another."""
+    """Its weights have another licence than its code."""
 
     licence, weights_licence = "MIT", "CC-BY-NC-4.0"
 

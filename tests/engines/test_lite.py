@@ -118,7 +118,7 @@ def test_packing_changes_nothing() -> None:
 
 @pytest.mark.slow
 def test_openvino_moves_no_pixels_about() -> None:
-    """No transposed or reordered picture, and nothing left to the slow code that every processor understands."""
+    """No transposed or reordered picture, and no layer left to the slow code that runs on every processor."""
     openvino = pytest.importorskip("openvino")
     model = resized(openvino_model(load_network()), (320, 176), state_shapes(320, 176))
     keep_state(model, 3)
@@ -153,7 +153,7 @@ def test_it_finds_the_person_offline(person: list[Frame], monkeypatch: pytest.Mo
     mattes = matted(LiteEngine(settings(offline=True, foreground="source")), person)
     alpha = mattes[-1].host().alpha
     assert alpha.shape == (720, 1280)
-    # She sits in the middle, chest-up; the upper corners are a sun-room's windows.
+    # The woman sits in the middle, chest-up; the upper corners are windows.
     assert alpha[500:700, 560:720].mean() > 200
     assert max(alpha[:150, :150].mean(), alpha[:150, -150:].mean()) < 50
     assert mattes[-1].foreground is None

@@ -1,4 +1,4 @@
-"""Tuning ``lite`` on a recording of its user: what is learnt from, how, and whether it is better."""
+"""Tuning ``lite`` on a recording of its user: what it learns from, how, and how to tell whether it is better."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIZE = (64, 48)
 
 
 def recording(count: int = 10) -> Recording:
-    """A red disc that wanders before a grey wall: it is the person."""
+    """A red disc that moves in front of a grey wall: the disc is the person."""
     recorder = Recorder(SIZE)
     across, down = SIZE
     y, x = np.mgrid[:down, :across]
@@ -62,7 +62,7 @@ def test_alpha_goes_where_the_person_goes() -> None:
 
 
 class Steps:
-    """A clock of one second a look: a step of learning."""
+    """A clock that advances by one second, one step of learning, each time it is read."""
 
     now = 0.0
 
@@ -119,7 +119,7 @@ def test_better_here_and_no_worse_elsewhere_is_kept(verdict: Verdict, better: bo
 
 
 def test_learning_computes_on_its_own_thread_alone() -> None:
-    """The clock of the thread is what is counted: torch must not have others do the work."""
+    """The thread's own clock counts the time, so torch must not move the work to other threads."""
     from rvm_live.system import threads
 
     before = torch.get_num_threads()

@@ -1,4 +1,5 @@
-"""What is measured before anything is shown: each engine's own size, and which engine, without anybody's weights."""
+"""What is measured before the first picture: the size for each engine, and the choice of engine, without any
+weights."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ def script(weights: Path, path: Path) -> Path:
 def test_every_engine_measures_before_it_starts(
     name: str, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a slow machine the smallest size, on a quick one the largest; and no longer where nothing has to keep up."""
+    """On a slow machine the smallest size, on a fast one the largest; and only where the engine must keep up."""
     modules = {
         "openvino": openvino_engine,
         "rvm": torch_engine,

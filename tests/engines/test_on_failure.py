@@ -1,4 +1,4 @@
-"""What is tried where an engine fails, as one table for live video and files."""
+"""What is tried when an engine fails, as one table for live video and files."""
 
 from __future__ import annotations
 

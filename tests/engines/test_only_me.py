@@ -1,4 +1,4 @@
-"""--only-me: one person of several stays, is held from frame to frame and found again; nobody else is seen."""
+"""--only-me: of several people one is kept, followed from frame to frame and found again; nobody else is shown."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ RED, BLUE, GREEN = (40, 40, 200), (200, 90, 30), (60, 170, 60)
 
 
 class Person:
-    """A drawn one: a head over a body in a shirt and dark trousers.
+    """A drawn person: a head above a body with a shirt and dark trousers.
 
     Args:
         colour: of the shirt, BGR.
-        middle: column.
+        middle: column of the middle, pixels.
         size: height, pixels.
-        behind: others may stand before them.
+        behind: other people may be drawn in front.
     """
 
     def __init__(self, colour: tuple[int, int, int], middle: float, size: int = 130) -> None:
         self.colour, self.middle, self.size = colour, middle, size
 
     def draw(self, image: Bytes, alpha: Bytes) -> Bytes:
-        """Returns where it is, bool (H, W)."""
+        """Draw the person; returns where it is, bool (H, W)."""
         wide, top = self.size // 5, HEIGHT - self.size
         x, neck = round(self.middle), top + self.size // 4
         mask = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -66,7 +66,7 @@ class Person:
 
 
 def scene(*people: Person) -> tuple[Bytes, Bytes, list[Bytes]]:
-    """Picture, alpha, and where each is; who comes later stands before the others."""
+    """Picture, alpha, and each person's place; later people are drawn in front."""
     image = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
     image += np.random.default_rng(1).integers(0, 12, image.shape, np.uint8)
     alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -78,7 +78,7 @@ def scene(*people: Person) -> tuple[Bytes, Bytes, list[Bytes]]:
 
 
 class Given(Engine):
-    """Gives the alphas it was given, as bytes, numbers, tensors or estimates."""
+    """Returns given alphas, as bytes, numbers, tensors or estimates."""
 
     kind = "bytes"
     alpha: Bytes = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -115,7 +115,7 @@ class _Reference:
 
 
 class Run:
-    """One frame after the other through the engine."""
+    """Sends one frame after another through the engine."""
 
     def __init__(self, person: str = "largest", *, on: bool = True, kind: str = "bytes") -> None:
         self.inner = Given(EngineSettings())
@@ -132,7 +132,7 @@ class Run:
         return self.engine.matte(frame), places
 
     def __call__(self, *people: Person) -> list[float]:
-        """Of each of the people how much is seen, 0 to 1; nobody else is."""
+        """How much of each person is shown, 0 to 1; checks that nothing else is shown."""
         matte, places = self.matte(*people)
         alpha = matte.host().alpha
         everybody = np.max(places, axis=0) if places else np.zeros_like(alpha)
@@ -153,7 +153,7 @@ def test_who_is_named_stays_alone_from_the_first_frame_on(kind: str, person: str
     for _ in range(3):
         matte, places = run.matte(*people())
         alpha = matte.host().alpha
-        assert (alpha[places[stays] > 0] == 255).all()  # the edge, too, is as it was
+        assert (alpha[places[stays] > 0] == 255).all()  # the edge is unchanged, too
         assert not alpha[places[stays] == 0].any()
 
 
@@ -198,17 +198,17 @@ def test_switched_on_the_one_who_is_meant_does_not_blink() -> None:
 
 
 def test_who_walks_in_is_never_seen() -> None:
-    """Invariant 2 in spirit: nobody who was not chosen is shown, not for a frame."""
+    """In the spirit of invariant 2: nobody who was not chosen is shown, not even for one frame."""
     run = Run()
     me = Person(RED, 160, 110)
     for step in range(80):
         other = Person(BLUE, -30 + 5 * step, 150)
-        matte, places = run.matte(other, me)  # the other passes behind, and is larger
+        matte, places = run.matte(other, me)  # the other person passes behind, and is larger
         alpha = matte.host().alpha
         assert alpha[places[1] > 0].mean() > 0.85 * 255, step
         touching = 24 < step < 52
         seen = np.count_nonzero(alpha[places[0] > 0]) / np.count_nonzero(places[1])
-        assert seen < (0.2 if touching else 1e-9), step  # where they touch the split is not exact to the pixel
+        assert seen < (0.2 if touching else 1e-9), step  # where they touch, the split is not exact to the pixel
 
 
 @pytest.mark.parametrize("mine", [0, 1], ids=["behind", "in front"])
@@ -218,7 +218,7 @@ def test_who_crosses_is_found_again(mine: int) -> None:
         crossing = [Person(RED, 60 + 2.2 * step, 120), Person(BLUE, 260 - 2.2 * step, 125)]
         if mine:
             crossing.reverse()
-            # drawn last, and so in front: the red one, who is the left one at first
+            # The red person is drawn last, so in front; at first they are on the left.
         which = 1 if mine else 0
         seen = run(*crossing)
         if step < 25 or step > 75:
@@ -231,7 +231,7 @@ def test_who_has_left_is_waited_for_and_known_again() -> None:
     me, other = people()
     run(me, other)
     for _ in range(60):
-        assert run(other) == [0.0]  # two seconds, and still nobody else
+        assert run(other) == [0.0]  # after two seconds there is still nobody else
     back = [run(Person(RED, 120, 120), other) for _ in range(15)]
     assert back[-1] == [1.0, 0.0]
     assert [seen[1] for seen in back] == [0.0] * 15
@@ -269,7 +269,7 @@ def test_a_new_epoch_chooses_anew() -> None:
 def test_faint_alpha_far_from_everybody_is_nobody() -> None:
     run = Run()
     image, alpha, (me,) = scene(Person(RED, 80))
-    alpha[40:100, 250:290] = 60  # somebody who is about to be seen
+    alpha[40:100, 250:290] = 60  # somebody who is about to appear
     run.inner.alpha = alpha
     found = run.engine.matte(Frame(image, 0, 0, 0)).host().alpha
     assert (found[me > 0] == 255).all()
@@ -320,7 +320,8 @@ def test_who_cannot_be_meant_is_refused(wish: str) -> None:
 @pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize("follow", [False, True])
 def test_a_middle_click_means_who_is_there(mirror: bool, follow: bool) -> None:
-    """Where they are in what was captured: the window may be another size, show a mirror, and follow people."""
+    """The click is converted to a place in the captured picture: the window may be scaled, mirrored, and follow
+    people."""
     asked = OnlyMe()
     view = ViewState(mirror=mirror)
     controls = Controls(
@@ -372,7 +373,7 @@ def test_files_have_one_person_too(tmp_path: Path) -> None:
 
 
 class Grounded(Given):
-    """Sees whoever is not of the drawn room's grey."""
+    """Finds everything that does not have the drawn room's grey."""
 
     def prepare(self, width: int, height: int) -> None: ...
 
@@ -393,7 +394,7 @@ def frames_of(path: Path) -> list[Bytes]:
 @pytest.mark.slow
 @pytest.mark.parametrize("person", ["left", "right"])
 def test_two_people_at_a_desk(data: Path, person: str) -> None:
-    """A real clip: of a man and a woman side by side one stays, whole, and of the other nothing is seen."""
+    """A real clip of a man and a woman side by side: one of them stays whole, and nothing of the other is shown."""
     path = data / "clips" / "multi" / "intel_head-pose-face-detection-female-and-male.gif"
     inner = AutoEngine(EngineSettings(engine="lite"))
     engine = OnlyMeEngine(inner, OnlyMe(True, person))
@@ -411,7 +412,7 @@ def test_two_people_at_a_desk(data: Path, person: str) -> None:
         for number, image in enumerate(images):
             frame = Frame(np.ascontiguousarray(image), number, 0, number * 40_000_000)
             alone, everybody = engine.matte(frame).host().alpha, both.matte(frame).host().alpha
-            assert everybody[:, others].mean() > 20  # they are there
+            assert everybody[:, others].mean() > 20  # the others are in the picture
             assert not alone[:, others].any()
             apart = cv2.absdiff(alone[:, mine], everybody[:, mine])
             assert np.count_nonzero(apart > LEAST_ALPHA) < 0.002 * apart.size

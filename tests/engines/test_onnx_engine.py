@@ -1,4 +1,4 @@
-"""The engine `onnx`: what files it runs, how they fit the frames, and who really runs them."""
+"""The engine `onnx`: which files it runs, how they fit the frames, and which provider runs them."""
 
 from __future__ import annotations
 
@@ -45,13 +45,14 @@ WIDTH, HEIGHT, RATIO = 240, 134, 0.5
 
 @pytest.fixture(scope="module")
 def fixed(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For 240x134 at ratio 0.5."""
+    """A file for 240x134 at ratio 0.5."""
     return save_fixed(weights, tmp_path_factory.mktemp("fixed") / "fixed.onnx", WIDTH, HEIGHT, RATIO)
 
 
 @pytest.fixture(scope="module")
 def flexible(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For any size and ratio."""
+    """A file for any size and ratio."""
+
     return save_flexible(weights, tmp_path_factory.mktemp("flexible") / "flexible.onnx")
 
 
@@ -112,7 +113,7 @@ def test_it_agrees_with_the_plain_network_on_a_real_clip(fixed: Path, weights: P
 def test_a_file_for_any_size_with_a_ratio_for_input(
     flexible: Path, weights: Path, video: NDArray[np.uint8], size: tuple[int, int], ratio: float
 ) -> None:
-    """The interface of the RVM authors' own files: states that start at (1, 1, 1, 1), and an input for the ratio."""
+    """The interface of the RVM authors' own files: states start at (1, 1, 1, 1), and the ratio is an input."""
     with (
         opened(onnx_engine(flexible, downsample_ratio=ratio), *size) as ours,
         opened(rvm_engine(weights, ratio), *size) as theirs,
@@ -155,7 +156,7 @@ def test_alpha_alone(fixed: Path, video: NDArray[np.uint8]) -> None:
 def test_on_a_device_the_same_comes_out_and_a_frame_goes_up_once(
     fixed: Path, video: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
-    """The path for GPUs, in torch's memory, here with the CPU for a device."""
+    """The code path for GPUs, in torch's memory, here with the CPU as the device."""
     frames = frames_of(video, *size)[:3]
     with opened(onnx_engine(fixed), *size) as host:
         expected = [host.matte(frame).host() for frame in frames]
@@ -208,7 +209,7 @@ def test_a_failure_is_one_line_and_forgets_the_state(
 def test_frames_of_another_size_keep_their_shape_and_it_is_told(
     fixed: Path, weights: Path, video: NDArray[np.uint8], size: tuple[int, int], inner: tuple[int, int]
 ) -> None:
-    """What the plain network finds in the picture with borders, cut out of it again."""
+    """The plain network's alpha for the picture with borders, with the borders cut off again."""
     left, top = (WIDTH - inner[0]) // 2, (HEIGHT - inner[1]) // 2
     window = slice(top, top + inner[1]), slice(left, left + inner[0])
     with opened(onnx_engine(fixed), *size) as ours, opened(rvm_engine(weights)) as theirs:
@@ -257,7 +258,7 @@ def test_a_frame_lies_inside_the_picture_in_its_own_shape(
 
 
 def test_what_goes_in_comes_out() -> None:
-    """With results equal to the source, alpha is its first plane, and the foreground the picture itself."""
+    """Results equal the input: alpha is its first plane, and the foreground is the picture."""
     picture = np.random.default_rng(3).integers(0, 256, (60, 90, 3), np.uint8)
     for fit in (Fit.of((90, 60), (90, 60)), Fit.of((90, 60), (100, 100)), Fit.of((90, 60), (40, 40))):
         host = HostPictures(fit, np.float32, foreground=True)
@@ -306,7 +307,7 @@ def test_the_order_of_the_providers() -> None:
 def test_a_provider_that_does_not_start_is_passed_over_and_told(
     fixed: Path, video: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """ONNX Runtime leaves it out and goes on with the CPU: what runs is asked of the session, not of ourselves."""
+    """ONNX Runtime leaves it out and continues on the CPU, so ask the session which provider runs."""
     claimed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: claimed)
     with opened(onnx_engine(fixed, device="auto")) as engine:
@@ -342,7 +343,7 @@ def test_a_gpu_that_lies_idle_is_told(fixed: Path, monkeypatch: pytest.MonkeyPat
 
 
 def profiled(path: Path, folder: Path, candidate: Candidate) -> Opened:
-    """A session on the CPU that calls itself what ``candidate`` says, with a real profile of one run."""
+    """A session on the CPU under the name in ``candidate``, with a real profile of one run."""
     import tempfile
 
     options = onnxruntime.SessionOptions()
@@ -442,7 +443,7 @@ def test_files_that_are_none(fixed: Path, weights: Path, tmp_path: Path) -> None
 
 
 def graph(inputs: dict[str, tuple[int, list[Any]]], outputs: dict[str, tuple[int, list[Any]]], path: Path) -> Path:
-    """A model whose outputs are the mean of ``src`` over its channels, whatever they are called."""
+    """A model whose outputs are all the mean of ``src`` over its channels, whatever their names."""
     first = next(iter(inputs))
     nodes = [helper.make_node("ReduceMean", [first], [name], axes=[1], keepdims=1) for name in outputs]
     made = helper.make_graph(
@@ -499,14 +500,14 @@ def test_without_onnx_runtime(fixed: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.slow
 def test_it_leaves_no_trace_and_reports_to_nobody(fixed: Path, tmp_path: Path) -> None:
-    """Left to itself, ONNX Runtime from 1.29 on writes an identifier and a queue of events to the user's cache."""
+    """By default ONNX Runtime from 1.29 on writes an identifier and a queue of events to the user's cache."""
     code = (
         "import sys; from pathlib import Path; from rvm_live.engines.onnx.engine import OnnxEngine\n"
         "from rvm_live.core.settings import EngineSettings\n"
         "engine = OnnxEngine(EngineSettings(weights=Path(sys.argv[1]), device='cpu'))\n"
         "engine.open(); engine.prepare(240, 134); engine.close()"
     )
-    # Where it runs under CI it is silent of its own accord, which is not what is tested.
+    # Under CI it is silent by itself, which is not what is tested.
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CI", "ORT_"))}
     homes = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "RVM_LIVE_CACHE", "LOCALAPPDATA"), str(tmp_path))
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The OpenVINO engine: its full-size part, its choice of size, and its cache (parity: test_parity.py)."""
+"""The OpenVINO engine: its full-size step, its choice of size, and its cache (for parity see test_parity.py)."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_without_the_foreground_the_composite_of_the_cameras_own_pixels_is_the_s
         assert all((matte.foreground is None) == (foreground == "source") for matte in mattes)
         results[foreground] = [compositor.composite(matte, plate, source_foreground=True) for matte in mattes]
     for one, other in zip(results["model"], results["source"], strict=True):
-        # Alpha is fitted alone, which rounds a little differently.
+        # Fitting alpha alone rounds a little differently.
         apart = np.abs(one.astype(np.int16) - other)
         assert apart.max() <= 2 and apart.mean() < 0.01
 
@@ -107,7 +107,7 @@ def test_a_session_may_ask_for_alpha_alone(weights: Path, clip: list[Frame]) -> 
 )
 @settings(max_examples=40, deadline=None)
 def test_bands_have_no_seams(size: tuple[int, int], ratio: float, coloured: bool) -> None:
-    """Worked off in bands or as a whole, the result is that of the formula."""
+    """In bands or as a whole, the result equals the formula."""
     full, low = (size[0], size[1] * 2), low_size(size[0], size[1] * 2, ratio)
     rng = np.random.default_rng(size[0])
     image = rng.integers(0, 256, (full[1], full[0], 3), np.uint8)
@@ -133,7 +133,7 @@ def test_what_was_handed_out_is_not_written_again(weights: Path, clip: list[Fram
 
 
 class HurriedClock:
-    """Every look at it costs a fixed time, as on a machine that is so busy."""
+    """A clock that advances each time it is read, as on a busy machine."""
 
     def __init__(self, step_ms: float) -> None:
         self.now, self.step_ns = 0, round(step_ms * 1e6)
@@ -259,7 +259,7 @@ def test_the_chosen_side_keeps_the_budget_where_any_does(width: int, height: int
 def test_without_openvino_auto_goes_on_with_torch_and_tells(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))  # nobody was told before
+    monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))  # an empty cache: the notice was never shown
     monkeypatch.setitem(sys.modules, "openvino", None)
     engine = AutoEngine(EngineSettings(weights=weights))
     engine.open()
@@ -314,7 +314,7 @@ def test_bf16_is_not_named_where_the_processor_has_none(weights: Path, monkeypat
 def test_what_holds_the_kernels_to_older_instructions_holds_the_choice_of_precision(
     variable: str, named: str, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """OpenVINO's own list of what the processor can does not heed it."""
+    """OpenVINO's own list of the processor's features ignores the variable."""
 
     class Core:
         def get_property(self, *_: str) -> list[str]:
@@ -354,8 +354,8 @@ main(sys.argv[1:])
 
 @pytest.mark.slow
 def test_a_run_reports_to_nobody(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Importing OpenVINO sends an event to its maker, and so does its converter; not from here. In a process of its
-    own, where nothing has imported it before, with nothing converted yet."""
+    """OpenVINO's import and its converter send an event to its maker; here they must not. Runs in a process that has
+    not imported it before, with nothing converted yet."""
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
     options = ["--source", "demo", "--width", "320", "--height", "180", "--engine", "openvino", "--headless"]
     options += ["--frames", "3", "--weights", str(weights), "--downsample-ratio", "0.5", "--report"]

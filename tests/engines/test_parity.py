@@ -1,4 +1,4 @@
-"""Every engine that is registered against the plain network: real weights, a real clip, the state carried along."""
+"""Every registered engine against the plain network: real weights, a real clip, the state carried along."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class Result(NamedTuple):
 
 
 class Case(NamedTuple):
-    """How an engine is asked to do what the plain network does.
+    """How an engine is asked to compute what the plain network does.
 
     Attributes:
         engine: its name in the registry.
-        precision: that is asked for.
-        model: the file it runs, made from the checkpoint for a size: (checkpoint, folder, size) -> file.
-        needs: package without which it cannot work.
+        precision: the precision that is asked for.
+        model: makes the file that the engine runs from the checkpoint: (checkpoint, folder, size) -> file.
+        needs: a package without which the engine does not work.
     """
 
     engine: str
@@ -99,7 +99,7 @@ OTHERS = {"chroma", "lite"}
 
 @pytest.fixture(scope="module")
 def clip(data: Path) -> Callable[[Size], list[Frame]]:
-    """The frames at a size."""
+    """The clip's frames at a given size."""
     whole = read_frames(data / "clips" / "webcam" / "liveportrait_s18.mp4", FRAMES * STRIDE)[::STRIDE]
 
     @cache
@@ -115,7 +115,7 @@ def clip(data: Path) -> Callable[[Size], list[Frame]]:
 
 @pytest.fixture(scope="module")
 def truth(weights: Path, clip: Callable[[Size], list[Frame]]) -> Callable[[Size], Result]:
-    """What the plain network makes of the frames, computed once for each size."""
+    """The plain network's result on the frames, computed once for each size."""
 
     @cache
     def at(size: Size) -> Result:
@@ -126,14 +126,14 @@ def truth(weights: Path, clip: Callable[[Size], list[Frame]]) -> Callable[[Size]
 
 
 def run(engine: Engine, frames: list[Frame]) -> Result:
-    """Feed an engine, and see to it that every matte is that of its frame."""
+    """Feed frames to an engine, and check that every matte belongs to its frame."""
     mattes: list[Matte] = []
     try:
         engine.open()
         engine.prepare(frames[0].width, frames[0].height)
         for frame in frames:
             mattes.append(engine.matte(frame))
-            mattes[-1].host()  # before the next frame: an engine may use its memory again
+            mattes[-1].host()  # before the next frame: an engine may reuse its memory
     finally:
         engine.close()
     assert all(matte.frame is frame for matte, frame in zip(mattes, frames, strict=True))
@@ -195,7 +195,7 @@ def test_it_does_so_on_a_gpu(
     size: Size,
     precision: str,
 ) -> None:
-    """The same bounds in half precision: the plain network in fp16 is 0.03e-3 from itself in fp32."""
+    """The same bounds in half precision: the plain network in fp16 differs by 0.03e-3 from itself in fp32."""
     asked = EngineSettings(
         engine="rvm", weights=weights, device="cuda", precision=precision, downsample_ratio=size.ratio
     )
@@ -206,7 +206,7 @@ def test_it_does_so_on_a_gpu(
 def test_the_bounds_see_a_lost_state_and_a_late_frame(
     weights: Path, clip: Callable[[Size], list[Frame]], truth: Callable[[Size], Result]
 ) -> None:
-    """An engine that forgets, and one that is a frame behind, are further away than the bounds allow."""
+    """An engine that forgets its state, or is one frame late, exceeds the bounds."""
 
     class Forgetful(PlainEngine):
         def matte(self, frame: Frame) -> Matte:

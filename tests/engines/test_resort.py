@@ -1,4 +1,4 @@
-"""``auto`` changes to the quick engine by itself, and back: with the real ones, and with made-up ones that fail."""
+"""``auto`` changes to the faster engine by itself, and back: with real engines, and with stand-ins that fail."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_what_the_user_fixed_stays(weights: Path, asked: dict[str, Any]) -> None
 
 
 class Named(PassThroughEngine):
-    """An engine called as its settings say."""
+    """An engine with the name that its settings give."""
 
     opened: ClassVar[list[str]] = []
     closed: ClassVar[list[str]] = []

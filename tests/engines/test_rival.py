@@ -1,5 +1,5 @@
-"""RVM through ONNX Runtime beside the engine that runs. No Mac and no DirectML has seen this: the provider's name is a
-stand-in, and ONNX Runtime's own CPU provider does the work."""
+"""RVM through ONNX Runtime as a rival of the engine that runs. This was never tried on a Mac or with DirectML: only the
+provider's name is theirs, and ONNX Runtime's CPU provider does the work."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def frames(data: Path) -> list[Frame]:
 
 @pytest.fixture(scope="module")
 def file(weights: Path) -> bytes:
-    """As a process of its own makes it."""
+    """The file as a separate process makes it."""
     return kept.file_for(weights, Shape(*SIZE, RATIO), threading.Event()).read_bytes()
 
 
 @pytest.fixture
 def cached(weights: Path, file: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the file lies, in a cache of the test's own."""
+    """The file in a cache of the test's own."""
     monkeypatch.setattr(kept, "folder", lambda: tmp_path)
     monkeypatch.setattr(rival, "_failed", set())
     place = kept.folder() / f"{kept.sha256_of(kept.file_bytes(weights))[:16]}-256x144-r0.5"
@@ -66,7 +66,7 @@ def cached(weights: Path, file: bytes, tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def engine(weights: Path, cached: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RivalEngine]:
-    """OpenVINO at work, on a machine whose ONNX Runtime has "Core ML"."""
+    """OpenVINO at work, on a machine whose ONNX Runtime claims to have "Core ML"."""
     monkeypatch.setattr(rival, "PROVIDERS", {sys.platform: "Core ML"})
     monkeypatch.setattr(rival, "_FIRST", 2)
     monkeypatch.setattr(rival, "_EVERY", 1)
@@ -85,7 +85,7 @@ def rival_of(weights: Path) -> RivalEngine:
 
 
 def taking(monkeypatch: pytest.MonkeyPatch, own: float, other: float) -> None:
-    """What a frame is measured to take; the engines run all the same."""
+    """Set the measured times per frame; the engines run all the same."""
 
     def measured(run: Callable[[], object], **_: object) -> float:
         run()
@@ -100,7 +100,7 @@ def taking(monkeypatch: pytest.MonkeyPatch, own: float, other: float) -> None:
 
 
 def tried(engine: RivalEngine, frames: list[Frame]) -> None:
-    """Frames until the trial is over."""
+    """Feed frames until the trial is over."""
     for frame in frames:
         engine.matte(frame)
     assert engine._trial is not None
@@ -165,7 +165,7 @@ def test_a_slower_one_is_left_and_that_is_told(
 
 
 def spoilt(path: Path) -> None:
-    """A file that runs, and whose alpha is another."""
+    """A file that runs, but computes another alpha."""
     model = onnx.load(path)
     for each in model.graph.initializer:
         values = numpy_helper.to_array(each)
@@ -184,7 +184,7 @@ def test_one_that_disagrees_or_fails_is_refused_with_its_reason(
         spoilt(cached)
     elif how == "damaged":
         cached.write_bytes(cached.read_bytes()[:1000])
-    else:  # a provider that this ONNX Runtime was not built with
+    else:  # a provider that this ONNX Runtime was built without
         absent = Candidate("Core ML", (("CoreMLExecutionProvider", {}), *CPU))
         monkeypatch.setattr(providers, "candidates", lambda *_, **__: [absent])
     tried(engine, frames)
@@ -247,7 +247,7 @@ def test_old_files_are_tidied(cached: Path) -> None:
 
 
 class Succeeded(PassThroughEngine):
-    """One with something better ready from its second frame on."""
+    """An engine that has something better ready from its second frame on."""
 
     @property
     def succession(self) -> bool:

@@ -1,4 +1,4 @@
-"""--steady: what stands still flickers less, what moves keeps its own alpha."""
+"""--steady: still parts flicker less, moving parts keep their own alpha."""
 
 from __future__ import annotations
 

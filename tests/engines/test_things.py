@@ -1,4 +1,4 @@
-"""--chair keep: what was recorded as belonging into the picture stays, as long as the camera has not moved."""
+"""--chair keep: recorded things stay in the picture, as long as the camera has not moved."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def noisy(picture: Bytes, seed: int = 0, gain: float = 1.0) -> Bytes:
 
 
 class Run:
-    """Frames through the engine; a person stands on the right."""
+    """Sends frames through the engine; a person stands on the right."""
 
     def __init__(self, kind: str = "bytes", chair: str = "keep", label: str = "camera 0 (X)") -> None:
         self.inner = Given(EngineSettings())
@@ -76,7 +76,7 @@ class Run:
 
 
 def test_the_mask_is_what_was_put_there(empty: Bytes) -> None:
-    mask = things_in(noisy(empty, 1), noisy(with_chair(empty), 2, gain=0.85)) > 127  # the camera has exposed otherwise
+    mask = things_in(noisy(empty, 1), noisy(with_chair(empty), 2, gain=0.85)) > 127  # with another exposure
     truth = np.zeros_like(mask)
     truth[CHAIR] = True
     assert np.count_nonzero(mask & truth) / np.count_nonzero(mask | truth) > 0.9
@@ -96,7 +96,7 @@ def test_the_things_stay_beside_the_person_in_their_own_colours(home: Path, empt
     chair = alpha[170:310, 100:210]
     assert np.count_nonzero(chair == 255) > 0.97 * chair.size
     assert (foreground[170:310, 100:210][chair > 0] == matte.frame.image[170:310, 100:210][chair > 0]).all()
-    assert not alpha[:100, :60].any()  # and nothing else of the room
+    assert not alpha[:100, :60].any()  # nothing else of the room
     assert not foreground[:100, :60].any()
 
 

@@ -1,4 +1,4 @@
-"""Invariant 8: a frame goes up once and comes down once, whatever the device (on the CPU the copies are free, the
+"""Invariant 8: each frame is uploaded once and downloaded once, on every device (on the CPU copies are free, but the
 counts are the same)."""
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def frame(number: int) -> Frame:
 def test_one_trip_up_and_one_down_for_each_frame(engine: RvmEngine, layer: Layer) -> None:
     compositor = TorchCompositor(engine.info.device)
     compositor.open()
-    compositor.composite(engine.matte(frame(0)), layer)  # takes the plate up, once
+    compositor.composite(engine.matte(frame(0)), layer)  # uploads the background, once
     before = transfer.counts()
     for number in range(1, 6):
         compositor.composite(engine.matte(frame(number)), layer)

@@ -1,5 +1,5 @@
-"""The GPU's kernels: interpreted on the CPU against torch's own operations, compiled for real GPUs without one, and run
-on one where there is one."""
+"""The GPU's kernels: interpreted on the CPU and compared with torch's operations; compiled for real GPUs without one;
+and run on a GPU where there is one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_kernel_that_is_wrong_is_found_out(told: Any) -> None:
 @pytest.mark.few(1)
 @pytest.mark.parametrize("capability", [75, 86, 90])
 def test_the_kernels_compile_for(capability: int) -> None:
-    """Down to the GPU's machine code; needs no GPU."""
+    """Down to the GPU's machine code, which needs no GPU."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource

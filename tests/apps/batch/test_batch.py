@@ -37,7 +37,7 @@ def work(*arguments: str | Path) -> None:
     assert done.code == 0, done.err + done.out
 
 
-# What comes out equals what went in, but for the picture
+# Outputs equal inputs except for the picture
 
 
 def test_count_times_length_and_sound_are_those_of_the_input(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_bad_usage_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-# Stopping and going on
+# Stopping and continuing
 
 
 def slow(folder: Path) -> Path:

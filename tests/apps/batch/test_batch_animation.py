@@ -1,4 +1,4 @@
-"""Short clips as GIF and WebP, read by other programs' decoders."""
+"""Short clips as GIF and WebP, checked with other programs' decoders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def work(*arguments: str | Path) -> str:
 
 
 def shown(path: Path) -> tuple[list[NDArray[np.uint8]], list[int], dict[str, Any]]:
-    """The pictures of an animation, BGRA, how many milliseconds each is seen, and what the file says."""
+    """The pictures of an animation, BGRA; how many milliseconds each is shown; and the file's metadata."""
     found, lengths = [], []
     with Image.open(path) as file:
         for number in range(getattr(file, "n_frames", 1)):

@@ -1,4 +1,4 @@
-"""What a batch run can write, decoded again; chunks, hardware that is not there, and memory that runs out."""
+"""What a batch run can write, decoded again; chunks; hardware that does not exist; and memory that runs out."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_hardware_is_tried_told_and_done_without(tmp_path: Path) -> None:
     (decoder,) = (line for line in log.splitlines() if line.startswith("  decoder"))
     (encoder,) = (line for line in log.splitlines() if line.startswith("  encoder"))
     assert "h264, " in decoder
-    if "software" in decoder:  # each kind that was tried says why not
+    if "software" in decoder:  # each decoder that was tried gives its reason
         assert "(" in decoder
     assert encoder.split()[1].startswith(("libx264", "h264_"))
     if "libx264" in encoder:
@@ -266,7 +266,7 @@ def test_the_first_encoder_of_hevc_with_alpha_that_works_is_taken(
 
 
 def test_what_takes_alpha_encodes_the_cut_out_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # In the place of an encoder with alpha one that drops it: the way there is that of the real ones.
+    # Use an encoder that drops alpha instead of one that keeps it: the code path is that of the real ones.
     options = {"x265-params": "log-level=error"}
     other = Recipe("", "libx265", "yuv420p", "gbrp", even=True, options=options, converts=True)
     monkeypatch.setattr(codecs, "_HEVC_WITH_ALPHA", (other,))
@@ -364,7 +364,7 @@ def test_where_nothing_less_is_left_the_error_is_told(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
 @pytest.mark.slow
 def test_memory_that_really_runs_out(weights: Path, tmp_path: Path) -> None:
-    """The process may have no more than some memory: torch's own allocator refuses, and the run goes on with less."""
+    """The process may use only so much memory: torch's own allocator refuses, and the run continues with less."""
     clip = make_movie(tmp_path / "clip.mp4", frames=10, size=(1920, 1080), sound=())
     code = (
         "import resource, sys\n"

@@ -1,4 +1,4 @@
-"""Dark films made brighter, and the things of a room kept: the same bytes each time, and where a run goes on."""
+"""Brightening dark films and keeping a room's things: the same bytes each time, also after a run was interrupted."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def film(folder: Path, pictures: list[Bytes]) -> Path:
 
 
 def darkening(frames: int) -> list[Bytes]:
-    """Noisy, moving, ever darker; and a picture that comes twice, where a run that goes on begins."""
+    """Noisy moving pictures that get darker; one picture comes twice, where an interrupted run continues."""
     made = []
     for number in range(frames):
         rng = np.random.default_rng(number)
@@ -57,7 +57,8 @@ def darkening(frames: int) -> list[Bytes]:
 
 
 def moving(frames: int) -> list[Bytes]:
-    """A room with a chair, and for some frames another sight: two looks of three, and the third behind a segment."""
+    """A room with a chair, and for some frames another view: two of three looks agree, and the third is after a
+    segment's end."""
     there = room(chair=True)
     return [np.roll(there, 20 if number >= 40 else 0, axis=1) for number in range(frames)]
 
@@ -174,7 +175,7 @@ def test_things_of_a_room_stay_by_its_name(tmp_path: Path) -> None:
     assert (composite[60:80, 110:130] == (30, 60, 200)).all()
     other = call("batch", clip, "-o", tmp_path / "out", *FILM, *LEFT, "--chair", "keep", "--room", "Desk")
     assert other.code == 1 and "made with the things of another room" in other.out
-    # Of another room's camera nothing is kept, and that is told.
+    # Nothing is kept from a camera in another room, and the run says so.
     told = work(clip, tmp_path / "desk", *LEFT, "--chair", "keep", "--room", "camera 1 (Desk)").out
     assert "the camera has moved" in told
 

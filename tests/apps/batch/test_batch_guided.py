@@ -1,4 +1,4 @@
-"""What guides the network from outside: a region that it looks at, and a mask that says what is surely the person."""
+"""What guides the network from outside: a region to look at, and a mask of what is certainly the person."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def made(out: Path) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
 
 
 def film(path: Path, grey: list[NDArray[np.uint8]]) -> Path:
-    """A film of grey pictures, without loss."""
+    """A lossless film of grey pictures."""
     path.mkdir()
     for number, picture in enumerate(grey):
         assert cv2.imwrite(str(path / f"{number:04d}.png"), picture)
@@ -46,7 +46,7 @@ def test_the_network_sees_the_region_alone_and_nobody_is_outside(tmp_path: Path)
     work(clip, "-o", tmp_path / "out", "--region", "21,10,40,33")
     composites, alphas = made(tmp_path / "out")
     wanted = np.zeros((64, 96), np.uint8)
-    wanted[10:43, 21:41] = 255  # the left half of the region, not of the picture
+    wanted[10:43, 21:41] = 255  # left half of the region, not of the picture
     assert len(alphas) == 6
     for composite, alpha, own in zip(composites, alphas, pictures(clip, "bgr24"), strict=True):
         assert np.array_equal(alpha, wanted)

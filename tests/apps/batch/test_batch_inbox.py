@@ -1,4 +1,4 @@
-"""``batch --watch`` and ``batch --jobs``: folders that files are put into, and several runs out of one file."""
+"""``batch --watch`` and ``batch --jobs``: folders that new files are put into, and several runs listed in one file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HALF = ("--engine", "tests.support.engines:LeftHalfEngine", "--background", "col
 
 
 class Worked:
-    """Stands for a run: keeps what it was asked for, and ends the watching after so many."""
+    """Stands in for a run: records what it was asked for, and ends the watching after so many runs."""
 
     def __init__(self, most: int) -> None:
         self.asked: list[list[str]] = []
@@ -48,7 +48,7 @@ def test_a_file_is_taken_once_it_is_whole_and_again_when_it_has_changed(
     looks: list[list[list[str]]] = []
 
     def wait(seconds: float) -> bool:
-        """The world goes on: the file grows for five looks, rests, and is written anew."""
+        """Let time pass: the file grows during five looks, stays the same, and is then written again."""
         looks.append([list(each) for each in worked.asked])
         if len(looks) <= 5:
             clip.write_bytes(bytes(len(looks)))

@@ -1,4 +1,4 @@
-"""Fill and key: a person with alpha in films without, as two files or side by side."""
+"""Fill and key: a person with alpha in formats without alpha, as two files or side by side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PASS = ("--engine", "tests.support.engines:PassThroughEngine")
 
 @pytest.fixture
 def soft(tmp_path: Path) -> tuple[Path, Path]:
-    """A film, and a mask that makes alpha rise from left to right."""
+    """A film, and a mask that makes alpha increase from left to right."""
     clip = make_movie(tmp_path / "clip.mp4", frames=4)
     ramp = np.tile(np.linspace(0, 112, 96, dtype=np.uint8), (64, 1))
     cv2.imwrite(str(tmp_path / "mask.png"), ramp)

@@ -1,4 +1,5 @@
-"""Many files with one engine: opened once, its state new for each, the same bytes as one by one."""
+"""Many files with one engine: it is opened once, its state is new for each file, and the bytes are those of single
+runs."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ def notes() -> list[str]:
 
 
 def clips(folder: Path, sizes: str, frames: int = 5) -> Path:
-    """A clip for each letter: a and b have two sizes, f is one at which the engine fails."""
+    """A clip for each letter: a and b differ in size, f has a size at which the engine fails."""
     folder.mkdir()
     for number, letter in enumerate(sizes):
         size = {"a": (96, 64), "b": (64, 48), "f": (96, 80)}[letter]
@@ -79,7 +80,7 @@ def test_the_bytes_are_those_of_each_file_alone(data: Path, weights: Path, tmp_p
     options = ("--engine", engine, "--device", "cpu", "--container", "mkv", "--background", "transparent", *FILM)
     if engine in ("openvino", "rvm"):
         options = (*options, "--weights", str(weights), "--downsample-ratio", "0.25")
-        # What OpenVINO has compiled and what it reads back from its cache round otherwise.
+        # A network that OpenVINO has just compiled rounds differently from one read back from its cache.
         assert call("batch", folder / "0.mp4", "-o", tmp_path / "first", *options).code == 0
     done = call("batch", folder, "-o", tmp_path / "out", *options)
     assert done.code == 0, done.out

@@ -1,4 +1,4 @@
-"""Files fit their background as live video does: the same bytes each time, and another look is another output."""
+"""Files fit their background as live video does: the same bytes each time, and another look makes another output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What an output was made of: kept beside it, so that nothing that is there is lost unasked or taken for another."""
+"""The record of how an output was made, kept beside it: nothing is overwritten unasked or mistaken for another
+output."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ def last(done: Outcome) -> str:
 
 
 def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Every file below, by name, with its time and bytes."""
+    """Every file below a folder: its name, time and bytes."""
     return {
         str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
         for path in sorted(folder.rglob("*"))
@@ -44,7 +45,7 @@ def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     (tmp_path / "in").mkdir()
-    # In small pictures x264 looks at memory that nobody has written, and two runs differ by a bit at times.
+    # In small pictures x264 reads uninitialised memory, and two runs differ by a bit at times.
     return make_movie(tmp_path / "in" / "clip.mp4", frames=8, size=(640, 384), sound=())
 
 
@@ -64,7 +65,7 @@ def test_the_same_file_with_the_same_settings_is_kept_and_told(
     out = tmp_path / "out"
     assert last(work(clip, "-o", out, *kind)) == "1 done"
     before = tree(out)
-    how = ("--segment", "3", "--seq-chunk", "2", "--offline", "--monitor")  # how it is made, not what it is made of
+    how = ("--segment", "3", "--seq-chunk", "2", "--offline", "--monitor")  # options that do not change the result
     for more in ((), how):
         again = work(clip, "-o", out, *kind, *resume, *more)
         assert (again.code, last(again)) == (0, KEPT), again
@@ -115,7 +116,7 @@ def odd_record(clip: Path, out: Path) -> tuple[str | Path, ...]:
 
 
 def other_preset(clip: Path, out: Path) -> tuple[str | Path, ...]:
-    """The preset of that name was another one when it was made."""
+    """A preset of that name had other values when the output was made."""
     path = out / ".output_clip.made.json"
     records = json.loads(path.read_text())
     records["output_clip.mp4"]["of"]["quality"] = "standard"

@@ -23,7 +23,7 @@ REMEMBERING = ("--engine", "tests.support.engines:RememberingEngine")
 
 
 def draw(folder: Path, *files: str, size: tuple[int, int] = (96, 64)) -> Path:
-    """Grey pictures, each a little brighter than the one before."""
+    """Grey pictures, each a little brighter than the one before it."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(files):
         level = 10 + 8 * number % 240
@@ -36,7 +36,7 @@ def row(count: int, form: str = "f_{:04d}.png", first: int = 1) -> list[str]:
 
 
 def found(*inputs: Path | str, output: Path = Path("nowhere")) -> list[tuple[str, int]]:
-    """Stems of the jobs, and of how many pictures each is made (0: of a file)."""
+    """Stems of the jobs, and the number of pictures in each (0: a file)."""
     made = jobs(BatchSettings(tuple(map(str, inputs)), output))
     return [(job.stem, len(job.pictures)) for job in made]
 
@@ -47,7 +47,7 @@ def test_a_row_is_one_clip_however_it_is_named(tmp_path: Path, how: str) -> None
     inputs = {
         "folder": [folder],
         "pattern": [folder / "f_*.png"],
-        "names": sorted(folder.iterdir()),  # as a shell spells a pattern out
+        "names": sorted(folder.iterdir()),  # as a shell expands a pattern
         "folder above": [tmp_path],
     }[how]
     done = call("batch", *inputs, "-o", tmp_path / "out", *HALF, "--background", "color:#000000")

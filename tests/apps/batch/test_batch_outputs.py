@@ -1,4 +1,4 @@
-"""Where ``rvm-live batch`` puts what it makes: a file that is named, beside the clip, into a folder; and in what."""
+"""Where ``rvm-live batch`` puts its outputs (a named file, beside the clip, a folder), and in which format."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_suffix_of_the_file_that_is_named_tells_the_container(
     assert names(tmp_path / "new") == [name], "no log, no folder"
     made = inside(tmp_path / "new" / name)
     assert (made.codec, len(made.times), made.sound[0][0]) == (codec, 4, sound.removeprefix("lib"))
-    if codec != "vp9":  # whose alpha FFmpeg's own decoder leaves out
+    if codec != "vp9":  # FFmpeg's own decoder leaves out its alpha
         is_cut_out(pictures(tmp_path / "new" / name, "bgra")[2])
 
 

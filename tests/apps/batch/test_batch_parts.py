@@ -1,4 +1,4 @@
-"""Parts of films: from where to where, with their sound, subtitles, chapters and time codes; lists of parts."""
+"""Parts of films: their start and end, with sound, subtitles, chapters and time codes; and lists of parts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PASS = ("--engine", "tests.support.engines:PassThroughEngine", "--background", "
 
 
 def work(*arguments: str | Path) -> dict[str, Any]:
-    """Run, and the event of the last file."""
+    """Run the program; returns the event of the last file."""
     done = call("batch", *PASS, *arguments, "--json")
     assert done.code == 0, done.out + done.err
     event: dict[str, Any] = json.loads(done.out.splitlines()[-1])
@@ -76,7 +76,7 @@ def test_parts_that_touch_share_no_picture_and_leave_none_out(tmp_path: Path) ->
     assert found == pytest.approx(times, abs=1e-6)
 
 
-# What lies beside the picture
+# What accompanies the picture
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_every_drop_frame_number_of_an_hour_comes_back() -> None:
     assert not any(code.seconds == 0 and code.frames < 2 and code.minutes % 10 for code in seen)
 
 
-# Warming up, going on, being known again
+# Warming up, continuing, being recognised
 
 
 def test_the_network_has_seen_the_frames_before(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where batch runs read and write: nothing but the files that were named, and nothing outside of ``-o``."""
+"""Where batch runs read and write: only the files that were named, and nothing outside of ``-o``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def within(folder: Path) -> Iterator[None]:
-    """``contextlib.chdir``, which Python 3.10 has not."""
+    """``contextlib.chdir``, which Python 3.10 does not have."""
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -68,7 +68,7 @@ def within(folder: Path) -> Iterator[None]:
 
 
 def tree(folder: Path) -> dict[str, tuple[int, str | bytes]]:
-    """Every name below, with what it is and holds."""
+    """Every name below a folder, with its kind and content."""
     found: dict[str, tuple[int, str | bytes]] = {}
     for place, folders, files in os.walk(folder):
         for name in [*folders, *files]:
@@ -100,7 +100,7 @@ def test_links_are_followed_to_files_and_never_in_circles(tmp_path: Path, clip: 
 
 @pytest.fixture
 def special(tmp_path: Path) -> Iterator[dict[str, Path]]:
-    """Files that have no end, or wait for one, called as videos are."""
+    """Files that never end, or that block whoever opens them, named like videos."""
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "device.mp4").symlink_to("/dev/zero")
     with socket.socket(socket.AF_UNIX) as listener, within(tmp_path):
@@ -126,8 +126,8 @@ def test_what_has_no_end_is_passed_over_in_folders(special: dict[str, Path], tmp
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no modes")
 def test_a_folder_that_cannot_be_read_is_told(clip: Path, request: pytest.FixtureRequest) -> None:
-    """Root may read everything, so a process of somebody else looks."""
-    place = Path(tempfile.mkdtemp())  # pytest's own folders are nobody else's
+    """Root may read everything, so another user's process looks."""
+    place = Path(tempfile.mkdtemp())  # other users cannot enter pytest's folders
     request.addfinalizer(lambda: shutil.rmtree(place))
     place.chmod(0o755)
     (place / "in" / "locked").mkdir(parents=True)
@@ -371,7 +371,7 @@ def test_a_name_is_a_name_and_nothing_goes_to_a_shell(
     (tmp_path / "in").mkdir()
     for name in ODD_NAMES:
         shutil.copy(clip, tmp_path / "in" / name)
-    shutil.copy(clip, tmp_path / "in" / "a.mp4")  # the one that some of the names would lead to
+    shutil.copy(clip, tmp_path / "in" / "a.mp4")  # the file that some of the names would lead to
     before = tree(tmp_path)
     monkeypatch.chdir(tmp_path / "in")
     done = work("-o", "../out", "--", *ODD_NAMES)
@@ -410,7 +410,7 @@ def write_picture(path: Path, side: int) -> None:
 
 
 def lists(folder: Path, address: str) -> dict[str, str]:
-    """What lists other files or addresses, by file name."""
+    """Files that list other files or addresses, by file name."""
     head = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n"
     sdp = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
     mpd = '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" mediaPresentationDuration="PT1S">'
@@ -491,7 +491,7 @@ def test_nothing_comes_to_be_outside_of_the_output_folder(
     (root / "link").symlink_to("elsewhere")
     inputs = []
     for name in names:
-        with suppress(OSError, ValueError):  # not every text is a name
+        with suppress(OSError, ValueError):  # not every text can be a file name
             path = root / "in" / name.replace("/", "_")
             shutil.copyfile(clip, path)
             inputs.append(f"in/{path.name}")
@@ -524,7 +524,7 @@ def test_nothing_comes_to_be_outside_of_the_output_folder(
 
 
 def commands(path: Path) -> list[str]:
-    """Calls in a file that hand words to a shell, or might."""
+    """Calls in a file that pass words to a shell, or might."""
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.keyword) and node.arg == "shell" and ast.unparse(node.value) != "False":

@@ -1,4 +1,4 @@
-"""How far a batch run is: in words that are true, on a terminal and where nobody watches."""
+"""Progress of a batch run: true statements, on a terminal and elsewhere."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_what_is_not_known_is_left_out() -> None:
     clock.advance(2)
     far.hear(progress(0, 14, None))
     assert str(far) == "1 of 1 · 14 frames · 2.0 fps"
-    far.hear(progress(0, 30, 20))  # a file that holds more than it says
+    far.hear(progress(0, 30, 20))  # a file with more frames than it claims
     assert str(far) == "1 of 1 · 30 frames · 10 fps"
 
 
@@ -185,7 +185,7 @@ def test_every_progress_is_told_four_times_a_second_at_most_and_the_end_for_cert
     assert (told[-1]["frames"], told[-1]["of"]) == (100, 100)
 
 
-# Where nobody watches
+# Without a terminal
 
 
 def test_plain_lines_come_rarely(capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,7 +249,7 @@ def test_what_a_folder_holds_besides_is_named(tmp_path: Path) -> None:
     (folder / "deep").mkdir()
     for other in ("still.txt", "deep/notes.txt", ".hidden.txt"):
         (folder / other).write_text("words")
-    for _ in range(2):  # what was made is nobody's input
+    for _ in range(2):  # outputs are not taken for inputs
         done = call("batch", *HALF, folder, "-o", out)
         assert done.err.splitlines() == ["2 other files left out: still.txt, notes.txt"], done.err
     done = call("batch", *HALF, folder / "a.mp4", "-o", tmp_path / "other")
@@ -292,7 +292,7 @@ def test_on_a_terminal_one_line_stays_below_the_others(tmp_path: Path) -> None:
 
 
 def on_a_terminal(*arguments: str | Path) -> str:
-    """All that the program writes on a terminal, without what moves its cursor."""
+    """Everything the program writes to a terminal, without control codes for the cursor."""
     import pty
 
     ours, theirs = pty.openpty()
@@ -304,14 +304,14 @@ def on_a_terminal(*arguments: str | Path) -> str:
     try:
         while data := os.read(ours, 65536):
             read += data
-    except OSError:  # Linux's end of a terminal
+    except OSError:  # how Linux signals a terminal's end
         pass
     os.close(ours)
     assert process.wait(30) == 0
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", read.decode())
 
 
-# What is slow does not hang
+# Slow is not the same as hung
 
 
 @pytest.mark.few(1)
@@ -320,7 +320,7 @@ def on_a_terminal(*arguments: str | Path) -> str:
 def test_where_nobody_waits_a_network_that_takes_its_time_is_not_stuck(
     overflow: Overflow, phase: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor is it in live video, where the engine says that it is at work on it."""
+    """It is not stuck in live video either, while the engine says that it is at work on it."""
     monkeypatch.setattr(pipeline, "STUCK_NS", 100_000_000)
 
     class Compiling(LeftHalfEngine):

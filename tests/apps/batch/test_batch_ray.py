@@ -1,4 +1,4 @@
-"""Files on many processes and machines: a real Ray cluster of two nodes, a worker killed in the middle."""
+"""Files on many processes and machines: a real Ray cluster of two nodes; a worker is killed in the middle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FILM = ("--segment", "1", "--seq-chunk", "6", "--container", "mkv", "--backgroun
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """The address of a cluster of two nodes with one CPU each, which this process has the token of."""
+    """The address of a cluster of two nodes with one CPU each; this process has its token."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", TOKEN)
@@ -57,7 +57,7 @@ def _cluster() -> Iterator[str]:
 
 
 def call(*arguments: str | Path, env: dict[str, str] | None = None) -> Outcome:
-    """Run the program as a process of its own, for Ray is for one run of a process."""
+    """Run the program in a process of its own, since Ray allows one run per process."""
     with start(*arguments, env=env) as process:
         return finish(process, timeout=120)
 
@@ -207,7 +207,7 @@ def test_a_worker_that_loses_its_gpu_is_replaced_and_every_file_is_done(tmp_path
     (tmp_path / "in").mkdir()
     for name in "abcde":
         make_movie(tmp_path / "in" / f"{name}.mp4", frames=6)
-    loses = ("--engine", "tests.support.engines:LosesItsDeviceEngine")  # after nine frames, in each process anew
+    loses = ("--engine", "tests.support.engines:LosesItsDeviceEngine")  # after nine frames, again in each process
     done = call("batch", tmp_path / "in", "-o", tmp_path / "out", *FILM, *loses, "--workers", "2", "--json")
     assert done.code == 0, done.out + done.err
     events = [json.loads(line) for line in done.out.splitlines()]
@@ -244,7 +244,7 @@ LISTENING = "0A"
 
 
 def heard_from_elsewhere() -> dict[str, int]:
-    """Sockets that listen for other machines: who holds each, and its port."""
+    """Sockets that listen for other machines: the process that holds each, and its port."""
     nodes: dict[str, int] = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:
@@ -284,7 +284,7 @@ def test_a_cluster_of_our_own_hears_this_machine_alone(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         finish(process, timeout=90)
     assert len(mine) > 3, "nothing of Ray was running"
-    tokens.discard("")  # of those that wrote their title over it
+    tokens.discard("")  # of processes that overwrote their title
     assert [len(token) for token in tokens] == [64]
 
 

@@ -1,4 +1,4 @@
-"""Long files: segments, and going on at the last of them after a kill, as if nothing had happened."""
+"""Long files: segments, and continuing at the last segment after a kill, with the same result as without it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILM = ("--segment", "1", "--seq-chunk", "6", "--background", "color:#000000")
 
 
 def killed(out: Path, *arguments: str | Path, segments: int = 3, sign: int = signal.SIGKILL) -> None:
-    """Start a batch run, and end it when so many segments are whole."""
+    """Start a batch run, and kill it when so many segments are complete."""
     with start("batch", "-o", out, *FILM, *arguments) as process:
         until(lambda: list(out.glob(f".*.parts/{segments - 1:05d}.json")), 60)
         process.send_signal(sign)
@@ -33,7 +33,7 @@ def killed(out: Path, *arguments: str | Path, segments: int = 3, sign: int = sig
 
 @pytest.fixture(scope="module")
 def broken_off(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clip of six seconds, and what a run over it had made when it was killed in the fourth."""
+    """A clip of six seconds, and what a run had written when it was killed in the fourth second."""
     folder = tmp_path_factory.mktemp("broken")
     clip = make_movie(folder / "clip.mp4", frames=24 * 6)
     killed(folder / "out", clip, *REMEMBERING, segments=3)
@@ -42,7 +42,7 @@ def broken_off(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def left(broken_off: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """That clip, and a folder as it was left."""
+    """That clip, and a copy of the folder that the killed run left."""
     shutil.copytree(broken_off / "out", tmp_path / "out", ignore=shutil.ignore_patterns(".rvm-live.lock"))
     return broken_off / "clip.mp4", tmp_path / "out"
 
@@ -61,7 +61,7 @@ def left(broken_off: Path, tmp_path: Path) -> tuple[Path, Path]:
 )
 @pytest.mark.few(1)
 def test_a_killed_run_gives_the_bytes_of_one_that_was_not(tmp_path: Path, more: tuple[str, ...]) -> None:
-    # In small pictures x264 and x265 look at memory that nobody has written, and are off by a bit at times.
+    # In small pictures x264 and x265 read uninitialised memory, and results differ by a bit at times.
     size = (96, 64) if "--container" in more else (640, 384)
     frames = 24 * 3 + 5
     clip = make_movie(tmp_path / "clip.mp4", frames=frames, size=size)
@@ -164,7 +164,7 @@ def test_a_damaged_state_is_told_and_its_segment_done_anew_to_the_same_bytes(tmp
 
 
 def segments_in(folder: Path, count: int) -> Segments:
-    """Those of a run that was killed after so many segments of two pictures."""
+    """Segments of a run that was killed after so many segments of two pictures."""
     segments = Segments(folder, ("composite",), 2, {"a": 1})
     segments.begin(resume=True)
     for number in range(len(segments.pts), count):
@@ -187,7 +187,7 @@ def test_whatever_is_damaged_a_run_goes_on_at_what_is_not(tmp_path: Path, kind: 
         path.write_bytes(DAMAGES[damage](path.read_bytes()))
     again = Segments(folder, ("composite",), 2, {"a": 1})
     again.begin(resume=True)
-    usable = kind == "composite/*.png" and damage != "empty, as after a power cut"  # their bytes are not looked at
+    usable = kind == "composite/*.png" and damage != "empty, as after a power cut"  # their bytes are not read
     start = {"about.json": 0, "composite/*.png": 8 if usable else 6}.get(kind, 6)
     assert again.start == start
     assert bool(again.note) == (not usable)

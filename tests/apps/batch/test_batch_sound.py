@@ -1,4 +1,5 @@
-"""All of a file but its picture on its way into another: sound of every kind, in step, subtitles, titles and marks."""
+"""Everything in a file except its picture must reach the output: sound of every kind, in step; subtitles, titles and
+marks."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ LENGTH_S = 1.2
 
 
 def worked(clip: Path, out: Path, container: str, *more: str) -> tuple[Path, str]:
-    """Where the output lies, and what was said."""
+    """Where the output is, and what the program said."""
     codec = () if container == "webm" else ("--codec", "h264")
     done = call("batch", *ALL, clip, "-o", out, "--container", container, *codec, *more)
     assert done.code == 0, done.out + done.err
@@ -48,7 +49,7 @@ def sound_of(path: Path) -> list[tuple[str, int, str]]:
 
 
 def seconds_of(path: Path, track: int = 0) -> float:
-    """How long the sound is that decodes."""
+    """Duration of the sound that can be decoded, seconds."""
     return sum(frame.samples / frame.sample_rate for frame in sound_frames(path, track))
 
 
@@ -194,7 +195,7 @@ def test_a_hole_in_the_sound_does_not_move_what_comes_after_it(tmp_path: Path, c
 )
 @pytest.mark.few(8)
 def test_picture_and_sound_stay_in_step(tmp_path: Path, name: str, start: float, lead: float, container: str) -> None:
-    begin = start if lead >= 0 else start - lead  # nothing before the file's own beginning
+    begin = start if lead >= 0 else start - lead  # nothing from before the file's own beginning
     clip = make_scene(tmp_path / name, tracks=[Track(start=lead)], start=begin)
     made, _ = worked(clip, tmp_path / "out", container)
     assert beep_of(made) - flash_of(made) == pytest.approx(0, abs=0.045)
@@ -222,7 +223,7 @@ def test_stamps_of_sound_that_do_not_increase_are_put_in_order(tmp_path: Path) -
             if packet.size:
                 if packet.stream.type == "audio":
                     if number % 9 == 0:
-                        packet.pts = packet.dts = last  # two at the same time
+                        packet.pts = packet.dts = last  # two packets with the same time
                     last = packet.pts
                 packet.stream = made[packet.stream.index]
                 out.mux(packet)
@@ -242,7 +243,7 @@ DATE = "2024-05-01T10:00:00.000000Z"
 
 
 def labelled(path: Path) -> Path:
-    """A film with everything that is written on one."""
+    """A film with every kind of metadata."""
 
     def prepare(out: Any, picture: Any) -> None:
         out.metadata.update({"title": "A walk", "creation_time": DATE, "comment": "by the lake", "location": "+1+2/"})
@@ -257,7 +258,7 @@ def labelled(path: Path) -> Path:
 
 
 def labels_of(path: Path) -> dict[str, Any]:
-    """What is written on a file."""
+    """The metadata of a file."""
     with av.open(str(path)) as file:
         tags = {name.lower(): text for name, text in file.metadata.items()}
         picture = {name.lower(): text for name, text in file.streams.video[0].metadata.items()}

@@ -279,8 +279,8 @@ def test_a_terminal_that_says_yes_gets_them(release: list[str], tmp_path: Path) 
     assert "mobilenetv3" in shown and "engine      lite" not in shown
     assert len(release) == 1
 
+
 # Whose code runs: the notice about foreign code, given once
-# Whose code runs: the confirmation of foreign code
 
 
 @pytest.mark.few(1)

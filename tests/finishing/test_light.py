@@ -1,4 +1,4 @@
-"""Person and background as light, against the same arithmetic in floating point of 64 bits."""
+"""Blending person and background as light, compared with the same arithmetic in 64-bit floating point."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Exact = NDArray[np.float64]
 
 
 def level_of(light: Exact) -> Exact:
-    """IEC 61966-2-1, the other way; not rounded."""
+    """The inverse of IEC 61966-2-1's curve, not rounded."""
     return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
 
 
 def reference(colour: Bytes, alpha: Bytes, plate: Bytes, light: Light) -> Exact:
-    """The composite as levels, not rounded but where colours are: before gamma's blend."""
+    """The composite as levels; rounded only where colours are, before gamma's blend."""
     front = decoded(colour.astype(np.float64))
     if light.table is not None:
         front = decoded(np.stack([light.table[c][colour[..., c]] for c in range(3)], axis=-1).astype(np.float64))
@@ -90,7 +90,7 @@ def test_both_forms_are_within_a_level_of_the_reference(
     rng = np.random.default_rng(shape[0])
     colour, plate, glow = rng.integers(0, 256, (3, *shape, 3), dtype=np.uint8)
     alpha = np.clip(rng.normal(128, 300, shape), 0, 255).astype(np.uint8)  # a third nobody, a third all
-    alpha[: shape[0] // 3] = 255  # whole blocks of it
+    alpha[: shape[0] // 3] = 255  # whole blocks of full alpha
     rim = rng.integers(0, 256, shape, dtype=np.uint8) * (rng.random(shape) < 0.5)
     table = encoded(np.linspace(0.1, 0.9, 256)[None].astype(np.float32) * np.array([[0.8], [1.0], [1.1]], np.float32))
     light = Light(

@@ -1,4 +1,4 @@
-"""The pass over the full picture by the kernels: what OpenCV makes of it, within one level, and when it is made."""
+"""The kernels' one pass over the full picture: within one level of OpenCV's result, and when it is computed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LAYERS: dict[str, Layer | None] = {"plate": None, "clear": Clear(), "blur": Blur
 
 
 class Upsampler(GuidedUpsampler):
-    """As lite's: the picture's own colours without the room's."""
+    """Like lite's: the picture's own colours without the room's."""
 
     def __init__(self, full: tuple[int, int], low: tuple[int, int]) -> None:
         super().__init__(full, low)
@@ -58,13 +58,13 @@ class Upsampler(GuidedUpsampler):
 
 
 def smooth(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> Floats:
-    """Values that change over several pixels, as those of a network do."""
+    """Values that change over several pixels, as a network's results do."""
     coarse = rng.uniform(low, high, (max(shape[0] // 4, 1), max(shape[1] // 4, 1), *shape[2:])).astype(np.float32)
     return np.asarray(cv2.resize(coarse, shape[1::-1], interpolation=cv2.INTER_LINEAR)).reshape(shape)
 
 
 def found_in(rng: np.random.Generator, low: tuple[int, int], colours: str, somebody: str = "a person") -> Found:
-    """A model with nobody, somebody, and an edge in it."""
+    """A linear model with areas of no person, of a person, and an edge."""
     offset = np.clip(smooth(rng, low, -400, 650), 0, 255).astype(np.float32)
     slope = smooth(rng, low, -0.4, 0.4) * ((offset > 0) & (offset < 255))
     if somebody != "a person":
@@ -112,11 +112,11 @@ def test_the_kernels_make_what_opencv_makes(
     made = FastCpu().composite(ours, behind, source_foreground=source)
     expected = CpuCompositor().composite(theirs, behind, source_foreground=source)
     assert made.shape == expected.shape and made.dtype == np.uint8 and made.flags.c_contiguous
-    if somebody == "NaN":  # there is nobody, nor, for the kernels, right beside it
+    if somebody == "NaN":  # the kernels see no person there, nor right beside it
         assert (ours.alpha <= np.minimum(theirs.alpha, 254) + 1).all()
         return
     assert apart(ours.alpha, theirs.alpha) <= 1
-    # A level of alpha that is rounded the other way moves the picture by one, and there the colour may add its own.
+    # Alpha that is rounded the other way moves the picture by one level, and the colour may add another one.
     same = ours.host().alpha == theirs.host().alpha
     assert apart(made[same], expected[same]) <= 1
     assert apart(made, expected) <= 2 and (same.mean() > 0.99 or same.size < 200)
@@ -140,7 +140,7 @@ def test_steadied_alpha_is_what_opencv_makes_of_it(size: tuple[int, int], seed: 
         found = found_in(rng, low, "own")
         ours, theirs = (matte_of(image, found, each, seq) for each in smoothers)
         made, expected = FastCpu().composite(ours, plate), CpuCompositor().composite(theirs, plate)
-        assert apart(ours.alpha, theirs.alpha) <= 1 + seq  # what is off by one is kept in part the next time
+        assert apart(ours.alpha, theirs.alpha) <= 1 + seq  # a difference of one partly stays in the next frame
         assert np.mean(ours.alpha != theirs.alpha) < 0.05 or image.size < 600
         same = ours.alpha == theirs.alpha
         assert apart(made[same], expected[same]) <= 1
@@ -231,7 +231,7 @@ def test_a_picture_goes_with_the_last_who_has_it_and_waits_for_no_collector() ->
     gc.disable()
     try:
         matte = matte_of(image, found_in(np.random.default_rng(2), (9, 16), "own"))
-        assert matte.host().alpha.shape == (36, 64)  # of the colours nothing was read
+        assert matte.host().alpha.shape == (36, 64)  # colours are not read
         del image, matte
         assert gone() is None
     finally:
@@ -336,7 +336,7 @@ def test_they_are_compiled_in_the_background(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("every", [True, False])
 def test_mattes_are_steadied_in_their_order_whoever_asks_first(every: bool) -> None:
-    """Where every frame counts, as if asked for one by one; in live video what comes too late keeps its own alpha."""
+    """As if one by one, where every frame counts; in live video a matte that comes too late keeps its own alpha."""
     rng = np.random.default_rng(5)
     image = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
     models = [found_in(rng, (12, 16), "own") for _ in range(5)]
@@ -350,7 +350,7 @@ def test_mattes_are_steadied_in_their_order_whoever_asks_first(every: bool) -> N
         for matte, alpha in zip(mattes, expected, strict=True):
             np.testing.assert_array_equal(matte.alpha, alpha)
     else:
-        np.testing.assert_array_equal(newest, plain[3])  # nothing was looked at before it
+        np.testing.assert_array_equal(newest, plain[3])  # nothing was steadied before it
         np.testing.assert_array_equal(mattes[1].alpha, plain[1])
         after = TemporalSmoother()
         both = [np.array(matte_of(image, models[seq], after, seq).alpha) for seq in (3, 4)]

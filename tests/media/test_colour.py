@@ -1,4 +1,4 @@
-"""Colours of files are those of the standards' formulas, on the way in and on the way out."""
+"""Colours of files follow the standards' formulas, in reading and in writing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SIDE = 16  # pixels of each colour
 
 
 def _bgr(yuv: Numbers, matrix: int, *, full: bool = False) -> Numbers:
-    """The formula: (n, 3) Y, Cb, Cr of 8 bits to B, G, R of 0 to 255, clipped."""
+    """The formula: (n, 3) 8-bit Y, Cb, Cr to B, G, R in 0 to 255, clipped."""
     red, blue = _WEIGHTS[matrix]
     luma, cb, cr = (yuv / 255 if full else (yuv - [16, 0, 0]) / [219, 224, 224]).T
     cb, cr = ((cb - 128 / 255), (cr - 128 / 255)) if full else ((cb - 128 / 224), (cr - 128 / 224))
@@ -40,7 +40,7 @@ def _bgr(yuv: Numbers, matrix: int, *, full: bool = False) -> Numbers:
 
 
 def _yuv(bgr: Numbers, matrix: int) -> Numbers:
-    """The formula the other way, limited range."""
+    """The inverse formula, limited range."""
     red, blue = _WEIGHTS[matrix]
     b, g, r = (bgr / 255).T
     luma = red * r + (1 - red - blue) * g + blue * b
@@ -54,7 +54,7 @@ def _drawn(colours: Numbers) -> NDArray[np.uint8]:
 
 
 def _centres(image: NDArray[Any]) -> Numbers:
-    """The mean of four rows in each square's middle, in the same order."""
+    """The mean of four rows in the middle of each square, in the same order."""
     rows = [image[_SIDE // 2 + k :: _SIDE, _SIDE // 2 :: _SIDE] for k in range(4)]
     return np.mean(rows, axis=0).reshape(-1, *image.shape[2:])
 
@@ -67,7 +67,7 @@ def _mixed() -> Numbers:
 
 
 def _frame(yuv: Numbers, kind: str, matrix: int, *, full: bool = False) -> Any:
-    """A frame of that pixel format that holds these 8-bit values."""
+    """A frame of that pixel format with these 8-bit values."""
     planes = np.moveaxis(_drawn(yuv), -1, 0)
     frame: Any = av.VideoFrame.from_ndarray(np.ascontiguousarray(planes), format="yuv444p")
     frame.color_range = 2 if full or "j" in kind else 1
@@ -79,7 +79,7 @@ def _frame(yuv: Numbers, kind: str, matrix: int, *, full: bool = False) -> Any:
 
 
 def _film(path: Path, yuv: Numbers, matrix: int) -> Path:
-    """A file whose pictures hold exactly these values: FFV1 loses nothing."""
+    """A file whose pictures hold exactly these values: FFV1 is lossless."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("ffv1", rate=10)
         frame = _frame(yuv, "yuv420p", matrix)
@@ -116,7 +116,7 @@ def _behind(path: Path, *, exact: bool) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("background", [False, True], ids=["source", "background"])
 @pytest.mark.parametrize("exact", [True, False], ids=["file", "live"])
 def test_a_file_is_read_in_its_own_colours(tmp_path: Path, background: bool, exact: bool, matrix: int) -> None:
-    """Live, the quick conversion keeps its scatter of two levels; what it cuts off is put back."""
+    """In live video the fast conversion is off by up to two levels, but what it rounds down is put back on average."""
     film = _film(tmp_path / "a.mkv", _mixed(), matrix)
     read = _behind(film, exact=exact) if background else _read(film, realtime=not exact)
     error = _centres(read) - _bgr(_mixed(), matrix)
@@ -165,7 +165,7 @@ def test_pixels_that_are_bgr_already_stay_as_they_are(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["gray", "gray10le"])
 @pytest.mark.parametrize("told", [0, 1, 2])
 def test_a_grey_file_is_as_bright_as_it_says(tmp_path: Path, kind: str, told: int) -> None:
-    """Black is 16 and white 235 only where it says so; pictures without colours that say nothing have 0 and 255."""
+    """Black is 16 and white 235 only where the file says so; grey pictures that say nothing have 0 and 255."""
     ramp = np.ascontiguousarray(_drawn(np.arange(256)[:, None].repeat(3, axis=1))[..., 0])
     samples, most = (ramp, 255) if kind == "gray" else (ramp.astype(np.uint16) * 4, 1023)
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
@@ -203,7 +203,7 @@ def test_a_file_is_written_in_the_pictures_colours(tmp_path: Path, kind: str) ->
         down, across = _SIDE * plane.shape[0] // 256, _SIDE * plane.shape[1] // 256
         error = plane[down // 2 :: down, across // 2 :: across].ravel() - wanted
         assert abs(error.mean()) <= 0.1 and np.abs(error).max() <= 0.6
-    back = _centres(bgr_of(frame)) - colours  # 8 bits of Y, Cb and Cr are coarser than 8 of B, G and R
+    back = _centres(bgr_of(frame)) - colours  # 8-bit Y, Cb, Cr are coarser than 8-bit B, G, R
     assert np.abs(back.mean(axis=0)).max() <= 0.2
 
 
@@ -211,7 +211,8 @@ def test_a_file_is_written_in_the_pictures_colours(tmp_path: Path, kind: str) ->
     ("container", "codec"), [("mp4", "h264"), ("mp4", "hevc"), ("mp4", "av1"), ("mov", "prores"), ("webm", "vp9")]
 )
 def test_whoever_asks_hears_bt709(tmp_path: Path, container: str, codec: str) -> None:
-    """The file and every picture in it; ProRes has it in each, and what stands there goes before the file's."""
+    """The file and every picture in it are marked. ProRes has the mark in each picture, where it overrides the
+    file's."""
     recipe, _ = recipe_for(container, codec)
     encoder = Encoder(
         tmp_path / "a", replace(recipe, muxer=container), (64, 64, 3), rate=Fraction(10), time_base=Fraction(1, 1000)
@@ -234,7 +235,7 @@ def _values(plane: Any, kind: str) -> Numbers:
     return values / (4.0 if deep else 1.0)
 
 
-_FROM_BT709 = {  # linear light, ITU-R BT.2087 the other way, and the same for Display P3
+_FROM_BT709 = {  # linear light, the inverse of ITU-R BT.2087, and the same for Display P3
     9: np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]]),
     12: np.array([[0.8225, 0.1774, 0.0], [0.0332, 0.9669, 0.0], [0.0171, 0.0724, 0.9108]]),
 }
@@ -248,7 +249,7 @@ def _pq_value(light: Numbers) -> Numbers:
 
 
 def _hlg_value(light: Numbers) -> Numbers:
-    """What a camera would send for this light on a display of 1000 cd/m2."""
+    """The signal that a camera would send for this light on a display of 1000 cd/m2."""
     shown = light / 1000
     luminance = np.maximum(shown @ [0.2627, 0.6780, 0.0593], 1e-9)[:, None]
     scene = shown * luminance ** (1 / 1.2 - 1)
@@ -258,7 +259,7 @@ def _hlg_value(light: Numbers) -> Numbers:
 
 
 def _other(light: Numbers, curve: int, gamut: int) -> Any:
-    """A 10-bit frame of squares of these lights, (256, 3) RGB in BT.709's primaries, 1 is reference white."""
+    """A 10-bit frame of squares with these lights, (256, 3) RGB in BT.709's primaries; 1 is reference white."""
     there = np.maximum(light @ _FROM_BT709[gamut].T, 0)
     if curve == _PQ:
         rgb = _pq_value(there * _WHITE)
@@ -284,10 +285,10 @@ def _sdr_colours(most: float) -> Numbers:
 
 @pytest.mark.parametrize("curve", [_PQ, _HLG])
 def test_hdr_shows_what_an_sdr_camera_would_have_shown(curve: int) -> None:
-    colours = _sdr_colours(183)  # 92 cd/m2: from there on lights are pressed together
+    colours = _sdr_colours(183)  # 92 cd/m2: brighter light is compressed
     error = _centres(bgr_of(_other((colours / 255) ** 2.4, curve, 9)))[:, ::-1] - colours
     assert np.abs(error.mean(axis=0)).max() <= 0.5
-    assert np.percentile(np.abs(error), 99) <= 2 and np.abs(error).max() <= 6  # of a channel that is nearly black
+    assert np.percentile(np.abs(error), 99) <= 2 and np.abs(error).max() <= 6  # in a channel that is nearly black
 
 
 @pytest.mark.parametrize("curve", [_PQ, _HLG])
@@ -324,7 +325,7 @@ def test_a_bt2020_picture_without_a_matrix_takes_bt2020s() -> None:
 
 
 def test_tone_mapping_leaves_the_frame_as_it_was() -> None:
-    """Twice the same, of a frame that needs no other conversion first, on two sizes in turn."""
+    """The result is the same twice, for a frame that needs no other conversion first, at two sizes in turn."""
     frame: Any = _other((_sdr_colours(150) / 255) ** 2.4, _PQ, 9).reformat(format="gbrp16le")
     frame.pts = 7
     first, small = bgr_of(frame), bgr_of(frame, (128, 128))

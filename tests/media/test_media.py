@@ -1,4 +1,4 @@
-"""One reading of a video file: which picture, how it lies, the shape of its pixels, and when it is to be seen."""
+"""Every reader takes a video file the same way: which picture, its orientation, the shape of its pixels, its times."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def recorded(clip: Path, out: Path) -> Path:
 
 
 def track(path: Path) -> Any:
-    """What the file says of its picture, kept after it is closed."""
+    """What the file says about its picture; kept after it is closed."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         told = ("width", "height", "sample_aspect_ratio", "start_time", "duration", "time_base")
@@ -144,7 +144,7 @@ def test_a_song_with_a_cover_is_no_film(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("turned", range(8))
 def test_every_way_to_lie_is_brought_upright(tmp_path: Path, turned: int) -> None:
-    """All eight matrices of quarter turns and mirrors, in files, video backgrounds and batch outputs."""
+    """All eight combinations of quarter turns and mirroring, in files, video backgrounds and batch outputs."""
     x, y = (1, -1)[turned & 1], (1, -1)[turned >> 1 & 1]
     matrix = (0, y, x, 0) if turned & 4 else (x, 0, 0, y)
     path = tmp_path / "a.mp4"
@@ -179,7 +179,7 @@ def test_outputs_are_seen_in_the_shape_of_their_input(tmp_path: Path, container:
     out = work(clip, tmp_path / "out", "--container", container)
     assert shown_as(clip) == Fraction(32, 15)
     assert float(shown_as(out)) == pytest.approx(32 / 15, rel=0.02)
-    kept = container in ("mp4", "mov")  # the others cannot be told, and get square pixels
+    kept = container in ("mp4", "mov")  # the other containers cannot store it, and get square pixels
     assert (track(out).width, track(out).height) == ((96, 64) if kept else (137 + (container == "webm"), 64))
 
 
@@ -240,7 +240,7 @@ def test_a_video_background_keeps_its_shape(tmp_path: Path) -> None:
 
 
 def test_a_background_is_not_distorted_by_the_frames_pixels(tmp_path: Path) -> None:
-    """A square in the background is seen as a square where a frame's pixels are twice as wide as high."""
+    """A square in the background stays a square where a frame's pixels are twice as wide as high."""
     clip, behind = tmp_path / "a.mp4", tmp_path / "square.png"
     film(clip, aspect=Fraction(2), numbers=(0,))
     plain = np.zeros((64, 192, 3), np.uint8)
@@ -284,7 +284,7 @@ def test_another_size_is_fitted_into_the_first_and_told_once(tmp_path: Path) -> 
     later = images[20]
     assert later[:, :14].max() < 8 and later[:, -14:].max() < 8  # bars at both sides
     assert later[:, 20:40].max() > 100
-    assert images[30][:6].max() < 8 and images[30][-6:].max() < 8  # and above and below
+    assert images[30][:6].max() < 8 and images[30][-6:].max() < 8  # and at top and bottom
 
 
 @pytest.mark.parametrize("interlaced", [False, True])
@@ -409,7 +409,8 @@ def test_in_real_time_the_last_picture_is_seen_until_its_end(tmp_path: Path, clo
 
 
 def test_a_background_picture_that_stands_long_is_seen_to_its_end(tmp_path: Path) -> None:
-    """Its container tells a tenth of a second for each, and the next one comes only after two; the viewer is late."""
+    """Its container gives each picture a tenth of a second, but the next one comes after two seconds; the viewer is
+    late."""
     clip = tmp_path / "a.mkv"
     film(clip, times=[2 * n for n in range(12)])
     background = VideoBackground(clip)
@@ -429,7 +430,7 @@ def test_a_background_picture_that_stands_long_is_seen_to_its_end(tmp_path: Path
 
 @pytest.mark.parametrize("broken", [1, 15, 27, 28, 29])
 def test_a_broken_packet_costs_no_picture_but_its_own(tmp_path: Path, broken: int) -> None:
-    """Near the end, too, where decoders with several threads have others in hand."""
+    """Also near the end, where decoders with several threads still hold other pictures."""
 
     def spoil(number: int, data: bytes) -> bytes:
         return data[:4] + bytes(len(data) - 4) if number == broken else data
@@ -462,7 +463,7 @@ def test_a_scrambled_broadcast_is_told_as_such(tmp_path: Path, size: int) -> Non
 
 
 def bomb(path: Path, side: int) -> Path:
-    """A PNG of zeros, whatever its name says."""
+    """A PNG of zeros, whatever the name says."""
     packed = zlib.compressobj(1)
     row = bytes(1 + 3 * side)
     data = b"".join(packed.compress(row) for _ in range(side)) + packed.flush()
@@ -486,7 +487,7 @@ def test_a_picture_bomb_is_not_decoded_however_it_is_called(tmp_path: Path) -> N
         "import av; before = most(); open_file(sys.argv[1]); print(most() - before)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 200  # MiB; decoded it has 412
+    assert int(done.stdout) < 200  # MiB; decoded it takes 412
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
@@ -503,6 +504,6 @@ def test_a_label_that_is_no_text_is_no_reason_to_refuse_the_file(tmp_path: Path,
 
 
 def test_files_are_opened_for_reading_in_one_place() -> None:
-    """What ``av.open`` takes changes from version to version."""
+    """The arguments of ``av.open`` change from version to version."""
     tree = {path: path.read_text() for path in (ROOT / "rvm_live").rglob("*.py") if path.name != "ffmpeg.py"}
     assert not [path for path, text in tree.items() if "metadata_errors" in text]

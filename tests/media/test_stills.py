@@ -1,4 +1,4 @@
-"""Still pictures and those that move: upright, whole, in their colours, and without a word of the libraries' own."""
+"""Still and animated pictures: upright, complete, in their own colours, and without messages from the libraries."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CORNERS = ((20, 40, 220), (40, 200, 40), (220, 60, 30), (200, 200, 200))
 
 
 def drawn(width: int = 96, height: int = 64) -> Bytes:
-    """Four corners of different colours, so that every turn and mirror can be told."""
+    """Four corners in different colours, so that every turn and mirroring can be recognised."""
     image = np.empty((height, width, 3), np.uint8)
     for number, colour in enumerate(CORNERS):
         rows = slice(0, height // 2) if number < 2 else slice(height // 2, None)
@@ -64,7 +64,7 @@ def near(image: Bytes, wanted: Bytes) -> None:
 
 
 def background(path: Path, width: int = 0, height: int = 0) -> Bytes:
-    """What is seen of it, at its own size unless another is given."""
+    """What the background shows of it, at its own size unless another is given."""
     made = ImageBackground(path, "stretch")
     made.check()
     made.open()
@@ -89,7 +89,7 @@ def source(path: Path) -> Bytes:
 
 
 def film(path: Path) -> Bytes:
-    """As a batch reads it."""
+    """The picture as a batch run reads it."""
     with open_file(path) as container:
         (frame,) = container.decode(video=0)
         image: Bytes = frame.to_ndarray(format="bgr24")
@@ -99,11 +99,11 @@ def film(path: Path) -> Bytes:
 READERS = pytest.mark.parametrize("read", [background, source, film])
 
 
-# How they lie
+# Orientation
 
 
 def exif(number: int, order: str = "<", kind: int = 3) -> bytes:
-    """EXIF with an entry before it and the orientation, as 16 or (kind 4) 32 bits."""
+    """EXIF with one entry before the orientation, which is stored as 16 or (kind 4) 32 bits."""
     value = struct.pack(f"{order}H2x" if kind == 3 else f"{order}I", number)
     entries = struct.pack(f"{order}HHII", 0x0100, 4, 1, 77) + struct.pack(f"{order}HHI", 0x0112, kind, 1) + value
     return (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, 2) + entries + bytes(4)
@@ -129,7 +129,7 @@ def jpeg(chunk: bytes, *, before: bytes = b"") -> bytes:
 
 
 def webp(chunk: bytes) -> bytes:
-    """The chunk is put in by hand: Pillow would leave a prefix out."""
+    """A WebP whose EXIF chunk is inserted by hand: Pillow would drop a prefix."""
     data = saved("WEBP", exif=exif(1), lossless=True)
     body = data[12 : data.index(b"EXIF")] + b"EXIF" + struct.pack("<I", len(chunk)) + chunk + bytes(len(chunk) % 2)
     return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
@@ -153,7 +153,7 @@ WAYS: dict[str, tuple[str, Callable[[int], bytes]]] = {
 
 
 def upright(number: int) -> Bytes:
-    """What Pillow makes of it."""
+    """What Pillow makes of it, upright."""
     tagged = io.BytesIO()
     Image.fromarray(drawn()[..., ::-1]).save(tagged, "PNG", exif=exif(number))
     return np.asarray(ImageOps.exif_transpose(Image.open(tagged)))[..., ::-1]
@@ -180,7 +180,7 @@ def test_exif_that_makes_no_sense_turns_nothing(tmp_path: Path, damaged: bytes) 
 
 
 def test_exif_in_an_avif_does_not_turn_it_twice(tmp_path: Path) -> None:
-    """Its own boxes count (ISO/IEC 23008-12); programs that rewrite them leave the old EXIF behind."""
+    """Its own boxes decide (ISO/IEC 23008-12); programs that rewrite them leave the old EXIF in the file."""
     data = coded(drawn(), exif=exif(6), subsampling="4:4:4")
     assert b"irot" in data
     (tmp_path / "a.avif").write_bytes(data)
@@ -189,7 +189,7 @@ def test_exif_in_an_avif_does_not_turn_it_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [1, 3, 6, 8])
 def test_a_film_of_jpegs_with_exif_is_read(tmp_path: Path, number: int) -> None:
-    """As cameras write them into AVI: PyAV has no name for what lies beside the turn."""
+    """As cameras write them into AVI: PyAV has no name for the side data next to the rotation."""
     data = jpeg(b"Exif\0\0" + exif(number))
     with av.open(str(tmp_path / "camera.avi"), "w") as container:
         stream: Any = container.add_stream("mjpeg", rate=10)
@@ -216,7 +216,7 @@ def quartered() -> list[bytes]:
 @READERS
 def test_a_tiled_avif_is_shown_whole(tmp_path: Path, read: Callable[[Path], Bytes]) -> None:
     path = tmp_path / "a.avif"
-    path.write_bytes(put_together(quartered(), 2, (240, 120)))  # the last tiles stick out
+    path.write_bytes(put_together(quartered(), 2, (240, 120)))  # the last tiles reach beyond the edge
     image = read(path)
     assert image.shape == (120, 240, 3)
     near(image, drawn(240, 120))
@@ -233,7 +233,7 @@ def test_a_tiled_avif_is_turned_and_mirrored_as_a_whole(tmp_path: Path, read: Ca
 def test_tiles_that_are_not_there_or_too_many_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = put_together(quartered(), 2, (256, 128))
     at = whole.index(b"dimg") + 6
-    for number, broken in enumerate((struct.pack(">H", 3), struct.pack(">H", 5))):  # tiles of the four
+    for number, broken in enumerate((struct.pack(">H", 3), struct.pack(">H", 5))):  # of the four tiles
         (tmp_path / f"{number}.avif").write_bytes(whole[:at] + broken + whole[at + 2 :])
         with pytest.raises(BackgroundError, match="is damaged"):
             background(tmp_path / f"{number}.avif", 64, 64)
@@ -274,14 +274,14 @@ def test_an_hdr_avif_is_tone_mapped_and_told(tmp_path: Path) -> None:
     still.release()
 
 
-# What moves
+# Animations
 
 
 FRAMES = [(200, 40, 40), (40, 200, 40), (40, 40, 200)]
 
 
 def animation(path: Path, lengths: tuple[int, ...] = (200, 300, 1500)) -> Path:
-    """Three pictures of one colour each, shown for so many milliseconds."""
+    """Three pictures of one colour each, shown for the given milliseconds."""
     pictures = [Image.fromarray(np.full((48, 64, 3), colour, np.uint8)) for colour in FRAMES]
     lossless = {"lossless": True} if path.suffix == ".webp" else {"quality": 100, "subsampling": "4:4:4"}
     options = {} if path.suffix == ".png" else lossless
@@ -346,7 +346,7 @@ def test_a_still_picture_stays_one(tmp_path: Path, suffix: str) -> None:
 
 
 def test_pictures_of_an_animation_that_are_over_at_once_are_seen(tmp_path: Path) -> None:
-    """As browsers do it."""
+    """As browsers show them."""
     path = animation(tmp_path / "a.webp", (0, 5, 40))
     with open_file(path) as container:
         assert [frame.pts * frame.time_base for frame in container.decode(video=0)] == pytest.approx([0, 0.1, 0.2])
@@ -383,7 +383,7 @@ def test_a_batch_takes_tiles_turns_and_animations(tmp_path: Path) -> None:
     assert seen == [(256, 128, 1), (64, 96, 1), (64, 48, 3)]
 
 
-# Small ones, damaged ones
+# Small and damaged pictures
 
 
 @READERS
@@ -419,7 +419,7 @@ def broken_png() -> bytes:
 
 
 def noisy_jpeg() -> bytes:
-    """It decodes; libjpeg has something to say all the same."""
+    """It can be decoded, but libjpeg prints a warning."""
     data = saved("JPEG")
     return data[:-2] + b"\0\0\0" + data[-2:]
 
@@ -429,7 +429,7 @@ def cut_jpeg() -> bytes:
 
 
 def talkative_png() -> bytes:
-    """A profile that libpng warns of."""
+    """A profile about which libpng prints a warning."""
     chunk = b"iCCP" + b"x\0\0" + zlib.compress(b"nothing of a profile")
     at = saved("PNG").index(b"IDAT") - 4
     return (

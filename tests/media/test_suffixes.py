@@ -1,4 +1,4 @@
-"""One table of what files are called: a picture or film is one wherever it is named."""
+"""One table of file name suffixes: what counts as a picture or a film does so everywhere."""
 
 from __future__ import annotations
 
@@ -55,12 +55,13 @@ def test_a_film_is_a_source_and_a_background(tmp_path: Path, suffix: str) -> Non
 
 
 def test_every_suffix_is_taken_out_of_a_folder_by_all(tmp_path: Path) -> None:
-    """But for pictures alone, in which a batch run takes numbered ones."""
+    """Except single pictures, of which a batch run takes numbered ones."""
     for suffix in sorted(PICTURES | RAW_PICTURES | FILMS):
         (tmp_path / f"{suffix[1:]}{suffix.upper()}").write_bytes(b"-")
     shown = {background.path.suffix.lower() for background in in_folder(tmp_path)}
     assert shown == PICTURES | RAW_PICTURES | FILMS
-    # ``3gp.3GP`` and ``jp2.JP2`` are no rows: their names end in letters or are alone of their kind.
+    # ``3gp.3GP`` and ``jp2.JP2`` are no numbered pictures: their names end in letters, or are the only ones of a kind.
+
     assert {path.suffix.lower() for path in find([str(tmp_path)])} == FILMS
 
 
@@ -71,6 +72,6 @@ def test_what_is_written_can_be_read_again() -> None:
 
 
 def test_nobody_has_a_table_of_their_own() -> None:
-    """A set or tuple of suffixes elsewhere would soon disagree."""
+    """A set or tuple of suffixes elsewhere would soon differ."""
     texts = {path: path.read_text() for path in (ROOT / "rvm_live").rglob("*.py") if path.name != "suffixes.py"}
     assert [str(path) for path, text in texts.items() if '".jpg"' in text or '".avi"' in text] == []

@@ -1,4 +1,4 @@
-"""Sound beside the picture: in step, on the picture's clock, and nothing of what nobody is to hear."""
+"""Sound beside the picture: in step, on the picture's clock, and without what nobody should hear."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
 
 
 class MadeUp(Microphone):
-    """A tone of 1 kHz in stretches of 10 ms, in real time; it may hang, fail, or not open.
+    """A tone of 1 kHz in blocks of 10 ms, in real time; it may hang, fail, or not open.
 
     Args:
-        plan: what happens instead of the stretch of that number.
+        plan: what happens instead of the block with that number.
     """
 
     name = "made up"
@@ -98,7 +98,7 @@ def tone(start: int, count: int) -> np.ndarray:
 
 
 def record(path: Path, listener: Listener, *, seconds: float, patient: bool = True) -> Recorder:
-    """Twenty pictures a second beside the microphone."""
+    """Record twenty pictures a second and the microphone."""
     recorder = open_recorder(str(path), fps=20.0, policy=LIVE, listener=listener)
     try:
         recorder.open(patient=patient)
@@ -119,7 +119,7 @@ def loudness(path: Path, begin: float, end: float) -> float:
 
 
 def length(path: Path) -> tuple[float, float]:
-    """Of picture and sound, seconds, to the end of the last of each."""
+    """Lengths of picture and sound, seconds, each until its last packet ends."""
     with av.open(str(path)) as file:
         ends = []
         for stream in (file.streams.video[0], file.streams.audio[0]):
@@ -140,7 +140,7 @@ def length(path: Path) -> tuple[float, float]:
 def test_a_flash_and_a_tone_are_in_step(
     server: object, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole program on a real sound server: a tone is played where the picture flashes."""
+    """The whole program on a real sound server: a tone is played whenever the picture flashes."""
     path = tmp_path / f"clap{suffix}"
     run_with_claps(monkeypatch, record=str(path), duration=5)
     check_in_step(path)
@@ -154,7 +154,7 @@ def test_a_flash_and_a_tone_are_in_step(
 def test_sound_follows_the_clock_of_the_picture(
     tmp_path: Path, suffix: str, ppm: int, jitter_ms: float, gap_s: float
 ) -> None:
-    """A microphone whose clock is wrong, whose stamps tremble, and of which a piece is missing; a tone each second."""
+    """A tone each second from a microphone whose clock is wrong, whose time stamps jitter, and which loses a piece."""
     muxer, codec = CONTAINERS[suffix]
     path, trembling = tmp_path / f"take{suffix}", np.random.default_rng(0)
     seconds, began_ns, position = 30, 7 * SECOND, 0
@@ -180,7 +180,7 @@ def test_sound_follows_the_clock_of_the_picture(
 
 @pytest.mark.slow
 def test_a_slow_microphone_is_silent_first_and_then_in_its_place(tmp_path: Path) -> None:
-    """Recording is switched on while the program runs: the picture does not wait."""
+    """Recording starts while the program runs: the picture does not wait for the microphone."""
     microphone = MadeUp({-1: lambda: time.sleep(0.7)}, late_s=0.1)
     recorder = record(tmp_path / "take.mp4", Listener(lambda: microphone), seconds=1.5, patient=False)
     assert recorder.saved is not None and microphone.released.is_set()
@@ -192,7 +192,7 @@ def test_a_slow_microphone_is_silent_first_and_then_in_its_place(tmp_path: Path)
 
 
 class Heard:
-    """A listener that has heard a tone for as long as anybody asks."""
+    """A listener that has heard a tone for as long as asked."""
 
     clock, state, heard_ns = SYSTEM_CLOCK, "on", 1 << 62
 
@@ -215,7 +215,7 @@ def test_what_is_cut_short_has_its_sound_too(tmp_path: Path, suffix: str) -> Non
     for seq in range(80):
         writer.write(Shot(make_composite(64, 48).image, seq, seq * 100_000_000, None))
     cut = tmp_path / f"cut{suffix}"
-    shutil.copy(part_path(path), cut)  # as it lies there when the power goes
+    shutil.copy(part_path(path), cut)  # the file as a power cut leaves it
     assert writer.finish()
     for file, least in ((cut, 3.9), (path, 7.9)):
         picture, sound = length(file)
@@ -291,7 +291,7 @@ def refused() -> None:
 
 def test_a_microphone_that_cannot_be_opened_ends_a_run_before_it_begins(tmp_path: Path) -> None:
     path = tmp_path / "take.mp4"
-    for _ in range(2):  # the place is free for the next try
+    for _ in range(2):  # the name is free for the next try
         with pytest.raises(SinkError, match=r"cannot open the microphone 'made up': Device .* busy; leave out --audio"):
             record(path, Listener(lambda: MadeUp({-1: refused})), seconds=1)
     assert os.listdir(tmp_path) == []
@@ -320,7 +320,7 @@ def test_later_it_is_told_and_the_picture_is_recorded(tmp_path: Path) -> None:
 
 
 class Scripted(Microphone):
-    """Hands out what it is given."""
+    """Hands out prepared blocks."""
 
     name = "scripted"
 
@@ -331,10 +331,10 @@ class Scripted(Microphone):
         self.ended = False
 
     def open(self) -> None:
-        """At once."""
+        """Open at once."""
 
     def hear(self, captured_s: float, read_s: float) -> None:
-        """A stretch of 10 ms, and the time at which it is read."""
+        """A block of 10 ms, read at the given time."""
         self.clock.time_ns = round(read_s * 1e9)
         self.given.append(round(captured_s * 1e9))
         self.more.release()
@@ -346,7 +346,7 @@ class Scripted(Microphone):
         return Sound(np.full(480, 1000, np.int16), self.given.pop(0))
 
     def release(self) -> None:
-        """Nothing held."""
+        """There is nothing to free."""
 
 
 def test_nothing_is_kept_of_what_was_said_in_private_however_late_it_comes(clock: FakeClock) -> None:
@@ -355,7 +355,7 @@ def test_nothing_is_kept_of_what_was_said_in_private_however_late_it_comes(clock
     listener = Listener(lambda: microphone, muted=lambda: hidden, clock=clock)
     listener.open()
     kept: dict[float, bool] = {}
-    # When it was said, when it is read, and whether they hide at that moment; sound comes 0.3 s late.
+    # When it was said, when it is read, and whether the person hides at that moment; sound arrives 0.3 s late.
     for said, hide in ((1.0, False), (2.0, True), (2.9, True), (2.95, False), (3.1, False), (3.6, False)):
         hidden = hide
         microphone.hear(said, said + 0.3)
@@ -456,7 +456,7 @@ def test_without_being_asked_nobody_listens(made_up: list[MadeUp], app: _App, tm
         assert [stream.type for stream in file.streams] == ["video"]
 
 
-# What people say and see --------------------------------------------------------------------------------------------
+# Messages and what the user sees --------------------------------------------------------------------------------------
 
 
 def test_the_value_is_taken_with_an_equals_sign_alone() -> None:
@@ -489,7 +489,7 @@ def test_what_cannot_be_heard_is_one_line_before_anything_starts(
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks ALSA")
 def test_alsa_writes_nothing_past_the_program(tmp_path: Path) -> None:
-    """Of its own, which stands in a fresh process: with and without a server that is not there."""
+    """ALSA's own messages are suppressed in a fresh process, with and without a server that does not exist."""
     make_video(tmp_path / "clip.mp4", width=96, height=64)
     for device in ("pulse", "no-such-one"):
         done = subprocess.run(
@@ -544,11 +544,11 @@ def test_the_sign_of_a_recording_shows_whether_it_hears() -> None:
     assert wider > plain and struck > dot + 5 and drawn["on"][1] == dot and lost == drawn["muted"]
 
 
-# PortAudio, which is not here ---------------------------------------------------------------------------------------
+# PortAudio, by a stand-in -----------------------------------------------------------------------------------------
 
 
 class FakeSoundDevice:
-    """What this program uses of ``sounddevice``; a stereo device of 44.1 kHz."""
+    """The part of ``sounddevice`` that this program uses; a stereo device of 44.1 kHz."""
 
     class default:
         hostapi = 1
@@ -598,7 +598,7 @@ def test_portaudios_sound_has_its_time_and_form(monkeypatch: pytest.MonkeyPatch,
     count, first_ns = 0, clock.now_ns()
     for number in range(100):
         clock.advance(0.01)
-        # Every other one without a time of its own: then it is as old as the stream says.
+        # Every second block has no time of its own; its age is then the stream's latency.
         heard, told = (4.97, 5.0) if number % 2 else (0.0, 5.0)
         asked["callback"](stretch, 441, SimpleNamespace(inputBufferAdcTime=heard, currentTime=told), None)
         sound = microphone.read()

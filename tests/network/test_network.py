@@ -1,4 +1,4 @@
-"""The network against the official implementation's outputs, and against itself."""
+"""The network compared with the official implementation's outputs, and with itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PARAMETERS = {"mobilenetv3": 3_748_633, "resnet50": 26_890_461}
 
 @pytest.fixture(scope="module")
 def reference_run(data: Path) -> dict[str, dict[str, list[float]]]:
-    """Distances from every reference case, computed with the kernels the references were made with."""
+    """Distances from every reference case, computed with the kernels that made the references."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         pytest.skip("the references' roundings can be repeated on x86 only")
     names = [f"{variant}/{refiner}" for variant, refiner in NETWORKS]
@@ -79,7 +79,7 @@ def test_parity_with_the_official_implementation(
 @pytest.mark.few(1)
 @pytest.mark.parametrize(("variant", "refiner"), [NETWORKS[0], NETWORKS[3]])
 def test_parity_in_double_precision_on_any_processor(data: Path, variant: str, refiner: str) -> None:
-    """Free of our own roundings; what is left are the reference's, which reach 1e-3 in single pixels."""
+    """Without our own rounding; the remaining difference is the references', up to 1e-3 in single pixels."""
     for name, (largest, mean, half) in differences(data, variant, refiner, double=True).items():
         assert mean <= (2e-4 if half else 5e-5), f"{name}: mean {mean}"
         assert largest <= 2e-2, f"{name}: {largest}"
@@ -125,7 +125,7 @@ def test_sequence_equals_frame_by_frame(data: Path, variant: str, refiner: str, 
 
 
 def test_single_element_zero_states_start_a_video(real: MattingNetwork) -> None:
-    """As the official ONNX files start: states of shape [1, 1, 1, 1] holding zero."""
+    """The official ONNX files start like that: with states of shape [1, 1, 1, 1] that hold zero."""
     src = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         fresh = real(src)
@@ -159,7 +159,7 @@ def test_coarse_and_refine_make_the_whole(data: Path, refiner: str) -> None:
 
 @pytest.mark.parametrize("refiner", REFINERS)
 def test_the_linear_model_follows_the_order_of_colours(data: Path, refiner: str) -> None:
-    """The engine keeps its full-size picture in BGR and turns the low-resolution coefficients instead."""
+    """The engine keeps its full-size picture in BGR, and reorders the low-resolution coefficients instead."""
     from rvm_live.network.refiners import apply_linear
 
     network = formula_network(data, "mobilenetv3", refiner).double()

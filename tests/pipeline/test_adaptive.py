@@ -1,4 +1,4 @@
-"""The controller on a machine made of numbers with a clock that moves when told; then real engines changing size."""
+"""The controller on a simulated machine and clock; then real engines that change size."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BUDGET_MS = 30.0
 def simulate(
     load: Callable[[float], float], seconds: float, rung: int = 3, seed: int = 0
 ) -> list[tuple[float, int, float]]:
-    """(time, rung, milliseconds) of every frame at 30 fps on a machine whose cheapest rung takes ``load(t)``."""
+    """(time, rung, milliseconds) of every frame at 30 fps, on a machine whose cheapest rung takes ``load(t)``."""
     rng = np.random.default_rng(seed)
     clock = FakeClock(0)
     controller = Controller(COSTS, rung, clock)
@@ -58,7 +58,7 @@ def moves(taken: list[tuple[float, int, float]]) -> int:
 
 
 def late(taken: list[tuple[float, int, float]], after: float = 0.0) -> float:
-    """Part of the frames since ``after`` that took longer than the budget."""
+    """Share of the frames after ``after`` that took longer than the budget."""
     times = [ms for when, _, ms in taken if when >= after]
     return sum(ms > BUDGET_MS for ms in times) / len(times)
 
@@ -74,12 +74,12 @@ def test_a_steady_load_leads_to_the_best_rung_that_keeps_the_budget_and_stays_th
 @pytest.mark.parametrize("fps", [2, 4, 8, 15])
 @pytest.mark.parametrize("good_s", [0.0, 10.0])
 def test_a_run_that_is_far_too_slow_has_moved_within_a_second_and_a_half(fps: int, good_s: float) -> None:
-    """From its start, or where a machine that kept up no longer does: it is time that counts, not frames."""
+    """From its start, or when a machine that kept up no longer does: time counts, not the number of frames."""
     slow, quick = 1000 / fps / COSTS[1], 0.8 * BUDGET_MS / COSTS[1]
     taken = simulate(lambda t: slow if t >= good_s else quick, good_s + 4, rung=1)
     moved = next(when for when, rung, _ in taken if rung != 1)
     assert good_s < moved <= good_s + 1.5
-    if slow < BUDGET_MS:  # the lowest rung keeps it
+    if slow < BUDGET_MS:  # the lowest rung keeps within it
         assert late(taken, after=good_s + 3) <= 0.1
 
 
@@ -92,7 +92,7 @@ def test_one_late_frame_is_no_reason_to_move(fps: int) -> None:
         assert controller.observe(400.0 if number % (fps * 4) == fps else 900 / fps, 1000 / fps) is None
 
 
-RESORT = [*COSTS, 0.5]  # another engine, at half of the smallest size's price
+RESORT = [*COSTS, 0.5]  # another engine, at half the cost of the smallest size
 
 
 def resorting(
@@ -116,7 +116,7 @@ def resorting(
 
 def test_the_last_resort_is_for_what_does_not_keep_24() -> None:
     lowest = len(COSTS) - 1
-    assert {rung for when, rung in resorting(lambda t: 40.0, 30) if when > 2} == {lowest}  # 25 fps, though 30 are asked
+    assert {rung for when, rung in resorting(lambda t: 40.0, 30) if when > 2} == {lowest}  # 25 fps; 30 are asked for
     taken = resorting(lambda t: 45.0 if t < 60 else 12.0, 90)
     assert taken[-1][1] < lowest, "the machine is quieter, and it did not come back"
     there = [when for when, rung in taken if rung == lowest + 1]
@@ -124,7 +124,7 @@ def test_the_last_resort_is_for_what_does_not_keep_24() -> None:
 
 
 def test_what_does_not_last_after_the_last_resort_is_tried_ever_more_rarely() -> None:
-    """Cheap as it seems from there, the smallest size of the better engine is too slow."""
+    """From the other engine the smallest size looks affordable, but it is too slow."""
     clock = FakeClock(0)
     controller = Controller([1.0, 0.5], 0, clock, resort=True)
     tried = []
@@ -194,7 +194,7 @@ def test_every_rung_is_cheaper_than_the_one_above_and_precision_goes_before_size
 
 
 def test_a_fast_machine_goes_up_to_single_precision_and_gives_that_up_first() -> None:
-    """Once the load grows a little, precision goes and the size stays."""
+    """As soon as the load grows a little, precision is reduced and the size stays."""
     spare = BUDGET_MS / COSTS[0]
     taken = simulate(lambda t: spare * (0.7 if t < 60 else 1.2), 90, rung=3)
     assert next(rung for when, rung, _ in taken if when > 55) == 0
@@ -207,7 +207,7 @@ def rungs_of(*ratios: float) -> tuple[Rung, ...]:
 
 
 class Ladder(PassThroughEngine):
-    """Takes as long as its ratio costs; a new ratio is ready at the second asking."""
+    """Takes as long as its ratio costs; a new ratio is ready when it is asked for a second time."""
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__()
@@ -249,11 +249,12 @@ def test_the_budget_is_a_frame_of_the_display_or_of_a_slower_source(
         governor.observe(engine.matte(frame))
     assert engine.info.downsample_ratio == expected
     if expected < 0.4:
-        assert engine.asked.count(expected) >= 2  # it went on as it was until the size was ready
+        assert engine.asked.count(expected) >= 2  # it kept the old size until the new one was ready
 
 
 def test_frames_that_the_network_did_not_see_do_not_make_it_larger(clock: FakeClock) -> None:
-    """Where nobody moves nearly every frame costs nothing; whoever moves then needs the size that there is time for."""
+    """While nobody moves, nearly every frame costs nothing; somebody who then moves needs a size that is fast
+    enough."""
     engine = Ladder(clock)
     engine._info = engine.info.at_ratio(0.3)
     governor = Governor(engine, 60, clock)
@@ -271,7 +272,7 @@ def test_what_is_ready_below_is_taken_where_frames_take_far_too_long(clock: Fake
     class Unready(Ladder):
         def use_rung(self, rung: Rung) -> bool:
             self.asked.append(rung.ratio)
-            if rung.ratio == 0.3:  # being compiled, on a machine that has no time for it
+            if rung.ratio == 0.3:  # still compiling, on a machine with no time for it
                 return False
             self._info = self._info.on(rung)
             return True
@@ -294,7 +295,7 @@ def test_what_is_ready_below_is_taken_where_frames_take_far_too_long(clock: Fake
 
 
 class Precise(Ladder):
-    """Has single precision at the top; nothing needs making ready."""
+    """Has single precision at the top; every rung is ready at once."""
 
     speed = 1.0
 
@@ -356,7 +357,7 @@ def test_a_machine_that_is_too_slow_for_the_lowest_rung_is_told(clock: FakeClock
 
 
 class Launching(Ladder):
-    """Hands a matte over when it is launched, as an engine on a GPU does; its time is known a frame later."""
+    """Returns a matte when it is launched, as an engine on a GPU does; its time is known one frame later."""
 
     last: Matte | None = None
 
@@ -384,7 +385,7 @@ def test_work_that_a_gpu_still_does_is_counted_and_not_waited_for(clock: FakeClo
 
 
 class Gpu(Ladder):
-    """Launches a frame when the one before the last is done, as a lane does; the GPU works off one after the other."""
+    """Launches a frame when the frame before the last is done, as a lane does; the GPU runs one after the other."""
 
     def __init__(self, clock: FakeClock, top_ms: float) -> None:
         super().__init__(clock)
@@ -416,7 +417,7 @@ class Gpu(Ladder):
     ("top_ms", "moves"), [(14.0, []), (17.5, [0.35]), (20.0, [0.35]), (26.0, [0.3]), (40.0, [0.25])]
 )
 def test_waiting_for_the_frame_before_is_no_work(clock: FakeClock, top_ms: float, moves: list[float]) -> None:
-    """A GPU that is too slow by a little goes down by one rung at its first move, and stays there."""
+    """A GPU that is slightly too slow goes down by one rung at the first move, and stays there."""
     engine = Gpu(clock, top_ms)
     governor = Governor(engine, 60, clock)
     for number in range(3000):
@@ -492,7 +493,7 @@ def switch(engine: Engine, rung: Rung) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [RvmEngine, OpenVinoEngine])
 def test_a_change_of_size_keeps_the_person(kind: type[Engine], weights: Path, clip: list[Frame]) -> None:
-    """After a step the network still knows who was there, as if it had been at that size all along."""
+    """After a step the network still knows who was there, as if it had used that size all along."""
     engine = kind(EngineSettings(weights=weights, device="cpu", precision="fp32"))
     engine.open()
     try:
@@ -500,12 +501,12 @@ def test_a_change_of_size_keeps_the_person(kind: type[Engine], weights: Path, cl
         sizes = engine.rungs
         assert len(sizes) == len(SIDES)
         larger, smaller = sizes[1], sizes[3]
-        vague = Frame(cv2.GaussianBlur(clip[12].image, (0, 0), 25), 12, 0, 12)  # so blurred that memory decides
+        vague = Frame(cv2.GaussianBlur(clip[12].image, (0, 0), 25), 12, 0, 12)  # so blurred that only the state helps
         switch(engine, smaller)
         engine.reset()
-        settled = alphas(engine, [*clip[:12], vague])[-1]  # had it been at that size all along
+        settled = alphas(engine, [*clip[:12], vague])[-1]  # as with that size all along
         engine.reset()
-        fresh = alphas(engine, [vague])[0]  # had it forgotten everything
+        fresh = alphas(engine, [vague])[0]  # as without any state
         switch(engine, larger)
         engine.reset()
         alphas(engine, clip[:12])
@@ -524,7 +525,7 @@ def test_a_change_of_precision_is_not_seen(weights: Path, clip: list[Frame], mon
     try:
         if engine.info.precision != "bf16":
             pytest.skip("this processor has no bf16: there is one precision")
-        monkeypatch.setattr(OpenVinoEngine, "_measured", lambda *_: lambda side: 1.0)  # all the time in the world
+        monkeypatch.setattr(OpenVinoEngine, "_measured", lambda *_: lambda side: 1.0)  # as if compiling cost no time
         engine.prepare(clip[0].width, clip[0].height)
         half, single = engine.rungs[1], engine.rungs[0]
         assert (half.precision, single.precision) == ("bf16", "fp32") and half.ratio == single.ratio

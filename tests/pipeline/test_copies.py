@@ -1,4 +1,4 @@
-"""No full-size picture is made that nobody reads: those that are are counted, one path after the other."""
+"""No full-size picture is made without a reader: all that are made are counted, on each path."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SOURCE, ALPHA_PLANE, PICTURE, STEADY = "scenery.at", "one_pass.all_of", "one_pas
 
 
 class Way:
-    """What a frame goes through from the source to the composite, on this thread."""
+    """A frame's path from the source to the composite, on this thread."""
 
     def __init__(self, engine: EngineSettings, *, mirror: bool = False, camera: bool = False) -> None:
         source = DemoSource(SourceSettings("demo", width=WIDTH, height=HEIGHT, realtime=False))
@@ -62,7 +62,7 @@ class Way:
 
 
 def settled(way: Way) -> list[str]:
-    """What one frame takes once all is warm."""
+    """The arrays that one frame needs once everything is warm."""
     try:
         with fast():
             for _ in range(3):
@@ -94,7 +94,7 @@ def test_live_with_openvino_a_frame_is_the_sources_alpha_and_the_result(weights:
 
 
 class _Frames:
-    """PyAV's frames; tells what is copied into one."""
+    """PyAV's frames, reporting what is copied into one."""
 
     from_numpy_buffer = av.VideoFrame.from_numpy_buffer
 
@@ -122,7 +122,7 @@ def test_what_is_recorded_is_read_where_it_lies(tmp_path: Path, monkeypatch: pyt
     assert np.array_equal(picture, before)
     with av.open(str(tmp_path / "film.mp4")) as film:
         seen = [frame.to_ndarray(format="bgr24") for frame in film.decode(video=0)]
-    assert len(seen) == 2 and np.abs(seen[1].astype(int) - before).mean() < 60  # of noise, in half its colours
+    assert len(seen) == 2 and np.abs(seen[1].astype(int) - before).mean() < 60  # of noise with half its colours
 
 
 @pytest.mark.parametrize(("size", "many"), [(SIZE, 1), ((960, 540), 1)])

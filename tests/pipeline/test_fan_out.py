@@ -1,4 +1,4 @@
-"""Outputs side by side: each at its own pace, none stale, and one that fails or hangs ends alone."""
+"""Outputs side by side: each at its own rate, none outdated, and one that fails or hangs ends alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BLOCK, LIVE = Overflow.BLOCK, Overflow.DROP_OLDEST
 
 
 class Beside(ListSink):
-    """On a thread of its own."""
+    """A sink on its own thread."""
 
     runs_on = "own"
     name = "beside"
@@ -59,7 +59,7 @@ class Beside(ListSink):
 
 
 class Pictures(PictureSink):
-    """As a virtual camera takes them."""
+    """Takes pictures as a virtual camera does."""
 
     def __init__(self) -> None:
         self.taken: list[Any] = []
@@ -138,7 +138,7 @@ def test_what_waits_for_an_output_from_before_a_reset_is_not_shown() -> None:
     assert set(seen[5:]) == {1}
 
 
-# Nobody freezes.
+# No output shows a frozen person.
 
 
 def test_every_output_is_cleared_when_nothing_comes(clock: FakeClock) -> None:
@@ -155,7 +155,7 @@ def test_every_output_is_cleared_when_nothing_comes(clock: FakeClock) -> None:
         each.idle()
         each.idle()
     assert outputs[0].sink.calls == ["clear"], "once"  # type: ignore[attr-defined]
-    outputs[3].idle()  # a sink that knows of neither
+    outputs[3].idle()  # a sink that needs neither call
 
 
 @pytest.mark.parametrize("runs_on", ["own", "run"])
@@ -175,7 +175,7 @@ def test_in_a_run_no_face_stays_on_any_output(runs_on: str, clock: FakeClock) ->
     assert sink.calls == ["open", "clear", "close(failed=False)"] and len(sink.composites) == 1
 
 
-# One ends alone.
+# One output ends alone.
 
 
 @pytest.mark.parametrize("other", [ListSink, Beside], ids=["window", "beside"])
@@ -264,7 +264,7 @@ def test_one_that_hangs_ends_alone_is_told_and_is_not_waited_for(
     wait_for(lambda: not any(thread.is_alive() for thread in hanging.threads))
 
 
-# What an output gets.
+# What an output receives.
 
 
 def test_an_output_of_pictures_holds_no_matte() -> None:
@@ -286,7 +286,7 @@ def test_what_waits_for_an_output_of_pictures_is_no_matte_either() -> None:
 
 
 class Late(Beside):
-    """Cannot be opened, or written to."""
+    """Fails to open, or to write."""
 
     def __init__(self, fails: str) -> None:
         super().__init__()

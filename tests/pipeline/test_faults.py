@@ -1,4 +1,5 @@
-"""Faults, injected: whatever fails, the viewer sees the background, the stream goes on or ends cleanly, and says so."""
+"""Injected faults: whatever fails, the viewer sees the background, and the run goes on or ends cleanly, with a
+message."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ def reconnected(url: str, told: list[str] | None = None) -> Iterator[Reconnectin
 
 
 def after_a_loss(source: ReconnectingSource, seconds: float = 12) -> float:
-    """Read until the source was lost and is back; how long that took."""
+    """Read until the source was lost and is back; returns how long that took."""
     began = time.monotonic()
     while time.monotonic() - began < seconds:
         if source.read().restarted:
@@ -175,7 +176,7 @@ def test_a_camera_is_found_again_by_what_it_is_not_by_its_number() -> None:
 
 
 class Last(Sink):
-    """Keeps what it is given."""
+    """Keeps the composites it is given."""
 
     def __init__(self) -> None:
         self.composites: list[Composite] = []
@@ -195,7 +196,7 @@ def green() -> Composer:
 
 
 def cut_and_stop(pipeline: Pipeline, cut: Callable[[], None], sink: Last, wanted: Callable[[Composite], bool]) -> None:
-    """Run until the source was cut and pictures as wanted have come out."""
+    """Run until the source was cut and enough pictures have come out."""
 
     def act() -> None:
         wait_for(lambda: len(sink.composites) > 10, 30)
@@ -276,7 +277,7 @@ def test_an_engine_that_fails_once_gets_the_frame_again() -> None:
 
 
 def test_a_device_that_fails_at_a_reset_is_left_as_at_any_frame() -> None:
-    """The fault of work that was launched before shows wherever the device is asked next, at a cut, say."""
+    """An error of work launched earlier shows up wherever the device is used next, at a cut for example."""
 
     class FailsAtReset(engines.LeftHalfEngine):
         def open(self) -> EngineInfo:
@@ -339,7 +340,7 @@ def test_with_auto_the_embedded_engine_stands_in_and_the_other_comes_back() -> N
     assert isinstance(made[-1], LiteEngine)
     assert engine.info.engine == "lite"
     assert notices.fallbacks == ("matting failed (the driver is gone): continuing with the embedded engine lite",)
-    for _ in range(2):  # not yet: it is tried beside, and fails
+    for _ in range(2):  # not yet: it is tried on another thread, and fails
         clock.advance(31)
         engine.matte(frame(2))
         wait_for(lambda: engine._returning is None or engine._returning.done)
@@ -376,7 +377,7 @@ def test_another_device_is_left_for_the_cpu() -> None:
 
 
 def test_out_of_memory_means_a_smaller_ratio_then_the_cpu() -> None:
-    """The one before is closed before the next is opened: its memory is what the next one needs."""
+    """The old engine is closed before the next one is opened, which needs its memory."""
     held = [0]
 
     class Greedy(LeftHalfEngine):
@@ -455,7 +456,7 @@ def test_a_stage_that_hangs_is_named() -> None:
     assert pipeline.stuck == "", "it went on afterwards"
 
 
-# What is seen
+# What the viewer sees
 
 
 def test_nothing_stands_for_longer_than_half_a_second() -> None:
@@ -469,7 +470,7 @@ def test_nothing_stands_for_longer_than_half_a_second() -> None:
     clock.advance(0.5)
     assert timeout.over
     assert not timeout.over, "told once"
-    for _ in range(5):  # a source that gives two pictures a second
+    for _ in range(5):  # a source of two pictures a second
         timeout.shown()
         clock.advance(0.5)
         assert not timeout.over
@@ -487,7 +488,8 @@ def share(picture: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: i
 
 
 def test_in_the_window_a_person_does_not_freeze_and_the_room_is_never_seen(display: Display) -> None:
-    """A stream that stalls, is cut, is garbled, comes back: in every screenshot background, or a person before it."""
+    """While a stream stalls, is cut, is garbled and comes back, every screenshot shows the background, or a person in
+    front of it."""
     with MjpegServer(640, 360, fps=30) as serving:
         serving.room = ROOM
         options = ["--engine", "tests.support.engines:LeftHalfEngine", "--no-stats", "--background", "color:#00ff00"]
@@ -497,9 +499,9 @@ def test_in_the_window_a_person_does_not_freeze_and_the_room_is_never_seen(displ
                 fault()
                 seen: list[float] = []
                 alone = fault != serving.stall
-                while len(seen) < 15 or (not alone and len(seen) < 300):  # on a busy machine they take their time
+                while len(seen) < 15 or (not alone and len(seen) < 300):  # slow on a busy machine
                     picture = display.screenshot("rvm-live")
-                    # What is left of a garbled picture may have any colour where the engine sees a person.
+                    # What remains of a garbled picture may have any colour where the engine finds a person.
                     assert share(picture[:, picture.shape[1] // 2 + 10 :], ROOM) == 0
                     seen.append(share(picture, GREEN))
                     alone = alone or seen[-1] > 0.8

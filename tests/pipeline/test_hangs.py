@@ -1,4 +1,4 @@
-"""What takes its time, or for ever: devices, models, displays. Nobody waits for them longer than a person would."""
+"""Devices, models and displays that are slow or never return: nothing waits for them longer than a person would."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def green() -> Composer:
 
 
 class Hanging:
-    """Something that does not come back until it is let go."""
+    """A call that does not return until it is let go."""
 
     def __init__(self) -> None:
         self.free = threading.Event()
@@ -66,7 +66,7 @@ def hanging() -> Iterator[Hanging]:
     made.free.set()
 
 
-# Calls that may never come back
+# Calls that may never return
 
 
 def test_a_call_into_a_driver_is_made_elsewhere_and_its_result_and_error_come_back() -> None:
@@ -155,7 +155,7 @@ def test_a_camera_that_opens_and_never_delivers_is_an_error(
 def test_a_camera_whose_driver_sleeps_is_lost_and_comes_back(
     device: FakeDevice, hanging: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The driver's thread is left where it is; another one opens the camera again."""
+    """The driver's thread is abandoned where it is; a new thread opens the camera again."""
     monkeypatch.setattr("rvm_live.sources.camera.capture.SILENT_S", 0.3)
     told: list[str] = []
     source = ReconnectingSource(SourceSettings("0"), open_source, told.append)
@@ -170,7 +170,7 @@ def test_a_camera_whose_driver_sleeps_is_lost_and_comes_back(
         wait_for(lambda: source.lost == 1)
         assert "stopped delivering" in source.trouble
         patch.undo()
-        device.held = False  # what a driver does when its handle is closed; that one still sleeps
+        device.held = False  # as a driver does when its handle is closed; this one still sleeps
         thread.join(10)
     assert reading[0].restarted
     assert told[-1] == "camera 0 (Fake Cam) is back"
@@ -180,7 +180,7 @@ def test_a_camera_whose_driver_sleeps_is_lost_and_comes_back(
 def test_odd_pictures_of_a_camera_are_passed_over_or_taken_as_they_are(
     device: FakeDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Empty ones and none at all; a grey one, and one of another size, in the middle of the stream."""
+    """Empty pictures and missing ones; a grey one, and one of another size, in the middle of the stream."""
     source = ReconnectingSource(SourceSettings("0"), open_source)
     source.open()
     usual = source.read().image.shape
@@ -272,7 +272,7 @@ def test_a_source_that_is_not_there_yet_is_waited_for_where_that_is_wanted() -> 
 
 
 class Stuck(LeftHalfEngine):
-    """Does not come back from frame 5 until it is let go."""
+    """Does not return from frame 5 on until it is let go."""
 
     free = threading.Event()
 
@@ -325,8 +325,8 @@ STUCK_ENGINE = "tests.support.engines:NeverReturnsEngine"
 @pytest.mark.slow
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_program_with_a_hung_model_ends_with_its_files_finished(tmp_path: Path, signals: int) -> None:
-    """One signal: within about two seconds, in good order. A second: at once."""
-    recording = tmp_path / "out.mov"  # its encoder holds nothing back
+    """One signal: an orderly end within about two seconds. A second one: an end at once."""
+    recording = tmp_path / "out.mov"  # its encoder buffers nothing
     options = ["--source", "demo", "--width", "320", "--height", "240", "--headless", "--engine", STUCK_ENGINE]
     with start(*options, "--record", recording) as process:
         part = tmp_path / ".out.part.mov"
@@ -363,11 +363,11 @@ def test_a_closed_terminal_ends_the_run_in_good_order(tmp_path: Path) -> None:
     assert recording.exists()
 
 
-# A start that fails while something else still loads
+# A start that fails while another part still loads
 
 
 class Loading(LeftHalfEngine):
-    """Does not come back from opening until it is let go."""
+    """Does not return from opening until it is let go."""
 
     def __init__(self, hanging: Hanging) -> None:
         super().__init__()
@@ -379,7 +379,7 @@ class Loading(LeftHalfEngine):
 
 
 class LateToOpen(PatternSource):
-    """Does not come back from opening until it is let go, released or not."""
+    """Does not return from opening until it is let go, whether released or not."""
 
     def __init__(self, hanging: Hanging) -> None:
         super().__init__(fps=60)
@@ -399,7 +399,7 @@ class Unreadable(LeftHalfEngine):
 def test_where_a_start_fails_what_still_loads_is_not_named(
     hanging: Hanging, which: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is left to end by itself; the reason is told alone."""
+    """It is left to end by itself; only the reason is reported."""
     monkeypatch.setattr("rvm_live.pipeline.watchdog.GRACE_S", 0.3)
     notices = Notices()
     if which == "source":
@@ -432,7 +432,8 @@ def test_a_wrong_source_is_one_line_however_long_the_engine_loads() -> None:
 
 
 def test_a_slow_display_holds_up_nobody() -> None:
-    """A quarter of a second for every picture: matting goes on at the source's rate, and the oldest are dropped."""
+    """A quarter of a second per picture: matting continues at the source's rate, and the oldest pictures are
+    dropped."""
     engine, sink = LeftHalfEngine(), Keeps(0.25)
     source = PatternSource(frames=10_000, fps=60, live=True)
     pipeline = Pipeline(source, engine, green(), [sink])

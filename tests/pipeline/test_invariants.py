@@ -1,4 +1,4 @@
-"""Promises that the tests of the single parts do not hold to account: `python -m tools.mutations` found the gaps."""
+"""Promises that the tests of single parts do not check: `python -m tools.mutations` found these gaps."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ BOTH = pytest.mark.parametrize("overflow", list(Overflow))
 
 
 class NumberedEngine(PassThroughEngine):
-    """Alpha carries the number that is drawn into the picture it was made of. Takes its time, so that frames wait."""
+    """Alpha holds the number drawn into the picture that it was made from. Takes time, so that frames queue up."""
 
     def alpha(self, frame: Frame) -> NDArray[np.uint8]:
         time.sleep(0.001)
@@ -84,7 +84,7 @@ def test_a_composite_is_of_its_own_matte() -> None:
 
 @pytest.mark.parametrize("kind", [LiteEngine, OpenVinoEngine, RvmEngine])
 def test_an_engine_gives_the_alpha_of_the_picture_it_sees(kind: type[Engine], data: Path, weights: Path) -> None:
-    """A person beside the middle, then the same picture mirrored: alpha and colours must have moved with them."""
+    """A person left of the middle, then the same picture mirrored: alpha and colours must move with the person."""
     whole = read_frames(data / "clips" / "webcam" / "liveportrait_s18.mp4", 1)[0].image
     picture = np.ascontiguousarray(whole[:, : whole.shape[1] * 2 // 3])
     mirrored = np.ascontiguousarray(picture[:, ::-1])
@@ -105,7 +105,7 @@ def test_an_engine_gives_the_alpha_of_the_picture_it_sees(kind: type[Engine], da
     assert np.abs(second.foreground[person].astype(int) - mirrored[person]).mean() < 10
 
 
-# 3. Newest wins, and what is lost for it is counted.
+# 3. Newest wins, and frames dropped for that are counted.
 
 
 def test_every_stale_frame_is_counted_under_its_queue() -> None:
@@ -143,7 +143,7 @@ def test_a_slow_engine_costs_a_file_no_frame(tmp_path: Path) -> None:
     assert count_frames(tmp_path / "out" / "output_clip.mp4") == 30
 
 
-# 4. A source that was lost and found starts a new epoch. 7. And that is told.
+# 4. A source that was lost and is back starts a new epoch. 7. And that is reported.
 
 
 def test_a_source_that_was_lost_and_found_starts_a_new_epoch() -> None:
@@ -168,7 +168,7 @@ def test_a_source_that_was_lost_and_found_starts_a_new_epoch() -> None:
     )
 
 
-# 5. Errors travel the data path.
+# 5. Errors travel along the data path.
 
 
 def test_an_error_while_closing_is_raised() -> None:
@@ -226,20 +226,20 @@ def test_leaving_with_every_queue_full_does_not_hang(overflow: Overflow) -> None
     queues = (pipeline.captured, pipeline.matted, pipeline.composed)
     pipeline.__enter__()
     leaving = threading.Thread(target=pipeline.__exit__, args=(None, None, None), name="leaving")
-    # Live, only the last fills up: the others have readers that never wait.
+    # In live video only the last queue fills up: the others' readers never wait.
     filling = queues[1:] if overflow is Overflow.BLOCK else queues[2:]
     full = until(lambda: all(len(queue) == queue.maxsize for queue in filling))
     leaving.start()
     leaving.join(3)
     left = not leaving.is_alive()
     for queue in queues:
-        queue.cancel()  # or a failure would hang, too
+        queue.cancel()  # otherwise a failed test would hang, too
     leaving.join()
     assert full and left
 
 
 def test_leaving_wakes_a_stage_that_waits_for_another() -> None:
-    """While the engine still loads, the stages that wait for it end at once: the camera's light goes out."""
+    """While the engine still loads, the stages that wait for it end at once, and the camera's light goes off."""
     started, go_on, ended = threading.Event(), threading.Event(), list[bool]()
 
     class SlowToOpen(PassThroughEngine):
@@ -300,7 +300,7 @@ def test_closing_waits_for_an_engine_that_is_on_its_way_back() -> None:
     assert made[-1].calls[-1] == "close"
 
 
-# 7. A fallback is told; what ran is what is named.
+# 7. A fallback is reported, and the report names what really ran.
 
 
 def test_a_passed_over_source_is_told() -> None:
@@ -326,7 +326,7 @@ def test_a_fallback_is_in_the_log_once_and_a_repeated_event_each_time(caplog: py
 
 
 class BreaksDown(CpuCompositor):
-    """Works until the first frame that was captured, then fails."""
+    """Works until the first captured frame, then fails."""
 
     def composite(self, matte: Matte, layer: Layer, *, source_foreground: bool = False) -> NDArray[np.uint8]:
         if matte.frame.captured_ns:

@@ -94,7 +94,7 @@ def test_the_pace_does_not_drift(fps: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     clock, pacer = FakeClock(0), Pacer(fps)
     period = 1e9 / fps
-    # A source three times as fast, each picture late by up to a millisecond of scheduling noise.
+    # A source three times as fast; each picture is late by up to a millisecond of scheduling noise.
     shown = [show(pacer, clock, round(n * period / 3 + rng.uniform(0, 1e6))) for n in range(3000)]
     assert shown[-1] - shown[0] == pytest.approx((len(shown) - 1) * period, abs=1.5 * period)
 

@@ -1,4 +1,4 @@
-"""The invariants of the pipeline, each with a test that fails when it is broken."""
+"""The pipeline's invariants, each with a test that fails when it is broken."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BOTH = pytest.mark.parametrize("overflow", list(Overflow))
 
 
 class SlowEngine(PassThroughEngine):
-    """Takes its time, so that live queues overflow."""
+    """Takes time, so that live queues overflow."""
 
     def matte(self, frame: Frame) -> Matte:
         time.sleep(0.002)
@@ -73,7 +73,7 @@ class ThreadNotingEngine(PassThroughEngine):
 
 
 class ScriptedSource(PatternSource):
-    """Hands out prepared grabs, one per read."""
+    """Hands out prepared grabs, one for each read."""
 
     def __init__(self, grabs: list[Grab]) -> None:
         super().__init__(grabs[0].image.shape[1], grabs[0].image.shape[0], frames=len(grabs), live=True)
@@ -106,7 +106,7 @@ def test_a_live_run_drops_the_oldest_and_counts_every_one() -> None:
     snapshot = pipeline.run()
     shown = [item.seq for item in sink.composites]
     assert shown == sorted(set(shown))
-    assert shown[-1] == 399  # the newest frame is never the one that is dropped
+    assert shown[-1] == 399  # the newest frame is never dropped
     assert snapshot.dropped["captured"] > 0
     assert snapshot.captured == 400 == snapshot.shown + sum(snapshot.dropped.values())
 
@@ -135,7 +135,7 @@ def test_the_engine_is_touched_on_the_matting_thread_alone() -> None:
 
 
 def grabs(*spans_s: float, size: tuple[int, int] = (48, 64)) -> list[Grab]:
-    """Numbered pictures, each ``spans_s`` after the one before."""
+    """Numbered pictures, each so many seconds after the one before."""
     now, made = 0, []
     for number, span in enumerate(spans_s):
         now += round(span * 1e9)
@@ -145,7 +145,7 @@ def grabs(*spans_s: float, size: tuple[int, int] = (48, 64)) -> list[Grab]:
 
 
 def epochs_of(source: PatternSource, overflow: Overflow, act: Callable[[Pipeline, int], None] | None = None) -> Any:
-    """(epoch of each frame shown, number of resets)."""
+    """(epochs of the frames shown, number of resets)."""
     engine = PassThroughEngine()
     seen: list[int] = []
     pipeline: Pipeline
@@ -161,7 +161,7 @@ def epochs_of(source: PatternSource, overflow: Overflow, act: Callable[[Pipeline
 
 
 class GatedSource(ScriptedSource):
-    """Hands out the next grab only after the one before was shown, so that a live run shows all of them."""
+    """Hands out the next grab only after the one before was shown, so that a live run shows every picture."""
 
     def __init__(self, grabs: list[Grab]) -> None:
         super().__init__(grabs)
@@ -212,7 +212,7 @@ def test_reset_and_mirror_start_a_new_epoch() -> None:
 
 
 def test_frames_from_before_a_reset_are_not_shown_after_it() -> None:
-    """With every queue full of old frames, a reset throws them away instead of showing them late."""
+    """All queues are full of old frames; a reset discards them instead of showing them late."""
     source = PatternSource(frames=1500)
     seen: list[int] = []
     pipeline: Pipeline
@@ -245,7 +245,7 @@ def test_a_mirrored_frame_has_the_same_bytes_as_a_copy_backwards_and_costs_a_fra
     assert np.array_equal(pipeline._capture._frame(Grab(image, 0)).image, backwards)
 
     def processor_s(work: Callable[[], object]) -> float:
-        """Of this thread alone, the best of many: other programs do not count."""
+        """Processor time of this thread only, the best of many runs: other programs do not count."""
         spent = []
         for _ in range(30):
             began = time.thread_time()
@@ -299,7 +299,7 @@ FAILURES: dict[str, tuple[Callable[[], dict[str, Any]], type[Exception]]] = {
 @pytest.mark.parametrize("failure", FAILURES, ids=str)
 def test_an_error_anywhere_is_raised_by_run_and_every_thread_ends(failure: str, overflow: Overflow) -> None:
     make, kind = FAILURES[failure]
-    # Endless and unpaced, so that every queue is full when it happens.
+    # Endless and without pauses, so that every queue is full when it happens.
     parts: dict[str, Any] = {"source": PatternSource(), "engine": PassThroughEngine(), "composer": DirectComposer()}
     sink = ListSink()
     parts.update({"sinks": [sink]} | make())
@@ -375,11 +375,11 @@ def test_a_sink_that_does_not_open_leaves_nothing_running() -> None:
     assert source.opened is False and source.releases == 0
 
 
-# 12. A bad matte is the matte's fault.
+# 12. A bad matte is not the fault of the back end.
 
 
 class SpoilingEngine(PassThroughEngine):
-    """The mattes of some frames lie on a device that has failed."""
+    """Returns mattes on a device that has failed, for some frames."""
 
     def __init__(self, bad: Container[int]) -> None:
         super().__init__()
@@ -409,7 +409,7 @@ class Spoiled(ScriptedSource):
 
 
 def spoiled(bad: Container[int], spans_s: list[float], overflow: Overflow = Overflow.DROP_OLDEST) -> Pipeline:
-    """A run with the real composer, whose frames are that far apart."""
+    """A run with the real composer, whose frames have these distances in time."""
     source, notices = Spoiled(grabs(*spans_s)), Notices()
     composer = Composer([ColorBackground("#00ff00")], notices=notices)
     sinks = [ListSink()]
@@ -437,7 +437,7 @@ def test_a_live_run_goes_on_behind_a_matte_that_cannot_be_read(bad: set[int]) ->
 
 
 def test_an_end_comes_only_after_seconds_of_bad_mattes() -> None:
-    """2.9 s of them are borne, as often as they come; the fourth row is too long."""
+    """2.9 s of bad mattes are tolerated, as often as they come; the fourth case is longer."""
     spans = [0.0] + [0.1] * 200
     good = {0, 30, 60, 90}
     pipeline = spoiled([seq for seq in range(201) if seq not in good], spans)
@@ -454,7 +454,7 @@ def test_a_file_loses_no_frame_to_a_bad_matte() -> None:
     assert pipeline.notices.fallbacks == ()
 
 
-# 7. What ran is what is named.
+# 7. The report names what really ran.
 
 
 def test_a_passed_over_engine_or_source_is_told() -> None:
@@ -473,7 +473,7 @@ def test_a_passed_over_engine_or_source_is_told() -> None:
 def test_a_camera_that_repeats_itself_does_not_look_fast() -> None:
     picture = np.zeros((48, 64, 3), np.uint8)
     other = picture.copy()
-    other[5, 5] = 1  # differs off the coarse grid only
+    other[5, 5] = 1  # a difference that the coarse grid misses
     sequence = [picture, picture.copy(), other, other, picture]
     source = ScriptedSource([Grab(image, n * 1000) for n, image in enumerate(sequence)])
     snapshot = Pipeline(source, PassThroughEngine(), DirectComposer(), overflow=Overflow.BLOCK).run()
@@ -519,7 +519,7 @@ def test_idle_sinks_are_called_while_nothing_comes() -> None:
     assert pipeline.exit_reason == "enough"
 
 
-# Beside a main loop.
+# Beside the caller's main loop.
 
 
 def test_a_run_beside_the_main_loop_ends_when_it_is_stopped() -> None:

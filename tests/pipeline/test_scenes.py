@@ -1,4 +1,4 @@
-"""Cuts start a new epoch; light, flashes and motion do not."""
+"""Cuts start a new epoch; changes of light, flashes and motion do not."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def shots(data: Path) -> dict[str, list[Bytes]]:
 
 
 def cuts(pictures: list[Bytes]) -> list[int]:
-    """Where the detector sees one."""
+    """Numbers of the pictures at which the detector sees a cut."""
     detector = SceneDetector()
     return [number for number, picture in enumerate(pictures) if detector.is_cut(picture)]
 
@@ -75,7 +75,7 @@ def test_motion_is_no_cut(data: Path, name: str) -> None:
     pictures = [frame.image for frame in read_frames(data / "clips" / name, 300 if "structuralize" in name else 120)]
     assert len(pictures) >= 60
     assert cuts(pictures) == []
-    assert cuts(pictures[::2]) == []  # half the frames dropped
+    assert cuts(pictures[::2]) == []  # half of the frames dropped
 
 
 def test_somebody_who_comes_in_is_no_cut(data: Path) -> None:
@@ -143,7 +143,7 @@ def test_frames_of_any_size(shots: dict[str, list[Bytes]]) -> None:
 
 
 class Film(PatternSource):
-    """Hands out prepared pictures, one per read."""
+    """Hands out prepared pictures, one for each read."""
 
     def __init__(self, pictures: list[Bytes]) -> None:
         super().__init__(pictures[0].shape[1], pictures[0].shape[0], frames=len(pictures), live=False)
@@ -171,7 +171,7 @@ def played(pictures: list[Bytes], engine: object, *, scene_reset: bool) -> list[
 
 @pytest.fixture(scope="module")
 def two_people(shots: dict[str, list[Bytes]]) -> list[Bytes]:
-    """Six frames of one, six of the other, of one size."""
+    """Six frames of one person, then six of another, all of one size."""
     both = shots["webcam/volcomix_Doctor_26732.mp4"] + shots["webcam/liveportrait_s18.mp4"]
     return [cv2.resize(picture, (448, 252), interpolation=cv2.INTER_AREA) for picture in both]
 
@@ -205,7 +205,7 @@ def test_the_option_reaches_the_settings() -> None:
 
 
 def fresh(weights: Path, picture: Bytes) -> Bytes:
-    """Alpha of a picture by an engine that has never seen another."""
+    """Alpha of a picture from an engine that has seen no other picture."""
     engine = RvmEngine(EngineSettings(weights=weights, device="cpu", downsample_ratio=0.5))
     engine.open()
     try:
@@ -221,5 +221,5 @@ def test_no_ghost_of_the_old_person_is_left_after_a_cut(two_people: list[Bytes],
     assert np.abs(reset - expected).max() <= 1
     kept = played(two_people[2:7], RvmEngine(settings), scene_reset=False)[4].matte.host().alpha
     ghost = np.abs(kept - expected)
-    # Not a matter of rounding: with the memory of the other scene whole regions are wrong.
+    # More than rounding: with the state of the other scene whole regions would be wrong.
     assert (ghost > 64).mean() > 0.005

@@ -1,4 +1,4 @@
-"""What stands still is matted once, and composed again only when something moves."""
+"""A picture that repeats is matted once, and composed again only when something moves."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LIVE, FILES = Overflow.DROP_OLDEST, Overflow.BLOCK
 
 
 class CountingCompositor(CpuCompositor):
-    """The reference, which counts; by name, as users name theirs."""
+    """The reference back end with a counter; chosen by name, as users choose their own."""
 
     layers: ClassVar[list[Layer]] = []
 
@@ -57,13 +57,13 @@ COUNTING = "tests.pipeline.test_stillness:CountingCompositor"
 
 @pytest.fixture
 def composed() -> list[Layer]:
-    """The layers that a composite was made over, without those of the warm-up."""
+    """The layers that composites were made over, without those of the warm-up."""
     CountingCompositor.layers.clear()
     return CountingCompositor.layers
 
 
 class Moving(Background):
-    """Another colour each time."""
+    """A background with another colour each time."""
 
     label = "moving"
 
@@ -76,7 +76,7 @@ class Moving(Background):
 
 
 class Shown(Source):
-    """A live source of these pictures at 100 a second, the last of them for ever."""
+    """A live source of these pictures, 100 a second; the last one is repeated for ever."""
 
     def __init__(self, pictures: Sequence[Bytes]) -> None:
         self.pictures = list(pictures)
@@ -120,7 +120,7 @@ def run(
 
     def write(composite: Composite) -> None:
         composites.append(composite)
-        if len(composites) == 1:  # what came before was the warm-up
+        if len(composites) == 1:  # earlier ones were the warm-up
             del CountingCompositor.layers[:-1]
         act(pipeline, composer, len(composites))
 
@@ -150,7 +150,7 @@ def test_a_still_picture_is_matted_and_composed_once(still: Path, composed: list
     assert all(b.seq > a.seq and b.stamps.captured_ns > a.stamps.captured_ns for a, b in itertools.pairwise(composites))
     assert all(each.stamps.compositing_finished_ns >= each.stamps.captured_ns for each in composites)
     snapshot = pipeline.snapshot()
-    assert snapshot.unique <= 1 and snapshot.unique + snapshot.repeated == 30  # on a busy machine the first is dropped
+    assert snapshot.unique <= 1 and snapshot.unique + snapshot.repeated == 30  # a busy machine may drop the first
     assert 0 <= snapshot.latency_ms["total"].p50 < 1000
 
 
@@ -227,7 +227,7 @@ def test_a_camera_that_repeats_itself_is_matted_as_often_as_it_has_something_new
 
 
 def test_a_repeated_picture_is_never_taken_for_one_that_was_dropped() -> None:
-    """Of A B B the first B is dropped: the second is told to repeat it, and the newest matte is A's."""
+    """Of A B B the first B is dropped. The second B is marked as a repeat of it, but the newest matte is A's."""
     from rvm_live.core.stillness import LastMatte, LastPicture
 
     last, newest = LastPicture(), LastMatte()
@@ -259,7 +259,7 @@ def test_a_mirrored_picture_is_another() -> None:
 
 
 def test_files_are_matted_frame_by_frame_as_ever(tmp_path: Path) -> None:
-    """A network's state goes on with every frame: the same bytes come out whatever repeats in the file."""
+    """A network's state changes with every frame: the same bytes come out whatever repeats in the file."""
 
     class Film(Shown):
         on_demand = True
@@ -305,7 +305,7 @@ def test_a_recording_of_a_still_picture_has_its_rate(still: Path, tmp_path: Path
     assert done.code == 0, done.err
     with av.open(str(tmp_path / "still.mp4")) as film:
         times = [frame.pts * frame.time_base for frame in film.decode(video=0)]
-    # A busy machine may miss some; each that is there stands at its own time.
+    # A busy machine may miss some; each one that is there has its own time.
     assert len(times) >= 30
     gaps = [b - a for a, b in itertools.pairwise(times)]
     assert sorted(gaps)[len(gaps) // 2] == pytest.approx(Fraction(1, 40), abs=0.005)
@@ -315,7 +315,7 @@ def test_a_recording_of_a_still_picture_has_its_rate(still: Path, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.window
 def test_the_window_is_drawn_again_only_when_something_moves(tmp_path: Path) -> None:
-    """A real window: what is put on the screen is counted, keys and the overlay are still obeyed."""
+    """A real window: drawings to the screen are counted; keys and the overlay still work."""
     with open_display() as display:
         process = subprocess.Popen(
             [
@@ -339,7 +339,7 @@ def test_the_window_is_drawn_again_only_when_something_moves(tmp_path: Path) -> 
     assert any(event.get("view", {}).get("display") == "comparison" for event in events)
     end = events[-1]
     assert end["written"] > 60
-    # Five times a second for the overlay, and for what the key changed.
+    # Five times a second for the overlay, and for the key's change.
     assert end["drawn"] < 6 * 5 + 15
 
 

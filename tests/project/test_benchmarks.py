@@ -1,4 +1,4 @@
-"""Every benchmark runs, with few frames, and leaves a table, JSON and a plot; the pages tell what the results tell."""
+"""Every benchmark runs, with few frames, and writes a table, JSON and a plot; the pages agree with the results."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ QUICK = {
 
 
 def start(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
-    """Run ``python -m benchmarks`` here."""
+    """Run ``python -m benchmarks`` in this process."""
     monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
     program.main()
 
 
 @pytest.fixture
 def quick(data: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Real weights; no window, which the window tests open, but for the benchmark of windows; and of the plans for
-    threads and of the kinds of processor, the one that is there alone."""
+    """Run benchmarks quickly: real weights; no window, except for the benchmark of windows; and only one thread plan
+    and one kind of processor."""
     which, plans = shutil.which, threads.plans
     monkeypatch.setattr(threads, "plans", lambda: {name: task for name, task in plans().items() if name[-1] == "*"})
     monkeypatch.setattr(int8, "SETS", {"": "all there is"})
@@ -129,7 +129,7 @@ def foldered(value: Any) -> list[str]:
 
 
 def compared(result: dict[str, Any]) -> None:
-    """Assert that a table of ``compare`` makes sense."""
+    """Check that a table of ``compare`` makes sense."""
     rows = {row["what"].split(" (")[0].split(":")[0]: row for row in result["rows"]}
     ours, plain = rows["rvm-live"], rows["plain network"]
     assert "ratio 0.5" in ours["what"] and "ratio 0.5" in plain["what"] and "fp32" in plain["what"]
@@ -158,7 +158,7 @@ print("libraries like to talk")
 
 
 def mediapipe(folder: Path, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package of that name, first on the worker's path."""
+    """A package named mediapipe, first on the worker's path."""
     (folder / "mediapipe.py").write_text(body)
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
@@ -229,17 +229,17 @@ def test_a_label_is_safe_where_every_juror_says_so_nearby() -> None:
     label[:, :40] = 255  # a person on the left
     near, far, soft = label.copy(), label.copy(), label.copy()
     near[:, 40:52], far[:, 40:60], soft[:, 60:] = 255, 255, 20
-    assert people.safe(label, [label, near, soft]).all()  # an outline lies 12 pixels elsewhere; a tenth is nothing
-    unsafe = ~people.safe(label, [near, far])  # 20 pixels: those that are 12 from any place where it says the same
+    assert people.safe(label, [label, near, soft]).all()  # an outline 12 pixels off is close enough; so is a tenth
+    unsafe = ~people.safe(label, [near, far])  # at 20 pixels, some are more than 12 from where it agrees
     assert unsafe[:, 40:48].all() and not unsafe[:, :40].any() and not unsafe[:, 48:].any()
-    soft[:, 60:] = 100  # neither a person nor none, and no outline near
+    soft[:, 60:] = 100  # half alpha, and no outline near
     assert not people.safe(soft, [label])[:, 60:].any() and people.safe(soft, [label])[:, :60].all()
-    assert (people.safe(label, [label, np.zeros_like(label)]) == (label == 0)).all()  # one sees nobody
+    assert (people.safe(label, [label, np.zeros_like(label)]) == (label == 0)).all()  # one juror sees nobody
 
 
 def test_of_the_jury_s_columns_what_is_unsafe_is_left_out() -> None:
     good, half = np.full((4, 10), 51, np.uint8), np.full((4, 10), 51, np.uint8)
-    half[:, 5:] = 255  # where nobody agrees
+    half[:, 5:] = 255  # nobody agrees there
     agreed, doubted = np.ones((4, 10), np.bool_), np.ones((4, 10), np.bool_)
     doubted[:, 5:] = False
     row = people._row("lite", ["human/group-1", "congress/K1"], [good, half], [agreed, doubted])

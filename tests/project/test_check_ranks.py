@@ -1,4 +1,4 @@
-"""The figures of `rvm-live check` are those that rank mattes as the truth does, by the committed results."""
+"""The figures of `rvm-live check` rank mattes as the truth does, by the committed results."""
 
 from __future__ import annotations
 
@@ -69,6 +69,6 @@ def test_mattes_are_broken_as_they_are_said_to_be() -> None:
 
 
 def cross(side: int) -> int:
-    """Pixels of a square that was grown by a disc of radius 1."""
+    """Number of pixels of a square that was grown by a disc of radius 1."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
     return int(cv2.dilate(np.pad(np.ones((side, side), np.uint8), 2), disc).sum())

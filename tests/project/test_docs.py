@@ -1,4 +1,4 @@
-"""The examples in the documentation run as they stand there."""
+"""The examples in the documentation run exactly as they are printed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "embedding.md")
 
 
 def run_example(number: int, *arguments: str, weights: Path, cwd: Path) -> Outcome:
-    """Run it as a script of that folder, in this process."""
+    """Run the example as a script in that folder, in this process."""
     script = cwd / "example.py"
     script.write_text(EXAMPLES[number])
     out, err = io.StringIO(), io.StringIO()
@@ -68,7 +68,7 @@ def test_the_examples_pass_the_type_checker_as_they_stand(tmp_path: Path) -> Non
     for file, example in zip(files, EXAMPLES, strict=True):
         file.write_text(example)
     files += write_parts(tmp_path / "library").glob("parts/*.py")
-    # Of the package's own modules, which have their own run, nothing is told.
+    # The package's own modules run in their own test, and report nothing here.
     strict = ["--strict", "--config-file=", "--follow-imports=silent", f"--cache-dir={tmp_path / 'cache'}"]
     done = subprocess.run(
         [sys.executable, "-m", "mypy", *strict, *map(str, files)],
@@ -172,7 +172,7 @@ PAGES = [
 
 
 def anchors_of(page: Path) -> set[str]:
-    """What its headings are called in links, as on GitHub."""
+    """The anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(
         r"^#+ (.*)", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE), re.M
     )

@@ -1,4 +1,4 @@
-"""The figures of the pages are those of the committed results; one that is not is told, with what it should be."""
+"""The figures on the pages equal the committed results; a wrong one is reported, with its right value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The pages and results, to be changed."""
+    """A copy of the pages and results that a test may change."""
     shutil.copy(ROOT / "README.md", tmp_path)
     shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("images"))
     shutil.copytree(RESULTS, tmp_path / "results", ignore=shutil.ignore_patterns("*.png"))

@@ -1,4 +1,4 @@
-"""Hostile values everywhere: each option of each command, the settings, the keys, the environment, the sources.
+"""Hostile values everywhere: for each option of each command, settings, keys, environment variables and sources.
 
 Whatever is typed, the program works or says in one short line why not, and leaves nothing behind.
 """
@@ -115,7 +115,7 @@ SPECS = [
     "rvm/x/y", "lite/lite/auto/1x1/1", "lite/lite/auto/99999x99999/1", "lite/lite/auto/64x64/0",
     "lite/lite/auto/64x64/1x2", "composite,\0", "alpha,alpha", "alpha,,", "MJP\n",
 ]  # fmt: skip
-# Hosts are this machine's alone.
+# Hosts are on this machine only.
 ADDRESSES = [
     "http://[::1", "http://[zz]/", "http://127.0.0.1:99999/", "http://127.0.0.1:-1/", "http://127.0.0.1:x/",
     "http://127.0.0.1:1/x.mp4", "rtsp://127.0.0.1:1/", "http://u:p@127.0.0.1:q/", "http://a\u2100b/",
@@ -132,7 +132,7 @@ ANY = st.one_of(
     st.integers().map(str),
 )
 
-# The rest of a command line on which everything else is right.
+# The rest of a command line in which everything else is right.
 BASE: dict[tuple[str, ...], list[str]] = {
     (): [*ENGINE, "--headless", "--frames", "1", "--source", "{t}/clip.mp4"],
     ("batch",): [*ENGINE, "-o", "out", "{t}/clip.mp4"],
@@ -185,7 +185,7 @@ LENGTHS = {"seconds", "minutes", "hours", "duration", "interval"}
 
 
 def found(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Parameter]]:
-    """Every parameter of a command and of those below it."""
+    """Every parameter of a command and of its subcommands."""
     context = click.Context(command)
     yield from ((path, parameter) for parameter in command.params)
     if isinstance(command, click.Group):
@@ -221,7 +221,7 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No camera, no home, no network: nothing of this machine's is reached."""
+    """No camera, no home and no network: nothing of this machine is reached."""
     monkeypatch.setattr("rvm_live.sources.camera.camera.backends", lambda: ())
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
@@ -231,7 +231,7 @@ def apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[Callable[[], Path]]:
-    """Gives a new empty folder, so deep that ``..`` of it is another of ours, and goes there."""
+    """Create a new empty folder, so deep that its ``..`` is also the test's, and change into it."""
     number = itertools.count()
     before = Path.cwd()
 
@@ -248,7 +248,7 @@ def empty(tmp_path: Path) -> Iterator[Callable[[], Path]]:
 
 
 def call(*arguments: str) -> Outcome:
-    """Run the program in this process, with streams as strict as a terminal's."""
+    """Run the program in this process, with streams that refuse what a terminal would refuse."""
     out = io.TextIOWrapper(io.BytesIO(), "utf-8")
     err = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="backslashreplace")
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -264,14 +264,14 @@ def call(*arguments: str) -> Outcome:
 
 
 def check(path: tuple[str, ...], arguments: list[str], folder: Path) -> Outcome:
-    """Run, and see that it worked or said in one line why not, leaving nothing."""
+    """Run, and check that it worked or said in one line why not, and left nothing behind."""
     began, spent = time.monotonic(), time.process_time()
     done = call(*arguments)
     took, spent = time.monotonic() - began, time.process_time() - spent
     assert done.code in CODES.get(path, {0, 2}), (done, arguments)
     assert "Traceback" not in done.err + done.out
     assert "error: unexpected" not in done.err, done.err
-    if arguments[:2] != ["weights", "path"]:  # for programs: as it is
+    if arguments[:2] != ["weights", "path"]:  # its output is for programs, unchanged
         assert all(line.isprintable() for line in (done.out + done.err).split("\n")), done
     assert took < LONGEST_RUN, f"{took:.1f} s"
     left = [each.relative_to(folder).as_posix() for each in folder.rglob("*")]
@@ -285,7 +285,7 @@ def check(path: tuple[str, ...], arguments: list[str], folder: Path) -> Outcome:
 
 
 def typed(path: tuple[str, ...], parameter: click.Parameter, value: str, things: Path) -> list[str]:
-    """The command line with one value in the place of a good one."""
+    """The command line with one hostile value instead of a good one."""
     base = [each.replace("{t}", str(things)) for each in BASE[path]]
     option = max(parameter.opts, key=len)
     if isinstance(parameter, click.Argument):
@@ -298,7 +298,7 @@ def typed(path: tuple[str, ...], parameter: click.Parameter, value: str, things:
 
 
 def harmless(parameter: click.Parameter, value: str, things: Path, folder: Path) -> bool:
-    """Whether a test may type it: it takes no time because it is right, and changes no file that is not ours."""
+    """Whether a test may type it: it does not start a long run, and changes no file outside the test's folder."""
     if parameter.name in LENGTHS:
         with contextlib.suppress(ValueError, OverflowError):
             return not 0.3 < float(value) < 1e9
@@ -324,7 +324,7 @@ def test_every_command_is_known_here() -> None:
     assert commands - set(BASE) <= {("config",), ("weights",)}
 
 
-@pytest.mark.filterwarnings("ignore:No artists with labels")  # a plot of a run of less than a second
+@pytest.mark.filterwarnings("ignore:No artists with labels")  # a plot of a run shorter than a second
 @pytest.mark.parametrize("path", [path for path in BASE if TAKING[path]], ids=lambda path: " ".join(path) or "live")
 @pytest.mark.parametrize("share", [0.1, pytest.param(1.0, marks=pytest.mark.slow)], ids=["some", "all"])
 def test_any_value_of_any_option(path: tuple[str, ...], share: float, things: Path, empty: Callable[[], Path]) -> None:
@@ -353,7 +353,7 @@ def test_a_flag_takes_no_value(things: Path, empty: Callable[[], Path]) -> None:
         assert done.code == 2, parameter
 
 
-# What was found once
+# What was found once, and must not come back
 
 FOUND: dict[str, tuple[list[str], str]] = {
     "a host without its bracket": (["--source", "http://[::1"], "address cannot be read"),
@@ -430,7 +430,7 @@ def test_any_message_is_one_short_printable_line(text: str) -> None:
 
 
 def test_a_name_on_a_terminal_is_shown_and_not_obeyed() -> None:
-    """Names that are markup to rich, or control the terminal, in the bars and in the lines of a batch run."""
+    """Names with markup for rich or with terminal codes, in the bars and in the lines of a batch run."""
     name = "/in/[red]\x1b[2J\n\udcff.mp4"
     shown = "[red]\\x1b[2J\\n\\udcff.mp4"
     events: list[dict[str, Any]] = [
@@ -481,7 +481,7 @@ def test_any_name_of_a_record_can_be_drawn(name: str, empty: Callable[[], Path])
 
 
 def roughly(kind: str) -> st.SearchStrategy[Any]:
-    """Values of the type that a settings field is written with, right and wrong ones."""
+    """Values of a settings field's type, right and wrong ones."""
     numbers = st.integers() | st.integers(-10, 20000)
     reals = st.floats() | st.floats(0, 100) | numbers
     words = st.sampled_from(VALUES) | st.text(max_size=20)
@@ -693,7 +693,7 @@ def test_any_undo_log_is_obeyed_or_refused(tmp_path_factory: pytest.TempPathFact
     assert "x" in os.listdir(folder)
 
 
-# What is called, but is no engine; what is opened, and never ends
+# Things that can be called, but are not engines; files that can be opened, and never end
 
 
 @pytest.mark.few(1)

@@ -1,4 +1,5 @@
-"""Files that mean harm: weights and pictures that run code, fill the memory, or never end. One line each, at once."""
+"""Malicious files: weights and pictures that run code, fill the memory, or never end. Each is refused at once, in one
+line."""
 
 from __future__ import annotations
 
@@ -72,7 +73,7 @@ STEM = "backbone.features.0.0.weight"
 
 @pytest.fixture(scope="session")
 def state() -> State:
-    """Tensors of the right names and shapes."""
+    """Tensors with the right names and shapes."""
     torch.manual_seed(1)
     return dict(MattingNetwork("mobilenetv3", "fast_guided_filter").state_dict())
 
@@ -83,7 +84,7 @@ def dense(key: str, value: torch.Tensor) -> bytes:
 
 
 def whole(state: State, changes: dict[str, bytes] | None = None, records: dict[str, bytes] | None = None) -> bytes:
-    """A good checkpoint, made by hand, but for some pickled values and some records; None leaves a record out."""
+    """A good checkpoint, made by hand, except for some pickled values and some records; None leaves a record out."""
     entries = {name: dense(str(index), value) for index, (name, value) in enumerate(state.items())}
     parts: dict[str, Any] = {"data.pkl": pickled({**entries, **(changes or {})})}
     parts |= {f"data/{index}": value.numpy().tobytes() for index, value in enumerate(state.values())}
@@ -92,17 +93,17 @@ def whole(state: State, changes: dict[str, bytes] | None = None, records: dict[s
 
 
 def stem(state: State, shape: tuple[int, ...], stride: tuple[int, ...], offset: int = 0, numel: int = 432) -> bytes:
-    """The good checkpoint with its first tensor, of 432 values, described otherwise."""
+    """The good checkpoint with its first tensor, of 432 values, described in another way."""
     return whole(state, {STEM: tensor("0", numel, shape, stride, offset)})
 
 
 def alone(value: bytes) -> bytes:
-    """A checkpoint whose pickle is just that."""
+    """A checkpoint whose pickle is only this value."""
     return archive({"data.pkl": b"\x80\x04" + value + b".", "data/0": bytes(4)})
 
 
 def directory(data: bytes, name: str, changes: dict[int, bytes]) -> bytes:
-    """Overwrite bytes of a record's entry in a zip file's directory."""
+    """The file with bytes overwritten in a record's entry in the zip directory."""
     told = bytearray(data)
     at = data.rindex(b"PK\x01\x02", 0, data.rindex(name.encode()))
     for offset, patch in changes.items():
@@ -111,7 +112,7 @@ def directory(data: bytes, name: str, changes: dict[int, bytes]) -> bytes:
 
 
 def swollen(count: int) -> bytes:
-    """A zip file whose directory has more entries than one would like to have objects for."""
+    """A zip file whose directory has far too many entries to make an object for each."""
     good = archive({"data.pkl": pickled({})})
     at = good.index(b"PK\x01\x02")
     end = good.index(b"PK\x05\x06")
@@ -128,7 +129,7 @@ def doubled(data: bytes, name: str) -> bytes:
 
 
 def laughs(depth: int) -> bytes:
-    """A tuple of two of the tuple before, and so on: small in memory, endless to walk through."""
+    """A tuple that holds the previous tuple twice, and so on: small in memory, but endless to walk through."""
     return b")" + b"q\x07h\x07\x86" * depth
 
 
@@ -421,7 +422,7 @@ def test_weights_without_an_end_are_not_begun(kind: str, tmp_path: Path) -> None
 
 
 def endless(kind: str, path: Path) -> Path:
-    """A name that looks like a file's, of something that never ends."""
+    """A name like a file's, for something that never ends."""
     if not hasattr(os, "mkfifo"):
         pytest.skip("no devices and pipes with names on this system")
     if kind == "pipe":
@@ -644,7 +645,7 @@ def test_every_format_tells_its_size(suffix: str, parameters: list[int]) -> None
     assert image_files.size_of(data) == (128, 96)
 
 
-# Damage at random
+# Random damage
 
 
 def tiny(form: str) -> bytes:
@@ -658,7 +659,7 @@ def tiny(form: str) -> bytes:
 
 @st.composite
 def damaged(draw: st.DrawFn, good: list[bytes]) -> bytes:
-    """A good file after up to four accidents: a byte changed, a piece cut out, put in, or doubled."""
+    """A good file with up to four accidents: a byte changed, or a piece cut out, inserted or doubled."""
     data = bytearray(good[draw(st.integers(0, len(good) - 1))])
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, max(len(data) - 1, 0)))
@@ -719,7 +720,7 @@ def test_no_background_raises_anything_else(spec: str) -> None:
         parse(spec)
 
 
-# What fuzzing found
+# What fuzzing found, and must not come back
 
 
 def test_a_home_of_nobody_is_a_path_like_any_other() -> None:
@@ -807,7 +808,7 @@ def test_a_little_fuzzing_finds_nothing(target: str, tmp_path: Path) -> None:
 @pytest.mark.few(1)
 @pytest.mark.parametrize("reader", ["source", "background"])
 def test_a_film_of_gigantic_pictures_is_refused_before_one_is_decoded(tmp_path: Path, reader: str) -> None:
-    """A few hundred kilobytes that would take gigabytes, four times over: decoders keep several pictures."""
+    """A few hundred kilobytes that would take gigabytes, four times: decoders keep several pictures."""
     path = tmp_path / "huge.mov"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("png", rate=25)

@@ -1,4 +1,4 @@
-"""What may import what: checked in fresh interpreters and in the source."""
+"""Which modules may import which: checked in fresh interpreters and in the source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "rvm_live"
 
-# Who may import whom: a module may import from rooms further down this list, and from its own.
+# The floors: a module may import from rooms further down in this list, and from its own room.
 FLOORS = [
     ("cli", "__main__"),
     ("apps",),
@@ -65,10 +65,10 @@ def sources() -> list[Path]:
 
 @dataclass
 class Read:
-    """What a file imports, looks up and defines, each as often as it does.
+    """What a file imports, looks up and defines, once for each time it does so.
 
     Attributes:
-        imports: full names, those inside functions included, type checking excluded.
+        imports: full names, including those inside functions, without those for type checking.
         used: names that are looked up, as variables or as attributes.
         defined: classes, and variables that something is assigned to.
     """
@@ -103,14 +103,14 @@ class Read:
 
 @cache
 def read(path: Path) -> Read:
-    """A file, parsed once for all tests."""
+    """A file, parsed only once for all tests."""
     found = Read()
     found.take_in(ast.parse(path.read_text("utf-8")))
     return found
 
 
 def imports_of(path: Path) -> set[str]:
-    """Full names of everything a file imports, those inside functions included, type checking excluded."""
+    """Full names of everything a file imports, including imports inside functions, without those for type checking."""
     return read(path).imports
 
 
@@ -135,7 +135,7 @@ def test_imports_point_downward() -> None:
 
 
 def test_rooms_do_not_import_each_other_in_a_circle() -> None:
-    """Those of one floor either; imports inside functions are counted."""
+    """Not even on the same floor; imports inside functions count, too."""
     rooms: dict[str, set[str]] = {}
     for path in sources():
         room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -160,7 +160,7 @@ def test_a_library_is_imported_in_its_one_room(what: str, home: str) -> None:
 
 
 def calls(*names: str) -> set[str]:
-    """Files in which one of ``names`` is called or looked up as an attribute."""
+    """Files that call one of ``names``, or look it up as an attribute."""
     return {str(path.relative_to(PACKAGE)) for path in sources() if read(path).used & set(names)}
 
 
@@ -173,7 +173,7 @@ def test_only_the_command_line_prints() -> None:
 
 
 def test_modules_stay_short() -> None:
-    """Around 300 lines; up to 400 where splitting would make two halves of one thought."""
+    """About 300 lines; up to 400 where a split would tear one subject apart."""
     long = {str(p.relative_to(PACKAGE)): n for p in sources() if (n := len(p.read_text().splitlines())) > 400}
     assert long == {}
 

@@ -1,4 +1,4 @@
-"""Truth by chroma key, and the benchmark of quality that measures with it."""
+"""Truth by chroma key, and the quality benchmark that uses it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BLUE = (190, 140, 40)
 
 
 def person(at: int, width: int = 240, height: int = 200) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Somebody with dark hair who moves: colour (H, W, 3) and alpha (H, W), with edges three pixels wide and a hole."""
+    """A moving person with dark hair: colour (H, W, 3) and alpha (H, W), with edges three pixels wide and a hole."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     x = width / 2 + 3 * np.sin(at)
     head = 45 - np.hypot(columns - x, (rows - 80) * 0.8)
@@ -46,7 +46,7 @@ def person(at: int, width: int = 240, height: int = 200) -> tuple[NDArray[np.flo
 
 
 def filmed(at: int, screen: tuple[int, int, int] = GREEN, noise: float = 1.5) -> Bytes:
-    """That person before a screen that is darker towards its corners."""
+    """That person in front of a screen that is darker towards its corners."""
     colour, alpha = person(at)
     rows, columns = np.mgrid[-1 : 1 : alpha.shape[0] * 1j, -1 : 1 : alpha.shape[1] * 1j]
     behind = np.array(screen) * (1 - 0.15 * (rows**2 + columns**2))[..., None]
@@ -68,7 +68,7 @@ def test_a_known_alpha_is_found_again(screen: tuple[int, int, int]) -> None:
         assert mad(alpha, expected) < 5
         soft = (expected > 60) & (expected < 200)
         assert np.abs(alpha.astype(int) - expected)[soft].mean() < 36
-        # The gap beside the head is a hole, what is inside is whole, what is outside is nothing.
+        # The gap beside the head becomes a hole; alpha is full inside and 0 outside.
         assert alpha[100 - top, round(120 + 3 * np.sin(at)) + 25 - 2] < 20
         assert (alpha[expected == 255] > 235).mean() > 0.99
         assert (alpha[expected == 0] < 20).mean() > 0.99
@@ -124,7 +124,7 @@ def real(data: Path) -> Keyed:
 def test_a_real_clip_loses_its_screen_and_its_strip(real: Keyed) -> None:
     height, width = real.alpha[0].shape
     assert (width, height) > (480, 400)
-    assert height < 480  # the strip below, and the rows where the shoulders leave at the sides
+    assert height < 480  # without the strip, and the rows where the shoulders reach the sides
     green = np.full((height, width, 3), (93, 151, 74), np.float32)
     for alpha, colour in zip(real.alpha, real.foreground, strict=True):
         assert 0.3 < alpha.mean() / 255 < 0.6
@@ -132,7 +132,7 @@ def test_a_real_clip_loses_its_screen_and_its_strip(real: Keyed) -> None:
         shown = alpha > 30
         tint, _ = tint_of(colour.astype(np.float32), green)
         assert (tint[shown] > 0.45).mean() < 0.002
-        # Hair is neither all nor nothing.
+        # Hair has alpha between 0 and full.
         assert 0.005 < ((alpha > 25) & (alpha < 230)).mean() < 0.05
 
 
@@ -162,11 +162,11 @@ def test_a_scene_is_the_same_each_time_and_is_what_its_truth_says(kind: str, bac
         assert np.array_equal(picture, same_picture)
         assert np.array_equal(alpha, same_alpha)
         assert 0.1 < alpha.mean() / 255 < 0.6
-        assert alpha[-1].max() == 255  # the person goes on to the lower edge
+        assert alpha[-1].max() == 255  # the person reaches the lower edge
     other = next(iter(scene(drawn, Setting(kind, backgrounds / "two.png", seed=7), (320, 180))))
     differs = np.abs(first[0][0].astype(int) - other[0]).max(2)
     inside = cv2.erode((first[0][1] == 255).astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
-    # JPEG carries a little over; where alpha is whole nothing of the background is seen, where it is nothing all of it.
+    # JPEG spreads pixels a little. Where alpha is full no background is visible; where it is 0, only background.
     assert differs[inside].mean() < 12
     assert differs[first[0][1] == 0].mean() > 40
 
@@ -189,7 +189,8 @@ def test_an_unreadable_background_is_told(tmp_path: Path, drawn: Keyed) -> None:
 
 
 def make_dataset(folder: Path) -> Path:
-    """Two clips in VideoMatte240K's layout, one of PNG and one of JPEG pictures, and something that is no clip."""
+    """Two clips in VideoMatte240K's layout, one with PNG and one with JPEG pictures, and a folder that is not a
+    clip."""
     if folder.exists():
         return folder
     for kind, clip, suffix in (("videomatte_motion", "0000", "png"), ("videomatte_static", "0001", "jpg")):
@@ -247,7 +248,7 @@ def test_the_benchmark_measures_what_the_user_sees(
         assert row["median ms"] > 0
         assert 0 < row["MSE e-3"] <= row["MAD e-3"] < 1000
         assert row["dtSSD e-2"] > 0
-    # The engine is the network: it cannot be better or worse than that.
+    # The engine is the network itself, so its quality must equal the network's.
     for how in ("motion", "static"):
         mine, plain = rows["rvm", f"videomatte_{how}"], rows["plain", f"videomatte_{how}"]
         assert mine["MAD e-3"] == pytest.approx(plain["MAD e-3"], abs=1)

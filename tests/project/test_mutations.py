@@ -1,4 +1,4 @@
-"""The mutation check itself: every entry fits, and it tells what is caught from what is not."""
+"""The mutation check itself: every entry fits the code, and caught and missed mutations are told apart."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def unfit(mutation: Mutation) -> str:
-    """What is wrong with an entry; empty where nothing is."""
+    """What is wrong with an entry; empty if nothing is."""
     before, program = read(ROOT / mutation.file)
     try:
         if ast.dump(ast.parse(mutation.applied(before))) == program:
@@ -53,7 +53,7 @@ def unfit(mutation: Mutation) -> str:
 
 @lru_cache
 def read(path: Path) -> tuple[str, str]:
-    """A file's text and the program in it."""
+    """A file's text, and its syntax tree."""
     text = path.read_text(encoding="utf-8")
     return text, ast.dump(ast.parse(text))
 

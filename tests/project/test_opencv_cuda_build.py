@@ -1,4 +1,4 @@
-"""``make opencv-cuda``: what it looks for, says and makes; and, where it has made one, the OpenCV itself.
+"""``make opencv-cuda``: what it looks for, says and makes; and the OpenCV that it made, where there is one.
 
 The second part needs a build: RVM_LIVE_OPENCV_CUDA names its ``site`` folder (build/opencv-cuda/site).
 """
@@ -43,13 +43,13 @@ PROGRAMS = ("cmake", "ninja", "g++")
 
 @pytest.fixture(autouse=True)
 def room_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tested here is not how full this machine's disk is."""
+    """Pretend that the disk has room: how full this machine's disk is, is not tested."""
     monkeypatch.setattr("tools.cuda_toolchain.shutil.disk_usage", lambda place: SimpleNamespace(free=50 << 30))
 
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Callable[..., Path]:
-    """Puts a program that stands in on the PATH; the folder is the only one there."""
+    """Put stand-in programs on the PATH; theirs is its only folder."""
     folder = tmp_path / "programs"
     folder.mkdir()
 
@@ -126,7 +126,7 @@ def test_nothing_is_missing_where_all_is_there(toolkit: Path, programs: Callable
 def test_pip_is_looked_for_without_importing(
     toolkit: Path, programs: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """setuptools acts, and warns, when somebody so much as asks where pip would be imported from."""
+    """setuptools acts, and prints warnings, as soon as somebody asks where pip would be imported from."""
     asked: list[str] = []
     finder = SimpleNamespace(find_spec=lambda name, path=None, target=None: asked.append(name))
     monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
@@ -236,7 +236,7 @@ def test_cmake_is_asked_for_what_the_compositor_calls(
     assert entries["BUILD_TESTS"] == entries["WITH_GTK"] == "OFF"
     assert entries["CMAKE_INSTALL_RPATH"] == "$ORIGIN/../nvidia/cu13/lib"
     assert entries["CUDA_nppial_static_LIBRARY"] == str(npp / "lib" / "libnppial.so.13")
-    assert entries["WITH_FFMPEG"] == entries["PYTHON3_LIMITED_API"] == "OFF"  # what the user says wins
+    assert entries["WITH_FFMPEG"] == entries["PYTHON3_LIMITED_API"] == "OFF"  # what the user says has priority
     assert words[:2] == ["-S", str(layout.source / "opencv")]
     assert "PYTHON3_LIMITED_API=ON" in " ".join(arguments(machine, layout, npp, {}))
 
@@ -285,7 +285,7 @@ def sdist_of(folder: Path, version: str) -> Path:
 def build(
     tmp_path: Path, toolkit: Path, programs: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., int]:
-    """Builds, with these options, where every program is."""
+    """Build with these options, with every program available."""
     for name in PROGRAMS:
         path = programs(name)
     monkeypatch.setenv("PATH", f"{path}:/usr/bin:/bin")
@@ -312,7 +312,7 @@ def test_a_step_that_fails_shows_the_end_of_the_log(
     told = capsys.readouterr()
     assert "cmake failed" in told.err and "the compiler is out of order" in told.err
     assert not (tmp_path / "dist").exists()
-    # What was fetched and unpacked is kept: the next run goes on from there, without the archive.
+    # Downloaded and unpacked files are kept: the next run continues from them, without the archive.
     (layout.source / "kept").touch()
     sdist.unlink()
     assert build() == 1
@@ -328,7 +328,8 @@ def test_all_steps_with_a_cmake_that_stands_in(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """From the archive to the wheel, installed beside NPP. Only the compiler and the last look at cv2 stand in."""
+    """From the archive to the wheel, installed beside NPP. Only the compiler and the final check of cv2 are
+    stand-ins."""
     sdist = sdist_of(tmp_path, "9.9.9.9")
     layout = Layout(tmp_path / "build")
     lay_npp(layout)
@@ -365,7 +366,7 @@ def test_the_wheel_is_whole_and_takes_pips_place(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path / "stage", source, tmp_path, version=version, cuda="13.0", requires=requires)
     name, local, python, abi, _ = wheel.stem.split("-", 4)
     assert (name, python, abi) == ("opencv_contrib_python", "cp310", "abi3")
-    # It satisfies the same pin, and is newer to pip than what it replaces.
+    # It satisfies the same pin, and pip considers it newer than what it replaces.
     assert Version(local) in SpecifierSet(f"=={version}") and Version(local) > Version(version)
     with zipfile.ZipFile(wheel) as archive:
         members = {member: archive.read(member) for member in archive.namelist()}
@@ -383,7 +384,7 @@ def test_the_wheel_is_whole_and_takes_pips_place(tmp_path: Path) -> None:
             assert (digest, int(size)) == (f"sha256={expected}", len(members[member]))
 
 
-# The compositor's reasons ------------------------------------------------------------------------------------------
+# The compositor's reasons for refusing ----------------------------------------------------------------------------
 
 
 def test_no_device_is_told_apart_from_no_cuda() -> None:
@@ -416,7 +417,7 @@ def test_a_constructor_that_fails_is_told_in_opencvs_words(monkeypatch: pytest.M
         def GpuMat(self, *arguments: object) -> None:
             try:
                 raise cv2.error("out of memory")
-            except cv2.error as error:  # as OpenCV's bindings do it
+            except cv2.error as error:  # as OpenCV's bindings do
                 raise SystemError("GpuMat returned a result with an exception set") from error
 
     monkeypatch.setattr(cv2, "cuda", Full())
@@ -438,7 +439,7 @@ def site() -> Path:
 
 
 def with_built(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run this Python with the built ``cv2`` before the installed one."""
+    """Run this Python with the built ``cv2`` ahead of the installed one."""
     path = os.pathsep.join([str(site), str(ROOT)])
     return subprocess.run(
         [sys.executable, *arguments],

@@ -1,4 +1,4 @@
-"""What an installation brings: its requirements, on every system."""
+"""What an installation contains: its requirements, on every system."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ ROWS = {
 
 @pytest.fixture(scope="module")
 def resolve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """What would be installed; wheels alone, for nobody is to compile."""
+    """The packages that would be installed, wheels only, since nobody should have to compile."""
     if importlib.util.find_spec("uv") is None:
         pytest.skip("uv is not installed")
     kept = tmp_path_factory.mktemp("uv")
@@ -98,7 +98,7 @@ def test_everything_has_wheels_where_the_readme_says_it_runs(
 
 
 def test_the_pins_leave_no_package_out_on_any_python() -> None:
-    """A pin for some Pythons has one beside it for the others, but for what only some have."""
+    """A pin for some Python versions needs one for the others, except for packages that only some versions need."""
     pins: dict[str, list[Requirement]] = {}
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         if line and not line.startswith("#"):
@@ -173,7 +173,7 @@ def test_the_container_runs_as_a_user_without_rights_and_holds_no_weights() -> N
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform == "win32", reason="the container is a Linux one")
 def test_the_container_s_steps_make_an_environment_that_mattes(tmp_path: Path) -> None:
-    """No container builder is at hand: its step that installs runs here, in a virtual environment, on this Python."""
+    """There is no container builder here: the installing step runs in a virtual environment, on this Python."""
     (step,) = (rest for word, rest in steps() if word == "RUN" and "set_up.py" in rest)
     command = step.split(" && ")[1]
     tree = tmp_path / "src"

@@ -1,4 +1,4 @@
-"""The metrics of matting quality, against cases worked out by hand."""
+"""The metrics of matting quality, on cases computed by hand."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_conn_of_a_loose_island_by_hand() -> None:
 
 
 def test_conn_counts_an_island_that_both_have_only_by_its_difference() -> None:
-    # The island is cut off at every threshold above 0 in both mattes: lacks of 0.8 and 0.6, which differ by 0.2.
+    # The island is separate at every threshold above 0 in both mattes: lacks of 0.8 and 0.6, which differ by 0.2.
     truth = matte([255, 0, 153], [255, 0, 0])
     predicted = matte([255, 0, 204], [255, 0, 0])
     assert conn(predicted, truth) == pytest.approx(0.2 / 1000)
@@ -148,13 +148,13 @@ MATTES = arrays(np.uint8, (7, 9), elements=st.integers(0, 255))
 @settings(max_examples=40, deadline=None)
 @given(MATTES, MATTES)
 def test_invariances(one: Bytes, other: Bytes) -> None:
-    """Who is the truth does not matter; nor do mirroring both and turning both by a right angle."""
+    """Swapping truth and prediction does not matter, and neither does mirroring or turning both."""
     for measure in ALL:
         value = measure(one, other)
         assert value >= 0
         assert measure(one, one) == 0
         assert measure(other, one) == pytest.approx(value, abs=1e-12)
-        if measure is not conn:  # of two largest regions alike the first is taken, which mirroring may exchange
+        if measure is not conn:  # of two equal regions the first is taken, and mirroring may swap them
             assert measure(one[:, ::-1], other[:, ::-1]) == pytest.approx(value, rel=1e-9, abs=1e-12)
             assert measure(one.T.copy(), other.T.copy()) == pytest.approx(value, rel=1e-9, abs=1e-12)
     assert mse(one, other) <= mad(one, other) + 1e-9

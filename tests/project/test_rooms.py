@@ -1,4 +1,4 @@
-"""What each room's ``__init__.py`` says of it: what it may import, and the shortest example of its use."""
+"""What each room's ``__init__.py`` says: what the room may import, and the shortest example of its use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def name_of(room: Path) -> str:
 
 
 def neighbours(room: str) -> set[str]:
-    """Rooms of the same floor that it imports."""
+    """Rooms on the same floor that it imports."""
     inside = [path for path in sources() if path.relative_to(PACKAGE).parts[0] == room]
     imported = {name.split(".")[1] for path in inside for name in imports_of(path) if name.startswith("rvm_live.")}
     return (imported & set(FLOORS[floor_of(room)])) - {room}
@@ -48,7 +48,7 @@ def test_a_room_says_what_it_may_import(room: Path) -> None:
 
 @pytest.mark.parametrize("room", ROOMS, ids=name_of)
 def test_the_example_of_a_room_works(room: Path) -> None:
-    """Those that need a camera, a window or weights are checked against the signatures of what they call."""
+    """Examples that need a camera, a window or weights are checked against the signatures of what they call."""
     name = f"rvm_live.{name_of(room).replace('/', '.')}"
     test = doctest.DocTestParser().get_doctest(told(room), {}, name, str(room / "__init__.py"), 0)
     assert any("rvm_live" in example.source for example in test.examples), "there is no example"
@@ -63,7 +63,7 @@ def test_the_example_of_a_room_works(room: Path) -> None:
 
 
 def callee(named: ast.expr, names: dict[str, Any]) -> Any:
-    """What is called, where it is a name that was imported, or an attribute of one; else None."""
+    """The function that is called, if it is an imported name or an attribute of one; else None."""
     if isinstance(named, ast.Name):
         return names[named.id]
     if isinstance(named, ast.Attribute) and isinstance(named.value, ast.Name):

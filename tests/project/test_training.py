@@ -87,7 +87,7 @@ def test_the_teacher_labels_a_real_still(data: Path, weights: Path) -> None:
     teachers = cache.Teachers("rvm", weights, (1.0, 0.6))
 
     class Favouring:
-        """Thinks what the teacher thinks at one ratio."""
+        """Agrees with the teacher at one ratio."""
 
         def opinion(self, picture: Bytes) -> NDArray[np.float32]:
             return teachers.label(picture, 0.6)[..., 6].astype(np.float32) / 255
@@ -129,7 +129,7 @@ def test_nobody_is_both_measured_and_trained_on(data: Path) -> None:
     assert counts["training"] > 800
     assert not any(name.startswith("human/group") for name, split in splits.items() if split != "held-out")
     for name in splits:
-        if name.startswith("openpeople"):  # a person's pictures lie in two folders
+        if name.startswith("openpeople"):  # one person's pictures are in two folders
             person = name.split("/")[1].split("_")[0]
             assert splits[name] == split_of(f"openpeople/{person}_studio_posture")
 
@@ -144,7 +144,7 @@ def test_outlines_are_widened_by_half_a_pixel() -> None:
 
 
 def test_what_is_cut_out_keeps_the_pictures_pixels_at_its_rim(folder: Path) -> None:
-    """The teacher's foreground is black where its alpha is nothing: it must not be seen."""
+    """The teacher's foreground is black where its alpha is 0, and must not be visible there."""
     clip = np.load(folder / "people" / "training" / "webcam-painted" / "frames.npy")
     clip[..., 3:6][clip[..., 6] == 0] = 0
     other = folder / "black" / "webcam-painted"
@@ -217,7 +217,7 @@ def test_a_composite_shows_person_where_alpha_says_so(folder: Path) -> None:
 
 
 def test_a_torso_never_floats(folder: Path) -> None:
-    """The figure is cut off below in its clip: in no crop may it end above the lower edge."""
+    """The clip cuts the figure off below, so in no crop may the figure end above the lower edge."""
     random, crowd = np.random.default_rng(2), People(folder / "people" / "training")
     for _ in range(60):
         alpha = crowd.first(crowd.cut_out(random, 64, 36, 1).view, 64, 36)[..., 3]
@@ -232,7 +232,7 @@ def test_empty_rooms_have_no_alpha(folder: Path) -> None:
 
 
 def library(path: Path) -> Path:
-    """A furniture library as Sweet Home 3D reads it: a lamp, a person, a picture without alpha, a missing one."""
+    """A furniture library in Sweet Home 3D's format: a lamp, a person, a picture without alpha, a missing picture."""
     lamp = np.zeros((64, 64, 4), np.uint8)
     cv2.circle(lamp, (32, 32), 20, (40, 200, 250, 255), -1)
     entries = [("Lamp", "Lights", "lamp.png"), ("Anybody", "Characters", "lamp.png")]
@@ -291,11 +291,11 @@ def test_things_are_painted_into_every_frame_of_a_place(kind: str, size: tuple[i
         hid.append(int(thing.hidden.max()))
     assert (max(hid) > 200) == (kind != "discs")  # light hides nothing
     assert all(first == second for first, second in seen)
-    assert sum(first for first, _ in seen) >= 10  # a disc may lie outside
+    assert sum(first for first, _ in seen) >= 10  # a disc may be outside
 
 
 def test_what_stands_beside_a_person_touches_them() -> None:
-    """Before the person is put there, part of it lies within a few pixels of their outline."""
+    """Even before the person is put there, part of the thing is within a few pixels of their outline."""
     random, frame = np.random.default_rng(5), painted_person(0)
     near = cv2.dilate(frame[..., 6], np.ones((13, 13), np.uint8)) > 0
     near &= cv2.erode(frame[..., 6], np.ones((13, 13), np.uint8)) == 0
@@ -399,7 +399,7 @@ def test_a_few_steps_lower_the_loss(folder: Path) -> None:
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
     trainer = Trainer(network, 2, certainty=0.3)
     losses = [trainer.step(pictures, alpha, 1e-2, number / 12) for number in range(12)]
-    assert min(losses[:8]) < 0.97 * losses[0]  # the last ones count outlines twice
+    assert min(losses[:8]) < 0.97 * losses[0]  # the later steps count outlines twice
     assert trainer.average.steps == 12
     assert trainer.mean.count == 3
     rates = sorted({group["lr"] for group in trainer.optimiser.param_groups})
@@ -432,7 +432,7 @@ def test_half_of_the_sequences_begin_with_an_old_state(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_alpha_agrees_between_two_sizes_of_the_same_pictures(folder: Path) -> None:
-    """What is apart is added to the loss in a quarter of the steps, and only what is wrong counts."""
+    """The difference is added to the loss in a quarter of the steps, and only wrong pixels count."""
     torch.manual_seed(0)
     pictures, alpha = next(iter(Batches(folder, 0, 2, 2, Mixture(), {(128, 96): 1.0})))
     trainer = Trainer(LiteNetwork(), 2, agreement=1.0)
@@ -494,7 +494,7 @@ def test_training_goes_on_and_exports(
 
 
 def test_what_was_stopped_in_a_later_cycle_goes_on_there(tmp_path: Path) -> None:
-    """`make lite`, given once more, neither trains the first cycle again nor begins the second one anew."""
+    """`make lite`, given once more, neither repeats the first cycle nor restarts the second one."""
     trainer, checkpoint = Trainer(LiteNetwork(), 2), tmp_path / "checkpoint.pt"
 
     def keep(seeds: list[int]) -> None:
@@ -582,14 +582,15 @@ def test_a_run_in_pieces_is_the_run_in_one(folder: Path, monkeypatch: pytest.Mon
             sum(float((values[key].double() - other[key]).square().sum()) for key in start) ** 0.5
             for values, other in ((one[name], start), (three[name], one[name]))
         )
-        assert apart < 0.05 * moved, name  # rounding, which steps of one size make larger
+        assert apart < 0.05 * moved, name  # rounding, which steps of equal size amplify
+
     for number, state in one["optimiser"]["state"].items():
         assert three["optimiser"]["state"][number]["step"] == state["step"] == 10
 
 
 @pytest.mark.slow
 def test_another_device_computes_the_scenes_that_are_drawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with a GPU; here the other device is the processor by another name."""
+    """As with a GPU; here the other device is the CPU under another name."""
     monkeypatch.setattr(train, "load_start", lambda _wheel, _model: LiteNetwork())
     monkeypatch.setattr(train, "development", lambda _cache: {})
     (folder / "checkpoint.pt").unlink(missing_ok=True)

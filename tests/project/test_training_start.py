@@ -1,4 +1,4 @@
-"""Where the training of ``lite`` starts: MediaPipe's weights, read from its wheel, in this project's network."""
+"""Where the training of ``lite`` starts: MediaPipe's weights, read from its wheel into this project's network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ mean of alpha, and alpha at some places of a 6x6 grid (row, column)."""
 
 
 def model_of(kernels: list[tuple[int, NDArray[np.float16], NDArray[np.float16]]]) -> bytes:
-    """A ``.tflite`` file of convolutions (operator's number, kernel, bias), their constants in half precision."""
+    """A ``.tflite`` file with convolutions (operator's number, kernel, bias) whose constants are in half precision."""
     flatbuffers = pytest.importorskip("flatbuffers")
     b = flatbuffers.Builder(1024)
 

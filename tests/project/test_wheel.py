@@ -1,4 +1,4 @@
-"""The wheel, installed into a fresh environment, starts and carries its backgrounds."""
+"""The wheel, installed into a fresh environment, starts and contains its backgrounds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.parts import ALL_FIVE, write_parts
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment's bin folder, with the wheel built from this tree and nothing else of it."""
+    """The bin folder of a fresh environment with the wheel built from this tree, and nothing else of the tree."""
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)],
@@ -25,9 +25,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (wheel,) = folder.glob("*.whl")
     place = folder / "env"
-    # The heavy libraries come from the environment that runs the tests: what is tested here is our own wheel.
+    # The heavy libraries come from the environment of the tests: only our own wheel is tested here.
     venv.create(place, with_pip=False)
-    # lib64 beside lib is a link to it on some systems.
+    # On some systems lib64 is a link to lib.
     (library,) = place.glob("Lib/site-packages" if sys.platform == "win32" else "lib/python*/site-packages")
     outer = next(Path(p) for p in sys.path if p.endswith("site-packages"))
     subprocess.run(
@@ -89,7 +89,7 @@ def test_the_program_mattes_from_the_wheel(installed: Path, tmp_path: Path, weig
 
 @pytest.mark.slow
 def test_parts_of_another_package_are_found_by_name(installed: Path, tmp_path: Path) -> None:
-    """The package of docs/plugins.md, built and installed beside the wheel."""
+    """The example package of docs/plugins.md, built and installed beside the wheel."""
     folder = write_parts(tmp_path / "package")
     (library,) = installed.parent.glob("Lib/site-packages" if sys.platform == "win32" else "lib/python*/site-packages")
     offline = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(library)]

@@ -1,4 +1,4 @@
-"""A real Chromium receives the virtual camera through the real portal: by colour and the number in each picture."""
+"""A real Chromium receives the virtual camera through the real portal; pictures are recognised by colour and number."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async function look(seconds) {
 
 @contextmanager
 def served(text: str) -> Iterator[str]:
-    """A page of this machine's own, which may ask for cameras; its address."""
+    """A page served on this machine, which may ask for cameras; gives its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

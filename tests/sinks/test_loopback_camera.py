@@ -1,4 +1,5 @@
-"""The camera of v4l2loopback over a stand-in for the module: its answers to ioctl, and a file that takes pictures."""
+"""The camera of v4l2loopback with a stand-in for the module: its answers to ioctl, and a file that receives
+pictures."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ SIZE = (640, 360)
 
 
 class Module:
-    """What v4l2loopback answers."""
+    """The answers of v4l2loopback."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

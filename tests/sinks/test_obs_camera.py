@@ -1,4 +1,4 @@
-"""Cameras through pyvirtualcam: its own class and checks are used, over back ends that keep what they get."""
+"""Cameras through pyvirtualcam: its own class and checks, with back ends that keep the pictures they get."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIZE = (640, 360)
 
 
 class Kept:
-    """A back end of pyvirtualcam (``pyvirtualcam.camera.Backend``) that keeps what it gets."""
+    """A back end of pyvirtualcam (``pyvirtualcam.camera.Backend``) that keeps its pictures."""
 
     made: list[Kept]
     refusal = ""
@@ -59,7 +59,7 @@ class Kept:
 
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> type[Kept]:
-    """As ``obs`` and ``unitycapture``."""
+    """Available as ``obs`` and as ``unitycapture``."""
     pyvirtualcam = pytest.importorskip("pyvirtualcam")
     kind = type("Kept", (Kept,), {"made": []})
     monkeypatch.setattr(pyvirtualcam.camera, "BACKENDS", {"obs": kind, "unitycapture": kind})
@@ -133,7 +133,7 @@ def test_one_that_breaks_while_it_is_used_is_told(backend: type[Kept], monkeypat
 
 
 def test_pyvirtualcam_s_own_checks_are_met(backend: type[Kept]) -> None:
-    """A picture of another size is refused by it, and told as such."""
+    """pyvirtualcam refuses a picture of another size, and the sink reports that."""
     device = ObsCamera("obs")
     device.open(*SIZE, 30)
     with pytest.raises(SinkError, match="unexpected frame size"):
@@ -154,7 +154,7 @@ def test_its_real_back_end_says_what_is_missing() -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux") or shutil.which("cc") is None, reason="Linux and a compiler")
 def test_its_real_back_end_and_ours_write_to_the_same_device(tmp_path: Path) -> None:
-    """In a process of its own, in which a device is there that is not (``benchmarks/loopback_stand_in.c``)."""
+    """In a process of its own with a stand-in for the device (``benchmarks/loopback_stand_in.c``)."""
     pytest.importorskip("pyvirtualcam")
     library, source = tmp_path / "stand_in.so", ROOT / "benchmarks" / "loopback_stand_in.c"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
@@ -192,5 +192,5 @@ def test_a_kind_that_this_system_has_not(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_it_is_imported_only_where_it_is_used() -> None:
-    """It is under another licence than this program."""
+    """It has another licence than this program."""
     assert "pyvirtualcam" not in loaded_by("import rvm_live.apps.live, rvm_live.sinks.camera.sink")

@@ -36,7 +36,7 @@ def session() -> Iterator[Session]:
 
 @pytest.fixture
 def inside(session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
-    """This process uses the session, too."""
+    """Make this process use the session, too."""
     for name in ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"):
         monkeypatch.setenv(name, session.env[name])
     monkeypatch.delenv("PIPEWIRE_REMOTE", raising=False)
@@ -50,7 +50,7 @@ def plain(colour: tuple[int, int, int]) -> NDArray[np.uint8]:
 
 
 def shown(picture: NDArray[np.uint8], kind: str = "I420") -> list[int]:
-    """The colour in the middle."""
+    """The colour in the middle of the picture."""
     return [int(value) for value in cv2.cvtColor(picture, CODES[kind])[SIZE[1] // 2, SIZE[0] // 2]]
 
 
@@ -59,7 +59,7 @@ def near(one: Any, other: Any) -> bool:
 
 
 class Fed:
-    """A camera on a thread that does as a sink's does: a picture whenever there is one, and idle between."""
+    """A camera fed from a thread like a sink's: a picture when there is one, and idle calls between."""
 
     def __init__(self, words: str = "pipewire") -> None:
         self.told: list[str] = []
@@ -124,7 +124,7 @@ def test_the_camera_tells_its_colours_its_size_and_that_it_is_a_camera(inside: S
         for each in formats:
             assert each["size"] == {"width": 640, "height": 360}
             assert each["framerate"] == {"num": 30, "denom": 1}
-            # pw-dump writes them in words that are not theirs: 16 to 235, BT.601, BT.709's curve and primaries.
+            # pw-dump has its own names for these: 16 to 235, BT.601, BT.709's curve and primaries.
             assert {"colorRange", "colorMatrix", "transferFunction", "colorPrimaries"} <= each.keys()
 
 
@@ -198,7 +198,7 @@ def test_what_works_here_is_told(inside: Session) -> None:
     assert "WebRtcPipeWireCamera" in pipewire.seen_by["Chromium, Chrome"]
 
 
-# Where there is none ----------------------------------------------------------------------------------------
+# Without PipeWire ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

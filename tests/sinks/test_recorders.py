@@ -1,4 +1,4 @@
-"""Recordings: real encoders, real files, decoded again; full disks and impossible places."""
+"""Recordings: real encoders and real files, decoded again; full disks and impossible places."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def record(
 
 
 def disc(seq: int = 0, **options: Any) -> Composite:
-    """A disc that moves to the right, over 30 pictures."""
+    """A disc that moves to the right over 30 pictures."""
     width, height = options.pop("width", 320), options.pop("height", 180)
     soft = options.pop("soft", 6.0)
     alpha = disc_alpha(width, height, centre=0.3 + 0.4 * seq / 30, soft=soft)
@@ -64,7 +64,7 @@ def disc(seq: int = 0, **options: Any) -> Composite:
 
 
 class Film:
-    """What is in a video file."""
+    """The content of a video file."""
 
     def __init__(self, path: Path) -> None:
         self.pictures: list[NDArray[np.uint8]] = []
@@ -144,7 +144,7 @@ def test_an_opaque_recording_holds_every_picture_at_its_time_and_colour(tmp_path
         (".mov", False, ("ap4h", "4444", "yuv444p12le")),
         (".mov", True, ("ap4h", "4444", "yuva444p12le")),
         (".webm", False, ("", "Profile 0", "yuv420p")),
-        (".webm", True, ("", "Profile 0", "yuv420p")),  # alpha lies beside the picture
+        (".webm", True, ("", "Profile 0", "yuv420p")),  # alpha is beside the picture
     ],
 )
 def test_a_recording_is_named_as_what_it_is(
@@ -167,7 +167,7 @@ def test_h264_is_an_ordinary_file_once_it_is_whole(tmp_path: Path) -> None:
 
 
 def fringe(composite: Composite, picture: NDArray[np.uint8]) -> float:
-    """How far off the colour is at the soft edge, 95th percentile of the worst channel, as it shows: times alpha."""
+    """How far off the colour is at the soft edge, as visible (times alpha): 95th percentile of the worst channel."""
     alpha = composite.image[:, :, 3]
     edge = (alpha > 20) & (alpha < 255)
     off = np.abs(picture[:, :, :3][edge].astype(int) - FOREGROUND).max(axis=1) * (alpha[edge] / 255)
@@ -193,7 +193,7 @@ def test_alpha_and_a_clean_edge_come_back(
 
 
 def test_without_bleeding_the_edge_would_be_dark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test above can fail: this is what it guards against."""
+    """Shows that the test above can fail: this is what it guards against."""
     monkeypatch.setattr("rvm_live.media.encoder.bleed", lambda image: image)
     composite = disc(0, transparent=True, soft=2)
     record(tmp_path / "take.webm", [composite])
@@ -203,7 +203,7 @@ def test_without_bleeding_the_edge_would_be_dark(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("suffix", [*TRANSPARENT, "/"])
 def test_no_pixel_of_the_room_is_in_a_transparent_recording(tmp_path: Path, suffix: str) -> None:
-    """The camera's picture is magenta all over; neither the seen nor the hidden pixels may be."""
+    """The camera's picture is magenta all over; no pixel may be, visible or hidden."""
     record(f"{tmp_path}/take{suffix}", [disc(seq, transparent=True) for seq in range(3)])
     if suffix == "/":
         pictures = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in sorted((tmp_path / "take").iterdir())]
@@ -229,7 +229,7 @@ def test_odd_sizes_lose_nothing(tmp_path: Path, suffix: str) -> None:
 
 
 def test_live_recordings_keep_the_real_times(tmp_path: Path) -> None:
-    gaps_ms = [33, 20, 250, 33, 0, 0, 40]  # two frames with one stamp, as some cameras deliver them
+    gaps_ms = [33, 20, 250, 33, 0, 0, 40]  # two frames with one time stamp, as some cameras deliver them
     stamps = np.cumsum([5_000_000_000] + [gap * 1_000_000 for gap in gaps_ms])
     record(tmp_path / "take.mp4", [disc(seq, captured_ns=int(ns)) for seq, ns in enumerate(stamps)], policy=LIVE)
     film = Film(tmp_path / "take.mp4")
@@ -242,7 +242,7 @@ def test_live_recordings_keep_the_real_times(tmp_path: Path) -> None:
 def test_a_picture_that_stands_by_itself_comes_every_two_seconds_however_slow_the_camera(
     tmp_path: Path, suffix: str
 ) -> None:
-    """So much can be lost at most, and the size that is told lags behind by no more: 4 pictures a second, not 30."""
+    """So a power cut loses little, and the reported size is never far behind: 4 pictures a second, not 30."""
     path = tmp_path / f"take{suffix}"
     record(path, [disc(seq, captured_ns=seq * 250_000_000) for seq in range(40)])
     with av.open(str(path)) as container:
@@ -291,7 +291,7 @@ def test_an_existing_folder_takes_a_png_sequence(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["000003.png"]
 
 
-# Whole or absent ----------------------------------------------------------------------------------------------
+# Complete or absent --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", [*(f"take{suffix}" for suffix in SUFFIXES), "shots/"])
@@ -324,7 +324,7 @@ def test_while_it_records_the_file_is_hidden_and_the_old_one_stays(tmp_path: Pat
 @pytest.mark.parametrize("target", [*(f"take{suffix}" for suffix in SUFFIXES), "shots/"])
 def test_a_second_recording_of_the_same_path_is_refused_and_takes_nothing(tmp_path: Path, target: str) -> None:
     path = f"{tmp_path}/{target}"
-    first, late = (open_recorder(path, fps=30.0, policy=BLOCK) for _ in range(2))  # both before anything is there
+    first, late = (open_recorder(path, fps=30.0, policy=BLOCK) for _ in range(2))  # both before any file is there
     first.open()
     for seq in range(12):
         first.write(disc(seq))
@@ -400,11 +400,11 @@ def incomplete(target: str) -> str:
 
 
 def assert_only_the_incomplete(folder: Path, target: str) -> None:
-    """What was recorded before the end is there, under a name that says so, and nothing else."""
+    """What was recorded before the end is there, under a name that says it is incomplete, and nothing else."""
     assert os.listdir(folder) == [incomplete(target)]
     with av.open(str(folder / incomplete(target))) as container:
         frames = 0
-        with contextlib.suppress(av.FFmpegError):  # its last picture may be half a picture
+        with contextlib.suppress(av.FFmpegError):  # its last picture may be incomplete
             for _ in container.decode(video=0):
                 frames += 1
     assert frames >= 1
@@ -535,7 +535,7 @@ def test_with_a_window_a_failed_recording_is_told_and_the_run_goes_on() -> None:
     assert recorder.saved == Path("slow.incomplete.mp4")
 
 
-# Nobody freezes in a recording --------------------------------------------------------------------------------
+# No frozen person in a recording -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("transparent", "suffix"), [(False, ".mkv"), (True, ".mov")])
@@ -552,7 +552,7 @@ def test_after_half_a_second_without_a_picture_the_background_alone_is_recorded(
         output.write(disc(seq, captured_ns=clock.now_ns(), transparent=transparent))
         output.idle()
         clock.advance(1 / 30)
-    for _ in range(60):  # three seconds in which nothing comes
+    for _ in range(60):  # three seconds without a picture
         clock.advance(0.05)
         output.idle()
     output.write(disc(10, captured_ns=clock.now_ns(), transparent=transparent))
@@ -579,7 +579,7 @@ def test_numbered_pictures_have_no_times_and_so_no_gaps(tmp_path: Path, clock: F
     assert len(list((tmp_path / "shots").iterdir())) == 1
 
 
-# Where nothing can be written ---------------------------------------------------------------------------------
+# Places that cannot be written ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -622,7 +622,7 @@ def test_a_good_path_is_checked_without_a_trace(tmp_path: Path, target: str) -> 
 
 
 class Slow(Writer):
-    """A writer that works when told, and fails where told."""
+    """A writer that works, and fails, when told to."""
 
     def __init__(self, *, fail_at: int | None = None, fail_at_end: bool = False, kept: Path | None = None) -> None:
         self.path = Path("slow.mp4")
@@ -656,7 +656,7 @@ def test_a_slow_encoder_holds_up_nobody_and_what_it_misses_is_counted() -> None:
     recorder = Recorder(writer, policy=LIVE)
     recorder.open()
     for seq in range(100):
-        recorder.write(disc(seq))  # would never return if it waited: the writer stands still
+        recorder.write(disc(seq))  # would never return if it waited for the writer
     assert recorder.queue.name == "recording"
     assert 100 - recorder.queue.maxsize - 1 <= recorder.queue.dropped <= 100 - recorder.queue.maxsize
     dropped = recorder.queue.dropped
@@ -716,7 +716,7 @@ def test_an_encoder_that_hangs_does_not_hang_the_program(monkeypatch: pytest.Mon
 
 
 def test_a_slow_encoder_does_not_hold_up_the_end_of_a_live_run(tmp_path: Path) -> None:
-    """What still waits after a second and a half is left out and counted; what was encoded is a whole file."""
+    """What still waits after a second and a half is left out and counted; what was encoded is a complete file."""
 
     class Sluggish(VideoFile):
         def write(self, shot: Shot) -> None:

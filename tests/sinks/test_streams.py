@@ -1,4 +1,5 @@
-"""Streams: real connections to servers of the tests; what is sent, and what happens where one is gone or silent."""
+"""Streams, with real connections to the tests' own servers: what is sent, and what happens when a server is gone or
+silent."""
 
 from __future__ import annotations
 
@@ -39,14 +40,14 @@ def background(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def send(sink: StreamSink, pictures: int, first: int = 0, width: int = 320, height: int = 180) -> None:
-    """Thirty pictures a second, in real time."""
+    """Send thirty pictures a second, in real time."""
     for seq in range(first, first + pictures):
         sink.write(make_composite(width, height, seq=seq, captured_ns=SYSTEM_CLOCK.now_ns()))
         time.sleep(1 / 30)
 
 
 def live(sink: StreamSink) -> bool:
-    """Send until the server takes it."""
+    """Send until the server accepts the stream."""
     return until(lambda: (send(sink, 3), sink.state == "live")[1], 40)
 
 
@@ -94,7 +95,7 @@ def test_hls_is_a_playlist_and_its_segments_in_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_key_picture_comes_every_two_seconds_also_from_a_slow_camera(tmp_path: Path) -> None:
-    sink = StreamSink(f"hls:{tmp_path}", fps=60)  # it says 60 and gives 10
+    sink = StreamSink(f"hls:{tmp_path}", fps=60)  # claims 60 fps, and gets 10
     sink.open()
     for seq in range(50):
         sink.write(make_composite(64, 48, seq=seq, captured_ns=10**9 + seq * 10**8))
@@ -125,7 +126,7 @@ def server() -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.slow
 def test_sound_is_in_step_with_the_picture(server: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole program on a real sound server; a flash and a tone come at one time."""
+    """The whole program on a real sound server; a flash and a tone come at the same time."""
     port, path = free_port(), tmp_path / "received.mkv"
     with receiving(f"rtmp://127.0.0.1:{port}/live/key", path, listen=True) as receiver:
         run_with_claps(monkeypatch, streams=(f"rtmp://127.0.0.1:{port}/live/key",), duration=8)
@@ -134,7 +135,7 @@ def test_sound_is_in_step_with_the_picture(server: object, tmp_path: Path, monke
 
 
 def test_whip_to_a_server_of_webrtc() -> None:
-    """aiortc to aiortc, through HTTP as RFC 9725 has it: offer, answer, pictures, and the session's end."""
+    """aiortc to aiortc, through HTTP as in RFC 9725: offer, answer, pictures, and the end of the session."""
     pytest.importorskip("aiortc")
     with WhipServer() as server:
         said: list[str] = []
@@ -154,7 +155,7 @@ def test_whip_to_a_server_of_webrtc() -> None:
 
 
 class WhipServer:
-    """Takes one session."""
+    """Accepts one session."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -229,7 +230,7 @@ class WhipServer:
             self.pictures.append(frame.to_ndarray(format="bgr24"))
 
 
-# Where it goes wrong --------------------------------------------------------------------------------------------------
+# Failures -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -268,7 +269,7 @@ def test_a_server_that_comes_back_is_found_again_and_both_are_told(
 
 @pytest.mark.slow
 def test_a_server_that_never_answers_holds_up_nothing_but_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """libav connects while it holds Python's lock: in this process nothing would run any more."""
+    """While libav connects it holds Python's lock: in this process nothing else would run."""
     monkeypatch.setattr(muxed, "_STUCK_S", 1.0)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -326,7 +327,7 @@ def test_the_key_is_told_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 
 def test_the_key_is_not_among_the_arguments_of_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everybody on a machine can read those."""
+    """Every user of a machine can read those."""
     monkeypatch.setattr(connection, "_END_S", 0.3)
     psutil = pytest.importorskip("psutil")
     with socket.socket() as silent:
@@ -340,7 +341,7 @@ def test_the_key_is_not_among_the_arguments_of_a_program(monkeypatch: pytest.Mon
         sink.close(failed=True)
 
 
-# Nobody freezes -------------------------------------------------------------------------------------------------------
+# No frozen person -----------------------------------------------------------------------------------------------------
 
 
 class Kept(muxed.MuxedWay):

@@ -1,4 +1,4 @@
-"""The sink that is a camera to other programs: its rate, what it shows when, and what it does where something fails."""
+"""The sink that other programs see as a camera: its rate, what it shows when, and what it does on failures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALONE = (10, 20, 200)
 
 
 class Feed:
-    """A camera with devices that keep what they get."""
+    """A camera whose devices keep the pictures they get."""
 
     def __init__(self, clock: FakeClock, *devices: KeptCamera, **options: object) -> None:
         self.clock, self.devices = clock, devices or (KeptCamera(),)
@@ -78,7 +78,7 @@ def feed(clock: FakeClock) -> Feed:
 
 @pytest.mark.parametrize("fps", [24.0, 29.97, 30.0, 30.03, 60.0, 5.0])
 def test_the_rate_is_constant_whatever_the_source_does(fps: float) -> None:
-    """In the long run 30 a second, none more than half a period away from its time, and new ones at once."""
+    """In the long run 30 a second, each at most half a period away from its time; new pictures are sent at once."""
     rate, sent, delays = SteadyRate(30), [], []
     rate.sent(0)
     jitter = np.random.default_rng(0).uniform(-0.004, 0.004, 2000)
@@ -122,7 +122,7 @@ def test_after_a_stall_nothing_is_caught_up_with(feed: Feed) -> None:
     assert len(feed.kept.sent) - before <= 1
 
 
-# What is seen -----------------------------------------------------------------------------------------------
+# What is shown ----------------------------------------------------------------------------------------------
 
 
 def test_before_the_first_picture_the_background(feed: Feed) -> None:
@@ -158,7 +158,7 @@ def test_privacy_acts_on_the_next_picture_though_nothing_new_comes(feed: Feed) -
     feed.wait(0.1)
     assert len(feed.kept.sent) > before
     assert all(near(feed.middle(index), ALONE) for index in range(before, len(feed.kept.sent)))
-    feed.write(1)  # composed before privacy was asked for, and late
+    feed.write(1)  # composed before privacy was asked for, but late
     feed.wait(0.1)
     assert near(feed.middle(), ALONE)
 
@@ -226,7 +226,7 @@ def test_a_cut_out_goes_over_black_and_to_a_device_with_alpha_as_it_is(clock: Fa
     np.testing.assert_array_equal(clear.sent[-1], make_composite(*SIZE, transparent=True).image)
 
 
-# Who watches ------------------------------------------------------------------------------------------------
+# Who uses the camera ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_it_is_watched_where_one_device_is_and_unknown_where_one_is(
 
 
 def test_others_ask_and_the_devices_are_asked_on_their_own_thread_alone(clock: FakeClock) -> None:
-    """What a kernel module tells is told once: two who ask at one time would mix up its order."""
+    """A kernel module reports each change only once: two readers at the same time would mix up the order."""
     asked = 0
 
     class Asked(KeptCamera):
@@ -284,7 +284,7 @@ def test_the_delay_is_counted_from_the_grab(feed: Feed) -> None:
     assert 20 <= feed.camera.delay_ms < 45
 
 
-# Where something fails --------------------------------------------------------------------------------------
+# Failures ---------------------------------------------------------------------------------------------------
 
 
 def test_a_device_that_is_lost_is_told_and_opened_again(feed: Feed) -> None:
@@ -306,7 +306,7 @@ def test_a_device_that_is_lost_is_told_and_opened_again(feed: Feed) -> None:
 
 
 def test_one_that_is_found_again_is_fed_at_once_though_nobody_watches(feed: Feed) -> None:
-    """As at the beginning: some programs see a camera only then."""
+    """As at the start: some programs see a camera only then."""
     feed.kept.error = "gone"
     feed.wait(0.1)
     before = len(feed.kept.sent)

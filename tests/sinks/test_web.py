@@ -32,7 +32,7 @@ def page() -> Iterator[Served]:
 
 
 async def watched(page: Served, kind: str, count: int, token: str = "", *, answers: bool = True) -> list[Any]:
-    """The first pictures of a kind: number, age, mask and colour."""
+    """The first pictures of a kind: their number, age, mask and colour."""
     found: list[Any] = []
     headers = {"Authorization": f"Bearer {token or page.view}"}
     async with (
@@ -62,7 +62,7 @@ def near(picture: Any, colour: tuple[int, int, int]) -> bool:
 
 
 def left(page: Served) -> None:
-    """Wait until the last one has been seen to leave."""
+    """Wait until the server has noticed that the last viewer left."""
     assert until(lambda: not page.sink.watched, 10)
 
 
@@ -116,7 +116,7 @@ def test_the_index_of_the_mask_is_its_alpha(alpha: Any) -> None:
 
 
 def test_mjpeg_is_for_everything_else(page: Served) -> None:
-    """A player that knows nothing of tokens takes one as a password."""
+    """A player that knows nothing of tokens uses one as a password."""
     address = f"http://view:{page.view}@{page.host}/stream.mjpg"
     with av.open(address, format="mpjpeg", timeout=20) as stream:
         for number, frame in enumerate(stream.decode(video=0)):

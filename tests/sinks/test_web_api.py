@@ -1,4 +1,4 @@
-"""The HTTP API as its file and its page of documentation describe it."""
+"""The HTTP API agrees with its description file and its documentation page."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_file_describes_every_route_and_nothing_else(page: Served) -> None:
 
 
 def fits(value: Any, schema: Any) -> bool:
-    """Whether a value is as a schema says, as far as this file needs."""
+    """Whether a value matches a schema, with the rules that this file uses."""
     if "$ref" in schema:
         schema = DESCRIBED["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     if "enum" in schema and value not in schema["enum"]:
@@ -129,7 +129,7 @@ def test_actions(page: Served) -> None:
 
 
 def test_costs_are_kept_of_a_ratio_without_a_name_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Its quality is two words."""
+    """The name of its quality has two words."""
     monkeypatch.setenv("RVM_LIVE_CACHE", str(tmp_path))
     clock = FakeClock()
     costs = Costs(clock)

@@ -1,4 +1,4 @@
-"""Those who are not meant to come in: wrong names, pages, keys and bodies, many at once, and some that never end."""
+"""Unwanted visitors of the page: wrong names, pages, keys and bodies; many at once, and some that never finish."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def it_goes_on(page: Served) -> Iterator[None]:
-    """After each of them the page still answers, and nothing has changed. Nobody is shut out for what others did."""
+    """Check that afterwards the page still answers, and nothing has changed. Nobody is shut out for what others did."""
     before = dict(page.controls.state())
     page.sink._server.guard._requests._left.clear()
     yield
@@ -57,7 +57,7 @@ def it_goes_on(page: Served) -> Iterator[None]:
 
 
 def raw(page: Served, text: str | bytes, seconds: float = 5) -> bytes:
-    """Whatever bytes, and all that comes back until the other side ends it."""
+    """Send any bytes; returns all that comes back until the other side closes."""
     data = text if isinstance(text, bytes) else text.replace("\n", "\r\n").encode()
     with socket.create_connection(("127.0.0.1", page.port), timeout=seconds) as talking:
         talking.sendall(data)
@@ -87,7 +87,7 @@ def status(answer: bytes) -> int:
     "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "127.0.0.1.evil.example:{port}", ""]
 )
 def test_by_another_name_nobody_is_here(page: Served, host: str) -> None:
-    """A stranger's name that was made to lead here (DNS rebinding)."""
+    """A stranger's host name that was made to point here (DNS rebinding)."""
     named = host.format(port=page.port)
     for path in ("/", "/obs", "/api/v1/state", "/stream.mjpg", "/nowhere"):
         answer = raw(page, f"GET {path} HTTP/1.1\nHost: {named}\nAuthorization: Bearer {page.steer}\n\n")
@@ -102,7 +102,7 @@ def test_by_its_own_names_it_is(page: Served) -> None:
 
 
 def entered(page: Served, token: str) -> str:
-    """The cookie that a browser gets for a token."""
+    """The cookie that a browser gets in exchange for a token."""
     answer = page.ask("/api/v1/session", {"token": token}, token="", headers={"Origin": page.url})
     assert answer.status == 200
     cookie = answer.headers["Set-Cookie"]
@@ -120,7 +120,7 @@ def test_another_page_steers_nothing(page: Served, origin: str | None) -> None:
     headers = {"Cookie": cookie} | ({} if origin is None else {"Origin": origin.format(port=page.port)})
     changed = page.ask("/api/v1/controls", {"mirror": True}, token="", headers=headers)
     assert changed.status == 403 and page.values["mirror"] is False
-    if origin is not None:  # nor with a token that it knows
+    if origin is not None:  # not even with a token that it knows
         assert page.ask("/api/v1/controls", {"mirror": True}, headers=headers).status == 403
 
     async def connect() -> None:
@@ -140,7 +140,7 @@ def test_the_own_page_does(page: Served) -> None:
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_another_page_on_this_machine_shows_no_picture_either(page: Served, site: str) -> None:
-    """To a browser other ports are the same site, so that it sends the cookie."""
+    """A browser treats other ports as the same site, so it sends the cookie."""
     headers = {"Cookie": entered(page, page.view), "Sec-Fetch-Site": site}
     for path in ("/stream.mjpg", "/api/v1/snapshot", "/metrics", "/api/v1/state", "/page/app.js"):
         assert page.ask(path, token="", headers=headers).status == 403, path
@@ -370,15 +370,15 @@ def test_what_is_no_request_is_refused(page: Served, junk: bytes) -> None:
     "frame",
     [
         b"\x82\x80" + b"abcd",  # an acknowledgement of nothing
-        b"\x82\xfe\xff\xff" + b"abcd" + b"x" * 100,  # 65535 bytes are told
-        b"\x82\xff" + b"\x7f" + b"\xff" * 7 + b"abcd",  # 2**63 of them
-        b"\x81\x84abcd\xff\xff\xff\xff",  # text that is none
-        b"\x83\x80abcd",  # a kind that is reserved
-        b"\xf2\x84abcd1234",  # bits that are reserved
+        b"\x82\xfe\xff\xff" + b"abcd" + b"x" * 100,  # claims 65535 bytes
+        b"\x82\xff" + b"\x7f" + b"\xff" * 7 + b"abcd",  # claims 2**63 bytes
+        b"\x81\x84abcd\xff\xff\xff\xff",  # text that is not valid
+        b"\x83\x80abcd",  # a reserved kind
+        b"\xf2\x84abcd1234",  # reserved bits
         b"\x82\x04abcd",  # not masked
-        b"\x80\x84abcd1234",  # goes on where nothing began
+        b"\x80\x84abcd1234",  # continues a message that never began
         b"\x89\xfe\x01\x00abcd" + b"x" * 256,  # a ping that is too long
-        (b"\x82\x84" + bytes(4) + b"\xff\xff\xff\xff") * 50,  # many that answer nothing
+        (b"\x82\x84" + bytes(4) + b"\xff\xff\xff\xff") * 50,  # many that acknowledge nothing
     ],
 )
 def test_malformed_frames_end_the_connection(page: Served, frame: bytes) -> None:
@@ -400,7 +400,7 @@ def test_malformed_frames_end_the_connection(page: Served, frame: bytes) -> None
 
 
 def gone(talking: socket.socket) -> bool:
-    """Whether the other side has ended it."""
+    """Whether the other side has closed the connection."""
     talking.settimeout(0.01)
     try:
         return talking.recv(1) == b""
@@ -412,7 +412,7 @@ def gone(talking: socket.socket) -> bool:
 
 @pytest.mark.slow
 def test_two_hundred_connections(page: Served) -> None:
-    """Those beyond the bound are turned away at once; when they leave, others come in again."""
+    """Those beyond the limit are refused at once; when others leave, new ones are accepted again."""
     open_ones: list[socket.socket] = []
     try:
         for _ in range(200):
@@ -464,7 +464,7 @@ def test_one_that_never_reads_is_let_go(page: Served, path: str, monkeypatch: py
         if path == "/api/v1/events":
             time.sleep(0.2)
             assert page.ask("/api/v1/statistics").status == 200
-            return  # what waits for it is bounded, and tiny: it may stay
+            return  # what waits for it is limited and small, so it may stay
         assert until(lambda: page.sink._server.wants("result"), 10)
         assert page.ask("/api/v1/snapshot?kind=result").status == 200
         assert until(lambda: not page.sink._server.wants("result"), 40)

@@ -1,4 +1,4 @@
-"""The page in a real browser: each control is clicked, and what comes of it is looked for in the picture."""
+"""The page in a real browser: each control is clicked, and its effect is checked in the picture."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def page(browser: Browser, server: Served) -> Iterator[Page]:
 
 
 def seen(page: Page) -> NDArray[np.uint8]:
-    """The picture on the page, as it is seen."""
+    """The picture on the page, as it is displayed."""
     box = page.evaluate(
         "(() => { const b = document.getElementById('picture').getBoundingClientRect();"
         "return [b.x, b.y, b.width, b.height] })()"
@@ -70,7 +70,7 @@ def share(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> float:
 
 
 def until(page: Page, wanted: Any, seconds: float = 20) -> NDArray[np.uint8]:
-    """Wait until the picture is as wanted."""
+    """Wait until the picture meets a condition."""
     end = time.monotonic() + seconds
     while True:
         picture = seen(page)
@@ -81,7 +81,7 @@ def until(page: Page, wanted: Any, seconds: float = 20) -> NDArray[np.uint8]:
 
 
 def halves(page: Page, left: tuple[int, int, int], right: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Wait until one half of the picture has one colour, and the other another."""
+    """Wait until one half of the picture has one colour, and the other half another."""
 
     def wanted(picture: NDArray[np.uint8]) -> bool:
         middle = picture.shape[1] // 2
@@ -200,7 +200,7 @@ def test_lists(page: Page, server: Served, name: str, value: str) -> None:
 
 @pytest.mark.parametrize("name", ["follow", "virtual_camera"])
 def test_switches_come_by_themselves(page: Page, server: Served, name: str) -> None:
-    """Of a control that the page knows nothing of."""
+    """For a control that the page does not know."""
     page.click(f"#control-{name}")
     page.wait(f"document.getElementById('control-{name}').ariaChecked === 'true'")
     assert server.values[name] is True
@@ -255,7 +255,7 @@ def test_two_pages_see_each_others_changes(browser: Browser, page: Page, server:
         other.wait("document.querySelector('.tile[data-name=\"color #0000ff\"]').ariaChecked === 'true'")
         other.click('.tile[data-name="color #00ff00"]')
         page.wait("document.querySelector('.tile[data-name=\"color #00ff00\"]').ariaChecked === 'true'")
-        server.controls.mirror = True  # a key, say
+        server.controls.mirror = True  # as a key would do
         for each in (page, other):
             each.wait("document.getElementById('mirror').ariaPressed === 'true'")
     finally:
@@ -287,7 +287,7 @@ def test_what_is_no_picture_is_told(page: Page) -> None:
 
 
 def test_by_keyboard_alone(page: Page) -> None:
-    """Tab reaches every button, each has a name, arrows go through a group, and Enter chooses."""
+    """Tab reaches every button, each has a name, arrow keys move within a group, and Enter chooses."""
     nameless = page.evaluate(
         "[...document.querySelectorAll('button, select, input')].filter(e => e.offsetParent && !(e.ariaLabel ||"
         "e.textContent.trim() || e.labels?.length)).map(e => e.outerHTML)"
@@ -383,11 +383,11 @@ def test_nobody_stays_on_the_page_when_the_server_goes(browser: Browser) -> None
     )
     source.close()
     result.close()
-    browser.events.clear()  # connections that are refused are meant here
+    browser.events.clear()  # refused connections are intended here
 
 
 def test_the_browser_has_nothing_to_complain_of(browser: Browser, page: Page) -> None:
-    """No script failed, and the policy forbade nothing; what tests provoke apart."""
+    """No script failed and the policy forbade nothing, except what tests provoke."""
     page.evaluate("1")
     meant = ("401", "403", "400 (Bad Request)", "404 (Not Found)", "ERR_CONNECTION", "ERR_INCOMPLETE")
     assert [each for each in browser.complaints() if not any(code in each for code in meant)] == []

@@ -1,4 +1,4 @@
-"""The whole program with its page: how it begins and ends, and what those who look on cost it."""
+"""The whole program with its page: how it begins and ends, and what viewers cost it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ADDRESS = re.compile(r"http://\S+#\S+")
 
 @contextmanager
 def running(*options: str | Path, cwd: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """The program, the address of its page and that for OBS."""
+    """The program, the address of its page, and the address for OBS."""
     with start(*options, env={**os.environ, **environment}, cwd=cwd) as process:
         assert process.stderr is not None
         found: list[str] = []
@@ -50,7 +50,8 @@ async def get(address: str, path: str) -> Any:
 
 @pytest.mark.slow
 def test_the_page_is_the_whole_interface(tmp_path: Path) -> None:
-    """Steered and ended by it alone, in a real browser: the background changes, and the program ends in good order."""
+    """Controlled and ended only from the page, in a real browser: the background changes, and the program ends
+    cleanly."""
     with (
         running(*DEMO, "--web=127.0.0.1:0", "-b", "color:#00ff00", cwd=tmp_path) as (process, page, _),
         open_browser() as browser,
@@ -69,7 +70,7 @@ def test_the_page_is_the_whole_interface(tmp_path: Path) -> None:
         tab.wait(f"(([r, g, b]) => b > 200 && r < 60 && g < 60)({corner})")
         tab.wait(
             "parseFloat(document.getElementById('fps').textContent) > 0", 120
-        )  # a recording holds what is composed
+        )  # a recording contains what is composed
         tab.click("#record")
         tab.wait("document.getElementById('clock').textContent >= '00:01'")
         tab.click("#record")
@@ -121,7 +122,7 @@ def test_what_cannot_be_is_told_in_a_line(options: tuple[str, ...], told: str) -
 
 @pytest.mark.slow
 def test_unique_pictures_a_second_and_their_age_on_the_page(tmp_path: Path) -> None:
-    """As the page itself counts them: as many as are made, each once, and not much older than when they were sent."""
+    """As the page itself counts them: all that are made, each once, and hardly older than when they were sent."""
     with (
         running(*DEMO, "--web=127.0.0.1:0", "--fps", "15", cwd=tmp_path) as (_, page, _),
         open_browser() as browser,
@@ -167,7 +168,7 @@ async def _viewers(address: str, seconds: float) -> list[int]:
 
 
 def _rate(address: str, seconds: float, *, viewers: bool) -> tuple[float, list[int]]:
-    """Pictures made a second meanwhile, and what each viewer got."""
+    """Pictures made per second meanwhile, and the pictures that each viewer got."""
     before, began = asyncio.run(get(address, "/api/v1/statistics"))["unique"], time.monotonic()
     if viewers:
         got = asyncio.run(_viewers(address, seconds))
@@ -187,7 +188,7 @@ def three_viewers(tmp_path: Path, seconds: float) -> None:
         for turn in range(6):
             rate, got = _rate(source, seconds / 6, viewers=bool(turn % 2))
             rates[bool(turn % 2)].append(rate)
-            used = memory.memory_info().rss if turn < 2 else used  # by then all of it has been used once
+            used = memory.memory_info().rss if turn < 2 else used  # by then all buffers have been used once
             if got:
                 assert min(got[:2]) > seconds / 6 and got[2] == 1
         alone, watched = statistics.median(rates[False]), statistics.median(rates[True])

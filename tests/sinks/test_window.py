@@ -52,18 +52,18 @@ window = pytest.mark.window
 
 
 def share(picture: NDArray[np.uint8], colour: tuple[int, int, int], tolerance: int = 24) -> float:
-    """Which part of the pixels has about this colour."""
+    """Share of the pixels that have about this colour."""
     return share_of(picture, colour, tolerance)
 
 
 def pinkish(picture: NDArray[np.uint8]) -> float:
-    """Which part of the pixels has any of the camera's magenta: more red than green, where nothing else is so."""
+    """Share of the pixels with any of the camera's magenta: more red than green, which nothing else has."""
     values = picture.astype(np.int16)
     return float((values[:, :, 2] > values[:, :, 1] + 12).mean())
 
 
 def extent(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> tuple[int, int, int, int]:
-    """Left, top, width and height of what has this colour."""
+    """Left, top, width and height of the area with this colour."""
     near = (np.abs(picture.astype(np.int16) - np.int16(colour)).max(axis=2) <= 24).astype(np.uint8)
     return tuple(cv2.boundingRect(near))  # type: ignore[return-value]
 
@@ -73,14 +73,14 @@ def extent(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> tuple[in
 
 @pytest.fixture(scope="module", params=TOOLKITS)
 def screen(request: pytest.FixtureRequest) -> Iterator[Display]:
-    """A display; the window on it is made by each toolkit in turn."""
+    """A display; each toolkit in turn makes the window on it."""
     with open_display() as opened:
         opened.env["TOOLKIT"] = request.param
         yield opened
 
 
 class App:
-    """The program behind the window, and all it said."""
+    """The program behind the window, and all its output."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -110,14 +110,14 @@ class App:
 
     @property
     def layout(self) -> dict[str, Any]:
-        """Where buttons, choices and panels are now, in the window, and which words were cut so far."""
+        """The present places of buttons, choices and panels in the window, and the words that were cut off so far."""
         return next((event["layout"] for event in reversed(self.events) if "layout" in event), {})
 
     def shows(self, **wanted: object) -> bool:
         return self.waits(lambda: all(self.view.get(name) == value for name, value in wanted.items()))
 
     def end(self) -> tuple[int, str]:
-        """Wait for its end: exit code and what it wrote to stderr."""
+        """Wait for its end; returns the exit code and what it wrote to stderr."""
         code = self.process.wait(60)
         self._reader.join(5)
         assert self.process.stderr is not None
@@ -171,7 +171,7 @@ def test_every_key_does_what_the_help_says(screen: Display, tmp_path: Path) -> N
         screen.key("b")
         screen.key("Caps_Lock")
         assert app.waits(lambda: app.changes[-1] == ("background", "beach")), "caps lock is no shift"
-        for key in ("p", "9", "c"):  # the last two: there is no such background, and no camera to choose from
+        for key in ("p", "9", "c"):  # 9 and c do nothing: there is no such background, and no other camera
             screen.key(key)
         assert app.did("save")
         saved = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
@@ -197,7 +197,7 @@ def test_escape_leaves_full_screen_first(screen: Display) -> None:
         assert app.end() == (0, "")
 
 
-# Keycodes of the letters' places on every keyboard, as Linux numbers them.
+# Keycodes of the letters' places, the same on every keyboard, as Linux numbers them.
 PLACES = {"b": 56, "g": 42, "m": 58, "r": 27, "o": 32, "s": 39, "h": 43, "f": 41, "p": 33}
 
 
@@ -343,7 +343,7 @@ def test_result_comparison_and_matte_show_what_they_say(screen: Display) -> None
 @pytest.mark.slow
 @window
 def test_a_matte_that_cannot_be_read_shows_the_background(screen: Display) -> None:
-    """The GPU that it lies on has failed since the picture was made of it."""
+    """The GPU that holds it failed after the matte was made."""
     with running(screen, frame=[640, 360], size=[640, 360], unreadable=True) as app:
         screen.wait_for(lambda picture: share(picture, FOREGROUND) > 0.1)
         screen.key("o")
@@ -399,7 +399,7 @@ def test_the_picture_follows_the_windows_size_whole_and_undistorted(screen: Disp
             bars = (height - 360 * scale) / 2 + (width - 640 * scale) / 2
 
             def fits(picture: NDArray[np.uint8], side: float = 2 * 0.3 * 360 * scale) -> bool:
-                # Until it is drawn anew the old picture is stretched to the new size.
+                # Until it is drawn again, the old picture is stretched to the new size.
                 return all(abs(length - side) < 12 for length in extent(picture, FOREGROUND)[2:])
 
             shown = screen.wait_for(fits)
@@ -484,7 +484,7 @@ def test_the_window_opens_at_the_frames_size_whatever_is_shown(screen: Display) 
 
 
 def find_button(shown: NDArray[np.uint8]) -> int:
-    """Height of the bar at the lower edge: rows that are dimmed from one side to the other."""
+    """Height of the bar at the lower edge: rows that are dimmed across the whole width."""
     background = np.abs(shown[:, :4].astype(int) - BACKGROUND).max(2).min(1) <= 6
     return int(np.argmax(background[::-1]))
 
@@ -547,7 +547,7 @@ DOES = {
 
 
 def laid_out_well(layout: dict[str, Any]) -> bool:
-    """Everything lies inside the window, nothing on anything else, and no word is cut."""
+    """Everything is inside the window, nothing overlaps, and no word is cut off."""
     width, height = layout["of"]
     boxes = [*layout["panels"], *(box for _, *box in layout["bar"])]
     for number, (x, y, wide, high) in enumerate(boxes):
@@ -579,7 +579,7 @@ def test_on_every_screen_it_fits_is_whole_and_every_button_can_be_clicked(
             assert panel.text_size(place.width, place.height) == letters
 
             def shown(*, bar: bool) -> bool:
-                """Wiggle the mouse until the bar is there; what is seen is laid out well."""
+                """Move the mouse until the bar appears; checks the layout of what is visible."""
                 steps = iter(range(10_000))
 
                 def there() -> bool:
@@ -592,7 +592,7 @@ def test_on_every_screen_it_fits_is_whole_and_every_button_can_be_clicked(
                 return app.waits(there, 20)
 
             def click(name: str, among: str = "bar") -> None:
-                """On its middle, or on the last pixels of it: every pixel counts."""
+                """Click the middle, or the last pixels: every pixel must work."""
                 x, y, wide, high = next(box for action, *box in app.layout[among] if action == name)
                 assert high >= 36 and wide >= 36, name
                 edge = len(name) % 2
@@ -606,7 +606,7 @@ def test_on_every_screen_it_fits_is_whole_and_every_button_can_be_clicked(
                     assert app.waits(lambda: bool(app.layout["menu"])), name
                     click(app.layout["menu"][0][0], "menu")
                     assert app.waits(lambda: not app.layout["menu"]), name
-                if name not in ("menu camera", "menu quality"):  # what was chosen there was in force already
+                if name not in ("menu camera", "menu quality"):  # what was chosen there was already set
                     assert app.waits(lambda: bool(app.changes) and app.changes[-1] == change), (name, app.changes)  # noqa: B023
                 assert shown(bar=True), (name, app.layout)
             display.key("f")
@@ -631,7 +631,7 @@ def test_the_wheel_changes_the_background_and_not_the_picture(screen: Display) -
         place = screen.window_geometry()
         before = screen.wait_for(lambda picture: share(picture, FOREGROUND) > 0.1)
         screen.click(place.x + 300, place.y + 100, button=5)
-        if screen.env["TOOLKIT"] == "opencv":  # its window zooms whatever one does, and says that it has no wheel
+        if screen.env["TOOLKIT"] == "opencv":  # its window always zooms, and says that it has no wheel
             screen.key("q")
             return
         assert app.waits(lambda: app.changes == [("background", "blur 25")])
@@ -715,12 +715,12 @@ def test_a_wayland_desktops_settings_do_not_stop_the_wheels_qt(screen: Display) 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads the Linux process map")
 @pytest.mark.few(1)
 def test_qt_hands_its_events_to_the_systems_own_xlib(screen: Display) -> None:
-    """Or else some windows stay black: see prepare_qt."""
+    """Otherwise some windows stay black: see prepare_qt."""
     with running(screen, toolkits=["opencv"]) as app:
         screen.window()
         mapped = {line.split()[-1] for line in Path(f"/proc/{app.process.pid}/maps").read_text().splitlines()}
         names = {Path(name).name for name in mapped if name.startswith("/")}
-        if any(name.startswith("libX11-xcb-") for name in names):  # the wheel's own copy
+        if any(name.startswith("libX11-xcb-") for name in names):  # the copy in the wheel
             assert any(name.startswith("libX11-xcb.so") for name in names)
         screen.key("q")
         assert app.end() == (0, "")
@@ -781,7 +781,7 @@ def test_a_picture_is_chosen_in_the_systems_own_window(tmp_path: Path) -> None:
     title, picture = "A picture or video for the background", tmp_path / "a beach.png"
     picture.write_bytes(b"")
     with open_display() as display:
-        env = {**display.env, "PATH": ""}  # Tk's, whatever else this desktop has
+        env = {**display.env, "PATH": ""}  # uses Tk's, whatever else this desktop has
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         command = [sys.executable, "-c", CHOOSE]
         with subprocess.Popen(command, env=env, cwd=ROOT, text=True, **pipes) as process:
@@ -836,7 +836,7 @@ def test_without_a_display_there_is_one_clear_line(settings: dict[str, str], wor
 
 @contextmanager
 def listener(answer: bytes | None) -> Iterator[str]:
-    """A server that is no X server; its name as a DISPLAY."""
+    """A server that is not an X server; gives its name as a DISPLAY."""
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.05)
@@ -947,13 +947,13 @@ def test_keys_work_in_both_cases_and_special_keys_are_no_letters() -> None:
     assert key_of(ord("Q")) == Key("q", shift=True)
     assert key_of(0x100000 | ord("q")) == Key("q")  # num lock, as GTK reports it
     assert key_of(27) == Key("escape")
-    assert key_of(0xFF51) == Key("left")  # whose low byte is that of Q
+    assert key_of(0xFF51) == Key("left")  # its low byte is that of Q
     assert key_of(-1) is None and key_of(0) is None and key_of(0xFF00 | ord("q")) is None
 
 
 def test_with_another_layout_the_place_of_a_key_counts() -> None:
     assert action_for(Key("и", place="b")) == "background"
-    assert action_for(Key("q", place="a")) == "quit"  # AZERTY: the letter is one of ours
+    assert action_for(Key("q", place="a")) == "quit"  # AZERTY: the letter is one of our keys
     assert action_for(Key("", place="b")) == "background"  # a key that types nothing by itself
     assert action_for(Key("é", place="2")) == action_for(Key("2")), "AZERTY: digits want shift there"
 
@@ -963,7 +963,7 @@ def test_with_another_layout_the_place_of_a_key_counts() -> None:
     [("a", "q"), ("z", "w"), (",", "m"), ("'", "q"), ("é", "w"), ("x", "b"), ("/", "q"), ("ö", "")],
 )
 def test_a_latin_layouts_own_letters_and_marks_are_not_taken_for_those_in_their_place(typed: str, place: str) -> None:
-    """AZERTY, Dvorak and others: who types an a there must not quit, nor a z fetch anything."""
+    """AZERTY, Dvorak and others: typing an a there must not quit, and a z must not download anything."""
     assert action_for(Key(typed, place=place)) == ("follow" if typed == "a" else None)
 
 
@@ -1148,7 +1148,7 @@ def test_all_that_can_be_shown_at_once_lies_side_by_side(
         overlay.draw(canvas, lambda: told, display="result", statistics=statistics, help=help, floor=size[1] // 8)
         panels = [[x, y, each.width, each.height] for each, x, y in overlay._panels]
         if help and size[1] < 600:
-            panels = panels[:-1]  # the answer lies on the help for its two seconds
+            panels = panels[:-1]  # for two seconds the answer covers the help
         layout = {"of": size, "bar": [("bar", 0, size[1] - size[1] // 8, size[0], 1)], "panels": panels, "cut": []}
         assert laid_out_well(layout), (help, panels)
 

@@ -1,4 +1,4 @@
-"""The window where a window manager minds it: minimised, hidden, maximised, on other toolkits' systems."""
+"""The window under a window manager: minimised, hidden, maximised; and with other systems' toolkits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.pictures import FOREGROUND
 
 @pytest.fixture(scope="module", params=TOOLKITS)
 def managed(request: pytest.FixtureRequest) -> Iterator[Display]:
-    """A display with a window manager; the window on it is made by each toolkit in turn."""
+    """A display with a window manager; each toolkit in turn makes the window on it."""
     manager = shutil.which("openbox")
     if manager is None:
         pytest.skip("openbox not found: apt-get install openbox")
@@ -37,7 +37,7 @@ def managed(request: pytest.FixtureRequest) -> Iterator[Display]:
 
 
 def seen(picture: NDArray[np.uint8]) -> bool:
-    """Whether the window's picture is on the screen, and the window on it."""
+    """Whether the window is on the screen and shows its picture."""
     return picture.size > 0 and share(picture, FOREGROUND) > 0.05
 
 
@@ -81,7 +81,7 @@ def test_full_screen_covers_all_and_gives_the_size_back(managed: Display) -> Non
 
 
 class Cocoa:
-    """OpenCV's window on macOS: not visible in the Dock, and as large as its picture, it says."""
+    """OpenCV's window on macOS: not visible while in the Dock, and it says that it is as large as its picture."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, pyobjc: bool = True) -> None:
         self.minimised = self.hidden = self.closed = False
@@ -145,7 +145,7 @@ def test_on_macos_a_window_put_aside_is_not_closed(how: str, monkeypatch: pytest
 def test_on_macos_closing_ends_and_the_size_is_the_windows(pyobjc: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     cocoa = Cocoa(monkeypatch, pyobjc=pyobjc)
     window = toolkit()
-    cocoa.inner = (1000.4, 500.0)  # by the user
+    cocoa.inner = (1000.4, 500.0)  # set by the user
     window.events()
     assert window.size == ((1000, 500) if pyobjc else (640, 360))
     window.resize((320, 180))

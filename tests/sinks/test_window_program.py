@@ -1,4 +1,4 @@
-"""The program's own window as people use it: what is dropped on it, and what it says where there is no network."""
+"""The program's own window as people use it: what is dropped on it, and what it says without a network."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def share(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> float:
 
 
 class Program:
-    """The running program, and all that its window answered and told."""
+    """The running program, and all answers and notices of its window."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -57,7 +57,7 @@ class Program:
 def running(
     display: Display, *arguments: str | Path, env: Mapping[str, str] | None = None, inside: Sequence[str] = ()
 ) -> Iterator[Program]:
-    """The program on the demo, with a stand-in for the network that finds the person in the left half."""
+    """The program on the demo, with a stand-in engine that finds the person in the left half."""
     command = [
         *inside,
         sys.executable,
@@ -81,12 +81,12 @@ def running(
 
 @pytest.mark.slow
 def test_what_is_dropped_becomes_the_background_and_is_answered(display: Display, tmp_path: Path) -> None:
-    """From a real drag source, over the X server, into the program's window."""
+    """From a real drag source, through the X server, into the program's window."""
     sea, wood, film, notes, bad = (
         tmp_path / name for name in ("the sea #1.png", "wood", "film.mkv", "notes.txt", "broken.jpg")
     )
     cv2.imwrite(str(sea), np.full((90, 160, 3), SEA, np.uint8))
-    wood.write_bytes(cv2.imencode(".jpg", np.full((90, 160, 3), WOOD, np.uint8))[1].tobytes())  # it needs no suffix
+    wood.write_bytes(cv2.imencode(".jpg", np.full((90, 160, 3), WOOD, np.uint8))[1].tobytes())  # no suffix is needed
     make_film(film, [np.full((90, 160, 3), FILM, np.uint8)] * 10, fps=10, codec="ffv1", pix_fmt="bgr0")
     notes.write_text("bread, milk\n")
     bad.write_bytes(b"no picture")
@@ -131,13 +131,13 @@ SIMPLE = "Simple cut-out (lite). "
 
 @pytest.fixture
 def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A machine on which the program has never run."""
+    """A machine on which the program never ran."""
     monkeypatch.delenv("RVM_LIVE_WEIGHTS", raising=False)
     return {"RVM_LIVE_CACHE": str(tmp_path / "cache")}
 
 
 def moves(display: Display) -> bool:
-    """Whether the picture goes on."""
+    """Whether the picture still changes."""
     before = display.screenshot("rvm-live")
     return bool((display.wait_for(lambda picture: bool((picture != before).any())) != before).any())
 

@@ -1,4 +1,4 @@
-"""Cameras by what stays the same when they are plugged in in another order."""
+"""Cameras are recognised by what stays the same when they are plugged in in another order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BY_PATH = "pci-0000:00:14.0-usb-0:2:1.0-video-index0"
 
 @pytest.fixture
 def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Camera]:
-    """Two cameras alike, as udev names them: one by its id, both by their sockets."""
+    """Two equal cameras as udev names them: one by its id, both by their sockets."""
     folders = [tmp_path / "by-id", tmp_path / "by-path"]
     for folder in folders:
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""Which device is taken, and what is said where it is not there. The cards are stand-ins: none need be here."""
+"""Which device is used, and the message if it is missing. The graphics cards are stand-ins; none need be here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Cards = Callable[..., None]
 
 @pytest.fixture
 def cards(monkeypatch: pytest.MonkeyPatch) -> Cards:
-    """Puts cards into the machine, as far as torch tells."""
+    """Add cards to the machine, as torch sees it."""
 
     def put(count: int, *, cuda: bool = True, capability: tuple[int, int] = (8, 6), mps: bool = False) -> None:
         monkeypatch.setattr(torch.version, "cuda", "12.8" if cuda else None)

@@ -1,4 +1,4 @@
-"""Cameras that hand out other pictures than uint8 BGR: converted, or told in one line."""
+"""Cameras whose pictures are not uint8 BGR: converted, or refused in one line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZE = (WIDTH, HEIGHT)
 
 
 def coloured() -> Bytes:
-    """Colours that change slowly, so that formats with fewer of them keep them."""
+    """Colours that change slowly, so that formats with coarser colour keep them."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     return np.dstack([60 + 2 * x, 200 - 3 * y, 80 + x + y]).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""Low light: when it acts, how far, what it does to noise and to what moves, and where it sits."""
+"""Low light: when it acts, how strongly, what it does to noise and motion, and where in the program it acts."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_gain_follows_within_seconds_and_does_not_jump() -> None:
     assert max(after / before for before, after in pairwise(gains)) < 1.05
     assert gains[30 + 30] < 3 < gains[30 + 150] <= MOST_GAIN
     low_light(flat(200), 300 * FRAME_NS + 5_000_000_000)
-    assert low_light.gain == 1  # after a gap at once
+    assert low_light.gain == 1  # after a gap, at once
 
 
 def test_noise_is_averaged_where_nothing_moves() -> None:
@@ -154,7 +154,7 @@ def test_settings_overlay_and_report_tell_it() -> None:
 
 
 class DarkSource(PatternSource):
-    """Nearly black, and keeps what it gave."""
+    """Nearly black pictures, which it keeps."""
 
     def __init__(self, frames: int) -> None:
         super().__init__(frames=frames)
@@ -167,7 +167,7 @@ class DarkSource(PatternSource):
 
 
 class Watching(LeftHalfEngine):
-    """Keeps what it was shown."""
+    """Keeps the pictures that it was given."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class Watching(LeftHalfEngine):
 
 @pytest.mark.parametrize("on", [False, True])
 def test_the_network_and_the_composite_see_the_same_picture(on: bool) -> None:
-    """Invariant 1, with low light; without it, each picture is the very array that the source gave."""
+    """Invariant 1 with low light; without it, each picture is the very array that the source gave."""
     source, engine, sink = DarkSource(frames=12), Watching(), ListSink()
     low_light = LowLight(on=on)
     lit = LowLightSource(source, low_light)
@@ -195,7 +195,7 @@ def test_the_network_and_the_composite_see_the_same_picture(on: bool) -> None:
 
 
 def test_over_a_film_the_same_film_gives_the_same_pictures() -> None:
-    """Its own time counts, not that of whoever reads it."""
+    """The film's own time counts, not the reader's speed."""
     made = []
     for _ in range(2):
         sink = ListSink()

@@ -1,4 +1,4 @@
-"""What Windows and macOS do otherwise, by stand-ins for their libraries: neither runs here."""
+"""How Windows and macOS differ, with stand-ins for their libraries: neither system runs here."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Known = dict[int, list[tuple[str, str]]]
 
 
 def windows(monkeypatch: pytest.MonkeyPatch, known: Known) -> None:
-    """A Windows whose back ends list these cameras; one that is missing fails."""
+    """A Windows whose back ends list these cameras; opening any other one fails."""
 
     def listed(backend: int) -> list[Any]:
         return [SimpleNamespace(index=n, name=name, path=path) for n, (name, path) in enumerate(known[backend])]
@@ -71,7 +71,7 @@ def test_a_cameras_name_is_no_file(name: str, monkeypatch: pytest.MonkeyPatch, t
             open_source(SourceSettings(name))
         return
     assert isinstance(open_source(SourceSettings(name)), CameraSource)
-    assert find_camera(name).index == 5  # rather than one whose name goes on
+    assert find_camera(name).index == 5  # rather than one whose name is longer
 
 
 @pytest.mark.parametrize("name", ["USB2.0 HD UVC WebCam", "USB2.0"])
@@ -96,7 +96,7 @@ def test_a_file_that_is_not_there_is_a_file(name: str, monkeypatch: pytest.Monke
 
 
 def test_a_camera_is_opened_by_its_own_number_in_each_back_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second list has another order, and the fallback would open another camera by the first one's number."""
+    """The second list has another order: the fallback would open another camera by the first list's number."""
     first, second = _DSHOW.format(n="aaa"), _DSHOW.format(n="bbb")
     windows(
         monkeypatch,
@@ -127,7 +127,7 @@ def test_a_camera_of_directshow_alone_is_not_sought_elsewhere(monkeypatch: pytes
     with pytest.raises(SourceUnavailableError, match=r"camera 0 \(OBS Virtual Camera\) cannot be opened"):
         source.open()
     source.release()
-    source = CameraSource(SourceSettings("7"))  # nobody's number: not whatever lies there elsewhere
+    source = CameraSource(SourceSettings("7"))  # no camera has this number, so none may be opened by it
     with pytest.raises(SourceUnavailableError, match="camera 7 cannot be opened"):
         source.open()
     source.release()
@@ -202,9 +202,9 @@ class Mac:
     """Stands in for AVFoundation: a user who answers once the question is on the screen.
 
     Args:
-        status: AVAuthorizationStatus before anything was asked.
-        answer: the status that the user makes of 0; None: no answer comes.
-        needs_events: the question shows only while the main thread works off events.
+        status: AVAuthorizationStatus before the question.
+        answer: the status after the user's answer, if it was 0; None: no answer comes.
+        needs_events: the question appears only while the main thread processes events.
     """
 
     AVMediaTypeVideo = "vide"
@@ -217,12 +217,12 @@ class Mac:
 
     @staticmethod
     def of(monkeypatch: pytest.MonkeyPatch, mac: Mac) -> Mac:
-        """Be on that machine."""
+        """Make the test run on that machine."""
         monkeypatch.setattr(sys, "platform", "darwin")
         monkeypatch.setitem(sys.modules, "AVFoundation", mac)  # type: ignore[arg-type]
         built_in = SimpleNamespace(index=0, name="FaceTime", path="0x1")
         monkeypatch.setattr("cv2_enumerate_cameras.enumerate_cameras", lambda _: [built_in])
-        monkeypatch.setenv("OPENCV_AVFOUNDATION_SKIP_AUTH", "")  # so that it is put back
+        monkeypatch.setenv("OPENCV_AVFOUNDATION_SKIP_AUTH", "")  # so that it is restored
         monkeypatch.delenv("OPENCV_AVFOUNDATION_SKIP_AUTH")
         monkeypatch.setattr("rvm_live.sources.camera.permission._LIMIT_S", 30.0)
         device = FakeDevice()
@@ -282,7 +282,7 @@ def test_the_first_start_on_macos_gets_the_camera(asked: str, monkeypatch: pytes
 
 
 def test_a_camera_opened_on_another_thread_waits_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is changed to while the program runs, or a program of the user's own."""
+    """A camera opened while the program runs, or by a user's own program."""
     mac = Mac.of(monkeypatch, Mac())
     source = open_source(SourceSettings("0"))
     with ThreadPoolExecutor(1) as pool:
@@ -375,7 +375,7 @@ def test_off_linux_physical_cores_are_counted(system: str, monkeypatch: pytest.M
 
 
 class Command:
-    """A child as Windows has them: it knows no SIGINT."""
+    """A child process as on Windows: it has no SIGINT."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -403,7 +403,7 @@ def test_a_command_ends_on_windows_without_a_signal_it_has_not(
     command, stopped = Command(), monitor._Stopped()
     stopped(reason)
     assert monitor._wait(command, None, stopped) == 0xC000013A  # type: ignore[arg-type]
-    assert command.done == done  # what Ctrl-C did not end in ten seconds is killed
+    assert command.done == done  # if Ctrl-C did not end it in ten seconds it is killed
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("xterm", "\r\x1b[2Kone\r\x1b[2Ktwo [b]\n"), ("dumb", "")])
@@ -437,7 +437,7 @@ def test_nobody_writes_escape_codes_past_the_console() -> None:
 
 
 def test_the_package_names_the_systems_and_pythons_of_the_table() -> None:
-    """In the README and in what PyPI searches."""
+    """In the README and in the metadata that PyPI searches."""
     readme, project = ((ROOT / name).read_text() for name in ("README.md", "pyproject.toml"))
     table = readme[readme.index("### What it runs on") :].partition("Not supported:")[0]
     rows = re.findall(r"^\| ([A-Za-z]\w+) .* \| (\S+) to (\S+) \| (.*) \|$", table, re.MULTILINE)

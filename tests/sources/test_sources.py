@@ -99,7 +99,7 @@ def server() -> Iterator[MjpegServer]:
 def any_source(
     request: pytest.FixtureRequest, tmp_path: Path, server: MjpegServer, monkeypatch: pytest.MonkeyPatch
 ) -> Source:
-    """One of every kind, 128x96."""
+    """A source of every kind, 128x96."""
     size = {"width": 128, "height": 96}
     match request.param:
         case "video":
@@ -152,7 +152,7 @@ def test_contract_pictures_belong_to_the_reader(any_source: Source) -> None:
 
 
 def test_contract_release_unblocks_read(any_source: Source) -> None:
-    """Whatever the reader is doing, it is out within two seconds, and by EndOfSource."""
+    """Whatever the reader is doing, it returns within two seconds, with EndOfSource."""
     any_source.open()
     reader, ended = reading(any_source)
     time.sleep(0.05)
@@ -172,7 +172,7 @@ def test_stream_delivers_every_number_in_order(server: MjpegServer) -> None:
     source.release()
     assert (info.kind, info.live, info.width, info.height) == ("url", True, 128, 96)
     assert all(earlier < later for earlier, later in pairwise(numbers))
-    assert numbers[-1] - numbers[0] < 40  # none of it is old stock
+    assert numbers[-1] - numbers[0] < 40  # none of them is old
 
 
 def test_stream_is_scaled(server: MjpegServer) -> None:
@@ -185,8 +185,8 @@ def test_stream_is_scaled(server: MjpegServer) -> None:
 
 
 def test_stream_is_fresh_after_a_pause() -> None:
-    """What piled up on the wire while nobody read is thrown away: stamped now, it would lie about its age."""
-    for _ in range(5):  # on a busy machine even what is there may have to be waited for
+    """Pictures that arrived while nobody read are discarded: stamped now, they would seem new."""
+    for _ in range(5):  # on a busy machine even data that has arrived may need a wait
         with MjpegServer(64, 48, fps=50) as server:
             source = UrlSource(settings(server.url))
             source.open()
@@ -231,7 +231,7 @@ def test_release_while_stream_is_stalled() -> None:
         source.open()
         serving.stall()
         reader, ended = reading(source)
-        time.sleep(0.3)  # it takes what was sent before, and then waits for the network
+        time.sleep(0.3)  # it reads what was sent before, then waits for the network
         began = time.monotonic()
         source.release()
         assert time.monotonic() - began < 1  # release itself never waits
@@ -288,7 +288,7 @@ def test_formats(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 def test_rotation_is_obeyed(tmp_path: Path, rotation: int) -> None:
-    """As other players turn it, OpenCV's among them."""
+    """Turned as other players do, OpenCV's among them."""
     path = make_video(tmp_path / "turned.mp4", rotation=rotation)
     info, grabs = play(path)
     other = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
@@ -313,7 +313,7 @@ def test_rotation_is_obeyed(tmp_path: Path, rotation: int) -> None:
     ],
 )
 def test_colours(tmp_path: Path, options: dict[str, Any], tolerance: int) -> None:
-    """Colours on which the two matrices differ by 20 and more."""
+    """Colours on which the two matrices differ by 20 levels and more."""
     width, height = options.get("width", 96), options.get("height", 64)
     for colour in ((30, 40, 200), (40, 200, 60)):
         flat = np.full((height, width, 3), colour, np.uint8)
@@ -323,7 +323,7 @@ def test_colours(tmp_path: Path, options: dict[str, Any], tolerance: int) -> Non
 
 
 def test_unmarked_hd_is_709(tmp_path: Path) -> None:
-    """Converted by BT.601 and unmarked, a 720p file is read by the rule for HD, and so comes out other than it was."""
+    """Encoded with BT.601 but not marked, a 720p file is read by the rule for HD, so its colours change."""
     flat = np.full((720, 1280, 3), (40, 200, 60), np.uint8)
     _, (grab,) = play(make_video(tmp_path / "hd.mp4", frames=1, width=1280, height=720, draw=lambda _: flat))
     ycc = cv2.cvtColor(flat[:1, :1].astype(np.float32) / 255, cv2.COLOR_BGR2YCrCb)[0, 0]
@@ -368,7 +368,7 @@ def test_sound_only(tmp_path: Path) -> None:
 
 
 def test_cut_short_without_an_index(tmp_path: Path) -> None:
-    """An MP4 keeps its index at the end: nothing can be read."""
+    """An MP4 keeps its index at the end: without it nothing can be read."""
     path = make_video(tmp_path / "whole.mp4")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert "whole.mp4" in refusal(open_source(settings(path)))
@@ -429,7 +429,7 @@ def open_paced(path: Path, clock: FakeClock, **options: Any) -> VideoFileSource:
 def test_frames_are_due_by_their_own_stamps(tmp_path: Path, clock: FakeClock) -> None:
     times = [0, 0.1, 0.5, 0.55, 0.8, 0.9]
     source = open_paced(make_video(tmp_path / "vfr.mp4", frames=6, times=times), clock)
-    clock.advance(5)  # whatever lies between open and the first read does not count
+    clock.advance(5)  # time between open and the first read does not count
     grabs = [source.read() for _ in range(6)]
     source.release()
     start = grabs[0].captured_ns
@@ -441,7 +441,7 @@ def test_frames_are_due_by_their_own_stamps(tmp_path: Path, clock: FakeClock) ->
 def test_late_reader_gets_the_frame_that_is_due(tmp_path: Path, clock: FakeClock) -> None:
     source = open_paced(make_video(tmp_path / "a.mp4", frames=60, fps=20), clock)
     assert read_number(source.read().image) == 0
-    clock.advance(1.02)  # frame 20 was due at 1.00; 18 is the oldest within the tenth of a second that is let pass
+    clock.advance(1.02)  # frame 20 was due at 1.00; 18 is the oldest within the tolerance of 0.1 s
     late = read_number(source.read().image)
     assert 18 <= late <= 21
     on_time = [source.read() for _ in range(10)]
@@ -449,7 +449,7 @@ def test_late_reader_gets_the_frame_that_is_due(tmp_path: Path, clock: FakeClock
     assert [read_number(grab.image) for grab in on_time] == list(range(late + 1, late + 11))
     last = on_time[-1]
     assert last.media_ns is not None
-    assert abs((last.captured_ns - 1_000_000_000) - last.media_ns) < 1_000  # back in step with the clock
+    assert abs((last.captured_ns - 1_000_000_000) - last.media_ns) < 1_000  # in step with the clock again
 
 
 def test_slightly_late_reader_loses_nothing(tmp_path: Path, clock: FakeClock) -> None:
@@ -484,7 +484,7 @@ def test_real_time_ends(tmp_path: Path, clock: FakeClock) -> None:
 def test_decoder_that_cannot_keep_up_slows_down(
     tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where each frame costs more than its time, frames still come, in order, rather than the program spinning."""
+    """When each frame takes longer than its time, frames still come, in order, and the program does not spin."""
     source = open_paced(make_video(tmp_path / "a.mp4", frames=60, fps=20), clock)
     decode = source._next
 
@@ -557,7 +557,7 @@ def test_capture_stamps_between_grab_and_retrieve(clock: FakeClock) -> None:
     capture.release()
     assert grab is not None
     assert grab.captured_ns == began_ns + 1_000_000_000
-    assert grab.image.shape == (4, 6, 3)  # gray cameras deliver colour
+    assert grab.image.shape == (4, 6, 3)  # grey cameras deliver colour
 
 
 def test_demo_stamps_before_drawing(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -578,7 +578,7 @@ def test_demo_stamps_before_drawing(clock: FakeClock, monkeypatch: pytest.Monkey
 
 
 def test_capture_libraries_keep_quiet() -> None:
-    """What OpenCV and FFmpeg have to say about what cannot be opened goes nowhere: our own error says it."""
+    """OpenCV's and FFmpeg's messages about what cannot be opened are suppressed: our own error says it."""
     code = """if True:
         from rvm_live.core.errors import SourceUnavailableError
         from rvm_live.core.settings import SourceSettings
@@ -608,7 +608,7 @@ def test_camera_reads_back_what_it_got(monkeypatch: pytest.MonkeyPatch) -> None:
     assert info.label == "camera 0 (Fake Cam)"
     check_picture(grab, 320, 240)
     assert source.capture.backend == "FAKE"
-    assert device.asked[0] == "MJPG"  # the pixel format first: it decides which sizes there are
+    assert device.asked[0] == "MJPG"  # the pixel format first: it determines the available sizes
 
 
 def test_camera_by_part_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -831,8 +831,8 @@ def test_demo_at_any_size(width: int, height: int) -> None:
         picture, alpha = demo.frame_at(number)
         assert picture.shape == (height, width, 3)
         assert alpha.shape == (height, width)
-        assert alpha.max() == 255  # somebody is there
-        assert alpha.min() == 0  # and a room around them
+        assert alpha.max() == 255  # there is a person
+        assert alpha.min() == 0  # and a room around the person
 
 
 def test_demo_rate_does_not_change_the_motion() -> None:
@@ -841,7 +841,7 @@ def test_demo_rate_does_not_change_the_motion() -> None:
 
 
 def test_demo_person_is_never_cut_off_below() -> None:
-    """The lower edge of the portrait stays out of the picture: the person goes on to its last row."""
+    """The lower edge of the portrait is never visible: the person reaches the picture's last row."""
     demo = open_demo(width=320, height=180, fps=5)
     for number in range(0, 400, 3):
         _, alpha = demo.frame_at(number)
@@ -864,7 +864,7 @@ def test_demo_draws_the_person_in_bands_as_wide_as_they_are_there_and_loses_noth
 
 
 def test_demo_alpha_is_true() -> None:
-    """Where alpha is 0 the room alone is seen; where it is 255 the person alone, in every scenery."""
+    """Where alpha is 0 only the room is visible, where it is 255 only the person, in every scene."""
     demo = open_demo(width=320, height=180)
     assert demo._scenery is not None
     picture, alpha = demo.frame_at(40)
@@ -873,7 +873,7 @@ def test_demo_alpha_is_true() -> None:
     assert np.array_equal(picture[alpha == 0], empty[alpha == 0])
     assert 0.1 < (alpha == 255).mean() < 0.6
     assert 0.005 < ((alpha > 0) & (alpha < 255)).mean() < 0.2  # soft edges: hair
-    # Another room behind the same person changes nothing inside.
+    # Another room behind the same person changes nothing inside the person.
     blank = np.zeros_like(empty)
     scenery = demo._scenery
 
@@ -887,10 +887,10 @@ def test_demo_alpha_is_true() -> None:
     demo._scenery = Dark()  # type: ignore[assignment]
     dark, _ = demo.frame_at(40)
     assert np.array_equal(picture[alpha == 255], dark[alpha == 255])
-    # And in between it is the composite that alpha says.
+    # In between, the picture is the composite that alpha describes.
     share = alpha[..., None] / 255.0
     scenery_part = scenery.at(40 / 60) * (1 - share)
-    clipped = picture.max(axis=2) > 248  # there the sensor's noise has no room
+    clipped = picture.max(axis=2) > 248  # brighter levels would clip the sensor's noise
     assert np.abs(dark + scenery_part - picture)[~clipped].max() < 3
 
 
@@ -900,7 +900,7 @@ def test_demo_is_paced(clock: FakeClock) -> None:
     grabs = [demo.read() for _ in range(61)]
     assert round((grabs[60].captured_ns - grabs[0].captured_ns) / 1e6) == 2000
     assert grabs[0].media_ns is None
-    clock.advance(1.0)  # a reader that was away gets the frame of now, not those it missed
+    clock.advance(1.0)  # after a pause the reader gets the present frame, not those it missed
     late = demo.read()
     expected, _ = demo.frame_at(90)
     assert np.array_equal(late.image, expected)
@@ -938,7 +938,7 @@ def test_factory_choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         "a.mp4": VideoFileSource,
         str(tmp_path / "A.JPG"): ImageSource,
         "http://camera/video": UrlSource,
-        "http://camera/clip.mp4": UrlSource,  # what it is shows when it is open
+        "http://camera/clip.mp4": UrlSource,  # its kind is known once it is open
         "https://camera/clip.webm?x=1": UrlSource,
         "http://camera/video.mjpg": UrlSource,
         "RTSP://camera/clip.mp4": UrlSource,
@@ -984,7 +984,7 @@ def test_factory_refusals(spec: str, said: str, tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.slow
 def test_guard_never_frees_while_busy() -> None:
-    """Two threads race, many times: the resource is freed exactly once, and never under its user."""
+    """Two threads race, many times: the resource is freed exactly once, and never while it is used."""
     for _ in range(300):
         busy, freed, wrong = [False], [0], [0]
 
@@ -1067,7 +1067,7 @@ def test_size_inside(size: tuple[int, int], box: tuple[int | None, int | None], 
 
 
 def test_every_error_is_one_of_ours(tmp_path: Path) -> None:
-    """Nothing but RvmLiveError leaves open(), whatever bytes a file holds."""
+    """Only RvmLiveError leaves open(), whatever bytes a file holds."""
     rng = np.random.default_rng(0)
     real = make_video(tmp_path / "real.mkv", frames=8).read_bytes()
     openers: list[Callable[[bytes], bytes]] = [
@@ -1089,7 +1089,7 @@ def test_every_error_is_one_of_ours(tmp_path: Path) -> None:
 
 
 def combed(number: int) -> NDArray[np.uint8]:
-    """A bar that moves between the two fields of a frame: its edges are combs."""
+    """A bar that moves between the two fields of a frame, so that its edges look like combs."""
     image = np.full((64, 96, 3), 30, np.uint8)
     for field in range(2):
         left = 20 + 6 * number + 3 * field

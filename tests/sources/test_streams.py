@@ -1,4 +1,4 @@
-"""What an address delivers: asked of the demuxer, not read off the address; real servers, in real time."""
+"""What an address delivers is found out from the demuxer, not from the address; real servers, in real time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECOND = 1_000_000_000
 
 @contextmanager
 def reconnected(url: str, **more: object) -> Iterator[tuple[ReconnectingSource, list[str]]]:
-    """What the program reads an address through, and what it tells meanwhile."""
+    """The source through which the program reads an address, and its notices."""
     told: list[str] = []
     source = ReconnectingSource(SourceSettings(url, **more), open_source, told.append)  # type: ignore[arg-type]
     try:
@@ -39,7 +39,7 @@ def reconnected(url: str, **more: object) -> Iterator[tuple[ReconnectingSource, 
 
 
 def played(source: ReconnectingSource, seconds: float) -> tuple[list[int], list[Grab], bool]:
-    """Numbers and grabs of so many seconds, and whether it ended before."""
+    """Numbers and grabs of so many seconds, and whether the source ended before."""
     numbers, grabs = [], []
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -81,7 +81,7 @@ def test_a_live_playlist_plays_at_its_own_pace_without_a_break(
     assert told == []
     assert source.lost == 0
     assert all(after > before for before, after in pairwise(numbers))
-    # Not faster than it was made: what came in a burst is spread. A busy machine may pass some over.
+    # Not faster than real time: a burst is spread out. A busy machine may skip some.
     assert 0.8 < (numbers[-1] - numbers[0]) / ((grabs[-1].captured_ns - grabs[0].captured_ns) / SECOND) / FPS < 1.2
     assert len(numbers) > 0.6 * FPS * seconds
 
@@ -213,7 +213,7 @@ def test_how_long_a_silence_may_be_follows_the_pictures() -> None:
     for number in range(300):
         quick.waited(number * SECOND // 30, SECOND // 30)
     assert quick.limit_s == 1.5
-    quick.waited(11 * SECOND, SECOND)  # once a second of silence that was none
+    quick.waited(11 * SECOND, SECOND)  # once, a second without data that was no silence
     assert quick.limit_s == 3.0
     for number in range(12 * 30, 90 * 30):
         quick.waited(number * SECOND // 30, SECOND // 30)
@@ -227,7 +227,7 @@ def test_how_long_a_silence_may_be_follows_the_pictures() -> None:
     slow.waited(100 * SECOND, 20 * SECOND)
     assert slow.limit_s == 30.0
 
-    waking = Rhythm(9 * SECOND, 1.5, 30.0)  # slow to open, then quick: what was there at once says nothing yet
+    waking = Rhythm(9 * SECOND, 1.5, 30.0)  # slow to open, then fast: pictures that are there at once prove nothing yet
     for number in range(20):
         waking.waited(number, 1000)
     assert waking.limit_s == 27.0
@@ -245,7 +245,7 @@ def test_what_comes_in_bursts_is_spread() -> None:
         due = playout.due_ns(now, number * frame, 0)
         assert due == 7 * SECOND + number * frame
         now = due
-    # The next one is a second late: from then on all is a second later, and nothing is left out.
+    # The next one is a second late: from then on everything is a second later, and nothing is left out.
     now += SECOND
     for number in range(100, 150):
         due = playout.due_ns(now, number * frame, SECOND if number == 100 else 0)
@@ -257,7 +257,7 @@ def test_what_nobody_took_in_time_is_passed_over() -> None:
     playout = Playout()
     frame = SECOND // 25
     assert playout.due_ns(0, 0, 0) == 0
-    late = 10 * frame  # whoever takes the pictures was busy
+    late = 10 * frame  # the reader was busy
     taken = [number for number in range(1, 12) if playout.due_ns(late, number * frame, 0) is not None]
     assert taken[0] == 8  # within a tenth of a second
 
@@ -294,7 +294,7 @@ def test_a_stream_of_segments_whose_server_is_gone_is_lost(tmp_path: Path, monke
 
 @pytest.mark.slow
 def test_a_playlist_that_stands_still_shows_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It begins anew with its last segments each time it is opened: those were seen, and are no news."""
+    """Each time it is opened it begins with its last segments again: they were already shown, and are not new."""
     monkeypatch.setattr("rvm_live.sources.stream.SEGMENT_SILENT_S", 1.0)
     monkeypatch.setattr("rvm_live.sources.stream.OPEN_TIMEOUT_MS", 2000)
     monkeypatch.setattr("rvm_live.sources.stream.MOST_SILENT_S", 2.0)
@@ -315,7 +315,7 @@ def test_a_playlist_that_stands_still_shows_nothing_twice(tmp_path: Path, monkey
         until = time.monotonic() + 40
         while source.lost == 0 and time.monotonic() < until:
             time.sleep(0.02)
-        time.sleep(3)  # it is opened again, and nothing has changed
+        time.sleep(3)  # it is opened again, without any change
         server.most = 20
         while not (numbers and numbers[-1] > 4 * FPS) and time.monotonic() < until:
             time.sleep(0.02)

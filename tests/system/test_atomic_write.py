@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and nothing but a file is ever replaced."""
+"""Files appear complete or not at all, and only files are ever replaced."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.fixture(params=["pipe", "socket", "link to a pipe"])
 def special(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Something that is no file, and would be gone for good if a file were renamed over it, as ``/dev/null`` would."""
+    """Something that is not a file, and would be lost if a file were renamed over it, as ``/dev/null`` would be."""
     path = tmp_path / "special"
     if request.param == "socket":
         with socket.socket(socket.AF_UNIX) as listener:

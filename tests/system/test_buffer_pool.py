@@ -1,4 +1,4 @@
-"""Arrays that come back, and none that somebody still looks at."""
+"""Arrays are reused, but never while somebody still uses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locks: real ones, held by real processes that are really killed."""
+"""Real locks, held by real processes that are really killed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def lock(path: Path) -> Lock:
 def test_the_second_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
     path = tmp_path / ".x.lock"
     with holding(path) as process:
-        for _ in range(2):  # the refused one does not wipe the name out
+        for _ in range(2):  # the refused process does not erase the name
             with pytest.raises(SinkError) as refused:
                 lock(path).take()
             told = str(refused.value)
@@ -93,7 +93,7 @@ def test_one_that_is_removed_while_another_opens_it_is_not_taken_for_held(
     def late(file: int) -> None:
         if not calls:
             calls.append(file)
-            first.release()  # between the second's opening and its locking
+            first.release()  # after the second one opened it, before it locks
         take(file)
 
     monkeypatch.setattr(file_locks, "_lock", late)

@@ -1,4 +1,4 @@
-"""A home or a cache that cannot be written, or is not there: everything runs without, and says so once."""
+"""A home or cache folder that is missing or cannot be written: everything works without it, and says so once."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_networks_of_rvm_run_without_a_cache(
 def test_auto_without_weights_and_without_a_cache_takes_the_embedded_engine(unusable: str) -> None:
     assert choose(EngineSettings(offline=True)).names == ("lite",)
     assert [status.state for status in w.list_known()] == ["not fetched", "not fetched"]
-    if unusable != "not valid UTF-8":  # which Python itself can write
+    if unusable != "not valid UTF-8":  # Python itself can write those
         with pytest.raises(WeightsError, match="cannot write to the cache") as caught:
             w.pull("mobilenetv3")
         assert "\n" not in str(caught.value)
@@ -158,10 +158,10 @@ def test_what_was_calibrated_for_later_is_an_error_where_nothing_can_be_kept(unu
 
 
 def as_somebody(*arguments: str | Path, env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the program as user 12345, who may read everything and write nothing that is not his."""
+    """Run the program as user 12345, who may read everything, but write only their own files."""
     if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("needs root on Linux, and setpriv")
-    capabilities = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")  # Python may lie in root's home
+    capabilities = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")  # Python may be in root's home
     somebody = ("setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", *capabilities)
     return subprocess.run(
         [*somebody, sys.executable, "-m", "rvm_live", *map(str, arguments)],

@@ -30,7 +30,7 @@ def show(device=0):
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a libnvidia-ml.so.1 of our own."""
+    """A folder with a libnvidia-ml.so.1 built by the test."""
     return build(tmp_path_factory.mktemp("nvml"))
 
 
@@ -113,7 +113,7 @@ print(json.dumps([names, reading.name, [t.name for t in threading.enumerate()]])
 
 
 def test_without_the_library_there_is_a_reason(tmp_path: Path) -> None:
-    (tmp_path / "libnvidia-ml.so.1").write_bytes(b"not a library")  # found first, and cannot be loaded
+    (tmp_path / "libnvidia-ml.so.1").write_bytes(b"not a library")  # found first, but cannot be loaded
     code = "s = gpu.GpuSampler(); s.start(); print(json.dumps([show(), gpu.why_not(), s.latest])); s.stop()"
     told = run(code, tmp_path)
     if isinstance(told, list) and told[0] is not None:
@@ -139,7 +139,7 @@ def test_the_sampler_follows_the_card_that_does_the_work_and_forgets_it_when_sto
 
 
 def test_while_the_library_rests_no_card_is_held(library: Path) -> None:
-    """A card whose driver is open does not sleep."""
+    """A card whose driver is open does not go to sleep."""
     code = "show(); gpu.rest(); told = gpu._nvml._nvml; print(json.dumps([told, show()['name'], show()['driver']]))"
     assert run(code, library) == [None, "Fake RTX 0", "555.42.2"]
 
@@ -148,7 +148,7 @@ def test_while_the_library_rests_no_card_is_held(library: Path) -> None:
 
 
 def put_cards(monkeypatch: pytest.MonkeyPatch, *, used: bool = True, uuid: bool = True) -> None:
-    """A process that uses two cards, which CUDA counts the other way round than NVML does."""
+    """A process that uses two cards, which CUDA numbers in the opposite order to NVML."""
     import torch
 
     def properties(index: int) -> SimpleNamespace:

@@ -1,4 +1,4 @@
-"""How to add something to this installation: told in the words of whatever installed it."""
+"""How to add packages to this installation: described for the tool that installed it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Requires-Dist: nncf>=3.0; extra == 'int8'
 
 
 class Place:
-    """An environment into which the program was installed."""
+    """An environment in which the program is installed."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.prefix = folder / "env"
@@ -107,7 +107,7 @@ def test_windows_has_double_quotes(place: Place, monkeypatch: pytest.MonkeyPatch
 
 
 def test_no_hint_names_a_way_of_its_own() -> None:
-    """Each asks :func:`adding`."""
+    """Each hint comes from :func:`adding`."""
     texts = {path.name: path.read_text() for path in (ROOT / "rvm_live").rglob("*.py") if path.name != "installed.py"}
     assert [name for name, text in texts.items() if "pip install" in text] == []
 

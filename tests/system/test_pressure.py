@@ -1,4 +1,4 @@
-"""Whether other programs wait for the processor: by readings that are made up, and one beside a real hog."""
+"""Whether other programs wait for the processor: from made-up readings, and beside a real busy program."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.support.clock import FakeClock
 
 
 def verdicts(clock: FakeClock, *per_second: tuple[float, float, float, float | None]) -> list[bool]:
-    """What is said each second of two cores, of which so much was used by all, was idle, was used by this process, and
-    was waited for."""
+    """The verdict for each second on two cores, from the time that was used by all, idle, used by this process, and
+    spent waiting."""
     totals = [100.0, 50.0, 20.0, 5.0]
     now: list[CpuTimes] = []
 
@@ -37,7 +37,7 @@ def verdicts(clock: FakeClock, *per_second: tuple[float, float, float, float | N
         now.append(taken(each[3] is not None))
         said.append(pressure())
         clock.advance(-0.5)
-        now[-1] = CpuTimes(0, 0, {}, 0)  # not looked at before the second is over
+        now[-1] = CpuTimes(0, 0, {}, 0)  # not read before the second is over
         assert pressure() == said[-1]
         clock.advance(0.5)
         now[-1] = taken(each[3] is not None)
@@ -47,13 +47,13 @@ def verdicts(clock: FakeClock, *per_second: tuple[float, float, float, float | N
 @pytest.mark.parametrize(
     ("reading", "pressed"),
     [
-        ((2.0, 0.0, 1.0, 0.9), True),  # a hog on one core, this program on the other
+        ((2.0, 0.0, 1.0, 0.9), True),  # a busy program on one core, this program on the other
         ((2.0, 0.0, 1.95, 0.9), False),  # all of it is this program's own
-        ((1.5, 0.5, 0.7, 0.9), False),  # there is time left
-        ((2.0, 0.0, 1.0, 0.1), False),  # all is used, and nobody waits
-        ((2.0, 0.0, 1.0, None), True),  # a system that does not tell who waits
+        ((1.5, 0.5, 0.7, 0.9), False),  # there is idle time
+        ((2.0, 0.0, 1.0, 0.1), False),  # everything is used, but nobody waits
+        ((2.0, 0.0, 1.0, None), True),  # a system that does not report waiting
         ((1.5, 0.5, 0.7, None), False),
-        ((0.0, 0.0, 0.0, 0.0), False),  # counters that stand still
+        ((0.0, 0.0, 0.0, 0.0), False),  # counters that do not change
     ],
 )
 def test_what_a_second_tells(
@@ -78,13 +78,13 @@ def test_what_the_system_tells_of_stalls(tmp_path: Path) -> None:
 
 
 def test_what_this_process_has_started_is_its_own(clock: FakeClock) -> None:
-    """A child takes one of two cores, and this program the other; then a hog comes, then the child ends."""
+    """A child uses one of two cores, and this program the other; then another program comes, then the child ends."""
     readings = [
         CpuTimes(10.0, 5.0, {1: 4.0}, 1.0),
-        CpuTimes(12.0, 5.0, {1: 5.0, 2: 0.95}, 1.9),  # it has come
+        CpuTimes(12.0, 5.0, {1: 5.0, 2: 0.95}, 1.9),  # the other program has come
         CpuTimes(14.0, 5.0, {1: 6.0, 2: 1.95}, 2.8),
-        CpuTimes(16.0, 5.0, {1: 6.7, 2: 2.65}, 3.7),  # the hog has a third
-        CpuTimes(18.0, 5.0, {1: 7.9}, 4.6),  # what the child took last is not known
+        CpuTimes(16.0, 5.0, {1: 6.7, 2: 2.65}, 3.7),  # it gets a third
+        CpuTimes(18.0, 5.0, {1: 7.9}, 4.6),  # the child's last share is not known
         CpuTimes(20.0, 5.0, {1: 8.9}, 5.5),
     ]
     left = iter(readings)
@@ -109,11 +109,11 @@ print(subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.DE
 
 
 def test_a_hog_is_of_others_and_this_process_and_a_child_are_not() -> None:
-    """Inequalities that hold however busy the machine is: a part is no more than the whole."""
+    """Inequalities that hold however busy the machine is: a part is never more than the whole."""
     import psutil  # type: ignore[import-untyped]
 
     started = subprocess.run([sys.executable, "-c", _ORPHAN, _HOG], check=True, capture_output=True, text=True)
-    hog = psutil.Process(int(started.stdout))  # whose parent has ended: nobody's child
+    hog = psutil.Process(int(started.stdout))  # its parent has ended, so it is nobody's child
     try:
         with subprocess.Popen([sys.executable, "-c", _HOG]) as child:
             try:
@@ -132,7 +132,7 @@ def test_a_hog_is_of_others_and_this_process_and_a_child_are_not() -> None:
     finally:
         hog.kill()
     busy = now.busy - before.busy
-    tick = 0.3  # the system counts in hundredths, for each kind of time and core
+    tick = 0.3  # the system counts in hundredths of a second, for each kind of time and core
     assert hog.pid not in now.own
     assert now.own[child.pid] - before.own[child.pid] >= of_child - tick > 0
     own = sum(now.own.values()) - sum(before.own.values())

@@ -1,4 +1,4 @@
-"""The plan for the cores, how they are counted, and who may put it into force."""
+"""The plan for the cores, how they are counted, and who may apply it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_threads_of_one_core_count_once_and_affinity_counts(tmp_path: Path, monk
     assert threads.usable_cores(cpus, nowhere) == 4
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 4})
     assert threads.usable_cores(cpus, nowhere) == 1
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {8, 9})  # nothing known of them
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {8, 9})  # nothing is known about them
     assert threads.usable_cores(cpus, nowhere) == 2
 
 
@@ -63,14 +63,14 @@ def test_a_quota_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: 
 
 
 def test_the_entry_alone_changes_settings_of_the_process() -> None:
-    """A library call leaves the thread counts of the program it is part of alone."""
+    """A library call leaves the thread counts of the caller's program unchanged."""
     assert calls("setNumThreads", "set_num_threads", "mallopt") == {"system/threads.py"}
     users = {
         str(path.relative_to(ROOT / "rvm_live"))
         for path in (ROOT / "rvm_live").rglob("*.py")
         if "threads.apply(" in path.read_text() or "keep_memory(" in path.read_text()
     }
-    # A worker is the entry of a process of its own.
+    # A worker is the entry point of its own process.
     assert users == {
         "system/threads.py",
         "apps/batch/actor.py",
@@ -93,7 +93,7 @@ def test_a_share_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.few(1)
 @pytest.mark.parametrize("first", ["torch", "sys"])
 def test_apply_does_what_the_plan_says(first: str) -> None:
-    """Whether torch is there already or comes later."""
+    """Whether torch is already imported or comes later."""
     code = (
         f"from rvm_live.system import threads; import cv2, {first};"
         "threads.apply(threads.Plan(matting=1, opencv=1)); import torch;"
@@ -197,7 +197,7 @@ print(*sorted({cores for (_, cores), looks in seen.items() if looks > 20}))
     ids=["lite", "openvino", "onnx", "calibrate"],
 )
 def test_no_thread_is_tied_to_a_core(weights: Path, work: str, what: str) -> None:
-    """Tied to the first core, two workers with a core each would share it and leave the other idle."""
+    """Bound to the first core, two workers with one core each would share it and leave the other core idle."""
     status = Path("/proc/self/status").read_text()
     own = next(line.split()[1] for line in status.splitlines() if line.startswith("Cpus_allowed_list"))
     command = [sys.executable, "-c", WATCHED + work + TOLD, what, str(weights)]
@@ -209,7 +209,7 @@ def test_no_thread_is_tied_to_a_core(weights: Path, work: str, what: str) -> Non
 
 @pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="only Linux has these calls")
 def test_no_encoder_takes_real_time_priority(tmp_path: Path) -> None:
-    """SVT-AV1 does for root, and a busy thread of that kind stops the machine."""
+    """SVT-AV1 does so for root, and a busy real-time thread stops the machine."""
     from rvm_live.apps.batch.codecs import CODECS
     from rvm_live.media.encoder import Encoder
 

@@ -1,4 +1,4 @@
-"""Scenes computed as tensors: what OpenCV makes of them, on any device, for one or for many at once."""
+"""Scenes computed as tensors equal OpenCV's result, on any device, for one scene or for many at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def scenes(sampler: Sampler, count: int, width: int = 96, height: int = 54) -> l
 
 @pytest.fixture(scope="module")
 def furnished(folder: Path) -> Path:  # noqa: F811
-    """The painted cache, with things."""
+    """The cache of painted people, with things."""
     random = np.random.default_rng(0)
     things = random.integers(0, 256, (3, 128, 128, 4)).astype(np.uint8)
     things = np.stack([cv2.GaussianBlur(each, (0, 0), 4) for each in things])
@@ -52,7 +52,7 @@ def sampler(furnished: Path) -> Sampler:
 
 
 def test_tensors_show_what_opencv_shows(sampler: Sampler) -> None:
-    """Every step there is, one scene after another: the same picture but for rounding and 32nds of pixels."""
+    """Every kind of step, one scene after another: the same picture except for rounding and 32nds of pixels."""
     found = scenes(sampler, 30)
     assert {type(step) for scene in found for step in scene.steps} == set(render._TAKEN)
     computed, tensors = Frames(sampler.picture), Renderer(sampler.picture)
@@ -81,7 +81,7 @@ def test_many_scenes_at_once_are_those_of_one_at_a_time(sampler: Sampler) -> Non
 
 
 def test_steps_that_scenes_share_are_taken_together(sampler: Sampler, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampler, "_mixture", EVERYTHING._replace(shrunk=0.0))  # or few have the same size
+    monkeypatch.setattr(sampler, "_mixture", EVERYTHING._replace(shrunk=0.0))  # otherwise few have the same size
     found, counts = scenes(sampler, 16), []
     for kind, taken in list(render._TAKEN.items()):
 
@@ -112,7 +112,7 @@ def test_a_device_keeps_no_more_than_it_may(sampler: Sampler) -> None:
     for number in (0, 1, 2, 0, 3, 1, 0):
         assert int(store.picture(("place", number, 0)).max()) == number
         assert store.bytes <= 900
-    assert [number for _, number, _ in read] == [0, 1, 2, 3, 1]  # 1 was let go for 3, and 2 for 1
+    assert [number for _, number, _ in read] == [0, 1, 2, 3, 1]  # 1 was dropped for 3, and 2 for 1
     assert int(store.picture(np.full((4, 5, 3), 7, np.uint8)).max()) == 7
     assert store.bytes <= 900
 

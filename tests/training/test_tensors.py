@@ -1,4 +1,4 @@
-"""What is done to pictures as tensors beside what OpenCV does on bytes, on random pictures; levels of 0-255."""
+"""Picture operations on tensors compared with OpenCV's on bytes, on random pictures; levels of 0-255."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZE = 90, 150
 
 
 def pictures(count: int, channels: int = 3, size: tuple[int, int] = SIZE) -> list[Bytes]:
-    """Smooth ones with some grain, as a camera's are: uint8 (h, w, channels)."""
+    """Smooth pictures with some grain, like a camera's: uint8 (h, w, channels)."""
     random = np.random.default_rng(count)
     made = []
     for _ in range(count):
@@ -29,7 +29,7 @@ def pictures(count: int, channels: int = 3, size: tuple[int, int] = SIZE) -> lis
 
 
 def tensor(found: list[Bytes]) -> torch.Tensor:
-    """One frame each: float32 (B, 1, C, h, w)."""
+    """The pictures as one frame each: float32 (B, 1, C, h, w)."""
     return torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2)[:, None].float()
 
 
@@ -68,14 +68,14 @@ def test_pictures_are_placed_as_opencv_does(name: str, border: str) -> None:
 def test_light_is_the_same_but_for_rounding(count: int) -> None:
     random, found = np.random.default_rng(1), pictures(count)
     lights = [Light.drawn(random, 1.5) for _ in found]
-    if count > 1:  # one whose channels differ, among others
+    if count > 1:  # among others one whose channels differ
         lights[1] = lights[1]._replace(curve=np.stack([each.curve for each in lights], 1))
     curves = [np.broadcast_to(each.curve.T, (3 if count > 1 else 1, 256)) for each in lights]
     mix, curve = (torch.from_numpy(np.stack(each)).float() for each in ([light.mix for light in lights], curves))
     apart = off(
         tensors.lit(tensor(found), mix, curve), [light(each) for light, each in zip(lights, found, strict=True)]
     )
-    assert (apart > 0).mean() < 0.05  # OpenCV mixes in whole numbers: about a half it may round to the other side
+    assert (apart > 0).mean() < 0.05  # OpenCV computes with integers: near a half it may round to the other side
     assert apart.max() <= 8  # a level before the curve
     shades = [Shade.drawn(random) for _ in found]
     fields, lift = (
@@ -117,7 +117,7 @@ def test_cells_become_a_field_of_any_size() -> None:
 
 @pytest.mark.parametrize("size", [(90, 150), (176, 320), (37, 51)])
 def test_jpeg_loses_what_libjpeg_loses(size: tuple[int, int]) -> None:
-    """Coefficients that lie at a half are rounded to one side or the other: single blocks may differ."""
+    """Coefficients near a half are rounded either way, so single blocks may differ."""
     qualities, found = [25, 60, 94], pictures(3, size=size)
     ours = tensors.jpeg(tensor(found), qualities)
     for number, quality in enumerate(qualities):

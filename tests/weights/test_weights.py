@@ -1,4 +1,4 @@
-"""Weights: found, fetched from a real server, checked, and refused in one line."""
+"""Weights: found, downloaded from a real server, checked, and refused in one line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def official(data: Path) -> bytes:
-    """Bytes of a checkpoint shaped as the official ``rvm_mobilenetv3.pth``, with formula weights."""
+    """Bytes of a checkpoint with the format of the official ``rvm_mobilenetv3.pth``, with formula weights."""
     buffer = io.BytesIO()
     torch.save(formula_network(data, "mobilenetv3", "deep_guided_filter").state_dict(), buffer)
     return buffer.getvalue()
@@ -55,7 +55,7 @@ def state(weights: Path) -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answering]:
-    """Call it with an answer to start the server; returns the list of paths asked for."""
+    """Call it with an answer to start the server; gives the list of requested paths."""
     contexts = []
 
     def start(answer: Answer) -> list[str]:
@@ -291,7 +291,7 @@ def test_a_folder_without_weights(tmp_path: Path) -> None:
         w.resolve(EngineSettings(weights=tmp_path))
 
 
-# Fetching
+# Downloading
 
 
 def test_the_first_use_fetches_once(official: bytes, mirror: Answering) -> None:
@@ -438,7 +438,7 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
         w.pull("mobilenetv3")
 
 
-# Nobody on the way
+# Nobody in between
 
 
 @pytest.mark.parametrize("scheme", ["http", "HTTP", "ftp", "file"])

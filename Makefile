@@ -5,33 +5,34 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TESTS  := $(VENV)/.ready-for-tests
 ARGS   ?=
-# Tests run in WORKERS processes; WORKERS=0: in one, in the order of their names. The quick ones wait for programs,
-# windows and servers for a third of their time, so that three of them share two cores. Not --dist loadfile: where a
-# process ends unexpectedly the others may then wait for ever (xdist 3.8).
+# Tests run in WORKERS processes; WORKERS=0: in one process, in the order of their names. The quick tests spend a third
+# of their time waiting for programs, windows and servers, so three processes share two cores. Not --dist loadfile: when
+# a process ends unexpectedly, the others might wait for ever (xdist 3.8).
 test: WORKERS ?= 3
 test-all: WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --max-worker-restart 3
-# torch's build: auto (by whether an NVIDIA driver is there), cpu, cuda, or default (what pip gives).
+# torch's build: auto (depends on whether there is an NVIDIA driver), cpu, cuda, or default (what pip installs).
 TORCH  ?= auto
-# Which Pythons the smoke test takes: all that are found, here (this one), or their paths.
+# Which Pythons the smoke test uses: all (that are found), here (only this one), or paths.
 PYTHONS ?= all
 
 .PHONY: run test test-all smoke dist coverage check fuzz bench assets lite opencv-cuda display clean help
 
 help:
-	@echo "make run    set up and run rvm-live (ARGS='--source demo ...' passes options on; TORCH=cpu|cuda|default)"
-	@echo "make test   set up and run the quick tests (ARGS='-k queue' selects; WORKERS=2 where memory is short: 3 is the"
-	@echo "            default, of 2 GB each)"
-	@echo "make test-all   the slow ones, too (WORKERS=4: in four processes; 2 is the default), and the smoke test with"
-	@echo "            every Python found (PYTHONS=here: with this one)"
-	@echo "make smoke  the built wheel, without constraints, in an environment of its own: demo, file, batch, recording"
-	@echo "make dist   the sdist and the wheel, checked and smoke-tested (docs/releasing.md)"
-	@echo "make check  ruff, mypy, and every figure of the pages against the committed results"
-	@echo "make coverage   the tests once more, counting the branches they take"
-	@echo "make fuzz   each fuzz target for a minute (ARGS='--seconds 600' for longer)"
-	@echo "make bench  every benchmark (or: $(BIN)/python -m benchmarks NAME)"
-	@echo "make assets draw the built-in backgrounds anew"
-	@echo "make lite   train the embedded network anew (training/README.md)"
+	@echo "make run    set up and run rvm-live (ARGS='--source demo ...' passes options on; TORCH=cpu|cuda|default chooses"
+	@echo "            torch's build)"
+	@echo "make test   set up and run the quick tests (ARGS='-k queue' selects; WORKERS=2 if memory is short: the default is"
+	@echo "            3 processes of 2 GB each)"
+	@echo "make test-all   the slow tests, too (WORKERS=4: in four processes; the default is 2), and the smoke test"
+	@echo "            with every Python found (PYTHONS=here: only with this one)"
+	@echo "make smoke  install the built wheel, without constraints, in its own environment; try demo, file, batch, recording"
+	@echo "make dist   build the sdist and the wheel, check them, and run the smoke test (docs/releasing.md)"
+	@echo "make check  ruff, mypy, and a check of every figure on the pages against the committed results"
+	@echo "make coverage   run the tests and count the branches that they take"
+	@echo "make fuzz   run each fuzz target for a minute (ARGS='--seconds 600' for longer)"
+	@echo "make bench  run every benchmark (or one: $(BIN)/python -m benchmarks NAME)"
+	@echo "make assets draw the built-in backgrounds again"
+	@echo "make lite   train the embedded network again (training/README.md)"
 	@echo "make opencv-cuda   build an OpenCV with CUDA for --compositor opencv-cuda (docs/opencv-cuda.md)"
 
 $(READY): pyproject.toml constraints.txt
@@ -58,7 +59,7 @@ dist: $(TESTS)
 smoke: $(TESTS)
 	$(BIN)/python -m tools.smoke --pythons here
 
-# Branches of the pipeline, sources, engines and sinks that the tests take.
+# Reports the branches of the pipeline, sources, engines and sinks that the tests take.
 coverage: $(TESTS) display
 	$(BIN)/coverage erase
 	-$(BIN)/coverage run -m pytest -m 'not stress' $(ARGS)
@@ -72,7 +73,7 @@ check: $(TESTS)
 	$(BIN)/mypy
 	$(BIN)/python -m benchmarks.figures
 
-# Linux on x86-64 only: atheris has no other wheels.
+# Linux on x86-64 only: atheris has wheels for nothing else.
 fuzz: $(TESTS)
 	for target in weights picture video background settings; do \
 	  $(BIN)/python -m tools.fuzz $$target $(ARGS) || exit 1; \
@@ -84,7 +85,7 @@ bench: $(TESTS)
 assets: $(TESTS)
 	$(BIN)/python assets/make_backgrounds.py
 
-# The weights of the engine lite anew: training/README.md tells what CLIPS, PEOPLE, LIBRARIES, WALLPAPERS and WEIGHTS are.
+# Trains the weights of the engine lite; training/README.md explains CLIPS, PEOPLE, LIBRARIES, WALLPAPERS and WEIGHTS.
 CACHE ?= $(HOME)/.cache/rvm-live/training
 MINUTES ?= 58
 lite: $(TESTS)
@@ -99,13 +100,13 @@ lite: $(TESTS)
 	$(BIN)/python -m training.export --cache $(CACHE)
 	$(BIN)/python -m training.curve
 
-# pip's OpenCV has no CUDA. This takes about an hour on two cores and makes a wheel; nothing is installed.
+# pip's OpenCV has no CUDA. This takes about an hour on two cores and makes a wheel; it installs nothing.
 opencv-cuda: $(TESTS)
 	$(BIN)/python -m tools.build_opencv_cuda $(ARGS)
 
-# The window tests need a virtual screen and something that presses keys, those of the microphone a sound server, those of
-# the virtual camera PipeWire, those of the page a browser. Install them where that is possible without asking anybody,
-# and takes nothing away; otherwise the tests say what is missing.
+# The window tests need a virtual screen and a program that presses keys, the microphone tests a sound server, the virtual
+# camera tests PipeWire, the page tests a browser. Install them where that needs no password and removes no package;
+# elsewhere the tests say what is missing.
 display:
 	@if [ "$$(uname)" = Linux ] && ! { command -v Xvfb && command -v xdotool && command -v pulseaudio && command -v openbox && \
 	    command -v pipewire && command -v wireplumber && command -v gst-launch-1.0 && command -v chromium && \

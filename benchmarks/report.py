@@ -144,7 +144,7 @@ def publish(
     """
     console, facts = Console(), host()
     if not console.is_terminal:
-        console = Console(width=150)
+        console = Console(width=max(150, 15 * len(columns)))
     table = Table(title=f"python -m benchmarks {name}")
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right")

@@ -354,7 +354,7 @@ def converting(folder: Path) -> subprocess.Popen[str]:
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     child = subprocess.Popen(
-        [sys.executable, "-c", program], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program], cwd=folder, env=environment, stdout=subprocess.PIPE, encoding="utf-8"
     )
     assert child.stdout is not None
     assert "fps" in child.stdout.readline()

@@ -75,7 +75,7 @@ def test_it_comes_and_goes_without_a_trace(home: Path) -> None:
 def test_the_entry_starts_this_copy_of_the_program(home: Path) -> None:
     entry = desktop.install()[-1]
     command = told_by(exec_of(entry))
-    done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, "--version"], capture_output=True, encoding="utf-8", timeout=120)
     assert done.stdout == call("--version").out, done.stderr
 
 
@@ -99,7 +99,7 @@ def test_the_entry_is_valid_wherever_the_program_lies(folder: str, home: Path, m
     checker = shutil.which("desktop-file-validate")
     if checker is None:
         pytest.skip("desktop-file-validate not found: apt-get install desktop-file-utils")
-    done = subprocess.run([checker, "--warn-kde", str(entry)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([checker, "--warn-kde", str(entry)], capture_output=True, encoding="utf-8", timeout=60)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout
     program.unlink()
     assert told_by(exec_of(desktop.install()[-1])) == [str(program.with_name("python")), "-m", "rvm_live"]
@@ -229,7 +229,7 @@ def test_on_macos_it_is_an_application(home: Path, monkeypatch: pytest.MonkeyPat
     }  # fmt: skip
     told = plistlib.loads((contents / "Info.plist").read_bytes())
     assert told["CFBundleExecutable"] == "rvm-live" and told["NSCameraUsageDescription"]
-    done = subprocess.run([contents / "MacOS" / "rvm-live", "a b"], capture_output=True, text=True, cwd="/")
+    done = subprocess.run([contents / "MacOS" / "rvm-live", "a b"], capture_output=True, encoding="utf-8", cwd="/")
     assert done.stdout == f"{home}\na b\n", done.stderr
     icon = (contents / "Resources" / "rvm-live.icns").read_bytes()
     assert icon[:4] == b"icns" and struct.unpack(">I", icon[4:8])[0] == len(icon)
@@ -279,7 +279,7 @@ def test_what_is_dropped_on_macos_reaches_the_program_as_it_is(
         "/$HOME`x`;|&.png",
         "/a\nb",
     ]
-    done = subprocess.run(by_applescript(script, dropped), capture_output=True, text=True, cwd="/")
+    done = subprocess.run(by_applescript(script, dropped), capture_output=True, encoding="utf-8", cwd="/")
     where, _, rest = done.stdout.partition("\n")
     assert (where, done.stderr) == (str(home), "")
     assert rest.split("\0")[:-1] == ["desktop", "--open", "--", *dropped]

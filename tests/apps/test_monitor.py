@@ -154,7 +154,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, encoding="utf-8"
     )
     assert "cannot write x.csv" in done.stdout, done.stderr
     assert not list(tmp_path.iterdir())

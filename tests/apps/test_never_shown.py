@@ -56,7 +56,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             env={**display.env, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
         assert process.stdin is not None
         assert process.stdout is not None

@@ -38,7 +38,7 @@ def watched(cwd: Path, *arguments: str) -> dict[str, object]:
     # The usual libraries' connections are led to this port, where nobody listens.
     environment |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     command = [sys.executable, "-c", WATCHED, *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, encoding="utf-8", timeout=120)
     lines = [line for line in done.stderr.splitlines() if line.startswith("WATCHED ")]
     assert lines, done.stderr
     told: dict[str, object] = json.loads(lines[-1].removeprefix("WATCHED "))

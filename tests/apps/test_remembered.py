@@ -168,7 +168,7 @@ def test_a_window_larger_than_the_screen_fits_into_it() -> None:
 def program(display: Display, settings: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "rvm_live", "demo", "--config", str(settings), "--remember"]
     environment = {**display.env, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, encoding="utf-8") as process:
         try:
             yield process
         finally:

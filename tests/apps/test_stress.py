@@ -215,5 +215,7 @@ def test_the_temperature_comes_through_nvml(tmp_path: Path, visible: str, degree
     )
     environment = {**os.environ, "LD_LIBRARY_PATH": str(build(tmp_path)), "PYTHONPATH": str(ROOT)}
     environment["CUDA_VISIBLE_DEVICES"] = visible
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", check=True
+    )
     assert done.stdout.strip() == f"{degrees}.0 False stopped at {degrees} degrees, the limit is 56"

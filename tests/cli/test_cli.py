@@ -283,7 +283,7 @@ def test_recording_to_a_full_disk_leaves_nothing_that_looks_whole(clip: Path, tm
         [sys.executable, str(script), *map(str, options), "--record", str(folder / "out.mp4")],
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
     )
     assert done.returncode == 2, done.stderr

@@ -91,7 +91,7 @@ def test_bash_completes_after_the_installation_and_not_after_the_removal(home: P
         f". '{home}/.bashrc'; complete -p rvm-live; COMP_WORDS=(rvm-live batch x --quality h); COMP_CWORD=4; "
         '_rvm_live_completion rvm-live; echo "got ${COMPREPLY[@]}"'
     )
-    done = subprocess.run([str(bash), "--norc", "-c", ask], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([str(bash), "--norc", "-c", ask], capture_output=True, encoding="utf-8", timeout=100)
     assert "_rvm_live_completion" in done.stdout and "got high\n" in done.stdout, done
     assert call("completion", "bash", "--remove").code == 0
     assert (home / ".bashrc").read_text() == "# mine\nalias x=y\n"

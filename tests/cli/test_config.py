@@ -312,6 +312,6 @@ def test_no_settings_are_read_where_tests_and_benchmarks_run(tmp_path: Path, mon
     code = "import os, benchmarks; print(os.environ['RVM_LIVE_NO_CONFIG'])"
     environment = {name: value for name, value in os.environ.items() if name != "RVM_LIVE_NO_CONFIG"}
     told = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=True
     )
     assert told.stdout.strip() == "1"

@@ -48,7 +48,7 @@ def child(body: str, **options: object) -> subprocess.Popen[str]:
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         **options,  # type: ignore[call-overload]
     )
     assert process.stdout is not None

@@ -646,6 +646,6 @@ composer.close()
     ],
 )
 def test_torch_is_loaded_when_its_back_end_is_asked_for_while_the_other_goes_on(how: str, expected: str) -> None:
-    done = subprocess.run([sys.executable, "-c", LATER, how], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", LATER, how], capture_output=True, encoding="utf-8", cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == expected

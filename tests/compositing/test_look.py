@@ -115,7 +115,7 @@ def test_without_a_look_none_of_it_is_imported() -> None:
         "c.compose(Matte(Frame(np.zeros((16, 16, 3), np.uint8), 0, 0, 0), np.zeros((16, 16), np.uint8))); c.close()\n"
         "print([m for m in sys.modules if m in ('rvm_live.compositing.edge', 'rvm_live.compositing.matching')])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "[]"
 
 

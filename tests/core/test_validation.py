@@ -101,7 +101,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=folder / "here",
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
 
@@ -119,7 +119,7 @@ def test_a_program_that_calls_the_command_line_keeps_its_own_path(tmp_path: Path
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
     assert done.returncode == 2 and "No module named 'mymatte'" in done.stderr, done.stderr

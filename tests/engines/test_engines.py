@@ -774,7 +774,7 @@ def test_choosing_an_engine_imports_nothing_heavy() -> None:
         "AutoEngine(EngineSettings()).info\n"
         "print([m for m in ('torch', 'cv2', 'pooch', 'requests', 'rich', 'safetensors') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "[]"
 
 

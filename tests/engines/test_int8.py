@@ -49,7 +49,7 @@ except SystemExit as leaving:
 
 def calibrate(order: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", ALONE, order, "calibrate", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=200)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, timeout=200)
 
 
 @pytest.fixture(scope="module")

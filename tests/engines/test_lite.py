@@ -358,7 +358,7 @@ def test_from_the_second_start_on_torch_is_not_loaded_and_the_matte_is_the_same(
 
     def start() -> tuple[str, str]:
         command = [sys.executable, "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, cwd=ROOT, env=environment)
         loaded, alphas = done.stdout.split()
         return loaded, alphas
 

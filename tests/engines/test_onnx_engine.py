@@ -514,7 +514,7 @@ def test_it_leaves_no_trace_and_reports_to_nobody(fixed: Path, tmp_path: Path) -
         [sys.executable, "-c", code, str(fixed)],
         env={**kept, **homes},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         check=False,
     )

@@ -360,7 +360,7 @@ def test_a_run_reports_to_nobody(weights: Path, tmp_path: Path, monkeypatch: pyt
     options = ["--source", "demo", "--width", "320", "--height", "180", "--engine", "openvino", "--headless"]
     options += ["--frames", "3", "--weights", str(weights), "--downsample-ratio", "0.5", "--report"]
     done = subprocess.run(
-        [sys.executable, "-c", ALONE, *options], capture_output=True, text=True, cwd=ROOT, timeout=120
+        [sys.executable, "-c", ALONE, *options], capture_output=True, encoding="utf-8", cwd=ROOT, timeout=120
     )
     assert done.returncode == 0, done.stderr
     assert "openvino" in done.stdout and "THE NETWORK WAS USED" not in done.stderr
@@ -401,7 +401,7 @@ print(sorted(set(failed)), sys.modules["openvino_telemetry"] is kept)
 
 def test_two_threads_import_quietly_at_once() -> None:
     command = [sys.executable, "-c", TWO_THREADS]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, timeout=120)
     assert done.stdout.strip() == "[] True", done.stderr
 
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 def told() -> Any:
     command = [sys.executable, "-W", "ignore", "-m", "tests.support.interpreted"]
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 

@@ -486,7 +486,9 @@ def test_a_picture_bomb_is_not_decoded_however_it_is_called(tmp_path: Path) -> N
         "def most(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
         "import av; before = most(); open_file(sys.argv[1]); print(most() - before)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
+    )
     assert int(done.stdout) < 200  # MiB; decoded it takes 412
 
 

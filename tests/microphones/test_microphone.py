@@ -497,7 +497,7 @@ def test_alsa_writes_nothing_past_the_program(tmp_path: Path) -> None:
             cwd=tmp_path,
             env={**os.environ, "PULSE_SERVER": f"unix:{tmp_path}/none", "PYTHONPATH": str(ROOT)},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=100,
         )
         assert done.returncode == 2 and done.stdout == "", done.stderr
@@ -507,7 +507,9 @@ def test_alsa_writes_nothing_past_the_program(tmp_path: Path) -> None:
 
 def test_nothing_of_it_is_loaded_without_the_option() -> None:
     code = "import rvm_live.apps.live, rvm_live.sinks.factory, sys; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, cwd=ROOT
+    ).stdout
     loaded_names = set(loaded.split())
     assert "rvm_live.sinks.recording.recorder" in loaded_names
     assert not {name for name in loaded_names if "microphone" in name or "sounddevice" in name or "listening" in name}

@@ -35,7 +35,7 @@ def reference_run(data: Path) -> dict[str, dict[str, list[float]]]:
         env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "OMP_NUM_THREADS": "2"},
         cwd=ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
         timeout=240,
     )

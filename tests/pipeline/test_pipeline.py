@@ -212,23 +212,37 @@ def test_reset_and_mirror_start_a_new_epoch() -> None:
 
 
 def test_frames_from_before_a_reset_are_not_shown_after_it() -> None:
-    """All queues are full of old frames; a reset discards them instead of showing them late."""
-    source = PatternSource(frames=1500)
+    """A composite that waits while a new epoch begins is thrown away instead of being shown late."""
+    source = PatternSource(frames=None, live=False)
     seen: list[int] = []
     pipeline: Pipeline
 
-    def on_write(item: Any) -> None:
-        seen.append(item.epoch)
-        assert item.epoch == pipeline._epoch.current or seen.count(item.epoch) == 1
-        if len(seen) % 10 == 0:
-            before = pipeline._epoch.current
-            pipeline.reset()
-            until(lambda: pipeline._epoch.current != before or pipeline.captured.closed, 5)
+    class Held(PassThroughEngine):
+        """Gives nothing of a new epoch before the last queue is empty."""
 
-    pipeline = Pipeline(source, PassThroughEngine(), DirectComposer(), [ListSink(on_write)])
+        epoch = 0
+
+        def matte(self, frame: Frame) -> Matte:
+            if frame.epoch != self.epoch:
+                self.epoch = frame.epoch
+                assert until(lambda: not len(pipeline.composed), 20)
+            return super().matte(frame)
+
+    def on_write(item: Any) -> None:
+        before = pipeline._epoch.current
+        assert item.epoch == before
+        seen.append(item.epoch)
+        if before == 4:
+            source.frames = source.delivered
+        elif seen.count(before) == 3:
+            assert until(lambda: len(pipeline.composed), 20)
+            pipeline.reset()
+            assert until(lambda: pipeline._epoch.current != before, 20)
+
+    pipeline = Pipeline(source, Held(), DirectComposer(), [ListSink(on_write)], overflow=Overflow.DROP_OLDEST)
     pipeline.run()
-    assert seen == sorted(seen)
-    assert seen[-1] > 3
+    assert seen == sorted(seen) and set(seen) == {0, 1, 2, 3, 4}
+    assert pipeline.composed.dropped >= 4
 
 
 def test_the_mirror_flips_frames_at_capture() -> None:
@@ -580,5 +594,5 @@ def test_a_program_that_ends_without_stopping_it_ends_it_in_good_order() -> None
                 print("closed", failed, flush=True)
         Pipeline(PatternSource(fps=100), PassThroughEngine(), DirectComposer(), [Telling()]).start()
     """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "closed False\n", "")

@@ -328,7 +328,7 @@ def test_the_window_is_drawn_again_only_when_something_moves(tmp_path: Path) -> 
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
         with process:
             display.window()

@@ -75,7 +75,7 @@ def test_the_examples_pass_the_type_checker_as_they_stand(tmp_path: Path) -> Non
         cwd=tmp_path,
         env={**os.environ, "MYPYPATH": str(ROOT)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -137,7 +137,7 @@ def test_the_example_of_an_engine_of_ones_own_runs_where_it_lies(weights: Path, 
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
     assert done.returncode == 0, done.stderr

@@ -798,7 +798,7 @@ def test_a_little_fuzzing_finds_nothing(target: str, tmp_path: Path) -> None:
         [sys.executable, "-m", "tools.fuzz", target, "--seconds", "4", "--corpus", str(tmp_path)],
         cwd=ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
     assert done.returncode == 0, done.stderr[-3000:]

@@ -34,7 +34,7 @@ def loaded_by(code: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys\nprint('\\n'.join(sys.modules))"],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     return {line.partition(".")[0] for line in done.stdout.splitlines()}

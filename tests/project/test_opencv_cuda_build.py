@@ -99,7 +99,7 @@ def test_each_missing_thing_is_one_line_and_the_exit_code_is_2(tmp_path: Path) -
         cwd=ROOT,
         env={"PATH": str(tmp_path), "HOME": str(tmp_path)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=60,
     )
     assert done.returncode == 2
@@ -446,7 +446,7 @@ def with_built(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
 

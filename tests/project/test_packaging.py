@@ -74,7 +74,7 @@ def resolve(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
             cwd=ROOT,
             env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0", "UV_HTTP_RETRIES": "1"},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=250,
             check=False,
         )
@@ -181,7 +181,7 @@ def test_the_container_s_steps_make_an_environment_that_mattes(tmp_path: Path) -
     shutil.copytree(ROOT, tree, ignore=ignored)
     words = command.replace("/opt/rvm-live", str(tmp_path / "env")).replace("$TORCH", "auto").split()
     done = subprocess.run(
-        [sys.executable, *words[1:]], cwd=tree, capture_output=True, text=True, timeout=600, check=False
+        [sys.executable, *words[1:]], cwd=tree, capture_output=True, encoding="utf-8", timeout=600, check=False
     )
     if done.returncode and "No matching distribution" in done.stderr + done.stdout:
         pytest.skip("no registry can be reached")

@@ -42,7 +42,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(installed: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(installed / "python"), "-I", *arguments], cwd=cwd, capture_output=True, text=True, timeout=120
+        [str(installed / "python"), "-I", *arguments], cwd=cwd, capture_output=True, encoding="utf-8", timeout=120
     )
 
 

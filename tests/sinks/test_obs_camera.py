@@ -171,7 +171,7 @@ for device in (LoopbackCamera("/dev/video42"), ObsCamera("v4l2loopback", "/dev/v
 """
     environment = {**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", timeout=120, check=True
     )
     assert done.stdout.split("\n")[:2] == ["/dev/video42 (stand-in)", "/dev/video42"]
 

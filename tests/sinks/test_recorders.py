@@ -392,7 +392,7 @@ except SinkError as error:
 
 def run_full(path: str, limit: int) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", FULL, path, str(limit)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=120)
 
 
 def incomplete(target: str) -> str:
@@ -473,7 +473,9 @@ def test_what_a_killed_program_recorded_is_found_by_the_next(
     tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / f"take{suffix}"
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path)], cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8"
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "written\n"
     process.kill()

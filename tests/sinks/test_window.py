@@ -133,7 +133,7 @@ def running(screen: Display, env: dict[str, str] | None = None, **options: objec
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     with process:
         app = App(process)
@@ -752,7 +752,7 @@ toolkit.close()
 def test_a_toolkit_shows_a_picture_takes_keys_and_notices_its_end(screen: Display) -> None:
     command = [sys.executable, "-c", PREVIEW]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=screen.env, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(command, env=screen.env, cwd=ROOT, stdout=pipe, stderr=pipe, encoding="utf-8") as process:
         shown = screen.wait_for(lambda picture: share(picture, (0, 200, 255)) > 0.9, "look")
         assert share(shown, (0, 200, 255)) > 0.9
         screen.key("k", "look")
@@ -784,12 +784,12 @@ def test_a_picture_is_chosen_in_the_systems_own_window(tmp_path: Path) -> None:
         env = {**display.env, "PATH": ""}  # uses Tk's, whatever else this desktop has
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         command = [sys.executable, "-c", CHOOSE]
-        with subprocess.Popen(command, env=env, cwd=ROOT, text=True, **pipes) as process:
+        with subprocess.Popen(command, env=env, cwd=ROOT, encoding="utf-8", **pipes) as process:
             display.window(title)
             display.type(str(picture), title)
             assert process.stdout is not None and process.stdout.readline() == f"{picture}\n"
             process.kill()
-        with subprocess.Popen(command, env=env, cwd=ROOT, text=True, **pipes) as process:
+        with subprocess.Popen(command, env=env, cwd=ROOT, encoding="utf-8", **pipes) as process:
             display.window(title)
             told, complaints = process.communicate("\n", timeout=60)
             assert (told, complaints) == ("end\n", "") and not display.has_window(title)
@@ -827,7 +827,12 @@ except DisplayError as error:
 def test_without_a_display_there_is_one_clear_line(settings: dict[str, str], words: str) -> None:
     env = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
     done = subprocess.run(
-        [sys.executable, "-c", OPEN], env={**env, **settings}, cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", OPEN],
+        env={**env, **settings},
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
     )
     assert done.returncode == 7, done.stderr
     assert words in done.stdout and done.stdout.startswith("no window can be opened: ")

@@ -70,7 +70,7 @@ def running(
     ]
     environment = {**display.env, **(env or {}), "PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=pipe, stderr=pipe, encoding="utf-8") as process:
         program = Program(process)
         try:
             yield program

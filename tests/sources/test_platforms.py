@@ -191,7 +191,7 @@ def test_opencv_finds_its_variables_when_it_is_imported(given: dict[str, str], s
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENCV_")}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, env={**clean, **given})
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, cwd=ROOT, env={**clean, **given})
     assert done.stdout.splitlines()[0] == seen, done.stderr
 
 

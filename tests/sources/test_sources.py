@@ -592,7 +592,9 @@ def test_capture_libraries_keep_quiet() -> None:
                 print(error)
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENCV_")}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT, env=clean)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=60, cwd=ROOT, env=clean
+    )
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 3
 

@@ -187,14 +187,16 @@ class Display:
 
     def _search(self, *how: str) -> list[str]:
         command = ["xdotool", "search", "--onlyvisible", *how]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60).stdout.split()
+        return subprocess.run(command, env=self.env, capture_output=True, encoding="utf-8", timeout=60).stdout.split()
 
     def _name_of(self, window: str) -> str:
         command = ["xdotool", "getwindowname", window]
-        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60).stdout.rstrip("\n")
+        return subprocess.run(command, env=self.env, capture_output=True, encoding="utf-8", timeout=60).stdout.rstrip(
+            "\n"
+        )
 
     def _xdotool(self, *arguments: str) -> str:
-        done = subprocess.run(["xdotool", *arguments], env=self.env, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["xdotool", *arguments], env=self.env, capture_output=True, encoding="utf-8", timeout=60)
         if done.returncode != 0:
             raise RuntimeError(f"xdotool {' '.join(arguments)}: {done.stderr.strip() or done.returncode}")
         return done.stdout

@@ -211,7 +211,7 @@ def opened_apart(kind: str, good: Path, paths: list[Path], trap: Path) -> list[O
     """
     told = json.dumps([kind, str(good), str(trap), *map(str, paths)])
     done = subprocess.run(
-        [sys.executable, "-c", _OPENING], input=told, capture_output=True, text=True, cwd=ROOT, timeout=200
+        [sys.executable, "-c", _OPENING], input=told, capture_output=True, encoding="utf-8", cwd=ROOT, timeout=200
     )
     outcomes = [Outcome(*json.loads(line)) for line in done.stdout.splitlines()]
     if done.returncode or len(outcomes) != len(paths):

@@ -135,7 +135,7 @@ class Session:
 
     def dump(self) -> str:
         """Everything in the session, as ``pw-dump`` reports it."""
-        done = subprocess.run(["pw-dump"], env=self.env, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["pw-dump"], env=self.env, capture_output=True, encoding="utf-8", timeout=60)
         return done.stdout
 
     def read(self, kind: str = "I420", size: tuple[int, int] = (640, 360)) -> Reader:
@@ -163,7 +163,7 @@ class Session:
         command = ["dbus-send", "--session", "--print-reply", f"--dest={told[0]}", *told[1:]]
 
         def look() -> bool:
-            done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60)
+            done = subprocess.run(command, env=self.env, capture_output=True, encoding="utf-8", timeout=60)
             return "boolean true" in done.stdout
 
         return until(look)

@@ -38,7 +38,7 @@ def receiving(address: str, path: Path, *, listen: bool = False) -> Iterator[sub
         [sys.executable, "-m", "tests.support.receiver", address, json.dumps(options), str(path)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     try:
         assert process.stdout is not None

@@ -168,7 +168,7 @@ def as_somebody(*arguments: str | Path, env: dict[str, str], cwd: Path) -> subpr
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **env},
         cwd=cwd,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
 
@@ -215,7 +215,7 @@ def test_a_full_disk_is_no_reason_to_stop(film: Path, tmp_path: Path) -> None:
         ["unshare", "-m", "bash", "-c", f"{mount}; {run}"],
         env={**os.environ, "PYTHONPATH": str(ROOT), "RVM_LIVE_CACHE": str(tmp_path / "full")},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
     if "mount" in done.stderr:

@@ -40,7 +40,7 @@ def run(code: str, library: Path | None, mode: str = "") -> object:
     if library is not None:
         env["LD_LIBRARY_PATH"] = str(library)
     done = subprocess.run(
-        [sys.executable, "-c", SHOW + code], env=env, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", SHOW + code], env=env, capture_output=True, encoding="utf-8", timeout=60, check=True
     )
     assert done.stderr == ""
     return json.loads(done.stdout)
@@ -204,7 +204,7 @@ def test_the_program_reads_the_card_its_engine_works_on_and_lets_others_sleep(
     env = {**os.environ, "LD_LIBRARY_PATH": str(library), "FAKE_NVML_LOG": str(log), "PYTHONPATH": str(ROOT)}
     engine = ("--engine", "tests.support.engines:SaysWhereEngine", "--device", device)
     command = [sys.executable, "-m", "rvm_live", "--source", "demo", "--headless", *engine, "--duration", "3"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    done = subprocess.run(command, env=env, capture_output=True, encoding="utf-8", timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert set(log.read_text().split() if log.exists() else []) == read
 

@@ -112,7 +112,7 @@ def test_a_hog_is_of_others_and_this_process_and_a_child_are_not() -> None:
     """Inequalities that hold however busy the machine is: a part is never more than the whole."""
     import psutil  # type: ignore[import-untyped]
 
-    started = subprocess.run([sys.executable, "-c", _ORPHAN, _HOG], check=True, capture_output=True, text=True)
+    started = subprocess.run([sys.executable, "-c", _ORPHAN, _HOG], check=True, capture_output=True, encoding="utf-8")
     hog = psutil.Process(int(started.stdout))  # its parent has ended, so it is nobody's child
     try:
         with subprocess.Popen([sys.executable, "-c", _HOG]) as child:

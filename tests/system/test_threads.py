@@ -101,7 +101,7 @@ def test_apply_does_what_the_plan_says(first: str) -> None:
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_"))}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, cwd=ROOT, env=environment)
     assert done.stdout.split() == ["1", "1"]
 
 
@@ -202,7 +202,7 @@ def test_no_thread_is_tied_to_a_core(weights: Path, work: str, what: str) -> Non
     own = next(line.split()[1] for line in status.splitlines() if line.startswith("Cpus_allowed_list"))
     command = [sys.executable, "-c", WATCHED + work + TOLD, what, str(weights)]
     environment = {**os.environ, "RVM_LIVE_CORES": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=200)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, env=environment, timeout=200)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].split() == [own]
 

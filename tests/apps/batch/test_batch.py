@@ -357,7 +357,7 @@ def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
         clip = make_movie(tmp_path / f"{frames}.mp4", frames=frames, fps=60, size=(192, 128))
         command = [sys.executable, "-c", code, "batch", *HALF, str(clip), "-o", str(tmp_path / "out")]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
         peaks.append(float(done.stdout.splitlines()[-1]))
     assert peaks[1] - peaks[0] < 50, f"{peaks} MB"
 

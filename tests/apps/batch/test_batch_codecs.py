@@ -383,7 +383,7 @@ def test_memory_that_really_runs_out(weights: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(1_700_000_000), *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT), "MALLOC_ARENA_MAX": "1"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "out of memory on cpu" in done.stdout

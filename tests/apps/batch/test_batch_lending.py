@@ -131,6 +131,6 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path: Path) -> None:
         command = [sys.executable, "-c", code, "batch", "--engine", "lite", "--device", "cpu", str(folder)]
         command += ["-o", str(tmp_path / "out"), "--force"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
         peaks.append(float(done.stdout.splitlines()[-1]))
     assert peaks[1] - peaks[0] < 60, f"{peaks} MB"

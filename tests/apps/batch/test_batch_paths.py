@@ -145,7 +145,7 @@ def test_a_folder_that_cannot_be_read_is_told(clip: Path, request: pytest.Fixtur
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     for named in (place / "in", place / "in" / "locked", place / "in" / "locked" / "clip.mp4"):
         done = subprocess.run(
-            [sys.executable, "-c", code, str(named)], env=environment, capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", code, str(named)], env=environment, capture_output=True, encoding="utf-8", timeout=60
         )
         (told,) = done.stdout.splitlines()
         assert "Permission denied" in told, done

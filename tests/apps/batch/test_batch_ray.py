@@ -45,7 +45,7 @@ def _cluster() -> Iterator[str]:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -113,10 +113,9 @@ def test_a_worker_that_is_killed_is_replaced_and_its_file_goes_on(cluster: str, 
     out = tmp_path / "out"
     assert call("batch", tmp_path / "in", "-o", tmp_path / "alone", *FILM, *REMEMBERING).code == 0
     with start("batch", tmp_path / "in", "-o", out, *FILM, *REMEMBERING, f"--ray={cluster}", "--json") as process:
+        until(lambda: len(workers()) == 2, 90)
         until(lambda: (out / ".output_a.parts" / "00002.json").exists(), 90)
-        victims = workers()
-        assert len(victims) == 2
-        victims[0].send_signal(signal.SIGKILL)
+        workers()[0].send_signal(signal.SIGKILL)
         done = finish(process, timeout=90)
     assert done.code == 0, done.out + done.err
     events = [json.loads(line) for line in done.out.splitlines()]

@@ -87,7 +87,7 @@ def test_somebody_is_learnt_listed_found_and_forgotten(
     assert kept.name in said("--list").out
     assert said("--forget", kept.name).code == 0
     assert learned.listed() == []
-    assert "nothing was learnt" in said("--list").out
+    assert "nothing has been learnt" in said("--list").out
 
 
 def better(learnt: object) -> object:

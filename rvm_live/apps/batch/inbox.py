@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -90,7 +91,7 @@ def watch(
 
 def _folder(text: str) -> Path:
     path = Path(text).expanduser()
-    if not path.is_dir():
+    if not os.path.isdir(path):  # unlike Path.is_dir() it does not raise for a name that is too long
         raise SettingsError(f"--watch takes folders: {text!r} is not a folder")
     return path
 

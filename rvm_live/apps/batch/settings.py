@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -245,7 +246,7 @@ class BatchSettings:
             "a list of cuts already has starts and ends: leave out --start and --end",
         )
         Span.of(self.start, self.end)
-        require(self.mask is None or self.mask.exists(), f"there is no mask {self.mask}")
+        require(self.mask is None or os.path.exists(self.mask), f"there is no mask {self.mask}")
         if self.region is not None:
             Region.parse(self.region)
 

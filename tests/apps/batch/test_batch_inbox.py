@@ -94,6 +94,7 @@ def test_a_program_that_watches_works_off_what_comes_and_ends_in_good_order(tmp_
         (None, ("in",), "--watch needs a folder"),
         ("in/out", ("in",), "is inside a watched folder"),
         ("out", ("in/clip.mp4",), "--watch takes folders"),
+        ("out", ("x" * 5000,), "--watch takes folders"),
     ],
 )
 def test_what_cannot_be_watched_is_told(

@@ -30,7 +30,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "embedding.md")
 def run_example(number: int, *arguments: str, weights: Path, cwd: Path) -> Outcome:
     """Run the example as a script in that folder, in this process."""
     script = cwd / "example.py"
-    script.write_text(EXAMPLES[number])
+    script.write_text(EXAMPLES[number], encoding="utf-8")
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(cwd)
@@ -66,7 +66,7 @@ def test_there_are_eight_examples_that_import_from_the_package_alone() -> None:
 def test_the_examples_pass_the_type_checker_as_they_stand(tmp_path: Path) -> None:
     files = [tmp_path / f"example{number}.py" for number in range(len(EXAMPLES))]
     for file, example in zip(files, EXAMPLES, strict=True):
-        file.write_text(example)
+        file.write_text(example, encoding="utf-8")
     files += write_parts(tmp_path / "library").glob("parts/*.py")
     # The package's own modules run in their own test, and report nothing here.
     strict = ["--strict", "--config-file=", "--follow-imports=silent", f"--cache-dir={tmp_path / 'cache'}"]
@@ -118,7 +118,7 @@ def test_the_example_beside_a_main_loop_ends_when_it_is_told_to(weights: Path, t
 
 
 def test_the_example_of_an_engine_of_ones_own_runs_where_it_lies(weights: Path, tmp_path: Path) -> None:
-    (tmp_path / "mymatte.py").write_text(EXAMPLES[ENGINE])
+    (tmp_path / "mymatte.py").write_text(EXAMPLES[ENGINE], encoding="utf-8")
     (tmp_path / "bin").mkdir()
     script = tmp_path / "bin" / "rvm-live"
     script.write_text("from rvm_live.__main__ import main\nmain()\n")

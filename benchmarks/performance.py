@@ -23,6 +23,12 @@ SHOWN = {
     "engine at 66:",
     "gpu": "The live path on a GPU, from the frame in host memory to the composite in host memory:",
 }
+HELD = {
+    "compare": "**The same processor held to AVX2**, as most laptops have it: without AVX-512 and bfloat16. Matting "
+    "compared with others:",
+    "live": "And the whole program, held to AVX2:",
+}
+"""What is shown of the results in the folder ``avx2``."""
 LABELS = {
     "1280x720": "at 1280×720",  # noqa: RUF001 - the sign that the pages have everywhere
     "alpha MAD e-3": "alpha differs by",
@@ -44,6 +50,10 @@ def block(folder: Path = RESULTS) -> str:
             parts.append(f"{textwrap.fill(words, 120)}\n\n{_table(found[name])}\n\n{_made(found[name])}")
         if name in found and name == "compare" and (folder / "compare.png").exists():
             parts.append("![Milliseconds a frame](../benchmarks/results/compare.png)")
+    held = results(folder / "avx2")
+    for name, words in HELD.items():
+        if name in held:
+            parts.append(f"{textwrap.fill(words, 120)}\n\n{_table(held[name])}\n\n{_made(held[name])}")
     if "gpu" not in found:
         parts.append("Nothing has been measured on a GPU yet: `python -m benchmarks gpu` is ready for it.")
     return "\n\n".join(parts)

@@ -13,6 +13,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from rvm_live.apps.batch.media import facts_of
 from rvm_live.backgrounds.parse import parse
 from rvm_live.backgrounds.video import _converted as converted
 from rvm_live.core.errors import (
+    EndOfSource,
     BackgroundError,
     RvmLiveError,
     SourceLostError,
@@ -39,6 +41,7 @@ from rvm_live.core.errors import (
 )
 from rvm_live.core.settings import SourceSettings
 from rvm_live.media import image_files
+from rvm_live.media.ffmpeg import open_file
 from rvm_live.network.network import MattingNetwork
 from rvm_live.sinks.recording.video_file import VideoFile
 from rvm_live.sinks.recording.writers import Shot
@@ -826,6 +829,35 @@ def test_a_film_of_gigantic_pictures_is_refused_before_one_is_decoded(tmp_path: 
                 source.release()
         else:
             parse(f"video:{path}")[0].open()
+
+
+def test_a_film_that_turns_gigantic_on_its_way_is_not_decoded_further(tmp_path: Path) -> None:
+    """The header speaks of 64x48, and so is the first picture; the second one is of 144 megapixels."""
+    path = tmp_path / "grows.mov"
+
+    def packets(height: int, width: int) -> list[Any]:
+        codec = av.CodecContext.create("png", "w")
+        codec.width, codec.height, codec.pix_fmt, codec.time_base = width, height, "gray", Fraction(1, 25)
+        frame = av.VideoFrame.from_ndarray(np.zeros((height, width), np.uint8), format="gray")
+        return [*codec.encode(frame), *codec.encode(None)]
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("png", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "gray"
+        for number, packet in enumerate([*packets(48, 64), *packets(9000, 16000)]):
+            packet.stream, packet.time_base, packet.pts, packet.dts = stream, Fraction(1, 25), number, number
+            container.mux(packet)
+    seen = []
+    with open_file(path) as container, pytest.raises(av.error.FFmpegError):
+        for frame in container.decode(video=0):
+            seen.append((frame.width, frame.height))
+    source = VideoFileSource(SourceSettings(str(path), realtime=False))
+    source.open()
+    with suppress(RvmLiveError, EndOfSource):
+        for _ in range(3):
+            seen.append(source.read().image.shape[1::-1])
+    source.release()
+    assert len(seen) >= 2 and set(seen) == {(64, 48)}
 
 
 def test_a_pipe_as_a_background_video_does_not_block(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ from rvm_live.apps.batch.media import facts_of
 from rvm_live.backgrounds.parse import parse
 from rvm_live.backgrounds.video import _converted as converted
 from rvm_live.core.errors import (
-    EndOfSource,
     BackgroundError,
+    EndOfSource,
     RvmLiveError,
     SourceLostError,
     SourceUnavailableError,

@@ -182,7 +182,9 @@ class _FakeCapture:
         if not self._open or (self._device.frames is not None and self._number >= self._device.frames):
             return False
         now = time.perf_counter()
-        self._due = max(self._due + 1 / self._fps, now - 1)
+        self._due = max(
+            self._due + 1 / self._fps, now - 2 / self._fps
+        )  # as a camera: it does not keep what nobody fetched
         time.sleep(max(0.0, min(self._due - now, 1.0)))
         self._number += 1
         return True

@@ -275,7 +275,7 @@ def test_in_a_folder_official_names_come_first(data: Path, weights: Path, tmp_pa
     with pytest.raises(WeightsError) as error:
         w.resolve(EngineSettings(weights=tmp_path, model="resnet50"))
     assert "no usable weights for resnet50" in told(error)
-    assert "b.pth holds mobilenetv3" in told(error)
+    assert "b.pth contains mobilenetv3" in told(error)
     save_file(formula_network(data, "resnet50", "fast_guided_filter").state_dict(), tmp_path / "z.safetensors")
     assert w.resolve(EngineSettings(weights=tmp_path, model="resnet50")) == tmp_path / "z.safetensors"
 

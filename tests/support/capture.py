@@ -182,6 +182,7 @@ class _FakeCapture:
         if not self._open or (self._device.frames is not None and self._number >= self._device.frames):
             return False
         now = time.perf_counter()
+        # As a camera: what nobody fetched in time is not kept.
         self._due = max(
             self._due + 1 / self._fps, now - 2 / self._fps
         )  # as a camera: it does not keep what nobody fetched

@@ -107,10 +107,16 @@ def keep(name: str, model: Any) -> None:
             os.replace(new, home / name)
 
 
-def keep_if_possible(name: str, model: Any) -> None:
-    """Like :func:`keep`; a failure is reported once, and the model is made again the next time."""
+def keep_if_possible(core: Any, name: str, model: Any) -> Any:
+    """Like :func:`keep`; a failure is reported once, and the model is made again the next time.
+
+    Returns:
+        The model to use: the one that every later start reads, because it sums in another order than the one that was
+        just converted and may round differently; ``model`` itself if it could not be stored.
+    """
     if folders.kept_in(folder()):
         try:
             keep(name, model)
         except OSError as error:
             folders.tell_once(f"the converted network cannot be stored in {folder()}: {error.strerror or error}")
+    return kept(core, name) or model

@@ -298,10 +298,7 @@ class LiteEngine(Engine):
 
             model = openvino_model(self._load())
             if name:
-                keep_if_possible(name, model)
-                # Use the file, as every later start will: a model read from it sums in another order and may round
-                # differently.
-                model = kept(self._core, name) or model
+                model = keep_if_possible(self._core, name, model)
         return model
 
     def _load(self) -> LiteNetwork:

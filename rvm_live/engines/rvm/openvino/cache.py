@@ -263,8 +263,8 @@ class OpenVinoCache:
                 finally:
                     self.phase = ""
                 _log.info("converted the network in %.1f s", (SYSTEM_CLOCK.now_ns() - began_ns) / 1e9)
-                for name, each in zip(names, (coarse, model), strict=True):
-                    keep_if_possible(name, each)
+                parts = zip(names, (coarse, model), strict=True)
+                coarse, model = (keep_if_possible(self._core, name, each) for name, each in parts)
             self._kept[refined] = coarse, model
             return coarse, model
 

@@ -13,30 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rvm_live.core.arrays import Bytes
-from training.render import SHEET
-from training.scene import (
-    Alike,
-    Beside,
-    Coarse,
-    Cut,
-    Dress,
-    Fill,
-    Filter,
-    Hide,
-    Hold,
-    Jpeg,
-    Lit,
-    Noise,
-    Over,
-    Portrait,
-    Put,
-    Sample,
-    Scene,
-    Shaded,
-    Shadow,
-    Split,
-    View,
-)
+from training import scene as kinds
 
 __all__ = ["Frames"]
 
@@ -47,7 +24,7 @@ _BORDERS = {"border": cv2.BORDER_REPLICATE, "reflection": cv2.BORDER_REFLECT, "z
 class _Frames:
     """The four pictures of a scene in progress: frames uint8 (h, w, 3) or (h, w), only one if all frames are alike."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: kinds.Scene) -> None:
         self.width, self.height = scene.width, scene.height
         self.below = [np.zeros((scene.height, scene.width, 3), np.uint8)]
         self.alpha = [np.zeros((scene.height, scene.width), np.uint8)]
@@ -88,7 +65,7 @@ class Frames:
         self._read = read
         self._sheets: list[NDArray[np.int16]] = []
 
-    def __call__(self, scene: Scene) -> tuple[Bytes, Bytes]:
+    def __call__(self, scene: kinds.Scene) -> tuple[Bytes, Bytes]:
         """Pictures uint8 (T, h, w, 3) BGR and alpha uint8 (T, h, w)."""
         frames = self._run(scene)
         below, alpha = frames.below, frames.alpha
@@ -99,13 +76,13 @@ class Frames:
         whole = [np.stack([each[number % len(each)] for number in range(scene.time)]) for each in (below, alpha)]
         return whole[0], whole[1]
 
-    def _run(self, scene: Scene) -> _Frames:
+    def _run(self, scene: kinds.Scene) -> _Frames:
         frames = _Frames(scene)
         for step in scene.steps:
             _TAKEN[type(step)](self, frames, step)
         return frames
 
-    def _viewed(self, frames: _Frames, view: View) -> list[Bytes]:
+    def _viewed(self, frames: _Frames, view: kinds.View) -> list[Bytes]:
         """The frames that a view shows: uint8 (h, w, 3), or (h, w, 4) with alpha."""
         seen: dict[Any, Bytes] = {}  # read a still's one frame only once
         names = [told if isinstance(told, tuple) else "painted" for told in view.pictures]
@@ -133,45 +110,45 @@ class Frames:
                 made.append(np.asarray(cv2.warpPerspective(picture, matrix, size, **how)))
         return made
 
-    def _sample(self, frames: _Frames, step: Sample) -> None:
+    def _sample(self, frames: _Frames, step: kinds.Sample) -> None:
         seen = self._viewed(frames, step.view)
         if seen[0].shape[2] == 4:
             setattr(frames, "alpha" if step.on == "below" else "mask", _each(lambda e: cv2.extractChannel(e, 3), seen))
             seen = _each(lambda each: cv2.cvtColor(each, cv2.COLOR_BGRA2BGR), seen)
         setattr(frames, step.on, seen)
 
-    def _put(self, frames: _Frames, step: Put) -> None:
+    def _put(self, frames: _Frames, step: kinds.Put) -> None:
         ((seen),) = self._viewed(frames, step.view)
         front = cv2.cvtColor(seen, cv2.COLOR_BGRA2BGR)
         free = cv2.cvtColor(255 - np.asarray(cv2.extractChannel(seen, 3)), cv2.COLOR_GRAY2BGR)
         frames.below = _each(lambda each: cv2.add(front, _times(each, np.asarray(free))), frames.below)
 
-    def _fill(self, frames: _Frames, step: Fill) -> None:
+    def _fill(self, frames: _Frames, step: kinds.Fill) -> None:
         frames.front = [np.full((frames.height, frames.width, 3), step.colour, np.uint8)]
 
-    def _cut(self, frames: _Frames, step: Cut) -> None:
+    def _cut(self, frames: _Frames, step: kinds.Cut) -> None:
         frames.mask = [_filled(frames, step.shape)]
 
-    def _lit(self, frames: _Frames, step: Lit) -> None:
+    def _lit(self, frames: _Frames, step: kinds.Lit) -> None:
         setattr(frames, step.on, _each(lambda each: step.light(each), getattr(frames, step.on)))
 
-    def _shaded(self, frames: _Frames, step: Shaded) -> None:
+    def _shaded(self, frames: _Frames, step: kinds.Shaded) -> None:
         frames.front = _each(lambda each: step.shade(each), frames.front)
 
-    def _filter(self, frames: _Frames, step: Filter) -> None:
+    def _filter(self, frames: _Frames, step: kinds.Filter) -> None:
         frames.below = _each(lambda each: cv2.sepFilter2D(each, -1, step.across, step.down), frames.below)
 
-    def _split(self, frames: _Frames, step: Split) -> None:
+    def _split(self, frames: _Frames, step: kinds.Split) -> None:
         how = cv2.INTER_CUBIC if step.smooth else cv2.INTER_NEAREST
         upper = cv2.resize(step.cells, (frames.width, frames.height), interpolation=how)[..., None] > 127
         frames.below = _each(lambda below, front: np.where(upper, below, front), frames.below, frames.front)
 
-    def _over(self, frames: _Frames, step: Over) -> None:
+    def _over(self, frames: _Frames, step: kinds.Over) -> None:
         frames.below = _each(_laid, frames.below, frames.front, frames.mask)
         if step.person:
             frames.alpha = _each(lambda old, new: cv2.add(new, _times(old, 255 - new)), frames.alpha, frames.mask)
 
-    def _dress(self, frames: _Frames, step: Dress) -> None:
+    def _dress(self, frames: _Frames, step: kinds.Dress) -> None:
         height = frames.height
         pattern = self._viewed(frames, step.pattern)[0] if step.pattern is not None else None
         rows = np.clip((np.arange(height) - step.shoulders * height) / (0.04 * height + 1), 0, 1).astype(np.float32)
@@ -185,29 +162,29 @@ class Frames:
 
         frames.front = _each(dressed, frames.front)
 
-    def _filling(self, frames: _Frames, fill: View | NDArray[np.float64]) -> Bytes:
-        if isinstance(fill, View):
+    def _filling(self, frames: _Frames, fill: kinds.View | NDArray[np.float64]) -> Bytes:
+        if isinstance(fill, kinds.View):
             return self._viewed(frames, fill)[0]
         return np.full((frames.height, frames.width, 3), fill, np.uint8)
 
-    def _hold(self, frames: _Frames, step: Hold) -> None:
+    def _hold(self, frames: _Frames, step: kinds.Hold) -> None:
         mask, fill = _filled(frames, *step.shapes), self._filling(frames, step.fill)
         frames.front = _each(lambda each: np.where(mask[..., None] > 127, fill, each), frames.front)
         frames.mask = _each(lambda each: np.maximum(each, mask), frames.mask)
 
-    def _hide(self, frames: _Frames, step: Hide) -> None:
+    def _hide(self, frames: _Frames, step: kinds.Hide) -> None:
         mask, fill = _filled(frames, step.shape), self._filling(frames, step.fill)
         frames.below = _each(lambda each: np.where(mask[..., None] > 127, fill, each), frames.below)
         frames.alpha = _each(lambda each: _times(each, 255 - mask), frames.alpha)
 
-    def _alike(self, frames: _Frames, step: Alike) -> None:
+    def _alike(self, frames: _Frames, step: kinds.Alike) -> None:
         lower = slice(frames.height // 2, None)
         mean = cv2.mean(frames.front[0][lower], frames.mask[0][lower])[:3]
         colour = np.clip(np.array(mean) + step.off, 0, 255).astype(np.uint8)
         plain = np.full((frames.height, frames.width, 3), colour, np.uint8)
         frames.below = _each(lambda e: cv2.addWeighted(e, 1 - step.share, plain, step.share, 0), frames.below)
 
-    def _shadow(self, frames: _Frames, step: Shadow) -> None:
+    def _shadow(self, frames: _Frames, step: kinds.Shadow) -> None:
         shift = np.array([[1, 0, step.shift[0]], [0, 1, step.shift[1]]])
 
         def dark(below: Bytes, mask: Bytes) -> Bytes:
@@ -217,13 +194,13 @@ class Frames:
 
         frames.below = _each(dark, frames.below, frames.mask)
 
-    def _beside(self, frames: _Frames, step: Beside) -> None:
+    def _beside(self, frames: _Frames, step: kinds.Beside) -> None:
         free = np.asarray(cv2.cvtColor(255 - step.hidden, cv2.COLOR_GRAY2BGR))
         lighter = _each(lambda each: cv2.add(each, step.glow), frames.below)
         frames.below = _each(lambda each: cv2.add(step.front, _times(each, free)), lighter)
         frames.alpha = _each(lambda each: _times(each, 255 - step.hidden), frames.alpha)
 
-    def _portrait(self, frames: _Frames, step: Portrait) -> None:
+    def _portrait(self, frames: _Frames, step: kinds.Portrait) -> None:
         (x, y, across, down), size = step.box, (frames.width, frames.height)
         picture = step.light(self._run(step.scene).below[0])
         small = np.array([[across / size[0], 0, x], [0, down / size[1], y]])
@@ -233,13 +210,13 @@ class Frames:
         cv2.rectangle(front, *corners, step.colour.tolist(), step.edge)
         frames.front, frames.mask = [front], [mask]
 
-    def _coarse(self, frames: _Frames, step: Coarse) -> None:
+    def _coarse(self, frames: _Frames, step: kinds.Coarse) -> None:
         small = _each(lambda each: cv2.resize(each, step.size, interpolation=cv2.INTER_LINEAR), frames.below)
         frames.below = _each(lambda each: cv2.resize(each, (frames.width, frames.height)), small)
 
-    def _noise(self, frames: _Frames, step: Noise) -> None:
+    def _noise(self, frames: _Frames, step: kinds.Noise) -> None:
         if not self._sheets:
-            sheet = np.random.default_rng(5).normal(0, 64, (*SHEET, 3)).astype(np.int16)
+            sheet = np.random.default_rng(5).normal(0, 64, (*kinds.SHEET, 3)).astype(np.int16)
             self._sheets = [sheet, np.asarray(cv2.GaussianBlur(sheet, (0, 0), 0.8) * 2, np.int16)]
         made = []
         for number, (sheet_, y, x) in enumerate(step.places):
@@ -248,7 +225,7 @@ class Frames:
             made.append(np.asarray(cv2.addWeighted(below, 1.0, noise, weight, 0.0, dtype=cv2.CV_8U)))
         frames.below = made
 
-    def _jpeg(self, frames: _Frames, step: Jpeg) -> None:
+    def _jpeg(self, frames: _Frames, step: kinds.Jpeg) -> None:
         how = [cv2.IMWRITE_JPEG_QUALITY, step.quality]
         frames.below = _each(
             lambda each: cv2.imdecode(cv2.imencode(".jpg", each, how)[1], cv2.IMREAD_COLOR), frames.below
@@ -256,23 +233,23 @@ class Frames:
 
 
 _TAKEN: dict[type, Callable[[Frames, _Frames, Any], None]] = {
-    Sample: Frames._sample,
-    Put: Frames._put,
-    Fill: Frames._fill,
-    Cut: Frames._cut,
-    Lit: Frames._lit,
-    Shaded: Frames._shaded,
-    Filter: Frames._filter,
-    Split: Frames._split,
-    Over: Frames._over,
-    Dress: Frames._dress,
-    Hold: Frames._hold,
-    Hide: Frames._hide,
-    Alike: Frames._alike,
-    Shadow: Frames._shadow,
-    Beside: Frames._beside,
-    Portrait: Frames._portrait,
-    Coarse: Frames._coarse,
-    Noise: Frames._noise,
-    Jpeg: Frames._jpeg,
+    kinds.Sample: Frames._sample,
+    kinds.Put: Frames._put,
+    kinds.Fill: Frames._fill,
+    kinds.Cut: Frames._cut,
+    kinds.Lit: Frames._lit,
+    kinds.Shaded: Frames._shaded,
+    kinds.Filter: Frames._filter,
+    kinds.Split: Frames._split,
+    kinds.Over: Frames._over,
+    kinds.Dress: Frames._dress,
+    kinds.Hold: Frames._hold,
+    kinds.Hide: Frames._hide,
+    kinds.Alike: Frames._alike,
+    kinds.Shadow: Frames._shadow,
+    kinds.Beside: Frames._beside,
+    kinds.Portrait: Frames._portrait,
+    kinds.Coarse: Frames._coarse,
+    kinds.Noise: Frames._noise,
+    kinds.Jpeg: Frames._jpeg,
 }

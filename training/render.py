@@ -12,40 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from rvm_live.core.arrays import Bytes
+from training import scene as kinds
 from training import tensors
 from training.augment import Light
-from training.scene import (
-    Alike,
-    Beside,
-    Coarse,
-    Cut,
-    Dress,
-    Fill,
-    Filter,
-    Hide,
-    Hold,
-    Jpeg,
-    Lit,
-    Noise,
-    Over,
-    Portrait,
-    Put,
-    Sample,
-    Scene,
-    Shaded,
-    Shadow,
-    Split,
-    View,
-    gaussian,
-)
 from training.store import Store
 
-__all__ = ["SHEET", "Renderer"]
+__all__ = ["Renderer"]
 
 Tensor = torch.Tensor
 
-SHEET = (720, 1024)
-"""Height and width of the sheets that noise is cut from."""
 _KEPT = {"cpu": 0.5, "cuda": 8.0}
 """Gigabytes of pictures that a device keeps."""
 
@@ -53,7 +28,7 @@ _KEPT = {"cpu": 0.5, "cuda": 8.0}
 class _State:
     """The four pictures of a scene in progress: (T, 3, h, w) in levels, (T, 1, h, w) in 0-1."""
 
-    def __init__(self, scene: Scene, device: torch.device) -> None:
+    def __init__(self, scene: kinds.Scene, device: torch.device) -> None:
         self.scene, self.size = scene, (scene.height, scene.width)
         self.left = deque(scene.steps)
         self.below = torch.zeros((1, 3, *self.size), device=device)
@@ -63,7 +38,7 @@ class _State:
     def key(self) -> tuple[Any, ...]:
         """What scenes must have in common to take their next step together."""
         step = self.left[0]
-        names = [step.on] if isinstance(step, Lit) else _STACKED.get(type(step), [])
+        names = [step.on] if isinstance(step, kinds.Lit) else _STACKED.get(type(step), [])
         times = [len(getattr(self, name)) for name in names]
         return type(step), self.size, *times, *(value for value in step if isinstance(value, str | bool))
 
@@ -100,7 +75,7 @@ class Renderer:
         self._sheets: Tensor | None = None
 
     @torch.no_grad()
-    def __call__(self, scenes: Sequence[Scene]) -> tuple[Tensor, Tensor]:
+    def __call__(self, scenes: Sequence[kinds.Scene]) -> tuple[Tensor, Tensor]:
         """Pictures uint8 (B * T, h, w, 3) BGR and alpha uint8 (B * T, h, w) of scenes that end at the same size."""
         states = self._run(scenes)
         pictures, alpha = [], []
@@ -115,7 +90,7 @@ class Renderer:
             alpha.append(_bytes(own)[:, 0].expand(time, -1, -1))
         return _together(pictures).contiguous(), _together(alpha).contiguous()
 
-    def _run(self, scenes: Sequence[Scene]) -> list[_State]:
+    def _run(self, scenes: Sequence[kinds.Scene]) -> list[_State]:
         """Run every step of every scene; each time the step that most scenes can take together."""
         states = [_State(scene, self._device) for scene in scenes]
         while True:
@@ -132,7 +107,7 @@ class Renderer:
     def _tensor(self, values: Any) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self._device)
 
-    def _viewed(self, views: Sequence[View], size: tuple[int, int]) -> list[Tensor]:
+    def _viewed(self, views: Sequence[kinds.View], size: tuple[int, int]) -> list[Tensor]:
         """The frames that each view shows: (T, C, h, w)."""
         alike: dict[Any, list[int]] = defaultdict(list)
         sources, matrices = [], []
@@ -154,7 +129,7 @@ class Renderer:
                 found[number] = made[end - count : end]
         return found
 
-    def _source(self, view: View, size: tuple[int, int]) -> tuple[Tensor, NDArray[np.float64]]:
+    def _source(self, view: kinds.View, size: tuple[int, int]) -> tuple[Tensor, NDArray[np.float64]]:
         """The view's pictures for all frames (T, C, h, w), in its light, and the matrices to their pixels. On a CPU, to
         save time, only the part that is seen."""
         known = {told if isinstance(told, tuple) else "painted": told for told in view.pictures}
@@ -183,14 +158,14 @@ class Renderer:
         curves = [np.broadcast_to(each.curve.T, (3 if most == 2 else 1, 256)) for each in lights]
         return self._tensor(np.stack([each.mix for each in lights])), self._tensor(np.stack(curves))
 
-    def _sample(self, states: list[_State], steps: list[Sample]) -> None:
+    def _sample(self, states: list[_State], steps: list[kinds.Sample]) -> None:
         below = steps[0].on == "below"
         for state, seen in zip(states, self._viewed([step.view for step in steps], states[0].size), strict=True):
             setattr(state, steps[0].on, seen[:, :3])
             if seen.shape[1] == 4:
                 setattr(state, "alpha" if below else "mask", seen[:, 3:].div_(255))
 
-    def _put(self, states: list[_State], steps: list[Put]) -> None:
+    def _put(self, states: list[_State], steps: list[kinds.Put]) -> None:
         """Composite things, computing only the part of the frame that each can cover."""
         for state, step in zip(states, steps, strict=True):
             view, (height, width) = step.view, state.size
@@ -211,7 +186,7 @@ class Renderer:
             below *= 1 - front[:, 3:] / 255
             below += front[:, :3]
 
-    def _fill(self, states: list[_State], steps: list[Fill]) -> None:
+    def _fill(self, states: list[_State], steps: list[kinds.Fill]) -> None:
         colours = self._tensor([step.colour for step in steps])[:, None, :, None, None]
         _set(states, "front", colours.expand(-1, 1, -1, *states[0].size))
 
@@ -222,15 +197,15 @@ class Renderer:
             cv2.fillPoly(mask, [shape], 255, cv2.LINE_AA)
         return torch.from_numpy(mask).to(self._device)[None, None].float() / 255
 
-    def _cut(self, states: list[_State], steps: list[Cut]) -> None:
+    def _cut(self, states: list[_State], steps: list[kinds.Cut]) -> None:
         for state, step in zip(states, steps, strict=True):
             state.mask = self._shape(state.size, [step.shape])
 
-    def _lit(self, states: list[_State], steps: list[Lit]) -> None:
+    def _lit(self, states: list[_State], steps: list[kinds.Lit]) -> None:
         on = steps[0].on
         _set(states, on, tensors.lit(_stacked(states, on), *self._light([step.light for step in steps])))
 
-    def _shaded(self, states: list[_State], steps: list[Shaded]) -> None:
+    def _shaded(self, states: list[_State], steps: list[kinds.Shaded]) -> None:
         fields = self._tensor([step.shade.field for step in steps])
         lift = self._tensor([step.shade.lift for step in steps])
         _set(states, "front", tensors.shaded(_stacked(states, "front"), fields, lift))
@@ -240,24 +215,24 @@ class Renderer:
         reach = max(len(each) // 2 for each in found)
         return self._tensor([np.pad(each, reach - len(each) // 2) for each in found])
 
-    def _filter(self, states: list[_State], steps: list[Filter]) -> None:
+    def _filter(self, states: list[_State], steps: list[kinds.Filter]) -> None:
         across, down = (self._weights([getattr(step, name) for step in steps]) for name in ("across", "down"))
         _set(states, "below", tensors.filtered(_stacked(states, "below"), across, down))
 
-    def _split(self, states: list[_State], steps: list[Split]) -> None:
+    def _split(self, states: list[_State], steps: list[kinds.Split]) -> None:
         for state, step in zip(states, steps, strict=True):
             cells = self._tensor(step.cells[None])
             how = cv2.INTER_CUBIC if step.smooth else cv2.INTER_NEAREST
             upper = tensors.upsampled(cells, state.size, how)[0] > 127
             state.below = torch.where(upper, state.below, state.front)
 
-    def _over(self, states: list[_State], steps: list[Over]) -> None:
+    def _over(self, states: list[_State], steps: list[kinds.Over]) -> None:
         below, front, mask = (_stacked(states, name) for name in ("below", "front", "mask"))
         _set(states, "below", torch.lerp(below, front, mask))
         if steps[0].person:
             _set(states, "alpha", torch.lerp(_stacked(states, "alpha"), torch.ones_like(mask), mask))
 
-    def _dress(self, states: list[_State], steps: list[Dress]) -> None:
+    def _dress(self, states: list[_State], steps: list[kinds.Dress]) -> None:
         old, height = _stacked(states, "front"), states[0].size[0]
         new = tensors.lit(old, *self._light([step.light for step in steps]))
         worn = [(number, step.pattern) for number, step in enumerate(steps) if step.pattern is not None]
@@ -267,27 +242,27 @@ class Renderer:
         share = self._tensor(np.clip(rows / (0.04 * height + 1), 0, 1))[:, None, None, :, None]
         _set(states, "front", torch.lerp(old, new, share))
 
-    def _fills(self, steps: Sequence[Hold | Hide], size: tuple[int, int]) -> list[Tensor]:
+    def _fills(self, steps: Sequence[kinds.Hold | kinds.Hide], size: tuple[int, int]) -> list[Tensor]:
         """The pixels that shapes are filled with."""
-        views = iter(self._viewed([step.fill for step in steps if isinstance(step.fill, View)], size))
+        views = iter(self._viewed([step.fill for step in steps if isinstance(step.fill, kinds.View)], size))
         return [
-            next(views) if isinstance(step.fill, View) else self._tensor(step.fill)[None, :, None, None]
+            next(views) if isinstance(step.fill, kinds.View) else self._tensor(step.fill)[None, :, None, None]
             for step in steps
         ]
 
-    def _hold(self, states: list[_State], steps: list[Hold]) -> None:
+    def _hold(self, states: list[_State], steps: list[kinds.Hold]) -> None:
         for state, step, fill in zip(states, steps, self._fills(steps, states[0].size), strict=True):
             mask = self._shape(state.size, step.shapes)
             state.front = torch.where(mask > 0.5, fill, state.front)
             state.mask = torch.maximum(state.mask, mask)
 
-    def _hide(self, states: list[_State], steps: list[Hide]) -> None:
+    def _hide(self, states: list[_State], steps: list[kinds.Hide]) -> None:
         for state, step, fill in zip(states, steps, self._fills(steps, states[0].size), strict=True):
             mask = self._shape(state.size, [step.shape])
             state.below = torch.where(mask > 0.5, fill, state.below)
             state.alpha = state.alpha * (1 - mask)
 
-    def _alike(self, states: list[_State], steps: list[Alike]) -> None:
+    def _alike(self, states: list[_State], steps: list[kinds.Alike]) -> None:
         half = states[0].size[0] // 2
         front, mask = (_stacked(states, name)[:, :1, :, half:] for name in ("front", "mask"))
         colour = (front * mask).sum((-2, -1)) / mask.sum((-2, -1)).clamp_min(1e-3)
@@ -295,19 +270,19 @@ class Renderer:
         share = self._tensor([step.share for step in steps]).view(-1, 1, 1, 1, 1)
         _set(states, "below", torch.lerp(_stacked(states, "below"), colour[..., None, None], share))
 
-    def _shadow(self, states: list[_State], steps: list[Shadow]) -> None:
+    def _shadow(self, states: list[_State], steps: list[kinds.Shadow]) -> None:
         mask, (height, width) = _stacked(states, "mask"), states[0].size
         half = (height + 1) // 2, (width + 1) // 2  # this blur is so wide that half the size is enough
         matrices = np.tile(np.diag((2.0, 2.0, 1.0)), (len(steps), mask.shape[1], 1, 1))
         matrices[..., :2, 2] = 0.5 - np.array([step.shift for step in steps])[:, None]
         moved = tensors.placed(mask.flatten(0, 1), matrices.reshape(-1, 3, 3), half, "zeros")
-        weights = self._weights([gaussian(step.spread / 2) for step in steps])
+        weights = self._weights([kinds.gaussian(step.spread / 2) for step in steps])
         soft = tensors.filtered(moved.view(*mask.shape[:3], *half), weights, weights)
         soft = tensors.resized(soft, (2 * half[0], 2 * half[1]), cv2.INTER_LINEAR)[..., :height, :width]
         dark = self._tensor([step.strength for step in steps]).view(-1, 1, 1, 1, 1)
         _set(states, "below", _stacked(states, "below") * (1 - soft * dark))
 
-    def _beside(self, states: list[_State], steps: list[Beside]) -> None:
+    def _beside(self, states: list[_State], steps: list[kinds.Beside]) -> None:
         for state, step in zip(states, steps, strict=True):
             planes = [self._tensor(np.moveaxis(each, -1, 0)[None]) for each in (step.front, step.glow)]
             hidden = self._tensor(step.hidden[None, None]) / 255
@@ -315,7 +290,7 @@ class Renderer:
             state.below = planes[0] + lighter * (1 - hidden)
             state.alpha = state.alpha * (1 - hidden)
 
-    def _portrait(self, states: list[_State], steps: list[Portrait]) -> None:
+    def _portrait(self, states: list[_State], steps: list[kinds.Portrait]) -> None:
         inside = _stacked(self._run([step.scene for step in steps]), "below")
         lit = tensors.lit(inside, *self._light([step.light for step in steps]))
         for state, step, picture in zip(states, steps, lit, strict=True):
@@ -332,14 +307,14 @@ class Renderer:
             state.front = torch.where(torch.from_numpy(edge).to(self._device) > 0, frame, seen)
             state.mask = self._tensor(mask[None, None])
 
-    def _coarse(self, states: list[_State], steps: list[Coarse]) -> None:
+    def _coarse(self, states: list[_State], steps: list[kinds.Coarse]) -> None:
         for state, step in zip(states, steps, strict=True):
             small = tensors.resized(state.below, (step.size[1], step.size[0]), cv2.INTER_LINEAR)
             state.below = tensors.resized(small, state.size, cv2.INTER_LINEAR)
 
-    def _noise(self, states: list[_State], steps: list[Noise]) -> None:
+    def _noise(self, states: list[_State], steps: list[kinds.Noise]) -> None:
         if self._sheets is None:
-            sheet = np.random.default_rng(5).normal(0, 1, (*SHEET, 3)).astype(np.float32)
+            sheet = np.random.default_rng(5).normal(0, 1, (*kinds.SHEET, 3)).astype(np.float32)
             sheets = np.stack([sheet, cv2.GaussianBlur(sheet, (0, 0), 0.8) * 2])
             self._sheets = self._tensor(np.moveaxis(sheets, -1, 1))
         height, width = states[0].size
@@ -347,38 +322,38 @@ class Renderer:
             noise = torch.stack([self._sheets[n, :, y : y + height, x : x + width] for n, y, x in step.places])
             state.below = torch.add(state.below, noise, alpha=step.deviation).clamp_(0, 255)
 
-    def _jpeg(self, states: list[_State], steps: list[Jpeg]) -> None:
+    def _jpeg(self, states: list[_State], steps: list[kinds.Jpeg]) -> None:
         _set(states, "below", tensors.jpeg(_stacked(states, "below"), [step.quality for step in steps]))
 
 
 _STACKED: dict[type, list[str]] = {
-    Shaded: ["front"],
-    Filter: ["below"],
-    Over: ["below", "alpha", "front", "mask"],
-    Dress: ["front"],
-    Alike: ["below", "front", "mask"],
-    Shadow: ["below", "mask"],
-    Jpeg: ["below"],
+    kinds.Shaded: ["front"],
+    kinds.Filter: ["below"],
+    kinds.Over: ["below", "alpha", "front", "mask"],
+    kinds.Dress: ["front"],
+    kinds.Alike: ["below", "front", "mask"],
+    kinds.Shadow: ["below", "mask"],
+    kinds.Jpeg: ["below"],
 }
 """What many scenes have as one tensor while they take a step: it must have as many frames in all of them."""
 _TAKEN: dict[type, Callable[[Renderer, list[_State], list[Any]], None]] = {
-    Sample: Renderer._sample,
-    Fill: Renderer._fill,
-    Cut: Renderer._cut,
-    Lit: Renderer._lit,
-    Shaded: Renderer._shaded,
-    Filter: Renderer._filter,
-    Split: Renderer._split,
-    Over: Renderer._over,
-    Dress: Renderer._dress,
-    Hold: Renderer._hold,
-    Hide: Renderer._hide,
-    Alike: Renderer._alike,
-    Shadow: Renderer._shadow,
-    Beside: Renderer._beside,
-    Portrait: Renderer._portrait,
-    Put: Renderer._put,
-    Coarse: Renderer._coarse,
-    Noise: Renderer._noise,
-    Jpeg: Renderer._jpeg,
+    kinds.Sample: Renderer._sample,
+    kinds.Fill: Renderer._fill,
+    kinds.Cut: Renderer._cut,
+    kinds.Lit: Renderer._lit,
+    kinds.Shaded: Renderer._shaded,
+    kinds.Filter: Renderer._filter,
+    kinds.Split: Renderer._split,
+    kinds.Over: Renderer._over,
+    kinds.Dress: Renderer._dress,
+    kinds.Hold: Renderer._hold,
+    kinds.Hide: Renderer._hide,
+    kinds.Alike: Renderer._alike,
+    kinds.Shadow: Renderer._shadow,
+    kinds.Beside: Renderer._beside,
+    kinds.Portrait: Renderer._portrait,
+    kinds.Put: Renderer._put,
+    kinds.Coarse: Renderer._coarse,
+    kinds.Noise: Renderer._noise,
+    kinds.Jpeg: Renderer._jpeg,
 }

@@ -19,8 +19,8 @@ from training.beside import beside
 from training.frames import Frames
 from training.people import Layer, People
 from training.places import Places
-from training.render import SHEET
 from training.scene import (
+    SHEET,
     Alike,
     Coarse,
     Dress,

@@ -17,6 +17,7 @@ from rvm_live.core.arrays import Bytes
 from training.augment import Light, Shade
 
 __all__ = [
+    "SHEET",
     "Alike",
     "Beside",
     "Coarse",
@@ -43,6 +44,9 @@ __all__ = [
 ]
 
 Numbers = NDArray[np.float64]
+
+SHEET = (720, 1024)
+"""Height and width of the sheets that noise is cut from."""
 
 
 class View(NamedTuple):

@@ -10,12 +10,11 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
-from rvm_live.compositing.common import on_clamped
 from rvm_live.compositing.edge import AROUND, BOX, FAR_IN, FULL_HUE, HUE, NOBODY, REACH, RIM, SURE
+from rvm_live.compositing.lighting_torch import smoother
 from rvm_live.core.arrays import Bytes
 from rvm_live.core.frames import LEAST_ALPHA, Matte
 from rvm_live.core.look import Look
@@ -75,14 +74,8 @@ def _softened(alpha: Tensor, pixels: float) -> Tensor:
 
 
 def _gauss(alpha: Tensor, sigma: float) -> Tensor:
-    rows, columns = (_smoother(sigma, length, alpha.device) for length in alpha.shape)
+    rows, columns = (smoother(sigma, length, alpha.device) for length in alpha.shape)
     return rows @ alpha @ columns.T
-
-
-@lru_cache(maxsize=16)
-def _smoother(sigma: float, length: int, device: torch.device) -> Tensor:
-    kernel = cv2.getGaussianKernel(round(6 * sigma + 1) | 1, sigma)[:, 0]
-    return torch.from_numpy(on_clamped(kernel, length)).to(device)
 
 
 def _carried(colour: Tensor, weight: Tensor, reach: float) -> Tensor:

@@ -20,7 +20,7 @@ from rvm_live.core import transfer
 from rvm_live.core.arrays import Bytes
 from rvm_live.finishing.light import BOUNDS, DECODED, FIRST, STEPS
 
-__all__ = ["TorchLight"]
+__all__ = ["TorchLight", "smoother"]
 
 Tensor = torch.Tensor
 
@@ -39,7 +39,6 @@ class TorchLight:
         )
         self._glows: Plates[Tensor] = Plates()
         self._table: tuple[bytes, Tensor] = (b"", torch.empty(0))
-        self._smoothers: dict[tuple[int, int], Tensor] = {}
 
     def coloured(self, colour: Tensor, alpha: Tensor, behind: Tensor, layer: Layer, lighting: Lighting) -> Tensor:
         """The person's colours in the light of the background, uint8 (H, W, 3).
@@ -102,17 +101,23 @@ class TorchLight:
             sigma: standard deviation.
             wide: width of the kernel in standard deviations; OpenCV's is 6 for bytes and 8 for floating point.
         """
-        sigma = max(sigma, 0.3)
-        size = round(wide * sigma + 1) | 1
-        rows, columns = (self._smoother(length, sigma, size) for length in values.shape[:2])
+        rows, columns = (smoother(max(sigma, 0.3), length, self._device, wide) for length in values.shape[:2])
         flat = rows @ values.reshape(values.shape[0], -1)
         return torch.einsum("xw,ywc->yxc", columns, flat.reshape(values.shape))
 
-    def _smoother(self, length: int, sigma: float, size: int) -> Tensor:
-        if (length, size) not in self._smoothers:
-            matrix = on_clamped(cv2.getGaussianKernel(size, sigma)[:, 0], length)
-            self._smoothers[length, size] = torch.from_numpy(matrix).to(self._device)
-        return self._smoothers[length, size]
+
+@lru_cache(maxsize=16)
+def smoother(sigma: float, length: int, device: torch.device, wide: int = 6) -> Tensor:
+    """A Gaussian along one side, as a matrix, float32 (length, length); the border is continued.
+
+    Args:
+        sigma: standard deviation, pixels.
+        length: of the side, pixels.
+        device: where the matrix is to lie.
+        wide: width of the kernel in standard deviations; OpenCV's is 6 for bytes and 8 for floating point.
+    """
+    kernel = cv2.getGaussianKernel(round(wide * sigma + 1) | 1, sigma)[:, 0]
+    return torch.from_numpy(on_clamped(kernel, length)).to(device)
 
 
 def _smaller(picture: Tensor, by: int) -> Tensor:

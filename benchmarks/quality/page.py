@@ -49,7 +49,7 @@ def block(result: Mapping[str, Any]) -> str:
     rows = result["rows"]
     parts = [f"*`{result['command']}`; {machine(dict(result))}; {result['date']}{_busy(result)}.*"]
     for name, made in result.get("measured_later", {}).items():
-        parts.append(f"*Rows of `{name}`: `{made['command']}`, {made['date']}; the machine was slower that day.*")
+        parts.append(f"*Rows of `{name}`: `{made['command']}`, {made['date']}.*")
     for truth in dict.fromkeys(row["truth"] for row in rows):
         own = [row for row in rows if row["truth"] == truth and row["family"] != AFTER]
         clips = max(row["clips"] for row in own)
